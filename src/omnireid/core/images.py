@@ -1,0 +1,123 @@
+"""Decode, resize, colour order and normalisation: the only place where they happen.
+
+Wrong preprocessing is the most frequent silent error of re-identification. A picture is decoded to
+RGB uint8 as a person sees it (EXIF rotation applied), resized with Pillow by the interpolation its
+model card names, and normalised with the card's mean and standard deviation.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from omnireid.core.card import InputSpec
+from omnireid.core.errors import ImageError, ShapeError
+
+Crop = npt.NDArray[np.uint8]
+
+MAX_PIXELS = 64_000_000
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
+
+_RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def decode(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXELS) -> Crop:
+    """Decode one picture.
+
+    Args:
+        source: file, or the encoded bytes themselves.
+        max_pixels: refuse larger pictures before decoding them (decompression bombs).
+
+    Returns:
+        (H, W, 3) uint8 RGB. EXIF rotation is applied; CMYK, palette, grey and 16-bit pictures are
+        converted; transparency is dropped.
+
+    Raises:
+        ImageError: missing, a directory, empty, truncated, too large, or no picture at all.
+    """
+    name = "<bytes>" if isinstance(source, bytes) else os.fspath(source)
+    try:
+        content = source if isinstance(source, bytes) else Path(source).read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError(name, "no such file") from error
+    except IsADirectoryError as error:
+        raise ImageError(name, "is a directory, not a picture") from error
+    except OSError as error:
+        raise ImageError(name, error.strerror or str(error)) from error
+    if not content:
+        raise ImageError(name, "the file is empty (0 bytes)")
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise ImageError(name, f"{width}×{height} pixels exceed the limit of {max_pixels:,}")
+            return _to_rgb(image)
+    except ImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(name, f"too many pixels, refused before decoding ({error})") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(name, "not a picture that can be read (unknown format)") from error
+    except Exception as error:  # Pillow's decoders raise many types on damaged data.
+        raise ImageError(name, f"damaged or truncated ({error})") from error
+
+
+def _to_rgb(image: Image.Image) -> Crop:
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I") or upright.mode == "F":
+        levels = np.asarray(upright, dtype=np.float64)
+        # 16-bit greys: Pillow's own conversion clips at 255 instead of scaling.
+        scale = 255.0 if upright.mode == "F" and levels.max(initial=0.0) <= 1.0 else 255.0 / 65535.0
+        grey = np.clip(np.rint(levels * scale), 0, 255).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    return np.array(upright.convert("RGB"), dtype=np.uint8)
+
+
+def resize(crop: Crop, spec: InputSpec) -> Crop:
+    """Resize one crop to the card's input size.
+
+    Args:
+        crop: (H, W, 3) uint8 RGB.
+
+    Returns:
+        (spec.height, spec.width, 3) uint8 RGB; the same array where the size already fits.
+    """
+    if crop.ndim != 3 or crop.shape[2] != 3:
+        raise ShapeError("crop", expected="(H, W, 3)", actual=crop.shape)
+    if crop.shape[:2] == (spec.height, spec.width):
+        return crop
+    image = Image.fromarray(crop).resize((spec.width, spec.height), _RESAMPLING[spec.interpolation])
+    return np.asarray(image, dtype=np.uint8)
+
+
+def load_crop(source: str | os.PathLike[str] | bytes, spec: InputSpec) -> Crop:
+    """Decode and resize: (spec.height, spec.width, 3) uint8 RGB."""
+    return resize(decode(source), spec)
+
+
+def normalise(crops: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.float32]:
+    """What a network without normalisation in its graph takes.
+
+    Args:
+        crops: (N, H, W, 3) uint8 RGB.
+
+    Returns:
+        (N, 3, H, W) float32, contiguous: ((x / 255) − mean) / std per channel.
+    """
+    if crops.ndim != 4 or crops.shape[3] != 3:
+        raise ShapeError("crops", expected="(N, H, W, 3)", actual=crops.shape)
+    scale, shift = spec.scale_shift()
+    channels_first = np.ascontiguousarray(crops.transpose(0, 3, 1, 2)).astype(np.float32)
+    channels_first *= scale[:, None, None]
+    channels_first += shift[:, None, None]
+    return channels_first

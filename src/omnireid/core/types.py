@@ -1,0 +1,146 @@
+"""The values that flow through OmniReID: sample → crop → embedding → ranking → record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+from omnireid.core.errors import InputError, ShapeError
+
+JUNK_PID = -1
+DISTRACTOR_PID = 0
+
+
+class Protocol(str, Enum):
+    """Which gallery items count for a query.
+
+    MARKET1501: same pid and same camid is junk (Zheng et al., ICCV 2015).
+    SINGLE_GALLERY_SHOT: the same, then one random gallery image per identity, ten draws (CUHK03 classic).
+    NO_CAMERA: camera ids are ignored; only the query's own file is junk. For data without cameras.
+    """
+
+    MARKET1501 = "market1501"
+    SINGLE_GALLERY_SHOT = "single-gallery-shot"
+    NO_CAMERA = "no-camera"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One person picture.
+
+    Attributes:
+        path: image file.
+        pid: the dataset's person number; −1 is junk, 0 a distractor where the dataset says so.
+        camid: zero-based camera.
+        time: seconds or frame number, where the dataset has one.
+    """
+
+    path: str
+    pid: int
+    camid: int
+    time: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """An ordered list of samples: train, query or gallery."""
+
+    name: str
+    samples: tuple[Sample, ...]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self.samples)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return tuple(sample.path for sample in self.samples)
+
+    @property
+    def pids(self) -> npt.NDArray[np.int64]:
+        """(N,) int64."""
+        return np.fromiter((sample.pid for sample in self.samples), np.int64, len(self.samples))
+
+    @property
+    def camids(self) -> npt.NDArray[np.int64]:
+        """(N,) int64."""
+        return np.fromiter((sample.camid for sample in self.samples), np.int64, len(self.samples))
+
+    @property
+    def num_pids(self) -> int:
+        return len({sample.pid for sample in self.samples})
+
+    @property
+    def num_cameras(self) -> int:
+        return len({sample.camid for sample in self.samples})
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What a reader returns: the three splits and the protocol they are scored by.
+
+    A split that the source does not have is empty (a folder to embed has no train split).
+    """
+
+    name: str
+    root: str
+    train: Split
+    query: Split
+    gallery: Split
+    protocol: Protocol = Protocol.MARKET1501
+
+    @property
+    def splits(self) -> tuple[Split, Split, Split]:
+        return (self.train, self.query, self.gallery)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingSet:
+    """Embeddings with what is known of the pictures they came from.
+
+    Attributes:
+        embeddings: (N, D) float32.
+        pids, camids: (N,) int64; −1 where unknown.
+        paths: N image files.
+        normalised: whether each row has unit L2 norm.
+        model: name and hash of what made them, so that two models are never mixed.
+    """
+
+    embeddings: npt.NDArray[np.float32]
+    pids: npt.NDArray[np.int64]
+    camids: npt.NDArray[np.int64]
+    paths: tuple[str, ...]
+    normalised: bool
+    model: str = ""
+
+    def __post_init__(self) -> None:
+        if self.embeddings.ndim != 2:
+            raise ShapeError("embeddings", expected="(N, D)", actual=self.embeddings.shape)
+        n = len(self.embeddings)
+        for name, values in (("pids", self.pids), ("camids", self.camids)):
+            if values.shape != (n,):
+                raise ShapeError(name, expected=(n,), actual=values.shape)
+        if len(self.paths) != n:
+            raise ShapeError("paths", expected=(n,), actual=(len(self.paths),))
+        bad = np.flatnonzero(~np.isfinite(self.embeddings).all(axis=1))
+        if bad.size:
+            row = int(bad[0])
+            raise InputError(f"embeddings: row {row} ({self.paths[row]}) holds NaN or infinity")
+
+    def __len__(self) -> int:
+        return len(self.embeddings)
+
+    @property
+    def dim(self) -> int:
+        return int(self.embeddings.shape[1])
+
+
+def label_map(pids: Sequence[int] | npt.NDArray[np.int64]) -> dict[int, int]:
+    """Contiguous training classes 0…C−1 for the pids of a training split, in ascending pid order."""
+    return {int(pid): label for label, pid in enumerate(sorted(set(map(int, pids))))}
