@@ -1,0 +1,32 @@
+"""Fixtures for the material beside the repository. Tests that need it skip, and say so, where it is absent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    if not SHARED.is_dir():
+        pytest.skip("the folder 'shared' beside the repository is absent")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def golden_dir(shared_dir: Path) -> Path:
+    folder = shared_dir / "golden"
+    if not folder.is_dir():
+        pytest.skip("shared/golden is absent: outputs of the reference implementation cannot be compared")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_dir(shared_dir: Path) -> Path:
+    folder = shared_dir / "real"
+    if not folder.is_dir():
+        pytest.skip("shared/real is absent: real photographs and published weights cannot be checked")
+    return folder
