@@ -1,0 +1,221 @@
+"""Recipes: a training run as a typed, closed YAML file.
+
+A recipe states everything that decides the weights. `extends: NAME` takes another recipe and changes
+what is written below it, key by key. Unknown keys fail and name the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from omnireid.core.card import InputSpec
+from omnireid.core.errors import ConfigError, UnknownNameError
+
+AugmentationName = Literal["flip", "random_crop", "random_patch", "color_jitter", "random_erase"]
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SamplerRecipe(_Closed):
+    """`random`: each image once per epoch. `pk`: identities × instances in a batch (P×K)."""
+
+    name: Literal["random", "pk"] = "random"
+    batch_size: int = Field(64, gt=1)
+    num_instances: int = Field(4, gt=1)
+
+    @model_validator(mode="after")
+    def _whole_identities(self) -> SamplerRecipe:
+        if self.name == "pk" and self.batch_size % self.num_instances:
+            raise ValueError(f"batch_size {self.batch_size} is no multiple of num_instances {self.num_instances}")
+        return self
+
+
+class LossRecipe(_Closed):
+    """Weighted sum of label-smoothed cross entropy and batch-hard triplet loss; a weight of 0 leaves one out."""
+
+    cross_entropy: float = Field(1.0, ge=0)
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    triplet: float = Field(0.0, ge=0)
+    margin: float = Field(0.3, ge=0)
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> LossRecipe:
+        if self.cross_entropy + self.triplet == 0:
+            raise ValueError("cross_entropy and triplet are both 0: nothing would be learned")
+        return self
+
+
+class OptimiserRecipe(_Closed):
+    name: Literal["sgd", "amsgrad"] = "amsgrad"
+    lr: float = Field(0.0015, gt=0)
+    weight_decay: float = Field(5e-4, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    betas: tuple[float, float] = (0.9, 0.999)
+
+
+class ScheduleRecipe(_Closed):
+    """Learning rate over the run.
+
+    `step` multiplies by `gamma` at each milestone (epochs); `cosine` falls to zero at the last epoch.
+    `warmup_epochs` raise it linearly from `warmup_factor` × lr. `interval` says how often it changes:
+    once an epoch, as the published recipes do, or at every step.
+    """
+
+    name: Literal["step", "cosine"] = "step"
+    milestones: tuple[int, ...] = ()
+    gamma: float = Field(0.1, gt=0, le=1)
+    warmup_epochs: float = Field(0.0, ge=0)
+    warmup_factor: float = Field(0.1, gt=0, le=1)
+    interval: Literal["epoch", "step"] = "epoch"
+
+
+class EvaluationRecipe(_Closed):
+    distance: Literal["euclidean", "sq_euclidean", "cosine"] = "euclidean"
+    normalise: bool = False
+    every: int = Field(0, ge=0, description="evaluate after this many epochs; 0: only at the end")
+
+
+class Recipe(_Closed):
+    """Everything that decides the weights of one training run."""
+
+    name: str
+    source: str = ""
+    model: str
+    model_options: dict[str, Any] = Field(default_factory=dict)
+    initial_weights: str | None = None
+    input: InputSpec = InputSpec()
+    sampler: SamplerRecipe = SamplerRecipe()
+    augmentation: tuple[AugmentationName, ...] = ("flip",)
+    loss: LossRecipe = LossRecipe()
+    optimiser: OptimiserRecipe = OptimiserRecipe()
+    schedule: ScheduleRecipe = ScheduleRecipe()
+    epochs: int = Field(gt=0)
+    frozen_epochs: int = Field(0, ge=0, description="first epochs in which only the classifier learns")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    evaluation: EvaluationRecipe = EvaluationRecipe()
+    seed: int = Field(1, ge=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        if self.loss.triplet > 0 and self.sampler.name != "pk":
+            raise ValueError("triplet loss needs several images of a person in a batch: set sampler.name to pk")
+        if self.frozen_epochs and self.loss.cross_entropy == 0:
+            raise ValueError("frozen_epochs train the classifier, which a cross_entropy weight of 0 switches off")
+        if self.frozen_epochs >= self.epochs:
+            raise ValueError(f"frozen_epochs {self.frozen_epochs} leave none of {self.epochs} epochs for the base")
+        return self
+
+
+def recipe_folder() -> Path:
+    """Where the recipes lie: inside an installed wheel, or beside `src` in a source tree."""
+    installed = Path(str(resources.files("omnireid"))) / "recipes"
+    return installed if installed.is_dir() else Path(__file__).resolve().parents[3] / "recipes"
+
+
+def list_recipes() -> tuple[str, ...]:
+    """Names of the recipes that come with the package."""
+    return tuple(sorted(path.stem for path in recipe_folder().glob("*.yaml")))
+
+
+def load_recipe(name_or_path: str | Path, overrides: dict[str, Any] | None = None) -> Recipe:
+    """Read a recipe by name or from a YAML file.
+
+    Args:
+        overrides: values that replace the file's, by dotted key: `{"optimiser.lr": 0.01}`.
+
+    Raises:
+        UnknownNameError: no such recipe.
+        ConfigError: not valid YAML, an unknown key (the nearest known one is named) or a bad value.
+    """
+    values = _read_chain(name_or_path, seen=())
+    for dotted, value in (overrides or {}).items():
+        _assign(values, dotted, value)
+    return _validate(values, source=str(name_or_path))
+
+
+def _validate(values: dict[str, Any], *, source: str) -> Recipe:
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(problem) for problem in error.errors()]
+        raise ConfigError(f"recipe {source}: " + "; ".join(lines)) from error
+
+
+def _explain(problem: Any) -> str:
+    where = ".".join(map(str, problem["loc"]))
+    if problem["type"] != "extra_forbidden":
+        return f"{where}: {problem['msg']}" if where else str(problem["msg"])
+    *parents, key = map(str, problem["loc"])
+    known = list(_section(parents).model_fields)
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    return f"unknown key {where!r}, {hint}"
+
+
+def _section(parents: list[str]) -> type[BaseModel]:
+    section: type[BaseModel] = Recipe
+    for name in parents:
+        annotation: Any = section.model_fields[name].annotation
+        if get_origin(annotation) is Union:
+            annotation = next(kind for kind in get_args(annotation) if kind is not type(None))
+        section = annotation
+    return section
+
+
+def _read_chain(name_or_path: str | Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
+    path = _find(name_or_path, beside=seen[-1].parent if seen else None)
+    if path in seen:
+        raise ConfigError(f"recipe {path}: extends itself through {', '.join(map(str, seen))}")
+    values = _read_yaml(path)
+    parent = values.pop("extends", None)
+    values.setdefault("name", path.stem)
+    return values if parent is None else _merge(_read_chain(parent, seen=(*seen, path)), values)
+
+
+def _find(name_or_path: str | Path, *, beside: Path | None) -> Path:
+    text = str(name_or_path)
+    if Path(text).suffix in (".yaml", ".yml"):
+        candidates = [Path(text)] if beside is None else [beside / text]
+        for candidate in candidates:
+            if candidate.is_file():
+                return candidate.resolve()
+        raise ConfigError(f"recipe {text}: no such file")
+    path = recipe_folder() / f"{text}.yaml"
+    if not path.is_file():
+        raise UnknownNameError("recipe", text, list_recipes())
+    return path
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"recipe {path}: not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"recipe {path}: expected keys and values, found {type(values).__name__}")
+    return values
+
+
+def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in change.items():
+        both_sections = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merge(base[key], value) if both_sections else value
+    return merged
+
+
+def _assign(values: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, key = dotted.split(".")
+    for name in parents:
+        values = values.setdefault(name, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"option {dotted}: {name!r} has no keys below it")
+    values[key] = value
