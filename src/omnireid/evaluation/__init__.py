@@ -1,0 +1,16 @@
+"""Ranking metrics: arrays in, value types out. Imports no torch."""
+
+from omnireid.evaluation.distance import DISTANCES, distance_blocks, distance_matrix
+from omnireid.evaluation.ranking import evaluate_embeddings, rank_metrics
+from omnireid.evaluation.result import DistanceHistogram, Outcome, RetrievalResult
+
+__all__ = [
+    "DISTANCES",
+    "DistanceHistogram",
+    "Outcome",
+    "RetrievalResult",
+    "distance_blocks",
+    "distance_matrix",
+    "evaluate_embeddings",
+    "rank_metrics",
+]
