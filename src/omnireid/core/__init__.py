@@ -5,7 +5,7 @@ from omnireid.core.errors import OmniReIDError
 from omnireid.core.images import decode, load_crop, normalise, resize
 from omnireid.core.record import ResultRecord
 from omnireid.core.seeds import derive_seed, numpy_generator
-from omnireid.core.types import Dataset, EmbeddingSet, Protocol, Sample, Split, label_map
+from omnireid.core.types import Dataset, EmbeddingSet, Protocol, Sample, SkippedFile, Split, label_map
 
 __all__ = [
     "CardMetric",
@@ -17,6 +17,7 @@ __all__ = [
     "Protocol",
     "ResultRecord",
     "Sample",
+    "SkippedFile",
     "Split",
     "decode",
     "derive_seed",

@@ -82,10 +82,19 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
+class SkippedFile:
+    """A file that a reader saw and did not take, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """What a reader returns: the three splits and the protocol they are scored by.
 
     A split that the source does not have is empty (a folder to embed has no train split).
+    `skipped` names what lay among the pictures and was not taken (junk, wrong names).
     """
 
     name: str
@@ -94,6 +103,7 @@ class Dataset:
     query: Split
     gallery: Split
     protocol: Protocol = Protocol.MARKET1501
+    skipped: tuple[SkippedFile, ...] = ()
 
     @property
     def splits(self) -> tuple[Split, Split, Split]:

@@ -1,0 +1,112 @@
+"""Dataset readers: one file per benchmark or layout, found by name.
+
+A new dataset is a new module with its card, a `read` function and `READERS`, named in `_MODULES`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from omnireid.core.errors import DatasetError, UnknownNameError
+from omnireid.core.types import Dataset, Protocol
+from omnireid.data.datasets import folder_per_person, manifest, market1501, market_layout
+from omnireid.data.datasets.card import DatasetCard, Reader, SplitCounts, verify_counts
+
+__all__ = [
+    "DatasetCard",
+    "SplitCounts",
+    "dataset_card",
+    "list_datasets",
+    "read_dataset",
+    "require_splits",
+]
+
+_MODULES = (market1501, market_layout, folder_per_person, manifest)
+_READERS: dict[str, Reader] = {reader.card.name: reader for module in _MODULES for reader in module.READERS}
+
+
+def list_datasets() -> tuple[str, ...]:
+    """Names that `read_dataset` takes: benchmarks first, then layouts of one's own data."""
+    return tuple(_READERS)
+
+
+def dataset_card(name: str) -> DatasetCard:
+    """The card of a dataset.
+
+    Raises:
+        UnknownNameError: no dataset of that name; says the nearest one.
+    """
+    return _reader(name).card
+
+
+def read_dataset(
+    name: str,
+    root: str | os.PathLike[str],
+    *,
+    check_counts: bool = True,
+    protocol: Protocol | str | None = None,
+) -> Dataset:
+    """Read the file names of a dataset. No picture is opened and nothing is downloaded.
+
+    Args:
+        name: one of `list_datasets()`.
+        root: the dataset's folder or the folder above it; the file of a manifest.
+        check_counts: compare with the sizes on the card, where it states them.
+        protocol: how to score queries; None takes the card's. `Protocol.NO_CAMERA` has to be asked
+            for, except where a folder-per-person dataset has no cameras at all.
+
+    Returns:
+        Splits in sorted order of the file names (manifest: in its own order), with what was skipped.
+
+    Raises:
+        UnknownNameError: unknown dataset or protocol.
+        DatasetError: nothing there, or not in the expected layout.
+        CountMismatchError: sizes differ from the card.
+    """
+    reader = _reader(name)
+    path = Path(root).expanduser().resolve()
+    if not path.exists():
+        where = f" {reader.card.title} can be asked for at {reader.card.source}" if reader.card.source else ""
+        raise DatasetError(f"{path}: no such file or folder.{where}")
+    if not path.is_dir() and name != manifest.CARD.name:
+        raise DatasetError(
+            f"{path}: a file, but {name} is read from a folder. Expected:\n{reader.card.layout}"
+        )
+    dataset = reader.read(path, _protocol(protocol))
+    if check_counts:
+        verify_counts(dataset, reader.card)
+    return dataset
+
+
+def require_splits(dataset: Dataset, *names: str) -> None:
+    """Check that splits hold samples, before work that needs them starts.
+
+    Args:
+        names: of "train", "query", "gallery".
+
+    Raises:
+        DatasetError: one is empty; says where its pictures should be.
+    """
+    empty = [name for name in names if not len(getattr(dataset, name))]
+    if empty:
+        raise DatasetError(
+            f"{dataset.root}: no pictures for {' and '.join(empty)}. "
+            f"Expected:\n{dataset_card(dataset.name).layout if dataset.name in _READERS else 'all splits'}"
+        )
+
+
+def _reader(name: str) -> Reader:
+    try:
+        return _READERS[name]
+    except KeyError:
+        raise UnknownNameError("dataset", name, _READERS) from None
+
+
+def _protocol(protocol: Protocol | str | None) -> Protocol | None:
+    if protocol is None:
+        return None
+    try:
+        return Protocol(protocol)
+    except ValueError:
+        raise UnknownNameError("protocol", str(protocol), [known.value for known in Protocol]) from None

@@ -1,0 +1,205 @@
+"""A table of pictures: CSV or Parquet with path, pid, camid, split and, if known, time."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from omnireid.core.errors import DatasetError
+from omnireid.core.types import JUNK_PID, Dataset, Protocol, Sample, SkippedFile, Split
+from omnireid.data.datasets.card import DatasetCard, Reader
+from omnireid.data.datasets.folders import JUNK
+
+SPLITS = ("train", "query", "gallery")
+REQUIRED = ("path", "pid", "camid", "split")
+MAX_NAMED_ROWS = 20
+UNKNOWN_CAMERA = -1
+
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+
+CARD = DatasetCard(
+    name="manifest",
+    title="a CSV or Parquet table of pictures",
+    layout=(
+        "A .csv (UTF-8, comma, header line) or .parquet file with the columns path, pid, camid, split\n"
+        "and optionally time. path: absolute, or relative to the manifest. pid: integer ≥ −1 (−1 is junk).\n"
+        "camid: integer ≥ 0; the column may be missing with the no-camera protocol.\n"
+        "split: train, query or gallery. time: a number or empty. Other columns are left alone."
+    ),
+    licence="that of the data",
+)
+
+
+class _BadCell(Exception):  # noqa: N818 (never leaves this module)
+    def __init__(self, column: str, reason: str) -> None:
+        super().__init__(f"column {column!r}: {reason}")
+
+
+def read(root: Path, protocol: Protocol | None) -> Dataset:
+    """Read a manifest file.
+
+    Raises:
+        DatasetError: not a manifest, a missing column, or bad rows; names up to twenty by line and
+            column and says how many there are.
+    """
+    columns, rows = _open(root)
+    _require_columns(root, columns, protocol)
+    samples: dict[str, list[Sample]] = {name: [] for name in SPLITS}
+    skipped: list[SkippedFile] = []
+    first_line: dict[tuple[str, str], str] = {}
+    bad: list[str] = []
+    for where, row in rows:
+        try:
+            split = _choice(row, "split", SPLITS)
+            sample = Sample(
+                path=_path(row, root.parent),
+                pid=_integer(row, "pid", minimum=JUNK_PID),
+                camid=_integer(row, "camid", minimum=0) if "camid" in columns else UNKNOWN_CAMERA,
+                time=_time(row),
+            )
+            earlier = first_line.setdefault((split, sample.path), where)
+            if earlier != where:
+                raise _BadCell("path", f"{sample.path} is in the split {split!r} already, at {earlier}")
+        except _BadCell as error:
+            bad.append(f"{where}, {error}")
+            continue
+        if sample.pid == JUNK_PID:
+            skipped.append(SkippedFile(sample.path, JUNK))
+        else:
+            samples[split].append(sample)
+    if bad:
+        shown = "\n  ".join(bad[:MAX_NAMED_ROWS])
+        more = f"\n  … and {len(bad) - MAX_NAMED_ROWS:,} more" if len(bad) > MAX_NAMED_ROWS else ""
+        raise DatasetError(f"{root}: {len(bad):,} bad rows\n  {shown}{more}")
+    if not first_line:
+        raise DatasetError(f"{root}: the manifest has no rows")
+    return Dataset(
+        name=CARD.name,
+        root=str(root),
+        train=Split("train", tuple(samples["train"])),
+        query=Split("query", tuple(samples["query"])),
+        gallery=Split("gallery", tuple(samples["gallery"])),
+        protocol=protocol or CARD.protocol,
+        skipped=tuple(skipped),
+    )
+
+
+def _open(path: Path) -> tuple[list[str], Iterator[tuple[str, Mapping[str, Any]]]]:
+    """Column names in lower case, and (where, row) for each row."""
+    suffix = path.suffix.lower()
+    if path.is_dir() or suffix not in (".csv", ".parquet"):
+        raise DatasetError(f"{path}: a manifest is a .csv or .parquet file. Expected:\n{CARD.layout}")
+    return _open_csv(path) if suffix == ".csv" else _open_parquet(path)
+
+
+def _open_csv(path: Path) -> tuple[list[str], Iterator[tuple[str, Mapping[str, Any]]]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: not UTF-8 (byte {error.start:,}); save the table as UTF-8") from error
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from error
+    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    header = next(reader, None) or []
+    columns = [name.strip().lower() for name in header]
+
+    def rows() -> Iterator[tuple[str, Mapping[str, Any]]]:
+        line = reader.line_num + 1
+        try:
+            for cells in reader:
+                if cells:
+                    # A short row misses its last cells, which the checks then name as empty.
+                    yield f"line {line}", dict(zip(columns, cells, strict=False))
+                line = reader.line_num + 1
+        except csv.Error as error:
+            raise DatasetError(f"{path}: line {reader.line_num} is not CSV ({error})") from error
+
+    return columns, rows()
+
+
+def _open_parquet(path: Path) -> tuple[list[str], Iterator[tuple[str, Mapping[str, Any]]]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(f"{path}: not a Parquet file that can be read ({error})") from error
+    table = table.rename_columns([name.strip().lower() for name in table.column_names])
+    known = [name for name in (*REQUIRED, "time") if name in table.column_names]
+
+    def rows() -> Iterator[tuple[str, Mapping[str, Any]]]:
+        number = 0
+        for batch in table.select(known).to_batches(max_chunksize=65_536):
+            for row in batch.to_pylist():
+                number += 1
+                yield f"row {number}", row
+
+    return table.column_names, rows()
+
+
+def _require_columns(path: Path, columns: list[str], protocol: Protocol | None) -> None:
+    missing = [name for name in REQUIRED if name not in columns]
+    if protocol is Protocol.NO_CAMERA and "camid" in missing:
+        missing.remove("camid")
+    if missing:
+        hint = (
+            f"; without cameras, ask for the protocol {Protocol.NO_CAMERA.value!r}"
+            if missing == ["camid"]
+            else ""
+        )
+        raise DatasetError(
+            f"{path}: missing columns: {', '.join(missing)} (found: {', '.join(columns) or 'none'}){hint}. "
+            f"Expected:\n{CARD.layout}"
+        )
+    twice = sorted({name for name in (*REQUIRED, "time") if columns.count(name) > 1})
+    if twice:
+        raise DatasetError(f"{path}: columns given twice: {', '.join(twice)}")
+
+
+def _path(row: Mapping[str, Any], folder: Path) -> str:
+    value = row.get("path")
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise _BadCell("path", f"expected a file name, got {value!r}")
+    return str(folder / value)
+
+
+def _choice(row: Mapping[str, Any], column: str, known: tuple[str, ...]) -> str:
+    value = row.get(column)
+    text = value.strip().lower() if isinstance(value, str) else value
+    if text not in known:
+        raise _BadCell(column, f"expected one of {', '.join(known)}, got {value!r}")
+    return str(text)
+
+
+def _integer(row: Mapping[str, Any], column: str, *, minimum: int) -> int:
+    value = row.get(column)
+    number: int | None = None
+    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
+        number = int(value)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool) and float(value).is_integer():
+        # Tables that went through pandas hold whole numbers as floats.
+        number = int(value)
+    if number is None or not minimum <= number < 2**63:
+        raise _BadCell(column, f"expected an integer of at least {minimum}, got {value!r}")
+    return number
+
+
+def _time(row: Mapping[str, Any]) -> float | None:
+    value = row.get("time")
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    try:
+        time = float(value)
+    except (TypeError, ValueError):
+        time = math.nan
+    if not math.isfinite(time):
+        raise _BadCell("time", f"expected a number, got {value!r}")
+    return time
+
+
+READERS = (Reader(CARD, read),)
