@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import ImageError, ShapeError
@@ -45,6 +45,10 @@ def decode(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXE
     Raises:
         ImageError: missing, a directory, empty, truncated, too large, or no picture at all.
     """
+    return np.array(_open_rgb(source, max_pixels), dtype=np.uint8)
+
+
+def _open_rgb(source: str | os.PathLike[str] | bytes, max_pixels: int) -> Image.Image:
     name = "<bytes>" if isinstance(source, bytes) else os.fspath(source)
     try:
         content = source if isinstance(source, bytes) else Path(source).read_bytes()
@@ -72,15 +76,19 @@ def decode(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXE
         raise ImageError(name, f"damaged or truncated ({error})") from error
 
 
-def _to_rgb(image: Image.Image) -> Crop:
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I") or upright.mode == "F":
-        levels = np.asarray(upright, dtype=np.float64)
+def _to_rgb(image: Image.Image) -> Image.Image:
+    image.load()
+    # Asked first, because exif_transpose copies even an upright picture.
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I") or image.mode == "F":
+        levels = np.nan_to_num(np.asarray(image, dtype=np.float64))
         # 16-bit greys: Pillow's own conversion clips at 255 instead of scaling.
-        scale = 255.0 if upright.mode == "F" and levels.max(initial=0.0) <= 1.0 else 255.0 / 65535.0
-        grey = np.clip(np.rint(levels * scale), 0, 255).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    return np.array(upright.convert("RGB"), dtype=np.uint8)
+        scale = 255.0 if image.mode == "F" and levels.max(initial=0.0) <= 1.0 else 255.0 / 65535.0
+        return Image.fromarray(np.clip(np.rint(levels * scale), 0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # straight to RGB, Pillow warns
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def resize(crop: Crop, spec: InputSpec) -> Crop:
@@ -96,13 +104,17 @@ def resize(crop: Crop, spec: InputSpec) -> Crop:
         raise ShapeError("crop", expected="(H, W, 3)", actual=crop.shape)
     if crop.shape[:2] == (spec.height, spec.width):
         return crop
-    image = Image.fromarray(crop).resize((spec.width, spec.height), _RESAMPLING[spec.interpolation])
-    return np.asarray(image, dtype=np.uint8)
+    return _resize(Image.fromarray(crop), spec)
+
+
+def _resize(image: Image.Image, spec: InputSpec) -> Crop:
+    # Pillow returns a copy where the size already fits.
+    return np.array(image.resize((spec.width, spec.height), _RESAMPLING[spec.interpolation]), dtype=np.uint8)
 
 
 def load_crop(source: str | os.PathLike[str] | bytes, spec: InputSpec) -> Crop:
     """Decode and resize: (spec.height, spec.width, 3) uint8 RGB."""
-    return resize(decode(source), spec)
+    return _resize(_open_rgb(source, MAX_PIXELS), spec)
 
 
 def normalise(crops: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.float32]:

@@ -1,0 +1,144 @@
+"""Which samples make which batch: a pure function of seed and epoch, so that a resumed run draws the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from omnireid.core.errors import InputError
+from omnireid.core.seeds import numpy_generator
+
+IndexBatch = npt.NDArray[np.int64]
+
+
+class SequentialSampler:
+    """Every sample once, in order; the last batch may be smaller."""
+
+    def __init__(self, num_samples: int, batch_size: int) -> None:
+        _check_positive(num_samples=num_samples, batch_size=batch_size)
+        self.num_samples = num_samples
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return -(-self.num_samples // self.batch_size)
+
+    def batches(self, epoch: int = 0) -> list[IndexBatch]:
+        """Index batches, the same in every epoch."""
+        return _cut(np.arange(self.num_samples), self.batch_size)
+
+
+class RandomSampler:
+    """Every sample once, in an order drawn from (seed, epoch)."""
+
+    def __init__(self, num_samples: int, batch_size: int, *, seed: int, drop_last: bool = True) -> None:
+        """Prepare a sampler.
+
+        Args:
+            drop_last: leave out the samples that do not fill a batch (others in each epoch), as the
+                reference implementation does in training.
+
+        Raises:
+            InputError: nothing would remain, because a batch is larger than the data.
+        """
+        _check_positive(num_samples=num_samples, batch_size=batch_size)
+        if drop_last and num_samples < batch_size:
+            raise InputError(
+                f"batch_size {batch_size} exceeds the {num_samples} samples, and incomplete batches "
+                f"are dropped; use a batch size of at most {num_samples}"
+            )
+        self.num_samples = num_samples
+        self.batch_size = batch_size
+        self.seed = seed
+        self.drop_last = drop_last
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        full, rest = divmod(self.num_samples, self.batch_size)
+        return full + bool(rest and not self.drop_last)
+
+    def batches(self, epoch: int) -> list[IndexBatch]:
+        """Index batches of one epoch, each (batch_size,) int64."""
+        order = numpy_generator(self.seed, "random-sampler", epoch).permutation(self.num_samples)
+        return _cut(order, self.batch_size)[: len(self)]
+
+
+class PKSampler:
+    """P identities with K pictures each in every batch, for losses that compare within a batch.
+
+    Each identity's pictures are shuffled and cut into groups of K; pictures that do not fill a
+    group wait for another epoch. An identity with fewer than K pictures gives one group, drawn with
+    replacement. Batches take one group from each of P different identities until fewer than P
+    identities have a group left. So an epoch sees most pictures at most once, and identities with
+    many pictures appear more often.
+
+    Source: the P×K batches of Hermans et al. (arXiv 1703.07737), epochs as in torchreid.
+    """
+
+    def __init__(
+        self,
+        pids: Sequence[int] | npt.NDArray[np.int64],
+        *,
+        num_pids: int,
+        num_instances: int,
+        seed: int,
+    ) -> None:
+        """Prepare a sampler.
+
+        Args:
+            pids: (N,) person of each sample.
+            num_pids: P, identities in a batch.
+            num_instances: K, pictures of each.
+
+        Raises:
+            InputError: fewer than P identities.
+        """
+        _check_positive(num_pids=num_pids, num_instances=num_instances)
+        pids = np.asarray(pids, dtype=np.int64)
+        known, labels = np.unique(pids, return_inverse=True)
+        if len(known) < num_pids:
+            raise InputError(f"a batch of {num_pids} identities cannot be drawn from {len(known)}")
+        by_label = np.argsort(labels, kind="stable")
+        self._indices_of = np.split(by_label, np.cumsum(np.bincount(labels))[:-1])
+        self.num_pids = num_pids
+        self.num_instances = num_instances
+        self.seed = seed
+
+    @property
+    def batch_size(self) -> int:
+        return self.num_pids * self.num_instances
+
+    def batches(self, epoch: int) -> list[IndexBatch]:
+        """Index batches of one epoch, each (P·K,) int64 with an identity's pictures side by side.
+
+        Their number can differ a little between epochs.
+        """
+        rng = numpy_generator(self.seed, "pk-sampler", epoch)
+        groups = [self._draw_groups(indices, rng) for indices in self._indices_of]
+        available = list(range(len(groups)))
+        batches: list[IndexBatch] = []
+        while len(available) >= self.num_pids:
+            chosen = rng.choice(len(available), self.num_pids, replace=False)
+            labels = [available[place] for place in chosen]
+            batches.append(np.concatenate([groups[label].pop() for label in labels]))
+            available = [label for label in available if groups[label]]
+        return batches
+
+    def _draw_groups(self, indices: IndexBatch, rng: np.random.Generator) -> list[IndexBatch]:
+        k = self.num_instances
+        if len(indices) < k:
+            return [rng.choice(indices, k, replace=True)]
+        shuffled = rng.permutation(indices)
+        return list(shuffled[: len(shuffled) // k * k].reshape(-1, k))
+
+
+def _cut(order: npt.NDArray[np.int64], size: int) -> list[IndexBatch]:
+    return [order[start : start + size].astype(np.int64) for start in range(0, len(order), size)]
+
+
+def _check_positive(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise InputError(f"{name}: expected at least 1, got {value}")
