@@ -1,0 +1,78 @@
+"""Parameters and multiply-adds, counted as OSNet's paper counts them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from omnireid.core.errors import InputError
+from omnireid.models.osnet import OSNet
+
+
+@dataclass(frozen=True)
+class StageComplexity:
+    """One row of the paper's Table 1."""
+
+    parameters: int
+    mult_adds: int
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """What a network costs for one image.
+
+    Attributes:
+        parameters: learned values, each counted once however often it is used.
+        mult_adds: of convolutions and linear layers, a bias being one per output value; a gate counts once
+            for every stream it is applied to. Normalisation, ReLU and pooling are not counted.
+        stages: the same for each row of Table 1; see `OSNet.stages`.
+    """
+
+    parameters: int
+    mult_adds: int
+    stages: dict[str, StageComplexity]
+
+
+def complexity(model: OSNet, height: int = 256, width: int = 128) -> Complexity:
+    """Count a network at one input size; nothing is computed (shapes only).
+
+    Raises:
+        InputError: the input is smaller than the network's 16-fold reduction.
+
+    Source: Zhou et al., ICCV 2019, Tables 1 and 6, whose 16 figures this rule reproduces.
+    """
+    if height < 16 or width < 16:
+        raise InputError(f"input size {height}×{width}: at least 16×16")
+    with torch.device("meta"):
+        shapes_only = OSNet(model.config).eval()
+    mult_adds = dict.fromkeys(shapes_only.stages(), 0)
+
+    for stage, module in shapes_only.stages().items():
+        for layer in module.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+
+                def count(layer: nn.Module, _: object, output: Tensor, stage: str = stage) -> None:
+                    mult_adds[stage] += _layer_mult_adds(layer, output)
+
+                layer.register_forward_hook(count)
+    with torch.no_grad():
+        shapes_only(torch.empty(1, 3, height, width, device="meta"))
+
+    stages = {
+        name: StageComplexity(sum(p.numel() for p in module.parameters()), mult_adds[name])
+        for name, module in shapes_only.stages().items()
+    }
+    return Complexity(
+        parameters=sum(p.numel() for p in model.parameters()),
+        mult_adds=sum(mult_adds.values()),
+        stages=stages,
+    )
+
+
+def _layer_mult_adds(layer: nn.Module, output: Tensor) -> int:
+    assert isinstance(layer, nn.Conv2d | nn.Linear)
+    per_value = math.prod(layer.weight.shape[1:]) + (layer.bias is not None)
+    return output.numel() * per_value

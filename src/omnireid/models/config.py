@@ -1,0 +1,163 @@
+"""What makes one OSNet differ from another, and the nine published architectures. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, get_args
+
+from omnireid.core.errors import ConfigError, UnknownNameError
+
+Fusion = Literal["unified_gate", "separate_gates", "scalar_gate", "fixed_gates", "addition", "concatenation"]
+StemNorm = Literal["batch", "instance"]
+Placement = Literal["none", "inside", "after", "both"]
+KeyLayout = Literal["osnet", "osnet_ain"]
+
+BOTTLENECK = 4
+"""A block works on a quarter of its output channels."""
+
+MAX_STREAMS = 4
+
+
+@dataclass(frozen=True)
+class OSNetConfig:
+    """One network of the OSNet family. The defaults are OSNet x1.0.
+
+    Attributes:
+        channels: output channels of stem, conv2, conv3 and conv4; the width multiplier scales all four.
+        blocks: number of blocks in conv2, conv3 and conv4.
+        stream_depths: Lite 3×3 layers on each parallel stream of a block, one to four streams. Stream depth t
+            sees (2t+1)² pixels. Equal depths are the ResNeXt-like ablation.
+        lite: Lite 3×3 (1×1 then depthwise 3×3); False takes standard 3×3 convolutions.
+        fusion: how a block joins its streams, see `omnireid.models.fusion`.
+        stem_norm: normalisation after the 7×7 convolution.
+        instance_norm: per stage (conv2, conv3, conv4) and per block, where instance normalisation stands:
+            "inside" the residual branch in place of its batch norm, "after" the addition, "both", or "none".
+            () means none anywhere.
+        embedding_size: size of the embedding; not scaled by the width multiplier.
+        layout: which published checkpoints' key names the state dict has: those of OSNet and OSNet-IBN, or
+            those of OSNet-AIN.
+
+    Raises:
+        ConfigError: a value that makes no network; names the field.
+    """
+
+    channels: tuple[int, int, int, int] = (64, 256, 384, 512)
+    blocks: tuple[int, int, int] = (2, 2, 2)
+    stream_depths: tuple[int, ...] = (1, 2, 3, 4)
+    lite: bool = True
+    fusion: Fusion = "unified_gate"
+    stem_norm: StemNorm = "batch"
+    instance_norm: tuple[tuple[Placement, ...], ...] = ()
+    embedding_size: int = 512
+    layout: KeyLayout = "osnet"
+
+    def __post_init__(self) -> None:
+        _check_counts("channels", self.channels, length=4)
+        _check_counts("blocks", self.blocks, length=3)
+        _check_counts("stream_depths", self.stream_depths)
+        _check_counts("embedding_size", (self.embedding_size,))
+        if not 1 <= len(self.stream_depths) <= MAX_STREAMS:
+            raise ConfigError(f"stream_depths: 1 to {MAX_STREAMS} streams, got {len(self.stream_depths)}")
+        if any(width % BOTTLENECK for width in self.channels[1:]):
+            raise ConfigError(
+                f"channels: conv2, conv3, conv4 must divide by {BOTTLENECK}, got {self.channels}"
+            )
+        if not isinstance(self.lite, bool):
+            raise ConfigError(f"lite: true or false, got {self.lite!r}")
+        _check_choice("fusion", self.fusion, Fusion)
+        _check_choice("stem_norm", self.stem_norm, StemNorm)
+        _check_choice("layout", self.layout, KeyLayout)
+        self._check_instance_norm()
+
+    def _check_instance_norm(self) -> None:
+        if self.instance_norm == ():
+            return
+        if not isinstance(self.instance_norm, tuple) or not all(
+            isinstance(stage, tuple) for stage in self.instance_norm
+        ):
+            raise ConfigError(f"instance_norm: a tuple per stage, got {self.instance_norm!r}")
+        lengths = tuple(len(stage) for stage in self.instance_norm)
+        if lengths != self.blocks:
+            raise ConfigError(f"instance_norm: one placement per block, blocks {self.blocks}, got {lengths}")
+        for placement in (placement for stage in self.instance_norm for placement in stage):
+            _check_choice("instance_norm", placement, Placement)
+
+    def placements(self, stage: int) -> tuple[Placement, ...]:
+        """Where instance normalisation stands in the blocks of a stage (0 is conv2)."""
+        if self.instance_norm:
+            return self.instance_norm[stage]
+        nowhere: Placement = "none"
+        return (nowhere,) * self.blocks[stage]
+
+    def with_overrides(self, overrides: Mapping[str, Any]) -> OSNetConfig:
+        """This configuration with some fields replaced; lists (from YAML or JSON) become tuples.
+
+        Raises:
+            UnknownNameError: a key that is no field; names the nearest.
+            ConfigError: a value that makes no network.
+        """
+        known = [field.name for field in fields(self)]
+        for name in overrides:
+            if name not in known:
+                raise UnknownNameError("model option", str(name), known)
+        return replace(self, **{name: _as_tuples(value) for name, value in overrides.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain values; `OSNetConfig().with_overrides(...)` reads them back."""
+        return asdict(self)
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(_as_tuples(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def _check_counts(name: str, counts: Any, *, length: int | None = None) -> None:
+    whole = isinstance(counts, tuple) and all(type(count) is int and count > 0 for count in counts)
+    if not whole or (length is not None and len(counts) != length):
+        wanted = "positive whole numbers" if length is None else f"{length} positive whole numbers"
+        raise ConfigError(f"{name}: {wanted} expected, got {counts!r}")
+
+
+def _check_choice(name: str, value: Any, choices: Any) -> None:
+    if value not in get_args(choices):
+        raise UnknownNameError(name, str(value), get_args(choices))
+
+
+_WIDTHS: dict[str, tuple[int, int, int, int]] = {
+    "x1_0": (64, 256, 384, 512),
+    "x0_75": (48, 192, 288, 384),
+    "x0_5": (32, 128, 192, 256),
+    "x0_25": (16, 64, 96, 128),
+}
+
+# Found by the authors' differentiable search (Zhou et al., TPAMI 2021).
+_AIN_PLACEMENTS: tuple[tuple[Placement, ...], ...] = (
+    ("inside", "inside"),
+    ("none", "inside"),
+    ("inside", "none"),
+)
+
+ARCHITECTURES: dict[str, OSNetConfig] = {
+    **{f"osnet_{width}": OSNetConfig(channels=channels) for width, channels in _WIDTHS.items()},
+    "osnet_ibn_x1_0": OSNetConfig(
+        stem_norm="instance", instance_norm=(("after", "after"), ("none", "none"), ("none", "none"))
+    ),
+    **{
+        f"osnet_ain_{width}": OSNetConfig(
+            channels=channels, stem_norm="instance", instance_norm=_AIN_PLACEMENTS, layout="osnet_ain"
+        )
+        for width, channels in _WIDTHS.items()
+    },
+}
+
+
+def architecture_config(name: str) -> OSNetConfig:
+    """Configuration of a published architecture.
+
+    Raises:
+        UnknownNameError: no such architecture; names the nearest.
+    """
+    if name not in ARCHITECTURES:
+        raise UnknownNameError("architecture", name, ARCHITECTURES)
+    return ARCHITECTURES[name]
