@@ -28,7 +28,7 @@ def exact_sq_dist(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
 @given(hnp.arrays(np.float32, (3, 4), elements=floats), hnp.arrays(np.float32, (5, 4), elements=floats))
 def test_squared_euclidean_is_exact_to_rounding(query: np.ndarray, gallery: np.ndarray) -> None:
     scale = max(float(np.abs(query).max()), float(np.abs(gallery).max()), 1e-30)
-    sq_dist = distance_matrix(query, gallery, "squared-euclidean")
+    sq_dist = distance_matrix(query, gallery, "sq_euclidean")
     np.testing.assert_allclose(sq_dist, exact_sq_dist(query, gallery), rtol=1e-6, atol=1e-24 * scale**2)
     assert (sq_dist >= 0).all()
 
@@ -39,7 +39,7 @@ def test_a_common_offset_does_not_cancel(offset: float) -> None:
     query = (offset + 0.1 * rng.standard_normal((6, 16))).astype(np.float32)
     gallery = np.concatenate([query[:3], (offset + 0.1 * rng.standard_normal((20, 16))).astype(np.float32)])
     expected = exact_sq_dist(query, gallery)
-    np.testing.assert_allclose(distance_matrix(query, gallery, "squared-euclidean"), expected, rtol=1e-9)
+    np.testing.assert_allclose(distance_matrix(query, gallery, "sq_euclidean"), expected, rtol=1e-9)
     np.testing.assert_allclose(distance_matrix(query, gallery), np.sqrt(expected), rtol=1e-9)
     assert (np.diag(distance_matrix(query, gallery)[:3, :3]) == 0).all()
 
@@ -85,7 +85,7 @@ def test_inputs_are_left_as_they_were() -> None:
 def test_bad_input_is_refused_before_the_first_block() -> None:
     rng = np.random.default_rng(0)
     good = rng.standard_normal((3, 4))
-    with pytest.raises(UnknownNameError, match="squared-euclidean"):
+    with pytest.raises(UnknownNameError, match="sq_euclidean"):
         distance_blocks(good, good, "squared")
     with pytest.raises(ShapeError, match="gallery"):
         distance_blocks(good, good[:, :3])

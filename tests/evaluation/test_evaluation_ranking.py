@@ -314,7 +314,7 @@ def embedding_set(
     )
 
 
-@pytest.mark.parametrize("distance", ["euclidean", "squared-euclidean", "cosine"])
+@pytest.mark.parametrize("distance", ["euclidean", "sq_euclidean", "cosine"])
 def test_embeddings_are_ranked_as_their_distance_matrix(distance: str, monkeypatch) -> None:
     query, gallery = embedding_set(0, 23, name="q"), embedding_set(1, 50, name="g")
     whole = distance_matrix(query.embeddings, gallery.embeddings, distance)

@@ -3,7 +3,7 @@
 | name | formula | range |
 |---|---|---|
 | `euclidean` | sqrt(Σ (a − b)²) | 0 … ∞ |
-| `squared-euclidean` | Σ (a − b)² | 0 … ∞ |
+| `sq_euclidean` | Σ (a − b)² | 0 … ∞ |
 | `cosine` | 1 − a·b / (‖a‖ ‖b‖) | 0 … 2 |
 
 Euclidean and squared Euclidean order a gallery the same way; their values, and every threshold on
@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
 
-DistanceName = Literal["euclidean", "squared-euclidean", "cosine"]
+DistanceName = Literal["euclidean", "sq_euclidean", "cosine"]
 DISTANCES: tuple[str, ...] = get_args(DistanceName)
 
 Float64 = npt.NDArray[np.float64]
