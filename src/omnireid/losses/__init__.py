@@ -1,0 +1,6 @@
+"""Training losses. Needs torch."""
+
+from omnireid.losses.cross_entropy import CrossEntropyLabelSmooth
+from omnireid.losses.triplet import HardTripletLoss
+
+__all__ = ["CrossEntropyLabelSmooth", "HardTripletLoss"]

@@ -9,10 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from omnireid.models.cards import list_architectures, list_models, model_card
     from omnireid.models.classifier import ClassifierOutput, IdentityClassifier
     from omnireid.models.config import OSNetConfig
     from omnireid.models.osnet import OSNet
     from omnireid.models.registry import build_model
+    from omnireid.models.weights import initialise_from, load_weights, save_weights
 
 _HOMES = {
     "ClassifierOutput": "classifier",
@@ -20,6 +22,12 @@ _HOMES = {
     "OSNet": "osnet",
     "OSNetConfig": "config",
     "build_model": "registry",
+    "initialise_from": "weights",
+    "list_architectures": "cards",
+    "list_models": "cards",
+    "load_weights": "weights",
+    "model_card": "cards",
+    "save_weights": "weights",
 }
 
 __all__ = [
@@ -28,6 +36,12 @@ __all__ = [
     "OSNet",
     "OSNetConfig",
     "build_model",
+    "initialise_from",
+    "list_architectures",
+    "list_models",
+    "load_weights",
+    "model_card",
+    "save_weights",
 ]
 
 

@@ -1,0 +1,118 @@
+"""The header of a weight file: safetensors with the model card inside. Imports no torch.
+
+The metadata holds one entry, `omnireid`, so that the same weights and card always make the same bytes
+(safetensors writes several entries in no fixed order).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omnireid.core.card import ModelCard
+from omnireid.core.errors import OmniReIDError, WeightsError
+from omnireid.models.config import OSNetConfig
+
+METADATA_KEY = "omnireid"
+
+_OTHER_FORMATS = (
+    (b"PK\x03\x04", "a PyTorch checkpoint; convert it first: omnireid models convert"),
+    (b"\x80", "a pickle (an old PyTorch checkpoint?); convert it first: omnireid models convert"),
+    (b"\x08", "perhaps an ONNX model, which is opened as it is, by its .onnx name"),
+)
+
+
+@dataclass(frozen=True)
+class WeightHeader:
+    """What a weight file says of itself.
+
+    Attributes:
+        card: the model card.
+        config: the network the weights belong to.
+        tensors_sha256: hash of the weights, see `omnireid.models.weights.tensors_sha256`.
+    """
+
+    card: ModelCard
+    config: OSNetConfig
+    tensors_sha256: str
+
+    def to_metadata(self) -> dict[str, str]:
+        """The safetensors metadata."""
+        content = {
+            "card": self.card.model_dump(mode="json", exclude_none=True),
+            "config": self.config.to_dict(),
+            "tensors_sha256": self.tensors_sha256,
+        }
+        return {METADATA_KEY: json.dumps(content, sort_keys=True)}
+
+
+def read_header(path: str | os.PathLike[str]) -> WeightHeader:
+    """Read a weight file's header without its weights.
+
+    Raises:
+        WeightsError: missing, truncated, another format, or without a card.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    require_file(path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(_not_safetensors(Path(path), error)) from error
+    if METADATA_KEY not in metadata:
+        raise WeightsError(
+            f"{path}: no model card inside. Weights without a card cannot be used safely: input size, colour "
+            "normalisation and origin are not known. Write them with omnireid.models.weights.save_weights."
+        )
+    return _parse(metadata[METADATA_KEY], source=str(path))
+
+
+def read_card(path: str | os.PathLike[str]) -> ModelCard:
+    """The model card of a weight file; errors as `read_header`."""
+    return read_header(path).card
+
+
+def require_file(path: str | os.PathLike[str]) -> None:
+    """Refuse what is no readable, non-empty file.
+
+    Raises:
+        WeightsError: names the file and the reason.
+    """
+    file = Path(path)
+    if not file.exists():
+        raise WeightsError(f"{file}: no such file")
+    if not file.is_file():
+        raise WeightsError(f"{file}: a folder, not a weight file")
+    if file.stat().st_size == 0:
+        raise WeightsError(f"{file}: the file is empty")
+
+
+def _parse(text: str, *, source: str) -> WeightHeader:
+    try:
+        content: dict[str, Any] = json.loads(text)
+        card, config, digest = content["card"], content["config"], content["tensors_sha256"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise WeightsError(f"{source}: the header cannot be used ({error!r})") from error
+    try:
+        return WeightHeader(
+            card=ModelCard.from_json(json.dumps(card), source=source),
+            config=OSNetConfig().with_overrides(config),
+            tensors_sha256=str(digest),
+        )
+    except WeightsError:
+        raise
+    except (OmniReIDError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{source}: written for another version of OmniReID: {error}") from error
+
+
+def _not_safetensors(path: Path, error: Exception) -> str:
+    with path.open("rb") as stream:
+        start = stream.read(4)
+    for magic, what in _OTHER_FORMATS:
+        if start.startswith(magic) and path.suffix != ".safetensors":
+            return f"{path}: not a safetensors file, but {what}"
+    return f"{path}: damaged, truncated or not a safetensors file ({error})"

@@ -1,0 +1,142 @@
+"""Saving and loading weights: safetensors with the model card inside, strictly."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from omnireid.core.card import ModelCard
+from omnireid.core.errors import WeightsError
+from omnireid.core.files import write_bytes
+from omnireid.models.classifier import IdentityClassifier
+from omnireid.models.osnet import OSNet
+from omnireid.models.state_dict import check_state_dict, name_some
+from omnireid.models.weight_file import WeightHeader, read_header
+
+
+def save_weights(path: str | os.PathLike[str], model: OSNet | IdentityClassifier, card: ModelCard) -> None:
+    """Write the network's weights with their card, atomically. The same input gives the same bytes.
+
+    A training wrapper's classifier is left out: embeddings do not need it.
+
+    Raises:
+        WeightsError: the card states another embedding size than the network has.
+        StorageError: the file cannot be written.
+    """
+    from safetensors.torch import save
+
+    network = model.backbone if isinstance(model, IdentityClassifier) else model
+    if card.embedding_size != network.config.embedding_size:
+        raise WeightsError(
+            f"card {card.name!r} states embeddings of size {card.embedding_size}, "
+            f"the network gives {network.config.embedding_size}"
+        )
+    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    num_parameters = sum(parameter.numel() for parameter in network.parameters())
+    header = WeightHeader(
+        card=card.model_copy(update={"num_parameters": num_parameters}),
+        config=network.config,
+        tensors_sha256=tensors_sha256(state),
+    )
+    write_bytes(path, save(state, metadata=header.to_metadata()))
+
+
+def load_weights(path: str | os.PathLike[str]) -> tuple[OSNet, ModelCard]:
+    """Build the network a weight file belongs to and give it these weights, in evaluation mode on the CPU.
+
+    Raises:
+        WeightsError: missing, truncated, damaged or another kind of file; no card; keys or shapes that do not
+            fit the network (they are named).
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    header = read_header(path)
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: damaged or truncated ({error})") from error
+    network = OSNet(header.config)
+    check_state_dict(network.state_dict(), state, source=str(path))
+    if tensors_sha256(state) != header.tensors_sha256:
+        raise WeightsError(f"{path}: damaged: the weights do not have the hash that the file states")
+    network.load_state_dict(state)
+    return network.eval(), header.card
+
+
+def tensors_sha256(state: Mapping[str, Tensor]) -> str:
+    """Hash over the names, types, shapes and values of a state dict, in the order of the names."""
+    digest = hashlib.sha256()
+    for key in sorted(state):
+        tensor = state[key].detach().cpu().contiguous()
+        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Initialisation:
+    """What `initialise_from` did.
+
+    Attributes:
+        loaded: keys that took the given values.
+        kept: keys of the network that were left as they were.
+        unused: given keys that were not used.
+    """
+
+    loaded: tuple[str, ...]
+    kept: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.loaded)} tensors loaded"]
+        if self.kept:
+            parts.append(f"kept as they were: {name_some(self.kept)}")
+        if self.unused:
+            parts.append(f"not used: {name_some(self.unused)}")
+        return "; ".join(parts)
+
+
+def initialise_from(
+    model: OSNet | IdentityClassifier, state: Mapping[str, Tensor], *, without: Sequence[str] = ()
+) -> Initialisation:
+    """Start a network from published weights, some named parts of it left out.
+
+    Args:
+        model: changed in place; nothing is changed when an error is raised.
+        state: keys as in published checkpoints; for an `IdentityClassifier` with `classifier.*`.
+        without: modules or keys to leave out on both sides, e.g. `("classifier",)` for ImageNet weights
+            whose classifier has another size. Everything else must fit exactly.
+
+    Raises:
+        WeightsError: a key or shape that does not fit and was not left out, or a name in `without` that
+            matches nothing.
+    """
+    own = model.published_state_dict() if isinstance(model, IdentityClassifier) else model.state_dict()
+    for name in without:
+        if not any(_is_within(key, name) for key in (*own, *state)):
+            raise WeightsError(f"nothing is called {name!r}, neither in the network nor in the weights")
+
+    def chosen(key: str) -> bool:
+        return not any(_is_within(key, name) for name in without)
+
+    wanted = {key: value for key, value in own.items() if chosen(key)}
+    given = {key: value for key, value in state.items() if chosen(key)}
+    check_state_dict(wanted, given, source="the given state dict")
+    with torch.no_grad():
+        for key, value in wanted.items():
+            value.copy_(given[key])
+    return Initialisation(
+        loaded=tuple(wanted),
+        kept=tuple(key for key in own if not chosen(key)),
+        unused=tuple(key for key in state if not chosen(key)),
+    )
+
+
+def _is_within(key: str, name: str) -> bool:
+    return key == name or key.startswith(f"{name}.")
