@@ -1,0 +1,305 @@
+"""Training augmentation, batched on the device that the crops lie on.
+
+Five augmentations with the constants and the order of the reference implementation (torchreid's
+transforms): flip, random crop, random patch, colour jitter, then normalisation, then erasing. All
+chance comes from one generator on the CPU, so that every device takes the same decisions.
+
+Pictures stay uint8 with channels last until they are normalised: a quarter of the bytes to move,
+and the network gets channels-last memory for nothing. docs/decisions/0002 measures the choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from omnireid.core.card import InputSpec
+from omnireid.core.errors import InputError, ShapeError, UnknownNameError
+from omnireid.data.patch_pool import PatchPool, rotate
+
+AUGMENTATIONS = ("flip", "random_crop", "random_patch", "color_jitter", "random_erase")
+
+PROBABILITY = 0.5  # of flip, crop, patch (and its flip and rotation) and erasing; jitter always happens
+ENLARGEMENT = 1.125
+BRIGHTNESS = 0.2
+CONTRAST = 0.15
+ERASED_AREA = (0.02, 0.4)
+ERASED_MIN_ASPECT = 0.3
+PATCH_AREA = (0.01, 0.5)
+PATCH_MIN_ASPECT = 0.1
+PATCH_MAX_DEGREES = 10
+PATCH_MIN_STORED = 100
+PATCH_MAX_STORED = 50_000
+
+_GREY = (0.299, 0.587, 0.114)
+_BOX_ATTEMPTS = 100
+# Pictures per pass over floats on a CPU: eight of 256×128 stay in its cache.
+_BLOCK = 8
+
+
+class Box(NamedTuple):
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+class Augmentation:
+    """A chosen set of augmentations, followed by normalisation.
+
+    Random patch keeps patches of earlier batches, so it has a state; `state_dict` and
+    `load_state_dict` carry it over a resume. The reference holds up to 50,000 patches whatever
+    their size (about a gigabyte at 256×128); here a byte budget bounds them too, and the oldest go
+    first.
+    """
+
+    def __init__(
+        self, names: Collection[str], spec: InputSpec, *, patch_pool_bytes: int = 64 * 2**20
+    ) -> None:
+        """Prepare the augmentations `names` (any of `AUGMENTATIONS`; their order is fixed).
+
+        Raises:
+            UnknownNameError: a name that is no augmentation.
+            InputError: a patch pool that may not hold the hundred patches from which pasting starts.
+        """
+        for name in names:
+            if name not in AUGMENTATIONS:
+                raise UnknownNameError("augmentation", name, AUGMENTATIONS)
+        largest_patch = int(PATCH_AREA[1] * spec.height * spec.width * 3)
+        if "random_patch" in names and patch_pool_bytes < PATCH_MIN_STORED * largest_patch:
+            raise InputError(
+                f"patch_pool_bytes: expected at least {PATCH_MIN_STORED * largest_patch:,}, "
+                f"got {patch_pool_bytes:,}"
+            )
+        self.names = tuple(name for name in AUGMENTATIONS if name in names)
+        self.spec = spec
+        self._pool = PatchPool(PATCH_MAX_STORED, patch_pool_bytes)
+
+    def __call__(self, crops: Tensor, generator: torch.Generator) -> Tensor:
+        """Augment and normalise one batch.
+
+        Args:
+            crops: (N, H, W, 3) uint8 RGB of the size of `spec`; left unchanged.
+            generator: on the CPU; the only source of chance.
+
+        Returns:
+            (N, 3, H, W) float32 on the device of `crops`, in channels-last memory.
+        """
+        size = (self.spec.height, self.spec.width)
+        if crops.ndim != 4 or tuple(crops.shape[1:]) != (*size, 3):
+            raise ShapeError("crops", expected=("N", *size, 3), actual=tuple(crops.shape))
+        if crops.dtype != torch.uint8:
+            raise InputError(f"crops: expected uint8, got {crops.dtype}")
+        if {"flip", "random_crop", "random_patch"} & set(self.names):
+            crops = crops.clone()
+        n = len(crops)
+        if "flip" in self.names:
+            flip_(crops, _chosen(n, generator))
+        if "random_crop" in self.names:
+            crop_(crops, _chosen(n, generator), torch.rand(n, 2, generator=generator))
+        if "random_patch" in self.names:
+            paste_patches_(crops, self._pool, generator)
+        jitter = draw_jitter(n, generator) if "color_jitter" in self.names else None
+        images = normalise(crops, self.spec, jitter)
+        if "random_erase" in self.names:
+            boxes = draw_boxes(n, size, ERASED_AREA, ERASED_MIN_ASPECT, generator)
+            erase_(images, boxes, _chosen(n, generator), self.spec.mean)
+        return images
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """State on the CPU: empty without random patch."""
+        return self._pool.state_dict() if "random_patch" in self.names else {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take over a state.
+
+        Raises:
+            InputError: the state of other augmentations.
+        """
+        expected = set(self.state_dict())
+        if set(state) != expected:
+            raise InputError(f"augmentation state: expected keys {sorted(expected)}, got {sorted(state)}")
+        if state:
+            self._pool.load_state_dict(state)
+
+
+def flip_(crops: Tensor, chosen: list[bool]) -> None:
+    """Mirror the chosen crops (N, H, W, 3) left to right, in place."""
+    for place, is_chosen in enumerate(chosen):
+        if is_chosen:
+            crops[place] = crops[place].flip(1)
+
+
+def crop_(crops: Tensor, chosen: list[bool], offsets: Tensor) -> None:
+    """Enlarge the chosen crops by 1.125 (bilinear) and cut the old size out of them, in place.
+
+    Args:
+        crops: (N, H, W, 3) uint8.
+        offsets: (N, 2) in [0, 1]; where to cut, from top and left to bottom and right.
+    """
+    places = [place for place, is_chosen in enumerate(chosen) if is_chosen]
+    if not places:
+        return
+    height, width = crops.shape[1:3]
+    enlarged_size = (round(height * ENLARGEMENT), round(width * ENLARGEMENT))
+    selected = crops[places].permute(0, 3, 1, 2)
+    if selected.device.type != "cpu":  # where there is no uint8 kernel
+        selected = selected.float()
+    enlarged = F.interpolate(selected, size=enlarged_size, mode="bilinear", align_corners=False)
+    if enlarged.dtype != torch.uint8:
+        enlarged = enlarged.round_().to(torch.uint8)
+    enlarged = enlarged.permute(0, 2, 3, 1)
+    room = torch.tensor([enlarged_size[0] - height, enlarged_size[1] - width])
+    corners = (offsets * room).round().long().tolist()
+    for source, place in enumerate(places):
+        top, left = corners[place]
+        crops[place] = enlarged[source, top : top + height, left : left + width]
+
+
+def paste_patches_(crops: Tensor, pool: PatchPool, generator: torch.Generator) -> None:
+    """Store a patch of every crop, and paste a stored one on half of them, in place.
+
+    A pasted patch is flipped with p 0.5 and rotated by −10…10 whole degrees with p 0.5. Pasting
+    starts once the pool holds 100 patches.
+    """
+    n, height, width = crops.shape[:3]
+    boxes = draw_boxes(n, (height, width), PATCH_AREA, PATCH_MIN_ASPECT, generator)
+    chosen, flipped, rotated = (_chosen(n, generator) for _ in range(3))
+    which, top_share, left_share = torch.rand(3, n, generator=generator, dtype=torch.float64).tolist()
+    degrees = torch.randint(-PATCH_MAX_DEGREES, PATCH_MAX_DEGREES + 1, (n,), generator=generator).tolist()
+    for place, box in enumerate(boxes):
+        if box is not None:
+            pool.append(_part(crops[place], box).clone())
+        if len(pool) < PATCH_MIN_STORED or not chosen[place]:
+            continue
+        patch = pool[int(which[place] * len(pool))].to(crops.device)
+        if flipped[place]:
+            patch = patch.flip(1)
+        if rotated[place]:
+            patch = rotate(patch, degrees[place])
+        patch_height, patch_width = patch.shape[:2]
+        top = int(top_share[place] * (height - patch_height + 1))
+        left = int(left_share[place] * (width - patch_width + 1))
+        _part(crops[place], Box(top, left, patch_height, patch_width)).copy_(patch)
+
+
+class Jitter(NamedTuple):
+    """Per picture: factors around 1 and which comes first. Each (N,) on the CPU."""
+
+    brightness: Tensor
+    contrast: Tensor
+    contrast_first: Tensor
+
+
+def draw_jitter(n: int, generator: torch.Generator) -> Jitter:
+    """Brightness 0.8…1.2 and contrast 0.85…1.15, in random order."""
+    uniform = torch.rand(3, n, generator=generator)
+    return Jitter(
+        brightness=1 + BRIGHTNESS * (2 * uniform[0] - 1),
+        contrast=1 + CONTRAST * (2 * uniform[1] - 1),
+        contrast_first=uniform[2] < 0.5,
+    )
+
+
+def normalise(crops: Tensor, spec: InputSpec, jitter: Jitter | None) -> Tensor:
+    """Jitter where wanted, then (x / 255 − mean) / std.
+
+    Args:
+        crops: (N, H, W, 3) uint8.
+
+    Returns:
+        (N, 3, H, W) float32 in channels-last memory. Between the steps of the jitter values are
+        clipped to 0…255 but, unlike in a PIL pipeline, not rounded.
+    """
+    n, height, width = crops.shape[:3]
+    device = crops.device
+    # One row of pixels as one axis: the same arithmetic as on (H, W, 3), several times faster,
+    # because the innermost axis is long enough for vector instructions.
+    rows_in = crops.reshape(n, height, width * 3)
+    rows_out = torch.empty((n, height, width * 3), dtype=torch.float32, device=device)
+    scale, shift = (torch.from_numpy(values).to(device).repeat(width) for values in spec.scale_shift())
+    block = _BLOCK if device.type == "cpu" else max(n, 1)
+    for start in range(0, n, block):
+        part = rows_out[start : start + block].copy_(rows_in[start : start + block])
+        if jitter is not None:
+            _jitter_(part, *(values[start : start + block].to(device) for values in jitter))
+        part.mul_(scale).add_(shift)
+    return rows_out.view(n, height, width, 3).permute(0, 3, 1, 2)
+
+
+def _jitter_(rows: Tensor, brightness: Tensor, contrast: Tensor, contrast_first: Tensor) -> None:
+    """Brightness and contrast on (N, H, 3·W) values 0…255, in place, per picture in its own order."""
+    zeros = torch.zeros_like(contrast)
+    # Contrast moves values away from the picture's mean grey: c·x + (1 − c)·mean.
+    pull = torch.where(contrast_first, (1 - contrast) * _mean_grey(rows), zeros)
+    factor = torch.where(contrast_first, contrast, brightness)
+    rows.mul_(factor[:, None, None]).add_(pull[:, None, None]).clamp_(0, 255)
+    pull = torch.where(contrast_first, zeros, (1 - contrast) * _mean_grey(rows))
+    factor = torch.where(contrast_first, brightness, contrast)
+    rows.mul_(factor[:, None, None]).add_(pull[:, None, None]).clamp_(0, 255)
+
+
+def _mean_grey(rows: Tensor) -> Tensor:
+    """(N,) mean luma of (N, H, 3·W) values."""
+    weights = torch.tensor(_GREY, device=rows.device).repeat(rows.shape[2] // 3)
+    return rows.mean(dim=1) @ weights / (rows.shape[2] // 3)
+
+
+def draw_boxes(
+    n: int,
+    size: tuple[int, int],
+    area: tuple[float, float],
+    min_aspect: float,
+    generator: torch.Generator,
+) -> list[Box | None]:
+    """Random boxes smaller than a picture of `size` (height, width).
+
+    A share of the area and an aspect (height ÷ width, between `min_aspect` and its inverse) are
+    drawn uniformly, up to a hundred times until the box fits; None where none did.
+    """
+    height, width = size
+    share, aspect = torch.rand(2, n, _BOX_ATTEMPTS, generator=generator, dtype=torch.float64)
+    target = (area[0] + (area[1] - area[0]) * share) * (height * width)
+    aspect = min_aspect + (1 / min_aspect - min_aspect) * aspect
+    heights, widths = (target * aspect).sqrt().round(), (target / aspect).sqrt().round()
+    fits = (heights >= 1) & (heights < height) & (widths >= 1) & (widths < width)
+    first = fits.int().argmax(dim=1, keepdim=True)
+    tops, lefts = torch.rand(2, n, generator=generator, dtype=torch.float64).tolist()
+    boxes: list[Box | None] = []
+    for place, (does_fit, h, w) in enumerate(
+        zip(
+            fits.gather(1, first)[:, 0].tolist(),
+            heights.gather(1, first)[:, 0].long().tolist(),
+            widths.gather(1, first)[:, 0].long().tolist(),
+            strict=True,
+        )
+    ):
+        top, left = int(tops[place] * (height - h + 1)), int(lefts[place] * (width - w + 1))
+        boxes.append(Box(top, left, h, w) if does_fit else None)
+    return boxes
+
+
+def erase_(
+    images: Tensor, boxes: list[Box | None], chosen: list[bool], fill: tuple[float, float, float]
+) -> None:
+    """Fill a box of each chosen image (N, 3, H, W), in place.
+
+    The fill is the normalisation mean, put in after normalisation: a grey near, but not at, the
+    mean of the data. So does the reference, whose published results depend on it.
+    """
+    colour = torch.tensor(fill, dtype=images.dtype, device=images.device)[:, None, None]
+    for image, box, is_chosen in zip(images, boxes, chosen, strict=True):
+        if is_chosen and box is not None:
+            image[:, box.top : box.top + box.height, box.left : box.left + box.width] = colour
+
+
+def _chosen(n: int, generator: torch.Generator) -> list[bool]:
+    return (torch.rand(n, generator=generator) < PROBABILITY).tolist()
+
+
+def _part(crop: Tensor, box: Box) -> Tensor:
+    return crop[box.top : box.top + box.height, box.left : box.left + box.width]
