@@ -1,0 +1,18 @@
+"""Result record → table, figures and the self-contained HTML report. Imports no torch."""
+
+from omnireid.report.activation import activation_map, overlay
+from omnireid.report.page import Activation, ReportData, write_report
+from omnireid.report.table import markdown_table, plain_table, rich_table
+from omnireid.report.wording import protocol_sentence
+
+__all__ = [
+    "Activation",
+    "ReportData",
+    "activation_map",
+    "markdown_table",
+    "overlay",
+    "plain_table",
+    "protocol_sentence",
+    "rich_table",
+    "write_report",
+]

@@ -1,0 +1,79 @@
+"""Activation maps: where in the picture the network responds (OSNet paper, section 4.1, figure 6)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from omnireid.core.errors import InputError, ShapeError
+
+
+def activation_map(
+    feature_maps: npt.NDArray[np.floating], *, response: Literal["absolute", "square"] = "absolute"
+) -> npt.NDArray[np.float32]:
+    """Sum the channels of the last convolution and scale each map to unit L2 norm over its pixels.
+
+    Args:
+        feature_maps: (..., C, h, w) float.
+        response: "absolute" sums absolute values as the paper says; "square" sums squares, which is
+            what torchreid's tool draws and shows fewer, sharper spots.
+
+    Returns:
+        (..., h, w) float32, not negative. A map without any response stays zero.
+
+    Raises:
+        ShapeError: fewer than three axes.
+        InputError: an unknown response, NaN or infinity.
+    """
+    features = np.asarray(feature_maps)
+    if features.ndim < 3:
+        raise ShapeError("feature_maps", expected="(..., C, h, w)", actual=features.shape)
+    if not np.isfinite(features).all():
+        raise InputError("feature_maps: hold NaN or infinity")
+    if response == "absolute":
+        maps = np.abs(features).sum(axis=-3, dtype=np.float64)
+    elif response == "square":
+        maps = np.square(features, dtype=np.float64).sum(axis=-3)
+    else:
+        raise InputError(f"response: expected 'absolute' or 'square', got {response!r}")
+    norms = np.sqrt(np.square(maps).sum(axis=(-2, -1), keepdims=True))
+    unit: npt.NDArray[np.float64] = np.divide(maps, norms, out=np.zeros_like(maps), where=norms > 0)
+    return unit.astype(np.float32)
+
+
+def overlay(
+    crop: npt.NDArray[np.uint8], activation: npt.NDArray[np.floating], *, image_share: float = 0.5
+) -> npt.NDArray[np.uint8]:
+    """Lay one map over its crop: stretched bilinearly, min–max scaled, coloured from blue to red.
+
+    Args:
+        crop: (H, W, 3) uint8 RGB.
+        activation: (h, w) float.
+        image_share: how much of the crop shows through, 0 to 1 (torchreid draws 0.3).
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        ShapeError: a crop or a map of another shape.
+        InputError: `image_share` is outside 0 to 1.
+    """
+    from matplotlib import colormaps
+
+    if crop.ndim != 3 or crop.shape[2] != 3:
+        raise ShapeError("crop", expected="(H, W, 3)", actual=crop.shape)
+    if activation.ndim != 2:
+        raise ShapeError("activation", expected="(h, w)", actual=activation.shape)
+    if not 0 <= image_share <= 1:
+        raise InputError(f"image_share: expected 0 to 1, got {image_share}")
+    height, width = crop.shape[:2]
+    small = Image.fromarray(np.asarray(activation, dtype=np.float32))
+    stretched = np.asarray(small.resize((width, height), Image.Resampling.BILINEAR))
+    span = float(stretched.max() - stretched.min())
+    level = (stretched - stretched.min()) / span if span > 0 else np.zeros_like(stretched)
+    coloured = colormaps["turbo"](level)[:, :, :3] * 255.0
+    mixed: npt.NDArray[np.float64] = np.rint(image_share * crop + (1 - image_share) * coloured)
+    return mixed.astype(np.uint8)

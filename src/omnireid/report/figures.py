@@ -1,0 +1,160 @@
+"""The report's figures as inline SVG, coloured by the page's style sheet (light, dark and print)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup, escape
+
+from omnireid.evaluation import DistanceHistogram
+
+WIDTH, HEIGHT = 460, 280
+_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 14, 34, 42
+_MAX_DOTS = 40
+
+
+@dataclass(frozen=True)
+class Series:
+    """One curve: a name and its points in ascending x."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+
+
+def line_chart(
+    series: Sequence[Series],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    y_range: tuple[float, float] | None = None,
+    as_percent: bool = False,
+    marked: Sequence[float] = (),
+) -> Markup:
+    """Curves over a common axis; points whose x is in `marked` carry their value."""
+    points = [point for one in series for point in one.points]
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    frame = _Frame((min(xs), max(xs)), y_range or _padded(min(ys), max(ys)))
+    write = (lambda y: f"{100 * y:g}") if as_percent else _plain
+    parts = [frame.axes(x_label, y_label, write, whole_x=True)]
+    for number, one in enumerate(series, start=1):
+        path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in one.points)
+        parts.append(Markup('<polyline class="line s{}" points="{}"/>').format(number, path))
+        shown = [p for p in one.points if p[0] in marked] if marked else one.points
+        if len(shown) <= _MAX_DOTS:
+            dot = Markup('<circle class="dot s{}" cx="{:.1f}" cy="{:.1f}" r="{}"><title>{}</title></circle>')
+            for x, y in shown:
+                named = f"{x_label} {x:g}: {100 * y:.1f} %" if as_percent else f"{x_label} {x:g}: {y:.4g}"
+                parts.append(dot.format(number, frame.x(x), frame.y(y), 4 if marked else 2.5, named))
+        for x, y in one.points:
+            if x in marked:
+                parts.append(frame.label(x, y, f"{100 * y:.1f}" if as_percent else f"{y:.3g}"))
+    if len(series) > 1:
+        parts.append(_legend([one.name for one in series]))
+    return _svg(title, parts)
+
+
+def histogram_chart(histogram: DistanceHistogram, *, title: str, x_label: str) -> Markup:
+    """Same-person and different-person pairs, each as a share of its own kind."""
+    edges = histogram.edges
+    kinds = (("same person", histogram.same), ("different people", histogram.different))
+    shares = [counts / max(1, counts.sum()) for _, counts in kinds]
+    frame = _Frame((float(edges[0]), float(edges[-1])), (0.0, _padded(0.0, float(np.max(shares)))[1]))
+    parts = [frame.axes(x_label, "% of pairs", lambda y: f"{100 * y:g}", whole_x=False)]
+    for number, share in enumerate(shares, start=1):
+        steps = [(edges[0], 0.0)]
+        for low, high, y in zip(edges[:-1], edges[1:], share, strict=True):
+            steps += [(low, y), (high, y)]
+        steps.append((edges[-1], 0.0))
+        path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in steps)
+        parts.append(Markup('<polygon class="area s{}" points="{}"/>').format(number, path))
+    parts.append(_legend([name for name, _ in kinds]))
+    return _svg(title, parts)
+
+
+class _Frame:
+    """The plot area: data coordinates to pixels, ticks and labels."""
+
+    def __init__(self, x_range: tuple[float, float], y_range: tuple[float, float]) -> None:
+        low, high = x_range
+        self.x_range = (low, high) if high > low else (low - 0.5, high + 0.5)
+        self.y_range = y_range
+
+    def x(self, value: float) -> float:
+        low, high = self.x_range
+        return _LEFT + (value - low) / (high - low) * (WIDTH - _LEFT - _RIGHT)
+
+    def y(self, value: float) -> float:
+        low, high = self.y_range
+        return HEIGHT - _BOTTOM - (value - low) / (high - low) * (HEIGHT - _TOP - _BOTTOM)
+
+    def axes(self, x_label: str, y_label: str, write_y: Callable[[float], str], *, whole_x: bool) -> Markup:
+        left, right, bottom = _LEFT, WIDTH - _RIGHT, HEIGHT - _BOTTOM
+        parts = []
+        for value in _ticks(*self.y_range, 5):
+            parts.append(_rule("grid", left, right, self.y(value)))
+            parts.append(_text("tick end", left - 6, self.y(value) + 4, write_y(value)))
+        for value in _ticks(*self.x_range, 6, whole=whole_x):
+            parts.append(_text("tick mid", self.x(value), bottom + 16, _plain(value)))
+        parts.append(_rule("base", left, right, bottom))
+        parts.append(_text("axis mid", (left + right) / 2, HEIGHT - 8, x_label))
+        parts.append(_text("axis", 2, 14, y_label))
+        return Markup("").join(parts)
+
+    def label(self, x: float, y: float, text: str) -> Markup:
+        """A value below its point."""
+        side = "start" if self.x(x) < _LEFT + 20 else "mid"
+        return _text(f"value {side}", self.x(x), self.y(y) + 18, text)
+
+
+def _legend(names: Sequence[str]) -> Markup:
+    parts, right = [], float(WIDTH - _RIGHT)
+    for number, name in reversed(list(enumerate(names, start=1))):
+        right -= 6.5 * len(name)
+        parts.append(_text("axis", right, 14, name))
+        parts.append(_rule(f"key s{number}", right - 20, right - 5, 10))
+        right -= 34
+    return Markup("").join(parts)
+
+
+def _text(kind: str, x: float, y: float, text: str) -> Markup:
+    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}">{}</text>').format(kind, x, y, text)
+
+
+def _rule(kind: str, left: float, right: float, y: float) -> Markup:
+    return Markup('<line class="{}" x1="{:.1f}" x2="{:.1f}" y1="{:.1f}" y2="{:.1f}"/>').format(
+        kind, left, right, y, y
+    )
+
+
+def _svg(title: str, parts: Sequence[Markup]) -> Markup:
+    return Markup(
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
+    )
+
+
+def _padded(low: float, high: float) -> tuple[float, float]:
+    """A range that starts at zero where that wastes little, with room above."""
+    if low >= 0 and low < 0.5 * high:
+        return 0.0, high * 1.06
+    span = (high - low) or abs(high) or 1.0
+    return low - 0.08 * span, high + 0.08 * span
+
+
+def _ticks(low: float, high: float, about: int, *, whole: bool = False) -> list[float]:
+    """Round values between low and high, in steps of 1, 2 or 5."""
+    raw = (high - low) / about
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * 0.999)
+    if whole:
+        step = max(1.0, step)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
+
+
+def _plain(value: float) -> str:
+    return f"{value:.6g}"

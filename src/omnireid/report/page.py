@@ -1,0 +1,235 @@
+"""One evaluation as one HTML file: no script, no request; light, dark, on a phone and on paper."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from omnireid.core.errors import ShapeError
+from omnireid.core.files import write_bytes
+from omnireid.core.record import ResultRecord, TrainingRecord
+from omnireid.core.seeds import numpy_generator
+from omnireid.evaluation import Outcome, RetrievalResult
+from omnireid.report.activation import overlay
+from omnireid.report.figures import Series, histogram_chart, line_chart
+from omnireid.report.pictures import Album, data_address
+from omnireid.report.wording import METRICS, percent, protocol_sentence
+
+NUM_QUERIES_SHOWN = 6
+_MARKED_RANKS = (1, 5, 10, 20)
+_SYMBOLS = {Outcome.MATCH: "✓", Outcome.WRONG: "✗", Outcome.JUNK: "○"}
+
+
+class Activation(NamedTuple):
+    """A picture and its (h, w) activation map, from `activation_map`."""
+
+    path: str
+    map: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class ReportData:
+    """What a report is made from.
+
+    Attributes:
+        record: the numbers and where they come from; without `training` that section is left out.
+        retrieval: the ranking behind them.
+        query_paths, gallery_paths: picture files in the order of `retrieval`.
+        activations: pictures with their maps; none leaves the section out.
+        title: heading of the page; by default the dataset's and the model's name.
+    """
+
+    record: ResultRecord
+    retrieval: RetrievalResult
+    query_paths: Sequence[str]
+    gallery_paths: Sequence[str]
+    activations: Sequence[Activation | tuple[str, npt.NDArray[np.float32]]] = ()
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        for name, paths, count in (
+            ("query_paths", self.query_paths, self.retrieval.num_queries),
+            ("gallery_paths", self.gallery_paths, self.retrieval.num_gallery),
+        ):
+            if len(paths) != count:
+                raise ShapeError(name, expected=(count,), actual=(len(paths),))
+
+
+def write_report(path: str | os.PathLike[str], data: ReportData) -> None:
+    """Write the report as one self-contained HTML file, atomically. The same data give the same bytes.
+
+    A picture that cannot be read becomes a gap and is listed; it does not stop the report.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    # Undecodable bytes of a file name arrive as lone surrogates, which UTF-8 does not have.
+    write_bytes(path, render(data).encode("utf-8", "xmlcharrefreplace"))
+
+
+def render(data: ReportData) -> str:
+    """The page as text."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("omnireid.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    record, retrieval, album = data.record, data.retrieval, Album()
+    hardest, good = choose_queries(retrieval, seed=record.seed)
+    page = {
+        "title": data.title or f"{record.model.name} on {record.dataset.name}",
+        "record": record,
+        "sentence": protocol_sentence(record),
+        "metrics": [(label, percent(getattr(record.metrics, field))) for field, label in METRICS],
+        "num_invalid": retrieval.num_queries - retrieval.num_valid_queries,
+        "cmc": _cmc_chart(record),
+        "histogram": histogram_chart(
+            retrieval.histogram, title="Distances of pairs", x_label=f"{retrieval.distance} distance"
+        ),
+        "overlap": percent(_overlap(retrieval)),
+        "pairs": (int(retrieval.histogram.same.sum()), int(retrieval.histogram.different.sum())),
+        "commit": record.environment.commit or "not recorded (installed from a wheel)",
+        "training": None if record.training is None else _training(record.training),
+        "ranked": [
+            ("Hardest queries", "lowest average precision first", _lists(data, hardest, album)),
+            (
+                "A sample of good queries",
+                "drawn from those with a match at rank 1",
+                _lists(data, good, album),
+            ),
+        ],
+        "activations": _activations(data, album),
+        "unreadable": album.unreadable,
+    }
+    return environment.get_template("report.html.j2").render(page)
+
+
+def choose_queries(
+    retrieval: RetrievalResult, *, seed: int, count: int = NUM_QUERIES_SHOWN
+) -> tuple[list[int], list[int]]:
+    """Indices of the worst valid queries, worst first, and of a seeded sample of good ones."""
+    score = 1 / retrieval.first_match_rank if retrieval.mAP is None else retrieval.ap
+    order = np.argsort(score, kind="stable")  # NaN, the queries that are not valid, come last.
+    hardest = [int(query) for query in order if score[query] < 1][:count]
+    good = np.setdiff1d(np.flatnonzero(retrieval.first_match_rank == 1), hardest)
+    drawn = numpy_generator(seed, "report").permutation(good)[:count]
+    return hardest, sorted(int(query) for query in drawn)
+
+
+def _cmc_chart(record: ResultRecord) -> str:
+    points = [(float(rank), share) for rank, share in enumerate(record.cmc, start=1)]
+    low = np.floor(10 * min(record.cmc) - 0.5) / 10
+    return line_chart(
+        [Series("CMC", points)],
+        title="Share of queries with a match among the first k",
+        x_label="rank k",
+        y_label="% of valid queries",
+        y_range=(max(0.0, float(low)), 1.0),
+        as_percent=True,
+        marked=_MARKED_RANKS,
+    )
+
+
+def _overlap(retrieval: RetrievalResult) -> float:
+    """Area that the two distance histograms share, 0 (apart) to 1 (alike)."""
+    same, different = retrieval.histogram.same, retrieval.histogram.different
+    return float(np.minimum(same / max(1, same.sum()), different / max(1, different.sum())).sum())
+
+
+def _training(training: TrainingRecord) -> dict[str, Any]:
+    history = training.history
+
+    def curve(name: str, label: str | None = None) -> list[Series]:
+        points = [(row["epoch"], row[name]) for row in history if np.isfinite(row.get(name, np.nan))]
+        return [Series(label or name, points)] if points else []
+
+    losses = curve("loss")
+    parts = [part for name in ("cross_entropy", "triplet") for part in curve(name, name.replace("_", " "))]
+    if len(parts) > 1:
+        losses += parts
+    shares = [*curve("accuracy", "training accuracy"), *curve("rank1", "rank-1"), *curve("mAP")]
+    charts = []
+    for title, series, y_label in (
+        ("Loss", losses, "loss"),
+        ("Learning rate", curve("lr"), "learning rate"),
+        ("Accuracy", shares, "%"),
+    ):
+        if series:
+            as_percent = series is shares
+            charts.append(
+                line_chart(
+                    series,
+                    title=f"{title} by epoch",
+                    x_label="epoch",
+                    y_label=y_label,
+                    y_range=(0.0, 1.0) if as_percent else None,
+                    as_percent=as_percent,
+                )
+            )
+    return {
+        "charts": charts,
+        "epochs": len(history),
+        "recipe": yaml.safe_dump(training.recipe, sort_keys=False, allow_unicode=True, width=100),
+    }
+
+
+def _lists(data: ReportData, queries: Sequence[int], album: Album) -> list[dict[str, Any]]:
+    return [_ranked_list(data, query, album) for query in queries]
+
+
+def _ranked_list(data: ReportData, query: int, album: Album) -> dict[str, Any]:
+    retrieval, path = data.retrieval, data.query_paths[query]
+    cells, rank = [], 0
+    for index, value, distance in zip(
+        retrieval.top_indices[query],
+        retrieval.top_outcomes[query],
+        retrieval.top_distances[query],
+        strict=True,
+    ):
+        outcome = Outcome(value)
+        rank += outcome is not Outcome.JUNK
+        found = data.gallery_paths[index]
+        place = "not ranked" if outcome is Outcome.JUNK else f"rank {rank}"
+        cells.append(
+            {
+                "picture": album.address(found),
+                "outcome": outcome.name.lower(),
+                "symbol": _SYMBOLS[outcome],
+                "distance": f"{distance:.3g}",
+                "hint": f"{place}, {outcome.name.lower()}, distance {distance:.4g}, {found}",
+            }
+        )
+    first = retrieval.first_match_rank[query]
+    facts = [f"first match at rank {first:g}"]
+    if np.isfinite(retrieval.ap[query]):
+        facts.insert(0, f"AP {retrieval.ap[query]:.3f}")
+    return {
+        "picture": album.address(path),
+        "name": PurePath(path).name,
+        "path": path,
+        "facts": ", ".join(facts),
+        "cells": cells,
+    }
+
+
+def _activations(data: ReportData, album: Album) -> list[dict[str, str]]:
+    shown = []
+    for path, activation in data.activations:
+        crop = album.crop(path)
+        if crop is not None:
+            over = data_address(overlay(crop, activation))
+            shown.append(
+                {"picture": album.address(path), "overlay": over, "name": PurePath(path).name, "path": path}
+            )
+    return shown

@@ -1,0 +1,78 @@
+"""Result records side by side, for the terminal and for documents. Percentages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from omnireid.core.errors import InputError
+from omnireid.core.record import ResultRecord
+from omnireid.report.wording import METRICS, percent, protocol_terms
+
+_SHOWN = tuple((field, label) for field, label in METRICS if field != "rank20")
+_HEADER = ("model", "dataset", *(label for _, label in _SHOWN), "protocol")
+
+
+def table_rows(
+    records: Sequence[ResultRecord], *, names: Sequence[str] | None = None
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Header and rows: model, dataset, rank-1, rank-5, rank-10, mAP, mINP in percent, protocol.
+
+    Args:
+        records: one row each, in this order.
+        names: what to call the rows, instead of the models' names.
+
+    Raises:
+        InputError: names and records differ in number.
+    """
+    if names is not None and len(names) != len(records):
+        raise InputError(f"names: expected {len(records)}, one for each record, got {len(names)}")
+    rows = []
+    for index, record in enumerate(records):
+        values = (percent(getattr(record.metrics, field)) for field, _ in _SHOWN)
+        name = record.model.name if names is None else names[index]
+        rows.append((name, record.dataset.name, *values, protocol_terms(record.protocol)))
+    return _HEADER, rows
+
+
+def rich_table(records: Sequence[ResultRecord], *, names: Sequence[str] | None = None) -> Table:
+    """For `rich.console.Console.print`."""
+    header, rows = table_rows(records, names=names)
+    table = Table(caption="percent", caption_justify="left")
+    numbers = {label for _, label in _SHOWN}
+    for label in header:
+        table.add_column(label, justify="right" if label in numbers else "left", no_wrap=label in numbers)
+    for row in rows:
+        # Text, not str: brackets in a name are no markup.
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def markdown_table(records: Sequence[ResultRecord], *, names: Sequence[str] | None = None) -> str:
+    """A GitHub table; ends with a newline."""
+    header, rows = table_rows(records, names=names)
+    numbers = {label for _, label in _SHOWN}
+    rule = ["---:" if label in numbers else "---" for label in header]
+    lines = ["| " + " | ".join(_markdown_cell(cell) for cell in row) + " |" for row in (header, rule, *rows)]
+    return "\n".join(lines) + "\n"
+
+
+def plain_table(records: Sequence[ResultRecord], *, names: Sequence[str] | None = None) -> str:
+    """Aligned text without lines or colours; ends with a newline."""
+    header, rows = table_rows(records, names=names)
+    numbers = {label for _, label in _SHOWN}
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = []
+    for row in (header, *rows):
+        cells = (
+            cell.rjust(width) if label in numbers else cell.ljust(width)
+            for label, cell, width in zip(header, row, widths, strict=True)
+        )
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_cell(cell: str) -> str:
+    return " ".join(cell.replace("|", "\\|").split())
