@@ -1,0 +1,50 @@
+"""Embeddings from model files: the Embedder over its backends, export with a proof, storage.
+
+Only `export_onnx` and the torch backend need torch; the names below are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omnireid.inference.backends import Backend, OnnxBackend, TorchBackend
+    from omnireid.inference.embedder import Embedder
+    from omnireid.inference.export import ParityRecord, export_onnx
+    from omnireid.inference.sources import collect_samples
+    from omnireid.inference.storage import EmbeddingWriter, read_card, read_embeddings, write_embeddings
+
+_HOMES = {
+    "Backend": "backends",
+    "Embedder": "embedder",
+    "EmbeddingWriter": "storage",
+    "OnnxBackend": "backends",
+    "ParityRecord": "export",
+    "TorchBackend": "backends",
+    "collect_samples": "sources",
+    "export_onnx": "export",
+    "read_card": "storage",
+    "read_embeddings": "storage",
+    "write_embeddings": "storage",
+}
+
+__all__ = [
+    "Backend",
+    "Embedder",
+    "EmbeddingWriter",
+    "OnnxBackend",
+    "ParityRecord",
+    "TorchBackend",
+    "collect_samples",
+    "export_onnx",
+    "read_card",
+    "read_embeddings",
+    "write_embeddings",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

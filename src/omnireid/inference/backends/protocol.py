@@ -1,0 +1,61 @@
+"""What an inference engine must offer, and the one check of what goes into it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from omnireid.core.card import ModelCard
+from omnireid.core.errors import InputError, ShapeError
+
+Crops = npt.NDArray[np.uint8]
+Embeddings = npt.NDArray[np.float32]
+FeatureMaps = npt.NDArray[np.float32]
+
+
+class Backend(Protocol):
+    """An engine with one model in it.
+
+    Attributes:
+        name: "onnx" or "torch".
+        device: "cpu", "cuda", "cuda:1", "mps".
+        card: the model's card; `card.input` states the size of the crops, `card.embedding_size` is D.
+
+    Both methods may be called by several threads at once.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def card(self) -> ModelCard: ...
+
+    def embed(self, crops: Crops) -> Embeddings:
+        """(N, H, W, 3) uint8 RGB of the card's size, in one batch → (N, D) float32, not normalised."""
+        ...
+
+    def feature_maps(self, crops: Crops) -> FeatureMaps | None:
+        """(N, H, W, 3) uint8 RGB → (N, C, h, w) float32, what the global average pool takes.
+
+        None where the model does not give its activations away.
+        """
+        ...
+
+
+def check_crops(crops: Crops, card: ModelCard) -> None:
+    """Refuse what is not (N, H, W, 3) uint8 of the card's input size.
+
+    Raises:
+        ShapeError: another rank, channel order or size.
+        InputError: another dtype.
+    """
+    expected = f"(N, {card.input.height}, {card.input.width}, 3)"
+    if crops.ndim != 4 or crops.shape[1:] != (card.input.height, card.input.width, 3):
+        raise ShapeError("crops", expected=expected, actual=crops.shape)
+    if crops.dtype != np.uint8:
+        raise InputError(f"crops: expected uint8 RGB (0 to 255), not normalised; got {crops.dtype}")

@@ -1,0 +1,96 @@
+"""Zeroing weights that are too small to matter and slow the processor down.
+
+Weight decay drives dead channels of trained networks to values such as 1e-39. Processors compute with those
+subnormal numbers, and with products of small numbers that become subnormal, many times slower: the published
+OSNet x0.25 of MSMT17 runs 4 to 5 times faster on a CPU without them. Normalisation cannot bring them back,
+because its epsilon (1e-5) limits the gain of a layer to a few hundred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+TINY = 1e-20
+
+# Field numbers and wire types of ONNX's protobuf messages (onnx.proto).
+_MODEL_GRAPH = 7
+_GRAPH_INITIALIZER = 5
+_TENSOR_DTYPE, _TENSOR_FLOATS, _TENSOR_RAW = 2, 4, 9
+_FLOAT = 1
+_VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
+
+
+def zero_tiny_weights(model: bytes) -> bytes:
+    """A copy of an ONNX model whose float32 weights below 1e-20 in size are zero.
+
+    The weights are changed where they stand, so that this needs no ONNX package. What is not a whole
+    ONNX model comes back as it is; whoever opens it reports that.
+    """
+    patched = bytearray(model)
+    try:
+        places = list(_float32_weights(model))
+    except _NotProtobufError:
+        return model
+    for start, stop in places:
+        weights = np.frombuffer(patched, "<f4", (stop - start) // 4, start)
+        weights[np.abs(weights) < TINY] = 0
+    return bytes(patched)
+
+
+class _NotProtobufError(Exception):
+    pass
+
+
+def _float32_weights(model: bytes) -> Iterator[tuple[int, int]]:
+    """Start and end of the content of every float32 initialiser."""
+    for number, _, start, stop in _fields(model, 0, len(model)):
+        if number == _MODEL_GRAPH:
+            for inner, _, tensor_start, tensor_stop in _fields(model, start, stop):
+                if inner == _GRAPH_INITIALIZER:
+                    yield from _float32_content(model, tensor_start, tensor_stop)
+
+
+def _float32_content(model: bytes, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    fields = list(_fields(model, start, stop))
+    dtypes = [value for number, value, _, _ in fields if number == _TENSOR_DTYPE]
+    if dtypes == [_FLOAT]:
+        yield from (
+            (begin, end)
+            for number, _, begin, end in fields
+            if number in (_TENSOR_RAW, _TENSOR_FLOATS) and (end - begin) % 4 == 0
+        )
+
+
+def _fields(data: bytes, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
+    """(field number, value of a varint, start, end of the content) of each field of one message."""
+    while start < stop:
+        tag, start = _varint(data, start, stop)
+        number, wire_type = tag >> 3, tag & 7
+        value = 0
+        if wire_type == _VARINT:
+            value, end = _varint(data, start, stop)
+        elif wire_type == _LENGTH:
+            length, start = _varint(data, start, stop)
+            end = start + length
+        elif wire_type in (_EIGHT_BYTES, _FOUR_BYTES):
+            end = start + (8 if wire_type == _EIGHT_BYTES else 4)
+        else:
+            raise _NotProtobufError
+        if end > stop:
+            raise _NotProtobufError
+        yield number, value, start, end
+        start = end
+
+
+def _varint(data: bytes, start: int, stop: int) -> tuple[int, int]:
+    value, shift = 0, 0
+    while start < stop and shift < 64:
+        byte = data[start]
+        start += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, start
+        shift += 7
+    raise _NotProtobufError

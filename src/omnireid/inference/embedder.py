@@ -1,0 +1,276 @@
+"""The Embedder: a model file in, embeddings out, whatever engine runs it."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+
+from omnireid.core.card import ModelCard
+from omnireid.core.errors import InputError, MissingExtraError, OmniReIDWarning, WeightsError
+from omnireid.core.images import Crop, resize
+from omnireid.core.machine import available_cores
+from omnireid.core.progress import progress_bar
+from omnireid.core.types import EmbeddingSet, Sample, SkippedFile
+from omnireid.data.loading import CropLoader
+from omnireid.inference.backends import Backend, OnnxBackend
+from omnireid.inference.backends.protocol import Embeddings, FeatureMaps, check_crops
+from omnireid.inference.storage import concatenate
+from omnireid.models.cards import model_card
+
+BackendName = Literal["auto", "onnx", "torch"]
+OnSkip = Callable[[SkippedFile], None]
+
+_CHECKPOINT_SUFFIXES = (".pth", ".pt", ".tar", ".ckpt", ".bin")
+_MODEL_SUFFIXES = (".onnx", ".safetensors", *_CHECKPOINT_SUFFIXES)
+_NAMED_IN_WARNING = 5
+
+
+class Embedder:
+    """Embeds crops with one model. Several threads may share it.
+
+    ```python
+    embedder = Embedder.open("osnet_x0_25_msmt17.onnx")
+    embeddings = embedder.embed([crop_a, crop_b])  # (2, 512) float32, L2-normalised
+    ```
+
+    Attributes:
+        backend: the engine that runs the model.
+        batch_size: crops in one run of the network.
+        normalise: whether embeddings are L2-normalised.
+    """
+
+    def __init__(self, backend: Backend, *, batch_size: int = 64, normalise: bool = True) -> None:
+        """Wrap an engine that is open already, such as a `TorchBackend` around a network in training.
+
+        Raises:
+            InputError: a batch size below 1.
+        """
+        if batch_size < 1:
+            raise InputError(f"batch_size: expected at least 1, got {batch_size}")
+        self.backend = backend
+        self.batch_size = batch_size
+        self.normalise = normalise
+
+    @classmethod
+    def open(
+        cls,
+        model: str | os.PathLike[str],
+        *,
+        backend: BackendName = "auto",
+        device: str = "auto",
+        threads: int | None = None,
+        batch_size: int = 64,
+        normalise: bool = True,
+    ) -> Embedder:
+        """Open a model file, or a model of the registry whose weights were pulled.
+
+        Args:
+            model: `.onnx`, `.safetensors` with a model card, or a name of `omnireid models list`.
+            backend: "auto" runs `.onnx` in ONNX Runtime and `.safetensors` in torch.
+            device: "auto", "cpu", "cuda", "cuda:1", "mps", as far as the backend has it.
+            threads: of one run in ONNX Runtime; the cores available when None. torch has one number of
+                threads for the whole process, which is not ours to change.
+            batch_size: crops in one run of the network.
+            normalise: L2-normalise embeddings. The published OSNet figures use raw ones.
+
+        Raises:
+            WeightsError: missing, damaged, without card, or an architecture without weights.
+            MissingExtraError: torch is needed and not installed.
+            UnknownNameError: neither a file nor a known name.
+            InputError: a backend, device or number that does not fit.
+        """
+        if backend not in ("auto", "onnx", "torch"):
+            raise InputError(f"backend: expected 'auto', 'onnx' or 'torch', got {backend!r}")
+        path = find_weights(model)
+        engine = _open_backend(path, backend, device, threads)
+        return cls(engine, batch_size=batch_size, normalise=normalise)
+
+    @property
+    def card(self) -> ModelCard:
+        """Card of the model; `card.notes` says what was assumed where a file came without one."""
+        return self.backend.card
+
+    @property
+    def sha256(self) -> str | None:
+        """Hash of the model file; None for a network that was never saved."""
+        return self.card.sha256
+
+    @property
+    def dim(self) -> int:
+        """D, the size of an embedding."""
+        return self.card.embedding_size
+
+    @property
+    def model_id(self) -> str:
+        """Name and short hash, what `EmbeddingSet.model` holds: two models are never mixed."""
+        return f"{self.card.name}@{self.sha256[:12] if self.sha256 else 'unsaved'}"
+
+    def embed(self, crops: Crop | Sequence[Crop]) -> Embeddings:
+        """Embed pictures of persons.
+
+        Args:
+            crops: (N, H, W, 3) uint8 RGB of the card's size, in any memory order; or a list of N
+                (H, W, 3) uint8 RGB crops of any size, which are resized as the card says.
+
+        Returns:
+            (N, D) float32, of unit L2 norm unless `normalise` is off. An embedding of only zeros stays so.
+
+        Raises:
+            ShapeError, InputError: crops of another shape or dtype.
+        """
+        if isinstance(crops, np.ndarray):
+            check_crops(crops, self.card)
+        rows = np.empty((len(crops), self.dim), np.float32)
+        for start in range(0, len(crops), self.batch_size):
+            stop = start + self.batch_size
+            rows[start:stop] = self.backend.embed(self._as_batch(crops[start:stop], start))
+        return _l2_normalised(rows) if self.normalise else rows
+
+    def feature_maps(self, crops: Crop | Sequence[Crop]) -> FeatureMaps | None:
+        """What the global average pool takes: (N, C, h, w) float32.
+
+        Runs in one batch. None where the model does not give it away (an ONNX file without that output
+        while the package `onnx` is not installed).
+
+        Raises:
+            ShapeError, InputError: as `embed`.
+        """
+        if len(crops) == 0 and not isinstance(crops, np.ndarray):
+            crops = np.zeros((0, self.card.input.height, self.card.input.width, 3), np.uint8)
+        return self.backend.feature_maps(self._as_batch(crops, 0))
+
+    def embed_stream(
+        self,
+        samples: Sequence[Sample],
+        *,
+        on_bad: Literal["error", "skip"] = "error",
+        on_skip: OnSkip | None = None,
+        console: Console | None = None,
+        threads: int | None = None,
+    ) -> Iterator[EmbeddingSet]:
+        """Embed any number of picture files, a batch at a time.
+
+        Memory holds a few batches of crops, whatever the number of samples. Decoding runs in threads
+        beside the network.
+
+        Args:
+            samples: what to embed.
+            on_bad: a picture that cannot be decoded stops the work, or is left out.
+            on_skip: called at the end for each picture left out; without it one `OmniReIDWarning`
+                counts and names them.
+            console: where to show progress; nothing is shown when None.
+            threads: that decode; the cores available when None.
+
+        Yields:
+            Sets of at most `batch_size` rows, in the order of the samples. At least one, which is empty
+            where there was nothing to embed.
+
+        Raises:
+            ImageError: a picture that cannot be decoded, with on_bad="error".
+        """
+        threads = available_cores() if threads is None else threads
+        loader = CropLoader(samples, self.card.input, threads=threads, on_bad=on_bad)
+        starts = range(0, len(samples), self.batch_size)
+        batches = loader.load(range(start, min(start + self.batch_size, len(samples))) for start in starts)
+        num_yielded = 0
+        with progress_bar(console) as progress:
+            task = progress.add_task("embedding", total=len(samples))
+            for batch in batches:
+                yield self._embedding_set(self.embed(batch.crops), [samples[i] for i in batch.indices])
+                num_yielded += 1
+                progress.update(task, completed=int(batch.indices[-1]) + 1)
+            progress.update(task, completed=len(samples))
+        if num_yielded == 0:
+            yield self._embedding_set(np.zeros((0, self.dim), np.float32), [])
+        skipped = [SkippedFile(samples[i].path, error.reason) for i, error in sorted(loader.skipped.items())]
+        if on_skip is not None:
+            for file in skipped:
+                on_skip(file)
+        elif skipped:
+            named = "; ".join(f"{file.path} ({file.reason})" for file in skipped[:_NAMED_IN_WARNING])
+            more = (
+                f"; and {len(skipped) - _NAMED_IN_WARNING} more" if len(skipped) > _NAMED_IN_WARNING else ""
+            )
+            text = f"{len(skipped)} of {len(samples)} pictures were skipped: {named}{more}"
+            warnings.warn(text, OmniReIDWarning, stacklevel=2)
+
+    def embed_samples(
+        self,
+        samples: Sequence[Sample],
+        *,
+        on_bad: Literal["error", "skip"] = "error",
+        on_skip: OnSkip | None = None,
+        console: Console | None = None,
+        threads: int | None = None,
+    ) -> EmbeddingSet:
+        """`embed_stream` in one set: rows in the order of the samples, without those left out."""
+        stream = self.embed_stream(samples, on_bad=on_bad, on_skip=on_skip, console=console, threads=threads)
+        return concatenate(list(stream))
+
+    def _as_batch(self, crops: Crop | Sequence[Crop], first: int) -> Crop:
+        if isinstance(crops, np.ndarray):
+            return crops
+        for index, crop in enumerate(crops, first):
+            if crop.dtype != np.uint8:
+                raise InputError(f"crops[{index}]: expected uint8 RGB (0 to 255), got {crop.dtype}")
+        return np.stack([resize(crop, self.card.input) for crop in crops])
+
+    def _embedding_set(self, embeddings: Embeddings, samples: list[Sample]) -> EmbeddingSet:
+        return EmbeddingSet(
+            embeddings=embeddings,
+            pids=np.array([sample.pid for sample in samples], np.int64),
+            camids=np.array([sample.camid for sample in samples], np.int64),
+            paths=tuple(sample.path for sample in samples),
+            normalised=self.normalise,
+            model=self.model_id,
+        )
+
+
+def _l2_normalised(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    norms[norms == 0] = 1
+    return np.asarray(rows / norms, np.float32)
+
+
+def find_weights(model: str | os.PathLike[str]) -> Path:
+    """The weight file that `model` names: a file, or a name of the registry."""
+    path = Path(model)
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise WeightsError(f"{path}: is a folder; name the model file in it (.onnx or .safetensors)")
+    if path.suffix in _MODEL_SUFFIXES or path.name != str(model):
+        raise WeightsError(f"{path}: no such model file")
+    card = model_card(str(model))
+    raise WeightsError(f"{card.name}: no weights here; give a file (.onnx or .safetensors)")
+
+
+def _open_backend(path: Path, backend: BackendName, device: str, threads: int | None) -> Backend:
+    if path.suffix == ".onnx":
+        if backend == "torch":
+            raise InputError(f"{path}: an ONNX file runs in ONNX Runtime; use the backend 'onnx' or 'auto'")
+        return OnnxBackend(path, device=device, threads=threads)
+    if path.suffix in _CHECKPOINT_SUFFIXES:
+        raise WeightsError(f"{path}: a torch checkpoint; convert it first: omnireid models convert {path}")
+    if path.suffix != ".safetensors":
+        raise WeightsError(f"{path}: not a model file; expected .onnx or .safetensors")
+    if backend == "onnx":
+        raise InputError(f"{path}: ONNX Runtime needs an ONNX file; export it: omnireid export {path}")
+    if threads is not None:
+        raise InputError("threads: torch has one number for the whole process; set OMP_NUM_THREADS instead")
+    try:
+        from omnireid.inference.backends.torch_eager import TorchBackend
+    except MissingExtraError as error:
+        raise MissingExtraError(
+            f"{path}: safetensors run in torch, which is not installed. Export it where torch is "
+            f"(omnireid export {path.name}) and open the .onnx file here; running it directly",
+            "train",
+        ) from error
+    return TorchBackend.open(path, device=device)
