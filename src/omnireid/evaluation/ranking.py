@@ -38,7 +38,7 @@ UNKNOWN_CAMERA = -1
 
 _BLOCK_BYTES = 64 << 20
 _FINE_BINS = 1024
-_MAX_BINS = 96
+_LEAST_BINS, _MOST_BINS = 16, 96
 
 
 def rank_metrics(
@@ -367,10 +367,11 @@ def _hits(first_ranks: Int64, max_rank: int) -> Float64:
 
 
 def _coarse(edges: Float64, same: Int64, different: Int64) -> DistanceHistogram:
-    """Cut the empty ends off and merge bins until at most `_MAX_BINS` are left."""
+    """Cut the empty ends off and merge bins, the coarser the fewer pairs of one person there are."""
     used = np.flatnonzero(same + different)
     low, high = (int(used[0]), int(used[-1]) + 1) if used.size else (0, 1)
-    step = -(-(high - low) // _MAX_BINS)
+    bins = int(np.clip(2 * np.sqrt(same.sum()), _LEAST_BINS, _MOST_BINS))
+    step = -(-(high - low) // bins)
     starts = np.arange(low, high, step)
     return DistanceHistogram(
         edges=np.append(edges[starts], edges[high]),

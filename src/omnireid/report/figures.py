@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from omnireid.evaluation import DistanceHistogram
 
-WIDTH, HEIGHT = 460, 280
+WIDTH, NARROW, HEIGHT = 430, 340, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 14, 34, 42
 _MAX_DOTS = 40
 
@@ -33,13 +33,15 @@ def line_chart(
     y_range: tuple[float, float] | None = None,
     as_percent: bool = False,
     marked: Sequence[float] = (),
+    width: int = WIDTH,
 ) -> Markup:
-    """Curves over a common axis; points whose x is in `marked` carry their value."""
+    """Curves over a common axis; points whose x is in `marked` carry their value, and a tick."""
     points = [point for one in series for point in one.points]
     xs, ys = [x for x, _ in points], [y for _, y in points]
-    frame = _Frame((min(xs), max(xs)), y_range or _padded(min(ys), max(ys)))
-    write = (lambda y: f"{100 * y:g}") if as_percent else _plain
-    parts = [frame.axes(x_label, y_label, write, whole_x=True)]
+    frame = _Frame((min(xs), max(xs)), y_range or _padded(min(ys), max(ys)), width)
+    x_ticks = [x for x in marked if x <= max(xs)]
+    x_ticks += [x for x in _ticks(min(xs), max(xs), 5, whole=True) if x > max(marked, default=-math.inf)]
+    parts = [frame.axes(x_label, y_label, x_ticks, as_percent=as_percent)]
     for number, one in enumerate(series, start=1):
         path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in one.points)
         parts.append(Markup('<polyline class="line s{}" points="{}"/>').format(number, path))
@@ -51,10 +53,12 @@ def line_chart(
                 parts.append(dot.format(number, frame.x(x), frame.y(y), 4 if marked else 2.5, named))
         for x, y in one.points:
             if x in marked:
-                parts.append(frame.label(x, y, f"{100 * y:.1f}" if as_percent else f"{y:.3g}"))
+                parts.append(
+                    frame.label(x, y, f"{100 * y:.1f}".removesuffix(".0") if as_percent else f"{y:.3g}")
+                )
     if len(series) > 1:
-        parts.append(_legend([one.name for one in series]))
-    return _svg(title, parts)
+        parts.append(_legend([one.name for one in series], width))
+    return _svg(title, parts, width)
 
 
 def histogram_chart(histogram: DistanceHistogram, *, title: str, x_label: str) -> Markup:
@@ -62,8 +66,8 @@ def histogram_chart(histogram: DistanceHistogram, *, title: str, x_label: str) -
     edges = histogram.edges
     kinds = (("same person", histogram.same), ("different people", histogram.different))
     shares = [counts / max(1, counts.sum()) for _, counts in kinds]
-    frame = _Frame((float(edges[0]), float(edges[-1])), (0.0, _padded(0.0, float(np.max(shares)))[1]))
-    parts = [frame.axes(x_label, "% of pairs", lambda y: f"{100 * y:g}", whole_x=False)]
+    frame = _Frame((float(edges[0]), float(edges[-1])), (0.0, _padded(0.0, float(np.max(shares)))[1]), WIDTH)
+    parts = [frame.axes(x_label, "% of pairs", _ticks(*frame.x_range, 6), as_percent=True)]
     for number, share in enumerate(shares, start=1):
         steps = [(edges[0], 0.0)]
         for low, high, y in zip(edges[:-1], edges[1:], share, strict=True):
@@ -71,34 +75,37 @@ def histogram_chart(histogram: DistanceHistogram, *, title: str, x_label: str) -
         steps.append((edges[-1], 0.0))
         path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in steps)
         parts.append(Markup('<polygon class="area s{}" points="{}"/>').format(number, path))
-    parts.append(_legend([name for name, _ in kinds]))
-    return _svg(title, parts)
+    parts.append(_legend([name for name, _ in kinds], WIDTH))
+    return _svg(title, parts, WIDTH)
 
 
 class _Frame:
     """The plot area: data coordinates to pixels, ticks and labels."""
 
-    def __init__(self, x_range: tuple[float, float], y_range: tuple[float, float]) -> None:
+    def __init__(self, x_range: tuple[float, float], y_range: tuple[float, float], width: int) -> None:
         low, high = x_range
         self.x_range = (low, high) if high > low else (low - 0.5, high + 0.5)
-        self.y_range = y_range
+        self.y_range, self.width = y_range, width
 
     def x(self, value: float) -> float:
         low, high = self.x_range
-        return _LEFT + (value - low) / (high - low) * (WIDTH - _LEFT - _RIGHT)
+        return _LEFT + (value - low) / (high - low) * (self.width - _LEFT - _RIGHT)
 
     def y(self, value: float) -> float:
         low, high = self.y_range
         return HEIGHT - _BOTTOM - (value - low) / (high - low) * (HEIGHT - _TOP - _BOTTOM)
 
-    def axes(self, x_label: str, y_label: str, write_y: Callable[[float], str], *, whole_x: bool) -> Markup:
-        left, right, bottom = _LEFT, WIDTH - _RIGHT, HEIGHT - _BOTTOM
+    def axes(self, x_label: str, y_label: str, x_ticks: Sequence[float], *, as_percent: bool) -> Markup:
+        left, right, bottom = _LEFT, self.width - _RIGHT, HEIGHT - _BOTTOM
+        y_ticks = _ticks(*self.y_range, 5)
         parts = []
-        for value in _ticks(*self.y_range, 5):
-            parts.append(_rule("grid", left, right, self.y(value)))
-            parts.append(_text("tick end", left - 6, self.y(value) + 4, write_y(value)))
-        for value in _ticks(*self.x_range, 6, whole=whole_x):
-            parts.append(_text("tick mid", self.x(value), bottom + 16, _plain(value)))
+        for y, text in zip(
+            y_ticks, _written([100 * y for y in y_ticks] if as_percent else y_ticks), strict=True
+        ):
+            parts.append(_rule("grid", left, right, self.y(y)))
+            parts.append(_text("tick end", left - 6, self.y(y) + 4, text))
+        for x, text in zip(x_ticks, _written(x_ticks), strict=True):
+            parts.append(_text("tick mid", self.x(x), bottom + 16, text))
         parts.append(_rule("base", left, right, bottom))
         parts.append(_text("axis mid", (left + right) / 2, HEIGHT - 8, x_label))
         parts.append(_text("axis", 2, 14, y_label))
@@ -110,8 +117,8 @@ class _Frame:
         return _text(f"value {side}", self.x(x), self.y(y) + 18, text)
 
 
-def _legend(names: Sequence[str]) -> Markup:
-    parts, right = [], float(WIDTH - _RIGHT)
+def _legend(names: Sequence[str], width: int) -> Markup:
+    parts, right = [], float(width - _RIGHT)
     for number, name in reversed(list(enumerate(names, start=1))):
         right -= 6.5 * len(name)
         parts.append(_text("axis", right, 14, name))
@@ -130,9 +137,9 @@ def _rule(kind: str, left: float, right: float, y: float) -> Markup:
     )
 
 
-def _svg(title: str, parts: Sequence[Markup]) -> Markup:
+def _svg(title: str, parts: Sequence[Markup], width: int) -> Markup:
     return Markup(
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f'<svg viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
     )
 
@@ -156,5 +163,7 @@ def _ticks(low: float, high: float, about: int, *, whole: bool = False) -> list[
     return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
 
 
-def _plain(value: float) -> str:
-    return f"{value:.6g}"
+def _written(values: Sequence[float]) -> list[str]:
+    """All with as many decimals as the one that needs most."""
+    decimals = max((len(f"{value:.6g}".partition(".")[2]) for value in values), default=0)
+    return [f"{value:.{decimals}f}" for value in values]

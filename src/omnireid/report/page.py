@@ -18,7 +18,7 @@ from omnireid.core.record import ResultRecord, TrainingRecord
 from omnireid.core.seeds import numpy_generator
 from omnireid.evaluation import Outcome, RetrievalResult
 from omnireid.report.activation import overlay
-from omnireid.report.figures import Series, histogram_chart, line_chart
+from omnireid.report.figures import NARROW, Series, histogram_chart, line_chart
 from omnireid.report.pictures import Album, data_address
 from omnireid.report.wording import METRICS, percent, protocol_sentence
 
@@ -99,7 +99,7 @@ def render(data: ReportData) -> str:
         ),
         "overlap": percent(_overlap(retrieval)),
         "pairs": (int(retrieval.histogram.same.sum()), int(retrieval.histogram.different.sum())),
-        "commit": record.environment.commit or "not recorded (installed from a wheel)",
+        "commit": _short_commit(record.environment.commit),
         "training": None if record.training is None else _training(record.training),
         "ranked": [
             ("Hardest queries", "lowest average precision first", _lists(data, hardest, album)),
@@ -141,6 +141,14 @@ def _cmc_chart(record: ResultRecord) -> str:
     )
 
 
+def _short_commit(commit: str | None) -> str:
+    """Twelve digits, and whether the tree had changes."""
+    if commit is None:
+        return "not recorded"
+    digits, _, state = commit.partition("-")
+    return digits[:12] + ("-" + state if state else "")
+
+
 def _overlap(retrieval: RetrievalResult) -> float:
     """Area that the two distance histograms share, 0 (apart) to 1 (alike)."""
     same, different = retrieval.histogram.same, retrieval.histogram.different
@@ -159,24 +167,23 @@ def _training(training: TrainingRecord) -> dict[str, Any]:
     if len(parts) > 1:
         losses += parts
     shares = [*curve("accuracy", "training accuracy"), *curve("rank1", "rank-1"), *curve("mAP")]
-    charts = []
-    for title, series, y_label in (
-        ("Loss", losses, "loss"),
-        ("Learning rate", curve("lr"), "learning rate"),
-        ("Accuracy", shares, "%"),
-    ):
-        if series:
-            as_percent = series is shares
-            charts.append(
-                line_chart(
-                    series,
-                    title=f"{title} by epoch",
-                    x_label="epoch",
-                    y_label=y_label,
-                    y_range=(0.0, 1.0) if as_percent else None,
-                    as_percent=as_percent,
-                )
+    charts = [
+        line_chart(series, title=f"{label} by epoch", x_label="epoch", y_label=label, width=NARROW)
+        for label, series in (("loss", losses), ("learning rate", curve("lr")))
+        if series
+    ]
+    if shares:
+        charts.append(
+            line_chart(
+                shares,
+                title="Accuracy by epoch",
+                x_label="epoch",
+                y_label="%" if len(shares) > 1 else f"{shares[0].name}, %",
+                y_range=(0.0, 1.0),
+                as_percent=True,
+                width=NARROW,
             )
+        )
     return {
         "charts": charts,
         "epochs": len(history),
@@ -206,7 +213,7 @@ def _ranked_list(data: ReportData, query: int, album: Album) -> dict[str, Any]:
                 "picture": album.address(found),
                 "outcome": outcome.name.lower(),
                 "symbol": _SYMBOLS[outcome],
-                "distance": f"{distance:.3g}",
+                "distance": f"{distance:.3f}" if distance < 10 else f"{distance:.4g}",
                 "hint": f"{place}, {outcome.name.lower()}, distance {distance:.4g}, {found}",
             }
         )
