@@ -30,6 +30,18 @@ _RESAMPLING = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 
+_MODE_WORDS = {
+    "CMYK": "CMYK",
+    "P": "palette",
+    "I": "16-bit or 32-bit grey",
+    "I;16": "16-bit grey",
+    "I;16B": "16-bit grey",
+    "F": "float grey",
+    "RGBA": "transparency (dropped)",
+    "LA": "transparency (dropped)",
+    "1": "black and white",
+}
+
 
 def decode(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXELS) -> Crop:
     """Decode one picture.
@@ -133,3 +145,26 @@ def normalise(crops: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.f
     channels_first *= scale[:, None, None]
     channels_first += shift[:, None, None]
     return channels_first
+
+
+def conversions(source: str | os.PathLike[str] | bytes) -> tuple[str, ...]:
+    """What `decode` would convert about a picture, in words; empty for an upright 8-bit RGB one.
+
+    Reads the header only. Grey pictures count as ordinary (infrared cameras write them).
+
+    Raises:
+        ImageError: not a picture.
+    """
+    name = "<bytes>" if isinstance(source, bytes) else os.fspath(source)
+    found = []
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            if image.mode not in ("RGB", "L"):
+                found.append(_MODE_WORDS.get(image.mode, f"mode {image.mode}"))
+            if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+                found.append("rotated by EXIF")
+            if getattr(image, "n_frames", 1) > 1:
+                found.append("several frames (the first is used)")
+    except Exception as error:  # Pillow's parsers raise many types on damaged data.
+        raise ImageError(name, f"not a picture that can be read ({error})") from error
+    return tuple(found)
