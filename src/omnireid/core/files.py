@@ -15,11 +15,13 @@ from omnireid.core.errors import StorageError
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Iterator[BinaryIO]:
     """Open a binary file that replaces `path` when the block ends without an error.
 
     The content is flushed to disk before the rename, so kill -9 and power loss leave the old or
     the new file. Two writers at once: the last to finish wins, both files are whole.
+    `durable=False` leaves the flush to the system, for thousands of small files whose writer
+    flushes once at the end: still whole after kill -9, perhaps empty after power loss.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written; `path` is unchanged.
@@ -33,11 +35,13 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         with os.fdopen(descriptor, "wb") as stream:
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
         temporary.chmod(0o644)
         temporary.replace(target)
         temporary = None
-        _sync_folder(target.parent)
+        if durable:
+            _sync_folder(target.parent)
     except OSError as error:
         raise StorageError(f"cannot write {target}: {_reason(error)}") from error
     finally:
@@ -45,9 +49,9 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
 
 
-def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
-    """Replace `path` by `content` atomically."""
-    with atomic_write(path) as stream:
+def write_bytes(path: str | os.PathLike[str], content: bytes, *, durable: bool = True) -> None:
+    """Replace `path` by `content` atomically; `durable` as in `atomic_write`."""
+    with atomic_write(path, durable=durable) as stream:
         stream.write(content)
 
 
