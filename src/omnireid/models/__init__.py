@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from omnireid.models.cards import list_architectures, list_models, model_card
     from omnireid.models.classifier import ClassifierOutput, IdentityClassifier
     from omnireid.models.config import OSNetConfig
+    from omnireid.models.convert import convert_checkpoint
     from omnireid.models.osnet import OSNet
     from omnireid.models.registry import build_model
     from omnireid.models.weights import initialise_from, load_weights, save_weights
@@ -22,6 +23,7 @@ _HOMES = {
     "OSNet": "osnet",
     "OSNetConfig": "config",
     "build_model": "registry",
+    "convert_checkpoint": "convert",
     "initialise_from": "weights",
     "list_architectures": "cards",
     "list_models": "cards",
@@ -36,6 +38,7 @@ __all__ = [
     "OSNet",
     "OSNetConfig",
     "build_model",
+    "convert_checkpoint",
     "initialise_from",
     "list_architectures",
     "list_models",

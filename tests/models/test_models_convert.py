@@ -1,0 +1,259 @@
+"""Published checkpoints in all their forms, and files that are refused."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tarfile
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from omnireid.core.errors import UnknownNameError, UnsafeWeightsError, WeightsError
+from omnireid.core.files import sha256_file
+from omnireid.models import convert
+from omnireid.models.cards import model_card
+from omnireid.models.classifier import IdentityClassifier
+from omnireid.models.config import ARCHITECTURES
+from omnireid.models.convert import convert_checkpoint
+from omnireid.models.registry import build_model
+
+EXECUTED: list[str] = []
+
+
+def note_execution(what: str) -> str:
+    """Called by a hostile pickle, if anything is."""
+    EXECUTED.append(what)
+    return what
+
+
+class Hostile:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return note_execution, ("a pickled call",)
+
+
+class HostileByName:
+    """Asks for os.system, which pickle writes as posix.system or nt.system."""
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (self.command,)
+
+
+@pytest.fixture(scope="module")
+def published() -> dict[str, torch.Tensor]:
+    return IdentityClassifier(build_model("osnet_x0_25"), num_classes=13).published_state_dict()
+
+
+def _without_classifier(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {key: value for key, value in state.items() if not key.startswith("classifier")}
+
+
+def _engine_checkpoint(state: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """What torchreid's engine writes after an epoch, with its NumPy rank-1, optimiser and schedule."""
+    parameter = torch.nn.Parameter(torch.ones(3))
+    optimiser = torch.optim.Adam([parameter], amsgrad=True)
+    parameter.sum().backward()
+    optimiser.step()
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, milestones=[20, 40])
+    return {
+        "state_dict": OrderedDict(state),
+        "epoch": 3,
+        "rank1": np.float64(0.5),
+        "optimizer": optimiser.state_dict(),
+        "scheduler": schedule.state_dict(),
+    }
+
+
+FORMS = {
+    "bare": lambda state: OrderedDict(state),
+    "nested": lambda state: {"state_dict": state, "epoch": 5},
+    "module prefix": lambda state: {f"module.{key}": value for key, value in state.items()},
+    "nested with prefix": lambda state: {"state_dict": {f"module.{k}": v for k, v in state.items()}},
+    "engine": _engine_checkpoint,
+    "float32 rank-1": lambda state: {"state_dict": state, "rank1": np.float32(0.5), "epoch": np.int64(7)},
+    "no classifier": _without_classifier,
+}
+
+
+@pytest.mark.parametrize("old_format", [False, True], ids=["zip", "before torch 1.6"])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_gives_the_same_weights(
+    form: str, old_format: bool, published: dict[str, torch.Tensor], tmp_path: Path
+):
+    path = tmp_path / "model.pth.tar-3"
+    torch.save(FORMS[form](published), path, _use_new_zipfile_serialization=not old_format)
+    state, card = convert_checkpoint(path)
+    build_model("osnet_x0_25").load_state_dict(state)
+    for key, value in _without_classifier(published).items():
+        assert torch.equal(state[key], value), key
+    assert card.architecture == "osnet_x0_25"
+    assert card.training_pids == (None if form == "no classifier" else 13)
+    assert card.sha256 == sha256_file(path)
+    assert card.metrics == ()
+    assert card.licence == card.training_data == "unknown"
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_architecture_is_inferred(name: str, tmp_path: Path):
+    path = tmp_path / "weights.pth"
+    torch.save(build_model(name).state_dict(), path)
+    state, card = convert_checkpoint(path)
+    assert card.architecture == name
+    assert card.name == "weights"
+    assert list(state) == list(build_model(name).state_dict())
+    convert_checkpoint(path, name)
+
+
+def test_a_stated_architecture_is_checked(published: dict[str, torch.Tensor], tmp_path: Path):
+    path = tmp_path / "weights.pth"
+    torch.save(published, path)
+    with pytest.raises(WeightsError, match=r"looks like osnet_x0_25, osnet_x0_5 was asked for.*wrong shape"):
+        convert_checkpoint(path, "osnet_x0_5")
+    with pytest.raises(UnknownNameError, match="did you mean 'osnet_x0_5'"):
+        convert_checkpoint(path, "osnet_x05")
+
+
+def test_a_published_file_gets_its_published_card(
+    published: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "renamed.pth"
+    torch.save(published, path)
+    known = model_card("osnet_x0_25_msmt17_combineall").model_copy(update={"sha256": sha256_file(path)})
+    monkeypatch.setattr(convert, "model_card", lambda name: known if name == known.name else model_card(name))
+    assert convert_checkpoint(path)[1] == known
+
+
+def test_half_precision_becomes_float32(published: dict[str, torch.Tensor], tmp_path: Path):
+    path = tmp_path / "half.pth"
+    halved = {k: v.half() if v.is_floating_point() else v for k, v in published.items()}
+    torch.save(halved, path)
+    state, _ = convert_checkpoint(path)
+    assert state["conv1.conv.weight"].dtype == torch.float32
+    assert state["conv1.bn.num_batches_tracked"].dtype == torch.int64
+
+
+def test_wrong_keys_and_shapes_are_named(published: dict[str, torch.Tensor], tmp_path: Path):
+    path = tmp_path / "weights.pth"
+    damaged = dict(published)
+    del damaged["conv3.0.gate.fc1.weight"]
+    damaged["conv9.weight"] = torch.zeros(2)
+    damaged["fc.0.bias"] = torch.zeros(9)
+    torch.save(damaged, path)
+    with pytest.raises(WeightsError) as error:
+        convert_checkpoint(path)
+    for named in ("missing: conv3.0.gate.fc1.weight", "unexpected: conv9.weight", r"fc.0.bias (9,)"):
+        assert named in str(error.value)
+
+    torch.save({**published, "fc.0.bias": torch.full((512,), torch.nan)}, path)
+    with pytest.raises(WeightsError, match=r"fc.0.bias holds NaN"):
+        convert_checkpoint(path)
+
+
+@pytest.mark.parametrize("old_format", [False, True])
+def test_code_in_a_checkpoint_is_refused_and_not_run(
+    old_format: bool, published: dict[str, torch.Tensor], tmp_path: Path
+):
+    EXECUTED.clear()
+    path = tmp_path / "hostile.pth"
+    torch.save({"state_dict": published, "x": Hostile()}, path, _use_new_zipfile_serialization=not old_format)
+    with pytest.raises(UnsafeWeightsError, match="note_execution"):
+        convert_checkpoint(path)
+    assert EXECUTED == []
+    torch.load(path, weights_only=False)
+    assert EXECUTED == ["a pickled call"], "the file must be one that does run code when it is unpickled"
+
+
+def test_a_system_command_is_refused_and_not_run(tmp_path: Path):
+    trace = tmp_path / "trace"
+    path = tmp_path / "hostile.pth"
+    torch.save({"state_dict": {}, "x": HostileByName(f"touch {trace}")}, path)
+    with pytest.raises(UnsafeWeightsError, match=r"(posix|nt)\.system"):
+        convert_checkpoint(path)
+    assert not trace.exists()
+
+
+def test_a_whole_pickled_network_is_refused(tmp_path: Path):
+    path = tmp_path / "network.pt"
+    torch.save(build_model("osnet_x0_25"), path)
+    with pytest.raises(UnsafeWeightsError, match=r"omnireid\.models\.osnet\.OSNet"):
+        convert_checkpoint(path)
+
+
+def test_torchscript_is_refused_with_the_reason(tmp_path: Path):
+    path = tmp_path / "scripted.pt"
+    with pytest.warns(DeprecationWarning, match="torch.jit"):
+        torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)), path)
+    with pytest.raises(UnsafeWeightsError, match="TorchScript archive"):
+        convert_checkpoint(path)
+
+
+def test_a_plain_pickle_is_refused(tmp_path: Path):
+    EXECUTED.clear()
+    path = tmp_path / "plain.pth"
+    for protocol in (2, 4):
+        path.write_bytes(pickle.dumps(Hostile(), protocol=protocol))
+        with pytest.raises(WeightsError):
+            convert_checkpoint(path)
+    assert EXECUTED == []
+
+
+def test_files_that_are_no_checkpoint(published: dict[str, torch.Tensor], tmp_path: Path):
+    path = tmp_path / "weights.pth"
+    with pytest.raises(WeightsError, match="no such file"):
+        convert_checkpoint(path)
+    with pytest.raises(WeightsError, match="a folder"):
+        convert_checkpoint(tmp_path)
+    path.write_bytes(b"")
+    with pytest.raises(WeightsError, match="empty"):
+        convert_checkpoint(path)
+    for content in (b"hello world" * 100, b"PK\x03\x04nothing", b"\x80\x02", os.urandom(1000)):
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match="not a PyTorch checkpoint"):
+            convert_checkpoint(path)
+    for old_format in (False, True):
+        torch.save(published, path, _use_new_zipfile_serialization=not old_format)
+        whole = path.read_bytes()
+        for part in (0.1, 0.5, 0.99):
+            path.write_bytes(whole[: int(len(whole) * part)])
+            with pytest.raises(WeightsError, match=r"truncated|damaged"):
+                convert_checkpoint(path)
+    with tarfile.open(path, "w") as archive:
+        archive.add(__file__, "storages")
+    with pytest.raises(UnsafeWeightsError, match="tar checkpoint"):
+        convert_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([1, 2], "no state dict inside, but list"),
+        ({}, "no state dict inside"),
+        ({"model": {"a": torch.ones(1)}, "epoch": 3}, "not tensors: model, epoch"),
+        (
+            {"state_dict": {"layer1.weight": torch.ones(1)}},
+            "not a checkpoint of a known OSNet.*layer1.weight",
+        ),
+    ],
+)
+def test_other_contents_are_named(content: object, message: str, tmp_path: Path):
+    path = tmp_path / "weights.pth"
+    torch.save(content, path)
+    with pytest.raises(WeightsError, match=message):
+        convert_checkpoint(path)
+
+
+def test_nothing_stays_allowed_after_a_conversion(published: dict[str, torch.Tensor], tmp_path: Path):
+    path = tmp_path / "engine.pth.tar"
+    torch.save(_engine_checkpoint(published), path)
+    before = torch.serialization.get_safe_globals()
+    convert_checkpoint(path)
+    assert torch.serialization.get_safe_globals() == before
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(path, weights_only=True)
