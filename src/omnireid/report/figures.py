@@ -40,7 +40,7 @@ def line_chart(
     xs, ys = [x for x, _ in points], [y for _, y in points]
     frame = _Frame((min(xs), max(xs)), y_range or _padded(min(ys), max(ys)), width)
     x_ticks = [x for x in marked if x <= max(xs)]
-    x_ticks += [x for x in _ticks(min(xs), max(xs), 5, whole=True) if x > max(marked, default=-math.inf)]
+    x_ticks += [x for x in _ticks(*frame.x_range, 5, whole=True) if x > max(marked, default=-math.inf)]
     parts = [frame.axes(x_label, y_label, x_ticks, as_percent=as_percent)]
     for number, one in enumerate(series, start=1):
         path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in one.points)

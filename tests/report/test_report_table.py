@@ -1,0 +1,86 @@
+"""Tables of result records."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from omnireid.core.errors import InputError
+from omnireid.core.record import (
+    DatasetRecord,
+    EnvironmentRecord,
+    MetricsRecord,
+    ModelRecord,
+    ProtocolRecord,
+    ResultRecord,
+)
+from omnireid.report import markdown_table, plain_table, protocol_sentence, rich_table
+
+
+def record(model: str = "osnet_x1_0", *, mAP: float | None = 0.849, **protocol: Any) -> ResultRecord:
+    terms = {
+        "name": "market1501",
+        "distance": "euclidean",
+        "normalised": False,
+        "num_queries": 3368,
+        "num_valid_queries": 3368,
+        "num_gallery": 15913,
+    }
+    return ResultRecord(
+        dataset=DatasetRecord(name="Market-1501", root="data", splits={}),
+        model=ModelRecord(
+            name=model,
+            architecture="osnet_x1_0",
+            source="w",
+            sha256=None,
+            backend="torch",
+            input_size=(256, 128),
+            embedding_size=512,
+        ),
+        protocol=ProtocolRecord(**(terms | protocol)),
+        metrics=MetricsRecord(rank1=0.948, rank5=0.98, rank10=0.99, rank20=1.0, mAP=mAP, mINP=None),
+        cmc=(0.948,),
+        seed=1,
+        environment=EnvironmentRecord(
+            omnireid="0", python="3", packages={}, machine="m", cores=1, commit=None, created="now"
+        ),
+    )
+
+
+def test_sentence_says_everything_the_number_depends_on() -> None:
+    assert protocol_sentence(record()) == (
+        "mAP 0.849, rank-1 0.948 (Market-1501, single query, other cameras only, euclidean, "
+        "not normalised, no re-ranking, 3,368 valid queries of 3,368, 15,913 gallery images)"
+    )
+    drawn = protocol_sentence(record(mAP=None, name="single-gallery-shot", repeats=10, normalised=True))
+    assert drawn.startswith("rank-1 0.948 (Market-1501, single gallery shot, euclidean, L2-normalised,")
+    assert "mean of 10 draws" in drawn
+    assert "re-ranking k-reciprocal" in protocol_sentence(record(reranking="k-reciprocal"))
+
+
+def test_markdown_is_a_table_in_percent() -> None:
+    lines = markdown_table([record(), record("a|b\nc", mAP=None)]).splitlines()
+    assert lines[0] == "| model | dataset | rank-1 | rank-5 | rank-10 | mAP | mINP | protocol |"
+    assert lines[1].count("---:") == 5
+    assert lines[2].startswith("| osnet_x1_0 | Market-1501 | 94.8 | 98.0 | 99.0 | 84.9 | – | single query")
+    assert lines[3].startswith("| a\\|b c | Market-1501 | 94.8 | 98.0 | 99.0 | – | – |")
+    assert len(lines) == 4
+
+
+def test_plain_columns_line_up() -> None:
+    header, *rows = plain_table([record(), record("m")], names=["first run", "second"]).splitlines()
+    assert rows[0].startswith("first run  Market-1501    94.8")
+    assert len({row.index("94.8") for row in rows}) == 1
+    assert header.index("protocol") == rows[0].index("single query")
+    with pytest.raises(InputError, match="expected 1"):
+        plain_table([record()], names=["a", "b"])
+
+
+def test_rich_shows_names_as_they_are() -> None:
+    stream = io.StringIO()
+    Console(file=stream, width=200).print(rich_table([record("net[bold]")]))
+    assert "net[bold]" in stream.getvalue()
+    assert "84.9" in stream.getvalue()
