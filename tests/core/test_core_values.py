@@ -1,0 +1,210 @@
+"""Value types, cards, records and seeds."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from omnireid.core.card import CardMetric, InputSpec, ModelCard
+from omnireid.core.errors import (
+    InputError,
+    MissingExtraError,
+    OmniReIDError,
+    ShapeError,
+    UnknownNameError,
+    WeightsError,
+)
+from omnireid.core.record import (
+    DatasetRecord,
+    EnvironmentRecord,
+    MetricsRecord,
+    ModelRecord,
+    ProtocolRecord,
+    ResultRecord,
+    SplitRecord,
+)
+from omnireid.core.seeds import derive_seed, numpy_generator
+from omnireid.core.types import Dataset, EmbeddingSet, Protocol, Sample, Split, label_map
+
+# --- types ------------------------------------------------------------------------------------
+
+
+def test_a_split_gives_its_columns():
+    split = Split("query", (Sample("b.jpg", 7, 1), Sample("a.jpg", 0, 0, time=2.5), Sample("c.jpg", 7, 0)))
+    assert len(split) == 3
+    assert [sample.path for sample in split] == list(split.paths) == ["b.jpg", "a.jpg", "c.jpg"]
+    assert split.pids.tolist() == [7, 0, 7]
+    assert split.camids.tolist() == [1, 0, 0]
+    assert split.pids.dtype == split.camids.dtype == np.int64
+    assert (split.num_pids, split.num_cameras) == (2, 2)
+    empty = Split("train", ())
+    assert empty.pids.shape == (0,)
+    data = Dataset("x", "/x", empty, split, split)
+    assert data.splits == (empty, split, split)
+    assert data.protocol is Protocol.MARKET1501
+    assert data.skipped == ()
+
+
+def test_labels_are_contiguous_in_pid_order():
+    assert label_map([30, 2, 30, 7]) == {2: 0, 7: 1, 30: 2}
+    assert label_map(np.array([], np.int64)) == {}
+
+
+def embedding_set(**changes) -> EmbeddingSet:
+    values = {
+        "embeddings": np.ones((2, 3), np.float32),
+        "pids": np.array([1, 2]),
+        "camids": np.array([0, 0]),
+        "paths": ("a.jpg", "b.jpg"),
+        "normalised": False,
+    }
+    return EmbeddingSet(**(values | changes))
+
+
+def test_embedding_sets_check_their_columns():
+    assert (len(embedding_set()), embedding_set().dim) == (2, 3)
+    for name, wrong in (
+        ("embeddings", np.ones(3, np.float32)),
+        ("pids", np.array([1])),
+        ("camids", np.array([[0, 0]])),
+        ("paths", ("a.jpg",)),
+    ):
+        with pytest.raises(ShapeError, match=name):
+            embedding_set(**{name: wrong})
+    spoiled = np.ones((2, 3), np.float32)
+    spoiled[1, 2] = np.nan
+    with pytest.raises(InputError, match=r"row 1 \(b\.jpg\) holds NaN"):
+        embedding_set(embeddings=spoiled)
+
+
+# --- seeds ------------------------------------------------------------------------------------
+
+
+def test_seeds_are_the_same_everywhere():
+    """Frozen: a change here breaks every resumed run."""
+    assert derive_seed(1, "sampler", 3) == 3470442021812519493
+    assert numpy_generator(1, "sampler", 3).integers(1000, size=4).tolist() == [450, 96, 820, 460]
+
+
+def test_streams_differ_by_seed_name_and_epoch():
+    streams = [(0, "a", 1), (1, "a", 1), (0, "b", 1), (0, "a", 2), (0, "a"), (0, "a1"), (0, "a", 1, 0)]
+    seeds = {derive_seed(*stream) for stream in streams}
+    assert len(seeds) == len(streams)
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+# --- errors -----------------------------------------------------------------------------------
+
+
+def test_errors_carry_what_a_user_needs():
+    error = UnknownNameError("model", "osnet_x1", ["osnet_x1_0", "osnet_ain_x1_0"])
+    assert "did you mean 'osnet_x1_0'?" in str(error)
+    assert "did you mean" not in str(UnknownNameError("model", "zzz", ["osnet"]))
+    assert isinstance(error, (OmniReIDError, ValueError))
+    assert isinstance(MissingExtraError("Training", "train"), ImportError)
+    assert "pip install 'omnireid[train]'" in str(MissingExtraError("Training", "train"))
+    assert str(ShapeError("x", expected="(N, D)", actual=(3,))) == "x: expected shape (N, D), got (3,)"
+
+
+# --- cards ------------------------------------------------------------------------------------
+
+
+def test_scale_and_shift_are_the_normalisation():
+    spec = InputSpec()
+    scale, shift = spec.scale_shift()
+    levels = np.arange(256)[:, None]
+    expected = (levels / 255 - np.array(spec.mean)) / np.array(spec.std)
+    np.testing.assert_allclose(levels * scale + shift, expected, atol=1e-6)
+    assert scale.dtype == shift.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"height": 0},
+        {"std": (1, 1, 0)},
+        {"std": (1, 1, float("nan"))},
+        {"interpolation": "cubic"},
+        {"hight": 256},
+    ],
+)
+def test_input_specs_refuse_nonsense(wrong):
+    with pytest.raises(ValidationError):
+        InputSpec(**wrong)
+
+
+def test_cards_round_trip_and_name_what_is_wrong():
+    card = ModelCard(
+        name="mine",
+        architecture="osnet_x0_25",
+        input=InputSpec(height=128, width=64),
+        metrics=(CardMetric(dataset="market1501", rank1=0.9, protocol="market1501", source="paper"),),
+    )
+    assert ModelCard.from_json(card.to_json(), source="x") == card
+    for text, named in (
+        ("{", "weights.pt"),
+        ('{"name": "a"}', "architecture"),
+        (card.to_json().replace("rank1", "rank_1"), "rank_1"),
+        (card.to_json().replace("0.9", "94.8"), "less than or equal to 1"),
+    ):
+        with pytest.raises(WeightsError, match=named):
+            ModelCard.from_json(text, source="weights.pt")
+
+
+# --- records ----------------------------------------------------------------------------------
+
+
+def result_record() -> ResultRecord:
+    split = SplitRecord(images=3, pids=2, cameras=1)
+    return ResultRecord(
+        dataset=DatasetRecord(name="x", root="/x", splits={"query": split}),
+        model=ModelRecord(
+            name="m",
+            architecture="osnet_x0_25",
+            source="m.safetensors",
+            sha256=None,
+            backend="torch",
+            input_size=(256, 128),
+            embedding_size=512,
+        ),
+        protocol=ProtocolRecord(
+            name="market1501",
+            distance="euclidean",
+            normalised=False,
+            num_queries=3,
+            num_valid_queries=2,
+            num_gallery=5,
+        ),
+        metrics=MetricsRecord(rank1=0.5, rank5=1, rank10=1, rank20=1, mAP=None, mINP=0.25),
+        cmc=(0.5, 1.0),
+        seed=1,
+        environment=EnvironmentRecord.capture(),
+    )
+
+
+def test_records_round_trip(tmp_path):
+    record = result_record()
+    record.save(tmp_path / "deep" / "result.json")
+    assert ResultRecord.load(tmp_path / "deep" / "result.json") == record
+    written = json.loads((tmp_path / "deep" / "result.json").read_text())
+    assert {"rank1", "rank5", "rank10", "mAP", "mINP"} <= set(written["metrics"])
+    assert written["metrics"]["mAP"] is None
+
+
+def test_records_that_are_none_are_named(tmp_path):
+    with pytest.raises(InputError, match="no such result record"):
+        ResultRecord.load(tmp_path / "absent.json")
+    for content in (b"{}", b"not json", b"\xff\xfe\x00"):
+        (tmp_path / "bad.json").write_bytes(content)
+        with pytest.raises(InputError, match=r"bad\.json: not a result record"):
+            ResultRecord.load(tmp_path / "bad.json")
+
+
+def test_the_environment_is_recorded():
+    environment = EnvironmentRecord.capture()
+    assert environment.cores >= 1
+    assert environment.packages["numpy"] == np.__version__
+    assert environment.created.endswith("+00:00")
