@@ -28,12 +28,18 @@ def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Itera
     """
     target = Path(path)
     temporary: Path | None = None
+    is_callers = False
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
         temporary = Path(name)
         with os.fdopen(descriptor, "wb") as stream:
-            yield stream
+            try:
+                yield stream
+            except OSError as error:
+                # An open stream's own errors name no file: this one comes from elsewhere in the block.
+                is_callers = error.filename is not None
+                raise
             stream.flush()
             if durable:
                 os.fsync(stream.fileno())
@@ -43,6 +49,8 @@ def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Itera
         if durable:
             _sync_folder(target.parent)
     except OSError as error:
+        if is_callers:
+            raise
         raise StorageError(f"cannot write {target}: {_reason(error)}") from error
     finally:
         if temporary is not None:
