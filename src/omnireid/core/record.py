@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from omnireid import __version__
 from omnireid.core.errors import InputError
 from omnireid.core.files import write_text
+from omnireid.core.machine import available_cores, machine_name
 
 _RECORDED_PACKAGES = ("numpy", "pillow", "onnxruntime", "torch", "lightning-fabric", "opencv-python-headless")
 
@@ -102,8 +103,8 @@ class EnvironmentRecord(BaseModel):
             omnireid=__version__,
             python=platform.python_version(),
             packages=packages,
-            machine=_machine(),
-            cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+            machine=machine_name(),
+            cores=available_cores(),
             commit=_commit(),
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
@@ -155,17 +156,6 @@ class ResultRecord(BaseModel):
             raise InputError(f"{path}: no such result record") from error
         except (ValidationError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: not a result record of this version: {error}") from error
-
-
-def _machine() -> str:
-    cpu = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                cpu = line.partition(":")[2].strip()
-                break
-    return f"{cpu}, {platform.system()} {platform.machine()}"
 
 
 def _commit() -> str | None:

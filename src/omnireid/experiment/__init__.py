@@ -1,0 +1,39 @@
+"""From dataset and model to a result record: train, evaluate, and the main job that does both.
+
+Evaluating needs no torch; what trains is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from omnireid.experiment.evaluation import Evaluation, ResultFiles, evaluate_model, write_results
+
+if TYPE_CHECKING:
+    from omnireid.experiment.main_job import MainJobResult, main_job, prepare_run_folder
+    from omnireid.experiment.training import train_on
+
+_HOMES = {
+    "MainJobResult": "main_job",
+    "main_job": "main_job",
+    "prepare_run_folder": "main_job",
+    "train_on": "training",
+}
+
+__all__ = [
+    "Evaluation",
+    "MainJobResult",
+    "ResultFiles",
+    "evaluate_model",
+    "main_job",
+    "prepare_run_folder",
+    "train_on",
+    "write_results",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

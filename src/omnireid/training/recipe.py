@@ -34,12 +34,14 @@ class SamplerRecipe(_Closed):
     @model_validator(mode="after")
     def _whole_identities(self) -> SamplerRecipe:
         if self.name == "pk" and self.batch_size % self.num_instances:
-            raise ValueError(f"batch_size {self.batch_size} is no multiple of num_instances {self.num_instances}")
+            raise ValueError(
+                f"batch_size {self.batch_size} is no multiple of num_instances {self.num_instances}"
+            )
         return self
 
 
 class LossRecipe(_Closed):
-    """Weighted sum of label-smoothed cross entropy and batch-hard triplet loss; a weight of 0 leaves one out."""
+    """Weighted sum of label-smoothed cross entropy and batch-hard triplet loss; weight 0 leaves one out."""
 
     cross_entropy: float = Field(1.0, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
@@ -106,11 +108,17 @@ class Recipe(_Closed):
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
         if self.loss.triplet > 0 and self.sampler.name != "pk":
-            raise ValueError("triplet loss needs several images of a person in a batch: set sampler.name to pk")
+            raise ValueError(
+                "triplet loss needs several images of a person in a batch: set sampler.name to pk"
+            )
         if self.frozen_epochs and self.loss.cross_entropy == 0:
-            raise ValueError("frozen_epochs train the classifier, which a cross_entropy weight of 0 switches off")
+            raise ValueError(
+                "frozen_epochs train the classifier, which a cross_entropy weight of 0 switches off"
+            )
         if self.frozen_epochs >= self.epochs:
-            raise ValueError(f"frozen_epochs {self.frozen_epochs} leave none of {self.epochs} epochs for the base")
+            raise ValueError(
+                f"frozen_epochs {self.frozen_epochs} leave none of {self.epochs} epochs for the base"
+            )
         return self
 
 

@@ -1,0 +1,5 @@
+"""`python -m omnireid`."""
+
+from omnireid.cli.app import main
+
+main()

@@ -1,0 +1,54 @@
+"""The command tree."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from omnireid import __version__
+from omnireid.cli import data, embed, evaluate, export, models, recipes, run, synth, train
+from omnireid.cli.console import stderr
+from omnireid.core.errors import OmniReIDError
+
+app = typer.Typer(
+    name="omnireid",
+    help="Find the same person across cameras: train, evaluate and use OSNet.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("run")(run.run)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("embed")(embed.embed)
+app.command("export")(export.export)
+app.command("synth")(synth.synth)
+app.add_typer(data.app, name="data")
+app.add_typer(models.app, name="models")
+app.add_typer(recipes.app, name="recipes")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"omnireid {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point. An error the user can mend is one line on stderr and exit code 2."""
+    try:
+        app()
+    except OmniReIDError as error:
+        stderr.print(f"error: {error}", style="bold red", markup=False, highlight=False)
+        sys.exit(2)

@@ -1,0 +1,47 @@
+"""`omnireid embed`: pictures in, embeddings out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from omnireid.cli import options
+from omnireid.cli.console import stderr, stdout
+
+
+def embed(
+    source: Annotated[str, typer.Argument(help="Folder, pattern ('crops/**/*.jpg'), picture or manifest.")],
+    model: options.Model,
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .parquet or .npz.")],
+    raw: Annotated[bool, typer.Option("--raw", help="Do not L2-normalise.")] = False,
+    batch_size: options.BatchSize = 64,
+    backend: options.BackendName = options.Backend.AUTO,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    on_bad: options.Bad = options.OnBad.ERROR,
+) -> None:
+    """Embed pictures with one model, streaming: memory does not grow with their number."""
+    from omnireid.core.types import SkippedFile
+    from omnireid.inference import Embedder, EmbeddingWriter, collect_samples
+
+    samples = collect_samples(source)
+    embedder = Embedder.open(
+        model, backend=backend.value, device=device, threads=threads, batch_size=batch_size, normalise=not raw
+    )
+    skipped: list[SkippedFile] = []
+    with EmbeddingWriter(out, card=embedder.card) as writer:
+        for part in embedder.embed_stream(
+            samples, on_bad=on_bad.value, on_skip=skipped.append, console=stderr, threads=threads
+        ):
+            writer.write(part)
+    for file in skipped:
+        stderr.print(f"skipped {file.path}: {file.reason}", markup=False)
+    kind = "raw" if raw else "L2-normalised"
+    stdout.print(
+        f"{len(samples) - len(skipped):,} embeddings of {embedder.dim} values, {kind}, by {embedder.model_id}"
+        + (f"; {len(skipped):,} pictures skipped" if skipped else "")
+        + f": {out}",
+        markup=False,
+    )

@@ -1,0 +1,74 @@
+"""`omnireid models`: what is known, and weights from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from omnireid.cli.console import stdout
+
+app = typer.Typer(help="Models: list, describe, convert, pull.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_() -> None:
+    """List architectures and published weights."""
+    from rich.table import Table
+
+    from omnireid.models.cards import list_models, model_card
+
+    table = Table("name", "parameters", "trained on", "rank-1 / mAP on", box=None)
+    for name in list_models():
+        card = model_card(name)
+        metrics = "  ".join(
+            f"{metric.dataset} {metric.rank1:.1%} / {metric.mAP:.1%}"
+            for metric in card.metrics
+            if metric.rank1 is not None and metric.mAP is not None
+        )
+        table.add_row(name, f"{card.num_parameters or 0:,}", card.training_data or "–", metrics)
+    stdout.print(table)
+
+
+@app.command()
+def show(model: Annotated[str, typer.Argument(help="Name, or a model file.")]) -> None:
+    """Print a model's card as JSON."""
+    from omnireid.models.cards import model_card
+
+    path = Path(model)
+    if not path.is_file():
+        print(model_card(model).to_json())
+        return
+    if path.suffix == ".safetensors":
+        from omnireid.core.files import sha256_file
+        from omnireid.models.weight_file import read_header
+
+        print(read_header(path).card.model_copy(update={"sha256": sha256_file(path)}).to_json())
+        return
+    from omnireid.inference import Embedder
+
+    print(Embedder.open(path).card.to_json())
+
+
+@app.command()
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help="Published checkpoint: .pth, .pth.tar or .pt.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write (.safetensors).")],
+    architecture: Annotated[
+        Optional[str],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
+        typer.Option("--architecture", help="What it must be; inferred when not given."),
+    ] = None,
+) -> None:
+    """Convert a published checkpoint to safetensors with a card, without running anything in it."""
+    from omnireid.models.convert import convert_checkpoint
+    from omnireid.models.registry import build_model
+    from omnireid.models.weights import save_weights
+
+    state, card = convert_checkpoint(checkpoint, architecture)
+    network = build_model(card.architecture)
+    network.load_state_dict(state)
+    save_weights(out, network, card)
+    stdout.print(f"{out}: {card.architecture}, {card.num_parameters or 0:,} parameters", markup=False)
+    if card.notes:
+        stdout.print(card.notes, markup=False)

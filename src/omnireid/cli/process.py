@@ -1,0 +1,25 @@
+"""Settings of this process that only a program may choose, never a library."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+
+
+def keep_freed_memory() -> None:
+    """Make glibc keep what tensors free, instead of mapping and faulting it in again at every step.
+
+    Activations are larger than glibc's mapping threshold, so by default every step pays for its pages
+    again (docs/training.md has the measurement). Does nothing on other systems.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(_M_MMAP_MAX, 0)
+    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    mallopt(_M_TOP_PAD, 256 << 20)

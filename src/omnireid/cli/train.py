@@ -1,0 +1,99 @@
+"""`omnireid train`: a recipe on a dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from omnireid.cli import options
+from omnireid.cli.console import stderr, stdout
+from omnireid.cli.process import keep_freed_memory
+
+Recipe = Annotated[
+    str, typer.Option("--recipe", help="Recipe name (see 'omnireid recipes list') or YAML file.")
+]
+Overrides = Annotated[
+    Optional[list[str]],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
+    typer.Option("--set", help="Change a recipe value, e.g. --set optimiser.lr=0.01 (repeatable)."),
+]
+Initial = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--init", help="Weights to start from; 'none' starts from scratch whatever the recipe says."
+    ),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in the output folder.")]
+
+FROM_SCRATCH = "none"
+
+
+def train(
+    data: options.Data,
+    root: options.Root,
+    recipe: Recipe,
+    out: Annotated[Path, typer.Option("--out", help="Folder for weights, checkpoint and history.")],
+    overrides: Overrides = None,
+    init: Initial = None,
+    resume: Resume = False,
+    no_check_counts: options.AnyCounts = False,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    on_bad: options.Bad = options.OnBad.ERROR,
+) -> None:
+    """Train a network by a recipe. Interrupt it at any time and go on with --resume."""
+    from omnireid.data.datasets import read_dataset, require_splits
+    from omnireid.experiment import train_on
+    from omnireid.training.recipe import load_recipe
+
+    keep_freed_memory()
+    chosen = load_recipe(recipe, recipe_overrides(overrides, init))
+    dataset = read_dataset(data, root, check_counts=not no_check_counts)
+    require_splits(dataset, "train")
+    try:
+        trained = train_on(
+            chosen,
+            dataset,
+            out,
+            device=device,
+            threads=threads,
+            resume=resume,
+            on_bad=on_bad.value,
+            console=stderr,
+        )
+    except KeyboardInterrupt:
+        stderr.print(
+            f"interrupted; the last finished epoch is in {out}. Go on with the same command and --resume"
+        )
+        raise typer.Exit(130) from None
+    stdout.print(
+        f"weights: {trained.weights}\n"
+        f"{trained.record.images_per_second:.0f} images/s, {trained.record.data_wait_share:.1%} of the time "
+        "waiting for data",
+        markup=False,
+    )
+
+
+def recipe_overrides(assignments: list[str] | None, init: str | None) -> dict[str, Any]:
+    """`["optimiser.lr=0.01"]` → `{"optimiser.lr": 0.01}`; values are YAML. `init` becomes initial_weights.
+
+    Raises:
+        ConfigError: no equals sign, or not YAML.
+    """
+    import yaml
+
+    from omnireid.core.errors import ConfigError
+
+    values: dict[str, Any] = {}
+    if init is not None:
+        values["initial_weights"] = None if init == FROM_SCRATCH else init
+    for assignment in assignments or []:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {assignment!r}: expected KEY=VALUE, e.g. --set optimiser.lr=0.01")
+        try:
+            values[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {assignment!r}: the value is not valid YAML ({error})") from error
+    return values

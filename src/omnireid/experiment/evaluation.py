@@ -1,0 +1,166 @@
+"""From a model and a dataset to a result record and its report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from rich.console import Console
+
+from omnireid.core.images import load_crop
+from omnireid.core.record import (
+    DatasetRecord,
+    EnvironmentRecord,
+    ModelRecord,
+    ResultRecord,
+    SplitRecord,
+    TrainingRecord,
+)
+from omnireid.core.types import Dataset, EmbeddingSet, Split
+from omnireid.data.datasets import require_splits
+from omnireid.evaluation import RetrievalResult, evaluate_embeddings
+from omnireid.inference import Embedder
+from omnireid.report import Activation, ReportData, activation_map, write_report
+
+NUM_ACTIVATION_MAPS = 12
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A record, the ranking behind it, and the embeddings that were ranked."""
+
+    record: ResultRecord
+    retrieval: RetrievalResult
+    query: EmbeddingSet
+    gallery: EmbeddingSet
+
+
+def evaluate_model(
+    embedder: Embedder,
+    dataset: Dataset,
+    *,
+    distance: str = "euclidean",
+    seed: int = 0,
+    on_bad: Literal["error", "skip"] = "error",
+    training: TrainingRecord | None = None,
+    console: Console | None = None,
+) -> Evaluation:
+    """Embed query and gallery, rank, and write down the numbers with everything they depend on.
+
+    Args:
+        embedder: its `normalise` decides whether embeddings are L2-normalised before the distance.
+        distance: "euclidean", "sq_euclidean" or "cosine".
+        seed: for protocols that draw (single-gallery-shot).
+        on_bad: what to do with a picture that cannot be decoded; skipped ones are listed in the record.
+        training: the run that made the weights, when it was part of this experiment.
+
+    Raises:
+        DatasetError: query or gallery is empty.
+        ImageError: a picture cannot be decoded and `on_bad` is "error".
+        InputError: no query has a match that is not junk.
+    """
+    require_splits(dataset, "query", "gallery")
+    started = time.perf_counter()
+    skipped: list[str] = []
+    query = _embed(embedder, dataset.query, on_bad, skipped, console)
+    gallery = _embed(embedder, dataset.gallery, on_bad, skipped, console)
+    embedded = time.perf_counter()
+    retrieval = evaluate_embeddings(
+        query, gallery, distance=distance, protocol=dataset.protocol, seed=seed, console=console
+    )
+    ranked = time.perf_counter()
+    record = ResultRecord(
+        dataset=_dataset_record(dataset, skipped),
+        model=_model_record(embedder),
+        protocol=retrieval.protocol_record(),
+        metrics=retrieval.metrics_record(),
+        cmc=tuple(float(value) for value in retrieval.cmc),
+        seed=seed,
+        environment=EnvironmentRecord.capture(),
+        timings_s={"embedding": embedded - started, "ranking": ranked - embedded},
+        training=training,
+    )
+    return Evaluation(record, retrieval, query, gallery)
+
+
+@dataclass(frozen=True)
+class ResultFiles:
+    """Where `write_results` put things."""
+
+    record: Path
+    report: Path
+
+
+def write_results(
+    evaluation: Evaluation, embedder: Embedder, folder: Path, *, title: str = ""
+) -> ResultFiles:
+    """Write `result.json` and `report.html` into `folder`, each atomically.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    files = ResultFiles(record=folder / "result.json", report=folder / "report.html")
+    write_report(
+        files.report,
+        ReportData(
+            record=evaluation.record,
+            retrieval=evaluation.retrieval,
+            query_paths=evaluation.query.paths,
+            gallery_paths=evaluation.gallery.paths,
+            activations=_activations(embedder, evaluation.query.paths),
+            title=title,
+        ),
+    )
+    evaluation.record.save(files.record)
+    return files
+
+
+def _embed(
+    embedder: Embedder,
+    split: Split,
+    on_bad: Literal["error", "skip"],
+    skipped: list[str],
+    console: Console | None,
+) -> EmbeddingSet:
+    return embedder.embed_samples(
+        split.samples,
+        on_bad=on_bad,
+        on_skip=lambda file: skipped.append(f"{file.path}: {file.reason}"),
+        console=console,
+    )
+
+
+def _activations(embedder: Embedder, paths: Sequence[str]) -> tuple[Activation, ...]:
+    """Maps of queries spread evenly over the split; none where the model does not show its activations."""
+    chosen = [paths[index] for index in np.linspace(0, len(paths) - 1, NUM_ACTIVATION_MAPS, dtype=int)]
+    chosen = list(dict.fromkeys(chosen))
+    maps = embedder.feature_maps([load_crop(path, embedder.card.input) for path in chosen])
+    if maps is None:
+        return ()
+    return tuple(Activation(path, activation_map(one)) for path, one in zip(chosen, maps, strict=True))
+
+
+def _dataset_record(dataset: Dataset, skipped: Sequence[str]) -> DatasetRecord:
+    splits = {
+        split.name: SplitRecord(images=len(split), pids=split.num_pids, cameras=split.num_cameras)
+        for split in dataset.splits
+        if len(split)
+    }
+    return DatasetRecord(name=dataset.name, root=dataset.root, splits=splits, skipped=tuple(skipped))
+
+
+def _model_record(embedder: Embedder) -> ModelRecord:
+    card = embedder.card
+    return ModelRecord(
+        name=card.name,
+        architecture=card.architecture,
+        source=card.origin,
+        sha256=embedder.sha256,
+        backend=f"{embedder.backend.name} ({embedder.backend.device})",
+        input_size=(card.input.height, card.input.width),
+        embedding_size=card.embedding_size,
+    )

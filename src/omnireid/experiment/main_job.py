@@ -1,0 +1,125 @@
+"""The main job: data → training → evaluation → report → embeddings → one search."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from rich.console import Console
+
+from omnireid.core.errors import InputError
+from omnireid.core.record import ResultRecord
+from omnireid.core.types import Dataset
+from omnireid.data.datasets import require_splits
+from omnireid.evaluation import Outcome
+from omnireid.experiment.evaluation import Evaluation, ResultFiles, evaluate_model, write_results
+from omnireid.experiment.training import train_on
+from omnireid.inference import Embedder, write_embeddings
+from omnireid.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class SearchAnswer:
+    """What the trained model finds for one query."""
+
+    query: str
+    candidates: tuple[tuple[str, float, Outcome], ...]
+
+
+@dataclass(frozen=True)
+class MainJobResult:
+    record: ResultRecord
+    files: ResultFiles
+    weights: Path
+    embeddings: Path
+    search: SearchAnswer
+
+
+def main_job(
+    recipe: Recipe,
+    dataset: Dataset,
+    run_dir: Path,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    resume: bool = False,
+    on_bad: Literal["error", "skip"] = "error",
+    console: Console | None = None,
+) -> MainJobResult:
+    """Train by the recipe, evaluate by the dataset's protocol, write everything into `run_dir`.
+
+    `run_dir` gets `model.safetensors`, `result.json`, `report.html`, `embeddings.parquet` (the gallery) and
+    what training leaves there. One query is searched in the gallery, as a user would.
+
+    Raises:
+        DatasetError: a split is empty.
+        TrainingError, ImageError, StorageError: as the steps do.
+    """
+    require_splits(dataset, "train", "query", "gallery")
+    trained = train_on(
+        recipe,
+        dataset,
+        run_dir,
+        device=device,
+        threads=threads,
+        resume=resume,
+        on_bad=on_bad,
+        console=console,
+    )
+    embedder = Embedder.open(trained.weights, device=device, normalise=recipe.evaluation.normalise)
+    evaluation = evaluate_model(
+        embedder,
+        dataset,
+        distance=recipe.evaluation.distance,
+        seed=recipe.seed,
+        on_bad=on_bad,
+        training=trained.record,
+        console=console,
+    )
+    files = write_results(evaluation, embedder, run_dir)
+    embeddings = run_dir / "embeddings.parquet"
+    write_embeddings(embeddings, evaluation.gallery, card=embedder.card)
+    return MainJobResult(evaluation.record, files, trained.weights, embeddings, _one_search(evaluation))
+
+
+def prepare_run_folder(run_dir: Path, *, overwrite: bool, resume: bool) -> None:
+    """Make sure that a run does not mix with an older one.
+
+    Raises:
+        InputError: the folder holds a run and neither flag says what to do with it, or it holds something
+            that is no run.
+    """
+    if not run_dir.exists() or not any(run_dir.iterdir()) or resume:
+        return
+    is_run = (run_dir / "recipe.json").is_file() or (run_dir / "data" / "card.json").is_file()
+    if not is_run:
+        raise InputError(f"{run_dir}: not empty, and not a run of ours; choose another --out")
+    if not overwrite:
+        raise InputError(
+            f"{run_dir}: holds a run already; --resume goes on with it, --overwrite replaces it, "
+            "another --out keeps it"
+        )
+    # Rendered data is a function of its settings and is checked before it is used again.
+    for entry in run_dir.iterdir():
+        if entry.name != "data":
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def _one_search(evaluation: Evaluation) -> SearchAnswer:
+    """The first valid query and the five candidates closest to it, without junk."""
+    retrieval = evaluation.retrieval
+    query = int(np.flatnonzero(retrieval.valid)[0])
+    candidates = [
+        (evaluation.gallery.paths[item], float(distance), Outcome(outcome))
+        for item, distance, outcome in zip(
+            retrieval.top_indices[query],
+            retrieval.top_distances[query],
+            retrieval.top_outcomes[query],
+            strict=True,
+        )
+        if outcome != Outcome.JUNK
+    ]
+    return SearchAnswer(evaluation.query.paths[query], tuple(candidates[:5]))
