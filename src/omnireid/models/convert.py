@@ -81,7 +81,7 @@ def _load_safely(source: Path) -> Any:
         if wanted is not None:
             raise UnsafeWeightsError(
                 f"{source}: refused, because reading it would run code: it asks for {wanted}. "
-                "Ask its author for a file that holds the state dict only: torch.save(model.state_dict(), ...)"
+                "Ask for a file that holds the state dict only: torch.save(model.state_dict(), ...)"
             ) from error
         raise WeightsError(f"{source}: damaged, or not a PyTorch checkpoint") from error
     except Exception as error:  # torch raises many types on damaged files and on archives with programs.
