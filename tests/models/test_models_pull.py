@@ -142,7 +142,7 @@ def test_without_network_and_cache_the_next_step_is_named(offline: bool, nowhere
     with pytest.raises(WeightsError) as error:
         pull(NAME, revision=REVISION, sha256=SHA256, cache_dir=tmp_path, endpoint=nowhere, offline=offline)
     address = f"{nowhere}/{REPO}/resolve/{REVISION}/folder/osnet.pth"
-    for part in (f"download {address} on another machine", "omnireid models convert FILE", "--cache-dir"):
+    for part in (f"download {address} on another machine", "omnireid models convert FILE --out MODEL.safetensors", "--cache-dir"):
         assert part in str(error.value)
 
 
@@ -179,5 +179,5 @@ def test_names_that_cannot_be_pulled(tmp_path: Path):
         pull("osnet_x0_25_market1501", cache_dir=tmp_path)
     with pytest.raises(InputError, match=r"osnet_x0_5_msmt17_combineall: no known sha256. State --sha256"):
         pull("osnet_x0_5_msmt17_combineall", cache_dir=tmp_path)
-    with pytest.raises(UnknownNameError, match="unknown model 'some one/re id/x.pth'"):
+    with pytest.raises(UnknownNameError, match=r"unknown model .some one/re id/x\.pth."):
         pull("some one/re id/x.pth", revision=REVISION, sha256=SHA256, cache_dir=tmp_path)

@@ -44,6 +44,13 @@ def test_round_trip(network: OSNet, tmp_path: Path):
         assert torch.equal(value, loaded.state_dict()[key]), key
 
 
+def test_loading_leaves_torchs_generator_alone(network: OSNet, tmp_path: Path):
+    save_weights(tmp_path / "model.safetensors", network, CARD)
+    before = torch.get_rng_state()
+    load_weights(tmp_path / "model.safetensors")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_an_ablation_comes_back_as_it_was(tmp_path: Path):
     network = build_model("osnet_ain_x0_25", stream_depths=(1, 3), fusion="fixed_gates", embedding_size=64)
     card = model_card("osnet_ain_x0_25").model_copy(update={"embedding_size": 64})

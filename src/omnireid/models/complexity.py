@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from omnireid.core.errors import InputError
-from omnireid.models.osnet import OSNet
+from omnireid.models.osnet import OSNet, blank_network
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Complexity:
 
 
 def complexity(model: OSNet, height: int = 256, width: int = 128) -> Complexity:
-    """Count a network at one input size; nothing is computed (shapes only).
+    """Count a network at one input size, on a copy that has no hooks of the caller's.
 
     Raises:
         InputError: the input is smaller than the network's 16-fold reduction.
@@ -46,11 +46,10 @@ def complexity(model: OSNet, height: int = 256, width: int = 128) -> Complexity:
     """
     if height < 16 or width < 16:
         raise InputError(f"input size {height}×{width}: at least 16×16")
-    with torch.device("meta"):
-        shapes_only = OSNet(model.config).eval()
-    mult_adds = dict.fromkeys(shapes_only.stages(), 0)
+    probe = blank_network(model.config).eval()
+    mult_adds = dict.fromkeys(probe.stages(), 0)
 
-    for stage, module in shapes_only.stages().items():
+    for stage, module in probe.stages().items():
         for layer in module.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
 
@@ -59,11 +58,11 @@ def complexity(model: OSNet, height: int = 256, width: int = 128) -> Complexity:
 
                 layer.register_forward_hook(count)
     with torch.no_grad():
-        shapes_only(torch.empty(1, 3, height, width, device="meta"))
+        probe(torch.zeros(1, 3, height, width))
 
     stages = {
         name: StageComplexity(sum(p.numel() for p in module.parameters()), mult_adds[name])
-        for name, module in shapes_only.stages().items()
+        for name, module in probe.stages().items()
     }
     return Complexity(
         parameters=sum(p.numel() for p in model.parameters()),

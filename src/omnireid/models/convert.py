@@ -26,7 +26,7 @@ from omnireid.core.errors import UnsafeWeightsError, WeightsError
 from omnireid.core.files import sha256_file
 from omnireid.models.cards import list_models, model_card
 from omnireid.models.config import ARCHITECTURES, architecture_config
-from omnireid.models.osnet import OSNet
+from omnireid.models.osnet import blank_network
 from omnireid.models.state_dict import CLASSIFIER_PREFIX, check_state_dict, name_some, without_classifier
 from omnireid.models.weight_file import require_file
 
@@ -62,8 +62,7 @@ def convert_checkpoint(
     backbone = without_classifier(state)
     inferred = _infer_architecture(backbone, source)
     name = architecture or inferred
-    with torch.device("meta"):
-        expected = OSNet(architecture_config(name)).state_dict()
+    expected = blank_network(architecture_config(name)).state_dict()
     where = str(source) if name == inferred else f"{source} (it looks like {inferred}, {name} was asked for)"
     check_state_dict(expected, backbone, source=where)
     values = {key: _plain_values(key, backbone[key], source) for key in expected}

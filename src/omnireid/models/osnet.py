@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from omnireid.models.config import BOTTLENECK, OSNetConfig, Placement
 from omnireid.models.fusion import make_fusion
 
-__all__ = ["ConvNorm", "Lite3x3", "OSBlock", "OSNet", "OSNetConfig"]
+__all__ = ["ConvNorm", "Lite3x3", "OSBlock", "OSNet", "OSNetConfig", "blank_network"]
 
 
 class ConvNorm(nn.Module):
@@ -223,3 +223,9 @@ class OSNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return cast(Tensor, self.fc(self.feature_maps(images).mean(dim=(2, 3))))
+
+
+def blank_network(config: OSNetConfig) -> OSNet:
+    """A network whose weights will be replaced: torch's own generator stays where it was."""
+    with torch.random.fork_rng(devices=[]):
+        return OSNet(config)

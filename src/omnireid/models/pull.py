@@ -94,7 +94,7 @@ def _named(name: str) -> HubFile:
     if name in list_models():
         raise WeightsError(
             f"{name} is not on the Hugging Face Hub. Download {model_card(name).origin} with a browser, "
-            "then run: omnireid models convert FILE"
+            "then run: omnireid models convert FILE --out MODEL.safetensors"
         )
     address = _ADDRESS.fullmatch(name)
     if address is None:
@@ -144,7 +144,7 @@ def _by_hand(file: HubFile, endpoint: str | None) -> str:
     url = hf_hub_url(file.repo, file.filename, revision=file.revision, endpoint=endpoint)
     return (
         f"Without a network here: download {url} on another machine, copy the file here and run: "
-        "omnireid models convert FILE. Or copy that machine's cache folder and name it with --cache-dir."
+        "omnireid models convert FILE --out MODEL.safetensors. Or copy that machine's cache folder and name it with --cache-dir."
     )
 
 

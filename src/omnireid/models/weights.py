@@ -14,7 +14,7 @@ from omnireid.core.card import ModelCard
 from omnireid.core.errors import WeightsError
 from omnireid.core.files import write_bytes
 from omnireid.models.classifier import IdentityClassifier
-from omnireid.models.osnet import OSNet
+from omnireid.models.osnet import OSNet, blank_network
 from omnireid.models.state_dict import check_state_dict, name_some
 from omnireid.models.weight_file import WeightHeader, read_header
 
@@ -61,7 +61,7 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[OSNet, ModelCard]:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path}: damaged or truncated ({error})") from error
-    network = OSNet(header.config)
+    network = blank_network(header.config)
     check_state_dict(network.state_dict(), state, source=str(path))
     if tensors_sha256(state) != header.tensors_sha256:
         raise WeightsError(f"{path}: damaged: the weights do not have the hash that the file states")
