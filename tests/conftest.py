@@ -1,10 +1,12 @@
-"""Fixtures for the material beside the repository. Tests that need it skip, and say so, where it is absent."""
+"""Fixtures that many tests share. Those that need material beside the repository skip without it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+
+from toy_people import write_toy_people
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -30,3 +32,9 @@ def real_dir(shared_dir: Path) -> Path:
     if not folder.is_dir():
         pytest.skip("shared/real is absent: real photographs and published weights cannot be checked")
     return folder
+
+
+@pytest.fixture(scope="session")
+def toy_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six people to train on, three to test on. Shared by tests: read only."""
+    return write_toy_people(tmp_path_factory.mktemp("toy") / "people")

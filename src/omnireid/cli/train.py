@@ -67,6 +67,8 @@ def train(
             f"interrupted; the last finished epoch is in {out}. Go on with the same command and --resume"
         )
         raise typer.Exit(130) from None
+    for skipped in trained.skipped:
+        stderr.print(f"skipped {skipped}", markup=False)
     stdout.print(
         f"weights: {trained.weights}\n"
         f"{trained.record.images_per_second:.0f} images/s, {trained.record.data_wait_share:.1%} of the time "

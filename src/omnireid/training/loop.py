@@ -48,12 +48,13 @@ EpochEvaluation = Callable[[OSNet, int], dict[str, float]]
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What a run leaves behind."""
+    """What a run leaves behind. `skipped` names pictures that could not be decoded, with the reason."""
 
     model: OSNet
     card: ModelCard
     weights: Path
     record: TrainingRecord
+    skipped: tuple[str, ...]
 
 
 @dataclass
@@ -150,7 +151,7 @@ class _Run:
         labels = label_map(pids)
         if len(labels) < 2:
             raise DatasetError(
-                f"training split {samples.name!r} has {len(labels)} persons; at least 2 are needed"
+                f"training split {samples.name!r} has {len(labels)} person(s); training needs at least 2"
             )
         self.labels = torch.tensor([labels[int(pid)] for pid in pids])
         self.num_pids = len(labels)
@@ -338,9 +339,9 @@ class _Run:
             data_wait_share=waited / seconds,
             seconds=seconds,
         )
-        return TrainedModel(
-            backbone, card.model_copy(update={"sha256": sha256_file(weights)}), weights, record
-        )
+        card = card.model_copy(update={"sha256": sha256_file(weights)})
+        skipped = tuple(str(error) for _, error in sorted(self.loader.skipped.items()))
+        return TrainedModel(backbone, card, weights, record, skipped)
 
 
 def _build_sampler(recipe: Recipe, pids: np.ndarray) -> RandomSampler | PKSampler:

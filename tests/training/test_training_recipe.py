@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from omnireid.core.errors import ConfigError, UnknownNameError
+from omnireid.training.recipe import Recipe, list_recipes, load_recipe
+from omnireid.training.schedule import learning_rate
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_every_recipe_that_comes_with_the_package_loads(name: str) -> None:
+    assert load_recipe(name).name == name
+
+
+def test_the_paper_recipes_say_what_the_paper_says() -> None:
+    """FACTS A4, written out here a second time."""
+    scratch, tuned = load_recipe("paper_scratch"), load_recipe("paper_finetune")
+    assert (scratch.optimiser.name, scratch.optimiser.lr, scratch.epochs) == ("sgd", 0.065, 350)
+    assert scratch.schedule.milestones == (150, 225, 300)
+    assert scratch.initial_weights is None
+    assert (tuned.optimiser.name, tuned.optimiser.lr, tuned.epochs) == ("amsgrad", 0.0015, 150)
+    assert (tuned.frozen_epochs, tuned.schedule.milestones) == (10, (60, 120))
+    for recipe in (scratch, tuned):
+        assert recipe.sampler.batch_size == 64
+        assert recipe.optimiser.weight_decay == 5e-4
+        assert recipe.loss.label_smoothing == 0.1
+        assert recipe.augmentation == ("flip", "random_erase")
+        assert (recipe.input.height, recipe.input.width) == (256, 128)
+
+
+def test_the_zoo_recipes_say_what_the_reference_configurations_say() -> None:
+    table = {
+        "zoo_osnet_x1_0": (0.0015, 64, 150, "step", ("flip",), "euclidean"),
+        "zoo_osnet_x0_75": (0.0015, 64, 150, "step", ("flip",), "euclidean"),
+        "zoo_osnet_x0_5": (0.003, 128, 180, "step", ("flip",), "euclidean"),
+        "zoo_osnet_x0_25": (0.003, 128, 180, "step", ("flip",), "euclidean"),
+        "zoo_osnet_x1_0_cosine": (0.0015, 64, 250, "cosine", ("flip",), "euclidean"),
+        "zoo_osnet_ibn_x1_0": (0.0015, 64, 150, "step", ("flip", "color_jitter"), "euclidean"),
+        "zoo_osnet_ain_x1_0": (0.0015, 64, 100, "cosine", ("flip", "color_jitter"), "cosine"),
+    }
+    for name, expected in table.items():
+        recipe = load_recipe(name)
+        assert (
+            recipe.optimiser.lr,
+            recipe.sampler.batch_size,
+            recipe.epochs,
+            recipe.schedule.name,
+            recipe.augmentation,
+            recipe.evaluation.distance,
+        ) == expected
+        assert recipe.frozen_epochs == 10
+        assert recipe.initial_weights == f"{recipe.model}_imagenet"
+
+
+def test_an_unknown_key_names_the_nearest_known_one() -> None:
+    with pytest.raises(ConfigError, match="'optimizer', did you mean 'optimiser'"):
+        load_recipe("quickstart", {"optimizer.lr": 1})
+    with pytest.raises(ConfigError, match=r"unknown key 'sampler\.batchsize', did you mean 'batch_size'"):
+        load_recipe("quickstart", {"sampler.batchsize": 1})
+
+
+def test_an_unknown_recipe_names_the_nearest_known_one() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'quickstart'"):
+        load_recipe("quikstart")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"epochs": "many"}, "epochs: .*integer"),
+        ({"loss.triplet": 1.0}, "set sampler.name to pk"),
+        ({"loss.cross_entropy": 0.0}, "nothing would be learned"),
+        ({"frozen_epochs": 1000}, "leave none of"),
+        ({"sampler": {"name": "pk", "batch_size": 10, "num_instances": 4}}, "no multiple"),
+        ({"optimiser.lr": -1}, "optimiser.lr"),
+        ({"name.x": 1}, "'name' has no keys below it"),
+    ],
+)
+def test_values_that_cannot_train_are_refused(overrides: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_recipe("quickstart", overrides)
+
+
+def test_a_file_extends_a_recipe_key_by_key(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("extends: paper_scratch\noptimiser: {lr: 0.01}\n")
+    recipe, parent = load_recipe(tmp_path / "mine.yaml"), load_recipe("paper_scratch")
+    assert recipe.name == "mine"
+    assert recipe.optimiser.lr == 0.01
+    assert recipe.optimiser.momentum == parent.optimiser.momentum
+    assert recipe.schedule == parent.schedule
+
+
+def test_files_that_are_no_recipes_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
+    (tmp_path / "b.yaml").write_text("extends: a.yaml\n")
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    (tmp_path / "broken.yaml").write_text("model: [\n")
+    for name, message in (
+        ("a", "extends itself"),
+        ("list", "expected keys"),
+        ("broken", "not valid YAML"),
+        ("missing", "no such file"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            load_recipe(tmp_path / f"{name}.yaml")
+
+
+def _recipe(**schedule: object) -> Recipe:
+    return load_recipe("paper_finetune", {"optimiser.lr": 1.0, "schedule": schedule, "epochs": 100})
+
+
+def test_step_schedule_falls_at_each_milestone() -> None:
+    recipe = _recipe(name="step", milestones=[30, 60], gamma=0.1)
+    rates = [learning_rate(recipe, epoch) for epoch in (0, 29.9, 30, 59, 60, 99)]
+    assert rates == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_cosine_schedule_follows_the_closed_form_by_epoch_or_by_step() -> None:
+    by_epoch = _recipe(name="cosine")
+    by_step = _recipe(name="cosine", interval="step")
+    assert learning_rate(by_epoch, 50.5) == pytest.approx(0.5)
+    assert learning_rate(by_step, 50.5) == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.505)))
+    assert learning_rate(by_epoch, 100) == pytest.approx(0)
+
+
+def test_warmup_rises_linearly_to_the_full_rate() -> None:
+    recipe = _recipe(name="step", warmup_epochs=10, warmup_factor=0.2)
+    assert [learning_rate(recipe, epoch) for epoch in (0, 5, 10)] == pytest.approx([0.2, 0.6, 1.0])
+
+
+def test_schedules_equal_torch(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    for recipe, build in (
+        (_recipe(name="cosine"), lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 100)),
+        (
+            _recipe(name="step", milestones=[20, 70]),
+            lambda o: torch.optim.lr_scheduler.MultiStepLR(o, [20, 70], gamma=0.1),
+        ),
+    ):
+        optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+        scheduler = build(optimiser)
+        for epoch in range(100):
+            assert learning_rate(recipe, epoch) == pytest.approx(optimiser.param_groups[0]["lr"], abs=1e-9)
+            optimiser.step()
+            scheduler.step()
