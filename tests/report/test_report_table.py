@@ -79,8 +79,23 @@ def test_plain_columns_line_up() -> None:
         plain_table([record()], names=["a", "b"])
 
 
-def test_rich_shows_names_as_they_are() -> None:
+def shown(records: list[ResultRecord], width: int) -> str:
     stream = io.StringIO()
-    Console(file=stream, width=200).print(rich_table([record("net[bold]")]))
-    assert "net[bold]" in stream.getvalue()
-    assert "84.9" in stream.getvalue()
+    Console(file=stream, width=width).print(rich_table(records))
+    return stream.getvalue()
+
+
+def test_rich_shows_names_as_they_are() -> None:
+    text = shown([record("net[bold]")], 200)
+    assert "net[bold]" in text
+    assert "84.9" in text
+
+
+def test_rich_puts_a_shared_protocol_below_the_table() -> None:
+    text = shown([record("osnet_x0_25_msmt17"), record("m")], 80)
+    assert "osnet_x0_25_msmt17" in text
+    assert "percent; single query, other cameras only" in text
+    assert text.count("single query") == 1
+    differing = shown([record(), record(distance="cosine")], 200)
+    assert "protocol" in differing
+    assert differing.count("single query") == 2

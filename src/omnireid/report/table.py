@@ -38,12 +38,22 @@ def table_rows(
 
 
 def rich_table(records: Sequence[ResultRecord], *, names: Sequence[str] | None = None) -> Table:
-    """For `rich.console.Console.print`."""
+    """For `rich.console.Console.print`. A protocol that all rows share stands below the table."""
     header, rows = table_rows(records, names=names)
-    table = Table(caption="percent", caption_justify="left")
+    protocols = {row[-1] for row in rows}
+    caption = "percent"
+    if len(protocols) == 1:
+        header, rows = header[:-1], [row[:-1] for row in rows]
+        caption = f"percent; {protocols.pop()}"
+    table = Table(caption=Text(caption), caption_justify="left")
     numbers = {label for _, label in _SHOWN}
     for label in header:
-        table.add_column(label, justify="right" if label in numbers else "left", no_wrap=label in numbers)
+        table.add_column(
+            label,
+            justify="right" if label in numbers else "left",
+            no_wrap=label in numbers,
+            overflow="fold",
+        )
     for row in rows:
         # Text, not str: brackets in a name are no markup.
         table.add_row(*(Text(cell) for cell in row))
