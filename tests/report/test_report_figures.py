@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -60,6 +61,21 @@ def test_marked_points_carry_their_value() -> None:
     values = [text.text for text in svg.iter("text") if "value" in text.get("class")]
     assert values == ["80", "80", "80"]
     assert [value for _, value in ticks(svg, "x")] == [1, 5, 20, 30]
+
+
+def test_values_of_a_flat_curve_do_not_overprint() -> None:
+    points = [(float(rank), 0.999) for rank in range(1, 51)]
+    chart = line_chart(
+        [Series("CMC", points)], title="t", x_label="k", y_label="%", as_percent=True, marked=(1, 5, 10, 20)
+    )
+    texts = [text for text in ET.fromstring(chart).iter("text") if "value" in text.get("class")]
+    boxes = []
+    for text in texts:
+        x, y = float(text.get("x")), float(text.get("y"))
+        left = x if "start" in text.get("class") else x - 14
+        boxes.append((left, left + 28, y))
+    for one, other in itertools.combinations(boxes, 2):
+        assert one[1] <= other[0] or abs(one[2] - other[2]) >= 12
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,7 @@ def test_a_perfect_ranking_has_no_hard_query(tmp_path: Path) -> None:
     data = ReportData(result_record(retrieval), retrieval, paths, paths)
     _, page = written(tmp_path, data)
     assert choose_queries(retrieval, seed=0)[0] == []
-    assert "There is none." in page.text
+    assert "None: every query finds all its matches" in page.text
 
 
 def test_parts_that_are_missing_leave_their_section_out(tmp_path: Path, data: ReportData) -> None:

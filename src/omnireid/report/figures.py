@@ -51,11 +51,13 @@ def line_chart(
             for x, y in shown:
                 named = f"{x_label} {x:g}: {100 * y:.1f} %" if as_percent else f"{x_label} {x:g}: {y:.4g}"
                 parts.append(dot.format(number, frame.x(x), frame.y(y), 4 if marked else 2.5, named))
-        for x, y in one.points:
-            if x in marked:
-                parts.append(
-                    frame.label(x, y, f"{100 * y:.1f}".removesuffix(".0") if as_percent else f"{y:.3g}")
-                )
+        last_x, last_y = -math.inf, 0.0
+        for x, y in (point for point in one.points if point[0] in marked):
+            value = f"{100 * y:.1f}".removesuffix(".0") if as_percent else f"{y:.3g}"
+            # Neighbours on a flat curve would overprint each other: go one line down.
+            crowded = frame.x(x) - last_x < 40 and abs(frame.y(y) - last_y) < 14
+            parts.append(frame.label(x, y, value, lower=crowded))
+            last_x, last_y = frame.x(x), frame.y(y) + (14 if crowded else 0)
     if len(series) > 1:
         parts.append(_legend([one.name for one in series], width))
     return _svg(title, parts, width)
@@ -111,10 +113,10 @@ class _Frame:
         parts.append(_text("axis", 2, 14, y_label))
         return Markup("").join(parts)
 
-    def label(self, x: float, y: float, text: str) -> Markup:
-        """A value below its point."""
+    def label(self, x: float, y: float, text: str, *, lower: bool) -> Markup:
+        """A value below its point, or one line lower still."""
         side = "start" if self.x(x) < _LEFT + 20 else "mid"
-        return _text(f"value {side}", self.x(x), self.y(y) + 18, text)
+        return _text(f"value {side}", self.x(x), self.y(y) + (32 if lower else 18), text)
 
 
 def _legend(names: Sequence[str], width: int) -> Markup:

@@ -102,10 +102,16 @@ def render(data: ReportData) -> str:
         "commit": _short_commit(record.environment.commit),
         "training": None if record.training is None else _training(record.training),
         "ranked": [
-            ("Hardest queries", "lowest average precision first", _lists(data, hardest, album)),
+            (
+                "Hardest queries",
+                "lowest average precision first",
+                "None: every query finds all its matches before anyone else.",
+                _lists(data, hardest, album),
+            ),
             (
                 "A sample of good queries",
                 "drawn from those with a match at rank 1",
+                "None is left: no other query has a match at rank 1.",
                 _lists(data, good, album),
             ),
         ],
@@ -213,7 +219,7 @@ def _ranked_list(data: ReportData, query: int, album: Album) -> dict[str, Any]:
                 "picture": album.address(found),
                 "outcome": outcome.name.lower(),
                 "symbol": _SYMBOLS[outcome],
-                "distance": f"{distance:.3f}" if distance < 10 else f"{distance:.4g}",
+                "distance": f"{distance:.{3 if distance < 10 else 2 if distance < 100 else 0}f}",
                 "hint": f"{place}, {outcome.name.lower()}, distance {distance:.4g}, {found}",
             }
         )
