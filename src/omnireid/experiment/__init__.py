@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from omnireid.experiment.evaluation import Evaluation, ResultFiles, evaluate_model, write_results
 
 if TYPE_CHECKING:
-    from omnireid.experiment.main_job import MainJobResult, main_job, prepare_run_folder
+    from omnireid.experiment.job import MainJobResult, main_job, prepare_run_folder
     from omnireid.experiment.training import train_on
 
 _HOMES = {
-    "MainJobResult": "main_job",
-    "main_job": "main_job",
-    "prepare_run_folder": "main_job",
+    "MainJobResult": "job",
+    "main_job": "job",
+    "prepare_run_folder": "job",
     "train_on": "training",
 }
 
