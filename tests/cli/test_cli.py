@@ -1,0 +1,228 @@
+"""The command as a user meets it: results, exit codes, and what bad input is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from omnireid.cli.app import main
+from omnireid.core.record import ResultRecord
+from omnireid.inference import read_embeddings
+
+TINY = ["--set", "epochs=2", "--set", "sampler.batch_size=12", "--set", "input={height: 64, width: 32}"]
+
+
+@dataclass
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def omnireid(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: str | Path) -> Done:
+        monkeypatch.setattr("sys.argv", ["omnireid", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "200")
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return Done(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, toy_root: Path) -> Path:
+    """A finished `omnireid run` on toy people."""
+    out = tmp_path_factory.mktemp("run")
+    source = ["--data", "market-layout", "--root", str(toy_root)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["omnireid", "run", *source, "--out", str(out), *TINY])
+        with pytest.raises(SystemExit) as stop:
+            main()
+    assert not stop.value.code
+    return out
+
+
+def test_run_leaves_a_record_a_report_weights_and_embeddings(trained: Path) -> None:
+    record = ResultRecord.load(trained / "result.json")
+    assert record.training is not None
+    assert len(record.training.history) == 2
+    assert record.dataset.splits["query"].images == 6
+    assert 0 <= record.metrics.rank1 <= record.metrics.rank5 <= 1
+    assert record.protocol.num_valid_queries == 6
+    assert "<html" in (trained / "report.html").read_text()
+    assert len(read_embeddings(trained / "embeddings.parquet")) == record.dataset.splits["gallery"].images
+
+
+def test_evaluating_the_trained_weights_again_gives_the_same_numbers(
+    omnireid: Run, trained: Path, toy_root: Path, tmp_path: Path
+) -> None:
+    source = ["--data", "market-layout", "--root", toy_root]
+    rank_as_trained = ["--distance", "cosine", "--normalise"]
+    done = omnireid(
+        "evaluate", "--model", trained / "model.safetensors", *source, *rank_as_trained,
+        "--out", tmp_path, "--json", tmp_path / "copy.json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    again, before = ResultRecord.load(tmp_path / "copy.json"), ResultRecord.load(trained / "result.json")
+    assert again.metrics == before.metrics
+    assert set(json.loads((tmp_path / "copy.json").read_text())["metrics"]) == {
+        "rank1", "rank5", "rank10", "rank20", "mAP", "mINP",
+    }  # fmt: skip
+    assert again.protocol.distance == "cosine"
+
+
+def test_export_embed_and_torch_agree(omnireid: Run, trained: Path, toy_root: Path, tmp_path: Path) -> None:
+    weights = trained / "model.safetensors"
+    assert omnireid("export", "--model", weights, "--out", tmp_path / "model.onnx").code == 0
+    for model, out in ((weights, "torch.parquet"), (tmp_path / "model.onnx", "onnx.npz")):
+        done = omnireid("embed", toy_root / "bounding_box_test", "--model", model, "--out", tmp_path / out)
+        assert done.code == 0, done.err
+        assert "12 embeddings of 512 values, L2-normalised" in done.out
+    torch_set, onnx_set = read_embeddings(tmp_path / "torch.parquet"), read_embeddings(tmp_path / "onnx.npz")
+    assert torch_set.paths == onnx_set.paths
+    assert (torch_set.embeddings * onnx_set.embeddings).sum(axis=1).min() > 0.99999
+
+
+def test_run_refuses_a_used_folder_until_told_what_to_do(
+    omnireid: Run, trained: Path, toy_root: Path, tmp_path: Path
+) -> None:
+    arguments = ["run", "--data", "market-layout", "--root", toy_root, *TINY, "--out"]
+    refused = omnireid(*arguments, trained)
+    assert refused.code == 2
+    assert "--resume" in refused.err
+    assert "--overwrite" in refused.err
+    (tmp_path / "thesis.txt").write_text("precious")
+    foreign = omnireid(*arguments, tmp_path, "--overwrite")
+    assert foreign.code == 2
+    assert "not a run of ours" in foreign.err
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+    resumed = omnireid(*arguments, trained, "--resume")
+    assert resumed.code == 0, resumed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate", "--model", "osnet_x0_25", "--data", "market-layout", "--root", "TOY"], "osnet_x0_25"),
+        (["evaluate", "--model", "osnet_x0_26", "--data", "market-layout", "--root", "TOY"], "did you mean"),
+        (
+            ["evaluate", "--model", "no.onnx", "--data", "market-layout", "--root", "TOY"],
+            "no such model file",
+        ),
+        (
+            ["train", "--data", "market1502", "--root", "TOY", "--recipe", "quickstart", "--out", "x"],
+            "market1501",
+        ),
+        (
+            ["train", "--data", "market-layout", "--root", "TOY", "--recipe", "quik", "--out", "x"],
+            "quickstart",
+        ),
+        (
+            ["run", "--data", "market-layout", "--root", "TOY", "--out", "x", "--set", "epochs"],
+            "KEY=VALUE",
+        ),
+        (
+            [
+                "train",
+                "--data",
+                "market-layout",
+                "--root",
+                "/nowhere",
+                "--recipe",
+                "quickstart",
+                "--out",
+                "x",
+            ],
+            "no such",
+        ),
+        (["run", "--data", "market-layout", "--out", "x"], "--data and --root belong together"),
+        (["data", "show", "marke1501"], "market1501"),
+        (["models", "show", "osnet"], "did you mean"),
+        (["embed", "/nowhere", "--model", "m.onnx", "--out", "x.parquet"], "no such"),
+    ],
+)
+def test_bad_input_is_one_line_that_names_the_thing(
+    omnireid: Run, toy_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str], message: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    done = omnireid(*[str(toy_root) if word == "TOY" else word for word in arguments])
+    assert done.code == 2
+    assert done.err.startswith("error: ")
+    assert message in done.err
+    assert "Traceback" not in done.err
+
+
+def test_training_from_published_weights_that_are_not_here_says_how_to_get_them(
+    omnireid: Run, toy_root: Path, tmp_path: Path
+) -> None:
+    recipe = ["--recipe", "zoo_osnet_x0_25", "--out", tmp_path / "run"]
+    done = omnireid("train", "--data", "market-layout", "--root", toy_root, *recipe)
+    assert done.code == 2
+    assert "osnet_x0_25_imagenet" in done.err
+
+
+def test_lists_and_cards_can_be_read(omnireid: Run) -> None:
+    assert "market-layout" in omnireid("data", "list").out
+    assert "12,936" in omnireid("data", "show", "market1501").out
+    assert "osnet_ain_x1_0" in omnireid("models", "list").out
+    assert json.loads(omnireid("models", "show", "osnet_x1_0").out)["num_parameters"] == 2_169_508
+    assert "paper_scratch" in omnireid("recipes", "list").out
+    assert "lr: 0.065" in omnireid("recipes", "show", "paper_scratch").out
+    assert omnireid("--version").out.startswith("omnireid ")
+
+
+def test_validate_exits_with_1_on_a_dataset_with_errors(
+    omnireid: Run, toy_root: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    whole = omnireid("data", "validate", "market-layout", "--root", toy_root)
+    assert whole.code == 0, whole.out
+    broken = tmp_path / "people"
+    shutil.copytree(toy_root, broken)
+    victim = sorted((broken / "query").iterdir())[0]
+    victim.write_bytes(victim.read_bytes()[:200])
+    done = omnireid("data", "validate", "market-layout", "--root", broken)
+    assert done.code == 1
+    assert victim.name in done.out
+
+
+def test_skipped_pictures_are_named_in_the_record(
+    omnireid: Run, trained: Path, toy_root: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    broken = tmp_path / "people"
+    shutil.copytree(toy_root, broken)
+    victim = sorted((broken / "bounding_box_test").iterdir())[0]
+    victim.write_bytes(b"")
+    command = [
+        "evaluate",
+        "--model",
+        trained / "model.safetensors",
+        "--data",
+        "market-layout",
+        "--root",
+        broken,
+    ]
+    stopped = omnireid(*command, "--out", tmp_path / "out")
+    assert stopped.code == 2
+    assert victim.name in stopped.err
+    done = omnireid(*command, "--out", tmp_path / "out", "--on-bad", "skip")
+    assert done.code == 0, done.err
+    (skipped,) = ResultRecord.load(tmp_path / "out" / "result.json").dataset.skipped
+    assert victim.name in skipped
