@@ -100,6 +100,17 @@ def test_every_form_gives_the_same_weights(
     assert card.licence == card.training_data == "unknown"
 
 
+def test_a_rank_1_that_numpy_1_wrote(published: dict[str, torch.Tensor], tmp_path: Path):
+    """NumPy before 2.0 names the same function numpy.core.multiarray.scalar."""
+    path = tmp_path / "model.pth.tar-3"
+    torch.save(_engine_checkpoint(published), path, _use_new_zipfile_serialization=False)
+    written = path.read_bytes()
+    assert written.count(b"numpy._core.multiarray") == 1
+    path.write_bytes(written.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+    state, _ = convert_checkpoint(path)
+    assert torch.equal(state["fc.0.weight"], published["fc.0.weight"])
+
+
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_architecture_is_inferred(name: str, tmp_path: Path):
     path = tmp_path / "weights.pth"

@@ -142,7 +142,11 @@ def test_without_network_and_cache_the_next_step_is_named(offline: bool, nowhere
     with pytest.raises(WeightsError) as error:
         pull(NAME, revision=REVISION, sha256=SHA256, cache_dir=tmp_path, endpoint=nowhere, offline=offline)
     address = f"{nowhere}/{REPO}/resolve/{REVISION}/folder/osnet.pth"
-    for part in (f"download {address} on another machine", "omnireid models convert FILE --out MODEL.safetensors", "--cache-dir"):
+    for part in (
+        f"download {address} on another machine",
+        "omnireid models convert FILE --out MODEL.safetensors",
+        "--cache-dir",
+    ):
         assert part in str(error.value)
 
 

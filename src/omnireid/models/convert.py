@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import tarfile
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
@@ -115,8 +116,6 @@ def _wanted_global(message: str) -> str | None:
 
 
 def _archive_of_code(source: Path) -> str | None:
-    import tarfile
-
     if zipfile.is_zipfile(source):
         with zipfile.ZipFile(source) as archive:
             if any(name.endswith("/constants.pkl") for name in archive.namelist()):
