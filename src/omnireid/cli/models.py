@@ -72,3 +72,24 @@ def convert(
     stdout.print(f"{out}: {card.architecture}, {card.num_parameters or 0:,} parameters", markup=False)
     if card.notes:
         stdout.print(card.notes, markup=False)
+
+
+@app.command()
+def pull(
+    name: Annotated[
+        str, typer.Argument(help="Published weights (see 'list'), or owner/repository/path/file.")
+    ],
+    revision: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--revision", help="Full commit hash on the Hub; the card's by default."),
+    ] = None,
+    sha256: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--sha256", help="Hash the file must have; the card's by default."),
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Look into the cache only.")] = False,
+) -> None:
+    """Fetch published weights from the Hugging Face Hub, at a pinned revision, and verify their hash."""
+    from omnireid.models.pull import pull as fetch
+
+    stdout.print(str(fetch(name, revision=revision, sha256=sha256, offline=offline)), markup=False)
