@@ -71,7 +71,8 @@ def measure(
 def measure_reference(source: Path, model: str, steps: int = 8) -> float:
     """Images per second of the reference's bare training step: forward, backward, AMSGrad, batch 32."""
     spec = importlib.util.spec_from_file_location("reference_osnet", source)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     network = getattr(module, model)(num_classes=NUM_PIDS, pretrained=False)
@@ -130,9 +131,6 @@ def main() -> None:
                 "images_per_second_median": statistics.median(speed for speed, _ in values),
                 "images_per_second_best": max(speed for speed, _ in values),
                 "data_wait_share_median": statistics.median(share for _, share in values),
-                "reference_step_on_its_machine": REFERENCE_STEP[model]
-                if (height, width) == (256, 128)
-                else None,
             }
         )
     print("| model | input | crops | images/s (median / best) | waiting for data |\n|---|---|---|---:|---:|")
