@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from omnireid.inference.backends import Backend, OnnxBackend, TorchBackend
     from omnireid.inference.embedder import Embedder
     from omnireid.inference.export import ParityRecord, export_onnx
+    from omnireid.inference.lookup import find_weights
     from omnireid.inference.sources import collect_samples
     from omnireid.inference.storage import EmbeddingWriter, read_card, read_embeddings, write_embeddings
 
@@ -24,6 +25,7 @@ _HOMES = {
     "TorchBackend": "backends",
     "collect_samples": "sources",
     "export_onnx": "export",
+    "find_weights": "lookup",
     "read_card": "storage",
     "read_embeddings": "storage",
     "write_embeddings": "storage",
@@ -38,6 +40,7 @@ __all__ = [
     "TorchBackend",
     "collect_samples",
     "export_onnx",
+    "find_weights",
     "read_card",
     "read_embeddings",
     "write_embeddings",

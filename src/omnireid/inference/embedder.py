@@ -21,14 +21,14 @@ from omnireid.core.types import EmbeddingSet, Sample, SkippedFile
 from omnireid.data.loading import CropLoader
 from omnireid.inference.backends import Backend, OnnxBackend
 from omnireid.inference.backends.protocol import Embeddings, FeatureMaps, check_crops
+from omnireid.inference.lookup import CHECKPOINT_SUFFIXES, find_weights
 from omnireid.inference.storage import concatenate
-from omnireid.models.cards import model_card
+
+__all__ = ["BackendName", "Embedder", "find_weights"]
 
 BackendName = Literal["auto", "onnx", "torch"]
 OnSkip = Callable[[SkippedFile], None]
 
-_CHECKPOINT_SUFFIXES = (".pth", ".pt", ".tar", ".ckpt", ".bin")
-_MODEL_SUFFIXES = (".onnx", ".safetensors", *_CHECKPOINT_SUFFIXES)
 _NAMED_IN_WARNING = 5
 
 
@@ -239,25 +239,12 @@ def _l2_normalised(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.asarray(rows / norms, np.float32)
 
 
-def find_weights(model: str | os.PathLike[str]) -> Path:
-    """The weight file that `model` names: a file, or a name of the registry."""
-    path = Path(model)
-    if path.is_file():
-        return path
-    if path.is_dir():
-        raise WeightsError(f"{path}: is a folder; name the model file in it (.onnx or .safetensors)")
-    if path.suffix in _MODEL_SUFFIXES or path.name != str(model):
-        raise WeightsError(f"{path}: no such model file")
-    card = model_card(str(model))
-    raise WeightsError(f"{card.name}: no weights here; give a file (.onnx or .safetensors)")
-
-
 def _open_backend(path: Path, backend: BackendName, device: str, threads: int | None) -> Backend:
     if path.suffix == ".onnx":
         if backend == "torch":
             raise InputError(f"{path}: an ONNX file runs in ONNX Runtime; use the backend 'onnx' or 'auto'")
         return OnnxBackend(path, device=device, threads=threads)
-    if path.suffix in _CHECKPOINT_SUFFIXES:
+    if path.suffix in CHECKPOINT_SUFFIXES:
         raise WeightsError(f"{path}: a torch checkpoint; convert it first: omnireid models convert {path}")
     if path.suffix != ".safetensors":
         raise WeightsError(f"{path}: not a model file; expected .onnx or .safetensors")

@@ -51,7 +51,10 @@ def _read_manifest(path: Path) -> list[Sample]:
 
     # Embedding asks nothing of cameras: a manifest without that column will do.
     dataset = read_dataset("manifest", path, protocol=Protocol.NO_CAMERA)
-    return [sample for split in dataset.splits for sample in split]
+    samples = [sample for split in dataset.splits for sample in split]
+    if not samples:
+        raise InputError(f"{path}: no picture to embed, its rows are all junk (pid −1)")
+    return samples
 
 
 def _walk(folder: Path) -> list[str]:

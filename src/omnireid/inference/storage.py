@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -54,19 +54,19 @@ class EmbeddingWriter:
         self._card = card
         self._first: EmbeddingSet | None = None
         self._waiting: list[EmbeddingSet] = []
-        self._stack = ExitStack()
-        self._stream: Any = None
+        self._stream: BinaryIO
         self._parquet: Any = None
 
     def __enter__(self) -> EmbeddingWriter:
-        self._stream = self._stack.enter_context(atomic_write(self.path))
-        return self
+        self._block = self._open()
+        return self._block.__enter__()
 
     def write(self, part: EmbeddingSet) -> None:
         """Add rows.
 
         Raises:
-            InputError: from another model, of another size, or normalised otherwise than the rows before.
+            InputError: from another model, of another size, or normalised otherwise than the rows before;
+                or a path that is no text.
         """
         if self._first is None:
             self._first = part
@@ -74,6 +74,9 @@ class EmbeddingWriter:
             before, now = getattr(self._first, what), getattr(part, what)
             if before != now:
                 raise InputError(f"{self.path}: {what} {now!r} after rows with {what} {before!r}")
+        for path in part.paths:
+            if not _is_utf8(path):
+                raise InputError(f"{self.path}: a path is not valid UTF-8 ({path!a}); rename that picture")
         self._waiting.append(part)
         self.num_rows += len(part)
         if self.path.suffix == ".parquet" and sum(map(len, self._waiting)) >= _ROW_GROUP:
@@ -81,20 +84,24 @@ class EmbeddingWriter:
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # The error travels through the stack, so that atomic_write keeps the old file.
-        with self._stack:
-            if error is not None:
+    ) -> bool | None:
+        return self._block.__exit__(kind, error, trace)
+
+    @contextmanager
+    def _open(self) -> Iterator[EmbeddingWriter]:
+        with atomic_write(self.path) as self._stream:
+            try:
+                yield self
+                if self._first is None:
+                    raise InputError(f"{self.path}: nothing was written; write one set, it may be empty")
+                if self.path.suffix == ".npz":
+                    self._write_npz()
+                elif self._waiting:
+                    self._write_row_group()
+            finally:
+                # Left open, pyarrow would close it when it is collected, after the file under it.
                 if self._parquet is not None:
                     self._parquet.close()
-                raise error
-            if self._first is None:
-                raise InputError(f"{self.path}: nothing was written; write at least one set, it may be empty")
-            if self.path.suffix == ".parquet":
-                self._write_row_group()
-                self._parquet.close()
-            else:
-                self._write_npz()
 
     def _write_row_group(self) -> None:
         import pyarrow as pa
@@ -103,22 +110,16 @@ class EmbeddingWriter:
         part = concatenate(self._waiting)
         self._waiting = []
         values = pa.array(np.ascontiguousarray(part.embeddings, np.float32).reshape(-1))
-        try:
-            paths = pa.array(part.paths, pa.string())
-        except UnicodeEncodeError as unwritable:
-            raise InputError(
-                f"{self.path}: a path is not valid UTF-8 ({unwritable.object!r}); rename that picture"
-            ) from unwritable
         table = pa.table(
             {
-                "path": paths,
+                "path": pa.array(part.paths, pa.string()),
                 "pid": pa.array(part.pids, pa.int64()),
                 "camid": pa.array(part.camids, pa.int64()),
                 "embedding": pa.FixedSizeListArray.from_arrays(values, part.dim),
             }
         ).replace_schema_metadata(self._metadata(part))
         if self._parquet is None:
-            # Neither dictionary nor statistics pay for random floats; compression of them does not either.
+            # A dictionary and statistics cost time on embeddings and save nothing.
             self._parquet = pq.ParquetWriter(
                 self._stream,
                 table.schema,
@@ -222,7 +223,10 @@ def _read_parquet(path: Path) -> tuple[EmbeddingSet, str]:
 
 def _read_npz(path: Path) -> tuple[EmbeddingSet, str]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise InputError(f"{path}: not a whole npz file of arrays, but one array")
+        with loaded as file:
             missing = {"embeddings", "pids", "camids", "paths", "model", "normalised", "card"} - set(
                 file.files
             )
@@ -254,6 +258,14 @@ def concatenate(parts: Iterable[EmbeddingSet]) -> EmbeddingSet:
         normalised=listed[0].normalised,
         model=listed[0].model,
     )
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_suffix(path: Path) -> None:

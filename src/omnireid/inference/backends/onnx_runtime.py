@@ -84,6 +84,11 @@ class OnnxBackend:
         self._map_lock = Lock()
         self.card = self._make_card(hashlib.sha256(content).hexdigest())
 
+    @property
+    def fixed_batch(self) -> int | None:
+        """Rows the graph takes in every run; None where their number is free."""
+        return self._input.batch
+
     def embed(self, crops: Crops) -> Embeddings:
         """(N, H, W, 3) uint8 RGB → (N, D) float32, not normalised.
 

@@ -1,0 +1,257 @@
+"""The Embedder: what it opens, what it takes, how it streams."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from omnireid.core import ModelCard, Sample
+from omnireid.core.errors import (
+    ImageError,
+    InputError,
+    MissingExtraError,
+    OmniReIDWarning,
+    ShapeError,
+    UnknownNameError,
+    WeightsError,
+)
+from omnireid.core.types import SkippedFile
+from omnireid.inference import Embedder, lookup
+from omnireid.inference.backends import TorchBackend
+
+MEAN = np.array([0.485, 0.456, 0.406])
+STD = np.array([0.229, 0.224, 0.225])
+
+
+def colours(pictures: list[np.ndarray]) -> np.ndarray:
+    """What `colour_graph` answers, from Pillow and the formula alone."""
+    resized = [Image.fromarray(p).resize((16, 32), Image.Resampling.BILINEAR) for p in pictures]
+    return np.stack([((np.asarray(p) / 255.0 - MEAN) / STD).mean(axis=(0, 1)) for p in resized])
+
+
+def colours_of(samples: list[Sample]) -> np.ndarray:
+    return colours([np.asarray(Image.open(sample.path).convert("RGB")) for sample in samples])
+
+
+@pytest.fixture
+def embedder(colour_graph: Callable[..., Path]) -> Embedder:
+    return Embedder.open(colour_graph(), threads=1, batch_size=16, normalise=False)
+
+
+def test_crops_of_any_size_are_resized_as_the_card_says(embedder: Embedder) -> None:
+    generator = np.random.default_rng(3)
+    crops = [
+        generator.integers(0, 256, (h, w, 3), dtype=np.uint8)
+        for h, w in [(64, 33), (32, 16), (7, 5), (300, 80)] * 5
+    ]
+    # The graph sums in float32 what the oracle sums in float64.
+    np.testing.assert_allclose(embedder.embed(crops), colours(crops), atol=1e-5)
+    np.testing.assert_array_equal(embedder.embed(tuple(crops)), embedder.embed(crops))
+
+
+def test_batches_do_not_show(embedder: Embedder) -> None:
+    crops = np.random.default_rng(0).integers(0, 256, (33, 32, 16, 3), dtype=np.uint8)
+    one_by_one = np.concatenate([embedder.embed(crops[i : i + 1]) for i in range(33)])
+    np.testing.assert_allclose(embedder.embed(crops), one_by_one, atol=1e-6)
+
+
+def test_embeddings_have_unit_norm_unless_raw_is_asked_for(colour_graph: Callable[..., Path]) -> None:
+    crops = np.random.default_rng(0).integers(0, 256, (5, 32, 16, 3), dtype=np.uint8)
+    raw = Embedder.open(colour_graph(), normalise=False).embed(crops)
+    unit = Embedder.open(colour_graph()).embed(crops)
+    assert unit.dtype == raw.dtype == np.float32
+    np.testing.assert_allclose(np.sqrt((unit.astype(np.float64) ** 2).sum(1)), 1, atol=1e-6)
+    np.testing.assert_allclose(unit * np.sqrt((raw**2).sum(1, keepdims=True)), raw, atol=1e-6)
+    black = Embedder.open(colour_graph(dtype="UINT8")).embed(np.zeros((1, 32, 16, 3), np.uint8))
+    np.testing.assert_array_equal(black, np.zeros((1, 3)))
+
+
+def test_what_is_no_crop_is_refused(embedder: Embedder) -> None:
+    with pytest.raises(ShapeError, match=r"\(N, 32, 16, 3\)"):
+        embedder.embed(np.zeros((2, 64, 16, 3), np.uint8))
+    with pytest.raises(InputError, match=r"crops\[17\]: expected uint8"):
+        embedder.embed([np.zeros((32, 16, 3), np.uint8)] * 17 + [np.zeros((32, 16, 3), np.float32)])
+    with pytest.raises(ShapeError):
+        embedder.embed([np.zeros((32, 16), np.uint8)])
+    with pytest.raises(InputError, match="batch_size"):
+        Embedder(embedder.backend, batch_size=0)
+
+
+def test_samples_keep_their_order_and_facts(embedder: Embedder, pictures: list[Sample]) -> None:
+    found = embedder.embed_samples(pictures, threads=2)
+    np.testing.assert_allclose(found.embeddings, colours_of(pictures), atol=1e-5)
+    assert found.paths == tuple(sample.path for sample in pictures)
+    assert found.pids.tolist() == [sample.pid for sample in pictures]
+    assert found.camids.tolist() == [sample.camid for sample in pictures]
+    assert (found.normalised, found.model) == (False, embedder.model_id)
+    assert embedder.model_id == f"colours@{embedder.sha256[:12]}"
+
+
+def test_a_stream_is_the_set_in_parts(embedder: Embedder, pictures: list[Sample]) -> None:
+    parts = list(embedder.embed_stream(pictures))
+    assert [len(part) for part in parts] == [16] * 9 + [6]
+    whole = embedder.embed_samples(pictures)
+    np.testing.assert_array_equal(np.concatenate([part.embeddings for part in parts]), whole.embeddings)
+    assert sum((part.paths for part in parts), ()) == whole.paths
+
+
+def test_nothing_to_embed_is_an_empty_set(embedder: Embedder) -> None:
+    found = embedder.embed_samples([])
+    assert found.embeddings.shape == (0, 3)
+    assert found.model == embedder.model_id
+    assert embedder.embed([]).shape == (0, 3)
+
+
+def test_bad_pictures_stop_the_work_or_are_named(
+    embedder: Embedder, pictures: list[Sample], tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(Path(pictures[0].path).read_bytes()[:200])
+    mixed = [
+        Sample(str(tmp_path / "absent.jpg"), 1, 1),
+        *pictures[:40],
+        Sample(str(cut), 2, 2),
+        *pictures[40:50],
+    ]
+    with pytest.raises(ImageError, match=r"absent\.jpg: no such file"):
+        embedder.embed_samples(mixed)
+
+    named: list[SkippedFile] = []
+    found = embedder.embed_samples(mixed, on_bad="skip", on_skip=named.append)
+    assert found.paths == tuple(sample.path for sample in pictures[:50])
+    np.testing.assert_allclose(found.embeddings, colours_of(pictures[:50]), atol=1e-5)
+    assert [Path(file.path).name for file in named] == ["absent.jpg", "cut.jpg"]
+    assert named[0].reason == "no such file"
+
+    with pytest.warns(
+        OmniReIDWarning, match=r"2 of 52 pictures were skipped: .*absent\.jpg \(no such file\); .*cut"
+    ):
+        embedder.embed_samples(mixed, on_bad="skip")
+    with pytest.warns(OmniReIDWarning, match="20 of 20 .* and 15 more"):
+        nothing = embedder.embed_samples([mixed[0]] * 20, on_bad="skip")
+    assert nothing.embeddings.shape == (0, 3)
+
+
+def test_memory_does_not_grow_with_the_number_of_pictures(embedder: Embedder, pictures: list[Sample]) -> None:
+    def peak(samples: list[Sample]) -> int:
+        for _ in embedder.embed_stream(samples[:32], threads=2):
+            pass
+        tracemalloc.start()
+        for _ in embedder.embed_stream(samples, threads=2):
+            pass
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return used
+
+    few, many = peak(pictures[:100]), peak(pictures * 10)
+    assert many < 1.5 * few
+    # A few batches of 16 crops of 32×16, decoded, normalised and in flight; 1,500 crops would be 2.3 MB.
+    assert many < 1_000_000
+
+
+def test_progress_is_shown_where_asked_for(
+    embedder: Embedder, pictures: list[Sample], capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    embedder.embed_samples(pictures)
+    assert capfd.readouterr() == ("", "")
+    with (tmp_path / "progress.txt").open("w") as file:
+        embedder.embed_samples(pictures, console=Console(file=file, width=100))
+    assert "150/150" in (tmp_path / "progress.txt").read_text()
+
+
+def test_a_network_in_memory_can_be_embedded_with(exported: Callable[[str], Any]) -> None:
+    model = exported("osnet_ain_x0_25")
+    crops = np.random.default_rng(0).integers(0, 256, (4, 64, 32, 3), dtype=np.uint8)
+    in_memory = Embedder(TorchBackend(model.network, model.card))
+    assert in_memory.sha256 is None
+    assert in_memory.model_id == "osnet_ain_x0_25@unsaved"
+    np.testing.assert_allclose(in_memory.embed(crops), Embedder.open(model.onnx).embed(crops), atol=1e-6)
+
+
+def test_backends_follow_the_file(exported: Callable[[str], Any], tmp_path: Path) -> None:
+    model = exported("osnet_ain_x0_25")
+    assert Embedder.open(model.onnx, backend="onnx").backend.name == "onnx"
+    assert Embedder.open(str(model.safetensors), backend="torch").backend.name == "torch"
+    with pytest.raises(InputError, match="runs in ONNX Runtime"):
+        Embedder.open(model.onnx, backend="torch")
+    with pytest.raises(InputError, match="omnireid export"):
+        Embedder.open(model.safetensors, backend="onnx")
+    with pytest.raises(InputError, match="'tensorrt'"):
+        Embedder.open(model.onnx, backend="tensorrt")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="OMP_NUM_THREADS"):
+        Embedder.open(model.safetensors, threads=2)
+    for name, complaint in (("model.pth.tar", "omnireid models convert"), ("model.xyz", "expected .onnx or")):
+        (tmp_path / name).write_bytes(b"x")
+        with pytest.raises(WeightsError, match=complaint):
+            Embedder.open(tmp_path / name)
+
+
+def test_a_name_without_weights_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="osnet_x0_25 is an architecture"):
+        Embedder.open("osnet_x0_25")
+    with pytest.raises(UnknownNameError, match="osnet_x0_25"):
+        Embedder.open("osnet_x0_52")
+    with pytest.raises(WeightsError, match="no such model file"):
+        Embedder.open("osnet_x0_25.onnx")
+    with pytest.raises(WeightsError, match="no such model file"):
+        Embedder.open("models/osnet_x0_25")
+    with pytest.raises(WeightsError, match="is a folder"):
+        Embedder.open(tmp_path)
+
+
+def test_pulled_weights_are_opened_by_name(
+    exported: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    name = "osnet_x0_25_msmt17_combineall"
+    network = exported("osnet_x0_25").network
+    checkpoint = tmp_path / "published.pth"
+    torch.save({"state_dict": network.state_dict()}, checkpoint)
+
+    def pulled(asked: str, *, offline: bool) -> Path:
+        assert (asked, offline) == (name, True)
+        return checkpoint
+
+    monkeypatch.setattr(lookup, "pull", pulled)
+    embedder = Embedder.open(name, normalise=False)
+    assert embedder.card.architecture == "osnet_x0_25"
+    crops = np.random.default_rng(0).integers(0, 256, (2, 256, 128, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        images = torch.from_numpy(np.moveaxis((crops / 255 - MEAN) / STD, 3, 1).astype(np.float32))
+        expected = network(images).numpy()
+    np.testing.assert_allclose(embedder.embed(crops), expected, atol=2e-5 * expected.max())
+    # The second time there is nothing to convert.
+    checkpoint.write_bytes(b"")
+    assert Embedder.open(name).sha256 == embedder.sha256
+
+
+def test_safetensors_without_torch_say_how_to_go_on(
+    exported: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.delitem(sys.modules, "omnireid.inference.backends.torch_eager")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtraError, match=r"omnireid export .*omnireid\[train\]"):
+        Embedder.open(exported("osnet_ain_x0_25").safetensors)
+
+
+def test_cards_travel_with_files(exported: Callable[[str], Any]) -> None:
+    import hashlib
+
+    model = exported("osnet_ain_x0_25")
+    for file in (model.onnx, model.safetensors):
+        embedder = Embedder.open(file)
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        assert embedder.sha256 == embedder.card.sha256 == digest
+        assert isinstance(embedder.card, ModelCard)
+        assert embedder.card.input == model.card.input
+        assert (embedder.card.name, embedder.dim) == ("osnet_ain_x0_25", 512)

@@ -1,0 +1,74 @@
+"""Folders, patterns, files and manifests as samples."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from omnireid.core import Sample
+from omnireid.core.errors import DatasetError, InputError
+from omnireid.inference import collect_samples
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "crops"
+    for name in ("b/2.jpg", "b/1.JPG", "a.png", "c/d/e.jpeg", ".hidden/x.jpg", "b/._1.jpg", "notes.txt"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 8)).save(root / name, format="JPEG")
+    (root / "c" / "loop").symlink_to(root)
+    (root / "folder.jpg").mkdir()
+    return root
+
+
+def names(samples: list[Sample], root: Path) -> list[str]:
+    return [os.path.relpath(sample.path, root) for sample in samples]
+
+
+def test_a_folder_is_searched_in_order(tree: Path) -> None:
+    found = collect_samples(tree)
+    assert names(found, tree) == ["a.png", "b/1.JPG", "b/2.jpg", "c/d/e.jpeg"]
+    assert {(sample.pid, sample.camid) for sample in found} == {(-1, -1)}
+    assert collect_samples(str(tree)) == found
+
+
+def test_patterns_and_single_files(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert names(collect_samples(tree / "b" / "*"), tree) == ["b/1.JPG", "b/2.jpg"]
+    assert names(collect_samples(f"{tree}/c/d/**/*.jpeg"), tree) == ["c/d/e.jpeg"]
+    assert names(collect_samples(tree / "notes.txt"), tree) == ["notes.txt"]
+    monkeypatch.chdir(tree)
+    assert [sample.path for sample in collect_samples("b/[12].*")] == ["b/1.JPG", "b/2.jpg"]
+    # A name that exists is that file, whatever a pattern would make of it.
+    Image.new("RGB", (4, 8)).save("odd[1].jpg")
+    assert [sample.path for sample in collect_samples("odd[1].jpg")] == ["odd[1].jpg"]
+
+
+def test_a_manifest_brings_its_facts(tree: Path) -> None:
+    (tree / "list.csv").write_text(
+        "path,pid,camid,split,time\nb/2.jpg,7,1,gallery,2.5\na.png,3,0,query,\nb/1.JPG,-1,0,gallery,\n"
+    )
+    found = collect_samples(tree / "list.csv")
+    assert names(found, tree) == ["a.png", "b/2.jpg"]
+    assert [(sample.pid, sample.camid, sample.time) for sample in found] == [(3, 0, None), (7, 1, 2.5)]
+    (tree / "bare.csv").write_text("path,pid,split\na.png,3,query\n")
+    assert collect_samples(tree / "bare.csv")[0].camid == -1
+    (tree / "wrong.csv").write_text("file\na.png\n")
+    with pytest.raises(DatasetError, match="missing columns"):
+        collect_samples(tree / "wrong.csv")
+    (tree / "junk.csv").write_text("path,pid,split\na.png,-1,query\n")
+    with pytest.raises(InputError, match="no picture"):
+        collect_samples(tree / "junk.csv")
+
+
+def test_nothing_found_is_an_error(tree: Path) -> None:
+    (tree / "empty").mkdir()
+    for source, complaint in (
+        (tree / "empty", r"empty: no picture found; known suffixes: \.bmp"),
+        (tree / "*.webp", "no picture found"),
+        (tree / "absent", "no such folder, picture or manifest"),
+    ):
+        with pytest.raises(InputError, match=complaint):
+            collect_samples(source)
