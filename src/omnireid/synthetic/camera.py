@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from omnireid.core.seeds import derive_seed, numpy_generator
+from omnireid.synthetic.opencv import cv2
 from omnireid.synthetic.pose import View
 from omnireid.synthetic.scene import SCENE_KINDS, Scene, make_scene
 
@@ -26,7 +26,7 @@ class Camera:
         exposure_spread: how much the brightness differs between pictures (sun, shadow, automatic exposure).
         colour: (3, 3) float32, linear colour response (gains, saturation, crosstalk).
         curve: (256,) uint8 tone curve.
-        resolution: range of the sensor's height in pixels for a whole person.
+        resolution: range of a whole box's height on the sensor, in pixels.
         defocus: blur in sensor pixels. `motion`: largest motion blur in sensor pixels.
         noise: deviation of the sensor noise in grey levels at mid brightness.
         quality: range of the JPEG quality.
@@ -60,10 +60,10 @@ def make_cameras(seed: int, num_cameras: int) -> tuple[Camera, ...]:
 
     kinds = generator.permutation(len(SCENE_KINDS))
     elevation, warmth, tint = spread(0.03, 0.50), spread(-1.0, 1.0), spread(-1.0, 1.0)
-    gamma, saturation, gain = spread(0.72, 1.40), spread(0.45, 1.20), spread(0.78, 1.18)
+    gamma, saturation, gain = spread(0.78, 1.32), spread(0.60, 1.18), spread(0.84, 1.16)
     azimuth, contrast = spread(-1.3, 1.3), spread(0.0, 1.0)
-    resolution, defocus, noise = spread(0.34, 0.80), spread(0.2, 0.9), spread(2.0, 9.0)
-    quality, occlusion = spread(45, 86), spread(0.10, 0.28)
+    resolution, defocus, noise = spread(104, 224), spread(0.2, 0.7), spread(1.5, 6.5)
+    quality, occlusion = spread(50, 88), spread(0.06, 0.20)
     axis = spread(-0.5, 0.5)
     return tuple(
         Camera(
@@ -81,14 +81,14 @@ def make_cameras(seed: int, num_cameras: int) -> tuple[Camera, ...]:
             light_azimuth=float(azimuth[i]),
             ambient=float(0.86 - 0.36 * contrast[i]),
             diffuse=float(0.16 + 0.50 * contrast[i]),
-            exposure_spread=float(0.10 + 0.10 * contrast[i]),
+            exposure_spread=float(0.07 + 0.07 * contrast[i]),
             colour=_colour_response(float(gain[i]), float(warmth[i]), float(tint[i]), float(saturation[i])),
             curve=_tone_curve(
                 float(gamma[i]), float(generator.uniform(0, 14)), float(generator.uniform(236, 255))
             ),
             resolution=(float(resolution[i]) * 0.8, float(resolution[i]) * 1.2),
             defocus=float(defocus[i]),
-            motion=float(generator.uniform(1.0, 5.0)),
+            motion=float(generator.uniform(1.0, 4.0)),
             noise=float(noise[i]),
             quality=(int(quality[i]) - 6, int(quality[i]) + 6),
             occlusion=float(occlusion[i]),
@@ -120,17 +120,20 @@ def expose(
         (H, W, 3) uint8 RGB: sampled at the sensor's resolution, then enlarged again as a detector's crop is.
     """
     height, width = canvas.shape[:2]
-    sensor_height = max(32, round(height * float(generator.uniform(*camera.resolution))))
-    sensor_width = max(16, round(sensor_height * width / height))
-    cast = (1.0 + generator.normal(0.0, 0.035, 3)) * np.exp(generator.normal(0.0, camera.exposure_spread))
+    on_sensor = float(generator.uniform(*camera.resolution))
+    sensor_height = min(round(on_sensor), height)
+    sensor_width = max(8, round(sensor_height * width / height))
+    # A picture smaller than the sensor's averages its pixels: less blur and noise in each.
+    share = sensor_height / on_sensor
+    cast = (1.0 + generator.normal(0.0, 0.025, 3)) * np.exp(generator.normal(0.0, camera.exposure_spread))
     small = cv2.resize(canvas, (sensor_width, sensor_height), interpolation=cv2.INTER_AREA)
     small = cv2.transform(small, camera.colour * cast[:, None].astype(np.float32))
-    small = cv2.GaussianBlur(small, (0, 0), camera.defocus * float(generator.uniform(0.7, 1.4)))
-    length = float(generator.uniform(0.0, camera.motion))
+    small = cv2.GaussianBlur(small, (0, 0), share * camera.defocus * float(generator.uniform(0.7, 1.4)))
+    length = share * float(generator.uniform(0.0, camera.motion))
     if length > 1.5:
         small = cv2.filter2D(small, -1, _motion_kernel(length, float(generator.uniform(-0.5, 0.5))))
     noise = generator.standard_normal(small.shape, dtype=np.float32)
-    small = small + noise * np.float32(camera.noise * generator.uniform(0.6, 1.4))
+    small = small + noise * np.float32(share * camera.noise * generator.uniform(0.6, 1.4))
     levels = cv2.LUT(np.clip(small, 0, 255).astype(np.uint8), camera.curve)
     return np.asarray(cv2.resize(levels, (width, height), interpolation=cv2.INTER_LINEAR))
 

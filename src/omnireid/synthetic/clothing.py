@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from omnireid.synthetic.drawing import Texture, smooth_noise
+from omnireid.synthetic.opencv import cv2
 from omnireid.synthetic.palette import Colour
 from omnireid.synthetic.person import Fabric, Logo, Person
 

@@ -101,7 +101,7 @@ def _picture(
     )
     light = _light(world, camera, around)
     box = _Box.draw(around, part=content == "part")
-    passers = int(around.random() < 0.30)
+    passers = int(around.random() < 0.24)
     for _ in range(passers):
         _draw_passer(world, camera, canvas, light, around, nearer=False)
     if content != "background":
@@ -226,9 +226,9 @@ def _occlude(
 def _uneven_light(canvas: Canvas, generator: np.random.Generator) -> None:
     """Light that falls off across the box, and now and then the edge of a shadow."""
     height, width = canvas.shape[:2]
-    slope_x, slope_y = generator.normal(0.0, 0.10, 2)
+    slope_x, slope_y = generator.normal(0.0, 0.08, 2)
     edge, dark, tilt = generator.uniform(0.2, 0.9), generator.uniform(0.60, 0.85), generator.normal(0.0, 0.25)
-    shaded, below = generator.random() < 0.22, generator.random() < 0.5
+    shaded, below = generator.random() < 0.16, generator.random() < 0.5
     xs = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
     ys = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     gain = 1.0 + np.float32(slope_x) * xs + np.float32(slope_y) * ys

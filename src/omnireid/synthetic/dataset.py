@@ -15,7 +15,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import cv2
 from rich.console import Console
 
 from omnireid.core.errors import DatasetError, InputError, OmniReIDError
@@ -25,6 +24,7 @@ from omnireid.core.progress import progress_bar
 from omnireid.core.seeds import derive_seed
 from omnireid.core.types import DISTRACTOR_PID, JUNK_PID, Dataset, Sample, Split
 from omnireid.synthetic.crop import World, render_jpeg
+from omnireid.synthetic.opencv import cv2
 
 RENDERER_VERSION = 1
 CARD_NAME = "card.json"

@@ -12,12 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from omnireid.core.errors import MissingExtraError
-
-try:
-    import cv2
-except ImportError as error:
-    raise MissingExtraError("the renderer", "synth") from error
+from omnireid.synthetic.opencv import cv2
 
 Canvas = npt.NDArray[np.float32]
 Texture = npt.NDArray[np.uint8]

@@ -168,7 +168,7 @@ def _draw_upper(generator: np.random.Generator, female: bool) -> Upper:
         generator,
         palette.UPPER_SHARES,
         {
-            "plain": 5.0 if plain else 2.4, "stripes-h": 0.2 if plain else 1.1,
+            "plain": 3.6 if plain else 1.8, "stripes-h": 0.2 if plain else 1.1,
             "stripes-v": 0.3 if plain else 0.6, "checks": 0.7, "dots": 0.1 if plain else 0.6,
             "gradient": 0.3, "block": 0.8, "band": 0.8, "noise": 0.8,
         },
@@ -184,7 +184,7 @@ def _draw_upper(generator: np.random.Generator, female: bool) -> Upper:
         skirt = float(generator.uniform(0.16, 0.34))
     elif kind == "dress":
         skirt = float(generator.uniform(0.20, 0.38))
-    logos = tuple(_draw_logos(generator, front=kind not in ("jacket",)))
+    logos = tuple(_draw_logos(generator, front=kind != "jacket"))
     striped = generator.random() < (0.28 if kind in ("jacket", "hoodie", "long-sleeve") else 0.08)
     return Upper(
         kind=kind,
@@ -204,7 +204,7 @@ def _draw_upper(generator: np.random.Generator, female: bool) -> Upper:
 def _draw_logos(generator: np.random.Generator, front: bool) -> list[Logo]:
     logos = []
     shapes = ["disc", "square", "triangle", "cross", "ring", "bar", "diamond", "letters"]
-    places = (("front", 0.40 if front else 0.0), ("back", 0.40))
+    places = (("front", 0.45 if front else 0.0), ("back", 0.45))
     colour = palette.pick(generator, palette.ACCENT_SHARES)
     for place, share in places:
         shape = str(generator.choice(shapes))
@@ -227,7 +227,7 @@ def _draw_lower(generator: np.random.Generator, female: bool, dress: bool) -> Lo
     fabric = _draw_fabric(
         generator,
         palette.LOWER_SHARES,
-        {"plain": 4.0, "denim": 3.0, "noise": 0.7, "checks": 0.35, "stripes-v": 0.3, "camouflage": 0.3},
+        {"plain": 3.4, "denim": 2.6, "noise": 0.7, "checks": 0.5, "stripes-v": 0.5, "camouflage": 0.5},
     )
     cover = {
         "trousers": 2.0 if generator.random() < 0.85 else 1.7,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from omnireid.synthetic import palette
 from omnireid.synthetic.drawing import smooth_noise
+from omnireid.synthetic.opencv import cv2
 
 SCENE_KINDS = ("street", "corridor", "park", "station", "plaza", "parking")
 SCENE_HEIGHT, SCENE_WIDTH = 448, 1280
