@@ -144,7 +144,8 @@ def _by_hand(file: HubFile, endpoint: str | None) -> str:
     url = hf_hub_url(file.repo, file.filename, revision=file.revision, endpoint=endpoint)
     return (
         f"Without a network here: download {url} on another machine, copy the file here and run: "
-        "omnireid models convert FILE --out MODEL.safetensors. Or copy that machine's cache folder and name it with --cache-dir."
+        "omnireid models convert FILE --out MODEL.safetensors. "
+        "Or copy that machine's cache folder and name it with --cache-dir."
     )
 
 
