@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from omnireid.core.errors import DatasetError, ImageError, TrainingError
+from omnireid.core.errors import DatasetError, ImageError, InputError, StorageError, TrainingError
 from omnireid.core.types import Split
 from omnireid.data.datasets import read_dataset
 from omnireid.models.weights import load_weights
@@ -181,6 +182,28 @@ def test_resume_refuses_another_recipe_other_data_or_a_damaged_checkpoint(
         train(tiny_recipe(epochs=1), samples, tmp_path, resume=True)
     with pytest.raises(TrainingError, match="no checkpoint to resume from"):
         train(tiny_recipe(epochs=1), samples, tmp_path / "empty", resume=True)
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(
+    samples: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_the_disk(_: object, epochs_done: int) -> dict[str, float]:
+        if epochs_done == 2:
+            monkeypatch.setattr(os, "fsync", full)
+        return {}
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(StorageError, match=r"checkpoint\.pt: the disk is full"):
+        train(tiny_recipe(evaluation__every=1), samples, tmp_path, evaluate=fill_the_disk)
+    assert load_checkpoint(tmp_path / "checkpoint.pt").epochs_done == 1
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_a_device_that_is_not_there_is_named(samples: Split, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cuda:99"):
+        train(tiny_recipe(), samples, tmp_path, device="cuda:99")
 
 
 def test_two_runs_cannot_share_a_folder(samples: Split, tmp_path: Path) -> None:

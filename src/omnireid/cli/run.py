@@ -10,7 +10,7 @@ import typer
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
 from omnireid.cli.process import keep_freed_memory
-from omnireid.cli.train import Initial, Overrides, Recipe, Resume, recipe_overrides
+from omnireid.cli.train import Initial, Overrides, Recipe, Resume, interrupted, recipe_overrides
 
 # Enough people for the quick start to learn what to look at, few enough to render in half a minute.
 QUICKSTART_DATA = {
@@ -78,9 +78,7 @@ def run(
             console=stderr,
         )
     except KeyboardInterrupt:
-        stderr.print(
-            f"interrupted; what is finished is in {out}. Go on with --resume, start anew with --overwrite"
-        )
+        stderr.print(interrupted(out))
         raise typer.Exit(130) from None
 
     stdout.print(rich_table([result.record]))

@@ -63,9 +63,7 @@ def train(
             console=stderr,
         )
     except KeyboardInterrupt:
-        stderr.print(
-            f"interrupted; the last finished epoch is in {out}. Go on with the same command and --resume"
-        )
+        stderr.print(interrupted(out))
         raise typer.Exit(130) from None
     for skipped in trained.skipped:
         stderr.print(f"skipped {skipped}", markup=False)
@@ -75,6 +73,13 @@ def train(
         "waiting for data",
         markup=False,
     )
+
+
+def interrupted(out: Path) -> str:
+    """What to tell a user who pressed Ctrl-C."""
+    if (out / "checkpoint.pt").is_file():
+        return f"interrupted; the last finished epoch is in {out}: the same command with --resume goes on"
+    return "interrupted before the first epoch was finished"
 
 
 def recipe_overrides(assignments: list[str] | None, init: str | None) -> dict[str, Any]:

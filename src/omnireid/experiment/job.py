@@ -65,7 +65,8 @@ def main_job(
         run_dir,
         device=device,
         threads=threads,
-        resume=resume,
+        # A run that was interrupted while it rendered has nothing to resume yet.
+        resume=resume and (run_dir / "checkpoint.pt").is_file(),
         on_bad=on_bad,
         console=console,
     )

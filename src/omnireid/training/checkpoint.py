@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 
 from omnireid.core.errors import TrainingError
-from omnireid.core.files import atomic_write
+from omnireid.core.files import write_bytes
 
 _FORMAT = 1
 
@@ -45,8 +46,10 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         StorageError: the disk is full or the folder cannot be written; the old checkpoint is kept.
     """
     state = {item.name: getattr(checkpoint, item.name) for item in fields(checkpoint)}
-    with atomic_write(path) as stream:
-        torch.save({"format": _FORMAT, **state}, stream)
+    # Into memory first: torch's writer hides a full disk behind errors of its own.
+    content = io.BytesIO()
+    torch.save({"format": _FORMAT, **state}, content)
+    write_bytes(path, content.getvalue())
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -30,6 +30,7 @@ from omnireid.core.types import Split, label_map
 from omnireid.data.augmentation import Augmentation
 from omnireid.data.loading import Batch, CropLoader
 from omnireid.data.samplers import PKSampler, RandomSampler
+from omnireid.inference.backends.torch_eager import choose_device
 from omnireid.losses import CrossEntropyLabelSmooth, HardTripletLoss
 from omnireid.models.cards import model_card
 from omnireid.models.classifier import IdentityClassifier
@@ -98,7 +99,7 @@ def train(
         run_dir: gets `model.safetensors`, `checkpoint.pt`, `history.jsonl`, `recipe.json`, `tensorboard/`.
         initial: network to start from; None initialises one from the recipe's seed.
         training_data: what the card says the weights were trained on.
-        device: "auto", "cpu", "cuda" or "mps".
+        device: "auto" (CUDA, then MPS, then the CPU), "cpu", "cuda", "cuda:1" or "mps".
         threads: decoding threads; None for one per core.
         resume: go on from `run_dir/checkpoint.pt`.
         on_bad: what to do with a picture that cannot be decoded.
@@ -106,6 +107,8 @@ def train(
             values join the history.
 
     Raises:
+        InputError: a device that is not there.
+        StorageError: the disk is full; the last epoch's checkpoint is kept.
         TrainingError: the loss is not finite (the batch is named), the checkpoint belongs to another run,
             or another process trains in `run_dir`.
         ImageError: a picture cannot be decoded and `on_bad` is "error".
@@ -173,7 +176,9 @@ class _Run:
         )
         self.augmentation = Augmentation(recipe.augmentation, recipe.input)
 
-        self.fabric = Fabric(accelerator=device, devices=1, precision=recipe.precision)
+        where = torch.device(choose_device(device))
+        devices = 1 if where.index is None else [where.index]
+        self.fabric = Fabric(accelerator=where.type, devices=devices, precision=recipe.precision)
         network = _build_network(recipe, self.num_pids, initial)
         # A third faster than channels-first on CPUs (benchmarks/README.md); crops arrive in this layout.
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
