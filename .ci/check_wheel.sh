@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Install the built wheel as a user does, into an empty environment, and use it outside the tree, without torch.
+set -euo pipefail
+tree=$PWD
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+.venv/bin/python -m build --wheel --no-isolation --outdir "$work/dist" . >"$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
+.venv/bin/omnireid export --model runs/quickstart/model.safetensors --out "$work/quickstart.onnx"
+python3 -m venv "$work/venv"
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check --constraint constraints.txt "$work"/dist/*.whl
+
+cd "$work"
+if venv/bin/python -c 'import torch' 2>/dev/null; then
+    echo "the base install brought torch along"; exit 1
+fi
+venv/bin/omnireid --version
+venv/bin/omnireid evaluate --model quickstart.onnx --data market-layout --root "$tree/runs/quickstart/data" \
+    --distance cosine --normalise --out evaluation
+venv/bin/omnireid embed "$tree/runs/quickstart/data/query" --model quickstart.onnx --out query.parquet
+venv/bin/python - "$tree/runs/quickstart/result.json" <<'PYTHON'
+import sys
+from omnireid.core.record import ResultRecord
+trained, installed = ResultRecord.load(sys.argv[1]), ResultRecord.load("evaluation/result.json")
+assert abs(trained.metrics.mAP - installed.metrics.mAP) < 1e-3, (trained.metrics, installed.metrics)
+PYTHON
+echo "the wheel installs and works outside the tree, without torch"
