@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,9 +35,11 @@ class Figure:
     """
 
     def __init__(self, person: Person, wardrobe: Wardrobe, pose: Pose, view: View) -> None:
-        self.person, self.wardrobe, self.pose = person, wardrobe, pose
         carries = person.bag.side if person.bag.kind == "hand" else 0
         # An arm that carries something hangs.
+        if carries and pose.raised == carries:
+            pose = replace(pose, raised=0)
+        self.person, self.wardrobe, self.pose = person, wardrobe, pose
         points = joints(person.body, pose, (0.25 if carries > 0 else 1.0, 0.25 if carries < 0 else 1.0))
         points |= _hanging_points(person, pose, points)
         places = view.project(np.stack(list(points.values())), pose.heading).tolist()
