@@ -185,6 +185,18 @@ def test_erasing_fills_boxes_with_the_mean_after_normalisation():
     assert 110 < num_erased < 190
 
 
+def test_erasing_fills_exactly_its_box():
+    images = torch.zeros(3, 3, 8, 6)
+    boxes = [aug.Box(1, 2, 4, 3), None, aug.Box(0, 0, 7, 5)]
+    aug.erase_(images, boxes, [True, True, False], (0.1, 0.2, 0.3))
+    expected = np.zeros((3, 3, 8, 6), np.float32)
+    for channel, value in enumerate((0.1, 0.2, 0.3)):
+        for row in (1, 2, 3, 4):
+            for column in (2, 3, 4):
+                expected[0, channel, row, column] = value
+    np.testing.assert_array_equal(images.numpy(), expected)
+
+
 @pytest.mark.parametrize("degrees", [-10, -3, 0, 1, 7, 10])
 @pytest.mark.parametrize("size", [(40, 17), (9, 30), (1, 1), (20, 20)])
 def test_rotation_equals_pillow(degrees, size):

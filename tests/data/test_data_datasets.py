@@ -198,6 +198,12 @@ def test_market_layout_takes_many_cameras_formats_and_zero(tmp_path):
     assert len(data.train) == 0
 
 
+def test_camera_numbers_do_not_depend_on_which_cameras_occur(tmp_path):
+    touch(tmp_path / "query/1_c3.jpg", tmp_path / "bounding_box_test/1_c2.jpg")
+    data = read_dataset("market-layout", tmp_path)
+    assert (data.query.samples[0].camid, data.gallery.samples[0].camid) == (2, 1)
+
+
 def test_what_is_not_taken_is_named_and_system_files_are_not(tmp_path):
     touch(
         tmp_path / "query/0001_c1.jpg",

@@ -160,6 +160,22 @@ def test_a_query_copied_into_the_gallery_is_a_warning(market_root):
     assert kinds(check(market_root))["query-gallery-duplicates"] is Severity.WARNING
 
 
+def test_a_picture_is_no_duplicate_of_itself(tmp_path, picture):
+    """Where query and gallery are the same files, only another file of the same content counts."""
+    one = picture(tmp_path / "anna" / "1.png")
+    picture(tmp_path / "ben" / "2.png")
+    assert (
+        validate_dataset(read_dataset("folder-per-person", tmp_path)).of_kind("query-gallery-duplicates")
+        is None
+    )
+    shutil.copy(one, tmp_path / "anna" / "3.png")
+    problem = validate_dataset(read_dataset("folder-per-person", tmp_path)).of_kind(
+        "query-gallery-duplicates"
+    )
+    left, right = problem.items[0].split(" = ")
+    assert {Path(left).name, Path(right).name} == {"1.png", "3.png"}
+
+
 def test_people_in_train_and_test_are_a_warning(market_root, picture):
     picture(market_root / "bounding_box_test" / "0003_c1s1_000008_00.jpg", seed=5)
     problem = check(market_root).of_kind("shared-pids")
