@@ -11,6 +11,7 @@ import os
 import pickle
 import re
 import tarfile
+import threading
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
@@ -33,6 +34,9 @@ from omnireid.models.weight_file import require_file
 
 _WRAPPER_PREFIX = "module."
 _NESTED_UNDER = "state_dict"
+
+# torch's list of allowed names belongs to the process: two threads must not change it at once.
+_READING = threading.Lock()
 
 
 def convert_checkpoint(
@@ -73,7 +77,7 @@ def convert_checkpoint(
 
 def _load_safely(source: Path) -> Any:
     try:
-        with _harmless_numpy(), warnings.catch_warnings():
+        with _READING, _harmless_numpy(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of archives and protocols that are refused below.
             return torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -106,7 +110,9 @@ def _harmless_numpy() -> AbstractContextManager[None]:
         # NumPy before 2.0 wrote the same function under this name.
         (scalar, "numpy.core.multiarray.scalar"),
     ]
-    return torch.serialization.safe_globals(allowed)
+    # What somebody else has allowed stays allowed: torch would take it away at the end of the block.
+    already = torch.serialization.get_safe_globals()
+    return torch.serialization.safe_globals([entry for entry in allowed if entry not in already])
 
 
 def _wanted_global(message: str) -> str | None:
