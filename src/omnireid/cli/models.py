@@ -87,9 +87,15 @@ def pull(
         Optional[str],  # noqa: UP045
         typer.Option("--sha256", help="Hash the file must have; the card's by default."),
     ] = None,
+    cache_dir: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--cache-dir", help="Where to keep it; the Hub's usual cache by default."),
+    ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Look into the cache only.")] = False,
 ) -> None:
     """Fetch published weights from the Hugging Face Hub, at a pinned revision, and verify their hash."""
     from omnireid.models.pull import pull as fetch
 
-    stdout.print(str(fetch(name, revision=revision, sha256=sha256, offline=offline)), markup=False)
+    stdout.print(
+        str(fetch(name, revision=revision, sha256=sha256, cache_dir=cache_dir, offline=offline)), markup=False
+    )
