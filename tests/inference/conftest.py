@@ -100,16 +100,20 @@ def write_colour_graph(
     extra_input: bool = False,
     metadata: dict[str, str] | None = None,
 ) -> Path:
-    """An ONNX graph whose "embedding" is the mean of each channel of its input: (N, 3)."""
+    """An ONNX graph whose "embedding" is each channel's mean over its first 5 rows and 3 columns: (N, 3)."""
     import onnx
     from onnx import TensorProto, helper
 
     channels_last = shape[-1] == 3
     nodes = [helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT)]
     axes = [1, 2] if channels_last else [2, 3]
-    nodes.append(helper.make_node("ReduceMean", ["floats"], ["means"], axes=axes, keepdims=0))
+    initialisers = [
+        helper.make_tensor(name, TensorProto.INT64, [2], values)
+        for name, values in (("starts", [0, 0]), ("ends", [5, 3]), ("axes", axes))
+    ]
+    nodes.append(helper.make_node("Slice", ["floats", "starts", "ends", "axes"], ["corner"]))
+    nodes.append(helper.make_node("ReduceMean", ["corner"], ["means"], axes=axes, keepdims=0))
     last = "means"
-    initialisers = []
     if inside_batch is not None:
         initialisers.append(helper.make_tensor("fixed", TensorProto.INT64, [2], [inside_batch, 3]))
         nodes.append(helper.make_node("Reshape", ["means", "fixed"], ["reshaped"]))

@@ -112,7 +112,7 @@ def test_one_embedder_serves_several_threads(exported: Callable[[str], Any]) -> 
 def test_float_graphs_are_fed_normalised(colour_graph: Callable[..., Path], form: dict[str, Any]) -> None:
     backend = OnnxBackend(colour_graph(**form))
     crops = random_crops(6)
-    expected = plain_normalise(crops).mean(axis=(2, 3))
+    expected = plain_normalise(crops)[:, :, :5, :3].mean(axis=(2, 3))
     np.testing.assert_allclose(backend.embed(crops), expected, atol=2e-3 if "dtype" in form else 1e-5)
     assert (backend.card.input.height, backend.card.input.width) == (32, 16)
     assert backend.card.embedding_size == 3
@@ -123,7 +123,7 @@ def test_float_graphs_are_fed_normalised(colour_graph: Callable[..., Path], form
 def test_uint8_graphs_are_fed_as_they_are(colour_graph: Callable[..., Path], shape: tuple[Any, ...]) -> None:
     backend = OnnxBackend(colour_graph(dtype="UINT8", shape=shape))
     crops = random_crops(3)
-    np.testing.assert_allclose(backend.embed(crops), crops.mean(axis=(1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(backend.embed(crops), crops[:, :5, :3].mean(axis=(1, 2)), rtol=1e-5)
     assert "normalisation inside the graph" in backend.card.notes
 
 

@@ -33,7 +33,11 @@ def card_of(architecture: str, spec: InputSpec = SMALL) -> ModelCard:
 
 @pytest.mark.parametrize("architecture", list_architectures())
 def test_every_variant_passes_the_gate(
-    architecture: str, exported: Callable[[str], Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    architecture: str,
+    exported: Callable[[str], Any],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    recwarn: pytest.WarningsRecorder,
 ) -> None:
     path = tmp_path / "model.onnx"
     network = build_model(architecture)
@@ -41,6 +45,7 @@ def test_every_variant_passes_the_gate(
     assert proof.min_cosine >= 0.99999
     assert proof.num_crops == 64
     assert capfd.readouterr() == ("", "")
+    assert [str(warning.message) for warning in recwarn] == []
 
     graph = onnx.load(str(path)).graph
     assert "BatchNormalization" not in {node.op_type for node in graph.node if "/fc/" not in node.name}

@@ -35,6 +35,14 @@ def test_a_folder_is_searched_in_order(tree: Path) -> None:
     assert collect_samples(str(tree)) == found
 
 
+def test_the_order_is_that_of_the_names_not_of_the_disk(tmp_path: Path) -> None:
+    expected = sorted(f"{number * 7919 % 1000}.png" for number in range(40))
+    for name in reversed(expected[20:] + expected[:20]):
+        Image.new("RGB", (4, 8)).save(tmp_path / name)
+    assert names(collect_samples(tmp_path), tmp_path) == expected
+    assert names(collect_samples(tmp_path / "*"), tmp_path) == expected
+
+
 def test_patterns_and_single_files(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert names(collect_samples(tree / "b" / "*"), tree) == ["b/1.JPG", "b/2.jpg"]
     assert names(collect_samples(f"{tree}/c/d/**/*.jpeg"), tree) == ["c/d/e.jpeg"]

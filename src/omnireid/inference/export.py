@@ -150,8 +150,7 @@ def _graph(model: OSNet, card: ModelCard, opset: int) -> bytes:
     example = torch.zeros(2, card.input.height, card.input.width, 3, dtype=torch.uint8)
     content = io.BytesIO()
     with warnings.catch_warnings():
-        # torch marks this exporter as old. The new one needs two more packages, writes to the log and takes
-        # several times longer for the same graph.
+        # torch marks this exporter as old. The new one needs two more packages and writes to the log.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             _Deployed(copy.deepcopy(model), card.input).eval(),
