@@ -19,15 +19,13 @@ CODES = {"hsv": cv2.COLOR_RGB2HSV, "lab": cv2.COLOR_RGB2LAB}
 BINS = {"hsv": ([8, 6, 6], [0, 180, 0, 256, 0, 256]), "lab": ([6, 8, 8], [0, 256, 80, 176, 80, 176])}
 
 
-def stripe_histogram(
-    crop: npt.NDArray[np.uint8], space: str, stripes: int, centre: bool, grey_world: bool
-) -> Floats:
+def stripe_histogram(crop: npt.NDArray[np.uint8], space: str, stripes: int, grey_world: bool) -> Floats:
     """Square roots of the joint colour histograms of stripes: L2 between them is Hellinger's distance."""
     if grey_world:
         means = crop.reshape(-1, 3).mean(axis=0)
         crop = np.clip(crop * (110.0 / np.maximum(means, 1.0)), 0, 255).astype(np.uint8)
-    if centre:
-        crop = crop[:, crop.shape[1] // 4 : -(crop.shape[1] // 4)]
+    # The middle half shows the person; on whole pictures every form of this baseline does worse.
+    crop = crop[:, crop.shape[1] // 4 : -(crop.shape[1] // 4)]
     bins, ranges = BINS[space]
     converted = cv2.cvtColor(np.ascontiguousarray(crop), CODES[space])
     parts = [
@@ -51,12 +49,11 @@ def test_colour_histograms_stay_under_half(hundred_people: Path) -> None:
     ids = [(split.pids, split.camids) for split in (dataset.query, dataset.gallery)]
     crops = [[decode(path) for path in split.paths] for split in (dataset.query, dataset.gallery)]
     results = {}
-    for space, stripes, centre, grey_world in product(CODES, (6, 12), (False, True), (False, True)):
+    for space, stripes, grey_world in product(CODES, (6, 12), (False, True)):
         query, gallery = (
-            np.array([stripe_histogram(crop, space, stripes, centre, grey_world) for crop in part])
-            for part in crops
+            np.array([stripe_histogram(crop, space, stripes, grey_world) for crop in part]) for part in crops
         )
-        results[space, stripes, centre, grey_world, "hellinger"] = rank1(-(query @ gallery.T), *ids)
+        results[space, stripes, grey_world] = rank1(-(query @ gallery.T), *ids)
     best = max(results.values())
     assert 0.10 < best < 0.50, results
     assert len(dataset.query) == 400
@@ -82,7 +79,7 @@ def test_nothing_but_the_person_tells_who_it_is(
     fine = np.stack([cv2.Laplacian(crop, cv2.CV_64F) for crop in crops])
     features = {
         "thumbnail": small.reshape(len(crops), -1),
-        "colour": np.stack([stripe_histogram(crop, "hsv", 6, False, False) for crop in crops]),
+        "colour": np.stack([stripe_histogram(crop, "hsv", 6, False) for crop in crops]),
         "noise": np.stack([fine.std(axis=(1, 2)), np.abs(fine).mean(axis=(1, 2))], axis=1).reshape(
             len(crops), -1
         ),

@@ -31,7 +31,7 @@ class Wardrobe:
     torso: Texture
     arms: tuple[Texture, Texture]
     legs: tuple[Texture, Texture]
-    skirt: Texture
+    skirt: Texture | None
     head: Texture
     hair: Texture
     hat: Texture
@@ -50,7 +50,7 @@ def make_wardrobe(person: Person) -> Wardrobe:
         torso=_finish(_torso(person)),
         arms=_arms(person),
         legs=_legs(person),
-        skirt=_finish(_skirt(person)),
+        skirt=_finish(_skirt(person)) if upper.skirt or person.lower.kind == "skirt" else None,
         head=_finish(_head(person)),
         hair=_finish(_hair(person)),
         hat=_finish(_plain(person.head.hat_colour, _LIMB_SIZE)),

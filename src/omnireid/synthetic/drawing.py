@@ -85,26 +85,24 @@ def draw_loft(canvas: Canvas, loft: Loft, light: Light) -> None:
     ys = np.arange(top, bottom, dtype=np.float32)[:, None] - np.float32(y0)
     along = xs * np.float32(down_x / length) + ys * np.float32(down_y / length)
     across = xs * np.float32(down_y) - ys * np.float32(down_x)
-    steps = (along - np.float32(first)) * np.float32((_PROFILE_STEPS - 1) / (last - first))
+    steps = (along - np.float32(first)) * np.float32((_PROFILE_STEPS - 1) / (last - first)) + np.float32(1.5)
     # One step beyond either end of the profile lies outside the solid.
-    half = profile[np.clip(steps + 1.5, 0, _PROFILE_STEPS + 1).astype(np.intp)]
+    half = profile.take(steps.astype(np.int32), mode="clip")
     alpha = np.clip(half - np.abs(across) + np.float32(0.5), 0.0, 1.0)
     if not alpha.any():
         return
 
     middle = np.float32((_ANGLE_STEPS - 1) / 2)
-    index = np.clip(across / np.maximum(half, np.float32(0.5)) * middle + middle, 0, _ANGLE_STEPS - 1).astype(
-        np.intp
-    )
+    np.maximum(half, np.float32(0.5), out=half)
+    across /= half
+    index = (across * middle + middle).astype(np.int32)
     rows, columns = loft.texture.shape[:2]
-    column_of = ((_ANGLES - np.float32(loft.heading)) / np.float32(2 * np.pi) + np.float32(0.5)) * np.float32(
-        columns
-    ) - np.float32(0.5)
-    column = column_of.astype(np.float32)[index]
+    turns = (_ANGLES - np.float32(loft.heading)) / np.float32(2 * np.pi) + np.float32(0.5)
+    column = (turns * np.float32(columns) - np.float32(0.5)).take(index, mode="clip")
     row = np.clip(along, 0.0, 1.0) * np.float32(rows - 1)
     colours = cv2.remap(loft.texture, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
 
-    shade = light.shade[index]
+    shade = light.shade.take(index, mode="clip")
     if loft.creases:
         shade *= 1.0 + np.float32(loft.creases) * light.folds[top:bottom, left:right]
     patch = canvas[top:bottom, left:right]

@@ -82,7 +82,7 @@ def _torso(figure: Figure) -> Loft:
 def _skirt(figure: Figure) -> list[Loft]:
     """The part of a dress, coat or skirt below the belt: wide enough for the stride."""
     person, body = figure.person, figure.person.body
-    if not person.upper.skirt and person.lower.kind != "skirt":
+    if figure.wardrobe.skirt is None:
         return []
     hem_x, hem_y, _, hem_size = figure.at["hem"]
     reach = 0.0
