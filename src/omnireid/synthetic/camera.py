@@ -60,10 +60,10 @@ def make_cameras(seed: int, num_cameras: int) -> tuple[Camera, ...]:
 
     kinds = generator.permutation(len(SCENE_KINDS))
     elevation, warmth, tint = spread(0.03, 0.50), spread(-1.0, 1.0), spread(-1.0, 1.0)
-    gamma, saturation, gain = spread(0.78, 1.32), spread(0.60, 1.18), spread(0.84, 1.16)
+    gamma, saturation, gain = spread(0.85, 1.20), spread(0.72, 1.15), spread(0.88, 1.12)
     azimuth, contrast = spread(-1.3, 1.3), spread(0.0, 1.0)
-    resolution, defocus, noise = spread(104, 224), spread(0.2, 0.7), spread(1.5, 6.5)
-    quality, occlusion = spread(50, 88), spread(0.06, 0.20)
+    resolution, defocus, noise = spread(112, 224), spread(0.2, 0.6), spread(1.5, 5.5)
+    quality, occlusion = spread(50, 88), spread(0.05, 0.16)
     axis = spread(-0.5, 0.5)
     return tuple(
         Camera(
@@ -81,14 +81,14 @@ def make_cameras(seed: int, num_cameras: int) -> tuple[Camera, ...]:
             light_azimuth=float(azimuth[i]),
             ambient=float(0.86 - 0.36 * contrast[i]),
             diffuse=float(0.16 + 0.50 * contrast[i]),
-            exposure_spread=float(0.07 + 0.07 * contrast[i]),
+            exposure_spread=float(0.06 + 0.06 * contrast[i]),
             colour=_colour_response(float(gain[i]), float(warmth[i]), float(tint[i]), float(saturation[i])),
             curve=_tone_curve(
                 float(gamma[i]), float(generator.uniform(0, 14)), float(generator.uniform(236, 255))
             ),
             resolution=(float(resolution[i]) * 0.8, float(resolution[i]) * 1.2),
             defocus=float(defocus[i]),
-            motion=float(generator.uniform(1.0, 4.0)),
+            motion=float(generator.uniform(1.0, 3.5)),
             noise=float(noise[i]),
             quality=(int(quality[i]) - 6, int(quality[i]) + 6),
             occlusion=float(occlusion[i]),
@@ -98,7 +98,7 @@ def make_cameras(seed: int, num_cameras: int) -> tuple[Camera, ...]:
 
 
 def _colour_response(gain: float, warmth: float, tint: float, saturation: float) -> npt.NDArray[np.float32]:
-    gains = gain * np.array([1.0 + 0.17 * warmth, 1.0 + 0.07 * tint, 1.0 - 0.20 * warmth])
+    gains = gain * np.array([1.0 + 0.11 * warmth, 1.0 + 0.05 * tint, 1.0 - 0.13 * warmth])
     grey = np.full((3, 3), 1.0 / 3.0)
     return (np.diag(gains) @ (saturation * np.eye(3) + (1.0 - saturation) * grey)).astype(np.float32)
 

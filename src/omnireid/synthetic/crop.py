@@ -129,9 +129,9 @@ class _Box:
         shift, stretch = generator.normal(0.0, 0.05), generator.normal(1.0, 0.05)
         cut = generator.random()
         amount = float(generator.uniform(0.08, 0.25))
-        if cut < 0.06:
+        if cut < 0.05:
             bottom = -amount
-        elif cut < 0.08:
+        elif cut < 0.065:
             top = -0.4 * amount
         if part:
             top, bottom = ((-0.55, 0.05), (0.05, -0.6), (-0.3, -0.4))[int(cut * 3)]
@@ -209,10 +209,12 @@ def _occlude(
     height, width = world.height, world.width
     what = generator.random()
     colour = np.float32(generator.uniform(50, 170)) + generator.normal(0, 16, 3).astype(np.float32)
-    place, size = float(generator.uniform(0.1, 0.9)), float(generator.uniform(0.0, 1.0))
+    place, size = float(generator.uniform(0.12, 0.88)), float(generator.uniform(0.0, 1.0))
     if what < 0.5:
         _draw_passer(world, camera, canvas, light, generator, nearer=True)
     elif what < 0.75:
+        # Beside the middle: a post that hides the whole of a person leaves nothing to recognise.
+        place += 0.12 if place > 0.5 else -0.12
         half = (0.03 + 0.05 * size) * width
         left, right = max(int(place * width - half), 0), int(place * width + half) + 1
         across = np.linspace(-1, 1, right - left, dtype=np.float32)[: canvas[:, left:right].shape[1]]

@@ -150,7 +150,7 @@ def _draw_fabric(
         pattern=_choose(generator, patterns),
         base=palette.pick(generator, colours),
         accent=palette.pick(generator, palette.ACCENT_SHARES),
-        scale=float(generator.uniform(3.0, 9.0)),
+        scale=float(generator.uniform(2.5, 6.5)),
         noise_seed=int(generator.integers(1 << 31)),
     )
 
@@ -208,12 +208,12 @@ def _draw_logos(generator: np.random.Generator, front: bool) -> list[Logo]:
     colour = palette.pick(generator, palette.ACCENT_SHARES)
     for place, share in places:
         shape = str(generator.choice(shapes))
-        size = float(generator.uniform(0.16, 0.40))
+        size = float(generator.uniform(0.22, 0.46))
         offset = float(generator.choice([-0.45, 0.0, 0.0, 0.45]))
         height = float(generator.uniform(0.26, 0.42))
         if generator.random() < share:
             if offset:
-                size *= 0.55
+                size *= 0.65
             azimuth = offset if place == "front" else np.pi + offset
             logos.append(Logo(shape=shape, colour=colour, azimuth=azimuth, height=height, size=size))
     return logos
