@@ -1,6 +1,6 @@
 """How fast people are rendered, JPEG files and all.
 
-    python benchmarks/rendering.py [--pids 40] [--rounds 3]
+    python benchmarks/rendering.py [--pids 150] [--rounds 3]
 
 Prints a table and writes benchmarks/results/rendering.json. The cases take turns within each round,
 so that whatever else the machine does falls on all of them; the best round is the machine's ability,
@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pids", type=int, default=40, help="people per round, 16 pictures each")
+    parser.add_argument("--pids", type=int, default=150, help="people per round, 16 pictures each")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
 
