@@ -10,6 +10,7 @@ import typer
 from omnireid import __version__
 from omnireid.cli import data, embed, evaluate, export, models, recipes, run, synth, train
 from omnireid.cli.console import stderr
+from omnireid.cli.process import spin_briefly
 from omnireid.core.errors import OmniReIDError
 
 app = typer.Typer(
@@ -47,6 +48,7 @@ def _main(
 
 def main() -> None:
     """Entry point. An error the user can mend is one line on stderr and exit code 2."""
+    spin_briefly()
     try:
         app()
     except OmniReIDError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
@@ -23,3 +24,13 @@ def keep_freed_memory() -> None:
     mallopt(_M_MMAP_MAX, 0)
     mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
     mallopt(_M_TOP_PAD, 256 << 20)
+
+
+def spin_briefly() -> None:
+    """Let OpenMP's threads sleep soon when they wait; call before torch is imported.
+
+    By default they spin for milliseconds and so take the core from whatever they wait for when anything
+    else runs, our decoding threads included. Ten thousand turns keep the speed of an idle machine
+    (benchmarks/README.md). A setting that is there already stays.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")

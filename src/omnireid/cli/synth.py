@@ -13,7 +13,7 @@ from omnireid.cli.console import stderr, stdout
 
 def synth(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write (Market-1501 layout).")],
-    train_pids: Annotated[int, typer.Option("--train-pids", min=0, help="Identities to train on.")] = 200,
+    train_pids: Annotated[int, typer.Option("--train-pids", min=0, help="Identities to train on.")] = 400,
     test_pids: Annotated[int, typer.Option("--test-pids", min=0, help="Identities to test on.")] = 100,
     cameras: Annotated[int, typer.Option("--cameras", min=2, max=9)] = 4,
     crops: Annotated[int, typer.Option("--crops", min=1, help="Pictures of an identity by a camera.")] = 4,

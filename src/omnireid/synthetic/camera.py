@@ -59,11 +59,11 @@ def make_cameras(seed: int, num_cameras: int) -> tuple[Camera, ...]:
         return low + (high - low) * generator.permutation(steps)
 
     kinds = generator.permutation(len(SCENE_KINDS))
-    elevation, warmth, tint = spread(0.03, 0.50), spread(-1.0, 1.0), spread(-1.0, 1.0)
-    gamma, saturation, gain = spread(0.85, 1.20), spread(0.72, 1.15), spread(0.88, 1.12)
+    elevation, warmth, tint = spread(0.03, 0.45), spread(-0.8, 0.8), spread(-0.8, 0.8)
+    gamma, saturation, gain = spread(0.86, 1.18), spread(0.75, 1.14), spread(0.89, 1.11)
     azimuth, contrast = spread(-1.3, 1.3), spread(0.0, 1.0)
-    resolution, defocus, noise = spread(112, 224), spread(0.2, 0.6), spread(1.5, 5.5)
-    quality, occlusion = spread(50, 88), spread(0.05, 0.16)
+    resolution, defocus, noise = spread(144, 240), spread(0.15, 0.45), spread(1.2, 4.0)
+    quality, occlusion = spread(60, 90), spread(0.03, 0.11)
     axis = spread(-0.5, 0.5)
     return tuple(
         Camera(
@@ -88,7 +88,7 @@ def make_cameras(seed: int, num_cameras: int) -> tuple[Camera, ...]:
             ),
             resolution=(float(resolution[i]) * 0.8, float(resolution[i]) * 1.2),
             defocus=float(defocus[i]),
-            motion=float(generator.uniform(1.0, 3.5)),
+            motion=float(generator.uniform(0.8, 2.5)),
             noise=float(noise[i]),
             quality=(int(quality[i]) - 6, int(quality[i]) + 6),
             occlusion=float(occlusion[i]),
