@@ -7,8 +7,8 @@ from pathlib import Path
 
 from omnireid.core.record import ResultRecord
 
-LEAST_RANK1 = 0.85
-LEAST_MAP = 0.60
+LEAST_RANK1 = 0.75
+LEAST_MAP = 0.55
 
 
 def main() -> None:

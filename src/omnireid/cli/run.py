@@ -15,7 +15,7 @@ from omnireid.cli.train import Initial, Overrides, Recipe, Resume, interrupted, 
 # Enough people for the quick start to learn what to look at, few enough to render in half a minute.
 QUICKSTART_DATA = {
     "seed": 1,
-    "num_train_pids": 300,
+    "num_train_pids": 400,
     "num_test_pids": 100,
     "num_cameras": 4,
     "crops_per_camera": 4,

@@ -60,7 +60,7 @@ def make_cameras(seed: int, num_cameras: int) -> tuple[Camera, ...]:
 
     kinds = generator.permutation(len(SCENE_KINDS))
     elevation, warmth, tint = spread(0.03, 0.45), spread(-0.8, 0.8), spread(-0.8, 0.8)
-    gamma, saturation, gain = spread(0.86, 1.18), spread(0.75, 1.14), spread(0.89, 1.11)
+    gamma, saturation, gain = spread(0.85, 1.20), spread(0.72, 1.15), spread(0.88, 1.12)
     azimuth, contrast = spread(-1.3, 1.3), spread(0.0, 1.0)
     resolution, defocus, noise = spread(144, 240), spread(0.15, 0.45), spread(1.2, 4.0)
     quality, occlusion = spread(60, 90), spread(0.03, 0.11)
