@@ -113,7 +113,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     assert len((tmp_path / "parts" / "history.jsonl").read_text().splitlines()) == recipe.epochs
 
 
-def test_kill_9_loses_at_most_the_epoch_it_interrupts(toy_root: Path, samples: Split, tmp_path: Path) -> None:
+def test_kill_9_loses_at_most_the_epoch_it_interrupts(toy_root: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(epochs=4)
     (tmp_path / "recipe.yaml").write_text(json.dumps(recipe.model_dump(mode="json")))
     command = [sys.executable, "-m", "omnireid", "train", "--data", "market-layout", "--root", str(toy_root)]
@@ -126,8 +126,9 @@ def test_kill_9_loses_at_most_the_epoch_it_interrupts(toy_root: Path, samples: S
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert load_checkpoint(checkpoint).epochs_done >= 1
-    subprocess.run([*command, "--resume"], check=True, capture_output=True, env=os.environ)
-    train(recipe, samples, tmp_path / "whole")
+    subprocess.run([*command, "--resume"], check=True, capture_output=True)
+    # A process of its own too: another number of threads may add in another order.
+    subprocess.run([*command[:-1], str(tmp_path / "whole")], check=True, capture_output=True)
     assert_same_weights(tmp_path / "whole", tmp_path / "killed")
 
 
