@@ -7,8 +7,8 @@ from pathlib import Path
 
 from omnireid.core.record import ResultRecord
 
-LEAST_RANK1 = 0.75
-LEAST_MAP = 0.55
+LEAST_RANK1 = 0.70
+LEAST_MAP = 0.50
 
 
 def main() -> None:

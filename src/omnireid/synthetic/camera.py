@@ -59,8 +59,8 @@ def make_cameras(seed: int, num_cameras: int) -> tuple[Camera, ...]:
         return low + (high - low) * generator.permutation(steps)
 
     kinds = generator.permutation(len(SCENE_KINDS))
-    elevation, warmth, tint = spread(0.03, 0.45), spread(-0.8, 0.8), spread(-0.8, 0.8)
-    gamma, saturation, gain = spread(0.85, 1.20), spread(0.72, 1.15), spread(0.88, 1.12)
+    elevation, warmth, tint = spread(0.03, 0.42), spread(-0.75, 0.75), spread(-0.75, 0.75)
+    gamma, saturation, gain = spread(0.88, 1.15), spread(0.78, 1.12), spread(0.90, 1.10)
     azimuth, contrast = spread(-1.3, 1.3), spread(0.0, 1.0)
     resolution, defocus, noise = spread(144, 240), spread(0.15, 0.45), spread(1.2, 4.0)
     quality, occlusion = spread(60, 90), spread(0.03, 0.11)
@@ -81,7 +81,7 @@ def make_cameras(seed: int, num_cameras: int) -> tuple[Camera, ...]:
             light_azimuth=float(azimuth[i]),
             ambient=float(0.86 - 0.36 * contrast[i]),
             diffuse=float(0.16 + 0.50 * contrast[i]),
-            exposure_spread=float(0.06 + 0.06 * contrast[i]),
+            exposure_spread=float(0.05 + 0.05 * contrast[i]),
             colour=_colour_response(float(gain[i]), float(warmth[i]), float(tint[i]), float(saturation[i])),
             curve=_tone_curve(
                 float(gamma[i]), float(generator.uniform(0, 14)), float(generator.uniform(236, 255))
