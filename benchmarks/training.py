@@ -140,6 +140,20 @@ def main() -> None:
             f"{row['images_per_second_median']:.1f} / {row['images_per_second_best']:.1f} | "
             f"{row['data_wait_share_median']:.2%} |"
         )
+    for model, speeds in reference.items():
+        if speeds:
+            median, best = statistics.median(speeds), max(speeds)
+            print(f"| {model}, reference | 256×128 | none, bare step | {median:.1f} / {best:.1f} | – |")
+            table.append(
+                {
+                    "model": f"{model}, reference",
+                    "input": [256, 128],
+                    "batch": 32,
+                    "crops": "none, bare step",
+                    "images_per_second_median": median,
+                    "images_per_second_best": best,
+                }
+            )
     result = {
         "rounds": arguments.rounds,
         "environment": EnvironmentRecord.capture().model_dump(),

@@ -330,6 +330,7 @@ class _Run:
                 "training_pids": self.num_pids,
                 "recipe": self.recipe.name,
                 "metrics": (),
+                "notes": "",
             }
         )
         weights = self.run_dir / "model.safetensors"
