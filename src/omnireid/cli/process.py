@@ -13,7 +13,7 @@ def keep_freed_memory() -> None:
     """Make glibc keep what tensors free, instead of mapping and faulting it in again at every step.
 
     Activations are larger than glibc's mapping threshold, so by default every step pays for its pages
-    again (docs/training.md has the measurement). Does nothing on other systems.
+    again (benchmarks/README.md has the measurement). Does nothing on other systems.
     """
     if not sys.platform.startswith("linux"):
         return

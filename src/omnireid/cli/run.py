@@ -81,6 +81,8 @@ def run(
         stderr.print(interrupted(out))
         raise typer.Exit(130) from None
 
+    for skipped in result.record.dataset.skipped:
+        stderr.print(f"skipped {skipped}", markup=False)
     stdout.print(rich_table([result.record]))
     stdout.print(f"one search, query {Path(result.search.query).name}:")
     for rank, (path, distance, outcome) in enumerate(result.search.candidates, start=1):

@@ -70,6 +70,9 @@ def main_job(
         on_bad=on_bad,
         console=console,
     )
+    if console is not None:
+        for skipped in trained.skipped:
+            console.print(f"skipped in training: {skipped}", markup=False)
     embedder = Embedder.open(trained.weights, device=device, normalise=recipe.evaluation.normalise)
     evaluation = evaluate_model(
         embedder,
