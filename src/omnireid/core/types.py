@@ -30,19 +30,23 @@ class Protocol(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One person picture.
+    """One person picture, or one tracklet: pictures of one person in one camera, in order.
 
     Attributes:
-        path: image file.
+        path: image file; of a tracklet the first frame.
         pid: the dataset's person number; −1 is junk, 0 a distractor where the dataset says so.
         camid: zero-based camera.
         time: seconds or frame number, where the dataset has one.
+        dsetid: zero-based place of the dataset among several that were combined.
+        frames: image files of a tracklet; empty for a picture.
     """
 
     path: str
     pid: int
     camid: int
     time: float | None = None
+    dsetid: int = 0
+    frames: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,33 @@ class Split:
     def num_cameras(self) -> int:
         return len({sample.camid for sample in self.samples})
 
+    @property
+    def is_video(self) -> bool:
+        """Whether the samples are tracklets."""
+        return any(sample.frames for sample in self.samples)
+
+    @property
+    def num_images(self) -> int:
+        """Picture files, those of every tracklet counted."""
+        return sum(len(sample.frames) or 1 for sample in self.samples)
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """Which of a benchmark's several train/test partitions ("random splits") a dataset is.
+
+    Attributes:
+        index: zero-based, what `--split-id` takes.
+        count: how many there are.
+        origin: where they come from: a file of the benchmark, or drawn here with a seed.
+        sha256: of the partition's query, gallery and training lists; equal hashes mean equal partitions.
+    """
+
+    index: int
+    count: int
+    origin: str
+    sha256: str
+
 
 @dataclass(frozen=True, slots=True)
 class SkippedFile:
@@ -94,7 +125,8 @@ class Dataset:
     """What a reader returns: the three splits and the protocol they are scored by.
 
     A split that the source does not have is empty (a folder to embed has no train split).
-    `skipped` names what lay among the pictures and was not taken (junk, wrong names).
+    `skipped` names what lay among the pictures and was not taken (junk, wrong names). `partition` is
+    None for a benchmark with one fixed train/test partition.
     """
 
     name: str
@@ -104,6 +136,7 @@ class Dataset:
     gallery: Split
     protocol: Protocol = Protocol.MARKET1501
     skipped: tuple[SkippedFile, ...] = ()
+    partition: Partition | None = None
 
     @property
     def splits(self) -> tuple[Split, Split, Split]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from omnireid.core.errors import DatasetError, UnknownNameError
+from rich.console import Console
+
+from omnireid.core.errors import DatasetError, InputError, UnknownNameError
 from omnireid.core.types import Dataset, Protocol
 from omnireid.data.datasets import folder_per_person, manifest, market1501, market_layout
-from omnireid.data.datasets.card import DatasetCard, Reader, SplitCounts, verify_counts
+from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions, SplitCounts, verify_counts
 
 __all__ = [
     "DatasetCard",
@@ -46,6 +48,9 @@ def read_dataset(
     *,
     check_counts: bool = True,
     protocol: Protocol | str | None = None,
+    split_id: int | None = None,
+    extract: bool = False,
+    console: Console | None = None,
 ) -> Dataset:
     """Read the file names of a dataset. No picture is opened and nothing is downloaded.
 
@@ -55,16 +60,22 @@ def read_dataset(
         check_counts: compare with the sizes on the card, where it states them.
         protocol: how to score queries; None takes the card's. `Protocol.NO_CAMERA` has to be asked
             for, except where a folder-per-person dataset has no cameras at all.
+        split_id: which of the card's `num_splits` random splits; None takes the first.
+        extract: unpack archives found where the folders should be, and files that hold the pictures
+            (CUHK03), next to them. Nothing is written without it.
+        console: where to show the progress of unpacking.
 
     Returns:
         Splits in sorted order of the file names (manifest: in its own order), with what was skipped.
 
     Raises:
         UnknownNameError: unknown dataset or protocol.
+        InputError: a split_id that the dataset does not have.
         DatasetError: nothing there, or not in the expected layout.
         CountMismatchError: sizes differ from the card.
     """
     reader = _reader(name)
+    _check_split_id(reader.card, split_id)
     path = Path(root).expanduser().resolve()
     if not path.exists():
         where = f" {reader.card.title} can be asked for at {reader.card.source}" if reader.card.source else ""
@@ -73,7 +84,7 @@ def read_dataset(
         raise DatasetError(
             f"{path}: a file, but {name} is read from a folder. Expected:\n{reader.card.layout}"
         )
-    dataset = reader.read(path, _protocol(protocol))
+    dataset = reader.read(path, ReadOptions(_protocol(protocol), split_id or 0, extract, console))
     if check_counts:
         verify_counts(dataset, reader.card)
     return dataset
@@ -101,6 +112,14 @@ def _reader(name: str) -> Reader:
         return _READERS[name]
     except KeyError:
         raise UnknownNameError("dataset", name, _READERS) from None
+
+
+def _check_split_id(card: DatasetCard, split_id: int | None) -> None:
+    if split_id is None or 0 <= split_id < card.num_splits:
+        return
+    if card.num_splits == 1:
+        raise InputError(f"split_id {split_id}: {card.name} has one fixed partition; leave split_id out")
+    raise InputError(f"split_id {split_id}: {card.name} has the splits 0 to {card.num_splits - 1}")
 
 
 def _protocol(protocol: Protocol | str | None) -> Protocol | None:

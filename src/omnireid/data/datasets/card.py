@@ -6,21 +6,42 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rich.console import Console
+
 from omnireid.core.errors import CountMismatchError
 from omnireid.core.types import Dataset, Protocol, Split
 
 
 @dataclass(frozen=True, slots=True)
 class SplitCounts:
-    """Published size of one split."""
+    """Published size of one split; None where no source states it.
 
-    images: int
-    pids: int
-    cameras: int
+    `images` counts every frame of a tracklet, `tracklets` is for video alone.
+    """
+
+    images: int | None = None
+    pids: int | None = None
+    cameras: int | None = None
+    tracklets: int | None = None
 
     @classmethod
     def of(cls, split: Split) -> SplitCounts:
-        return cls(images=len(split), pids=split.num_pids, cameras=split.num_cameras)
+        return cls(
+            images=split.num_images,
+            pids=split.num_pids,
+            cameras=split.num_cameras,
+            tracklets=len(split) if split.is_video else None,
+        )
+
+    def stated(self) -> dict[str, int]:
+        """What is known, by name."""
+        named = {
+            "tracklets": self.tracklets,
+            "images": self.images,
+            "pids": self.pids,
+            "cameras": self.cameras,
+        }
+        return {name: number for name, number in named.items() if number is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +52,17 @@ class DatasetCard:
         name: what `--data` takes.
         title: one line for a list.
         layout: folders and file names, as text.
+        places: where under the given root the dataset may lie, first the field's usual place; "" is the
+            root itself.
+        markers: files or folders that make a place this dataset; all must be there.
+        archives: names of the archives it is handed out in.
         protocol: how its queries are scored unless another protocol is asked for.
         counts: published sizes by split name; empty for a layout that holds anybody's data.
+        num_splits: random train/test partitions that results are averaged over; 1 where it is fixed.
+        is_video: whether samples are tracklets.
+        distractor_pids: pids that are nobody in particular: in the gallery they count as wrong, in training
+            they would be one false identity.
+        notes: what sources disagree on, what a user must know before comparing numbers.
         licence: terms of use.
         ethics: what a user should weigh before working with these pictures.
         citation: paper that introduced it.
@@ -42,8 +72,15 @@ class DatasetCard:
     name: str
     title: str
     layout: str
+    places: tuple[str, ...] = ("",)
+    markers: tuple[str, ...] = ()
+    archives: tuple[str, ...] = ()
     protocol: Protocol = Protocol.MARKET1501
     counts: Mapping[str, SplitCounts] = field(default_factory=dict)
+    num_splits: int = 1
+    is_video: bool = False
+    distractor_pids: frozenset[int] = frozenset()
+    notes: str = ""
     licence: str = ""
     ethics: str = ""
     citation: str = ""
@@ -51,15 +88,32 @@ class DatasetCard:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """What a caller asks of a reader.
+
+    Attributes:
+        protocol: None takes the card's.
+        split_id: zero-based random split, of a card whose `num_splits` is above 1.
+        extract: unpack archives, and files that hold the pictures, where the folders are missing.
+        console: where to show progress of long work; None shows none.
+    """
+
+    protocol: Protocol | None = None
+    split_id: int = 0
+    extract: bool = False
+    console: Console | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reader:
     """A card and the function that reads what it describes.
 
-    `read(root, protocol)` gets an existing path and the protocol that the caller asked for
-    (None: the card's). It reads names only, never pictures, and lists in sorted order.
+    `read(root, options)` gets an existing path. It reads names only, never pictures, and lists in
+    sorted order.
     """
 
     card: DatasetCard
-    read: Callable[[Path, Protocol | None], Dataset]
+    read: Callable[[Path, ReadOptions], Dataset]
 
 
 def verify_counts(dataset: Dataset, card: DatasetCard) -> None:
@@ -68,20 +122,16 @@ def verify_counts(dataset: Dataset, card: DatasetCard) -> None:
     Raises:
         CountMismatchError: shows every split, card and found side by side.
     """
-    found = {split.name: SplitCounts.of(split) for split in dataset.splits}
-    if all(found[name] == expected for name, expected in card.counts.items()):
+    found = {split.name: SplitCounts.of(split).stated() for split in dataset.splits}
+    wanted = {name: counts.stated() for name, counts in card.counts.items()}
+    if all(found[name].get(what) == want for name, stated in wanted.items() for what, want in stated.items()):
         return
     lines = [f"{dataset.root}: the counts differ from the card of {card.name} (card → found)"]
-    for name, expected in card.counts.items():
-        actual = found[name]
-        columns = [
-            f"{what} {want:,} → {got:,}{'' if want == got else ' (!)'}"
-            for what, want, got in (
-                ("images", expected.images, actual.images),
-                ("pids", expected.pids, actual.pids),
-                ("cameras", expected.cameras, actual.cameras),
-            )
-        ]
+    for name, stated in wanted.items():
+        columns = []
+        for what, want in stated.items():
+            got = found[name].get(what, 0)
+            columns.append(f"{what} {want:,} → {got:,}{'' if want == got else ' (!)'}")
         lines.append(f"  {name:<8}" + "   ".join(columns))
     lines.append(
         "Unpack the archive again, or pass check_counts=False (--no-check-counts) "

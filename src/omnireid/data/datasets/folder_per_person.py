@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 from omnireid.core.errors import DatasetError
 from omnireid.core.types import JUNK_PID, Dataset, Protocol, Sample, SkippedFile, Split
-from omnireid.data.datasets.card import DatasetCard, Reader
+from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions
 from omnireid.data.datasets.folders import JUNK, NO_PICTURE, is_picture_name, scan
 
 SPLITS = ("train", "query", "gallery")
@@ -42,7 +42,7 @@ class _Picture:
     path: str
 
 
-def read(root: Path, protocol: Protocol | None) -> Dataset:
+def read(root: Path, options: ReadOptions) -> Dataset:
     """Read one folder per person.
 
     Without cameras the dataset's protocol is `Protocol.NO_CAMERA`, which the dataset says; the own
@@ -67,7 +67,7 @@ def read(root: Path, protocol: Protocol | None) -> Dataset:
         raise DatasetError(f"{root}: no person folder with a picture. Expected:\n{CARD.layout}")
 
     pids = _pids({picture.person for picture in pictures})
-    camids, default_protocol = _camids(root, pictures, protocol)
+    camids, default_protocol = _camids(root, pictures, options.protocol)
     samples: dict[str, list[Sample]] = {name: [] for name in SPLITS}
     for picture in pictures:
         pid = pids[picture.person]
@@ -83,7 +83,7 @@ def read(root: Path, protocol: Protocol | None) -> Dataset:
         train=Split("train", tuple(samples["train"])),
         query=Split("query", tuple(samples["query"])),
         gallery=Split("gallery", tuple(samples["gallery"])),
-        protocol=protocol or default_protocol,
+        protocol=options.protocol or default_protocol,
         skipped=tuple(skipped),
     )
 

@@ -10,6 +10,8 @@ from pathlib import Path, PurePath
 from omnireid.core.errors import DatasetError
 from omnireid.core.images import IMAGE_SUFFIXES
 from omnireid.core.types import JUNK_PID, Sample, SkippedFile
+from omnireid.data.archives import archive_hint, extract_archives
+from omnireid.data.datasets.card import DatasetCard, ReadOptions
 
 # Operating systems put these beside pictures; nobody means them as data. Names that start with a
 # dot belong here too, among them the "._0002_c1….jpg" twins that macOS leaves in archives.
@@ -46,25 +48,47 @@ def is_picture_name(name: str) -> bool:
     return PurePath(name).suffix.lower() in IMAGE_SUFFIXES
 
 
-def find_root(root: Path, candidates: tuple[str, ...], markers: tuple[str, ...]) -> Path | None:
-    """The first of `root`/candidate that holds one of the folders `markers`."""
-    for candidate in candidates:
-        folder = root / candidate
-        if any((folder / marker).is_dir() for marker in markers):
-            return folder
-    return None
+def locate(root: Path, card: DatasetCard, options: ReadOptions) -> Path:
+    """The folder of a dataset: the first of the card's places under `root` that holds all its markers.
+
+    With `options.extract`, archives found in `root` are unpacked there first where no place fits.
+
+    Raises:
+        DatasetError: says what is missing where, which archive lies there unpacked, and where to ask for
+            the data.
+    """
+    folder = _first_place(root, card)
+    if folder is None and options.extract:
+        extract_archives(root, card, console=options.console)
+        folder = _first_place(root, card)
+    if folder is not None:
+        return folder
+    nearest = max((root / place for place in card.places), key=lambda place: _num_present(place, card))
+    missing = [marker for marker in card.markers if not (nearest / marker).exists()]
+    raise DatasetError(
+        f"{nearest if nearest.exists() else root}: not {card.title} (missing: {', '.join(missing)})."
+        f"{archive_hint(root, card)} Expected:\n{card.layout}\n"
+        f"The data can be asked for at {card.source}"
+    )
 
 
-def read_market_folder(
-    folder: Path,
-    *,
-    refuse: Callable[[int, int], str | None] = lambda pid, camera: None,
+def _first_place(root: Path, card: DatasetCard) -> Path | None:
+    places = (root / place for place in card.places)
+    return next((place for place in places if _num_present(place, card) == len(card.markers)), None)
+
+
+def _num_present(place: Path, card: DatasetCard) -> int:
+    return sum((place / marker).exists() for marker in card.markers)
+
+
+def read_folder(
+    folder: Path, parse: Callable[[str], tuple[int, int] | str]
 ) -> tuple[list[Sample], list[SkippedFile]]:
-    """Read a flat folder of `<pid>_c<camera>…` pictures; camera numbers are kept as written.
+    """Read a flat folder of pictures.
 
     Args:
         folder: may be missing, which reads as empty.
-        refuse: called with (pid, camera); a text is the reason to leave the file out.
+        parse: from a file name to (pid, camid), or to the reason why it is not taken.
 
     Returns:
         Samples and skipped files, both in name order. Pid −1 is skipped as junk. A folder that is
@@ -76,15 +100,17 @@ def read_market_folder(
     if not folder.is_dir():
         return samples, skipped
     for entry in scan(folder):
-        match = MARKET_NAME.match(entry.name)
-        if not is_picture_name(entry.name):
-            skipped.append(SkippedFile(entry.path, NO_PICTURE))
-        elif match is None:
-            skipped.append(SkippedFile(entry.path, WRONG_NAME))
-        elif (pid := int(match[1])) == JUNK_PID:
+        parsed = parse(entry.name) if is_picture_name(entry.name) else NO_PICTURE
+        if isinstance(parsed, str):
+            skipped.append(SkippedFile(entry.path, parsed))
+        elif parsed[0] == JUNK_PID:
             skipped.append(SkippedFile(entry.path, JUNK))
-        elif reason := refuse(pid, int(match[2])):
-            skipped.append(SkippedFile(entry.path, reason))
         else:
-            samples.append(Sample(entry.path, pid, int(match[2])))
+            samples.append(Sample(entry.path, *parsed))
     return samples, skipped
+
+
+def parse_market_name(name: str) -> tuple[int, int] | str:
+    """(pid, camera as written) of "0002_c1s1_000451_03.jpg", or why it is none."""
+    match = MARKET_NAME.match(name)
+    return (int(match[1]), int(match[2])) if match else WRONG_NAME

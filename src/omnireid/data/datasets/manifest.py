@@ -11,7 +11,7 @@ from typing import Any
 
 from omnireid.core.errors import DatasetError
 from omnireid.core.types import JUNK_PID, Dataset, Protocol, Sample, SkippedFile, Split
-from omnireid.data.datasets.card import DatasetCard, Reader
+from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions
 from omnireid.data.datasets.folders import JUNK
 
 SPLITS = ("train", "query", "gallery")
@@ -39,7 +39,7 @@ class _BadCell(Exception):  # noqa: N818 (never leaves this module)
         super().__init__(f"column {column!r}: {reason}")
 
 
-def read(root: Path, protocol: Protocol | None) -> Dataset:
+def read(root: Path, options: ReadOptions) -> Dataset:
     """Read a manifest file.
 
     Raises:
@@ -47,7 +47,7 @@ def read(root: Path, protocol: Protocol | None) -> Dataset:
             column and says how many there are.
     """
     columns, rows = _open(root)
-    _require_columns(root, columns, protocol)
+    _require_columns(root, columns, options.protocol)
     samples: dict[str, list[Sample]] = {name: [] for name in SPLITS}
     skipped: list[SkippedFile] = []
     first_line: dict[tuple[str, str], str] = {}
@@ -83,7 +83,7 @@ def read(root: Path, protocol: Protocol | None) -> Dataset:
         train=Split("train", tuple(samples["train"])),
         query=Split("query", tuple(samples["query"])),
         gallery=Split("gallery", tuple(samples["gallery"])),
-        protocol=protocol or CARD.protocol,
+        protocol=options.protocol or CARD.protocol,
         skipped=tuple(skipped),
     )
 

@@ -6,16 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from omnireid.core.errors import DatasetError
-from omnireid.core.types import Dataset, Protocol, Sample, SkippedFile, Split
-from omnireid.data.datasets.card import DatasetCard, Reader, SplitCounts
-from omnireid.data.datasets.folders import find_root, read_market_folder
+from omnireid.core.types import JUNK_PID, Dataset, Split
+from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions, SplitCounts
+from omnireid.data.datasets.folders import locate, parse_market_name, read_folder
 
 NUM_PIDS = 1501
 NUM_CAMERAS = 6
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 DISTRACTORS = "images"
-PLACES = ("market1501/Market-1501-v15.09.15", "Market-1501-v15.09.15", "market1501", "")
 
 CARD = DatasetCard(
     name="market1501",
@@ -25,12 +24,16 @@ CARD = DatasetCard(
         "0002_c1s1_000451_03.jpg: pid, then c<camera 1–6>.\n"
         "Pid −1 is junk (skipped and counted), pid 0 a distractor (kept in the gallery)."
     ),
-    protocol=Protocol.MARKET1501,
+    places=("market1501/Market-1501-v15.09.15", "Market-1501-v15.09.15", "market1501", ""),
+    markers=tuple(FOLDERS.values()),
+    archives=("Market-1501-v15.09.15.zip",),
     counts={
         "train": SplitCounts(images=12_936, pids=751, cameras=6),
         "query": SplitCounts(images=3_368, pids=750, cameras=6),
         "gallery": SplitCounts(images=15_913, pids=751, cameras=6),  # pids: 750 and the distractor 0
     },
+    distractor_pids=frozenset({0}),
+    notes="pid 0: 2,798 pictures by the count of the test folder, 2,793 on the authors' page.",
     licence="Research only; the authors' terms come with the data.",
     ethics=(
         "Real people filmed in public on a campus, without being asked one by one. Use it for research\n"
@@ -50,36 +53,36 @@ CARD_500K = replace(
 )
 
 
-def read(root: Path, protocol: Protocol | None) -> Dataset:
+def read(root: Path, options: ReadOptions) -> Dataset:
     """Read Market-1501 from `root`/market1501/Market-1501-v15.09.15, or from that folder itself.
 
     Raises:
         DatasetError: one of the three folders is missing; names it and the layout.
     """
-    folder = _locate(root)
-    parts = {split: _read_folder(folder / name) for split, name in FOLDERS.items()}
+    folder = locate(root, CARD, options)
+    parts = {split: read_folder(folder / name, _parse) for split, name in FOLDERS.items()}
     return Dataset(
         name=CARD.name,
         root=str(folder),
         train=Split("train", tuple(parts["train"][0])),
         query=Split("query", tuple(parts["query"][0])),
         gallery=Split("gallery", tuple(parts["gallery"][0])),
-        protocol=protocol or CARD.protocol,
+        protocol=options.protocol or CARD.protocol,
         skipped=tuple(file for _, skipped in parts.values() for file in skipped),
     )
 
 
-def read_500k(root: Path, protocol: Protocol | None) -> Dataset:
+def read_500k(root: Path, options: ReadOptions) -> Dataset:
     """Read Market-1501 and put the pictures of `images/` behind its gallery.
 
     Raises:
         DatasetError: `images/` or one of the three folders is missing.
     """
-    dataset = read(root, protocol)
+    dataset = read(root, options)
     folder = Path(dataset.root) / DISTRACTORS
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder; {CARD_500K.name} expects the distractors there")
-    distractors, skipped = _read_folder(folder)
+    distractors, skipped = read_folder(folder, _parse)
     return replace(
         dataset,
         name=CARD_500K.name,
@@ -88,28 +91,16 @@ def read_500k(root: Path, protocol: Protocol | None) -> Dataset:
     )
 
 
-def _locate(root: Path) -> Path:
-    folder = find_root(root, PLACES, tuple(FOLDERS.values()))
-    missing = [name for name in FOLDERS.values() if folder is None or not (folder / name).is_dir()]
-    if folder is None or missing:
-        raise DatasetError(
-            f"{folder or root}: not {CARD.title} (missing: {', '.join(missing)}). Expected:\n{CARD.layout}\n"
-            f"The data can be asked for at {CARD.source}"
-        )
-    return folder
-
-
-def _read_folder(folder: Path) -> tuple[list[Sample], list[SkippedFile]]:
-    samples, skipped = read_market_folder(folder, refuse=_refuse)
-    return [replace(sample, camid=sample.camid - 1) for sample in samples], skipped
-
-
-def _refuse(pid: int, camera: int) -> str | None:
-    if not 0 <= pid <= NUM_PIDS:
+def _parse(name: str) -> tuple[int, int] | str:
+    parsed = parse_market_name(name)
+    if isinstance(parsed, str):
+        return parsed
+    pid, camera = parsed
+    if pid != JUNK_PID and not 0 <= pid <= NUM_PIDS:
         return f"pid {pid} is outside 0–{NUM_PIDS}"
     if not 1 <= camera <= NUM_CAMERAS:
         return f"camera {camera} is outside 1–{NUM_CAMERAS}"
-    return None
+    return pid, camera - 1
 
 
 READERS = (Reader(CARD, read), Reader(CARD_500K, read_500k))

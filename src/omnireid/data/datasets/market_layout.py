@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from omnireid.core.errors import DatasetError
-from omnireid.core.types import Dataset, Protocol, Split
-from omnireid.data.datasets.card import DatasetCard, Reader
-from omnireid.data.datasets.folders import read_market_folder
+from omnireid.core.types import Dataset, Split
+from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions
+from omnireid.data.datasets.folders import parse_market_name, read_folder
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 
@@ -24,7 +24,7 @@ CARD = DatasetCard(
 )
 
 
-def read(root: Path, protocol: Protocol | None) -> Dataset:
+def read(root: Path, options: ReadOptions) -> Dataset:
     """Read the three folders of `root`, as far as they are there.
 
     Raises:
@@ -35,7 +35,7 @@ def read(root: Path, protocol: Protocol | None) -> Dataset:
         raise DatasetError(
             f"{root}: none of the folders {', '.join(FOLDERS.values())}. Expected:\n{CARD.layout}"
         )
-    parts = {split: read_market_folder(root / name) for split, name in FOLDERS.items()}
+    parts = {split: read_folder(root / name, parse_market_name) for split, name in FOLDERS.items()}
     cameras = {sample.camid for samples, _ in parts.values() for sample in samples}
     skipped = tuple(file for _, files in parts.values() for file in files)
     if not cameras:
@@ -54,7 +54,7 @@ def read(root: Path, protocol: Protocol | None) -> Dataset:
         train=splits["train"],
         query=splits["query"],
         gallery=splits["gallery"],
-        protocol=protocol or CARD.protocol,
+        protocol=options.protocol or CARD.protocol,
         skipped=skipped,
     )
 
