@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import ImageError, InputError
-from omnireid.core.images import load_crop
+from omnireid.core.images import Crop, load_crop
 from omnireid.core.types import Sample
 
 # Rows that one task decodes: few enough to spread a batch over the threads, enough to make the
@@ -23,6 +23,14 @@ _ROWS_PER_TASK = 8
 # How far to decode ahead of the consumer: at least this many batches, and rows per thread.
 _BATCHES_AHEAD = 2
 _ROWS_AHEAD_PER_THREAD = 16
+
+
+LoadCrop = Callable[[Sample, InputSpec], Crop]
+
+
+def load_sample(sample: Sample, spec: InputSpec) -> Crop:
+    """Decode and resize: (spec.height, spec.width, 3) uint8 RGB."""
+    return load_crop(sample.path, spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,7 @@ class CropLoader:
         on_bad: Literal["error", "skip"] = "error",
         refill: bool = False,
         cache_bytes: int = 0,
+        load: LoadCrop = load_sample,
     ) -> None:
         """Prepare a loader; threads start with `load`.
 
@@ -89,6 +98,7 @@ class CropLoader:
             on_bad, refill: what happens to a picture that cannot be decoded, see above.
             cache_bytes: memory for decoded crops. The first samples that fit are kept, so that
                 later epochs do not decode them again; 0 keeps none.
+            load: from a sample to its crop of the spec's size, in any thread; by default decode and resize.
 
         Raises:
             InputError: an argument out of range.
@@ -106,6 +116,7 @@ class CropLoader:
         self.refill = refill
         self.skipped: dict[int, ImageError] = {}
         self.wait_s = 0.0
+        self._load = load
         self._crop_shape = (spec.height, spec.width, 3)
         capacity = min(len(samples), cache_bytes // (spec.height * spec.width * 3))
         # Pages of an empty array cost nothing until a crop is written to them.
@@ -180,7 +191,7 @@ class CropLoader:
                 failed.append((row, self.skipped[index]))
                 continue
             try:
-                crops[row] = load_crop(self.samples[index].path, self.spec)
+                crops[row] = self._load(self.samples[index], self.spec)
             except ImageError as error:
                 failed.append((row, error))
                 continue

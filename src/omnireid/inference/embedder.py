@@ -18,7 +18,7 @@ from omnireid.core.images import Crop, resize
 from omnireid.core.machine import available_cores
 from omnireid.core.progress import progress_bar
 from omnireid.core.types import EmbeddingSet, Sample, SkippedFile
-from omnireid.data.loading import CropLoader
+from omnireid.data.loading import CropLoader, LoadCrop, load_sample
 from omnireid.inference.backends import Backend, OnnxBackend
 from omnireid.inference.backends.protocol import Embeddings, FeatureMaps, check_crops
 from omnireid.inference.lookup import CHECKPOINT_SUFFIXES, find_weights
@@ -154,6 +154,7 @@ class Embedder:
         on_skip: OnSkip | None = None,
         console: Console | None = None,
         threads: int | None = None,
+        load: LoadCrop = load_sample,
     ) -> Iterator[EmbeddingSet]:
         """Embed any number of picture files, a batch at a time.
 
@@ -167,6 +168,7 @@ class Embedder:
                 counts and names them.
             console: where to show progress; nothing is shown when None.
             threads: that decode; the cores available when None.
+            load: from a sample to its crop of the card's size; by default decode and resize.
 
         Yields:
             Sets of at most `batch_size` rows, in the order of the samples. At least one, which is empty
@@ -176,7 +178,7 @@ class Embedder:
             ImageError: a picture that cannot be decoded, with on_bad="error".
         """
         threads = available_cores() if threads is None else threads
-        loader = CropLoader(samples, self.card.input, threads=threads, on_bad=on_bad)
+        loader = CropLoader(samples, self.card.input, threads=threads, on_bad=on_bad, load=load)
         starts = range(0, len(samples), self.batch_size)
         batches = loader.load(range(start, min(start + self.batch_size, len(samples))) for start in starts)
         num_yielded = 0
@@ -209,9 +211,12 @@ class Embedder:
         on_skip: OnSkip | None = None,
         console: Console | None = None,
         threads: int | None = None,
+        load: LoadCrop = load_sample,
     ) -> EmbeddingSet:
         """`embed_stream` in one set: rows in the order of the samples, without those left out."""
-        stream = self.embed_stream(samples, on_bad=on_bad, on_skip=on_skip, console=console, threads=threads)
+        stream = self.embed_stream(
+            samples, on_bad=on_bad, on_skip=on_skip, console=console, threads=threads, load=load
+        )
         return concatenate(list(stream))
 
     def _as_batch(self, crops: Crop | Sequence[Crop], first: int) -> Crop:
