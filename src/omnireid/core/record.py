@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import statistics
 import subprocess
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +19,16 @@ from omnireid.core.errors import InputError
 from omnireid.core.files import write_text
 from omnireid.core.machine import available_cores, machine_name
 
-_RECORDED_PACKAGES = ("numpy", "pillow", "onnxruntime", "torch", "lightning-fabric", "opencv-python-headless")
+_RECORDED_PACKAGES = (
+    "numpy",
+    "pillow",
+    "onnxruntime",
+    "torch",
+    "lightning-fabric",
+    "opencv-python-headless",
+    "scipy",
+    "numba",
+)
 
 
 class ProtocolRecord(BaseModel):
@@ -57,6 +68,17 @@ class SplitRecord(BaseModel):
     cameras: int
 
 
+class PartitionRecord(BaseModel):
+    """Which of a benchmark's random splits was used; the fields are those of `core.types.Partition`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    index: int
+    count: int
+    origin: str
+    sha256: str
+
+
 class DatasetRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -64,6 +86,7 @@ class DatasetRecord(BaseModel):
     root: str
     splits: dict[str, SplitRecord]
     skipped: tuple[str, ...] = ()
+    partition: PartitionRecord | None = None
 
 
 class ModelRecord(BaseModel):
@@ -122,6 +145,109 @@ class TrainingRecord(BaseModel):
     seconds: float
 
 
+class SpreadRecord(BaseModel):
+    """Values of repeated measurements. `deviation` is the sample standard deviation, null for one value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mean: float
+    deviation: float | None
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> SpreadRecord:
+        """Summarise at least one value."""
+        deviation = statistics.stdev(values) if len(values) > 1 else None
+        return cls(mean=statistics.fmean(values), deviation=deviation, values=tuple(values))
+
+
+class ConditionRecord(BaseModel):
+    """One of the four evaluations of a corruption benchmark, over its rounds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mINP: SpreadRecord  # noqa: N815
+    mAP: SpreadRecord  # noqa: N815
+    rank1: SpreadRecord
+
+
+class CorruptionCell(BaseModel):
+    """One corruption at one severity on every query; the gallery is clean."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    corruption: str
+    severity: int
+    rank1: float
+    mAP: float  # noqa: N815
+    mINP: float  # noqa: N815
+
+
+class RobustnessRecord(BaseModel):
+    """A corruption benchmark: what a model keeps of its accuracy on corrupted pictures.
+
+    Attributes:
+        benchmark: "<dataset>-C".
+        rounds, seed: each round draws corruption and severity of every picture anew from (seed, round, path).
+        conditions: "clean", "both", "query" and "gallery": which side was corrupted.
+        cells: the per-corruption table; empty where it was not asked for.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    benchmark: str
+    rounds: int
+    seed: int
+    conditions: dict[str, ConditionRecord]
+    cells: tuple[CorruptionCell, ...] = ()
+
+
+class SplitsRecord(BaseModel):
+    """A benchmark that is averaged over random splits: one model, or one recipe, on each of them.
+
+    `metrics` holds a spread for each metric that the protocol defines.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = 1
+    dataset: str
+    model: str
+    protocol: ProtocolRecord
+    metrics: dict[str, SpreadRecord]
+    partitions: tuple[PartitionRecord, ...]
+    environment: EnvironmentRecord
+
+    @classmethod
+    def of(cls, records: Sequence[ResultRecord]) -> SplitsRecord:
+        """Summarise the records of one dataset's splits.
+
+        Raises:
+            InputError: fewer than two, without partition, or of different datasets, models or protocols.
+        """
+        partitions = tuple(record.dataset.partition for record in records if record.dataset.partition)
+        kinds = {(record.dataset.name, record.protocol.name, record.protocol.distance) for record in records}
+        if len(partitions) < 2 or len(partitions) != len(records) or len(kinds) != 1:
+            raise InputError("a mean over splits needs two or more records of one dataset's splits")
+        table = [record.metrics.model_dump() for record in records]
+        return cls(
+            dataset=records[0].dataset.name,
+            model=records[0].model.name,
+            protocol=records[0].protocol,
+            metrics={
+                name: SpreadRecord.of([row[name] for row in table])
+                for name in table[0]
+                if all(row[name] is not None for row in table)
+            },
+            partitions=partitions,
+            environment=EnvironmentRecord.capture(),
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write as JSON, atomically."""
+        write_text(path, self.model_dump_json(indent=2) + "\n")
+
+
 class ResultRecord(BaseModel):
     """One evaluation, with the training before it where there was one."""
 
@@ -137,6 +263,7 @@ class ResultRecord(BaseModel):
     environment: EnvironmentRecord
     timings_s: dict[str, float] = Field(default_factory=dict)
     training: TrainingRecord | None = None
+    robustness: RobustnessRecord | None = None
     artifacts: dict[str, str] = Field(default_factory=dict)
 
     def save(self, path: str | os.PathLike[str]) -> None:
