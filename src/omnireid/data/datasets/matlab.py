@@ -1,0 +1,41 @@
+"""One variable of a MATLAB file, or an error that says what was there instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from omnireid.core.errors import DatasetError, MissingExtraError
+
+
+def read_mat(path: Path, variable: str) -> npt.NDArray[Any]:
+    """Read `variable` of a MATLAB file up to version 7.2. Version 7.3 is HDF5, which needs h5py instead.
+
+    Raises:
+        DatasetError: missing, damaged, of version 7.3, or without that variable; names those it has.
+        MissingExtraError: SciPy is not installed.
+    """
+    try:
+        from scipy.io import loadmat, whosmat
+    except ImportError as error:
+        raise MissingExtraError(f"reading {path.name}", "datasets") from error
+    try:
+        found = loadmat(path, appendmat=False, variable_names=[variable])
+        known = ", ".join(name for name, *_ in whosmat(path, appendmat=False))
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path}: no such file; it belongs to the dataset") from error
+    except NotImplementedError as error:
+        raise DatasetError(
+            f"{path}: saved in MATLAB's version 7.3 (HDF5), but the benchmark's own file is older; "
+            "fetch that one again"
+        ) from error
+    except Exception as error:  # SciPy raises many types on damaged files.
+        raise DatasetError(
+            f"{path}: damaged, or no MATLAB file ({error or type(error).__name__}); unpack or download it again"
+        ) from error
+    if variable not in found:
+        raise DatasetError(f"{path}: no variable {variable!r}; it has: {known or 'none'}")
+    return np.asarray(found[variable])
