@@ -126,7 +126,8 @@ class Dataset:
 
     A split that the source does not have is empty (a folder to embed has no train split).
     `skipped` names what lay among the pictures and was not taken (junk, wrong names). `partition` is
-    None for a benchmark with one fixed train/test partition.
+    None for a benchmark with one fixed train/test partition. `unused` are good samples that the protocol
+    has no place for (i-LIDS scores two pictures of each test person, whatever else there is).
     """
 
     name: str
@@ -137,6 +138,7 @@ class Dataset:
     protocol: Protocol = Protocol.MARKET1501
     skipped: tuple[SkippedFile, ...] = ()
     partition: Partition | None = None
+    unused: tuple[Sample, ...] = ()
 
     @property
     def splits(self) -> tuple[Split, Split, Split]:

@@ -11,6 +11,8 @@ from rich.console import Console
 from omnireid.core.errors import CountMismatchError
 from omnireid.core.types import Dataset, Protocol, Split
 
+TOTAL = "total"
+
 
 @dataclass(frozen=True, slots=True)
 class SplitCounts:
@@ -57,7 +59,8 @@ class DatasetCard:
         markers: files or folders that make a place this dataset; all must be there.
         archives: names of the archives it is handed out in.
         protocol: how its queries are scored unless another protocol is asked for.
-        counts: published sizes by split name; empty for a layout that holds anybody's data.
+        counts: published sizes by split name, and under "total" of the whole benchmark, each picture once;
+            empty for a layout that holds anybody's data.
         num_splits: random train/test partitions that results are averaged over; 1 where it is fixed.
         is_video: whether samples are tracklets.
         distractor_pids: pids that are nobody in particular: in the gallery they count as wrong, in training
@@ -116,13 +119,20 @@ class Reader:
     read: Callable[[Path, ReadOptions], Dataset]
 
 
+def total(dataset: Dataset) -> Split:
+    """Every sample of a dataset once, those that its partition leaves unused too."""
+    samples = (sample for split in (*dataset.splits, dataset.unused) for sample in split)
+    return Split(TOTAL, tuple({sample.path: sample for sample in samples}.values()))
+
+
 def verify_counts(dataset: Dataset, card: DatasetCard) -> None:
     """Compare a dataset with the sizes on its card.
 
     Raises:
         CountMismatchError: shows every split, card and found side by side.
     """
-    found = {split.name: SplitCounts.of(split).stated() for split in dataset.splits}
+    parts = (*dataset.splits, total(dataset)) if TOTAL in card.counts else dataset.splits
+    found = {part.name: SplitCounts.of(part).stated() for part in parts}
     wanted = {name: counts.stated() for name, counts in card.counts.items()}
     if all(found[name].get(what) == want for name, stated in wanted.items() for what, want in stated.items()):
         return
