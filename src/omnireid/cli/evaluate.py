@@ -1,4 +1,4 @@
-"""`omnireid evaluate`: a model on a dataset, by its protocol."""
+"""`omnireid evaluate`: a model on one dataset or several, by their protocols, clean or corrupted."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from omnireid.cli.console import stderr, stdout
 
 def evaluate(
     model: options.Model,
-    data: options.Data,
-    root: options.Root,
+    data: options.SeveralData,
+    root: options.Roots,
     out: Annotated[Path, typer.Option("--out", help="Folder for result.json and report.html.")] = Path(
         "runs/evaluation"
     ),
@@ -26,10 +26,35 @@ def evaluate(
         options.Distance, typer.Option("--distance", help="How far apart two embeddings are.")
     ] = options.Distance.EUCLIDEAN,
     normalise: Annotated[
-        bool, typer.Option("--normalise/--raw", help="L2-normalise embeddings, or rank them as they are.")
-    ] = False,
+        Optional[bool],  # noqa: UP045
+        typer.Option(
+            "--normalise/--raw",
+            help="L2-normalise embeddings, or rank them as they are; by default raw, with --corruptions "
+            "normalised, as the published figures.",
+        ),
+    ] = None,
     protocol: options.Protocol = None,
+    split_id: options.SplitId = None,
+    corruptions: Annotated[
+        bool,
+        typer.Option("--corruptions", help="Also evaluate on corrupted pictures (Market-1501-C and so on)."),
+    ] = False,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, help="Draws of corruptions to average over.")
+    ] = 10,
+    fresh_draw: Annotated[
+        bool,
+        typer.Option("--fresh-draw", help="Draw corruptions from a new seed, which the record names."),
+    ] = False,
+    no_table: Annotated[
+        bool, typer.Option("--no-table", help="Leave out the table per corruption and severity.")
+    ] = False,
+    workers: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--workers", min=1, help="Threads that decode and corrupt; by default one per core."),
+    ] = None,
     no_check_counts: options.AnyCounts = False,
+    extract: options.Extract = False,
     seed: options.Seed = 0,
     batch_size: options.BatchSize = 64,
     backend: options.BackendName = options.Backend.AUTO,
@@ -40,33 +65,77 @@ def evaluate(
     """Rank a dataset's gallery for its queries; write the result record and the report.
 
     By default as the published OSNet figures: raw embeddings, Euclidean distance. Those of OSNet-AIN use
-    --distance cosine.
+    --distance cosine. Several datasets (A+B), or all random splits of one (--split-id all), are evaluated
+    apart, each into a folder of its own; the splits' mean and deviation are in splits.json.
     """
-    from omnireid.data.datasets import read_dataset
-    from omnireid.experiment import evaluate_model, write_results
-    from omnireid.inference import Embedder
-    from omnireid.report import rich_table
-
-    dataset = read_dataset(
-        data, root, check_counts=not no_check_counts, protocol=protocol.value if protocol else None
+    from omnireid.core.errors import ConfigError
+    from omnireid.data.combine import read_datasets
+    from omnireid.experiment import (
+        evaluate_model,
+        result_folder,
+        summarise_splits,
+        write_results,
+        write_summaries,
     )
+    from omnireid.inference import Embedder
+    from omnireid.report import rich_means, rich_robustness, rich_table
+
+    datasets = read_datasets(
+        data,
+        root,
+        check_counts=not no_check_counts,
+        protocol=protocol.value if protocol else None,
+        split_id=options.split_id(split_id),
+        extract=extract,
+        console=stderr,
+    )
+    if json is not None and len(datasets) > 1:
+        raise ConfigError("--json takes one record, and there are several; find them below --out")
+    if corruptions:
+        from omnireid.experiment import evaluate_corrupted
+        from omnireid.robustness import fresh_seed
+
+        draw_seed = fresh_seed() if fresh_draw else seed
     embedder = Embedder.open(
         model,
         backend=backend.value,
         device=device,
         threads=threads,
         batch_size=batch_size,
-        normalise=normalise,
+        normalise=corruptions if normalise is None else normalise,
     )
-    evaluation = evaluate_model(
-        embedder, dataset, distance=distance.value, seed=seed, on_bad=on_bad.value, console=stderr
-    )
-    files = write_results(evaluation, embedder, out)
+    records = []
+    for dataset in datasets:
+        evaluation = evaluate_model(
+            embedder, dataset, distance=distance.value, seed=seed, on_bad=on_bad.value, console=stderr
+        )
+        if corruptions:
+            robustness = evaluate_corrupted(
+                embedder,
+                dataset,
+                evaluation,
+                rounds=rounds,
+                seed=draw_seed,
+                cells=not no_table,
+                workers=workers,
+                on_bad=on_bad.value,
+                console=stderr,
+            )
+            evaluation = evaluation.with_robustness(robustness)
+        folder = result_folder(dataset, out, is_one_of_several=len(datasets) > 1)
+        files = write_results(evaluation, embedder, folder)
+        for skipped in evaluation.record.dataset.skipped:
+            stderr.print(f"skipped {skipped}", markup=False)
+        stdout.print(f"report: {files.report}\nrecord: {files.record}", markup=False)
+        if evaluation.record.robustness is not None:
+            stdout.print(rich_robustness(evaluation.record.robustness))
+        records.append(evaluation.record)
     if json is not None:
-        evaluation.record.save(json)
-    for path in evaluation.record.dataset.skipped:
-        stderr.print(f"skipped {path}", markup=False)
+        records[0].save(json)
     if embedder.card.notes:
         stderr.print(f"note: {embedder.card.notes}", markup=False)
-    stdout.print(rich_table([evaluation.record]))
-    stdout.print(f"report: {files.report}\nrecord: {files.record}", markup=False)
+    stdout.print(rich_table(records))
+    summaries = summarise_splits(records)
+    for summary, summary_file in zip(summaries, write_summaries(summaries, out), strict=True):
+        stdout.print(rich_means(summary))
+        stdout.print(f"splits: {summary_file}", markup=False)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Literal, Optional
 
 import typer
+
+from omnireid.core.errors import ConfigError
 
 
 class OnBad(str, Enum):
@@ -41,13 +43,29 @@ Model = Annotated[
     ),
 ]
 Data = Annotated[str, typer.Option("--data", help="Dataset or layout; see 'omnireid data list'.")]
+SeveralData = Annotated[
+    str, typer.Option("--data", help="Dataset or layout (see 'omnireid data list'), or several: A+B.")
+]
 Root = Annotated[Path, typer.Option("--root", help="Folder of the dataset, or the manifest file.")]
+Roots = Annotated[
+    list[Path],
+    typer.Option(
+        "--root", help="Folder of the dataset, or the manifest file; of several: one for all, or each."
+    ),
+]
 Protocol = Annotated[
     Optional[ProtocolName],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
     typer.Option("--protocol", help="How queries are scored; by default as the dataset states."),
 ]
 AnyCounts = Annotated[
     bool, typer.Option("--no-check-counts", help="Go on where counts differ from the dataset's card.")
+]
+SplitId = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--split-id", help="Random split, from 0, or 'all'; by default the first."),
+]
+Extract = Annotated[
+    bool, typer.Option("--extract", help="Unpack archives found where the dataset's folders should be.")
 ]
 Bad = Annotated[
     OnBad, typer.Option("--on-bad", help="A picture that cannot be decoded: stop, or skip and name it.")
@@ -60,3 +78,18 @@ Threads = Annotated[
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1)]
 Seed = Annotated[int, typer.Option("--seed", min=0)]
 BackendName = Annotated[Backend, typer.Option("--backend", help="Inference engine.")]
+
+
+def split_id(text: str | None) -> int | Literal["all"] | None:
+    """What `--split-id` means.
+
+    Raises:
+        ConfigError: neither a number nor "all".
+    """
+    if text is None:
+        return None
+    if text == "all":
+        return "all"
+    if not text.isdecimal():
+        raise ConfigError(f"--split-id {text!r}: expected a number from 0, or 'all'")
+    return int(text)

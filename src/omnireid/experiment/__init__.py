@@ -9,13 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from omnireid.experiment.evaluation import Evaluation, ResultFiles, evaluate_model, write_results
+from omnireid.experiment.several import result_folder, summarise_splits, write_summaries
 
 if TYPE_CHECKING:
     from omnireid.experiment.job import MainJobResult, main_job, prepare_run_folder
+    from omnireid.experiment.robustness import evaluate_corrupted
     from omnireid.experiment.training import train_on
 
 _HOMES = {
     "MainJobResult": "job",
+    "evaluate_corrupted": "robustness",
     "main_job": "job",
     "prepare_run_folder": "job",
     "train_on": "training",
@@ -25,11 +28,15 @@ __all__ = [
     "Evaluation",
     "MainJobResult",
     "ResultFiles",
+    "evaluate_corrupted",
     "evaluate_model",
     "main_job",
     "prepare_run_folder",
+    "result_folder",
+    "summarise_splits",
     "train_on",
     "write_results",
+    "write_summaries",
 ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +16,9 @@ from omnireid.core.record import (
     DatasetRecord,
     EnvironmentRecord,
     ModelRecord,
+    PartitionRecord,
     ResultRecord,
+    RobustnessRecord,
     SplitRecord,
     TrainingRecord,
 )
@@ -37,6 +39,10 @@ class Evaluation:
     retrieval: RetrievalResult
     query: EmbeddingSet
     gallery: EmbeddingSet
+
+    def with_robustness(self, robustness: RobustnessRecord) -> Evaluation:
+        """The same evaluation with its corruption benchmark in the record."""
+        return replace(self, record=self.record.model_copy(update={"robustness": robustness}))
 
 
 def evaluate_model(
@@ -146,11 +152,14 @@ def _activations(embedder: Embedder, paths: Sequence[str]) -> tuple[Activation, 
 
 def _dataset_record(dataset: Dataset, skipped: Sequence[str]) -> DatasetRecord:
     splits = {
-        split.name: SplitRecord(images=len(split), pids=split.num_pids, cameras=split.num_cameras)
+        split.name: SplitRecord(images=split.num_images, pids=split.num_pids, cameras=split.num_cameras)
         for split in dataset.splits
         if len(split)
     }
-    return DatasetRecord(name=dataset.name, root=dataset.root, splits=splits, skipped=tuple(skipped))
+    partition = None if dataset.partition is None else PartitionRecord(**asdict(dataset.partition))
+    return DatasetRecord(
+        name=dataset.name, root=dataset.root, splits=splits, skipped=tuple(skipped), partition=partition
+    )
 
 
 def _model_record(embedder: Embedder) -> ModelRecord:

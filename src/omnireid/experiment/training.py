@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -25,16 +26,18 @@ def train_on(
     dataset: Dataset,
     run_dir: Path,
     *,
+    targets: Sequence[Dataset] = (),
     device: str = "auto",
     threads: int | None = None,
     resume: bool = False,
     on_bad: Literal["error", "skip"] = "error",
     console: Console | None = None,
 ) -> TrainedModel:
-    """Train on a dataset's train split.
+    """Train on a dataset's train split. Tracklets are taken apart: every frame is a picture of its own.
 
     Args:
         recipe: its `initial_weights` are a file or a name whose weights have been pulled.
+        targets: what the evaluations in between are made on, each apart; the dataset itself when empty.
         run_dir, device, threads, resume, on_bad, console: as for `omnireid.training.loop.train`.
 
     Raises:
@@ -46,10 +49,15 @@ def train_on(
         card = model_card(recipe.model).model_copy(update={"input": recipe.input})
         backend = TorchBackend(network.eval(), card, device=device)
         embedder = Embedder(backend, normalise=recipe.evaluation.normalise)
-        metrics = evaluate_model(
-            embedder, dataset, distance=recipe.evaluation.distance, seed=recipe.seed, on_bad=on_bad
-        ).record.metrics
-        return {name: value for name, value in metrics.model_dump().items() if value is not None}
+        values: dict[str, float] = {}
+        for target in targets or [dataset]:
+            evaluation = evaluate_model(
+                embedder, target, distance=recipe.evaluation.distance, seed=recipe.seed, on_bad=on_bad
+            )
+            prefix = f"{target.name}/" if len(targets) > 1 else ""
+            metrics = evaluation.record.metrics.model_dump()
+            values |= {prefix + name: value for name, value in metrics.items() if value is not None}
+        return values
 
     return train(
         recipe,

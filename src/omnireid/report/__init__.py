@@ -2,7 +2,8 @@
 
 from omnireid.report.activation import activation_map, overlay
 from omnireid.report.page import Activation, ReportData, write_report
-from omnireid.report.table import markdown_table, plain_table, rich_table
+from omnireid.report.robustness import rich_robustness
+from omnireid.report.table import markdown_table, plain_table, rich_means, rich_table
 from omnireid.report.wording import protocol_sentence
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "overlay",
     "plain_table",
     "protocol_sentence",
+    "rich_means",
+    "rich_robustness",
     "rich_table",
     "write_report",
 ]

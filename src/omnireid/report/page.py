@@ -14,13 +14,21 @@ import yaml
 
 from omnireid.core.errors import ShapeError
 from omnireid.core.files import write_bytes
-from omnireid.core.record import ResultRecord, TrainingRecord
+from omnireid.core.record import ResultRecord, RobustnessRecord, TrainingRecord
 from omnireid.core.seeds import numpy_generator
 from omnireid.evaluation import Outcome, RetrievalResult
 from omnireid.report.activation import overlay
 from omnireid.report.figures import NARROW, Series, histogram_chart, line_chart
 from omnireid.report.pictures import Album, data_address
-from omnireid.report.wording import METRICS, percent, protocol_sentence
+from omnireid.report.robustness import METRICS as ROBUSTNESS_METRICS
+from omnireid.report.robustness import (
+    condition_rows,
+    heat_rows,
+    published_rows,
+    published_sentence,
+    robustness_sentence,
+)
+from omnireid.report.wording import METRICS, percent, protocol_sentence, spread
 
 NUM_QUERIES_SHOWN = 6
 _MARKED_RANKS = (1, 5, 10, 20)
@@ -101,6 +109,7 @@ def render(data: ReportData) -> str:
         "pairs": (int(retrieval.histogram.same.sum()), int(retrieval.histogram.different.sum())),
         "commit": _short_commit(record.environment.commit),
         "training": None if record.training is None else _training(record.training),
+        "robustness": None if record.robustness is None else _robustness(record.robustness),
         "ranked": [
             (
                 "Hardest queries",
@@ -194,6 +203,23 @@ def _training(training: TrainingRecord) -> dict[str, Any]:
         "charts": charts,
         "epochs": len(history),
         "recipe": yaml.safe_dump(training.recipe, sort_keys=False, allow_unicode=True, width=100),
+    }
+
+
+def _robustness(record: RobustnessRecord) -> dict[str, Any]:
+    return {
+        "sentence": robustness_sentence(record),
+        "conditions": condition_rows(record),
+        "heat": [
+            (label, heat_rows(record, metric)) for metric, label in ROBUSTNESS_METRICS if metric != "mINP"
+        ],
+        "published": published_rows(record),
+        "published_sentence": published_sentence(record),
+        "own": [
+            spread(getattr(record.conditions[condition], metric))
+            for condition in ("clean", "both")
+            for metric, _ in ROBUSTNESS_METRICS
+        ],
     }
 
 

@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from omnireid.core.errors import InputError
-from omnireid.core.record import ResultRecord
-from omnireid.report.wording import METRICS, percent, protocol_terms
+from omnireid.core.record import ResultRecord, SplitsRecord
+from omnireid.report.wording import METRICS, dataset_title, percent, protocol_terms, spread
 
 _SHOWN = tuple((field, label) for field, label in METRICS if field != "rank20")
 _HEADER = ("model", "dataset", *(label for _, label in _SHOWN), "protocol")
@@ -33,7 +33,7 @@ def table_rows(
     for index, record in enumerate(records):
         values = (percent(getattr(record.metrics, field)) for field, _ in _SHOWN)
         name = record.model.name if names is None else names[index]
-        rows.append((name, record.dataset.name, *values, protocol_terms(record.protocol)))
+        rows.append((name, dataset_title(record.dataset), *values, protocol_terms(record.protocol)))
     return _HEADER, rows
 
 
@@ -57,6 +57,23 @@ def rich_table(records: Sequence[ResultRecord], *, names: Sequence[str] | None =
     for row in rows:
         # Text, not str: brackets in a name are no markup.
         table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def rich_means(summary: SplitsRecord) -> Table:
+    """Mean ± deviation over the random splits of a dataset."""
+    num_splits, count = len(summary.partitions), summary.partitions[0].count
+    origins = " / ".join(dict.fromkeys(partition.origin for partition in summary.partitions))
+    table = Table(
+        title=Text(f"{summary.dataset}: mean ± deviation of {num_splits} splits of {count} ({origins})"),
+        title_justify="left",
+        caption=Text(f"percent; {protocol_terms(summary.protocol)}"),
+        caption_justify="left",
+    )
+    shown = [(summary.metrics[field], label) for field, label in METRICS if field in summary.metrics]
+    for _, label in shown:
+        table.add_column(label, justify="right", no_wrap=True)
+    table.add_row(*(spread(values) for values, _ in shown))
     return table
 
 

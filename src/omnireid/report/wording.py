@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from omnireid.core.record import ProtocolRecord, ResultRecord
+from omnireid.core.record import DatasetRecord, ProtocolRecord, ResultRecord, SpreadRecord
 
 METRICS: tuple[tuple[str, str], ...] = (
     ("rank1", "rank-1"),
@@ -25,6 +25,20 @@ def percent(fraction: float | None) -> str:
     return "–" if fraction is None else f"{100 * fraction:.1f}"
 
 
+def spread(values: SpreadRecord) -> str:
+    """Percent, with the deviation where there is one: "10.37 ± 0.21"."""
+    mean = f"{100 * values.mean:.2f}"
+    return mean if values.deviation is None else f"{mean} ± {100 * values.deviation:.2f}"
+
+
+def dataset_title(dataset: DatasetRecord) -> str:
+    """Its name and, where it has several, which split: "viper, split 3 of 20" (splits count from 0)."""
+    partition = dataset.partition
+    return (
+        dataset.name if partition is None else f"{dataset.name}, split {partition.index} of {partition.count}"
+    )
+
+
 def protocol_terms(protocol: ProtocolRecord) -> str:
     """What a metric depends on besides dataset and model."""
     terms = [
@@ -45,7 +59,7 @@ def protocol_sentence(record: ResultRecord) -> str:
     if metrics.mAP is not None:
         headline = f"mAP {metrics.mAP:.3f}, {headline}"
     return (
-        f"{headline} ({record.dataset.name}, {protocol_terms(protocol)}, "
+        f"{headline} ({dataset_title(record.dataset)}, {protocol_terms(protocol)}, "
         f"{protocol.num_valid_queries:,} valid queries of {protocol.num_queries:,}, "
         f"{protocol.num_gallery:,} gallery images)"
     )

@@ -1,0 +1,136 @@
+"""Several datasets in one experiment: trained on together, evaluated apart."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+from rich.console import Console
+
+from omnireid.core.errors import InputError
+from omnireid.core.types import Dataset, Protocol, Sample, Split
+from omnireid.data.datasets import dataset_card, list_datasets, read_dataset
+
+SEPARATOR = "+"
+
+
+def read_datasets(
+    names: str,
+    roots: Sequence[str | os.PathLike[str]],
+    *,
+    check_counts: bool = True,
+    protocol: Protocol | str | None = None,
+    split_id: int | Literal["all"] | None = None,
+    extract: bool = False,
+    console: Console | None = None,
+) -> list[Dataset]:
+    """Read "market1501+dukemtmcreid", each on its own.
+
+    Args:
+        names: names of datasets with "+" between them.
+        roots: one folder that holds all of them, or one for each name, in their order.
+        split_id: applies to those with random splits; "all" reads each of their splits.
+        check_counts, protocol, extract, console: as `read_dataset`.
+
+    Returns:
+        One dataset for each name, or for each of its splits, in the order of `names`.
+
+    Raises:
+        InputError: a number of roots that fits neither way, a name given twice, or a split that no dataset
+            has.
+        UnknownNameError, DatasetError, CountMismatchError: as `read_dataset`.
+    """
+    wanted = [name.strip() for name in names.split(SEPARATOR)]
+    twice = sorted({name for name in wanted if wanted.count(name) > 1})
+    if twice and len(roots) == 1:
+        raise InputError(f"{names}: {', '.join(twice)} is given twice with the same root")
+    if len(roots) not in (1, len(wanted)):
+        raise InputError(
+            f"{names}: {len(wanted)} datasets and {len(roots)} roots; give one root that holds all of them, "
+            "or one for each, in the same order"
+        )
+    cards = [dataset_card(name) for name in wanted]
+    if split_id is not None and all(card.num_splits == 1 for card in cards):
+        raise InputError(f"--split-id {split_id}: {names} has no random splits, leave it out")
+    datasets = []
+    for place, card in enumerate(cards):
+        root = roots[place if len(roots) > 1 else 0]
+        ids: list[int | None] = [None]
+        if card.num_splits > 1 and split_id == "all":
+            ids = list(range(card.num_splits))
+        elif card.num_splits > 1 and isinstance(split_id, int):
+            ids = [split_id]
+        datasets += [
+            read_dataset(
+                card.name,
+                root,
+                check_counts=check_counts,
+                protocol=protocol,
+                split_id=one,
+                extract=extract,
+                console=console,
+            )
+            for one in ids
+        ]
+    return datasets
+
+
+def combine_all(dataset: Dataset) -> Dataset:
+    """Train on everybody: query and gallery join the training split (torchreid's `combineall`).
+
+    Test pids continue after those of training, because some benchmarks number both from zero. Distractors
+    stay out: they are nobody in particular. Query and gallery stay as they are, and mean nothing any more
+    for a model trained like this.
+    """
+    distractors = (
+        dataset_card(dataset.name).distractor_pids if dataset.name in list_datasets() else frozenset()
+    )
+    after = 1 + max((sample.pid for sample in dataset.train), default=-1)
+    tested: dict[tuple[str, int], Sample] = {}  # a picture may be query and gallery
+    for sample in (*dataset.query, *dataset.gallery):
+        if sample.pid >= 0 and sample.pid not in distractors:
+            tested.setdefault((sample.path, sample.pid), replace(sample, pid=after + sample.pid))
+    return replace(dataset, train=Split("train", (*dataset.train, *tested.values())))
+
+
+def combine_sources(datasets: Sequence[Dataset]) -> Dataset:
+    """One training split of several datasets.
+
+    Pids and camids of each continue after those before it, and `dsetid` says where a sample is from.
+    Query and gallery are empty: results on several targets are never mixed.
+
+    Returns:
+        The one dataset itself, if there is one only.
+
+    Raises:
+        InputError: no dataset, or pictures and tracklets together.
+    """
+    if not datasets:
+        raise InputError("datasets: expected at least one to train on")
+    if len(datasets) == 1:
+        return datasets[0]
+    if len({dataset.train.is_video for dataset in datasets}) > 1:
+        names = ", ".join(
+            f"{one.name} ({'tracklets' if one.train.is_video else 'pictures'})" for one in datasets
+        )
+        raise InputError(f"pictures and tracklets cannot be mixed: {names}")
+    samples: list[Sample] = []
+    first_pid = first_camid = 0
+    for dsetid, dataset in enumerate(datasets):
+        known = [sample for sample in dataset.train if sample.pid >= 0]
+        samples += [
+            replace(sample, pid=sample.pid + first_pid, camid=sample.camid + first_camid, dsetid=dsetid)
+            for sample in known
+        ]
+        first_pid += 1 + max((sample.pid for sample in known), default=-1)
+        first_camid += 1 + max((sample.camid for sample in known), default=-1)
+    return Dataset(
+        name=SEPARATOR.join(dataset.name for dataset in datasets),
+        root=os.pathsep.join(dict.fromkeys(dataset.root for dataset in datasets)),
+        train=Split("train", tuple(samples)),
+        query=Split("query", ()),
+        gallery=Split("gallery", ()),
+        skipped=tuple(file for dataset in datasets for file in dataset.skipped),
+    )
