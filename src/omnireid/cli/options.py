@@ -67,6 +67,18 @@ SplitId = Annotated[
 Extract = Annotated[
     bool, typer.Option("--extract", help="Unpack archives found where the dataset's folders should be.")
 ]
+CombineAll = Annotated[
+    bool,
+    typer.Option("--combineall", help="Train on query and gallery too (distractors left out)."),
+]
+Target = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--target", help="What to evaluate on, each apart (A+B); by default --data itself."),
+]
+TargetRoots = Annotated[
+    Optional[list[Path]],  # noqa: UP045
+    typer.Option("--target-root", help="As --root, for --target; by default the same."),
+]
 Bad = Annotated[
     OnBad, typer.Option("--on-bad", help="A picture that cannot be decoded: stop, or skip and name it.")
 ]
@@ -93,3 +105,15 @@ def split_id(text: str | None) -> int | Literal["all"] | None:
     if not text.isdecimal():
         raise ConfigError(f"--split-id {text!r}: expected a number from 0, or 'all'")
     return int(text)
+
+
+def one_split(text: str | None) -> int | None:
+    """What `--split-id` means to a command that works on one split only.
+
+    Raises:
+        ConfigError: "all", or as `split_id`.
+    """
+    chosen = split_id(text)
+    if chosen == "all":
+        raise ConfigError("--split-id all: trains one network for each split, which 'omnireid run' does")
+    return chosen

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Literal, Optional
 
 import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
 from omnireid.cli.process import keep_freed_memory
-from omnireid.cli.train import Initial, Overrides, Recipe, Resume, interrupted, recipe_overrides
+from omnireid.cli.train import Initial, Overrides, Recipe, Resume, interrupted, read_sources, recipe_overrides
 
 # Enough people for the quick start to learn what to look at, few enough to render in half a minute.
 QUICKSTART_DATA = {
@@ -28,12 +28,16 @@ def run(
     out: Annotated[Path, typer.Option("--out", help="Folder for everything the run leaves.")],
     data: Annotated[
         Optional[str],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
-        typer.Option("--data", help="Dataset or layout; rendered people when not given."),
+        typer.Option("--data", help="Dataset or layout, or several (A+B); rendered people when not given."),
     ] = None,
     root: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--root", help="Folder of the dataset, or the manifest file."),
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option("--root", help="Folder of the dataset, or the manifest file; of several: one, or each."),
     ] = None,
+    target: options.Target = None,
+    target_root: options.TargetRoots = None,
+    combineall: options.CombineAll = False,
+    split_id: options.SplitId = None,
     recipe: Recipe = "quickstart",
     overrides: Overrides = None,
     init: Initial = None,
@@ -41,58 +45,95 @@ def run(
     resume: Resume = False,
     protocol: options.Protocol = None,
     no_check_counts: options.AnyCounts = False,
+    extract: options.Extract = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
     on_bad: options.Bad = options.OnBad.ERROR,
 ) -> None:
-    """Render or read a dataset, train, evaluate, write the report, answer one search."""
+    """Render or read datasets, train, evaluate, write the report, answer one search.
+
+    Several sources (A+B) are trained on together; each target is evaluated apart, into a folder of its own.
+    --split-id all does the whole job for each random split of a benchmark and reports mean and deviation.
+    """
     from omnireid.core.errors import ConfigError
-    from omnireid.data.datasets import read_dataset
-    from omnireid.experiment import main_job, prepare_run_folder
-    from omnireid.report import rich_table
+    from omnireid.experiment import main_job, prepare_run_folder, summarise_splits, write_summaries
+    from omnireid.report import rich_means, rich_table
     from omnireid.training.recipe import load_recipe
 
     if (data is None) != (root is None):
         raise ConfigError("--data and --root belong together: give both, or neither for rendered people")
     keep_freed_memory()
     chosen = load_recipe(recipe, recipe_overrides(overrides, init))
-    prepare_run_folder(out, overwrite=overwrite, resume=resume)
+    jobs = [(out, None)] if data is None else _jobs(data, out, options.split_id(split_id))
+    for folder, _ in jobs:
+        prepare_run_folder(folder, overwrite=overwrite, resume=resume)
+    results = []
     try:
         if data is None:
             from omnireid.synthetic import render_dataset
 
-            data, root = "market-layout", out / "data"
-            render_dataset(root, **QUICKSTART_DATA, console=stderr)
+            data, root = "market-layout", [out / "data"]
+            render_dataset(root[0], **QUICKSTART_DATA, console=stderr)
         assert root is not None
-        dataset = read_dataset(
-            data, root, check_counts=not no_check_counts, protocol=protocol.value if protocol else None
-        )
-        result = main_job(
-            chosen,
-            dataset,
-            out,
-            device=device,
-            threads=threads,
-            resume=resume,
-            on_bad=on_bad.value,
-            console=stderr,
-        )
+        for folder, split in jobs:
+            reading = {
+                "check_counts": not no_check_counts,
+                "protocol": protocol.value if protocol else None,
+                "split_id": split,
+                "extract": extract,
+                "console": stderr,
+            }
+            dataset, targets = read_sources(
+                data, root, target, target_root, combineall=combineall, reading=reading
+            )
+            result = main_job(
+                chosen,
+                dataset,
+                folder,
+                targets=targets,
+                device=device,
+                threads=threads,
+                resume=resume,
+                on_bad=on_bad.value,
+                console=stderr,
+            )
+            results += [(result.weights, one) for one in result.results]
     except KeyboardInterrupt:
-        stderr.print(interrupted(out))
+        stderr.print(interrupted(folder))
         raise typer.Exit(130) from None
 
-    for skipped in result.record.dataset.skipped:
-        stderr.print(f"skipped {skipped}", markup=False)
-    stdout.print(rich_table([result.record]))
-    stdout.print(f"one search, query {Path(result.search.query).name}:")
-    for rank, (path, distance, outcome) in enumerate(result.search.candidates, start=1):
+    records = [one.record for _, one in results]
+    stdout.print(rich_table(records))
+    for weights, one in results:
+        for skipped in one.record.dataset.skipped:
+            stderr.print(f"skipped {skipped}", markup=False)
+        stdout.print(f"one search, query {Path(one.search.query).name}:")
+        for rank, (path, distance, outcome) in enumerate(one.search.candidates, start=1):
+            stdout.print(
+                f"  {rank}. {Path(path).name:<28} distance {distance:.3f}  {outcome.name.lower()}",
+                markup=False,
+            )
         stdout.print(
-            f"  {rank}. {Path(path).name:<28} distance {distance:.3f}  {outcome.name.lower()}", markup=False
+            f"report:     {one.files.report}\n"
+            f"record:     {one.files.record}\n"
+            f"weights:    {weights}\n"
+            f"embeddings: {one.embeddings}",
+            markup=False,
         )
-    stdout.print(
-        f"report:     {result.files.report}\n"
-        f"record:     {result.files.record}\n"
-        f"weights:    {result.weights}\n"
-        f"embeddings: {result.embeddings}",
-        markup=False,
-    )
+    summaries = summarise_splits(records)
+    for summary, summary_file in zip(summaries, write_summaries(summaries, out), strict=True):
+        stdout.print(rich_means(summary))
+        stdout.print(f"splits: {summary_file}", markup=False)
+
+
+def _jobs(data: str, out: Path, split_id: int | Literal["all"] | None) -> list[tuple[Path, int | None]]:
+    """Folder and split of each network to train: one, or one for each random split of a benchmark."""
+    from omnireid.core.errors import ConfigError
+    from omnireid.data.combine import SEPARATOR
+    from omnireid.data.datasets import dataset_card
+
+    if split_id != "all":
+        return [(out, split_id)]
+    if SEPARATOR in data or dataset_card(data).num_splits == 1:
+        raise ConfigError(f"--split-id all: {data} is not one benchmark with random splits")
+    return [(out / data / f"split-{split:02d}", split) for split in range(dataset_card(data).num_splits)]

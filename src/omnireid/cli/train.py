@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
 from omnireid.cli.process import keep_freed_memory
+
+if TYPE_CHECKING:
+    from omnireid.core.types import Dataset
 
 Recipe = Annotated[
     str, typer.Option("--recipe", help="Recipe name (see 'omnireid recipes list') or YAML file.")
@@ -30,32 +33,47 @@ FROM_SCRATCH = "none"
 
 
 def train(
-    data: options.Data,
-    root: options.Root,
+    data: options.SeveralData,
+    root: options.Roots,
     recipe: Recipe,
     out: Annotated[Path, typer.Option("--out", help="Folder for weights, checkpoint and history.")],
     overrides: Overrides = None,
     init: Initial = None,
     resume: Resume = False,
+    combineall: options.CombineAll = False,
+    target: options.Target = None,
+    target_root: options.TargetRoots = None,
+    split_id: options.SplitId = None,
     no_check_counts: options.AnyCounts = False,
+    extract: options.Extract = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
     on_bad: options.Bad = options.OnBad.ERROR,
 ) -> None:
-    """Train a network by a recipe. Interrupt it at any time and go on with --resume."""
-    from omnireid.data.datasets import read_dataset, require_splits
+    """Train a network by a recipe, on one dataset or several (A+B). Interrupt it at any time and --resume.
+
+    --target matters only to recipes that evaluate in between.
+    """
+    from omnireid.data.datasets import require_splits
     from omnireid.experiment import train_on
     from omnireid.training.recipe import load_recipe
 
     keep_freed_memory()
     chosen = load_recipe(recipe, recipe_overrides(overrides, init))
-    dataset = read_dataset(data, root, check_counts=not no_check_counts)
+    reading = {
+        "check_counts": not no_check_counts,
+        "split_id": options.one_split(split_id),
+        "extract": extract,
+        "console": stderr,
+    }
+    dataset, targets = read_sources(data, root, target, target_root, combineall=combineall, reading=reading)
     require_splits(dataset, "train")
     try:
         trained = train_on(
             chosen,
             dataset,
             out,
+            targets=targets,
             device=device,
             threads=threads,
             resume=resume,
@@ -73,6 +91,33 @@ def train(
         "waiting for data",
         markup=False,
     )
+
+
+def read_sources(
+    data: str,
+    roots: list[Path],
+    target: str | None,
+    target_roots: list[Path] | None,
+    *,
+    combineall: bool,
+    reading: dict[str, Any],
+) -> tuple[Dataset, list[Dataset]]:
+    """What to train on, and what to evaluate on: the targets, or else the sources themselves.
+
+    Args:
+        reading: further arguments of `read_datasets`.
+
+    Raises:
+        ConfigError: --target-root without --target.
+    """
+    from omnireid.core.errors import ConfigError
+    from omnireid.data.combine import combine_all, combine_sources, read_datasets
+
+    if target is None and target_roots:
+        raise ConfigError("--target-root belongs to --target: give both")
+    sources = read_datasets(data, roots, **reading)
+    targets = sources if target is None else read_datasets(target, target_roots or roots, **reading)
+    return combine_sources([combine_all(one) for one in sources] if combineall else sources), targets
 
 
 def interrupted(out: Path) -> str:

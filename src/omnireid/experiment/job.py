@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,7 @@ from omnireid.core.types import Dataset
 from omnireid.data.datasets import require_splits
 from omnireid.evaluation import Outcome
 from omnireid.experiment.evaluation import Evaluation, ResultFiles, evaluate_model, write_results
+from omnireid.experiment.several import result_folder
 from omnireid.experiment.training import train_on
 from omnireid.inference import Embedder, write_embeddings
 from omnireid.training.recipe import Recipe
@@ -30,12 +32,19 @@ class SearchAnswer:
 
 
 @dataclass(frozen=True)
-class MainJobResult:
+class TargetResult:
+    """What the trained model reached on one dataset."""
+
     record: ResultRecord
     files: ResultFiles
-    weights: Path
     embeddings: Path
     search: SearchAnswer
+
+
+@dataclass(frozen=True)
+class MainJobResult:
+    weights: Path
+    results: tuple[TargetResult, ...]
 
 
 def main_job(
@@ -43,26 +52,36 @@ def main_job(
     dataset: Dataset,
     run_dir: Path,
     *,
+    targets: Sequence[Dataset] = (),
     device: str = "auto",
     threads: int | None = None,
     resume: bool = False,
     on_bad: Literal["error", "skip"] = "error",
     console: Console | None = None,
 ) -> MainJobResult:
-    """Train by the recipe, evaluate by the dataset's protocol, write everything into `run_dir`.
+    """Train by the recipe, evaluate by each target's protocol, write everything into `run_dir`.
 
-    `run_dir` gets `model.safetensors`, `result.json`, `report.html`, `embeddings.parquet` (the gallery) and
-    what training leaves there. One query is searched in the gallery, as a user would.
+    `run_dir` gets `model.safetensors` and what training leaves there; and for one target `result.json`,
+    `report.html` and `embeddings.parquet` (its gallery), for several a folder with these for each. One
+    query is searched in each gallery, as a user would.
+
+    Args:
+        dataset: to train on.
+        targets: to evaluate on, each apart; the dataset itself when empty.
 
     Raises:
         DatasetError: a split is empty.
         TrainingError, ImageError, StorageError: as the steps do.
     """
-    require_splits(dataset, "train", "query", "gallery")
+    targets = targets or (dataset,)
+    require_splits(dataset, "train")
+    for target in targets:
+        require_splits(target, "query", "gallery")
     trained = train_on(
         recipe,
         dataset,
         run_dir,
+        targets=targets,
         device=device,
         threads=threads,
         # A run that was interrupted while it rendered has nothing to resume yet.
@@ -74,19 +93,23 @@ def main_job(
         for skipped in trained.skipped:
             console.print(f"skipped in training: {skipped}", markup=False)
     embedder = Embedder.open(trained.weights, device=device, normalise=recipe.evaluation.normalise)
-    evaluation = evaluate_model(
-        embedder,
-        dataset,
-        distance=recipe.evaluation.distance,
-        seed=recipe.seed,
-        on_bad=on_bad,
-        training=trained.record,
-        console=console,
-    )
-    files = write_results(evaluation, embedder, run_dir)
-    embeddings = run_dir / "embeddings.parquet"
-    write_embeddings(embeddings, evaluation.gallery, card=embedder.card)
-    return MainJobResult(evaluation.record, files, trained.weights, embeddings, _one_search(evaluation))
+    results = []
+    for target in targets:
+        evaluation = evaluate_model(
+            embedder,
+            target,
+            distance=recipe.evaluation.distance,
+            seed=recipe.seed,
+            on_bad=on_bad,
+            training=trained.record,
+            console=console,
+        )
+        folder = result_folder(target, run_dir, is_one_of_several=len(targets) > 1)
+        files = write_results(evaluation, embedder, folder)
+        embeddings = folder / "embeddings.parquet"
+        write_embeddings(embeddings, evaluation.gallery, card=embedder.card)
+        results.append(TargetResult(evaluation.record, files, embeddings, _one_search(evaluation)))
+    return MainJobResult(trained.weights, tuple(results))
 
 
 def prepare_run_folder(run_dir: Path, *, overwrite: bool, resume: bool) -> None:
