@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnireid.core.errors import InputError
-from omnireid.data.samplers import PKSampler, RandomSampler, SequentialSampler
+from omnireid.data.samplers import GroupSampler, PKSampler, RandomSampler, SequentialSampler
 
 
 @given(n=st.integers(1, 200), size=st.integers(1, 50), seed=st.integers(0, 2**40), epoch=st.integers(0, 9))
@@ -124,3 +124,34 @@ def test_sizes_must_be_positive(wrong):
         SequentialSampler(5, wrong)
     with pytest.raises(InputError, match="num_instances"):
         PKSampler([1, 2], num_pids=1, num_instances=wrong, seed=0)
+
+
+@settings(max_examples=60)
+@given(
+    groups=st.lists(st.integers(0, 5), min_size=1, max_size=150),
+    num_groups=st.integers(1, 4),
+    share=st.integers(1, 6),
+    epoch=st.integers(0, 3),
+)
+def test_group_batches_take_the_same_share_of_each_group(groups, num_groups, share, epoch):
+    groups = np.array(groups)
+    counts = np.bincount(groups)
+    if (counts >= share).sum() < num_groups:
+        with pytest.raises(InputError, match=f"only {(counts >= share).sum()} of"):
+            GroupSampler(groups, num_groups=num_groups, batch_size=num_groups * share, seed=3)
+        return
+    sampler = GroupSampler(groups, num_groups=num_groups, batch_size=num_groups * share, seed=3)
+    batches = sampler.batches(epoch)
+    seen = np.concatenate(batches)
+    assert len(set(seen.tolist())) == len(seen)
+    for batch in batches:
+        assert sorted(np.unique(groups[batch], return_counts=True)[1]) == [share] * num_groups
+    left = counts - np.bincount(groups[seen], minlength=len(counts))
+    assert (left >= share).sum() < num_groups  # no further batch could be made
+    again = GroupSampler(groups, num_groups=num_groups, batch_size=num_groups * share, seed=3)
+    np.testing.assert_array_equal(seen, np.concatenate(again.batches(epoch)))
+
+
+def test_group_sampler_refuses_an_uneven_batch():
+    with pytest.raises(InputError, match="batch_size 10 is no multiple of num_groups 4"):
+        GroupSampler([0, 1, 2, 3], num_groups=4, batch_size=10, seed=0)

@@ -134,6 +134,66 @@ class PKSampler:
         return list(shuffled[: len(shuffled) // k * k].reshape(-1, k))
 
 
+class GroupSampler:
+    """The same number of samples from each of several groups (cameras, or datasets) in every batch.
+
+    Each group's samples are shuffled; a batch takes `batch_size` ÷ `num_groups` from each of
+    `num_groups` groups drawn at random among those that have enough left, until too few have. So no
+    sample occurs twice in an epoch, and what a large group has beyond the others waits for another.
+
+    Source: the camera ("domain") and dataset samplers of torchreid; those end an epoch as soon as any
+    drawn group runs out, which leaves more of the data unseen.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[int] | npt.NDArray[np.int64],
+        *,
+        num_groups: int,
+        batch_size: int,
+        seed: int,
+        kind: str = "group",
+    ) -> None:
+        """Prepare a sampler.
+
+        Args:
+            groups: (N,) the group of each sample: its camid or dsetid.
+            num_groups: groups in a batch.
+            kind: what to call a group in errors.
+
+        Raises:
+            InputError: a batch that cannot be shared out evenly, or too few groups that can give a share.
+        """
+        _check_positive(num_groups=num_groups, batch_size=batch_size)
+        if batch_size % num_groups:
+            raise InputError(f"batch_size {batch_size} is no multiple of num_groups {num_groups}")
+        self.share = batch_size // num_groups
+        names, places = np.unique(np.asarray(groups, np.int64), return_inverse=True)
+        self._indices_of = [np.flatnonzero(places == place) for place in range(len(names))]
+        large = sum(len(indices) >= self.share for indices in self._indices_of)
+        if large < num_groups:
+            raise InputError(
+                f"batches take {self.share} samples from each of {num_groups} {kind}s, but only {large} of "
+                f"{len(names)} {kind}s have that many; use fewer groups, or a smaller batch"
+            )
+        self.num_groups = num_groups
+        self.seed = seed
+
+    def batches(self, epoch: int) -> list[IndexBatch]:
+        """Index batches of one epoch, each (batch_size,) int64 with a group's samples side by side."""
+        rng = numpy_generator(self.seed, "group-sampler", epoch)
+        waiting = [rng.permutation(indices) for indices in self._indices_of]
+        batches: list[IndexBatch] = []
+        while True:
+            available = [place for place, rest in enumerate(waiting) if len(rest) >= self.share]
+            if len(available) < self.num_groups:
+                return batches
+            chosen = rng.choice(available, self.num_groups, replace=False)
+            batches.append(np.concatenate([waiting[place][: self.share] for place in chosen]))
+            for place in chosen:
+                waiting[place] = waiting[place][self.share :]
+
+
 def _cut(order: npt.NDArray[np.int64], size: int) -> list[IndexBatch]:
     return [order[start : start + size].astype(np.int64) for start in range(0, len(order), size)]
 
