@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from omnireid.inference.lookup import find_weights
     from omnireid.inference.sources import collect_samples
     from omnireid.inference.storage import EmbeddingWriter, read_card, read_embeddings, write_embeddings
+    from omnireid.inference.tracklets import embed_tracklets
 
 _HOMES = {
     "Backend": "backends",
@@ -24,6 +25,7 @@ _HOMES = {
     "ParityRecord": "export",
     "TorchBackend": "backends",
     "collect_samples": "sources",
+    "embed_tracklets": "tracklets",
     "export_onnx": "export",
     "find_weights": "lookup",
     "read_card": "storage",
@@ -39,6 +41,7 @@ __all__ = [
     "ParityRecord",
     "TorchBackend",
     "collect_samples",
+    "embed_tracklets",
     "export_onnx",
     "find_weights",
     "read_card",

@@ -125,13 +125,8 @@ class Embedder:
         Raises:
             ShapeError, InputError: crops of another shape or dtype.
         """
-        if isinstance(crops, np.ndarray):
-            check_crops(crops, self.card)
-        rows = np.empty((len(crops), self.dim), np.float32)
-        for start in range(0, len(crops), self.batch_size):
-            stop = start + self.batch_size
-            rows[start:stop] = self.backend.embed(self._as_batch(crops[start:stop], start))
-        return _l2_normalised(rows) if self.normalise else rows
+        rows = self._run(crops)
+        return l2_normalised(rows) if self.normalise else rows
 
     def feature_maps(self, crops: Crop | Sequence[Crop]) -> FeatureMaps | None:
         """What the global average pool takes: (N, C, h, w) float32.
@@ -177,31 +172,64 @@ class Embedder:
         Raises:
             ImageError: a picture that cannot be decoded, with on_bad="error".
         """
-        threads = available_cores() if threads is None else threads
-        loader = CropLoader(samples, self.card.input, threads=threads, on_bad=on_bad, load=load)
-        starts = range(0, len(samples), self.batch_size)
-        batches = loader.load(range(start, min(start + self.batch_size, len(samples))) for start in starts)
         num_yielded = 0
-        with progress_bar(console) as progress:
-            task = progress.add_task("embedding", total=len(samples))
-            for batch in batches:
-                yield self._embedding_set(self.embed(batch.crops), [samples[i] for i in batch.indices])
-                num_yielded += 1
-                progress.update(task, completed=int(batch.indices[-1]) + 1)
-            progress.update(task, completed=len(samples))
+        skipped: list[SkippedFile] = []
+        for indices, rows in self.embed_raw(
+            samples,
+            on_bad=on_bad,
+            on_skip=skipped.append if on_skip is None else on_skip,
+            console=console,
+            threads=threads,
+            load=load,
+        ):
+            embeddings = l2_normalised(rows) if self.normalise else rows
+            yield self._embedding_set(embeddings, [samples[i] for i in indices])
+            num_yielded += 1
         if num_yielded == 0:
             yield self._embedding_set(np.zeros((0, self.dim), np.float32), [])
-        skipped = [SkippedFile(samples[i].path, error.reason) for i, error in sorted(loader.skipped.items())]
-        if on_skip is not None:
-            for file in skipped:
-                on_skip(file)
-        elif skipped:
+        if skipped:
             named = "; ".join(f"{file.path} ({file.reason})" for file in skipped[:_NAMED_IN_WARNING])
             more = (
                 f"; and {len(skipped) - _NAMED_IN_WARNING} more" if len(skipped) > _NAMED_IN_WARNING else ""
             )
             text = f"{len(skipped)} of {len(samples)} pictures were skipped: {named}{more}"
             warnings.warn(text, OmniReIDWarning, stacklevel=2)
+
+    def embed_raw(
+        self,
+        samples: Sequence[Sample],
+        *,
+        on_skip: OnSkip,
+        on_bad: Literal["error", "skip"] = "error",
+        console: Console | None = None,
+        threads: int | None = None,
+        load: LoadCrop = load_sample,
+    ) -> Iterator[tuple[npt.NDArray[np.int64], Embeddings]]:
+        """`embed_stream` for those who pool embeddings: never normalised, with their positions.
+
+        Args:
+            on_skip: called at the end for each picture left out.
+            samples, on_bad, console, threads, load: as `embed_stream`.
+
+        Yields:
+            Ascending positions in `samples`, (N,) int64, and their embeddings, (N, D) float32, of at most
+            `batch_size` samples. Positions left out were skipped.
+
+        Raises:
+            ImageError: a picture that cannot be decoded, with on_bad="error".
+        """
+        threads = available_cores() if threads is None else threads
+        loader = CropLoader(samples, self.card.input, threads=threads, on_bad=on_bad, load=load)
+        starts = range(0, len(samples), self.batch_size)
+        batches = loader.load(range(start, min(start + self.batch_size, len(samples))) for start in starts)
+        with progress_bar(console) as progress:
+            task = progress.add_task("embedding", total=len(samples))
+            for batch in batches:
+                yield batch.indices, self._run(batch.crops)
+                progress.update(task, completed=int(batch.indices[-1]) + 1)
+            progress.update(task, completed=len(samples))
+        for index, error in sorted(loader.skipped.items()):
+            on_skip(SkippedFile(samples[index].path, error.reason))
 
     def embed_samples(
         self,
@@ -218,6 +246,16 @@ class Embedder:
             samples, on_bad=on_bad, on_skip=on_skip, console=console, threads=threads, load=load
         )
         return concatenate(list(stream))
+
+    def _run(self, crops: Crop | Sequence[Crop]) -> Embeddings:
+        """What the network gives, not normalised."""
+        if isinstance(crops, np.ndarray):
+            check_crops(crops, self.card)
+        rows = np.empty((len(crops), self.dim), np.float32)
+        for start in range(0, len(crops), self.batch_size):
+            stop = start + self.batch_size
+            rows[start:stop] = self.backend.embed(self._as_batch(crops[start:stop], start))
+        return rows
 
     def _as_batch(self, crops: Crop | Sequence[Crop], first: int) -> Crop:
         if isinstance(crops, np.ndarray):
@@ -238,7 +276,8 @@ class Embedder:
         )
 
 
-def _l2_normalised(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def l2_normalised(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(N, D) → rows of unit L2 norm; a row of only zeros stays so."""
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     norms[norms == 0] = 1
     return np.asarray(rows / norms, np.float32)

@@ -34,7 +34,8 @@ def read_mat(path: Path, variable: str) -> npt.NDArray[Any]:
         ) from error
     except Exception as error:  # SciPy raises many types on damaged files.
         raise DatasetError(
-            f"{path}: damaged, or no MATLAB file ({error or type(error).__name__}); unpack or download it again"
+            f"{path}: damaged, or no MATLAB file ({error or type(error).__name__}); "
+            "unpack or download it again"
         ) from error
     if variable not in found:
         raise DatasetError(f"{path}: no variable {variable!r}; it has: {known or 'none'}")
