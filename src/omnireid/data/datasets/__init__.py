@@ -12,7 +12,21 @@ from rich.console import Console
 
 from omnireid.core.errors import DatasetError, InputError, UnknownNameError
 from omnireid.core.types import Dataset, Protocol
-from omnireid.data.datasets import folder_per_person, manifest, market1501, market_layout
+from omnireid.data.datasets import (
+    cuhk01,
+    cuhk02,
+    cuhksysu,
+    folder_per_person,
+    grid,
+    ilids,
+    manifest,
+    market1501,
+    market_layout,
+    prid,
+    sensereid,
+    university1652,
+    viper,
+)
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions, SplitCounts, verify_counts
 
 __all__ = [
@@ -24,7 +38,21 @@ __all__ = [
     "require_splits",
 ]
 
-_MODULES = (market1501, market_layout, folder_per_person, manifest)
+_MODULES = (
+    market1501,
+    viper,
+    grid,
+    cuhk01,
+    cuhk02,
+    cuhksysu,
+    ilids,
+    prid,
+    sensereid,
+    university1652,
+    market_layout,
+    folder_per_person,
+    manifest,
+)
 _READERS: dict[str, Reader] = {reader.card.name: reader for module in _MODULES for reader in module.READERS}
 
 

@@ -8,12 +8,12 @@ language: items are ordered by the SHA-256 of "<dataset>/<seed>/<partition>/<ite
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from omnireid.core.types import Dataset, Partition
+from omnireid.core.types import Dataset, Partition, Sample, Split
 
 SEED = 0
 DRAWN = f"drawn with seed {SEED}: order of SHA-256"
@@ -28,6 +28,26 @@ def drawn_order(items: Iterable[_Item], *, dataset: str, partition: int, seed: i
         return hashlib.sha256(f"{dataset}/{seed}/{partition}/{item}".encode()).digest()
 
     return sorted(items, key=key)
+
+
+def draw_two_views(samples: Sequence[Sample], *, dataset: str, split_id: int) -> tuple[Split, Split, Split]:
+    """Train on a drawn half of the people, search the others across two views, in both directions.
+
+    Split 2k searches camera 0 in camera 1, split 2k + 1 the reverse; both have draw k's training people
+    (the smaller half of an odd number).
+
+    Returns:
+        train, query, gallery.
+    """
+    draw, query_camid = divmod(split_id, 2)
+    pids = drawn_order({sample.pid for sample in samples}, dataset=dataset, partition=draw)
+    in_training = set(pids[: len(pids) // 2])
+    tested = [sample for sample in samples if sample.pid not in in_training]
+    return (
+        Split("train", tuple(sample for sample in samples if sample.pid in in_training)),
+        Split("query", tuple(sample for sample in tested if sample.camid == query_camid)),
+        Split("gallery", tuple(sample for sample in tested if sample.camid != query_camid)),
+    )
 
 
 def with_partition(dataset: Dataset, *, index: int, count: int, origin: str) -> Dataset:
