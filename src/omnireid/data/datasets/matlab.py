@@ -40,3 +40,19 @@ def read_mat(path: Path, variable: str) -> npt.NDArray[Any]:
     if variable not in found:
         raise DatasetError(f"{path}: no variable {variable!r}; it has: {known or 'none'}")
     return np.asarray(found[variable])
+
+
+def read_integers(path: Path, variable: str) -> npt.NDArray[np.int64]:
+    """`read_mat` for a variable that holds whole numbers, in whatever type MATLAB saved them.
+
+    Raises:
+        DatasetError: as `read_mat`, or anything else than whole numbers.
+        MissingExtraError: SciPy is not installed.
+    """
+    found = read_mat(path, variable)
+    if found.dtype.kind in "iuf":
+        with np.errstate(invalid="ignore"):
+            numbers = found.astype(np.int64)
+        if np.array_equal(numbers, found):
+            return numbers
+    raise DatasetError(f"{path}: {variable} holds something else than whole numbers; fetch the file again")
