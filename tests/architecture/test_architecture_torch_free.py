@@ -35,6 +35,8 @@ NEED_AN_EXTRA = (
     "omnireid.models.weights",
     "omnireid.losses",
     "omnireid.data.augmentation",
+    "omnireid.data.augmix",
+    "omnireid.data.erasing",
     "omnireid.data.patch_pool",
     "omnireid.inference.backends.torch_eager",
     "omnireid.inference.export",

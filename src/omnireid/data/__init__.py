@@ -1,4 +1,4 @@
 """From files on disk to batches: readers, validation, samplers, loading, augmentation.
 
-Only `omnireid.data.augmentation` needs torch.
+Only augmentation (`augmentation`, `augmix`, `erasing`, `patch_pool`) needs torch.
 """

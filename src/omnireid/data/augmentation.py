@@ -1,8 +1,10 @@
 """Training augmentation, batched on the device that the crops lie on.
 
 Five augmentations with the constants and the order of the reference implementation (torchreid's
-transforms): flip, random crop, random patch, colour jitter, then normalisation, then erasing. All
-chance comes from one generator on the CPU, so that every device takes the same decisions.
+transforms): flip, random crop, random patch, colour jitter, then normalisation, then erasing. Three
+more against corruption, as CIL trains (Chen et al., NeurIPS 2021 Datasets and Benchmarks), come before the
+jitter: soft erasing, patch mixing, then AugMix. All chance comes from one generator on the CPU, so that
+every device takes the same decisions.
 
 Pictures stay uint8 with channels last until they are normalised: a quarter of the bytes to move,
 and the network gets channels-last memory for nothing. docs/decisions/0002 measures the choice.
@@ -19,16 +21,37 @@ from torch import Tensor
 
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
+from omnireid.data.augmix import augmix, draw_mixture
+from omnireid.data.erasing import (
+    ERASED_AREA,
+    ERASED_MIN_ASPECT,
+    Box,
+    draw_boxes,
+    draw_shares,
+    erase_,
+    mix_patches_,
+    part_of,
+    soft_erase_,
+)
 from omnireid.data.patch_pool import PatchPool, rotate
 
-AUGMENTATIONS = ("flip", "random_crop", "random_patch", "color_jitter", "random_erase")
+# In the order in which they are applied.
+AUGMENTATIONS = (
+    "flip",
+    "random_crop",
+    "random_patch",
+    "soft_erase",
+    "patch_mix",
+    "augmix",
+    "color_jitter",
+    "random_erase",
+)
 
-PROBABILITY = 0.5  # of flip, crop, patch (and its flip and rotation) and erasing; jitter always happens
+# Of everything but jitter and AugMix, which always happen; also of a patch's flip and rotation.
+PROBABILITY = 0.5
 ENLARGEMENT = 1.125
 BRIGHTNESS = 0.2
 CONTRAST = 0.15
-ERASED_AREA = (0.02, 0.4)
-ERASED_MIN_ASPECT = 0.3
 PATCH_AREA = (0.01, 0.5)
 PATCH_MIN_ASPECT = 0.1
 PATCH_MAX_DEGREES = 10
@@ -36,16 +59,8 @@ PATCH_MIN_STORED = 100
 PATCH_MAX_STORED = 50_000
 
 _GREY = (0.299, 0.587, 0.114)
-_BOX_ATTEMPTS = 100
 # Pictures per pass over floats on a CPU: sixteen of 256×128 (6 MB) stay in its last-level cache.
 _BLOCK = 16
-
-
-class Box(NamedTuple):
-    top: int
-    left: int
-    height: int
-    width: int
 
 
 class Augmentation:
@@ -58,17 +73,31 @@ class Augmentation:
     """
 
     def __init__(
-        self, names: Collection[str], spec: InputSpec, *, patch_pool_bytes: int = 64 * 2**20
+        self,
+        names: Collection[str],
+        spec: InputSpec,
+        *,
+        num_views: int = 1,
+        patch_pool_bytes: int = 64 * 2**20,
     ) -> None:
         """Prepare the augmentations `names` (any of `AUGMENTATIONS`; their order is fixed).
 
+        Args:
+            num_views: pictures to make of each crop. Of several, the first goes without AugMix and each
+                other one gets a mixture of its own; everything else they share.
+
         Raises:
             UnknownNameError: a name that is no augmentation.
-            InputError: a patch pool that may not hold the hundred patches from which pasting starts.
+            InputError: several views without AugMix, which would all be the same; or a patch pool that may
+                not hold the hundred patches from which pasting starts.
         """
         for name in names:
             if name not in AUGMENTATIONS:
                 raise UnknownNameError("augmentation", name, AUGMENTATIONS)
+        if num_views < 1 or (num_views > 1 and "augmix" not in names):
+            raise InputError(
+                f"num_views: expected 1, or more with augmix (which makes them differ), got {num_views}"
+            )
         largest_patch = int(PATCH_AREA[1] * spec.height * spec.width * 3)
         if "random_patch" in names and patch_pool_bytes < PATCH_MIN_STORED * largest_patch:
             raise InputError(
@@ -77,6 +106,7 @@ class Augmentation:
             )
         self.names = tuple(name for name in AUGMENTATIONS if name in names)
         self.spec = spec
+        self.num_views = num_views
         self._pool = PatchPool(PATCH_MAX_STORED, patch_pool_bytes)
 
     def __call__(self, crops: Tensor, generator: torch.Generator) -> Tensor:
@@ -87,14 +117,15 @@ class Augmentation:
             generator: on the CPU; the only source of chance.
 
         Returns:
-            (N, 3, H, W) float32 on the device of `crops`, in channels-last memory.
+            (num_views · N, 3, H, W) float32 on the device of `crops`, in channels-last memory: the first
+            view of every crop, then the second of every crop, and so on.
         """
         size = (self.spec.height, self.spec.width)
         if crops.ndim != 4 or tuple(crops.shape[1:]) != (*size, 3):
             raise ShapeError("crops", expected=("N", *size, 3), actual=tuple(crops.shape))
         if crops.dtype != torch.uint8:
             raise InputError(f"crops: expected uint8, got {crops.dtype}")
-        if {"flip", "random_crop", "random_patch"} & set(self.names):
+        if {"flip", "random_crop", "random_patch", "soft_erase", "patch_mix"} & set(self.names):
             crops = crops.clone()
         n = len(crops)
         if "flip" in self.names:
@@ -103,11 +134,24 @@ class Augmentation:
             crop_(crops, _chosen(n, generator), torch.rand(n, 2, generator=generator))
         if "random_patch" in self.names:
             paste_patches_(crops, self._pool, generator)
-        jitter = draw_jitter(n, generator) if "color_jitter" in self.names else None
+        if "soft_erase" in self.names:
+            boxes, chosen = _erased(n, size, generator)
+            soft_erase_(crops, boxes, chosen, draw_shares(n, generator), generator)
+        if "patch_mix" in self.names:
+            boxes, chosen = _erased(n, size, generator)
+            corners = torch.rand(n, 2, generator=generator, dtype=torch.float64)
+            mix_patches_(crops, boxes, chosen, draw_shares(n, generator), corners)
+        if "augmix" in self.names:
+            clean = [crops] if self.num_views > 1 else []
+            mixed = [augmix(crops, draw_mixture(n, generator)) for _ in range(self.num_views - len(clean))]
+            crops = torch.cat([*clean, *mixed])
+        jitter = None
+        if "color_jitter" in self.names:
+            jitter = Jitter(*(values.repeat(self.num_views) for values in draw_jitter(n, generator)))
         images = normalise(crops, self.spec, jitter)
         if "random_erase" in self.names:
-            boxes = draw_boxes(n, size, ERASED_AREA, ERASED_MIN_ASPECT, generator)
-            erase_(images, boxes, _chosen(n, generator), self.spec.mean)
+            boxes, chosen = _erased(n, size, generator)
+            erase_(images, boxes * self.num_views, chosen * self.num_views, self.spec.mean)
         return images
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -173,7 +217,7 @@ def paste_patches_(crops: Tensor, pool: PatchPool, generator: torch.Generator) -
     degrees = torch.randint(-PATCH_MAX_DEGREES, PATCH_MAX_DEGREES + 1, (n,), generator=generator).tolist()
     for place, box in enumerate(boxes):
         if box is not None:
-            pool.append(_part(crops[place], box).clone())
+            pool.append(part_of(crops[place], box).clone())
         if len(pool) < PATCH_MIN_STORED or not chosen[place]:
             continue
         patch = pool[int(which[place] * len(pool))].to(crops.device)
@@ -184,7 +228,7 @@ def paste_patches_(crops: Tensor, pool: PatchPool, generator: torch.Generator) -
         patch_height, patch_width = patch.shape[:2]
         top = int(top_share[place] * (height - patch_height + 1))
         left = int(left_share[place] * (width - patch_width + 1))
-        _part(crops[place], Box(top, left, patch_height, patch_width)).copy_(patch)
+        part_of(crops[place], Box(top, left, patch_height, patch_width)).copy_(patch)
 
 
 class Jitter(NamedTuple):
@@ -249,57 +293,9 @@ def _mean_grey(rows: Tensor) -> Tensor:
     return rows.mean(dim=1) @ weights / (rows.shape[2] // 3)
 
 
-def draw_boxes(
-    n: int,
-    size: tuple[int, int],
-    area: tuple[float, float],
-    min_aspect: float,
-    generator: torch.Generator,
-) -> list[Box | None]:
-    """Random boxes smaller than a picture of `size` (height, width).
-
-    A share of the area and an aspect (height ÷ width, between `min_aspect` and its inverse) are
-    drawn uniformly, up to a hundred times until the box fits; None where none did.
-    """
-    height, width = size
-    share, aspect = torch.rand(2, n, _BOX_ATTEMPTS, generator=generator, dtype=torch.float64)
-    target = (area[0] + (area[1] - area[0]) * share) * (height * width)
-    aspect = min_aspect + (1 / min_aspect - min_aspect) * aspect
-    heights, widths = (target * aspect).sqrt().round(), (target / aspect).sqrt().round()
-    fits = (heights >= 1) & (heights < height) & (widths >= 1) & (widths < width)
-    first = fits.int().argmax(dim=1, keepdim=True)
-    tops, lefts = torch.rand(2, n, generator=generator, dtype=torch.float64).tolist()
-    boxes: list[Box | None] = []
-    for place, (does_fit, h, w) in enumerate(
-        zip(
-            fits.gather(1, first)[:, 0].tolist(),
-            heights.gather(1, first)[:, 0].long().tolist(),
-            widths.gather(1, first)[:, 0].long().tolist(),
-            strict=True,
-        )
-    ):
-        top, left = int(tops[place] * (height - h + 1)), int(lefts[place] * (width - w + 1))
-        boxes.append(Box(top, left, h, w) if does_fit else None)
-    return boxes
-
-
-def erase_(
-    images: Tensor, boxes: list[Box | None], chosen: list[bool], fill: tuple[float, float, float]
-) -> None:
-    """Fill a box of each chosen image (N, 3, H, W), in place.
-
-    The fill is the normalisation mean, put in after normalisation: a grey near, but not at, the
-    mean of the data. So does the reference, whose published results depend on it.
-    """
-    colour = torch.tensor(fill, dtype=images.dtype, device=images.device)[:, None, None]
-    for image, box, is_chosen in zip(images, boxes, chosen, strict=True):
-        if is_chosen and box is not None:
-            image[:, box.top : box.top + box.height, box.left : box.left + box.width] = colour
+def _erased(n: int, size: tuple[int, int], generator: torch.Generator) -> tuple[list[Box | None], list[bool]]:
+    return draw_boxes(n, size, ERASED_AREA, ERASED_MIN_ASPECT, generator), _chosen(n, generator)
 
 
 def _chosen(n: int, generator: torch.Generator) -> list[bool]:
     return (torch.rand(n, generator=generator) < PROBABILITY).tolist()
-
-
-def _part(crop: Tensor, box: Box) -> Tensor:
-    return crop[box.top : box.top + box.height, box.left : box.left + box.width]
