@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import signal
 import subprocess
@@ -16,7 +17,9 @@ from torch import nn
 
 from omnireid.core.errors import DatasetError, ImageError, InputError, StorageError, TrainingError
 from omnireid.core.types import Split
+from omnireid.data import augmentation
 from omnireid.data.datasets import read_dataset
+from omnireid.losses import CrossEntropyLabelSmooth, jensen_shannon
 from omnireid.models.weights import load_weights
 from omnireid.training import loop
 from omnireid.training.checkpoint import load_checkpoint
@@ -96,8 +99,12 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(samples: S
         },
         {"optimiser__name": "sgd", "frozen_epochs": 1},
         {"sampler__name": "pk", "loss__triplet": 1.0, "loss__cross_entropy": 0.5},
+        {
+            "augmentation": ["flip", "random_patch", "soft_erase", "patch_mix", "augmix"],
+            "loss__consistency": 12.0,
+        },
     ],
-    ids=["all-augmentations", "sgd-frozen", "triplet-pk"],
+    ids=["all-augmentations", "sgd-frozen", "triplet-pk", "three-views"],
 )
 def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     overrides: dict[str, Any], samples: Split, tmp_path: Path
@@ -111,6 +118,51 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     train(recipe, samples, tmp_path / "parts", resume=True)
     assert_same_weights(tmp_path / "whole", tmp_path / "parts")
     assert len((tmp_path / "parts" / "history.jsonl").read_text().splitlines()) == recipe.epochs
+
+
+def test_training_with_consistency_learns_to_recognise_and_to_agree(samples: Split, tmp_path: Path) -> None:
+    recipe = tiny_recipe(epochs=8, augmentation=["soft_erase", "patch_mix", "augmix"], loss__consistency=12.0)
+    history = train(recipe, samples, tmp_path).record.history
+    first, last = history[0], history[-1]
+    assert last["loss"] < first["loss"]
+    assert last["cross_entropy"] < first["cross_entropy"]
+    assert last["loss"] == pytest.approx(last["cross_entropy"] + 12 * last["consistency"], rel=1e-5)
+    assert 0 < last["consistency"] < math.log(3)
+    assert last["images"] == 36
+
+
+def test_identities_are_learned_from_the_crops_and_consistency_from_all_views(
+    samples: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: list[torch.Tensor] = []
+    compared: list[torch.Tensor] = []
+
+    class Watching(CrossEntropyLabelSmooth):
+        def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            learned.append(logits)
+            return super().forward(logits, labels)
+
+    def watching(logits: torch.Tensor) -> torch.Tensor:
+        compared.append(logits)
+        return jensen_shannon(logits)
+
+    monkeypatch.setattr(loop, "CrossEntropyLabelSmooth", Watching)
+    monkeypatch.setattr(loop, "jensen_shannon", watching)
+    recipe = tiny_recipe(epochs=1, augmentation=["augmix"], loss__consistency=12.0)
+    train(recipe, samples, tmp_path)
+    assert len(learned) == len(compared) == 3
+    for crops, views in zip(learned, compared, strict=True):
+        assert views.shape == (3, 12, 6)
+        assert torch.equal(views[0], crops)
+        assert not torch.equal(views[1], crops)
+
+
+def test_views_that_do_not_differ_are_consistent(
+    samples: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(augmentation, "augmix", lambda crops, mixture: crops)
+    recipe = tiny_recipe(epochs=1, augmentation=["soft_erase", "augmix"], loss__consistency=12.0)
+    assert train(recipe, samples, tmp_path).record.history[0]["consistency"] == pytest.approx(0, abs=1e-5)
 
 
 def test_kill_9_loses_at_most_the_epoch_it_interrupts(toy_root: Path, tmp_path: Path) -> None:

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import get_args
 
 import pytest
+import yaml
 
 from omnireid.core.errors import ConfigError, UnknownNameError
-from omnireid.training.recipe import Recipe, list_recipes, load_recipe
+from omnireid.training.recipe import AugmentationName, Recipe, list_recipes, load_recipe
 from omnireid.training.schedule import learning_rate
 
 
@@ -55,6 +57,35 @@ def test_the_zoo_recipes_say_what_the_reference_configurations_say() -> None:
         assert recipe.initial_weights == f"{recipe.model}_imagenet"
 
 
+def test_the_robust_recipes_say_what_cil_says() -> None:
+    """FACTS D3, last paragraph, written out here a second time."""
+    robust = load_recipe("market1501-c_osnet_x1_0")
+    assert {"soft_erase", "patch_mix", "augmix"} <= set(robust.augmentation)
+    assert (robust.loss.consistency, robust.loss.cross_entropy, robust.loss.triplet) == (12, 1, 1)
+    assert (robust.sampler.name, robust.sampler.batch_size, robust.sampler.num_instances) == ("pk", 64, 4)
+    assert (robust.epochs, robust.schedule.name) == (120, "cosine")
+    assert (robust.input.height, robust.input.width) == (256, 128)
+    assert (robust.evaluation.distance, robust.evaluation.normalise) == ("euclidean", True)
+    assert "CIL" in robust.source
+
+    quick, plain = load_recipe("quickstart-robust"), load_recipe("quickstart")
+    changed = {key for key, value in plain.model_dump().items() if quick.model_dump()[key] != value}
+    assert changed == {"name", "source", "augmentation", "loss"}
+    assert quick.loss.consistency == 12
+
+
+def test_a_recipe_survives_being_written_and_read(tmp_path: Path) -> None:
+    recipe = load_recipe("market1501-c_osnet_x1_0")
+    path = tmp_path / "written.yaml"
+    path.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    assert load_recipe(path) == recipe
+
+
+def test_recipes_know_every_augmentation() -> None:
+    augmentation = pytest.importorskip("omnireid.data.augmentation")
+    assert get_args(AugmentationName) == augmentation.AUGMENTATIONS
+
+
 def test_an_unknown_key_names_the_nearest_known_one() -> None:
     with pytest.raises(ConfigError, match="'optimizer', did you mean 'optimiser'"):
         load_recipe("quickstart", {"optimizer.lr": 1})
@@ -74,6 +105,18 @@ def test_an_unknown_recipe_names_the_nearest_known_one() -> None:
         ({"loss.triplet": 1.0}, "set sampler.name to pk"),
         ({"loss.cross_entropy": 0.0}, "nothing would be learned"),
         ({"frozen_epochs": 1000}, "leave none of"),
+        ({"loss.consistency": 12.0}, "add augmix to augmentation, or set loss.consistency to 0"),
+        (
+            {
+                "loss": {"consistency": 12.0, "cross_entropy": 0.0, "triplet": 1.0},
+                "sampler.name": "pk",
+                "augmentation": ["augmix"],
+            },
+            "a cross_entropy weight of 0 leaves untrained",
+        ),
+        ({"loss.consistency": -1.0}, "loss.consistency"),
+        ({"augmentation": ["random_erase", "soft_erase"]}, "choose one"),
+        ({"augmentation": ["augmixx"]}, "'soft_erase', 'patch_mix', 'augmix'"),
         ({"sampler": {"name": "pk", "batch_size": 10, "num_instances": 4}}, "no multiple"),
         ({"optimiser.lr": -1}, "optimiser.lr"),
         ({"name.x": 1}, "'name' has no keys below it"),

@@ -31,7 +31,7 @@ from omnireid.data.augmentation import Augmentation
 from omnireid.data.loading import Batch, CropLoader
 from omnireid.data.samplers import PKSampler, RandomSampler
 from omnireid.inference.backends.torch_eager import choose_device
-from omnireid.losses import CrossEntropyLabelSmooth, HardTripletLoss
+from omnireid.losses import CrossEntropyLabelSmooth, HardTripletLoss, jensen_shannon
 from omnireid.models.cards import model_card
 from omnireid.models.classifier import IdentityClassifier
 from omnireid.models.osnet import OSNet
@@ -174,7 +174,9 @@ class _Run:
             refill=True,
             cache_bytes=cache_bytes,
         )
-        self.augmentation = Augmentation(recipe.augmentation, recipe.input)
+        # For consistency, two AugMix views beside each crop (Hendrycks et al., ICLR 2020).
+        num_views = 3 if recipe.loss.consistency else 1
+        self.augmentation = Augmentation(recipe.augmentation, recipe.input, num_views=num_views)
 
         where = torch.device(choose_device(device))
         devices = 1 if where.index is None else [where.index]
@@ -257,20 +259,25 @@ class _Run:
         generator = torch.Generator().manual_seed(derive_seed(self.recipe.seed, "augmentation", epoch, step))
         crops = torch.from_numpy(batch.crops).to(self.fabric.device, non_blocking=True)
         labels = self.labels[torch.from_numpy(batch.indices)].to(self.fabric.device, non_blocking=True)
-        output = self.network(self.augmentation(crops, generator))
+        all_views = self.network(self.augmentation(crops, generator))
+        # The first view is the crops themselves: what identities are learned from.
+        embeddings, logits = (values[: len(labels)] for values in all_views)
         parts: dict[str, torch.Tensor] = {}
         weights = self.recipe.loss
-        loss = output.logits.new_zeros(())
+        loss = logits.new_zeros(())
         if weights.cross_entropy:
-            parts["cross_entropy"] = self.cross_entropy(output.logits, labels)
+            parts["cross_entropy"] = self.cross_entropy(logits, labels)
             loss = loss + weights.cross_entropy * parts["cross_entropy"]
         if weights.triplet:
-            parts["triplet"] = self.triplet(output.embeddings, labels)
+            parts["triplet"] = self.triplet(embeddings, labels)
             loss = loss + weights.triplet * parts["triplet"]
+        if weights.consistency:
+            parts["consistency"] = jensen_shannon(all_views.logits.unflatten(0, (-1, len(labels))))
+            loss = loss + weights.consistency * parts["consistency"]
         self.optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         self.optimiser.step()
-        parts["accuracy"] = (output.logits.argmax(dim=1) == labels).float().mean()
+        parts["accuracy"] = (logits.argmax(dim=1) == labels).float().mean()
         return {"loss": loss.detach(), **{name: part.detach() for name, part in parts.items()}}
 
     def _account(

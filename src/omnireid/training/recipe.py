@@ -17,7 +17,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import ConfigError, UnknownNameError
 
-AugmentationName = Literal["flip", "random_crop", "random_patch", "color_jitter", "random_erase"]
+AugmentationName = Literal[
+    "flip",
+    "random_crop",
+    "random_patch",
+    "soft_erase",
+    "patch_mix",
+    "augmix",
+    "color_jitter",
+    "random_erase",
+]
 
 
 class _Closed(BaseModel):
@@ -41,17 +50,26 @@ class SamplerRecipe(_Closed):
 
 
 class LossRecipe(_Closed):
-    """Weighted sum of label-smoothed cross entropy and batch-hard triplet loss; weight 0 leaves one out."""
+    """Weighted sum of label-smoothed cross entropy, batch-hard triplet loss and consistency.
+
+    Weight 0 leaves one out. `consistency` holds the class predictions on each crop and on two AugMix views
+    of it together; cross entropy and triplet then look at the crops alone.
+    """
 
     cross_entropy: float = Field(1.0, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     triplet: float = Field(0.0, ge=0)
     margin: float = Field(0.3, ge=0)
+    consistency: float = Field(0.0, ge=0)
 
     @model_validator(mode="after")
-    def _something_to_learn(self) -> LossRecipe:
+    def _weights_that_learn(self) -> LossRecipe:
         if self.cross_entropy + self.triplet == 0:
             raise ValueError("cross_entropy and triplet are both 0: nothing would be learned")
+        if self.consistency and not self.cross_entropy:
+            raise ValueError(
+                "consistency compares class predictions, which a cross_entropy weight of 0 leaves untrained"
+            )
         return self
 
 
@@ -111,6 +129,13 @@ class Recipe(_Closed):
             raise ValueError(
                 "triplet loss needs several images of a person in a batch: set sampler.name to pk"
             )
+        if self.loss.consistency > 0 and "augmix" not in self.augmentation:
+            raise ValueError(
+                "loss.consistency compares a crop with views of it that augmix makes: add augmix to "
+                "augmentation, or set loss.consistency to 0"
+            )
+        if {"random_erase", "soft_erase"} <= set(self.augmentation):
+            raise ValueError("random_erase and soft_erase are two forms of the same augmentation: choose one")
         if self.frozen_epochs and self.loss.cross_entropy == 0:
             raise ValueError(
                 "frozen_epochs train the classifier, which a cross_entropy weight of 0 switches off"
