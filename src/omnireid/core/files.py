@@ -51,7 +51,7 @@ def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Itera
     except OSError as error:
         if is_callers:
             raise
-        raise StorageError(f"cannot write {target}: {_reason(error)}") from error
+        raise StorageError(f"cannot write {target}: {write_failure(error)}") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -87,7 +87,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _reason(error: OSError) -> str:
+def write_failure(error: OSError) -> str:
+    """Why something could not be written and what to do, for the end of a `StorageError`'s message."""
     if error.errno == errno.ENOSPC:
         return "the disk is full; free some space and run the command again"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

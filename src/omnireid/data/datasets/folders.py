@@ -58,8 +58,10 @@ def locate(root: Path, card: DatasetCard, options: ReadOptions) -> Path:
             the data.
     """
     folder = _first_place(root, card)
+    hint = ""
     if folder is None and options.extract:
-        extract_archives(root, card, console=options.console)
+        unpacked = extract_archives(root, card, console=options.console)
+        hint = f" Unpacked: {', '.join(map(str, unpacked)) or 'nothing, no archive was found'}."
         folder = _first_place(root, card)
     if folder is not None:
         return folder
@@ -67,7 +69,7 @@ def locate(root: Path, card: DatasetCard, options: ReadOptions) -> Path:
     missing = [marker for marker in card.markers if not (nearest / marker).exists()]
     raise DatasetError(
         f"{nearest if nearest.exists() else root}: not {card.title} (missing: {', '.join(missing)})."
-        f"{archive_hint(root, card)} Expected:\n{card.layout}\n"
+        f"{hint or archive_hint(root, card)} Expected:\n{card.layout}\n"
         f"The data can be asked for at {card.source}"
     )
 
