@@ -15,7 +15,9 @@ from omnireid.core.types import Dataset, Protocol
 from omnireid.data.datasets import (
     cuhk01,
     cuhk02,
+    cuhk03,
     cuhksysu,
+    dukemtmcreid,
     dukemtmcvidreid,
     folder_per_person,
     grid,
@@ -25,6 +27,7 @@ from omnireid.data.datasets import (
     market1501,
     market_layout,
     mars,
+    msmt17,
     prid,
     prid2011,
     sensereid,
@@ -44,6 +47,9 @@ __all__ = [
 
 _MODULES = (
     market1501,
+    cuhk03,
+    dukemtmcreid,
+    msmt17,
     viper,
     grid,
     cuhk01,
