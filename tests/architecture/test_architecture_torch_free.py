@@ -23,7 +23,7 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 """
 
-# What the extra [train] is for; `synthetic` needs OpenCV from the extra [synth].
+# What the extra [train] is for; `robustness` and `synthetic` need OpenCV from their extras.
 NEED_AN_EXTRA = (
     "omnireid.models.osnet",
     "omnireid.models.classifier",
@@ -45,6 +45,13 @@ NEED_AN_EXTRA = (
     "omnireid.training.optimisers",
     "omnireid.experiment.training",
     "omnireid.experiment.job",
+    "omnireid.robustness.blur",
+    "omnireid.robustness.digital",
+    "omnireid.robustness.extras",
+    "omnireid.robustness.filters",
+    "omnireid.robustness.frost",
+    "omnireid.robustness.noise",
+    "omnireid.robustness.weather",
     "omnireid.synthetic",
     "omnireid.__main__",
 )
