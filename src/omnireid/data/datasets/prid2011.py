@@ -11,10 +11,12 @@ from omnireid.core.types import Dataset, Split
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions, SplitCounts
 from omnireid.data.datasets.folders import locate
 from omnireid.data.datasets.partitions import DRAWN, drawn_order, with_partition
-from omnireid.data.datasets.sequences import CameraFolder, read_camera, tracklets
+from omnireid.data.datasets.sequences import CameraFolder, person_pid, read_camera, tracklets
 
 CAMERAS = ("prid_2011/multi_shot/cam_a", "prid_2011/multi_shot/cam_b")
 SPLITS = "splits_prid2011.json"
+# Folders above this number are in both cameras too, but show other people in each.
+NUM_SHARED_PIDS = 200
 LEAST_FRAMES = 27
 
 CARD = DatasetCard(
@@ -37,9 +39,10 @@ CARD = DatasetCard(
     num_splits=10,
     is_video=True,
     notes=(
-        "200 people are seen by both cameras (torchreid's docstring counts them); the field uses the 178\n"
-        f"with long tracklets. Papers say more than 21 frames, but {LEAST_FRAMES} or more in both cameras is\n"
-        "what leaves 178 by another implementation's count (21 or more: 183). Other folders are not used.\n"
+        f"Folders up to {NUM_SHARED_PIDS} show the same person in both cameras, those above do not. torchreid's\n"
+        "docstring counts these 200 people; the field uses the 178 of them with long tracklets. Papers say\n"
+        f"more than 21 frames; {LEAST_FRAMES} or more in both cameras is what leaves 178 by another\n"
+        "implementation's count (21 or more: 183). Other folders are not used.\n"
         f"Without {SPLITS} the splits are drawn here, by the rule that the record names: they are not the\n"
         "published ones. Where to get the file: torchreid's page on datasets, section PRID2011.\n"
         "i-LIDS-VID comes with a train_test_splits_prid.mat; it is not read.\n"
@@ -116,7 +119,8 @@ def _drawn(cameras: list[CameraFolder], split_id: int) -> tuple[list[str], list[
         {person for person, frames in camera.frames.items() if len(frames) >= LEAST_FRAMES}
         for camera in cameras
     )
-    persons = drawn_order(one & other, dataset=CARD.name, partition=split_id)
+    shared = {person for person in one & other if person_pid(person) <= NUM_SHARED_PIDS}
+    persons = drawn_order(shared, dataset=CARD.name, partition=split_id)
     if len(persons) < 2:
         raise DatasetError(
             f"{cameras[0].path.parent}: {len(persons)} persons with at least {LEAST_FRAMES} frames in both "
