@@ -34,6 +34,18 @@ def evaluate(
         ),
     ] = None,
     protocol: options.Protocol = None,
+    num_frames: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--frames", min=1, help="Of tracklets: how many frames are embedded; by default 15."),
+    ] = None,
+    frame_sampling: Annotated[
+        Optional[options.FrameSampling],  # noqa: UP045
+        typer.Option("--frame-sampling", help="Of tracklets: which frames; by default evenly."),
+    ] = None,
+    pooling: Annotated[
+        Optional[options.Pooling],  # noqa: UP045
+        typer.Option("--pooling", help="Of tracklets: over the frames' embeddings; by default the mean."),
+    ] = None,
     split_id: options.SplitId = None,
     corruptions: Annotated[
         bool,
@@ -70,6 +82,7 @@ def evaluate(
     """
     from omnireid.core.errors import ConfigError
     from omnireid.data.combine import read_datasets
+    from omnireid.data.frames import FrameSampling
     from omnireid.experiment import (
         evaluate_model,
         result_folder,
@@ -91,6 +104,14 @@ def evaluate(
     )
     if json is not None and len(datasets) > 1:
         raise ConfigError("--json takes one record, and there are several; find them below --out")
+    frames = None
+    if num_frames or frame_sampling or pooling:
+        usual = FrameSampling()
+        frames = FrameSampling(
+            num_frames or usual.num_frames,
+            frame_sampling.value if frame_sampling else usual.sampling,
+            pooling.value if pooling else usual.pooling,
+        )
     if corruptions:
         from omnireid.experiment import evaluate_corrupted
         from omnireid.robustness import fresh_seed
@@ -107,7 +128,13 @@ def evaluate(
     records = []
     for dataset in datasets:
         evaluation = evaluate_model(
-            embedder, dataset, distance=distance.value, seed=seed, on_bad=on_bad.value, console=stderr
+            embedder,
+            dataset,
+            distance=distance.value,
+            frames=frames,
+            seed=seed,
+            on_bad=on_bad.value,
+            console=stderr,
         )
         if corruptions:
             robustness = evaluate_corrupted(

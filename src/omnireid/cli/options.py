@@ -30,6 +30,17 @@ class ProtocolName(str, Enum):
     NO_CAMERA = "no-camera"
 
 
+class FrameSampling(str, Enum):
+    EVENLY = "evenly"
+    RANDOM = "random"
+    ALL = "all"
+
+
+class Pooling(str, Enum):
+    MEAN = "mean"
+    MAX = "max"
+
+
 class Backend(str, Enum):
     AUTO = "auto"
     ONNX = "onnx"

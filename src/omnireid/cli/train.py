@@ -43,6 +43,12 @@ def train(
     combineall: options.CombineAll = False,
     target: options.Target = None,
     target_root: options.TargetRoots = None,
+    num_frames: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--frames", min=1, help="Of tracklets: train on so many frames of each; by default on all."
+        ),
+    ] = None,
     split_id: options.SplitId = None,
     no_check_counts: options.AnyCounts = False,
     extract: options.Extract = False,
@@ -74,6 +80,7 @@ def train(
             dataset,
             out,
             targets=targets,
+            frames_per_tracklet=num_frames,
             device=device,
             threads=threads,
             resume=resume,

@@ -45,6 +45,7 @@ class ProtocolRecord(BaseModel):
     num_gallery: int
     ties: str = "gallery order"
     repeats: int = 1
+    frames: str = ""  # of tracklets: how they were sampled and pooled, "15 evenly, mean"
 
 
 class MetricsRecord(BaseModel):
@@ -61,11 +62,14 @@ class MetricsRecord(BaseModel):
 
 
 class SplitRecord(BaseModel):
+    """Size of a split; `images` counts every frame of its tracklets."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     images: int
     pids: int
     cameras: int
+    tracklets: int | None = None
 
 
 class PartitionRecord(BaseModel):

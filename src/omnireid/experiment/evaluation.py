@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,7 @@ from typing import Literal
 import numpy as np
 from rich.console import Console
 
+from omnireid.core.errors import ImageError, InputError
 from omnireid.core.images import load_crop
 from omnireid.core.record import (
     DatasetRecord,
@@ -22,10 +24,12 @@ from omnireid.core.record import (
     SplitRecord,
     TrainingRecord,
 )
-from omnireid.core.types import Dataset, EmbeddingSet, Split
+from omnireid.core.seeds import derive_seed
+from omnireid.core.types import Dataset, EmbeddingSet, SkippedFile, Split
 from omnireid.data.datasets import require_splits
+from omnireid.data.frames import FrameSampling
 from omnireid.evaluation import RetrievalResult, evaluate_embeddings
-from omnireid.inference import Embedder
+from omnireid.inference import Embedder, embed_tracklets
 from omnireid.report import Activation, ReportData, activation_map, write_report
 
 NUM_ACTIVATION_MAPS = 12
@@ -50,6 +54,7 @@ def evaluate_model(
     dataset: Dataset,
     *,
     distance: str = "euclidean",
+    frames: FrameSampling | None = None,
     seed: int = 0,
     on_bad: Literal["error", "skip"] = "error",
     training: TrainingRecord | None = None,
@@ -60,20 +65,25 @@ def evaluate_model(
     Args:
         embedder: its `normalise` decides whether embeddings are L2-normalised before the distance.
         distance: "euclidean", "sq_euclidean" or "cosine".
-        seed: for protocols that draw (single-gallery-shot).
+        frames: how tracklets become embeddings; None takes torchreid's way, 15 frames evenly, their mean.
+        seed: for protocols that draw (single-gallery-shot), and for frames drawn at random.
         on_bad: what to do with a picture that cannot be decoded; skipped ones are listed in the record.
         training: the run that made the weights, when it was part of this experiment.
 
     Raises:
         DatasetError: query or gallery is empty.
         ImageError: a picture cannot be decoded and `on_bad` is "error".
-        InputError: no query has a match that is not junk.
+        InputError: no query has a match that is not junk, or `frames` for a dataset of pictures.
     """
     require_splits(dataset, "query", "gallery")
+    if dataset.query.is_video or dataset.gallery.is_video:
+        frames = frames or FrameSampling()
+    elif frames is not None:
+        raise InputError(f"frames: {dataset.name} holds pictures, not tracklets; leave it out")
     started = time.perf_counter()
     skipped: list[str] = []
-    query = _embed(embedder, dataset.query, on_bad, skipped, console)
-    gallery = _embed(embedder, dataset.gallery, on_bad, skipped, console)
+    query = _embed(embedder, dataset.query, frames, seed, on_bad, skipped, console)
+    gallery = _embed(embedder, dataset.gallery, frames, seed, on_bad, skipped, console)
     embedded = time.perf_counter()
     retrieval = evaluate_embeddings(
         query, gallery, distance=distance, protocol=dataset.protocol, seed=seed, console=console
@@ -82,7 +92,7 @@ def evaluate_model(
     record = ResultRecord(
         dataset=_dataset_record(dataset, skipped),
         model=_model_record(embedder),
-        protocol=retrieval.protocol_record(),
+        protocol=retrieval.protocol_record().model_copy(update={"frames": str(frames or "")}),
         metrics=retrieval.metrics_record(),
         cmc=tuple(float(value) for value in retrieval.cmc),
         seed=seed,
@@ -128,14 +138,24 @@ def write_results(
 def _embed(
     embedder: Embedder,
     split: Split,
+    frames: FrameSampling | None,
+    seed: int,
     on_bad: Literal["error", "skip"],
     skipped: list[str],
     console: Console | None,
 ) -> EmbeddingSet:
-    return embedder.embed_samples(
+    def on_skip(file: SkippedFile) -> None:
+        skipped.append(f"{file.path}: {file.reason}")
+
+    if frames is None:
+        return embedder.embed_samples(split.samples, on_bad=on_bad, on_skip=on_skip, console=console)
+    return embed_tracklets(
+        embedder,
         split.samples,
+        **asdict(frames),
+        seed=derive_seed(seed, split.name),
         on_bad=on_bad,
-        on_skip=lambda file: skipped.append(f"{file.path}: {file.reason}"),
+        on_skip=on_skip,
         console=console,
     )
 
@@ -143,16 +163,25 @@ def _embed(
 def _activations(embedder: Embedder, paths: Sequence[str]) -> tuple[Activation, ...]:
     """Maps of queries spread evenly over the split; none where the model does not show its activations."""
     chosen = [paths[index] for index in np.linspace(0, len(paths) - 1, NUM_ACTIVATION_MAPS, dtype=int)]
-    chosen = list(dict.fromkeys(chosen))
-    maps = embedder.feature_maps([load_crop(path, embedder.card.input) for path in chosen])
+    crops = {}
+    for path in chosen:
+        # A tracklet goes by its first frame, which may be one that was skipped.
+        with suppress(ImageError):
+            crops[path] = load_crop(path, embedder.card.input)
+    maps = embedder.feature_maps(list(crops.values()))
     if maps is None:
         return ()
-    return tuple(Activation(path, activation_map(one)) for path, one in zip(chosen, maps, strict=True))
+    return tuple(Activation(path, activation_map(one)) for path, one in zip(crops, maps, strict=True))
 
 
 def _dataset_record(dataset: Dataset, skipped: Sequence[str]) -> DatasetRecord:
     splits = {
-        split.name: SplitRecord(images=split.num_images, pids=split.num_pids, cameras=split.num_cameras)
+        split.name: SplitRecord(
+            images=split.num_images,
+            pids=split.num_pids,
+            cameras=split.num_cameras,
+            tracklets=len(split) if split.is_video else None,
+        )
         for split in dataset.splits
         if len(split)
     }

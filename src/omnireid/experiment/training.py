@@ -9,6 +9,7 @@ from typing import Literal
 from rich.console import Console
 
 from omnireid.core.types import Dataset
+from omnireid.data.frames import flatten
 from omnireid.experiment.evaluation import evaluate_model
 from omnireid.inference import Embedder
 from omnireid.inference.backends import TorchBackend
@@ -27,17 +28,19 @@ def train_on(
     run_dir: Path,
     *,
     targets: Sequence[Dataset] = (),
+    frames_per_tracklet: int | None = None,
     device: str = "auto",
     threads: int | None = None,
     resume: bool = False,
     on_bad: Literal["error", "skip"] = "error",
     console: Console | None = None,
 ) -> TrainedModel:
-    """Train on a dataset's train split. Tracklets are taken apart: every frame is a picture of its own.
+    """Train on a dataset's train split. Tracklets are taken apart: each frame is a picture of its own.
 
     Args:
         recipe: its `initial_weights` are a file or a name whose weights have been pulled.
         targets: what the evaluations in between are made on, each apart; the dataset itself when empty.
+        frames_per_tracklet: train on so many frames of each tracklet, taken evenly; on every frame when None.
         run_dir, device, threads, resume, on_bad, console: as for `omnireid.training.loop.train`.
 
     Raises:
@@ -59,12 +62,13 @@ def train_on(
             values |= {prefix + name: value for name, value in metrics.items() if value is not None}
         return values
 
+    pictures = flatten(dataset.train, frames_per_tracklet)
     return train(
         recipe,
-        dataset.train,
+        pictures,
         run_dir,
         initial=None if resume else _initial_network(recipe),
-        training_data=f"{dataset.name} (train: {len(dataset.train):,} images)",
+        training_data=f"{dataset.name} (train: {len(pictures):,} images)",
         device=device,
         threads=threads,
         resume=resume,

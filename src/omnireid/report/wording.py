@@ -49,6 +49,8 @@ def protocol_terms(protocol: ProtocolRecord) -> str:
     ]
     if protocol.repeats > 1:
         terms.append(f"mean of {protocol.repeats} draws")
+    if protocol.frames:
+        terms.append(f"frames: {protocol.frames}")
     return ", ".join(terms)
 
 
@@ -61,5 +63,5 @@ def protocol_sentence(record: ResultRecord) -> str:
     return (
         f"{headline} ({dataset_title(record.dataset)}, {protocol_terms(protocol)}, "
         f"{protocol.num_valid_queries:,} valid queries of {protocol.num_queries:,}, "
-        f"{protocol.num_gallery:,} gallery images)"
+        f"{protocol.num_gallery:,} gallery {'tracklets' if protocol.frames else 'images'})"
     )

@@ -39,8 +39,8 @@ CARD = DatasetCard(
     num_splits=10,
     is_video=True,
     notes=(
-        f"Folders up to {NUM_SHARED_PIDS} show the same person in both cameras, those above do not. torchreid's\n"
-        "docstring counts these 200 people; the field uses the 178 of them with long tracklets. Papers say\n"
+        f"Folders up to {NUM_SHARED_PIDS} show the same person in both cameras, those above do not.\n"
+        "torchreid's docstring counts these people; the field uses the 178 with long tracklets. Papers say\n"
         f"more than 21 frames; {LEAST_FRAMES} or more in both cameras is what leaves 178 by another\n"
         "implementation's count (21 or more: 183). Other folders are not used.\n"
         f"Without {SPLITS} the splits are drawn here, by the rule that the record names: they are not the\n"
