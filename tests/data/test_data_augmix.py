@@ -8,8 +8,10 @@ import torch
 from PIL import Image, ImageOps
 
 from omnireid.data import augmix as am
-from omnireid.data.augmix import AFFINE_OPERATIONS, LEVEL_OPERATIONS, NOTHING, OPERATIONS, Mixture
+from omnireid.data.augmix import NOTHING, OPERATIONS, Mixture
 
+NAMES = list(OPERATIONS)
+CHANGE_VALUES = ("autocontrast", "equalize", "posterize", "solarize")
 LEVELS = (0.1, 0.4, 1.3, 2.5, 2.99)
 
 
@@ -49,14 +51,14 @@ def with_pillow(picture: np.ndarray, operation: str, level: float) -> np.ndarray
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("operation", LEVEL_OPERATIONS)
-def test_level_operations_equal_pillow(operation: str, level: float):
+@pytest.mark.parametrize("operation", CHANGE_VALUES)
+def test_operations_on_values_equal_pillow(operation: str, level: float):
     crops = pictures(6)
     crops[1] = crops[1] // 4 + 90  # little contrast
     crops[2, :, :, 1] = 77  # a channel of one value
     crops[3] = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (64, 32, 3), dtype=np.uint8))
     crops[4] = 200
-    out = am.change_levels(crops, [(operation, level)] * 6)
+    out = OPERATIONS[operation](crops, [level] * 6)
     expected = np.stack([with_pillow(one, operation, level) for one in crops.numpy()])
     if operation == "autocontrast":  # Pillow scales in floats, and can cut what should be 255 to 254
         assert np.abs(out.numpy().astype(int) - expected).max() <= 1
@@ -75,19 +77,19 @@ def autocontrast_in_integers(picture: np.ndarray) -> np.ndarray:
 
 def test_equalize_leaves_a_picture_that_is_too_small_to_spread():
     crops = pictures(2, height=16, width=8)  # 128 pixels: fewer than 255 steps
-    assert torch.equal(am.change_levels(crops, [("equalize", 1.0)] * 2), crops)
+    assert torch.equal(am.equalize(crops, [1.0] * 2), crops)
     between = pictures(8, height=20, width=18, seed=2)  # 360 pixels: values beyond 255 are cut
-    out = am.change_levels(between, [("equalize", 1.0)] * 8)
+    out = am.equalize(between, [1.0] * 8)
     expected = np.stack([with_pillow(one, "equalize", 1.0) for one in between.numpy()])
     np.testing.assert_array_equal(out.numpy(), expected)
 
 
 @pytest.mark.parametrize("size", [(64, 32), (51, 23)])
 @pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize("operation", AFFINE_OPERATIONS)
-def test_affine_operations_equal_pillow(operation: str, sign: int, size: tuple[int, int]):
+@pytest.mark.parametrize("operation", NAMES[4:])
+def test_operations_on_places_equal_pillow(operation: str, sign: int, size: tuple[int, int]):
     crops = pictures(len(LEVELS), *size)
-    out = am.move_pixels(crops, [(operation, sign * level) for level in LEVELS])
+    out = OPERATIONS[operation](crops, [sign * level for level in LEVELS])
     expected = np.stack(
         [with_pillow(one, operation, sign * level) for one, level in zip(crops.numpy(), LEVELS, strict=True)]
     )
@@ -106,7 +108,7 @@ def test_operations_of_a_batch_do_not_mix_their_pictures():
         zip([8, 0, 4, NOTHING, 1, 3, 6, 2, 5], [2.0, 1.0, -2.9, 1.0, 1.0, 2.9, -1.5, 2.7, 2.2], strict=True)
     ):
         one = crops[place].numpy()
-        expected = one if index == NOTHING else with_pillow(one, OPERATIONS[index], level)
+        expected = one if index == NOTHING else with_pillow(one, NAMES[index], level)
         assert np.abs(chains[place].numpy().astype(int) - expected).max() <= 1
 
 
@@ -118,7 +120,7 @@ def mixed_by_hand(picture: np.ndarray, mixture: Mixture, place: int) -> np.ndarr
             mixture.operations[place, chain].tolist(), mixture.levels[place, chain].tolist(), strict=True
         ):
             if index != NOTHING:
-                one = with_pillow(one, OPERATIONS[index], level)
+                one = with_pillow(one, NAMES[index], level)
         mixed += mixture.share[place].item() * mixture.weights[place, chain].item() * one
     return np.rint(mixed)
 
@@ -139,7 +141,7 @@ def test_the_mixture_equals_one_by_hand():
 
 
 def test_the_mixture_of_exact_operations_is_exact_to_rounding():
-    exact = torch.tensor([OPERATIONS.index(name) for name in (*LEVEL_OPERATIONS, "translate_x")])
+    exact = torch.tensor([NAMES.index(name) for name in (*CHANGE_VALUES, "translate_x")])
     drawn = am.draw_mixture(40, generator(2))
     operations = torch.where(drawn.operations == NOTHING, NOTHING, exact[drawn.operations % len(exact)])
     mixture = drawn._replace(operations=operations)
@@ -156,7 +158,7 @@ def test_a_share_of_nothing_leaves_the_picture_and_one_chain_alone_is_that_chain
     mixture = am.draw_mixture(8, generator())
     assert torch.equal(am.augmix(crops, mixture._replace(share=torch.zeros(8))), crops)
     operations = torch.full((8, 3, 3), NOTHING)
-    operations[:, 1, 0] = OPERATIONS.index("solarize")
+    operations[:, 1, 0] = NAMES.index("solarize")
     alone = Mixture(
         operations, torch.full((8, 3, 3), 2.9), torch.tensor([[0.0, 1, 0]] * 8), share=torch.ones(8)
     )
