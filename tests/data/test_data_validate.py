@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from data.miniatures_video import build_dukemtmcvidreid, build_ilidsvid, build_mars, build_prid2011
 from omnireid.core.types import Dataset, Protocol, Sample, Split
 from omnireid.data.datasets import read_dataset
 from omnireid.data.validate import Severity, ValidationReport, validate_dataset
@@ -219,3 +220,48 @@ def test_progress_is_shown_where_asked(market_root):
 
 def test_real_photographs_are_sound(real_dir):
     assert check(real_dir / "mot17mini").problems == ()
+
+
+# --- tracklets ------------------------------------------------------------------------------------
+
+
+def validate_video(name: str, root: Path, **options) -> ValidationReport:
+    return validate_dataset(read_dataset(name, root, check_counts=False), threads=2, **options)
+
+
+@pytest.mark.parametrize("build", [build_mars, build_ilidsvid, build_prid2011, build_dukemtmcvidreid])
+def test_every_frame_of_a_tracklet_is_checked(tmp_path, build):
+    name = build.__name__.removeprefix("build_")
+    build(tmp_path)
+    data = read_dataset(name, tmp_path, check_counts=False)
+    report = validate_video(name, tmp_path)
+    assert report.ok, printed(report)
+    assert report.num_files == len({frame for split in data.splits for one in split for frame in one.frames})
+
+    middle = Path(
+        max((one for split in data.splits for one in split), key=lambda one: len(one.frames)).frames[1]
+    )
+    whole = middle.read_bytes()
+    middle.write_bytes(whole[: len(whole) // 2])
+    report = validate_video(name, tmp_path)
+    assert [item.split(": ")[0] for item in report.of_kind("unreadable").items] == [str(middle)]
+    assert validate_video(name, tmp_path, decode=False).ok
+
+
+def test_frames_that_the_list_names_and_the_disk_lacks_are_missing(tmp_path):
+    build_mars(tmp_path)
+    (frame,) = tmp_path.glob("mars/bbox_test/0002/0002C3T0001F002.jpg")
+    frame.unlink()
+    report = validate_video("mars", tmp_path, decode=False)
+    assert report.of_kind("missing").items == (f"{frame}: no such file",)
+    assert "2 junk tracklets (pid −1)" in report.of_kind("junk").message
+
+
+def test_a_frame_in_train_and_test_is_found(tmp_path):
+    build_prid2011(tmp_path)
+    data = read_dataset("prid2011", tmp_path, check_counts=False)
+    trained = next(one for one in data.train if len(one.frames) > 2).frames[1]
+    tested = next(one for one in data.gallery if len(one.frames) > 2).frames[2]
+    shutil.copy(trained, tested)
+    report = validate_video("prid2011", tmp_path)
+    assert report.of_kind("train-test-duplicates").items == (f"{trained} = {tested}",)

@@ -115,7 +115,7 @@ def validate_dataset(
         console: where to show progress; None shows none.
     """
     splits = [split.samples for split in dataset.splits]
-    paths = list(dict.fromkeys(sample.path for samples in splits for sample in samples))
+    paths = list(dict.fromkeys(file for samples in splits for sample in samples for file in _files(sample)))
     threads = threads or available_cores()
     checks = _map_files(lambda path: _check_file(path, decode), paths, "checking", threads, console)
 
@@ -131,6 +131,11 @@ def validate_dataset(
     order = list(Severity)
     problems.sort(key=lambda problem: order.index(problem.severity))
     return ValidationReport(dataset.name, dataset.root, len(paths), decode, tuple(problems))
+
+
+def _files(sample: Sample) -> tuple[str, ...]:
+    """The picture, or every frame of the tracklet."""
+    return sample.frames or (sample.path,)
 
 
 def _map_files(
@@ -273,6 +278,7 @@ def _unmatched_problem(dataset: Dataset, unmatched: list[Sample]) -> Problem:
 
 
 def _skipped_problems(dataset: Dataset) -> list[Problem]:
+    kind = "tracklets" if any(split.is_video for split in dataset.splits) else "pictures"
     junk = tuple(file.path for file in dataset.skipped if file.reason == JUNK)
     others = tuple(f"{file.path}: {file.reason}" for file in dataset.skipped if file.reason != JUNK)
     problems = []
@@ -291,7 +297,7 @@ def _skipped_problems(dataset: Dataset) -> list[Problem]:
             Problem(
                 Severity.NOTE,
                 "junk",
-                f"{len(junk):,} junk pictures (pid −1) are skipped by the protocol",
+                f"{len(junk):,} junk {kind} (pid −1) are skipped by the protocol",
                 junk,
             )
         )
@@ -304,9 +310,11 @@ def _duplicate_problems(dataset: Dataset, hashes: dict[str, str]) -> list[Proble
         same_content[digest].append(path)
     groups = [paths for paths in same_content.values() if len(paths) > 1]
 
-    in_train, in_query, in_gallery = ({sample.path for sample in split} for split in dataset.splits)
+    in_train, in_query, in_gallery = (
+        {file for sample in split for file in _files(sample)} for split in dataset.splits
+    )
     in_test = in_query | in_gallery
-    pid_of = {sample.path: sample.pid for split in dataset.splits for sample in split}
+    pid_of = {file: sample.pid for split in dataset.splits for sample in split for file in _files(sample)}
 
     leaked, repeated, contradictory = [], [], []
     for paths in groups:
