@@ -1,0 +1,348 @@
+"""Open-set identification by the watch-list protocol: is this person one of those we know, and which?
+
+The test identities are split at random into known ones, whose gallery pictures are the watch list, and
+unknown ones, who are not enrolled. Every query of a known person is a *mate search*, every query of an
+unknown one a *non-mate search*. At a threshold t on the distance
+
+    FPIR(t) = share of non-mate searches whose closest enrolled picture is closer than t
+    TPIR(t) = share of mate searches whose closest enrolled picture is of the right person and closer than t
+    FNIR(t) = 1 − TPIR(t)
+
+TPIR with this condition on the first rank is also called DIR, detection and identification rate, and FPIR the
+false-accept rate (FAR) of the search. The ROC curve is TPIR over FPIR, the DET curve FNIR over FPIR. Which
+identities are known is drawn anew several times; figures are means over these draws, with their deviation.
+
+A query's gallery pictures of its own person in its own camera are junk, as in the closed-set protocol; a
+query that has no others is no mate search. Left out: pid −1, distractors and everybody else whom no query
+looks for, because nobody enrols them. Equal distances of two people identify neither: the search misses.
+
+Sources: Liao et al., Open-set Person Re-identification, arXiv 1408.0872 (DIR at FAR); Grother, Ngan and
+Hanaoka, FRVT Part 2: Identification, NISTIR 8271 (FPIR, FNIR, mate and non-mate searches).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+
+from omnireid.core.errors import InputError, UnknownNameError
+from omnireid.core.progress import progress_bar
+from omnireid.core.seeds import numpy_generator
+from omnireid.core.types import JUNK_PID, EmbeddingSet, Protocol
+from omnireid.evaluation.distance import check_distance, distance_blocks
+
+Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
+
+FPIR_LEVELS = (0.001, 0.01, 0.1)
+
+_UNKNOWN_CAMERA = -1
+
+
+@dataclass(frozen=True, eq=False)
+class WatchList:
+    """One draw of known identities, and the searches on it.
+
+    Attributes:
+        num_known, num_unknown: identities enrolled, and those who are searched for in vain.
+        mate_distances: (M,) float64 ascending; to the right person, infinite where somebody else is as close.
+        non_mate_distances: (U,) float64 ascending; to the closest enrolled picture.
+    """
+
+    num_known: int
+    num_unknown: int
+    mate_distances: Float64
+    non_mate_distances: Float64
+
+    def threshold(self, fpir: float) -> float | None:
+        """The largest distance below which searches may be accepted at this FPIR.
+
+        Acceptance is `distance < threshold`. None where the draw has fewer than 1/FPIR non-mate searches:
+        then the first false alarm exceeds the level, and a threshold could only be extrapolated.
+
+        Raises:
+            InputError: an FPIR that is not above 0 and at most 1.
+        """
+        if not 0 < fpir <= 1:
+            raise InputError(f"fpir: expected above 0 and at most 1, got {fpir}")
+        num_allowed = _whole(fpir * len(self.non_mate_distances))
+        if num_allowed < 1:
+            return None
+        if num_allowed >= len(self.non_mate_distances):
+            return math.inf
+        return float(self.non_mate_distances[num_allowed])
+
+    def tpir(self, fpir: float) -> float | None:
+        """TPIR at the threshold of this FPIR; None where it cannot be measured."""
+        threshold = self.threshold(fpir)
+        return None if threshold is None else self._accepted(threshold)
+
+    @property
+    def eer(self) -> float:
+        """Equal error rate: the smallest level that FPIR and FNIR both keep at some threshold."""
+        non_mates = self.non_mate_distances
+        # Only a threshold at a non-mate's distance accepts as many mates as its FPIR allows.
+        thresholds = np.append(non_mates, np.inf)
+        fpir = np.searchsorted(non_mates, thresholds, side="left") / len(non_mates)
+        fnir = 1 - np.searchsorted(self.mate_distances, thresholds, side="left") / len(self.mate_distances)
+        return float(np.maximum(fpir, fnir).min())
+
+    def _accepted(self, threshold: float) -> float:
+        return float(np.searchsorted(self.mate_distances, threshold, side="left") / len(self.mate_distances))
+
+
+@dataclass(frozen=True, eq=False)
+class OpenSetResult:
+    """Open-set metrics over several draws of known identities.
+
+    Attributes:
+        draws: at least one.
+        distance, normalised, protocol: what the searches were made with.
+        known_share, seed: what the draws were made with.
+    """
+
+    draws: tuple[WatchList, ...]
+    distance: str
+    normalised: bool
+    protocol: Protocol
+    known_share: float
+    seed: int
+
+    @property
+    def num_mate_searches(self) -> float:
+        """Mean over the draws."""
+        return float(np.mean([len(draw.mate_distances) for draw in self.draws]))
+
+    @property
+    def num_non_mate_searches(self) -> float:
+        """Mean over the draws."""
+        return float(np.mean([len(draw.non_mate_distances) for draw in self.draws]))
+
+    @property
+    def lowest_fpir(self) -> float:
+        """The lowest FPIR that every draw can measure: one false alarm."""
+        return 1 / min(len(draw.non_mate_distances) for draw in self.draws)
+
+    def tpir(self, fpir: float) -> tuple[float, ...] | None:
+        """TPIR (= DIR at rank 1) of each draw; None where a draw has fewer than 1/FPIR non-mate searches."""
+        values = tuple(value for draw in self.draws if (value := draw.tpir(fpir)) is not None)
+        return values if len(values) == len(self.draws) else None
+
+    def threshold(self, fpir: float) -> tuple[float, ...] | None:
+        """Threshold on the distance in each draw; None where `tpir` is."""
+        values = tuple(value for draw in self.draws if (value := draw.threshold(fpir)) is not None)
+        return values if len(values) == len(self.draws) else None
+
+    @property
+    def eer(self) -> tuple[float, ...]:
+        """Equal error rate of each draw."""
+        return tuple(draw.eer for draw in self.draws)
+
+    def curve(self, points: int = 60) -> Float64:
+        """The ROC curve, averaged over the draws at equal FPIR; 1 − TPIR makes it the DET curve.
+
+        Args:
+            points: FPIR values, evenly spaced on a logarithmic axis.
+
+        Returns:
+            (points, 2) float64: FPIR ascending from the lowest that can be measured to 1, and mean TPIR.
+
+        Raises:
+            InputError: fewer than two points.
+        """
+        if points < 2:
+            raise InputError(f"points: expected at least 2, got {points}")
+        levels = np.geomspace(self.lowest_fpir, 1.0, points)
+        levels[-1] = 1.0  # exactly, whatever rounding left
+        tpir = [np.mean(values) for level in levels.tolist() if (values := self.tpir(level)) is not None]
+        return np.stack([levels, np.array(tpir, np.float64)], axis=1)
+
+
+def open_set_metrics(
+    query: EmbeddingSet,
+    gallery: EmbeddingSet,
+    *,
+    distance: str = "euclidean",
+    protocol: Protocol = Protocol.MARKET1501,
+    known_share: float = 0.5,
+    repeats: int = 10,
+    seed: int = 0,
+    console: Console | None = None,
+) -> OpenSetResult:
+    """Search a watch list of some identities with the queries of all, a block of queries at a time.
+
+    Memory holds a block of distances and, for each draw, two numbers a query.
+
+    Args:
+        query, gallery: embeddings of one and the same model.
+        distance: one of `DISTANCES`.
+        protocol: `NO_CAMERA` makes only the query's own file junk; with the other two all gallery pictures
+            of a known person are enrolled, and those in the query's own camera are junk.
+        known_share: of the identities that query and gallery share; at least one is known, one unknown.
+            Identities that only the query has are unknown in every draw.
+        repeats: draws of the known identities.
+        seed: of the draws; each has a stream of its own.
+        console: where to show progress.
+
+    Raises:
+        InputError: embeddings of different models, cameras missing, too few identities, a share or number out
+            of range, or a draw without mate or non-mate searches.
+        ShapeError: embeddings of different length.
+        UnknownNameError: an unknown distance.
+    """
+    check_distance(distance)
+    protocol = check_protocol(protocol)
+    _check_same_model(query, gallery)
+    if not 0 < known_share < 1:
+        raise InputError(f"known_share: expected between 0 and 1, got {known_share}")
+    if repeats < 1:
+        raise InputError(f"repeats: expected at least 1, got {repeats}")
+    shared = np.setdiff1d(np.intersect1d(query.pids, gallery.pids), [JUNK_PID])
+    unenrolled = np.setdiff1d(query.pids, np.append(shared, JUNK_PID))
+    known_RI = _draw_known(shared, bool(len(unenrolled)), known_share, repeats, seed)
+
+    enrolled = np.flatnonzero(np.isin(gallery.pids, shared))
+    enrolled = enrolled[np.argsort(gallery.pids[enrolled], kind="stable")]
+    starts_I = np.searchsorted(gallery.pids[enrolled], shared)
+    searches = np.flatnonzero(query.pids != JUNK_PID)
+    own_Q = np.where(np.isin(query.pids[searches], shared), np.searchsorted(shared, query.pids[searches]), -1)
+    junk = _JunkFinder(query, gallery, searches, enrolled, protocol)
+    stops_I = np.append(starts_I[1:], len(enrolled))
+
+    mate_Q = np.full(len(searches), np.inf)
+    other_RQ = np.empty((repeats, len(searches)))
+    with progress_bar(console, transient=True) as bar:
+        task = bar.add_task("open set", total=len(searches))
+        for first, dist_BG in distance_blocks(
+            query.embeddings[searches], gallery.embeddings[enrolled], distance
+        ):
+            block = np.arange(first, first + len(dist_BG))
+            for row, search in enumerate(block):
+                if own_Q[search] >= 0:
+                    start, stop = int(starts_I[own_Q[search]]), int(stops_I[own_Q[search]])
+                    dist_BG[row, start:stop][junk.of(int(search), start, stop)] = np.inf
+            # All that is kept of a person's pictures is the closest.
+            best_BI = np.minimum.reduceat(dist_BG, starts_I, axis=1)
+            has_own = own_Q[block] >= 0
+            mate_Q[block[has_own]] = best_BI[has_own, own_Q[block[has_own]]]
+            best_BI[has_own, own_Q[block[has_own]]] = np.inf
+            for draw, known_I in enumerate(known_RI):
+                other_RQ[draw, block] = best_BI[:, known_I].min(axis=1)
+            bar.advance(task, len(dist_BG))
+    draws = tuple(
+        _watch_list(mate_Q, other_Q, own_Q, known_I, len(shared) + len(unenrolled))
+        for other_Q, known_I in zip(other_RQ, known_RI, strict=True)
+    )
+    return OpenSetResult(draws, distance, query.normalised, protocol, known_share, seed)
+
+
+def _draw_known(
+    shared: Int64, has_unenrolled: bool, known_share: float, repeats: int, seed: int
+) -> list[Bool]:
+    """For each draw, (I,) which of the shared identities are enrolled."""
+    most = len(shared) if has_unenrolled else len(shared) - 1
+    if most < 1:
+        raise InputError(
+            f"open-set metrics: query and gallery share {len(shared)} identities; at least two are needed, "
+            "one to enrol and one to keep out"
+        )
+    num_known = min(max(1, round(known_share * len(shared))), most)
+    draws = []
+    for draw in range(repeats):
+        known_I = np.zeros(len(shared), np.bool_)
+        known_I[numpy_generator(seed, "open-set", draw).permutation(len(shared))[:num_known]] = True
+        draws.append(known_I)
+    return draws
+
+
+def _watch_list(
+    mate_Q: Float64, other_Q: Float64, own_Q: Int64, known_I: Bool, num_identities: int
+) -> WatchList:
+    is_known_Q = (own_Q >= 0) & known_I[own_Q]
+    is_mate_Q = is_known_Q & np.isfinite(mate_Q)
+    mates = np.where(mate_Q < other_Q, mate_Q, np.inf)[is_mate_Q]
+    non_mates = other_Q[~is_known_Q]
+    if not len(mates):
+        raise InputError(
+            "open-set metrics: no mate search in a draw: queries meet the known people only in their own "
+            "camera. If the data has no real cameras, use the no-camera protocol; else raise known_share"
+        )
+    if not len(non_mates):
+        raise InputError("open-set metrics: no non-mate search in a draw; lower known_share")
+    num_known = int(known_I.sum())
+    return WatchList(num_known, num_identities - num_known, np.sort(mates), np.sort(non_mates))
+
+
+class _JunkFinder:
+    """Which enrolled pictures of a search's own person are junk to it."""
+
+    def __init__(
+        self,
+        query: EmbeddingSet,
+        gallery: EmbeddingSet,
+        searches: Int64,
+        enrolled: Int64,
+        protocol: Protocol,
+    ) -> None:
+        self.by_file = protocol is Protocol.NO_CAMERA
+        if self.by_file:
+            self.query_files = _files(query.paths, searches)
+            self.gallery_files = _files(gallery.paths, enrolled)
+        else:
+            self.q_camids, self.g_camids = query.camids[searches], gallery.camids[enrolled]
+            for name, camids, rows in (
+                ("query", self.q_camids, searches),
+                ("gallery", self.g_camids, enrolled),
+            ):
+                unknown = np.flatnonzero(camids == _UNKNOWN_CAMERA)
+                if unknown.size:
+                    raise InputError(
+                        f"{name}: row {rows[unknown[0]]} has no camera, which the {protocol.value} "
+                        "protocol needs; use the no-camera protocol if the data has none"
+                    )
+
+    def of(self, search: int, start: int, stop: int) -> Bool:
+        """(stop − start,) bool."""
+        if self.by_file:
+            own = self.query_files[search]
+            return np.array([own != "" and file == own for file in self.gallery_files[start:stop]], np.bool_)
+        same: Bool = self.g_camids[start:stop] == self.q_camids[search]
+        return same
+
+
+def _files(paths: Sequence[str], rows: Int64) -> list[str]:
+    return [str(Path(paths[row]).absolute()) if paths[row] else "" for row in rows]
+
+
+def check_protocol(protocol: Protocol | str) -> Protocol:
+    """`protocol` itself, if it is one.
+
+    Raises:
+        UnknownNameError: it is not.
+    """
+    known = [one.value for one in Protocol]
+    if protocol not in known:
+        raise UnknownNameError("protocol", str(protocol), known)
+    return Protocol(protocol)
+
+
+def _check_same_model(query: EmbeddingSet, gallery: EmbeddingSet) -> None:
+    if query.model != gallery.model:
+        raise InputError(
+            f"query and gallery come from different models ({query.model!r}, {gallery.model!r}): "
+            "embed both with the same one"
+        )
+    if query.normalised != gallery.normalised:
+        raise InputError("only one of query and gallery is L2-normalised: embed both in the same way")
+
+
+def _whole(count: float) -> int:
+    """Rounded down, where 0.1 · 30 is 3 although floats say 3.0000000000000004, and 0.29 · 100 is 29."""
+    return math.floor(count * (1 + 1e-12) + 1e-12)
