@@ -28,7 +28,7 @@ Lists = tuple[list[tuple[str, int, int]], list[tuple[str, int, int]], list[tuple
 
 
 def drawn(items, dataset: str, draw: int) -> list:
-    """The rule of docs/data.md: by the SHA-256 of "<dataset>/<seed>/<draw>/<item>"."""
+    """The rule that `partitions` states: by the SHA-256 of "<dataset>/<seed>/<draw>/<item>"."""
     return sorted(items, key=lambda item: hashlib.sha256(f"{dataset}/0/{draw}/{item}".encode()).hexdigest())
 
 
@@ -464,6 +464,15 @@ def test_one_picture_less_of_ilids_is_seen_in_the_total_wherever_it_was(tmp_path
         read_dataset("ilids", tmp_path)
 
 
+def test_the_refusal_says_what_was_not_taken_and_why(tmp_path):
+    full_ilids(tmp_path)
+    persons = tmp_path / "Persons"
+    for number in range(1, 4):
+        (persons / f"{number:04d}001.jpg").rename(persons / f"{number:04d}-1.jpg")
+    with pytest.raises(CountMismatchError, match=r"not taken: 3 × the name is not .* e\.g\. .*0001-1\.jpg"):
+        read_dataset("ilids", tmp_path)
+
+
 # --- what does not belong -----------------------------------------------------------------------------
 
 
@@ -490,6 +499,7 @@ def test_one_picture_less_of_ilids_is_seen_in_the_total_wherever_it_was(tmp_path
         ("sensereid", "test_probe/00003.jpg", "not <pid>_<camera>.jpg"),
         ("university1652", "train/drone/campus/1.jpg", "number of a building"),
         ("university1652", "test/query_drone/notes.txt", "number of a building"),
+        ("university1652", "test/query_drone/0042", "number of a building"),
         ("university1652", "test/query_drone/0001/notes.txt", "not a picture"),
     ],
 )

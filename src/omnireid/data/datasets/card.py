@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from omnireid.core.errors import CountMismatchError
 from omnireid.core.types import Dataset, Protocol, Split
 
 TOTAL = "total"
+MAX_NAMED_REASONS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ def verify_counts(dataset: Dataset, card: DatasetCard) -> None:
     """Compare a dataset with the sizes on its card.
 
     Raises:
-        CountMismatchError: shows every split, card and found side by side.
+        CountMismatchError: shows every split, card and found side by side, and what was not taken.
     """
     parts = (*dataset.splits, total(dataset)) if TOTAL in card.counts else dataset.splits
     found = {part.name: SplitCounts.of(part).stated() for part in parts}
@@ -143,6 +145,9 @@ def verify_counts(dataset: Dataset, card: DatasetCard) -> None:
             got = found[name].get(what, 0)
             columns.append(f"{what} {want:,} → {got:,}{'' if want == got else ' (!)'}")
         lines.append(f"  {name:<8}" + "   ".join(columns))
+    example = {file.reason: file.path for file in reversed(dataset.skipped)}
+    for reason, number in Counter(file.reason for file in dataset.skipped).most_common(MAX_NAMED_REASONS):
+        lines.append(f"  not taken: {number:,} × {reason}, e.g. {example[reason]}")
     lines.append(
         "Unpack the archive again, or pass check_counts=False (--no-check-counts) "
         "to work with what is there; its results do not compare with published ones."

@@ -52,7 +52,7 @@ CARD = DatasetCard(
     source="http://www.ee.cuhk.edu.hk/~xgwang/CUHK_identification.html",
 )
 
-_NAME = re.compile(r"([0-9]{1,4})_.*\.png", re.IGNORECASE)
+_NAME = re.compile(r"0*([0-9]{1,4})_.*\.png", re.IGNORECASE)
 
 
 def read(root: Path, options: ReadOptions) -> Dataset:

@@ -25,8 +25,8 @@ CARD = DatasetCard(
     name="university1652",
     title="University-1652: 1,652 buildings (not people), drone to satellite",
     layout=(
-        "[university1652/][University-Release/]train/{drone,satellite,street}/<building>/*.{jpg,jpeg,…}\n"
-        "[university1652/][University-Release/]test/{query_drone,gallery_satellite}/<building>/*.{jpg,jpeg,…}\n"
+        "[university1652/][University-Release/]train/{drone,satellite,street}/<building>/*\n"
+        "[university1652/][University-Release/]test/{query_drone,gallery_satellite}/<building>/*\n"
         "The number of the building is the pid. There are no cameras: pictures are numbered instead.\n"
         "train/google (noisy pictures of an image search) and the other folders of test/ are not read."
     ),
