@@ -1,0 +1,111 @@
+"""How close the corruptions are to the published code.
+
+    OMP_NUM_THREADS=1 python benchmarks/corruption_fidelity.py
+
+For each corruption and severity: on 64 rendered crops, the mean over many draws of the result's mean, deviation
+and gradient energy, ours against tests/robustness/reference.npz; the mean absolute difference over the crops,
+relative to their mean. `chance` is what the two halves of the published draws differ by, scaled to the number of
+draws compared: less than that cannot be told from noise. Where there is no chance, whether all bytes agree.
+Prints a Markdown table and writes benchmarks/results/corruption_fidelity.json.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from omnireid.core.files import write_text
+from omnireid.core.images import Crop, decode
+from omnireid.core.record import EnvironmentRecord
+from omnireid.core.seeds import numpy_generator
+from omnireid.robustness import CATEGORIES, CORRUPTIONS, SEVERITIES, corrupt
+
+HERE = Path(__file__).parent
+FOLDER = HERE.parent / "tests" / "robustness"
+STATISTICS = ("mean", "deviation", "gradient")
+
+
+def measure(crop: Crop) -> tuple[float, float, float]:
+    """Mean, deviation and gradient energy (mean squared difference of neighbours, down plus right)."""
+    levels = crop.astype(np.float64)
+    gradient = np.mean(np.diff(levels, axis=0) ** 2) + np.mean(np.diff(levels, axis=1) ** 2)
+    return float(levels.mean()), float(levels.std()), float(gradient)
+
+
+def expected(crops: list[Crop], name: str, severity: int, draws: int) -> npt.NDArray[np.float64]:
+    """(crops, 3) means over the draws."""
+    rows = []
+    for number, crop in enumerate(crops):
+        rng = numpy_generator(0, name, severity, number)
+        rows.append(np.mean([measure(corrupt(crop, name, severity, rng)) for _ in range(draws)], axis=0))
+    return np.array(rows)
+
+
+def relative(difference: npt.NDArray[np.float64], level: npt.NDArray[np.float64]) -> list[float]:
+    """Mean absolute difference over the crops, relative to their mean, in percent."""
+    return [round(float(v), 3) for v in 100 * np.abs(difference).mean(axis=0) / level.mean(axis=0)]
+
+
+def main() -> None:
+    with np.load(FOLDER / "crops.npz") as files:
+        crops = [decode(files[key].tobytes()) for key in sorted(files.files)]
+    with np.load(FOLDER / "reference.npz") as files:
+        about = json.loads(str(files["about"]))
+        reference = {key: files[key].astype(np.float64) for key in files.files if key != "about"}
+
+    rows: list[dict[str, object]] = []
+    print("| corruption | severity | bytes | mean % | deviation % | gradient energy % | chance % |")
+    print("|---|---:|---|---:|---:|---:|---|")
+    for name in CORRUPTIONS:
+        for severity in SEVERITIES:
+            key = f"{name}-{severity}"
+            row: dict[str, object] = {
+                "corruption": name,
+                "category": CATEGORIES[name],
+                "severity": severity,
+            }
+            sha256 = about["sha256"].get(key)
+            if sha256 is not None:
+                rng = np.random.default_rng(0)
+                results = b"".join(corrupt(crop, name, severity, rng).tobytes() for crop in crops)
+                is_equal = hashlib.sha256(results).hexdigest() == sha256
+                differences = relative(
+                    expected(crops, name, severity, 1) - reference[key][0], reference[key][0]
+                )
+                row |= {
+                    "bytes_equal": is_equal,
+                    "difference_percent": dict(zip(STATISTICS, differences, strict=True)),
+                }
+                label, chance_label = "equal" if is_equal else "differ", "none"
+            else:
+                first, second = reference[key]
+                draws = 2 * about["draws_per_half"][name]
+                level = (first + second) / 2
+                differences = relative(expected(crops, name, severity, draws) - level, level)
+                # Each half has twice the variance of the means that are compared.
+                chance = relative((first - second) / math.sqrt(2), level)
+                row |= {
+                    "draws": draws,
+                    "difference_percent": dict(zip(STATISTICS, differences, strict=True)),
+                    "chance_percent": dict(zip(STATISTICS, chance, strict=True)),
+                }
+                label, chance_label = "random", " / ".join(f"{v:.2f}" for v in chance)
+            rows.append(row)
+            columns = " | ".join(f"{v:.2f}" for v in differences)
+            print(f"| {name} | {severity} | {label} | {columns} | {chance_label} |", flush=True)
+    result = {
+        "crops": len(crops),
+        "reference": about["versions"],
+        "rows": rows,
+        "environment": EnvironmentRecord.capture().model_dump(),
+    }
+    write_text(HERE / "results" / "corruption_fidelity.json", json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
