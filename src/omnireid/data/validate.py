@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
-from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -18,14 +15,11 @@ from omnireid.core.errors import ImageError
 from omnireid.core.files import sha256_file
 from omnireid.core.images import conversions
 from omnireid.core.images import decode as decode_picture
-from omnireid.core.machine import available_cores
-from omnireid.core.progress import progress_bar
 from omnireid.core.types import Dataset, Protocol, Sample
 from omnireid.data.datasets.folders import JUNK
+from omnireid.data.parallel import map_files
 
 _EXAMPLES_SHOWN = 3
-
-_Result = TypeVar("_Result")
 
 
 class Severity(str, Enum):
@@ -116,8 +110,9 @@ def validate_dataset(
     """
     splits = [split.samples for split in dataset.splits]
     paths = list(dict.fromkeys(file for samples in splits for sample in samples for file in _files(sample)))
-    threads = threads or available_cores()
-    checks = _map_files(lambda path: _check_file(path, decode), paths, "checking", threads, console)
+    checks = map_files(
+        lambda path: _check_file(path, decode), paths, title="checking", threads=threads, console=console
+    )
 
     problems = _file_problems(checks)
     problems += _split_problems(dataset)
@@ -126,7 +121,7 @@ def validate_dataset(
     if decode:
         same_size = Counter(check.size for check in checks.values() if check.size > 0)
         suspects = [path for path, check in checks.items() if same_size[check.size] > 1 and not check.fault]
-        hashes = _map_files(sha256_file, suspects, "comparing", threads, console)
+        hashes = map_files(sha256_file, suspects, title="comparing", threads=threads, console=console)
         problems += _duplicate_problems(dataset, hashes)
     order = list(Severity)
     problems.sort(key=lambda problem: order.index(problem.severity))
@@ -138,25 +133,9 @@ def _files(sample: Sample) -> tuple[str, ...]:
     return sample.frames or (sample.path,)
 
 
-def _map_files(
-    check: Callable[[str], _Result], paths: Sequence[str], title: str, threads: int, console: Console | None
-) -> dict[str, _Result]:
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="omnireid-validate")
-    results = {}
-    try:
-        with progress_bar(console, transient=True) as bar:
-            task = bar.add_task(title, total=len(paths))
-            for path, result in zip(paths, pool.map(check, paths), strict=True):
-                results[path] = result
-                bar.advance(task)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-    return results
-
-
 def _check_file(path: str, decode: bool) -> _FileCheck:
     try:
-        status = Path(path).stat()
+        status = os.stat(path)  # noqa: PTH116 (a Path costs more than the call)
     except FileNotFoundError:
         return _FileCheck(fault="missing", reason="no such file")
     except OSError as error:

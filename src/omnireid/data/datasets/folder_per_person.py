@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
+from typing import NamedTuple
 
 from omnireid.core.errors import DatasetError
 from omnireid.core.types import JUNK_PID, Dataset, Protocol, Sample, SkippedFile, Split
@@ -34,8 +34,7 @@ CARD = DatasetCard(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Picture:
+class _Picture(NamedTuple):
     split: str
     person: str
     camera: str | None
@@ -96,7 +95,7 @@ def _read_split(folder: Path, split: str, skipped: list[SkippedFile]) -> Iterato
         for entry in scan(Path(person.path)):
             # A folder that is named like a picture stays a picture, which then fails to open.
             if is_picture_name(entry.name):
-                word = _CAMERA_WORD.search(PurePath(entry.name).stem)
+                word = _CAMERA_WORD.search(entry.name)
                 yield _Picture(split, person.name, f"c{int(word[1])}" if word else None, entry.path)
             elif entry.is_dir():
                 for inner in scan(Path(entry.path)):

@@ -35,7 +35,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         raise DatasetError(
             f"{root}: none of the folders {', '.join(FOLDERS.values())}. Expected:\n{CARD.layout}"
         )
-    parts = {split: read_folder(root / name, parse_market_name) for split, name in FOLDERS.items()}
+    parts = {split: read_folder(root / name, _parse) for split, name in FOLDERS.items()}
     cameras = {sample.camid for samples, _ in parts.values() for sample in samples}
     skipped = tuple(file for _, files in parts.values() for file in files)
     if not cameras:
@@ -43,11 +43,12 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         raise DatasetError(
             f"{root}: no picture taken, {len(skipped):,} files skipped{example}. Expected:\n{CARD.layout}"
         )
-    first = min(1, *cameras)
-    splits = {
-        name: Split(name, tuple(replace(sample, camid=sample.camid - first) for sample in samples))
-        for name, (samples, _) in parts.items()
-    }
+    if min(cameras) < 0:  # a c0: these cameras count from 0
+        parts = {
+            name: ([replace(sample, camid=sample.camid + 1) for sample in samples], files)
+            for name, (samples, files) in parts.items()
+        }
+    splits = {name: Split(name, tuple(samples)) for name, (samples, _) in parts.items()}
     return Dataset(
         name=CARD.name,
         root=str(root),
@@ -57,6 +58,11 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         protocol=options.protocol or CARD.protocol,
         skipped=skipped,
     )
+
+
+def _parse(name: str) -> tuple[int, int] | str:
+    parsed = parse_market_name(name)
+    return parsed if isinstance(parsed, str) else (parsed[0], parsed[1] - 1)
 
 
 READERS = (Reader(CARD, read),)
