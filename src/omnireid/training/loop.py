@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,10 +26,10 @@ from omnireid.core.machine import available_cores
 from omnireid.core.progress import progress_bar
 from omnireid.core.record import TrainingRecord
 from omnireid.core.seeds import derive_seed
-from omnireid.core.types import Split, label_map
+from omnireid.core.types import Sample, Split, label_map
 from omnireid.data.augmentation import Augmentation
 from omnireid.data.loading import Batch, CropLoader
-from omnireid.data.samplers import PKSampler, RandomSampler
+from omnireid.data.samplers import GroupSampler, PKSampler, RandomSampler
 from omnireid.inference.backends.torch_eager import choose_device
 from omnireid.losses import CrossEntropyLabelSmooth, HardTripletLoss, jensen_shannon
 from omnireid.models.cards import model_card
@@ -161,7 +161,7 @@ class _Run:
         self.data_digest = _digest(kept)
         self.history: list[dict[str, float]] = []
 
-        self.sampler = _build_sampler(recipe, pids)
+        self.sampler = _build_sampler(recipe, kept)
         if not self.sampler.batches(0):
             raise DatasetError(
                 f"{len(kept)} training images do not fill one batch of {recipe.sampler.batch_size}"
@@ -357,12 +357,21 @@ class _Run:
         return TrainedModel(backbone, card, weights, record, skipped)
 
 
-def _build_sampler(recipe: Recipe, pids: np.ndarray) -> RandomSampler | PKSampler:
+def _build_sampler(recipe: Recipe, samples: Sequence[Sample]) -> RandomSampler | PKSampler | GroupSampler:
     sampler = recipe.sampler
     if sampler.name == "random":
-        return RandomSampler(len(pids), sampler.batch_size, seed=recipe.seed, drop_last=True)
-    num_pids = sampler.batch_size // sampler.num_instances
-    return PKSampler(pids, num_pids=num_pids, num_instances=sampler.num_instances, seed=recipe.seed)
+        return RandomSampler(len(samples), sampler.batch_size, seed=recipe.seed, drop_last=True)
+    if sampler.name == "pk":
+        num_pids = sampler.batch_size // sampler.num_instances
+        pids = [sample.pid for sample in samples]
+        return PKSampler(pids, num_pids=num_pids, num_instances=sampler.num_instances, seed=recipe.seed)
+    return GroupSampler(
+        [sample.camid if sampler.name == "camera" else sample.dsetid for sample in samples],
+        num_groups=sampler.num_groups,
+        batch_size=sampler.batch_size,
+        seed=recipe.seed,
+        kind=sampler.name,
+    )
 
 
 def _build_network(recipe: Recipe, num_pids: int, initial: OSNet | None) -> IdentityClassifier:

@@ -34,18 +34,22 @@ class _Closed(BaseModel):
 
 
 class SamplerRecipe(_Closed):
-    """`random`: each image once per epoch. `pk`: identities × instances in a batch (P×K)."""
+    """`random`: each image once per epoch. `pk`: identities × instances in a batch (P×K).
 
-    name: Literal["random", "pk"] = "random"
+    `camera` and `dataset` share a batch out evenly among `num_groups` cameras, or among the sources of a
+    training on several datasets.
+    """
+
+    name: Literal["random", "pk", "camera", "dataset"] = "random"
     batch_size: int = Field(64, gt=1)
     num_instances: int = Field(4, gt=1)
+    num_groups: int = Field(2, gt=0)
 
     @model_validator(mode="after")
-    def _whole_identities(self) -> SamplerRecipe:
-        if self.name == "pk" and self.batch_size % self.num_instances:
-            raise ValueError(
-                f"batch_size {self.batch_size} is no multiple of num_instances {self.num_instances}"
-            )
+    def _even_shares(self) -> SamplerRecipe:
+        shares = {"pk": "num_instances", "camera": "num_groups", "dataset": "num_groups"}.get(self.name)
+        if shares is not None and self.batch_size % (share := getattr(self, shares)):
+            raise ValueError(f"batch_size {self.batch_size} is no multiple of {shares} {share}")
         return self
 
 

@@ -1,0 +1,136 @@
+"""Several sources, several targets and random splits, through the command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from data.miniatures_small import build_prid
+from omnireid.cli import run as run_command
+from omnireid.cli.app import main
+from omnireid.core.record import ResultRecord, SplitsRecord
+from omnireid.data.datasets import dataset_card
+from omnireid.models.weights import load_weights
+from toy_people import write_toy_people
+
+TINY = [
+    "--set", "epochs=2", "--set", "sampler={name: dataset, batch_size: 12, num_groups: 2}",
+    "--set", "input={height: 64, width: 32}", "--set", "evaluation.every=1",
+]  # fmt: skip
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def omnireid(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["omnireid", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "160")
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def test_two_sources_are_trained_together_and_two_targets_evaluated_apart(
+    omnireid: Command, toy_root: Path, tmp_path: Path
+) -> None:
+    other = write_toy_people(tmp_path / "other", num_train=4, num_test=5)
+    out = tmp_path / "run"
+    code, printed, error = omnireid(
+        "run", "--data", "market-layout+market1501", "--root", toy_root, "--root", other, "--combineall",
+        "--target", "market1501+market-layout", "--target-root", other, "--target-root", toy_root,
+        "--no-check-counts", "--out", out, *TINY,
+    )  # fmt: skip
+    assert code == 0, error
+    records = {
+        name: ResultRecord.load(out / name / "result.json") for name in ("market1501", "market-layout")
+    }
+    assert records["market1501"].dataset.splits["query"].pids == 5
+    assert records["market-layout"].dataset.splits["query"].pids == 3
+    training = records["market1501"].training
+    assert training is not None
+    assert {"market1501/rank1", "market-layout/mAP"} <= set(training.history[0])
+    assert (out / "market-layout" / "embeddings.parquet").is_file()
+    _, card = load_weights(out / "model.safetensors")
+    assert card.training_pids == (6 + 3) + (4 + 5)
+
+
+def test_all_random_splits_are_trained_evaluated_and_averaged(
+    omnireid: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_prid(tmp_path)
+    all_jobs = run_command._jobs
+    monkeypatch.setattr(run_command, "_jobs", lambda *arguments: all_jobs(*arguments)[:2])
+    out = tmp_path / "run"
+    code, printed, error = omnireid(
+        "run", "--data", "prid", "--root", tmp_path, "--split-id", "all", "--no-check-counts", "--out", out,
+        "--set", "epochs=1", "--set", "sampler.batch_size=2", "--set", "input={height: 64, width: 32}",
+    )  # fmt: skip
+    assert code == 0, error
+    first, second = (ResultRecord.load(out / "prid" / f"split-0{index}" / "result.json") for index in (0, 1))
+    summary = SplitsRecord.model_validate_json((out / "prid" / "splits.json").read_text())
+    assert summary.metrics["rank1"].values == (first.metrics.rank1, second.metrics.rank1)
+    assert first.dataset.partition is not None
+    assert first.dataset.partition.sha256 != second.dataset.partition.sha256
+    assert "mean ± deviation of 2 splits of 10 (drawn with seed 0" in printed
+    assert "prid, split 1 of 10" in printed
+
+
+def test_one_model_on_all_random_splits(
+    omnireid: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_root: Path
+) -> None:
+    trained = tmp_path / "trained"
+    train = [
+        "train",
+        "--data",
+        "market-layout",
+        "--root",
+        toy_root,
+        "--recipe",
+        "quickstart",
+        "--out",
+        trained,
+    ]
+    small = ["--set", "epochs=1", "--set", "sampler.batch_size=12", "--set", "input={height: 64, width: 32}"]
+    assert omnireid(*train, *small)[0] == 0
+    build_prid(tmp_path)
+    code, printed, error = omnireid(
+        "evaluate", "--model", trained / "model.safetensors", "--data", "prid+market-layout",
+        "--root", tmp_path, "--root", toy_root, "--split-id", "all", "--no-check-counts",
+        "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert code == 0, error
+    num_splits = dataset_card("prid").num_splits
+    records = [
+        ResultRecord.load(path) for path in sorted((tmp_path / "out").glob("prid/split-*/result.json"))
+    ]
+    assert [record.dataset.partition.index for record in records] == list(range(num_splits))
+    assert f"mean ± deviation of {num_splits} splits of {num_splits}" in printed
+    assert ResultRecord.load(tmp_path / "out" / "market-layout" / "result.json").dataset.partition is None
+
+
+def test_what_does_not_fit_together_is_named(omnireid: Command, toy_root: Path, tmp_path: Path) -> None:
+    toy = ["--data", "market-layout", "--root", toy_root]
+    cases = [
+        (["run", *toy, "--split-id", "all"], "market-layout is not one benchmark with random splits"),
+        (["run", *toy, "--split-id", "two"], "--split-id 'two': expected a number from 0, or 'all'"),
+        (["run", *toy, "--target-root", toy_root], "--target-root belongs to --target"),
+        (["train", *toy, "--recipe", "quickstart", "--split-id", "all"], "which 'omnireid run' does"),
+        (
+            ["run", *toy, "--set", "sampler={name: dataset, batch_size: 12, num_groups: 2}"],
+            "only 1 of 1 datasets have that many",
+        ),
+        (["run", *toy, "--set", "sampler={name: camera, num_groups: 3}"], "no multiple of num_groups 3"),
+    ]
+    for arguments, message in cases:
+        code, _, error = omnireid(*arguments, "--out", tmp_path / "out")
+        assert code == 2, (arguments, error)
+        assert message in " ".join(error.split()), error
