@@ -44,7 +44,7 @@ def test_two_sources_are_trained_together_and_two_targets_evaluated_apart(
 ) -> None:
     other = write_toy_people(tmp_path / "other", num_train=4, num_test=5)
     out = tmp_path / "run"
-    code, printed, error = omnireid(
+    code, _, error = omnireid(
         "run", "--data", "market-layout+market1501", "--root", toy_root, "--root", other, "--combineall",
         "--target", "market1501+market-layout", "--target-root", other, "--target-root", toy_root,
         "--no-check-counts", "--out", out, *TINY,
