@@ -2,10 +2,10 @@
 
     OMP_NUM_THREADS=1 python benchmarks/corruption_fidelity.py
 
-For each corruption and severity, on 64 rendered crops: the mean over many draws of the result's mean, deviation
-and gradient energy, ours against tests/robustness/reference.npz. The figure is the mean absolute difference
-over the crops, relative to their mean. `chance` is what the two halves of the published draws differ by, scaled
-to the number of draws compared: less than that cannot be told from noise. Where there is no chance, whether
+For each corruption and severity, on 64 rendered crops: the mean over many draws of the result's mean,
+deviation and gradient energy, ours against tests/robustness/reference.npz. The figure is the mean absolute
+difference over the crops, relative to their mean. `chance` is what the two halves of the published draws differ
+by, scaled to the number of draws compared: less cannot be told from noise. Where there is no chance, whether
 all bytes agree. Prints a Markdown table and writes benchmarks/results/corruption_fidelity.json.
 """
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from omnireid.core.images import Crop
 from omnireid.robustness.blur import _scatter
 from omnireid.robustness.digital import _LEVELS, _warp, change_hsv
 from omnireid.robustness.filters import Floats, gaussian, resize, smear, to_bytes, zoom
@@ -21,7 +20,7 @@ from omnireid.robustness.noise import (
     _speckle_table,
     _transmit,
 )
-from omnireid.robustness.weather import _plasma, rain
+from omnireid.robustness.weather import _plasma, _water, rain
 
 
 def noise_image(height: int, width: int, channels: int = 3, seed: int = 0) -> Floats:
@@ -147,6 +146,10 @@ def test_smear_equals_a_loop_over_pixels(size: tuple[int, int], angle: float) ->
 def test_to_bytes_truncates_and_clips() -> None:
     values = np.array([-1.0, 0.0, 0.9 / 255, 1.0 / 255, 0.5, 254.99 / 255, 1.0, 7.0])
     assert to_bytes(values).tolist() == [0, 0, 0, 1, 127, 254, 255, 255]
+    # A level divided by 255 comes back, in either precision.
+    levels = np.arange(256)
+    assert to_bytes(levels / 255.0).tolist() == levels.tolist()
+    assert to_bytes(levels.astype(np.float32) / np.float32(255)).tolist() == levels.tolist()
 
 
 def test_resizing_goes_by_columns_first() -> None:
@@ -266,8 +269,14 @@ def test_frost_textures_look_like_the_published_ones_in_figures() -> None:
         assert texture.std(axis=(0, 1)) == pytest.approx(deviation, abs=9)
 
 
-def test_water_without_a_drop_is_black_as_published(crops: list[Crop]) -> None:
-    from omnireid.robustness.weather import _water
+def test_water_without_a_drop_is_black_as_published() -> None:
+    assert not _water(np.ones((20, 10, 3), np.float32), np.zeros((20, 10)), 0.6).any()
 
-    dry = np.zeros((20, 10))
-    assert not _water(np.ones((20, 10, 3), np.float32), dry, 0.6).any()
+
+def test_water_leaves_dry_pixels_as_they_are() -> None:
+    levels = np.random.default_rng(0).integers(0, 256, size=(60, 60, 3)).astype(np.float32)
+    liquid = np.zeros((60, 60))
+    liquid[5:20, 5:20] = 0.8
+    result = _water(levels / np.float32(255), liquid, 0.6)
+    np.testing.assert_array_equal(result[30:], levels[30:].astype(np.uint8))
+    assert (result[5:20, 5:20] != levels[5:20, 5:20]).any()

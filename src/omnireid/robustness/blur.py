@@ -74,8 +74,7 @@ def zoom_blur(crop: Crop, rng: np.random.Generator, end: float, step: float) -> 
     total = np.zeros_like(intensities)
     for factor in factors:
         total += zoom(source, float(factor), crop=True).astype(np.float32)
-    mean = (intensities + total) / np.float32(len(factors) + 1)
-    return np.asarray(np.clip(mean, 0, 1) * np.float32(255)).astype(np.uint8)
+    return to_bytes((intensities + total) / np.float32(len(factors) + 1))
 
 
 def gaussian_blur(crop: Crop, rng: np.random.Generator, sigma: float) -> Crop:

@@ -21,8 +21,14 @@ Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 
-def to_bytes(intensities: Floats) -> Crop:
-    """Clip to [0, 1], scale to [0, 255] and truncate, as `np.uint8(np.clip(x, 0, 1) * 255)`."""
+def to_bytes(intensities: npt.NDArray[np.floating]) -> Crop:
+    """Clip to [0, 1], scale to [0, 255] and truncate, in the precision given.
+
+    A level that went through float32 comes back through float32; in double precision half of them would be
+    truncated to the level below.
+    """
+    if intensities.dtype == np.float32:
+        return np.asarray(np.clip(intensities, 0, 1) * np.float32(255)).astype(np.uint8)
     return _to_bytes(np.ascontiguousarray(intensities).ravel()).reshape(intensities.shape)
 
 

@@ -113,7 +113,7 @@ _MUD = np.array([63, 42, 20]) / 255
 
 
 def _water(intensities: npt.NDArray[np.float32], liquid: Floats, strength: float) -> Crop:
-    levels = (liquid * 255).astype(np.uint8)
+    levels = np.minimum(liquid * 255, 255).astype(np.uint8)
     distance = cv2.distanceTransform(255 - cv2.Canny(levels, 50, 150), cv2.DIST_L2, 5)
     distance = cv2.blur(np.minimum(distance, 20), (3, 3)).astype(np.uint8)
     distance = cv2.equalizeHist(distance)
@@ -124,7 +124,7 @@ def _water(intensities: npt.NDArray[np.float32], liquid: Floats, strength: float
     if largest == 0:
         # The published code divides by zero here: a picture without a drop becomes black.
         return np.zeros(intensities.shape, np.uint8)
-    drops *= strength / largest
+    drops *= np.float32(strength) / largest
     return to_bytes(intensities + drops[..., None] * _WATER)
 
 
