@@ -496,9 +496,9 @@ def test_dukemtmcvidreid_tracklets_are_folders(root):
 def test_dukemtmcvidreid_orders_frames_by_number(root):
     folder = root / "dukemtmc-vidreid" / "DukeMTMC-VideoReID" / "train" / "0007" / "0001"
     (folder / "0007_C8_F10000_X1.jpg").touch()
-    (folder / "0007_C8_F0999_X1.jpg").touch()
+    (folder / "0007_C8_F9999_X1.jpg").touch()
     sample = read("dukemtmcvidreid", root).train.samples[2]
-    assert [Path(path).name.split("_")[2] for path in sample.frames] == ["F0001", "F0999", "F10000"]
+    assert [Path(path).name.split("_")[2] for path in sample.frames] == ["F0001", "F9999", "F10000"]
 
 
 def test_dukemtmcvidreid_leaves_out_what_does_not_belong(root):
