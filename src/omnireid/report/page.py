@@ -22,13 +22,14 @@ from omnireid.report.figures import NARROW, Series, histogram_chart, line_chart
 from omnireid.report.pictures import Album, data_address
 from omnireid.report.robustness import METRICS as ROBUSTNESS_METRICS
 from omnireid.report.robustness import (
+    comparable,
     condition_rows,
     heat_rows,
     published_rows,
-    published_sentence,
     robustness_sentence,
 )
 from omnireid.report.wording import METRICS, percent, protocol_sentence, spread
+from omnireid.robustness.published import PROTOCOL, PUBLISHED
 
 NUM_QUERIES_SHOWN = 6
 _MARKED_RANKS = (1, 5, 10, 20)
@@ -213,8 +214,12 @@ def _robustness(record: RobustnessRecord) -> dict[str, Any]:
         "heat": [
             (label, heat_rows(record, metric)) for metric, label in ROBUSTNESS_METRICS if metric != "mINP"
         ],
-        "published": published_rows(record),
-        "published_sentence": published_sentence(record),
+        "comparable": comparable(record),
+        "published": [
+            (benchmark, published_rows(benchmark))
+            for benchmark in ([record.benchmark] if comparable(record) else PUBLISHED)
+        ],
+        "published_protocol": PROTOCOL,
         "own": [
             spread(getattr(record.conditions[condition], metric))
             for condition in ("clean", "both")

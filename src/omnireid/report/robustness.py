@@ -12,7 +12,7 @@ from rich.text import Text
 from omnireid.core.record import CorruptionCell, RobustnessRecord
 from omnireid.report.wording import percent, spread
 from omnireid.robustness import CATEGORIES, SEVERITIES
-from omnireid.robustness.published import PROTOCOL, PUBLISHED
+from omnireid.robustness.published import PUBLISHED
 
 METRICS = (("mINP", "mINP"), ("mAP", "mAP"), ("rank1", "rank-1"))
 CONDITIONS = {
@@ -63,20 +63,17 @@ def heat_rows(record: RobustnessRecord, metric: str) -> list[dict[str, Any]]:
     return rows
 
 
-def published_rows(record: RobustnessRecord) -> list[tuple[str, ...]]:
-    """Method, then mINP, mAP and rank-1 clean, then corrupted; empty for a dataset without published rows."""
+def published_rows(benchmark: str) -> list[tuple[str, ...]]:
+    """Method, then mINP, mAP and rank-1 clean, then corrupted."""
     return [
         (row.method, *(f"{100 * value:.2f}" for scores in (row.clean, row.corrupted) for value in scores))
-        for row in PUBLISHED.get(record.benchmark, ())
+        for row in PUBLISHED[benchmark]
     ]
 
 
-def published_sentence(record: RobustnessRecord) -> str:
-    """What the published rows were measured with, or that there are none."""
-    if record.benchmark in PUBLISHED:
-        return f"Published for {record.benchmark}: {PROTOCOL}."
-    known = ", ".join(PUBLISHED)
-    return f"No published results for {record.benchmark}; there are some for {known}."
+def comparable(record: RobustnessRecord) -> bool:
+    """Whether there are published rows of the same benchmark."""
+    return record.benchmark in PUBLISHED
 
 
 def rich_robustness(record: RobustnessRecord) -> Group:
