@@ -60,7 +60,7 @@ def test_heat_map_orders_severities_and_shades_by_what_is_left_of_clean(record: 
 def test_terminal_shows_conditions_and_heat_map(record: RobustnessRecord) -> None:
     console = Console(file=io.StringIO(), width=120)
     console.print(rich_robustness(record))
-    text = console.file.getvalue()
+    text = " ".join(console.file.getvalue().split())
     assert "20.00 ± 14.14" in text
     assert "drawn with seed 7" in text
     assert all(name in text for name in CORRUPTIONS)
