@@ -508,15 +508,15 @@ def test_dukemtmcvidreid_leaves_out_what_does_not_belong(root):
     (train / "0001" / "0009").mkdir()
     (train / "0001" / "0001" / "frame1.jpg").touch()
     (train / "0001" / "0001" / "0001_C9_F0001_X1.jpg").touch()
-    (train / "0001" / "0001" / "notes.txt").touch()
+    (train / "0001" / "0001" / "0001_C6_F0001_X1.txt").touch()
     data = read("dukemtmcvidreid", root)
     assert {Path(file.path).name: file.reason for file in data.skipped} == {
         "split.json": "not a person's folder (a number)",
         "list.txt": "not a tracklet's folder",
         "0009": "no frame in this folder",
-        "frame1.jpg": "the name is not <pid>_C<camera 1–8>_F<frame>_X<frame>",
-        "0001_C9_F0001_X1.jpg": "the name is not <pid>_C<camera 1–8>_F<frame>_X<frame>",
-        "notes.txt": "not a picture (suffix)",
+        "frame1.jpg": "the name is not <pid>_C<camera 1–8>_F<frame>_X<frame>.jpg",
+        "0001_C9_F0001_X1.jpg": "the name is not <pid>_C<camera 1–8>_F<frame>_X<frame>.jpg",
+        "0001_C6_F0001_X1.txt": "not a picture (suffix)",
     }
     assert len(data.train) == 3
 

@@ -14,7 +14,7 @@ SPLITS = ("train", "query", "gallery")
 
 # "0001_C6_F0099_X30823.jpg", and in the first release "0001C6F0099X30823.jpg": pid, camera, place in the
 # tracklet, frame of the film.
-_FRAME_NAME = re.compile(r"([0-9]+)_?C([1-8])_?F([0-9]+)_?X[0-9]+\.[A-Za-z]+")
+_FRAME_NAME = re.compile(r"([0-9]+)_?C([1-8])_?F([0-9]+)_?X[0-9]+\.jpg", re.IGNORECASE)
 
 CARD = DatasetCard(
     name="dukemtmcvidreid",
@@ -95,13 +95,14 @@ def _read_tracklet(folder: Path, pid: int, skipped: list[SkippedFile]) -> Sample
     shown: dict[tuple[int, int], str] = {}
     for file in scan(folder):
         match = _FRAME_NAME.fullmatch(file.name)
-        if not is_picture_name(file.name):
-            skipped.append(SkippedFile(file.path, NO_PICTURE))
-        elif match is None:
-            skipped.append(SkippedFile(file.path, "the name is not <pid>_C<camera 1–8>_F<frame>_X<frame>"))
-        else:
+        if match is not None:
             frames.append((int(match[3]), file.path))
             shown[int(match[1]), int(match[2])] = file.name
+        elif is_picture_name(file.name):
+            reason = "the name is not <pid>_C<camera 1–8>_F<frame>_X<frame>.jpg"
+            skipped.append(SkippedFile(file.path, reason))
+        else:
+            skipped.append(SkippedFile(file.path, NO_PICTURE))
     if not frames:
         skipped.append(SkippedFile(str(folder), "no frame in this folder"))
         return None
