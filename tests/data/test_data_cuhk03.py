@@ -361,6 +361,21 @@ def test_a_full_disk_is_a_storage_error_that_the_next_call_mends(fresh, monkeypa
     assert len(list(folder.iterdir())) == 113
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_told_even_where_an_older_marker_lies(fresh, monkeypatch):
+    read("cuhk03-detected", fresh, extract=True)
+    (fresh / "cuhk03" / "images_detected" / "2_001_1_01.png").unlink()
+    real_fdopen = os.fdopen
+
+    def full(descriptor, mode="r", *arguments, **options):
+        os.close(descriptor)
+        return real_fdopen(os.open("/dev/full", os.O_WRONLY), mode, *arguments, **options)
+
+    monkeypatch.setattr(os, "fdopen", full)
+    with pytest.raises(StorageError, match="the disk is full"):
+        read("cuhk03-detected", fresh, extract=True)
+
+
 def test_a_folder_that_cannot_be_made_is_a_storage_error(fresh):
     (fresh / "cuhk03" / "images_detected").touch()
     with pytest.raises(StorageError, match=r"cannot write into .*images_detected"):
