@@ -139,7 +139,9 @@ def test_a_level_that_one_search_short_cannot_show_is_not_extrapolated() -> None
     for num_searches, measurable in ((99, False), (100, True)):
         draw = WatchList(2, 2, np.array([0.1]), np.linspace(1, 2, num_searches))
         assert (draw.tpir(0.01) is not None) is measurable
-    assert WatchList(2, 2, np.array([0.1]), np.linspace(1, 2, 30)).threshold(0.1) is not None
+    # 0.29 · 100 is 28.999999999999996 in floats, and still 29 alarms.
+    hundred = WatchList(2, 2, np.array([0.1]), np.arange(100.0))
+    assert hundred.threshold(0.29) == 29.0
 
 
 def people(seed: int, num_pids: int = 30, noise: float = 0.4, normalise: bool = False):
