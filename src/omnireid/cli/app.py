@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from omnireid import __version__
-from omnireid.cli import data, embed, evaluate, export, models, recipes, run, synth, train
+from omnireid.cli import calibrate, data, embed, evaluate, export, models, recipes, run, synth, train, verify
 from omnireid.cli.console import stderr
 from omnireid.cli.process import spin_briefly
 from omnireid.core.errors import OmniReIDError
@@ -23,6 +23,8 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("calibrate")(calibrate.calibrate)
+app.command("verify")(verify.verify)
 app.command("embed")(embed.embed)
 app.command("export")(export.export)
 app.command("synth")(synth.synth)

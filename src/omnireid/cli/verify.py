@@ -1,0 +1,70 @@
+"""`omnireid verify`: do two pictures show the same person?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from omnireid.cli import options
+from omnireid.cli.console import stderr, stdout
+
+
+def verify(
+    first: Annotated[str, typer.Argument(help="Picture of a person.")],
+    second: Annotated[str, typer.Argument(help="Another picture of a person.")],
+    model: options.Model,
+    calibration: Annotated[
+        Optional[Path],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
+        typer.Option("--calibration", help="By default MODEL.calibration.json, where it exists."),
+    ] = None,
+    false_alarm_rate: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--false-alarm-rate",
+            help="One that was calibrated; by default the lowest that could be measured.",
+        ),
+    ] = None,
+    prior: Annotated[
+        float,
+        typer.Option("--prior", help="Share of such pairs that are of one person, before looking."),
+    ] = 0.5,
+    backend: options.BackendName = options.Backend.AUTO,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+) -> None:
+    """Score two pictures; with a calibration also say how probable, decide, and name the error behind it."""
+    from omnireid.core.errors import ConfigError
+    from omnireid.core.images import decode
+    from omnireid.evaluation.calibration import SUFFIX, Calibration
+    from omnireid.evaluation.whitening import unit_rows
+    from omnireid.inference import Embedder, find_weights
+    from omnireid.report.calibration import verification_lines
+
+    weights = find_weights(model)
+    beside = weights.with_name(weights.name + SUFFIX)
+    if calibration is None and beside.is_file():
+        calibration = beside
+    if calibration is None and (false_alarm_rate is not None or prior != 0.5):
+        raise ConfigError(
+            f"without a calibration there is only a score; --false-alarm-rate and --prior need one. "
+            f"{beside.name} does not exist: run 'omnireid calibrate --model {model} …'"
+        )
+    crops = [decode(first), decode(second)]
+    embedder = Embedder.open(weights, backend=backend.value, device=device, threads=threads)
+    known = None if calibration is None else Calibration.load(calibration, embedder.sha256)
+    rows = embedder.embed(crops)
+    a, b = unit_rows(rows) if known is None else known.transform(rows)
+    score = float(a @ b)
+    if known is None:
+        stdout.print(f"score        {score:.4f} (cosine similarity; 1 is identical)", markup=False)
+        stderr.print(
+            "no calibration: what this score means for this model is not known. "
+            f"Make one: omnireid calibrate --model {model} …",
+            markup=False,
+        )
+        return
+    for line in verification_lines(known, score, rate=false_alarm_rate, prior=prior):
+        stdout.print(line, markup=False)
+    stdout.print(f"calibration  {calibration}", markup=False)

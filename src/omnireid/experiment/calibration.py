@@ -1,0 +1,243 @@
+"""From a model and labelled pictures, or unlabelled tracklets, to a calibration of its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+
+from omnireid.core.errors import InputError
+from omnireid.core.seeds import numpy_generator
+from omnireid.core.types import DISTRACTOR_PID, JUNK_PID, Dataset, EmbeddingSet, SkippedFile
+from omnireid.data.datasets import dataset_card, list_datasets, require_splits
+from omnireid.data.tracklets import Tracklet, seen_together, spread_samples
+from omnireid.evaluation.calibration import (
+    FALSE_ALARM_RATES,
+    MISS_RATE,
+    CalibratedModel,
+    Calibration,
+    CalibrationSource,
+    fit_calibration,
+)
+from omnireid.evaluation.calibration_pairs import (
+    MAX_PAIRS,
+    Pairs,
+    labelled_pairs,
+    pair_scores,
+    tracklet_pairs,
+)
+from omnireid.evaluation.result import DistanceHistogram
+from omnireid.evaluation.whitening import fit_whitening
+from omnireid.inference import Embedder
+
+Int64 = npt.NDArray[np.int64]
+SplitName = Literal["test", "train"]
+WhiteningName = Literal["none", "centre", "zca"]
+OnBad = Literal["error", "skip"]
+
+FRAMES_PER_TRACKLET = 8
+
+_HISTOGRAM_BINS = 60
+
+
+@dataclass(frozen=True)
+class CalibrationOptions:
+    """What both sources of pairs share.
+
+    Attributes:
+        false_alarm_rates: shares of pairs of two people that may be taken for one.
+        miss_rate: share of pairs of one person that may be taken for two.
+        whitening: fitted on half of the people, who then give no pairs.
+        max_pairs: different-person pairs to draw.
+        seed: of all draws.
+
+    Raises:
+        InputError: no false-alarm rate, or a rate that is not between 0 and 1.
+    """
+
+    false_alarm_rates: Sequence[float] = FALSE_ALARM_RATES
+    miss_rate: float = MISS_RATE
+    whitening: WhiteningName = "none"
+    max_pairs: int = MAX_PAIRS
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.false_alarm_rates:
+            raise InputError("false_alarm_rates: expected at least one")
+        for rate in (*self.false_alarm_rates, self.miss_rate):
+            if not 0 < rate < 1:
+                raise InputError(f"error rate: expected between 0 and 1, got {rate}")
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationRun:
+    """A calibration, the scores behind it for a figure, and pictures that were left out."""
+
+    calibration: Calibration
+    histogram: DistanceHistogram
+    skipped: tuple[SkippedFile, ...]
+
+
+def calibrate_labelled(
+    embedder: Embedder,
+    dataset: Dataset,
+    options: CalibrationOptions | None = None,
+    *,
+    split: SplitName = "test",
+    on_bad: OnBad = "error",
+    console: Console | None = None,
+) -> CalibrationRun:
+    """Calibrate a model on labelled pictures that it was not trained on.
+
+    Distractors and junk are left out: they are nobody in particular.
+
+    Args:
+        dataset: its protocol decides which same-person pairs count.
+        split: "test" takes query and gallery together; "train" only where the model never saw it.
+        on_bad: a picture that cannot be decoded stops the work, or is left out.
+
+    Raises:
+        DatasetError: the split is empty.
+        ImageError: a picture cannot be decoded and `on_bad` is "error".
+        InputError: a model that was never saved, too few people, or scores that do not tell them apart.
+    """
+    options = options or CalibrationOptions()
+    model = _model(embedder)
+    if split == "train":
+        require_splits(dataset, "train")
+        samples = dataset.train.samples
+    else:
+        require_splits(dataset, "query", "gallery")
+        samples = tuple(dict.fromkeys((*dataset.query, *dataset.gallery)))
+    nobody = _nobody(dataset)
+    skipped: list[SkippedFile] = []
+    found = embedder.embed_samples(
+        [one for one in samples if one.pid not in nobody],
+        on_bad=on_bad,
+        on_skip=skipped.append,
+        console=console,
+    )
+
+    def draw(people: Int64) -> Pairs:
+        return labelled_pairs(
+            people, found.camids, protocol=dataset.protocol, max_pairs=options.max_pairs, seed=options.seed
+        )
+
+    origin = partial(
+        CalibrationSource,
+        kind="labelled",
+        name=dataset.name,
+        root=dataset.root,
+        split=split,
+        protocol=dataset.protocol.value,
+    )
+    return _run(model, found, draw, origin, options, skipped)
+
+
+def calibrate_tracklets(
+    embedder: Embedder,
+    tracklets: Sequence[Tracklet],
+    options: CalibrationOptions | None = None,
+    *,
+    source: str,
+    num_frames: int = FRAMES_PER_TRACKLET,
+    on_bad: OnBad = "error",
+    console: Console | None = None,
+) -> CalibrationRun:
+    """Calibrate a model on unlabelled tracklets.
+
+    Frames of one tracklet are one person; tracklets seen together by one camera are different people.
+    Both are of one camera and one moment, unlike what is compared later: the false-alarm side errs on the
+    safe side (people in front of one background look more alike), the miss side on the unsafe side (frames of
+    one tracklet look more alike than a person's pictures elsewhere). docs/calibration.md has measurements.
+
+    Args:
+        tracklets: from `read_tracklets`.
+        source: where they came from, for the record.
+        num_frames: at most so many of each tracklet, evenly over its length.
+        on_bad: as `calibrate_labelled`.
+
+    Raises:
+        ImageError, InputError: as `calibrate_labelled`.
+    """
+    options = options or CalibrationOptions()
+    model, couples = _model(embedder), seen_together(tracklets)
+    samples, load = spread_samples(tracklets, num_frames)
+    times = {(one.path, one.pid): one.time for one in samples}
+    skipped: list[SkippedFile] = []
+    found = embedder.embed_samples(samples, on_bad=on_bad, on_skip=skipped.append, load=load, console=console)
+    keys = zip(found.paths, found.pids.tolist(), strict=True)
+    times_N = np.array([times[key] for key in keys], np.float64)
+
+    def draw(people: Int64) -> Pairs:
+        return tracklet_pairs(people, times_N, couples, max_pairs=options.max_pairs, seed=options.seed)
+
+    origin = partial(
+        CalibrationSource,
+        kind="tracklets",
+        name="tracklets",
+        root=source,
+        split="",
+        protocol="one tracklet is one person; seen together are different people",
+    )
+    return _run(model, found, draw, origin, options, skipped)
+
+
+def _run(
+    model: CalibratedModel,
+    found: EmbeddingSet,
+    draw: Callable[[Int64], Pairs],
+    origin: Callable[..., CalibrationSource],
+    options: CalibrationOptions,
+    skipped: Sequence[SkippedFile],
+) -> CalibrationRun:
+    people, embeddings, whitening = found.pids, found.embeddings, None
+    if options.whitening != "none":
+        order = numpy_generator(options.seed, "whitening").permutation(np.unique(people))
+        fits = np.isin(people, order[: len(order) // 2])
+        whitening = fit_whitening(embeddings[fits], people[fits], options.whitening)
+        embeddings = whitening.apply(embeddings)
+        people = np.where(fits, JUNK_PID, people)
+    pairs = draw(people)
+    scores = pair_scores(embeddings, pairs)
+    used = np.unique(pairs.rows)
+    source = origin(
+        pictures=len(used),
+        people=len(np.unique(people[used])),
+        cameras=len(np.unique(found.camids[used])),
+        same_pairs=int(pairs.same.sum()),
+        different_pairs=int((~pairs.same).sum()),
+        couples=pairs.num_couples,
+        seed=options.seed,
+    )
+    calibration = fit_calibration(
+        scores,
+        pairs,
+        model=model,
+        source=source,
+        whitening=whitening,
+        false_alarm_rates=options.false_alarm_rates,
+        miss_rate=options.miss_rate,
+        seed=options.seed,
+    )
+    edges = np.linspace(scores.min(), max(scores.max(), scores.min() + 1e-6), _HISTOGRAM_BINS + 1)
+    same, different = (np.histogram(scores[kind], edges)[0] for kind in (pairs.same, ~pairs.same))
+    return CalibrationRun(calibration, DistanceHistogram(edges, same, different), tuple(skipped))
+
+
+def _model(embedder: Embedder) -> CalibratedModel:
+    if embedder.sha256 is None:
+        raise InputError("calibration: the model was never saved, so nothing could tell it from another one")
+    return CalibratedModel(name=embedder.card.name, sha256=embedder.sha256, embedding_size=embedder.dim)
+
+
+def _nobody(dataset: Dataset) -> set[int]:
+    """Pids that are nobody in particular: junk, distractors of the card, a pid 0 that no query has."""
+    known = dataset_card(dataset.name).distractor_pids if dataset.name in list_datasets() else frozenset()
+    unsought = set() if DISTRACTOR_PID in dataset.query.pids else {DISTRACTOR_PID}
+    return {JUNK_PID, *known, *unsought}
