@@ -113,9 +113,11 @@ def evaluate(
             pooling.value if pooling else usual.pooling,
         )
     if corruptions:
-        from omnireid.experiment import evaluate_corrupted
+        from omnireid.experiment import check_corruptible, evaluate_corrupted
         from omnireid.robustness import fresh_seed
 
+        for dataset in datasets:
+            check_corruptible(dataset)
         draw_seed = fresh_seed() if fresh_draw else seed
     embedder = Embedder.open(
         model,

@@ -13,11 +13,12 @@ from omnireid.experiment.several import result_folder, summarise_splits, write_s
 
 if TYPE_CHECKING:
     from omnireid.experiment.job import MainJobResult, main_job, prepare_run_folder
-    from omnireid.experiment.robustness import evaluate_corrupted
+    from omnireid.experiment.robustness import check_corruptible, evaluate_corrupted
     from omnireid.experiment.training import train_on
 
 _HOMES = {
     "MainJobResult": "job",
+    "check_corruptible": "robustness",
     "evaluate_corrupted": "robustness",
     "main_job": "job",
     "prepare_run_folder": "job",
@@ -28,6 +29,7 @@ __all__ = [
     "Evaluation",
     "MainJobResult",
     "ResultFiles",
+    "check_corruptible",
     "evaluate_corrupted",
     "evaluate_model",
     "main_job",

@@ -9,7 +9,7 @@ from rich.console import Console
 from omnireid.core.errors import InputError
 from omnireid.core.progress import progress_bar
 from omnireid.core.record import ConditionRecord, CorruptionCell, RobustnessRecord, SpreadRecord
-from omnireid.core.types import Dataset, EmbeddingSet, Split
+from omnireid.core.types import Dataset, EmbeddingSet, Protocol, Split
 from omnireid.evaluation import RetrievalResult, evaluate_embeddings
 from omnireid.experiment.evaluation import Evaluation
 from omnireid.inference import Embedder
@@ -67,13 +67,7 @@ def evaluate_corrupted(
     """
     if rounds < 1:
         raise InputError(f"rounds: expected at least 1, got {rounds}")
-    if dataset.query.is_video:
-        raise InputError(f"{dataset.name}: the corruption benchmarks are defined for pictures, not tracklets")
-    if clean.retrieval.mAP is None:
-        raise InputError(
-            f"{dataset.name}: the corruption benchmarks report mAP and mINP, which the protocol "
-            f"{dataset.protocol.value} does not define"
-        )
+    check_corruptible(dataset)
     cache = PictureCache(cache_bytes)
 
     def embed(split: Split, round: int, draw: Draw | None = None) -> EmbeddingSet:
@@ -121,6 +115,21 @@ def evaluate_corrupted(
         conditions={condition: _condition(scores) for condition, scores in found.items()},
         cells=tuple(table),
     )
+
+
+def check_corruptible(dataset: Dataset) -> None:
+    """Say before work starts what the corruption benchmarks are not defined for.
+
+    Raises:
+        InputError: tracklets, or a protocol without mAP and mINP.
+    """
+    if dataset.query.is_video:
+        raise InputError(f"{dataset.name}: the corruption benchmarks are defined for pictures, not tracklets")
+    if dataset.protocol is Protocol.SINGLE_GALLERY_SHOT:
+        raise InputError(
+            f"{dataset.name}: the corruption benchmarks report mAP and mINP, which the protocol "
+            f"{dataset.protocol.value} does not define"
+        )
 
 
 def _scores(retrieval: RetrievalResult) -> _Scores:
