@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 from omnireid import __version__
-from omnireid.cli import calibrate, data, embed, evaluate, export, models, recipes, run, synth, train, verify
+from omnireid.cli import (
+    calibrate,
+    corrupt,
+    data,
+    embed,
+    evaluate,
+    export,
+    models,
+    recipes,
+    run,
+    synth,
+    train,
+    verify,
+)
 from omnireid.cli.console import stderr
 from omnireid.cli.process import spin_briefly
 from omnireid.core.errors import OmniReIDError
@@ -23,6 +36,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("corrupt")(corrupt.corrupt)
 app.command("calibrate")(calibrate.calibrate)
 app.command("verify")(verify.verify)
 app.command("embed")(embed.embed)
