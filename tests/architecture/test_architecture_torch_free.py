@@ -90,7 +90,7 @@ def test_the_block_blocks() -> None:
     [
         ("omnireid", ("torch", "onnxruntime", "pyarrow", "matplotlib", "numpy")),
         ("omnireid.cli.app", ("torch", "onnxruntime", "pyarrow", "matplotlib", "huggingface_hub")),
-        ("omnireid.evaluation", ("torch", "onnxruntime", "pyarrow", "matplotlib")),
+        ("omnireid.evaluation", ("torch", "onnxruntime", "pyarrow", "matplotlib", "numba")),
     ],
 )
 def test_importing_is_light(module: str, heavy: tuple[str, ...]) -> None:

@@ -17,7 +17,7 @@ single-gallery-shot (Li et al., CVPR 2014).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -27,17 +27,25 @@ from omnireid.core.errors import InputError, ShapeError, UnknownNameError
 from omnireid.core.progress import progress_bar
 from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import JUNK_PID, EmbeddingSet, Protocol
-from omnireid.evaluation.distance import check_distance, distance_blocks
+from omnireid.evaluation.distance import check_distance
+from omnireid.evaluation.pairs import Pairs
 from omnireid.evaluation.result import SINGLE_SHOT_DRAWS, DistanceHistogram, Outcome, RetrievalResult
+from omnireid.evaluation.sources import (
+    NUM_BINS,
+    Distances,
+    DistanceSource,
+    EmbeddingDistances,
+    GivenDistances,
+)
+from omnireid.evaluation.streaming import Comparison, QueryBlock, Team, Tile
 
+if TYPE_CHECKING:
+    from omnireid.evaluation.reranking import Reranking
+
+Bool = npt.NDArray[np.bool_]
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
-Distances = npt.NDArray[np.floating]
 
-UNKNOWN_CAMERA = -1
-
-_BLOCK_BYTES = 64 << 20
-_FINE_BINS = 1024
 _LEAST_BINS, _MOST_BINS = 16, 96
 
 
@@ -57,6 +65,7 @@ def rank_metrics(
     distance: str = "given",
     normalised: bool = False,
     console: Console | None = None,
+    threads: int | None = None,
 ) -> RetrievalResult:
     """Score a distance matrix.
 
@@ -71,6 +80,7 @@ def rank_metrics(
         seed: of the ten draws of single-gallery-shot; the other protocols use no chance.
         distance, normalised: how `dist_QG` was made, for the record.
         console: where to show progress.
+        threads: how many to use, all cores by default; the result does not depend on it.
 
     Returns:
         The result. Equal distances rank by gallery index.
@@ -80,27 +90,21 @@ def rank_metrics(
         InputError: NaN (the row is named), an empty set, cameras missing, or no valid query (says why).
     """
     dist_QG = _check_distances(dist_QG)
-    scorer = _Scorer(
-        _labels("q_pids", q_pids, dist_QG.shape[0]),
-        _labels("g_pids", g_pids, dist_QG.shape[1]),
-        None if q_camids is None else _labels("q_camids", q_camids, dist_QG.shape[0]),
-        None if g_camids is None else _labels("g_camids", g_camids, dist_QG.shape[1]),
-        _paths("q_paths", q_paths, dist_QG.shape[0]),
-        _paths("g_paths", g_paths, dist_QG.shape[1]),
-        protocol=protocol,
-        max_rank=max_rank,
-        top_k=top_k,
-        seed=seed,
+    num_queries, num_gallery = dist_QG.shape
+    pids = _labels("q_pids", q_pids, num_queries), _labels("g_pids", g_pids, num_gallery)
+    _check_counts(*pids, max_rank=max_rank, top_k=top_k)
+    pairs = Pairs(
+        *pids,
+        None if q_camids is None else _labels("q_camids", q_camids, num_queries),
+        None if g_camids is None else _labels("g_camids", g_camids, num_gallery),
+        _paths("q_paths", q_paths, num_queries),
+        _paths("g_paths", g_paths, num_gallery),
+        _check_protocol(protocol),
     )
-    rows = max(1, _BLOCK_BYTES // (8 * dist_QG.shape[1]))
-    scorer.set_range(*_finite_range(dist_QG))
-    with progress_bar(console, transient=True) as bar:
-        task = bar.add_task("ranking", total=len(dist_QG))
-        for start in range(0, len(dist_QG), rows):
-            block = dist_QG[start : start + rows]
-            scorer.add(start, block)
-            bar.advance(task, len(block))
-    return scorer.result(distance, normalised)
+    with Team(threads) as team:
+        source = GivenDistances(dist_QG)
+        scorer = _Scorer(source, pairs, team, max_rank=max_rank, top_k=top_k, seed=seed)
+        return scorer.run(console, distance=distance, normalised=normalised)
 
 
 def evaluate_embeddings(
@@ -109,24 +113,66 @@ def evaluate_embeddings(
     *,
     distance: str = "euclidean",
     protocol: Protocol = Protocol.MARKET1501,
+    reranking: Reranking | None = None,
     max_rank: int = 50,
     top_k: int = 10,
     seed: int = 0,
     console: Console | None = None,
+    threads: int | None = None,
 ) -> RetrievalResult:
-    """Search the gallery for every query and score the result, a block of queries at a time.
+    """Search the gallery for every query and score the result, in tiles: the distance matrix never exists.
+
+    The ranking is exactly that of float64 distances by direct subtraction, ties by gallery index: a float32
+    matrix product finds who is certainly before or behind each match, and every pair whose order its error
+    bound leaves open is computed again in float64 (docs/decisions/0007). Only the histogram is counted in
+    float32: a pair within about 10⁻⁶ of an edge may be counted beside it.
 
     Args:
-        query, gallery: embeddings of one and the same model.
+        query, gallery: embeddings of one and the same model; memory-mapped arrays are read a tile at a time.
         distance: one of `DISTANCES`.
-        protocol, max_rank, top_k, seed, console: as for `rank_metrics`.
+        reranking: k-reciprocal re-ranking before scoring; distances are then the re-ranked ones.
+        protocol, max_rank, top_k, seed, console, threads: as for `rank_metrics`.
 
     Raises:
         InputError: embeddings of different models, an empty set, cameras missing, or no valid query.
         ShapeError: embeddings of different length.
         UnknownNameError: an unknown distance.
     """
-    check_distance(distance)
+    name = check_distance(distance)
+    check_same_model(query, gallery)
+    _check_counts(query.pids, gallery.pids, max_rank=max_rank, top_k=top_k)
+    pairs = Pairs(
+        query.pids,
+        gallery.pids,
+        query.camids,
+        gallery.camids,
+        query.paths,
+        gallery.paths,
+        _check_protocol(protocol),
+    )
+    with Team(threads) as team:
+        comparison = Comparison(query.embeddings, gallery.embeddings, name, team)
+        if reranking is None:
+            source = EmbeddingDistances(comparison, name)
+        else:
+            from omnireid.evaluation.reranking import RerankedDistances
+
+            source = RerankedDistances(comparison, name, reranking, console)
+        scorer = _Scorer(source, pairs, team, max_rank=max_rank, top_k=top_k, seed=seed)
+        return scorer.run(
+            console,
+            distance=distance,
+            normalised=query.normalised,
+            reranking="none" if reranking is None else str(reranking),
+        )
+
+
+def check_same_model(query: EmbeddingSet, gallery: EmbeddingSet) -> None:
+    """Refuse embeddings that cannot be compared.
+
+    Raises:
+        InputError: of different models, or only one of them L2-normalised.
+    """
     if query.model != gallery.model:
         raise InputError(
             f"query and gallery come from different models ({query.model!r}, {gallery.model!r}): "
@@ -134,55 +180,18 @@ def evaluate_embeddings(
         )
     if query.normalised != gallery.normalised:
         raise InputError("only one of query and gallery is L2-normalised: embed both in the same way")
-    scorer = _Scorer(
-        query.pids,
-        gallery.pids,
-        query.camids,
-        gallery.camids,
-        query.paths,
-        gallery.paths,
-        protocol=protocol,
-        max_rank=max_rank,
-        top_k=top_k,
-        seed=seed,
-    )
-    scorer.set_range(0.0, _largest_distance(query, gallery, distance))
-    with progress_bar(console, transient=True) as bar:
-        task = bar.add_task("ranking", total=len(query))
-        for start, dist_BG in distance_blocks(query.embeddings, gallery.embeddings, distance):
-            scorer.add(start, dist_BG)
-            bar.advance(task, len(dist_BG))
-    return scorer.result(distance, query.normalised)
 
 
 class _Scorer:
-    """Takes blocks of distances in query order and keeps what the result needs of them."""
+    """Runs the blocks of a source and keeps what the result needs of them."""
 
     def __init__(
-        self,
-        q_pids: Int64,
-        g_pids: Int64,
-        q_camids: Int64 | None,
-        g_camids: Int64 | None,
-        q_paths: Sequence[str] | None,
-        g_paths: Sequence[str] | None,
-        *,
-        protocol: Protocol,
-        max_rank: int,
-        top_k: int,
-        seed: int,
+        self, source: DistanceSource, pairs: Pairs, team: Team, *, max_rank: int, top_k: int, seed: int
     ) -> None:
-        for name, least in (("max_rank", max_rank), ("top_k", top_k)):
-            if least < 1:
-                raise InputError(f"{name}: must be at least 1, got {least}")
-        for name, pids in (("query", q_pids), ("gallery", g_pids)):
-            if not len(pids):
-                raise InputError(f"the {name} is empty: there is nothing to evaluate")
-        self.protocol = _check_protocol(protocol)
-        self.q_pids, self.g_pids = q_pids, g_pids
-        self.num_queries, self.num_gallery = len(q_pids), len(g_pids)
-        self.pairs = _Pairs(q_pids, g_pids, q_camids, g_camids, q_paths, g_paths, self.protocol)
+        self.source, self.pairs, self.team = source, pairs, team
         self.max_rank, self.seed = max_rank, seed
+        self.single_shot = pairs.protocol is Protocol.SINGLE_GALLERY_SHOT
+        self.num_queries, self.num_gallery = len(pairs.q_pids), len(pairs.g_pids)
         self.ap = np.full(self.num_queries, np.nan)
         self.inp = np.full(self.num_queries, np.nan)
         self.first_match_rank = np.full(self.num_queries, np.nan)
@@ -191,80 +200,25 @@ class _Scorer:
         self.top_indices = np.empty(top, np.int64)
         self.top_outcomes = np.empty(top, np.int8)
         self.top_distances = np.empty(top)
+        self.others = np.zeros(NUM_BINS + 1, np.int64)
+        self.same: list[Float64] = []
+        self.moved: list[Float64] = []
 
-    def set_range(self, low: float, high: float) -> None:
-        """Between which distances the histogram counts; known before the first block."""
-        if not low < high:
-            low, high = (low, low + 1.0) if np.isfinite(low) else (0.0, 1.0)
-        self.edges = np.linspace(low, high, _FINE_BINS + 1)
-        self.same = np.zeros(_FINE_BINS, np.int64)
-        self.scored = np.zeros(_FINE_BINS, np.int64)
-
-    def add(self, first_query: int, dist_BG: Distances) -> None:
-        nan = np.flatnonzero(np.isnan(dist_BG).any(axis=1))
-        if nan.size:
-            raise InputError(f"distances: row {first_query + int(nan[0])} holds NaN")
-        pairs = [self.pairs.of(first_query + row) for row in range(len(dist_BG))]
-        # Sorted values give every match its rank by bisection; junk goes to the end, out of the way.
-        sorted_BG = dist_BG.astype(np.float32 if dist_BG.dtype == np.float32 else np.float64)
-        for row, (_, junk) in enumerate(pairs):
-            sorted_BG[row, junk] = np.inf
-        sorted_BG.sort(axis=1)
-        for row, (matches, junk) in enumerate(pairs):
-            query, dist_G, sorted_G = first_query + row, dist_BG[row], sorted_BG[row]
-            self._count(dist_G[matches], sorted_G, self.num_gallery - len(junk))
-            self._keep_closest(query, dist_G, sorted_G, matches, junk)
-            if not len(matches):
-                continue
-            if self.protocol is Protocol.SINGLE_GALLERY_SHOT:
-                ranks = self._draw_ranks(query, dist_G, matches)
-                self.first_match_rank[query] = ranks.mean()
-                self.cmc_sum += _hits(ranks, self.max_rank) / SINGLE_SHOT_DRAWS
-                continue
-            ranks = _match_ranks(dist_G, sorted_G, matches, junk)
-            self.first_match_rank[query] = ranks[0]
-            self.ap[query] = np.mean(np.arange(1, len(ranks) + 1) / ranks)
-            self.inp[query] = len(ranks) / ranks[-1]
-            self.cmc_sum += _hits(ranks[:1], self.max_rank)
-
-    def _draw_ranks(self, query: int, dist_G: Distances, matches: Int64) -> Int64:
-        """Rank of the match in ten draws of one gallery item per identity. (10,) int64."""
-        generator = numpy_generator(self.seed, "single-gallery-shot", query)
-        drawn_MI = self.pairs.draw_others(generator, int(self.q_pids[query]))
-        match_M = matches[generator.integers(len(matches), size=SINGLE_SHOT_DRAWS)]
-        dist_MI, dist_M1 = dist_G[drawn_MI], dist_G[match_M][:, None]
-        before_MI = (dist_MI < dist_M1) | ((dist_MI == dist_M1) & (drawn_MI < match_M[:, None]))
-        ranks_M: Int64 = 1 + np.count_nonzero(before_MI, axis=1)
-        return ranks_M
-
-    def _count(self, match_distances: Distances, sorted_G: Distances, num_scored: int) -> None:
-        below = np.searchsorted(sorted_G[:num_scored], self.edges[1:-1].astype(sorted_G.dtype))
-        self.scored += np.diff(below, prepend=0, append=np.searchsorted(sorted_G[:num_scored], np.inf))
-        bins = np.searchsorted(self.edges[1:-1].astype(sorted_G.dtype), match_distances, side="right")
-        np.add.at(self.same, bins[match_distances < np.inf], 1)
-
-    def _keep_closest(
-        self, query: int, dist_G: Distances, sorted_G: Distances, matches: Int64, junk: Int64
-    ) -> None:
-        width = self.top_indices.shape[1]
-        # The k closest of all are among those no farther than the k-th closest without junk.
-        near = np.flatnonzero(dist_G <= sorted_G[width - 1])
-        near = near[np.argsort(dist_G[near], kind="stable")[:width]]
-        outcomes = np.full(width, Outcome.WRONG, np.int8)
-        outcomes[np.isin(near, matches)] = Outcome.MATCH
-        outcomes[np.isin(near, junk)] = Outcome.JUNK
-        self.top_indices[query], self.top_outcomes[query] = near, outcomes
-        self.top_distances[query] = dist_G[near]
-
-    def result(self, distance: str, normalised: bool) -> RetrievalResult:
+    def run(
+        self, console: Console | None, *, distance: str, normalised: bool, reranking: str = "none"
+    ) -> RetrievalResult:
+        with progress_bar(console, transient=True) as bar:
+            task = bar.add_task("ranking", total=self.num_queries)
+            for block in self.source.blocks():
+                self._add(block)
+                bar.advance(task, len(block))
         valid = ~np.isnan(self.first_match_rank)
         if not valid.any():
-            raise InputError(self._why_none_is_valid())
-        scores_matches = self.protocol is not Protocol.SINGLE_GALLERY_SHOT
+            raise InputError(self.pairs.why_no_query_is_valid())
         return RetrievalResult(
             cmc=self.cmc_sum / valid.sum(),
-            mAP=float(self.ap[valid].mean()) if scores_matches else None,
-            mINP=float(self.inp[valid].mean()) if scores_matches else None,
+            mAP=None if self.single_shot else float(self.ap[valid].mean()),
+            mINP=None if self.single_shot else float(self.inp[valid].mean()),
             num_queries=self.num_queries,
             num_valid_queries=int(valid.sum()),
             num_gallery=self.num_gallery,
@@ -274,90 +228,188 @@ class _Scorer:
             top_indices=self.top_indices,
             top_outcomes=self.top_outcomes,
             top_distances=self.top_distances,
-            histogram=_coarse(self.edges, self.same, self.scored - self.same),
+            histogram=self._histogram(),
             distance=distance,
-            protocol=self.protocol,
+            protocol=self.pairs.protocol,
             normalised=normalised,
+            reranking=reranking,
         )
 
-    def _why_none_is_valid(self) -> str:
-        absent = int((~np.isin(self.q_pids, self.g_pids) | (self.q_pids == JUNK_PID)).sum())
-        only_junk = self.num_queries - absent
-        reasons = []
-        if absent:
-            reasons.append(f"{absent} have a pid that the gallery lacks")
-        if only_junk and self.protocol is Protocol.NO_CAMERA:
-            reasons.append(f"{only_junk} are the only picture of their person")
-        elif only_junk:
-            reasons.append(
-                f"{only_junk} meet their person only in their own camera. If the data has no real "
-                "cameras, evaluate with the no-camera protocol"
-            )
-        return f"no valid query: of {self.num_queries}, " + "; ".join(reasons)
+    def _add(self, block: QueryBlock) -> None:
+        query, item, value, outcome = self._known(block)
+        match, wrong = outcome == Outcome.MATCH, outcome == Outcome.WRONG
+        self.same.append(value[match])
+        self.moved.append(value[wrong])
 
-
-class _Pairs:
-    """Which gallery items match a query and which are junk to it, without a (Q, G) mask."""
-
-    def __init__(
-        self,
-        q_pids: Int64,
-        g_pids: Int64,
-        q_camids: Int64 | None,
-        g_camids: Int64 | None,
-        q_paths: Sequence[str] | None,
-        g_paths: Sequence[str] | None,
-        protocol: Protocol,
-    ) -> None:
-        self.q_pids, self.protocol = q_pids, protocol
-        self.by_pid = np.argsort(g_pids, kind="stable")
-        sorted_pids = g_pids[self.by_pid]
-        self.start = np.searchsorted(sorted_pids, q_pids, side="left")
-        self.stop = np.searchsorted(sorted_pids, q_pids, side="right")
-        self.always_junk = np.flatnonzero(g_pids == JUNK_PID)
-        scored = sorted_pids != JUNK_PID
-        self.scored_items = self.by_pid[scored]
-        self.pids, self.pid_starts, self.pid_counts = np.unique(
-            sorted_pids[scored], return_index=True, return_counts=True
+        # Scored known pairs of a query, closest first: who is before a match among them is its place.
+        scored = np.flatnonzero(match | wrong)
+        scored = scored[np.lexsort((item[scored], value[scored], query[scored]))]
+        place = np.arange(len(scored)) - np.searchsorted(query[scored], query[scored])
+        hit = match[scored]
+        m_query, m_value, m_item = (part[scored[hit]] for part in (query, value, item))
+        before = np.zeros(len(m_query), np.int64)
+        queries = np.arange(block.first, block.stop + 1)
+        self._stream(
+            block,
+            known=(np.searchsorted(query, queries), item, value),
+            matches=(np.searchsorted(m_query, queries), m_value, m_item),
+            before=before,
         )
-        if protocol is Protocol.NO_CAMERA:
-            self.own_file = _own_files(q_paths, g_paths)
+        self._name_the_closest(block, query, item, outcome)
+        if self.single_shot:
+            self._score_draws(query[match], item[match], query, item, value)
         else:
-            self.q_camids = _cameras("query", q_pids, q_camids, protocol)
-            self.g_camids = _cameras("gallery", g_pids, g_camids, protocol)
+            self._score(m_query, 1 + place[hit] + before)
 
-    def of(self, query: int) -> tuple[Int64, Int64]:
-        """Gallery indices of the matches, ascending, and of the junk."""
-        same_pid = self.by_pid[self.start[query] : self.stop[query]]
-        if self.q_pids[query] == JUNK_PID:
-            return same_pid[:0], same_pid
-        if self.protocol is Protocol.NO_CAMERA:
-            own = self.own_file.get(query, same_pid[:0])
-            matches = same_pid[~np.isin(same_pid, own)] if len(own) else same_pid
-            return matches, np.union1d(own, self.always_junk) if len(own) else self.always_junk
-        same_camera = self.g_camids[same_pid] == self.q_camids[query]
-        junk = same_pid[same_camera]
-        return same_pid[~same_camera], np.append(self.always_junk, junk) if len(self.always_junk) else junk
+    def _known(self, block: QueryBlock) -> tuple[Int64, Int64, Float64, npt.NDArray[np.int8]]:
+        """Pairs whose value is computed apart: matches, junk, re-ranked. Ascending by (query, item)."""
+        query, item, junk = self.pairs.known(block.first, block.stop)
+        # By identity, so that a gallery row is still in the cache when the next query needs it.
+        order = np.argsort(self.pairs.q_pids[query], kind="stable")
+        value = np.empty(len(query))
+        value[order] = self.source.values(query[order], item[order])
+        outcome = np.where(junk, Outcome.JUNK, Outcome.MATCH).astype(np.int8)
+        if not self.source.moves:
+            return query, item, value, outcome
+        moved_query, moved_item, moved_value = self.source.moved(block)
+        if not len(moved_query):
+            return query, item, value, outcome
+        key, moved_key = query * self.num_gallery + item, moved_query * self.num_gallery + moved_item
+        place = np.minimum(np.searchsorted(moved_key, key), len(moved_key) - 1)
+        value = np.where(moved_key[place] == key, moved_value[place], value)
+        new = ~np.isin(moved_key, key, assume_unique=True)
+        always_junk = self.pairs.g_pids[moved_item[new]] == JUNK_PID
+        order = np.argsort(np.append(key, moved_key[new]), kind="stable")
+        new_outcome = np.where(always_junk, Outcome.JUNK, Outcome.WRONG).astype(np.int8)
+        return (
+            np.append(query, moved_query[new])[order],
+            np.append(item, moved_item[new])[order],
+            np.append(value, moved_value[new])[order],
+            np.append(outcome, new_outcome)[order],
+        )
 
-    def draw_others(self, generator: np.random.Generator, pid: int) -> Int64:
-        """(10, I) gallery indices: in each draw, one item of every identity but `pid`."""
-        other = self.pids != pid
-        share = generator.random((SINGLE_SHOT_DRAWS, int(other.sum())))
-        place = self.pid_starts[other] + (share * self.pid_counts[other]).astype(np.int64)
-        drawn_MI: Int64 = self.scored_items[place]
-        return drawn_MI
+    def _stream(
+        self,
+        block: QueryBlock,
+        *,
+        known: tuple[Int64, Int64, Float64],
+        matches: tuple[Int64, Float64, Int64],
+        before: Int64,
+    ) -> None:
+        """Count the other pairs of the block: before each match, closest, in bins."""
+        from omnireid.evaluation.kernels import count_rows, insert_known
 
+        source = self.source
+        top_value = self.top_distances[block.first : block.stop]
+        top_item = self.top_indices[block.first : block.stop]
+        filled = np.zeros(len(block), np.int64)
+        pointer, known_item, known_value = known
+        insert_known(0, len(block), pointer, known_value, known_item, top_value, top_item, filled)
+        level_to_offset = source.level_to_offset(block)
+        per_level = NUM_BINS / (source.high - source.low)
+        scale = per_level / level_to_offset
+        shift = block.half * scale - source.low * per_level
+        known_at = pointer[:-1].copy()
+        weight = source.weight[block.first : block.stop]
+        for tile in source.tiles(block):
+            rows, columns = tile.values.shape
+            ends = np.searchsorted(self.pairs.junk_items, (tile.first_item, tile.first_item + columns))
+            junk = self.pairs.junk_items[slice(*ends)] - tile.first_item
 
-def _match_ranks(dist_G: Distances, sorted_G: Distances, matches: Int64, junk: Int64) -> Int64:
-    """Ranks of the matches among all that is not junk, ascending, from 1. (M,) int64."""
-    match_distances = np.sort(dist_G[matches]).astype(sorted_G.dtype)
-    closer = np.searchsorted(sorted_G, match_distances, side="left")
-    if (np.searchsorted(sorted_G, match_distances, side="right") == closer + 1).all():
-        return closer + 1
-    # Ties: only a stable sort tells which of the equal ones has the smaller gallery index.
-    kept = np.delete(np.arange(len(dist_G)), junk)
-    order = kept[np.argsort(dist_G[kept], kind="stable")]
-    return 1 + np.flatnonzero(np.isin(order, matches))
+            def count(start: int, stop: int, tile: Tile = tile, junk: Int64 = junk) -> Int64:
+                histogram = np.zeros(NUM_BINS + 1, np.int64)
+                count_rows(
+                    start,
+                    stop,
+                    tile.values,
+                    source.given,
+                    tile.half_g,
+                    junk,
+                    block.rows,
+                    tile.g_rows,
+                    block.scale,
+                    tile.g_scale,
+                    weight,
+                    level_to_offset,
+                    block.half,
+                    tile.error,
+                    source.kind,
+                    source.blend,
+                    tile.first_query,
+                    tile.first_item,
+                    scale.astype(tile.values.dtype),
+                    shift.astype(tile.values.dtype),
+                    NUM_BINS,
+                    pointer,
+                    known_item,
+                    known_at,
+                    *matches,
+                    before,
+                    top_value,
+                    top_item,
+                    filled,
+                    histogram,
+                )
+                return histogram
+
+            for histogram in self.team.share(rows, columns, count):
+                self.others += histogram
+
+    def _score(self, query: Int64, rank: Int64) -> None:
+        """Metrics of the block from its matches' ranks, ascending within each query."""
+        found, first, count = np.unique(query, return_index=True, return_counts=True)
+        hit = 1 + np.arange(len(query)) - np.repeat(first, count)
+        self.first_match_rank[found] = rank[first]
+        if len(found):
+            self.ap[found] = np.add.reduceat(hit / rank, first) / count
+        self.inp[found] = count / rank[first + count - 1]
+        self.cmc_sum += _hits(rank[first], self.max_rank)
+
+    def _score_draws(self, m_query: Int64, m_item: Int64, query: Int64, item: Int64, value: Float64) -> None:
+        """Ranks of the match in ten draws of one gallery item per identity."""
+        found, first, count = np.unique(m_query, return_index=True, return_counts=True)
+        for q, start, number in zip(found.tolist(), first.tolist(), count.tolist(), strict=True):
+            generator = numpy_generator(self.seed, "single-gallery-shot", q)
+            drawn_MI = self.pairs.draw_others(generator, int(self.pairs.q_pids[q]), SINGLE_SHOT_DRAWS)
+            match_M = m_item[start + generator.integers(number, size=SINGLE_SHOT_DRAWS)]
+            known = slice(*np.searchsorted(query, (q, q + 1)))
+            items, where = np.unique(np.append(drawn_MI.ravel(), match_M), return_inverse=True)
+            values = self.source.values(np.full(len(items), q), items)
+            place = np.minimum(np.searchsorted(item[known], items), known.stop - known.start - 1)
+            values = np.where(item[known][place] == items, value[known][place], values)[where]
+            value_MI, value_M1 = (
+                values[: drawn_MI.size].reshape(drawn_MI.shape),
+                values[drawn_MI.size :, None],
+            )
+            before_MI = (value_MI < value_M1) | ((value_MI == value_M1) & (drawn_MI < match_M[:, None]))
+            rank_M = 1 + np.count_nonzero(before_MI, axis=1)
+            self.first_match_rank[q] = rank_M.mean()
+            self.cmc_sum += _hits(rank_M, self.max_rank) / SINGLE_SHOT_DRAWS
+
+    def _name_the_closest(
+        self, block: QueryBlock, query: Int64, item: Int64, outcome: npt.NDArray[np.int8]
+    ) -> None:
+        top = self.top_indices[block.first : block.stop]
+        outcomes = np.where(self.pairs.g_pids[top] == JUNK_PID, Outcome.JUNK, Outcome.WRONG).astype(np.int8)
+        if len(query):
+            key = query * self.num_gallery + item
+            top_key = np.arange(block.first, block.stop)[:, None] * self.num_gallery + top
+            place = np.minimum(np.searchsorted(key, top_key), len(key) - 1)
+            outcomes = np.where(key[place] == top_key, outcome[place], outcomes)
+        self.top_outcomes[block.first : block.stop] = outcomes
+
+    def _histogram(self) -> DistanceHistogram:
+        edges = self.source.edges(self.others)
+        # Re-ranked pairs may be closer than any other; bins of the same width go on below.
+        same, moved = np.concatenate(self.same), np.concatenate(self.moved)
+        closest = min(same.min(initial=np.inf), moved.min(initial=np.inf), edges[0])
+        below = edges[:0]
+        if self.source.moves and closest < edges[0]:
+            below = np.linspace(closest, edges[0], NUM_BINS, endpoint=False)
+        edges = np.append(below, edges)
+        different = np.append(np.zeros(len(below), np.int64), self.others)
+        different += _counts(moved, edges)
+        return _coarse(edges, _counts(same, edges), different)
 
 
 def _hits(first_ranks: Int64, max_rank: int) -> Float64:
@@ -366,13 +418,20 @@ def _hits(first_ranks: Int64, max_rank: int) -> Float64:
     return np.cumsum(counts[1:]).astype(np.float64)
 
 
+def _counts(values: Float64, edges: Float64) -> Int64:
+    """(B,) how many lie in each bin; what is below the first edge counts in the first, infinity in none."""
+    bins = np.searchsorted(edges[1:-1], values[values < np.inf], side="right")
+    return np.bincount(bins, minlength=len(edges) - 1)
+
+
 def _coarse(edges: Float64, same: Int64, different: Int64) -> DistanceHistogram:
-    """Cut the empty ends off and merge bins, the coarser the fewer pairs of one person there are."""
+    """Cut the empty ends off and merge bins to about equal widths, fewer for fewer pairs of one person."""
+    different = np.where(np.isfinite(edges[1:]), different, 0)
     used = np.flatnonzero(same + different)
     low, high = (int(used[0]), int(used[-1]) + 1) if used.size else (0, 1)
     bins = int(np.clip(2 * np.sqrt(same.sum()), _LEAST_BINS, _MOST_BINS))
-    step = -(-(high - low) // bins)
-    starts = np.arange(low, high, step)
+    wanted = np.linspace(edges[low], edges[high], bins + 1)
+    starts = np.unique(low + np.searchsorted(edges[low : high + 1], wanted[:-1], side="right") - 1)
     return DistanceHistogram(
         edges=np.append(edges[starts], edges[high]),
         same=np.add.reduceat(same[:high], starts),
@@ -380,25 +439,13 @@ def _coarse(edges: Float64, same: Int64, different: Int64) -> DistanceHistogram:
     )
 
 
-def _largest_distance(query: EmbeddingSet, gallery: EmbeddingSet, distance: str) -> float:
-    """An upper bound, close enough for the bins of a histogram."""
-    if distance == "cosine" or not len(query) or not len(gallery):
-        return 2.0
-    centre_D = gallery.embeddings.mean(axis=0, dtype=np.float64).astype(np.float32)
-    reach = sum(
-        float(np.linalg.norm(embeddings - centre_D, axis=1).max())
-        for embeddings in (query.embeddings, gallery.embeddings)
-    )
-    return reach if distance == "euclidean" else reach * reach
-
-
-def _finite_range(dist_QG: Distances) -> tuple[float, float]:
-    """Smallest and largest distance that is not infinite, row by row to need no second matrix."""
-    low, high = np.inf, -np.inf
-    for dist_G in dist_QG:
-        finite = dist_G[np.isfinite(dist_G)]
-        low, high = min(low, finite.min(initial=np.inf)), max(high, finite.max(initial=-np.inf))
-    return float(low), float(high)
+def _check_counts(q_pids: Int64, g_pids: Int64, *, max_rank: int, top_k: int) -> None:
+    for name, least in (("max_rank", max_rank), ("top_k", top_k)):
+        if least < 1:
+            raise InputError(f"{name}: must be at least 1, got {least}")
+    for name, pids in (("query", q_pids), ("gallery", g_pids)):
+        if not len(pids):
+            raise InputError(f"the {name} is empty: there is nothing to evaluate")
 
 
 def _check_protocol(protocol: Protocol) -> Protocol:
@@ -430,26 +477,3 @@ def _paths(name: str, values: Sequence[str] | None, length: int) -> Sequence[str
     if values is not None and len(values) != length:
         raise ShapeError(name, expected=(length,), actual=(len(values),))
     return values
-
-
-def _cameras(name: str, pids: Int64, camids: Int64 | None, protocol: Protocol) -> Int64:
-    known = (
-        np.zeros(len(pids), np.bool_) if camids is None else (camids != UNKNOWN_CAMERA) | (pids == JUNK_PID)
-    )
-    if camids is None or not known.all():
-        raise InputError(
-            f"{name}: row {int(known.argmin())} has no camera, which the {protocol.value} protocol needs; "
-            "evaluate with the no-camera protocol if the data has none"
-        )
-    return camids
-
-
-def _own_files(q_paths: Sequence[str] | None, g_paths: Sequence[str] | None) -> dict[int, Int64]:
-    """Gallery indices of the very file that a query is, for the queries that are in the gallery."""
-    if q_paths is None or g_paths is None:
-        return {}
-    where: dict[Path, list[int]] = {}
-    for index, path in enumerate(g_paths):
-        where.setdefault(Path(path).absolute(), []).append(index)
-    found = ((query, where.get(Path(path).absolute())) for query, path in enumerate(q_paths) if path)
-    return {query: np.array(indices, np.int64) for query, indices in found if indices}

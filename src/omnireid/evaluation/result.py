@@ -65,6 +65,7 @@ class RetrievalResult:
         distance: name of the distance; "given" for a matrix of unknown origin.
         protocol: which gallery items counted.
         normalised: whether the embeddings had unit L2 norm.
+        reranking: "none", or what re-ranked the distances, with its constants.
     """
 
     cmc: Float64
@@ -83,6 +84,7 @@ class RetrievalResult:
     distance: str
     protocol: Protocol
     normalised: bool = False
+    reranking: str = "none"
 
     def __post_init__(self) -> None:
         per_query = (self.num_queries,)
@@ -120,6 +122,7 @@ class RetrievalResult:
             name=self.protocol.value,
             distance=self.distance,
             normalised=self.normalised,
+            reranking=self.reranking,
             num_queries=self.num_queries,
             num_valid_queries=self.num_valid_queries,
             num_gallery=self.num_gallery,

@@ -1,0 +1,245 @@
+"""Pairs of queries and gallery items in tiles: the (Q, G) matrix never exists, and rankings are exact.
+
+The *exact* squared distance of a pair is Σ (x − y)² by direct subtraction in float64 (`kernels.sq_dist`;
+for `cosine` of the rows divided by their norms): a function of the two rows alone. A tile's float32 matrix
+product gives an approximation whose error is bounded (`error_bound`); what the bound leaves open is computed
+exactly. So the order of a gallery is that of the exact distances, whatever the blocks, the threads or the
+matrix product.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from omnireid.core.errors import InputError, ShapeError
+from omnireid.core.machine import available_cores
+from omnireid.evaluation.distance import DistanceName, Embeddings
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+
+TILE_QUERIES, TILE_ITEMS = 256, 8192
+BLOCK_QUERIES = 4096
+
+_SAMPLE = 512
+_FEWEST_PAIRS_FOR_THREADS = 1 << 15
+_UNIT_ROUNDOFF = 2.0**-24
+
+
+class Team:
+    """Threads that share rows. The result of a loop over rows does not depend on how many there are."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise InputError(f"threads: must be at least 1, got {threads}")
+        self.threads = threads or available_cores()
+        self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
+
+    def __enter__(self) -> Team:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def share(self, rows: int, pairs_per_row: int, loop: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """Call `loop(start, stop, *arguments)` on parts of 0 … rows and return what each gave, in order."""
+        if self._pool is None or rows < 2 or rows * pairs_per_row < _FEWEST_PAIRS_FOR_THREADS:
+            return [loop(0, rows, *arguments)]
+        # Two parts for each thread: one that is interrupted leaves work for the others.
+        cuts = np.linspace(0, rows, min(rows, 2 * self.threads) + 1).astype(int).tolist()
+        return list(self._pool.map(lambda start, stop: loop(start, stop, *arguments), cuts[:-1], cuts[1:]))
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """The pairs of some queries of a block with some consecutive gallery items.
+
+    Attributes:
+        first_query: place of the first row in the block of queries.
+        first_item: place of the first column in the gallery.
+        values: (B, G) products of centred rows, or the given distances.
+        half_g: (G,) half squared norms of the centred items; empty for given distances.
+        g_rows, g_scale: the items' rows as they are, and what exact distances multiply them by.
+        error: (B′,) how far the offsets of this tile may be off, for each query of the block.
+    """
+
+    first_query: int
+    first_item: int
+    values: npt.NDArray[Any]
+    half_g: npt.NDArray[Any]
+    g_rows: npt.NDArray[Any]
+    g_scale: Float64
+    error: Float64
+
+
+@dataclass(frozen=True, eq=False)
+class QueryBlock:
+    """Consecutive queries, ready to meet the gallery.
+
+    Attributes:
+        first, stop: the queries.
+        rows, scale: their rows as they are, and what exact distances multiply them by.
+        centred: (B, D) float32, what is multiplied; `half`: (B,) half squared norms of it.
+    """
+
+    first: int
+    stop: int
+    rows: npt.NDArray[Any]
+    scale: Float64
+    centred: Float32
+    half: Float64
+
+    def __len__(self) -> int:
+        return self.stop - self.first
+
+
+def error_bound(width: int, q_norms: Float64, g_norm: float) -> Float64:
+    """How far a float32 offset ½‖y‖² − x·y may be from the exact ½‖x − y‖² − ½‖x‖², for any order of adding.
+
+    With u = 2⁻²⁴, X = ‖x‖ and Y = ‖y‖ the errors are: rounding the centred coordinates, u (X + Y)²; the
+    product of `width` terms in any order, with or without fused multiply-add, γ(width) X Y (Higham,
+    Accuracy and Stability of Numerical Algorithms, §3.1); rounding ½Y², the subtraction and its result,
+    u (Y² + X Y). Underflow and terms of order u² are in the rounded-up factors.
+    """
+    both = (q_norms + g_norm) ** 2
+    return 1.02 * _UNIT_ROUNDOFF * ((width + 4) * q_norms * g_norm + 2.0 * both) + width * 2.0**-120
+
+
+class Comparison:
+    """Query rows and gallery rows in the coordinates in which they are compared.
+
+    Both sides are centred on the mean of a sample of the gallery, because products of rows with a common
+    offset cancel, and scaled by a power of two, so that float32 can neither overflow nor lose small numbers.
+
+    Args:
+        query, gallery: (Q, D) and (G, D) floats; memory-mapped files are read a tile at a time.
+        distance: decides what the rows are scaled by before they are subtracted.
+        team: the threads.
+
+    Raises:
+        ShapeError: not two matrices of the same width.
+        InputError: NaN, infinity or, under `cosine`, a zero row, named by row.
+    """
+
+    def __init__(self, query: Embeddings, gallery: Embeddings, distance: DistanceName, team: Team) -> None:
+        self.team = team
+        self.query, self.gallery = _rows("query", query), _rows("gallery", gallery)
+        if self.query.shape[1] != self.gallery.shape[1]:
+            raise ShapeError("gallery", expected=("G", self.query.shape[1]), actual=self.gallery.shape)
+        self.width = self.query.shape[1]
+        self.q_scale = self._scale("query", self.query, distance)
+        self.g_scale = self.q_scale if gallery is query else self._scale("gallery", self.gallery, distance)
+        q_sample, g_sample = _stride(len(self.query)), _stride(len(self.gallery))
+        sample = np.concatenate(
+            [
+                self.query[q_sample] * self.q_scale[q_sample, None],
+                self.gallery[g_sample] * self.g_scale[g_sample, None],
+            ],
+            dtype=np.float64,
+        )
+        # Both sides subtract the same float32 numbers, so differences stay what they were.
+        self.centre = sample[len(q_sample) :].mean(axis=0).astype(np.float32).astype(np.float64)
+        reach = np.linalg.norm(sample - self.centre, axis=1).max(initial=0.0)
+        self.factor = 2.0 ** -np.round(np.log2(reach)) if 0 < reach < np.inf else 1.0
+
+    def _scale(self, name: str, rows: npt.NDArray[Any], distance: DistanceName) -> Float64:
+        if distance != "cosine":
+            return np.ones(len(rows))
+        from omnireid.evaluation.kernels import inverse_norms
+
+        out = np.empty(len(rows))
+        self.team.share(len(rows), self.width, inverse_norms, rows, out)
+        zero = np.flatnonzero(np.isinf(out))
+        if zero.size:
+            raise InputError(f"{name}: row {zero[0]} is all zero, which has no cosine")
+        bad = np.flatnonzero(~(out > 0))
+        if bad.size:
+            raise InputError(f"{name}: row {bad[0]} holds NaN or infinity")
+        return out
+
+    def query_blocks(self) -> Iterator[QueryBlock]:
+        """The queries in blocks of about equal size, few enough for the state of a block to be small."""
+        blocks = -(-len(self.query) // BLOCK_QUERIES)
+        cuts = np.linspace(0, len(self.query), blocks + 1).astype(int).tolist()
+        for first, stop in itertools.pairwise(cuts):
+            centred, half = self._centred("query", self.query, self.q_scale, first, stop)
+            yield QueryBlock(first, stop, self.query[first:stop], self.q_scale[first:stop], centred, half)
+
+    def tiles(self, block: QueryBlock) -> Iterator[Tile]:
+        """Every pair of the block's queries and the gallery, gallery items in ascending order."""
+        q_norms = np.sqrt(2.0 * block.half)
+        buffer = np.empty((min(TILE_QUERIES, len(block)), min(TILE_ITEMS, len(self.gallery))), np.float32)
+        for first_item in range(0, len(self.gallery), TILE_ITEMS):
+            stop_item = min(first_item + TILE_ITEMS, len(self.gallery))
+            g_rows = self.gallery[first_item:stop_item]
+            centred, half = self._centred("gallery", self.gallery, self.g_scale, first_item, stop_item)
+            error = error_bound(self.width, q_norms, float(np.sqrt(2.0 * half.max())))
+            half_32 = half.astype(np.float32)
+            for first in range(0, len(block), TILE_QUERIES):
+                part = block.centred[first : first + TILE_QUERIES]
+                values = buffer.ravel()[: len(part) * len(centred)].reshape(len(part), len(centred))
+                np.matmul(part, centred.T, out=values)
+                yield Tile(
+                    first, first_item, values, half_32, g_rows, self.g_scale[first_item:stop_item], error
+                )
+
+    def levels(self, q_index: Int64, g_index: Int64, weight: Float64) -> Float64:
+        """Exact squared distances of single pairs, each times `weight` of its query."""
+        from omnireid.evaluation.kernels import pair_levels
+
+        out = np.empty(len(q_index))
+        arguments = (self.query, self.gallery, self.q_scale, self.g_scale, weight, q_index, g_index, out)
+        self.team.share(len(out), self.width, pair_levels, *arguments)
+        return out
+
+    def sample_levels(self, weight: Float64) -> Float64:
+        """Some levels from all over the two sets, for the range of a histogram."""
+        q_index = _stride(len(self.query), 256)
+        g_index = np.arange(len(q_index) * 8) * 2654435761 % len(self.gallery)
+        return self.levels(np.repeat(q_index, 8), g_index, weight)
+
+    def _centred(
+        self, name: str, rows: npt.NDArray[Any], scale: Float64, first: int, stop: int
+    ) -> tuple[Float32, Float64]:
+        from omnireid.evaluation.kernels import centre_rows
+
+        part, part_scale = rows[first:stop], scale[first:stop]
+        centred, half = np.empty(part.shape, np.float32), np.empty(len(part))
+        arguments = (part, part_scale, self.centre, self.factor, centred, half)
+        self.team.share(len(part), self.width, centre_rows, *arguments)
+        # Beyond 2⁶⁰ times the sample's reach a square would overflow float32.
+        bad = np.flatnonzero(~(half < 2.0**120))
+        if bad.size:
+            row = int(bad[0])
+            if np.isfinite(part[row]).all():
+                raise InputError(
+                    f"{name}: row {first + row} is 10¹⁸ times as far from the others as those are apart"
+                )
+            raise InputError(f"{name}: row {first + row} holds NaN or infinity")
+        return centred, half
+
+
+def _rows(name: str, values: Embeddings) -> npt.NDArray[Any]:
+    array = np.asarray(values)
+    if array.ndim != 2:
+        raise ShapeError(name, expected="(N, D)", actual=array.shape)
+    if array.dtype not in (np.float32, np.float64):
+        array = array.astype(np.float32)
+    return np.ascontiguousarray(array)
+
+
+def _stride(length: int, most: int = _SAMPLE) -> Int64:
+    """At most `most` indices, evenly spread."""
+    return np.unique(np.linspace(0, max(length - 1, 0), min(length, most)).astype(np.int64))
