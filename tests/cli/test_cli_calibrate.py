@@ -130,6 +130,7 @@ def test_tracklets_calibrate_without_labels(omnireid: Run, model: Path, people: 
         "--whitening", "centre",
     )  # fmt: skip
     assert done.code == 0, done.err
+    assert "fits the cameras it was made from" in done.err
     stated = json.loads(out.read_text())
     assert stated["source"]["kind"] == "tracklets"
     assert stated["whitening"]["file"] == "c.whitening.safetensors"

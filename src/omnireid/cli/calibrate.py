@@ -144,6 +144,12 @@ def calibrate(
     page = target.with_name(target.name.removesuffix(".json") + ".html")
     write_calibration_page(page, run.calibration, run.histogram)
     run.calibration.save(target)
+    if run.calibration.whitening is not None:
+        stderr.print(
+            "note: a whitening fits the cameras it was made from; with others its thresholds may be far off "
+            "(docs/calibration.md)",
+            markup=False,
+        )
     for line in calibration_lines(run.calibration.record):
         stdout.print(line, markup=False)
     stdout.print(f"calibration: {target}\npage:        {page}", markup=False)
