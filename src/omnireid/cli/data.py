@@ -1,52 +1,82 @@
-"""`omnireid data`: what can be read, and whether it is whole."""
+"""`omnireid data`: what can be read, what is in it, and whether it is whole."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
 
-app = typer.Typer(help="Datasets: list, describe, validate.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from omnireid.core.types import Dataset
+    from omnireid.data.datasets import DatasetCard
+
+app = typer.Typer(help="Datasets: list, describe, validate, count, write as tables.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Dataset or layout; see 'omnireid data list'.")]
 
 
 @app.command("list")
 def list_() -> None:
-    """List benchmarks and layouts."""
+    """List benchmarks of pictures and of video, and layouts of one's own data."""
     from rich.table import Table
 
     from omnireid.data.datasets import dataset_card, list_datasets
 
-    table = Table("name", "what it is", "protocol", box=None)
+    groups: dict[str, list[DatasetCard]] = {"pictures": [], "video (tracklets)": [], "any data": []}
     for name in list_datasets():
         card = dataset_card(name)
-        table.add_row(name, card.title, card.protocol.value)
+        # Only benchmarks can be asked for somewhere.
+        kind = ("video (tracklets)" if card.is_video else "pictures") if card.source else "any data"
+        groups[kind].append(card)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("name", no_wrap=True)
+    table.add_column("what it is")
+    table.add_column("splits", justify="right")
+    for title, cards in groups.items():
+        table.add_section()
+        table.add_row(f"\n[bold]{title}[/bold]")
+        for card in cards:
+            splits = str(card.num_splits) if card.num_splits > 1 else ""
+            table.add_row(f"  {card.name}", card.title, splits)
     stdout.print(table)
 
 
 @app.command()
 def show(name: Name) -> None:
-    """Print a dataset's card: layout, counts, terms, ethics, where to ask for it."""
+    """Print a dataset's card: layout, counts, notes, terms, ethics, where to ask for it."""
+    from rich.table import Table
+    from rich.text import Text
+
     from omnireid.data.datasets import dataset_card
 
     card = dataset_card(name)
-    stdout.print(f"{card.name}: {card.title}\n\n{card.layout.strip()}\n", markup=False)
-    for split, counts in card.counts.items():
-        stdout.print(
-            f"{split:<8}{counts.images:>8,} images {counts.pids:>6,} pids {counts.cameras:>3} cameras"
-        )
+    stdout.print(f"[bold]{card.name}[/bold]: {card.title}\n")
+    stdout.print(card.layout.strip(), markup=False)
+    if card.counts:
+        stdout.print()
+        stdout.print(_counts_table(card))
+    splits = f"{card.num_splits}, --split-id 0 to {card.num_splits - 1}" if card.num_splits > 1 else ""
+    facts = Table.grid(padding=(0, 2), pad_edge=False)
+    facts.add_column(no_wrap=True)
+    facts.add_column(overflow="fold")
     for label, text in (
         ("protocol", card.protocol.value),
+        ("random splits", splits),
+        ("distractors", f"pid {_ranges(card.distractor_pids)}" if card.distractor_pids else ""),
+        ("archives", ", ".join(card.archives)),
+        ("notes", card.notes),
         ("licence", card.licence),
         ("ethics", card.ethics),
         ("citation", card.citation),
         ("where to ask", card.source),
     ):
         if text:
-            stdout.print(f"{label}: {text}", markup=False)
+            facts.add_row(Text(label, style="bold"), Text(_flowing(text)))
+    stdout.print()
+    stdout.print(facts)
 
 
 @app.command()
@@ -54,7 +84,9 @@ def validate(
     name: Name,
     root: options.Root,
     protocol: options.Protocol = None,
+    split_id: options.SplitId = None,
     no_check_counts: options.AnyCounts = False,
+    extract: options.Extract = False,
     names_only: Annotated[bool, typer.Option("--names-only", help="Do not open the pictures.")] = False,
 ) -> None:
     """Check a dataset before work depends on it; exit code 1 if it has errors."""
@@ -62,8 +94,147 @@ def validate(
     from omnireid.data.validate import validate_dataset
 
     dataset = read_dataset(
-        name, root, check_counts=not no_check_counts, protocol=protocol.value if protocol else None
+        name,
+        root,
+        check_counts=not no_check_counts,
+        protocol=protocol.value if protocol else None,
+        split_id=_one_split(split_id),
+        extract=extract,
+        console=stderr,
     )
     report = validate_dataset(dataset, decode=not names_only, console=stderr)
     stdout.print(report.table())
     raise typer.Exit(0 if report.ok else 1)
+
+
+@app.command()
+def stats(
+    name: Name,
+    root: options.Root,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
+        typer.Option("--out", help="Folder for stats.json, stats.png and contact_sheet.png."),
+    ] = None,
+    split_id: options.SplitId = None,
+    extract: options.Extract = False,
+    names_only: Annotated[
+        bool, typer.Option("--names-only", help="Do not open the pictures: no sizes, no contact sheet.")
+    ] = False,
+    seed: options.Seed = 0,
+) -> None:
+    """Show counts beside the card's, pictures per person and camera, and sizes of the crops.
+
+    Counts that differ from the card are shown, and are no error here. The contact sheet shows real people
+    where the dataset does: it is for your eyes, not for publication. --seed draws others.
+    """
+    from omnireid.data.datasets import dataset_card, read_dataset
+    from omnireid.data.stats import dataset_stats
+
+    card = dataset_card(name)
+    dataset = read_dataset(
+        name, root, check_counts=False, split_id=_one_split(split_id), extract=extract, console=stderr
+    )
+    found = dataset_stats(dataset, card, measure=not names_only, console=stderr)
+    stdout.print(found.tables())
+    if out is None:
+        return
+    from omnireid.data.stats_figure import save_figure
+
+    found.save(out / "stats.json")
+    save_figure(found, out / "stats.png")
+    written = [out / "stats.json", out / "stats.png"]
+    if not names_only and any(len(split) for split in dataset.splits):
+        written.append(out / "contact_sheet.png")
+        _write_sheet(dataset, card, written[-1], seed)
+    stdout.print()
+    for path in written:
+        stdout.print(f"wrote {path}", markup=False)
+
+
+@app.command("manifest")
+def manifest_(
+    name: Name,
+    root: options.Root,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the CSV files.")],
+    split_id: options.SplitId = None,
+    no_check_counts: options.AnyCounts = False,
+    extract: options.Extract = False,
+) -> None:
+    """Write a dataset as CSV tables that --data manifest reads back, one for each random split asked for.
+
+    So a split becomes a file that can be stored, handed on and changed.
+    """
+    from omnireid.core.types import Protocol
+    from omnireid.data.combine import read_datasets
+    from omnireid.data.datasets import dataset_card
+    from omnireid.data.datasets.manifest import write_manifest
+
+    card = dataset_card(name)
+    datasets = read_datasets(
+        name,
+        [root],
+        check_counts=not no_check_counts,
+        split_id=options.split_id(split_id),
+        extract=extract,
+        console=stderr,
+    )
+    for dataset in datasets:
+        number = f"-split{dataset.partition.index:02d}" if card.num_splits > 1 and dataset.partition else ""
+        path = out / f"{name}{number}.csv"
+        write_manifest(dataset, path)
+        sizes = ", ".join(f"{split.name} {len(split):,}" for split in dataset.splits)
+        protocol = "" if dataset.protocol is Protocol.MARKET1501 else f" --protocol {dataset.protocol.value}"
+        stdout.print(
+            f"wrote {path}: {sizes}; read it with --data manifest --root {path}{protocol}", markup=False
+        )
+
+
+def _one_split(text: str | None) -> int | None:
+    from omnireid.core.errors import ConfigError
+
+    chosen = options.split_id(text)
+    if chosen == "all":
+        raise ConfigError("--split-id all: this command looks at one split; give its number")
+    return chosen
+
+
+def _counts_table(card: DatasetCard) -> object:
+    from rich.table import Table
+
+    stated = {split: counts.stated() for split, counts in card.counts.items()}
+    columns = [
+        what
+        for what in ("tracklets", "images", "pids", "cameras")
+        if any(what in counts for counts in stated.values())
+    ]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("counts")
+    for what in columns:
+        table.add_column(what, justify="right")
+    for split, counts in stated.items():
+        table.add_row(split, *(f"{counts[what]:,}" if what in counts else "–" for what in columns))
+    return table
+
+
+def _flowing(text: str) -> str:
+    """Prose without its line breaks, except those that end a sentence."""
+    lines = text.strip().splitlines()
+    return "".join(line + ("\n" if line.endswith(".") else " ") for line in lines).strip()
+
+
+def _ranges(numbers: frozenset[int]) -> str:
+    """ "0", "201–749", "1, 5–7"."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
+
+
+def _write_sheet(dataset: Dataset, card: DatasetCard, path: Path, seed: int) -> None:
+    from omnireid.data.contact_sheet import WARNING, draw_contact_sheet, save_contact_sheet
+
+    save_contact_sheet(draw_contact_sheet(dataset, seed=seed, distractors=card.distractor_pids), path)
+    stderr.print(f"{path.name}: {WARNING}", style="yellow")

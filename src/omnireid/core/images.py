@@ -147,6 +147,23 @@ def normalise(crops: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.f
     return channels_first
 
 
+def picture_size(source: str | os.PathLike[str]) -> tuple[int, int]:
+    """(width, height) as `decode` gives them, EXIF rotation applied. Reads the header only.
+
+    Raises:
+        ImageError: not a picture.
+    """
+    try:
+        with Image.open(source) as image:
+            width, height = image.size
+            # Of a PNG whose header has none, Pillow would decode all of it to look behind the pixels.
+            has_exif = image.format != "PNG" or "exif" in image.info
+            is_on_its_side = has_exif and image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    except Exception as error:  # Pillow's parsers raise many types on damaged data.
+        raise ImageError(source, f"not a picture that can be read ({error})") from error
+    return (height, width) if is_on_its_side else (width, height)
+
+
 def conversions(source: str | os.PathLike[str] | bytes) -> tuple[str, ...]:
     """What `decode` would convert about a picture, in words; empty for an upright 8-bit RGB one.
 

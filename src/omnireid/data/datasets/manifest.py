@@ -1,21 +1,26 @@
-"""A table of pictures: CSV or Parquet with path, pid, camid, split and, if known, time."""
+"""A table of pictures: CSV or Parquet with path, pid, camid, split and, if known, time and tracklet."""
 
 from __future__ import annotations
 
 import csv
+import io
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from omnireid.core.errors import DatasetError
+from omnireid.core.files import atomic_write
 from omnireid.core.types import JUNK_PID, Dataset, Protocol, Sample, SkippedFile, Split
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions
 from omnireid.data.datasets.folders import JUNK
 
 SPLITS = ("train", "query", "gallery")
 REQUIRED = ("path", "pid", "camid", "split")
+OPTIONAL = ("time", "tracklet")
 MAX_NAMED_ROWS = 20
 UNKNOWN_CAMERA = -1
 
@@ -26,9 +31,11 @@ CARD = DatasetCard(
     title="a CSV or Parquet table of pictures",
     layout=(
         "A .csv (UTF-8, comma, header line) or .parquet file with the columns path, pid, camid, split\n"
-        "and optionally time. path: absolute, or relative to the manifest. pid: integer ≥ −1 (−1 is junk).\n"
-        "camid: integer ≥ 0; the column may be missing with the no-camera protocol.\n"
-        "split: train, query or gallery. time: a number or empty. Other columns are left alone."
+        "and optionally time and tracklet. path: absolute, or relative to the manifest.\n"
+        "pid: integer ≥ −1 (−1 is junk). camid: integer ≥ 0; the column may be missing with the\n"
+        "no-camera protocol. split: train, query or gallery. time: a number or empty.\n"
+        "tracklet: any name; rows of one split with the same name are the frames of one tracklet, in\n"
+        "order; empty for a picture. Other columns are left alone."
     ),
     licence="that of the data",
 )
@@ -48,8 +55,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     """
     columns, rows = _open(root)
     _require_columns(root, columns, options.protocol)
-    samples: dict[str, list[Sample]] = {name: [] for name in SPLITS}
-    skipped: list[SkippedFile] = []
+    # By split, then tracklet or, of a picture, path: the rows of one sample, in the order of the first.
+    found: dict[str, dict[tuple[str, str], list[Sample]]] = {name: {} for name in SPLITS}
     first_line: dict[tuple[str, str], str] = {}
     bad: list[str] = []
     for where, row in rows:
@@ -64,27 +71,96 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             earlier = first_line.setdefault((split, sample.path), where)
             if earlier != where:
                 raise _BadCell("path", f"{sample.path} is in the split {split!r} already, at {earlier}")
+            tracklet = _tracklet(row)
+            rows_of_sample = found[split].setdefault((tracklet, "" if tracklet else sample.path), [sample])
+            if (sample.pid, sample.camid) != (rows_of_sample[0].pid, rows_of_sample[0].camid):
+                raise _BadCell("tracklet", f"{tracklet!r} has another pid or camid in an earlier row")
         except _BadCell as error:
             bad.append(f"{where}, {error}")
             continue
-        if sample.pid == JUNK_PID:
-            skipped.append(SkippedFile(sample.path, JUNK))
-        else:
-            samples[split].append(sample)
+        if rows_of_sample[-1] is not sample:
+            rows_of_sample.append(sample)
     if bad:
         shown = "\n  ".join(bad[:MAX_NAMED_ROWS])
         more = f"\n  … and {len(bad) - MAX_NAMED_ROWS:,} more" if len(bad) > MAX_NAMED_ROWS else ""
         raise DatasetError(f"{root}: {len(bad):,} bad rows\n  {shown}{more}")
     if not first_line:
         raise DatasetError(f"{root}: the manifest has no rows")
+    splits = {name: _samples(samples) for name, samples in found.items()}
     return Dataset(
         name=CARD.name,
         root=str(root),
-        train=Split("train", tuple(samples["train"])),
-        query=Split("query", tuple(samples["query"])),
-        gallery=Split("gallery", tuple(samples["gallery"])),
+        train=Split("train", splits["train"]),
+        query=Split("query", splits["query"]),
+        gallery=Split("gallery", splits["gallery"]),
         protocol=options.protocol or CARD.protocol,
-        skipped=tuple(skipped),
+        skipped=tuple(
+            SkippedFile(row.path, JUNK)
+            for samples in found.values()
+            for rows_of_sample in samples.values()
+            for row in rows_of_sample
+            if row.pid == JUNK_PID
+        ),
+    )
+
+
+def write_manifest(dataset: Dataset, path: str | os.PathLike[str]) -> None:
+    """Write a dataset's three splits as a CSV file that `read` reads back equal.
+
+    Pictures below the manifest's folder are named relative to it, so that both can move together, others
+    by their absolute path. Columns for time and tracklets are written where there are any; without any
+    camera, none for cameras. The protocol and what a partition leaves unused have no place in a manifest.
+
+    Raises:
+        DatasetError: nothing to write, some samples with a camera and some without, or a file name that
+            is not UTF-8.
+        StorageError: the file cannot be written; an old one stays.
+    """
+    path = Path(path).expanduser().resolve()
+    samples = [sample for split in dataset.splits for sample in split]
+    if not samples:
+        raise DatasetError(f"{dataset.root}: no samples to write")
+    num_unknown = sum(sample.camid == UNKNOWN_CAMERA for sample in samples)
+    if 0 < num_unknown < len(samples):
+        raise DatasetError(
+            f"{dataset.root}: {num_unknown:,} of {len(samples):,} samples have no camera; a manifest has "
+            "cameras for all of them or none"
+        )
+    has_time = any(sample.time is not None for sample in samples)
+    is_video = any(sample.frames for sample in samples)
+    columns = ["path", "pid", *(["camid"] if not num_unknown else []), "split"]
+    columns += [*(["time"] if has_time else []), *(["tracklet"] if is_video else [])]
+    try:
+        with atomic_write(path) as stream:
+            text = io.TextIOWrapper(stream, "utf-8", newline="")
+            table = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+            table.writeheader()
+            table.writerows(_rows(dataset, path.parent))
+            text.detach()  # writes the rest and leaves the file open
+    except UnicodeEncodeError as error:
+        raise DatasetError(f"{error.object!r}: a file name that is not UTF-8; rename it") from error
+
+
+def _rows(dataset: Dataset, folder: Path) -> Iterator[dict[str, object]]:
+    prefix = f"{folder}{os.sep}"
+    for split in dataset.splits:
+        for number, sample in enumerate(split, start=1):
+            for file in sample.frames or (sample.path,):
+                yield {
+                    "path": file.removeprefix(prefix),
+                    "pid": sample.pid,
+                    "camid": sample.camid,
+                    "split": split.name,
+                    "time": sample.time,
+                    "tracklet": number if sample.frames else "",
+                }
+
+
+def _samples(found: Mapping[tuple[str, str], list[Sample]]) -> tuple[Sample, ...]:
+    return tuple(
+        replace(rows[0], frames=tuple(row.path for row in rows)) if tracklet else rows[0]
+        for (tracklet, _), rows in found.items()
+        if rows[0].pid != JUNK_PID
     )
 
 
@@ -103,7 +179,7 @@ def _open_csv(path: Path) -> tuple[list[str], Iterator[tuple[str, Mapping[str, A
         raise DatasetError(f"{path}: not UTF-8 (byte {error.start:,}); save the table as UTF-8") from error
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from error
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header = next(reader, None) or []
     columns = [name.strip().lower() for name in header]
 
@@ -130,7 +206,7 @@ def _open_parquet(path: Path) -> tuple[list[str], Iterator[tuple[str, Mapping[st
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"{path}: not a Parquet file that can be read ({error})") from error
     table = table.rename_columns([name.strip().lower() for name in table.column_names])
-    known = [name for name in (*REQUIRED, "time") if name in table.column_names]
+    known = [name for name in (*REQUIRED, *OPTIONAL) if name in table.column_names]
 
     def rows() -> Iterator[tuple[str, Mapping[str, Any]]]:
         number = 0
@@ -156,7 +232,7 @@ def _require_columns(path: Path, columns: list[str], protocol: Protocol | None) 
             f"{path}: missing columns: {', '.join(missing)} (found: {', '.join(columns) or 'none'}){hint}. "
             f"Expected:\n{CARD.layout}"
         )
-    twice = sorted({name for name in (*REQUIRED, "time") if columns.count(name) > 1})
+    twice = sorted({name for name in (*REQUIRED, *OPTIONAL) if columns.count(name) > 1})
     if twice:
         raise DatasetError(f"{path}: columns given twice: {', '.join(twice)}")
 
@@ -187,6 +263,12 @@ def _integer(row: Mapping[str, Any], column: str, *, minimum: int) -> int:
     if number is None or not minimum <= number < 2**63:
         raise _BadCell(column, f"expected an integer of at least {minimum}, got {value!r}")
     return number
+
+
+def _tracklet(row: Mapping[str, Any]) -> str:
+    value = row.get("tracklet")
+    is_missing = value is None or (isinstance(value, float) and math.isnan(value))
+    return "" if is_missing else str(value).strip()
 
 
 def _time(row: Mapping[str, Any]) -> float | None:
