@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
+from omnireid.core.record import OpenSetRecord
 from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import EmbeddingSet, Protocol
 from omnireid.evaluation import distance_matrix
@@ -215,6 +216,20 @@ def test_result_says_how_many_searches_it_rests_on() -> None:
     assert result.tpir(0.01) is None
     assert result.threshold(0.01) is None
     assert all(draw.num_known == draw.num_unknown == 15 for draw in result.draws)
+
+
+def test_the_record_keeps_what_reports_need_and_survives_json() -> None:
+    result = open_set_metrics(*people(6, noise=1.5), repeats=3, seed=4)
+    record = result.open_set_record((0.001, 0.1, 1.0))
+    assert OpenSetRecord.model_validate_json(record.model_dump_json()) == record
+    impossible, point, everything = record.points
+    assert impossible.tpir is None
+    assert impossible.threshold is None
+    assert point.tpir.values == result.tpir(0.1)
+    assert point.threshold.mean == pytest.approx(np.mean(result.threshold(0.1)))
+    assert everything.threshold is None
+    assert everything.tpir.mean == pytest.approx(record.curve[-1][1])
+    assert (record.seed, record.protocol, record.eer.values) == (4, "market1501", result.eer)
 
 
 def test_queries_whom_the_gallery_lacks_are_unknown_in_every_draw() -> None:

@@ -206,6 +206,43 @@ class RobustnessRecord(BaseModel):
     cells: tuple[CorruptionCell, ...] = ()
 
 
+class OpenSetPointRecord(BaseModel):
+    """One operating point of a watch list over the draws of known people.
+
+    `tpir` (DIR at rank 1) and `threshold` are null where a draw has fewer than 1/FPIR non-mate searches.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fpir: float
+    tpir: SpreadRecord | None
+    threshold: SpreadRecord | None
+
+
+class OpenSetRecord(BaseModel):
+    """Open-set identification by the watch-list protocol.
+
+    Attributes:
+        distance: smaller is closer; a search is accepted below the threshold.
+        known_share, seed: what the draws of known people were made with; `eer.values` has one value a draw.
+        mate_searches, non_mate_searches: means over the draws.
+        curve: (FPIR, mean TPIR), FPIR ascending from the lowest that can be measured to 1.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    distance: str
+    normalised: bool
+    protocol: str
+    known_share: float
+    seed: int
+    mate_searches: float
+    non_mate_searches: float
+    points: tuple[OpenSetPointRecord, ...]
+    eer: SpreadRecord
+    curve: tuple[tuple[float, float], ...]
+
+
 class SplitsRecord(BaseModel):
     """A benchmark that is averaged over random splits: one model, or one recipe, on each of them.
 

@@ -33,6 +33,7 @@ from rich.console import Console
 
 from omnireid.core.errors import InputError, UnknownNameError
 from omnireid.core.progress import progress_bar
+from omnireid.core.record import OpenSetPointRecord, OpenSetRecord, SpreadRecord
 from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import JUNK_PID, EmbeddingSet, Protocol
 from omnireid.evaluation.distance import check_distance, distance_blocks
@@ -163,6 +164,30 @@ class OpenSetResult:
         levels[-1] = 1.0  # exactly, whatever rounding left
         tpir = [np.mean(values) for level in levels.tolist() if (values := self.tpir(level)) is not None]
         return np.stack([levels, np.array(tpir, np.float64)], axis=1)
+
+    def open_set_record(self, levels: Sequence[float] = FPIR_LEVELS) -> OpenSetRecord:
+        """Operating points at these FPIR, EER and curve, for the result record.
+
+        Raises:
+            InputError: an FPIR that is not above 0 and at most 1.
+        """
+        return OpenSetRecord(
+            distance=self.distance,
+            normalised=self.normalised,
+            protocol=self.protocol.value,
+            known_share=self.known_share,
+            seed=self.seed,
+            mate_searches=self.num_mate_searches,
+            non_mate_searches=self.num_non_mate_searches,
+            points=tuple(
+                OpenSetPointRecord(
+                    fpir=level, tpir=_spread(self.tpir(level)), threshold=_spread(self.threshold(level))
+                )
+                for level in levels
+            ),
+            eer=SpreadRecord.of(self.eer),
+            curve=tuple((float(fpir), float(tpir)) for fpir, tpir in self.curve()),
+        )
 
 
 def open_set_metrics(
@@ -341,6 +366,11 @@ def _check_same_model(query: EmbeddingSet, gallery: EmbeddingSet) -> None:
         )
     if query.normalised != gallery.normalised:
         raise InputError("only one of query and gallery is L2-normalised: embed both in the same way")
+
+
+def _spread(values: Sequence[float] | None) -> SpreadRecord | None:
+    # A level of 1 accepts everything: its threshold is infinite, which JSON does not have.
+    return None if values is None or not np.isfinite(values).all() else SpreadRecord.of(values)
 
 
 def _whole(count: float) -> int:
