@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omnireid.evaluation import RetrievalResult, rank_metrics
+from omnireid.evaluation import Reranking, RetrievalResult, rank_metrics, reranked_distances
 
 UNTIED = ("case1_plain", "case2_nomatch", "case4_singlecam")
 TIED = ("case3_ties",)
@@ -47,3 +47,17 @@ def test_equals_the_reference_implementation_where_nothing_ties(golden_dir: Path
 def test_with_ties_lies_between_the_best_and_worst_order(golden_dir: Path, case: str) -> None:
     golden, result = load(golden_dir, case)
     assert float(golden["mAP_ref_worst"]) < result.mAP < float(golden["mAP_ref_best"])
+
+
+@pytest.mark.parametrize(("k1", "k2", "lambda_"), [(20, 6, 0.3), (10, 3, 0.5)])
+@pytest.mark.parametrize("case", [*UNTIED, *TIED])
+def test_reranking_equals_the_reference_implementation(
+    golden_dir: Path, case: str, k1: int, k2: int, lambda_: float
+) -> None:
+    with np.load(golden_dir / f"rank_{case}.npz") as golden:
+        squared = [golden[name] for name in ("rr_qg", "rr_qq", "rr_gg")]
+        expected = golden[f"rr_k1_{k1}_k2_{k2}_lam_{lambda_}"]
+    final = reranked_distances(*squared, Reranking(k1, k2, lambda_, "torchreid"))
+    np.testing.assert_allclose(final, expected, rtol=0, atol=1e-6)
+    # The default is the paper's definition, which is another.
+    assert np.abs(reranked_distances(*squared, Reranking(k1, k2, lambda_)) - expected).max() > 1e-3

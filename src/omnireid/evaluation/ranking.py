@@ -17,7 +17,6 @@ single-gallery-shot (Li et al., CVPR 2014).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +26,11 @@ from omnireid.core.errors import InputError, ShapeError, UnknownNameError
 from omnireid.core.progress import progress_bar
 from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import JUNK_PID, EmbeddingSet, Protocol
+from omnireid.evaluation.cameras import normalise_cameras
 from omnireid.evaluation.distance import check_distance
 from omnireid.evaluation.pairs import Pairs
+from omnireid.evaluation.query_expansion import QueryExpansion, expand_queries
+from omnireid.evaluation.reranking import RerankedDistances, Reranking
 from omnireid.evaluation.result import SINGLE_SHOT_DRAWS, DistanceHistogram, Outcome, RetrievalResult
 from omnireid.evaluation.sources import (
     NUM_BINS,
@@ -38,9 +40,6 @@ from omnireid.evaluation.sources import (
     GivenDistances,
 )
 from omnireid.evaluation.streaming import Comparison, QueryBlock, Team, Tile
-
-if TYPE_CHECKING:
-    from omnireid.evaluation.reranking import Reranking
 
 Bool = npt.NDArray[np.bool_]
 Float64 = npt.NDArray[np.float64]
@@ -113,6 +112,8 @@ def evaluate_embeddings(
     *,
     distance: str = "euclidean",
     protocol: Protocol = Protocol.MARKET1501,
+    camera_means: bool = False,
+    expansion: QueryExpansion | None = None,
     reranking: Reranking | None = None,
     max_rank: int = 50,
     top_k: int = 10,
@@ -130,7 +131,9 @@ def evaluate_embeddings(
     Args:
         query, gallery: embeddings of one and the same model; memory-mapped arrays are read a tile at a time.
         distance: one of `DISTANCES`.
-        reranking: k-reciprocal re-ranking before scoring; distances are then the re-ranked ones.
+        camera_means: whether to subtract each camera's mean first, see `normalise_cameras`.
+        expansion: whether and how to expand the queries then, see `expand_queries`.
+        reranking: whether and how to re-rank last; distances are then the re-ranked ones.
         protocol, max_rank, top_k, seed, console, threads: as for `rank_metrics`.
 
     Raises:
@@ -150,20 +153,28 @@ def evaluate_embeddings(
         gallery.paths,
         _check_protocol(protocol),
     )
+    steps = []
+    if camera_means:
+        query, gallery = normalise_cameras(query, gallery)
+        steps.append("camera means subtracted")
+    if expansion is not None:
+        query = expand_queries(query, gallery, expansion, console=console, threads=threads)
+        steps.append(str(expansion))
+    if reranking is not None:
+        steps.append(str(reranking))
     with Team(threads) as team:
         comparison = Comparison(query.embeddings, gallery.embeddings, name, team)
-        if reranking is None:
-            source = EmbeddingDistances(comparison, name)
-        else:
-            from omnireid.evaluation.reranking import RerankedDistances
-
-            source = RerankedDistances(comparison, name, reranking, console)
+        source = (
+            EmbeddingDistances(comparison, name)
+            if reranking is None
+            else RerankedDistances(comparison, name, reranking, console)
+        )
         scorer = _Scorer(source, pairs, team, max_rank=max_rank, top_k=top_k, seed=seed)
         return scorer.run(
             console,
             distance=distance,
             normalised=query.normalised,
-            reranking="none" if reranking is None else str(reranking),
+            reranking=", ".join(steps) or "none",
         )
 
 

@@ -65,7 +65,7 @@ class RetrievalResult:
         distance: name of the distance; "given" for a matrix of unknown origin.
         protocol: which gallery items counted.
         normalised: whether the embeddings had unit L2 norm.
-        reranking: "none", or what re-ranked the distances, with its constants.
+        reranking: "none", or what changed embeddings or distances before ranking, with its constants.
     """
 
     cmc: Float64

@@ -1,0 +1,168 @@
+"""Where a model is good and where it is not: one evaluation split by camera pair, dataset or crop height."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+
+from omnireid.core.errors import InputError, ShapeError
+from omnireid.core.types import JUNK_PID, EmbeddingSet
+from omnireid.evaluation.ranking import evaluate_embeddings
+from omnireid.evaluation.result import RetrievalResult
+
+HEIGHT_EDGES = (64, 96, 128, 192, 256)
+
+
+@dataclass(frozen=True)
+class GroupScore:
+    """Scores of some of the queries.
+
+    Attributes:
+        group: what they have in common.
+        num_queries, num_valid_queries: all, and those with a match.
+        rank1, mAP, mINP: means over the valid queries; None where there is none, mAP and mINP also under
+            single-gallery-shot, where `rank1` is the share of queries whose mean rank is 1.
+    """
+
+    group: str
+    num_queries: int
+    num_valid_queries: int
+    rank1: float | None
+    mAP: float | None  # noqa: N815 (the field's spelling)
+    mINP: float | None  # noqa: N815
+
+
+@dataclass(frozen=True)
+class CameraPairScore:
+    """Scores of the queries of one camera against the gallery pictures of another."""
+
+    q_camid: int
+    g_camid: int
+    num_gallery: int
+    score: GroupScore
+
+
+def breakdown(result: RetrievalResult, groups: npt.ArrayLike) -> tuple[GroupScore, ...]:
+    """Scores of each group of queries, searched in the whole gallery.
+
+    Args:
+        result: an evaluation.
+        groups: (Q,) a label for each query: its dataset (`Sample.dsetid`), its camera, its time of day, …
+
+    Returns:
+        One score for each label, in ascending order of labels.
+
+    Raises:
+        ShapeError: not one label for each query.
+    """
+    labels = np.asarray(groups)
+    if labels.shape != (result.num_queries,):
+        raise ShapeError("groups", expected=(result.num_queries,), actual=labels.shape)
+    return tuple(_score(result, labels == label, str(label)) for label in np.unique(labels))
+
+
+def breakdown_by_height(
+    result: RetrievalResult, heights: npt.ArrayLike, edges: Sequence[int] = HEIGHT_EDGES
+) -> tuple[GroupScore, ...]:
+    """Scores by the height of the query's crop as it was cut from its frame, in pixels.
+
+    Args:
+        result: an evaluation.
+        heights: (Q,) positive numbers.
+        edges: ascending; each begins a group, and all that is smaller is the first one.
+
+    Returns:
+        The groups that have queries, lowest first.
+
+    Raises:
+        ShapeError: not one height for each query.
+        InputError: a height that is not positive, or edges that do not ascend.
+    """
+    values = np.asarray(heights, np.float64)
+    if values.shape != (result.num_queries,):
+        raise ShapeError("heights", expected=(result.num_queries,), actual=values.shape)
+    if not (values > 0).all():
+        raise InputError(f"heights: row {int((values > 0).argmin())} is not a positive number")
+    if not edges or (np.diff(edges) <= 0).any():
+        raise InputError(f"edges: must ascend, got {tuple(edges)}")
+    names = [f"under {edges[0]} px"]
+    names += [f"{low} to {high - 1} px" for low, high in itertools.pairwise(edges)]
+    names += [f"{edges[-1]} px and more"]
+    place = np.searchsorted(edges, values, side="right")
+    return tuple(_score(result, place == group, names[group]) for group in np.unique(place).tolist())
+
+
+def breakdown_by_camera_pair(
+    query: EmbeddingSet,
+    gallery: EmbeddingSet,
+    *,
+    distance: str = "euclidean",
+    console: Console | None = None,
+    threads: int | None = None,
+) -> tuple[CameraPairScore, ...]:
+    """Scores of each camera's queries against the pictures of each other camera alone.
+
+    The gallery is restricted to one camera at a time, with its distractors. A smaller gallery is easier, so
+    these numbers are higher than those of the whole gallery and do not average to them.
+
+    Args:
+        query, gallery: embeddings with known cameras.
+        distance, console, threads: as for `evaluate_embeddings`.
+
+    Returns:
+        Ascending by (query camera, gallery camera); pairs without a valid query have scores of None.
+
+    Raises:
+        As `evaluate_embeddings`.
+    """
+    scores = []
+    for camera in np.unique(gallery.camids[gallery.pids != JUNK_PID]).tolist():
+        seen = _rows(gallery, gallery.camids == camera)
+        other = query.camids != camera
+        searching = _rows(query, other)
+        valid = np.isin(searching.pids, seen.pids) & (searching.pids != JUNK_PID)
+        result = None
+        if valid.any():
+            result = evaluate_embeddings(searching, seen, distance=distance, console=console, threads=threads)
+        for q_camera in np.unique(searching.camids).tolist():
+            mask = searching.camids == q_camera
+            name = f"{q_camera} → {camera}"
+            score = (
+                GroupScore(name, int(mask.sum()), 0, None, None, None)
+                if result is None
+                else _score(result, mask, name)
+            )
+            scores.append(CameraPairScore(q_camera, camera, len(seen), score))
+    return tuple(sorted(scores, key=lambda pair: (pair.q_camid, pair.g_camid)))
+
+
+def _score(result: RetrievalResult, mask: npt.NDArray[np.bool_], group: str) -> GroupScore:
+    valid = mask & result.valid
+    count = int(valid.sum())
+    if not count:
+        return GroupScore(group, int(mask.sum()), 0, None, None, None)
+    return GroupScore(
+        group=group,
+        num_queries=int(mask.sum()),
+        num_valid_queries=count,
+        rank1=float((result.first_match_rank[valid] == 1).mean()),
+        mAP=None if result.mAP is None else float(result.ap[valid].mean()),
+        mINP=None if result.mINP is None else float(result.inp[valid].mean()),
+    )
+
+
+def _rows(part: EmbeddingSet, mask: npt.NDArray[np.bool_]) -> EmbeddingSet:
+    where = np.flatnonzero(mask)
+    return EmbeddingSet(
+        part.embeddings[where],
+        part.pids[where],
+        part.camids[where],
+        tuple(part.paths[row] for row in where.tolist()),
+        part.normalised,
+        part.model,
+    )
