@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -9,6 +10,14 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
+
+
+class Reranked(str, Enum):
+    """Variants of k-reciprocal re-ranking."""
+
+    PAPER = "paper"
+    AUTHORS_CODE = "authors-code"
+    TORCHREID = "torchreid"
 
 
 def evaluate(
@@ -47,6 +56,29 @@ def evaluate(
         typer.Option("--pooling", help="Of tracklets: over the frames' embeddings; by default the mean."),
     ] = None,
     split_id: options.SplitId = None,
+    reranking: Annotated[
+        Optional[Reranked],  # noqa: UP045
+        typer.Option("--reranking", help="k-reciprocal re-ranking: the paper's, its code's or torchreid's."),
+    ] = None,
+    k1: Annotated[int, typer.Option("--k1", min=1, help="Reciprocal neighbours, with --reranking.")] = 20,
+    k2: Annotated[int, typer.Option("--k2", min=1, help="Neighbours averaged, with --reranking.")] = 6,
+    lambda_: Annotated[
+        float, typer.Option("--lambda", min=0, max=1, help="Weight of the distance, with --reranking.")
+    ] = 0.3,
+    expansion: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--query-expansion", min=1, help="Average each query with this many neighbours."),
+    ] = None,
+    expansion_alpha: Annotated[
+        float, typer.Option("--expansion-alpha", min=0, help="Weight neighbours by similarity to this power.")
+    ] = 0.0,
+    camera_means: Annotated[
+        bool, typer.Option("--camera-means", help="Subtract each camera's mean embedding first.")
+    ] = False,
+    no_analysis: Annotated[
+        bool,
+        typer.Option("--no-analysis", help="Leave out intervals, breakdowns and open-set metrics."),
+    ] = False,
     corruptions: Annotated[
         bool,
         typer.Option("--corruptions", help="Also evaluate on corrupted pictures (Market-1501-C and so on)."),
@@ -83,7 +115,10 @@ def evaluate(
     from omnireid.core.errors import ConfigError
     from omnireid.data.combine import read_datasets
     from omnireid.data.frames import FrameSampling
+    from omnireid.evaluation import QueryExpansion, Reranking
     from omnireid.experiment import (
+        RankingOptions,
+        analyse,
         evaluate_model,
         result_folder,
         summarise_splits,
@@ -91,7 +126,7 @@ def evaluate(
         write_summaries,
     )
     from omnireid.inference import Embedder
-    from omnireid.report import rich_means, rich_robustness, rich_table
+    from omnireid.report import rich_analysis, rich_means, rich_robustness, rich_table
 
     datasets = read_datasets(
         data,
@@ -112,6 +147,11 @@ def evaluate(
             frame_sampling.value if frame_sampling else usual.sampling,
             pooling.value if pooling else usual.pooling,
         )
+    ranking = RankingOptions(
+        camera_means=camera_means,
+        expansion=None if expansion is None else QueryExpansion(expansion, expansion_alpha),
+        reranking=None if reranking is None else Reranking(k1, k2, lambda_, reranking.value),
+    )
     if corruptions:
         from omnireid.experiment import check_corruptible, evaluate_corrupted
         from omnireid.robustness import fresh_seed
@@ -133,11 +173,14 @@ def evaluate(
             embedder,
             dataset,
             distance=distance.value,
+            ranking=ranking,
             frames=frames,
             seed=seed,
             on_bad=on_bad.value,
             console=stderr,
         )
+        if not no_analysis:
+            evaluation = evaluation.with_analysis(analyse(evaluation, seed=seed, console=stderr))
         if corruptions:
             robustness = evaluate_corrupted(
                 embedder,
@@ -156,6 +199,8 @@ def evaluate(
         for skipped in evaluation.record.dataset.skipped:
             stderr.print(f"skipped {skipped}", markup=False)
         stdout.print(f"report: {files.report}\nrecord: {files.record}", markup=False)
+        if evaluation.record.analysis is not None:
+            stdout.print(rich_analysis(evaluation.record.analysis))
         if evaluation.record.robustness is not None:
             stdout.print(rich_robustness(evaluation.record.robustness))
         records.append(evaluation.record)

@@ -243,6 +243,71 @@ class OpenSetRecord(BaseModel):
     curve: tuple[tuple[float, float], ...]
 
 
+class IntervalRecord(BaseModel):
+    """A mean, and bounds for other people at this level (bootstrap over identities)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: float
+    low: float
+    high: float
+    level: float
+
+
+class IntervalsRecord(BaseModel):
+    """How sure the headline metrics are. Null where the protocol does not define a metric."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rank1: IntervalRecord
+    mAP: IntervalRecord | None  # noqa: N815
+    mINP: IntervalRecord | None  # noqa: N815
+    num_identities: int
+    samples: int
+    seed: int
+
+
+class GroupRecord(BaseModel):
+    """Scores of some of the queries; null without a valid one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    group: str
+    num_queries: int
+    num_valid_queries: int
+    rank1: float | None
+    mAP: float | None  # noqa: N815
+    mINP: float | None  # noqa: N815
+
+
+class CameraPairRecord(BaseModel):
+    """Queries of one camera in the gallery pictures of another alone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    q_camid: int
+    g_camid: int
+    num_gallery: int
+    score: GroupRecord
+
+
+class AnalysisRecord(BaseModel):
+    """What stands behind the headline: how sure it is, where it holds, and what a threshold would give.
+
+    Attributes:
+        camera_pairs, crop_heights: empty where they were not measured.
+        omitted: what could not be measured, and why.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    intervals: IntervalsRecord | None = None
+    camera_pairs: tuple[CameraPairRecord, ...] = ()
+    crop_heights: tuple[GroupRecord, ...] = ()
+    open_set: OpenSetRecord | None = None
+    omitted: tuple[str, ...] = ()
+
+
 class SplitsRecord(BaseModel):
     """A benchmark that is averaged over random splits: one model, or one recipe, on each of them.
 
@@ -304,6 +369,7 @@ class ResultRecord(BaseModel):
     environment: EnvironmentRecord
     timings_s: dict[str, float] = Field(default_factory=dict)
     training: TrainingRecord | None = None
+    analysis: AnalysisRecord | None = None
     robustness: RobustnessRecord | None = None
     artifacts: dict[str, str] = Field(default_factory=dict)
 

@@ -8,7 +8,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from omnireid.experiment.evaluation import Evaluation, ResultFiles, evaluate_model, write_results
+from omnireid.experiment.analysis import analyse
+from omnireid.experiment.evaluation import (
+    Evaluation,
+    RankingOptions,
+    ResultFiles,
+    evaluate_model,
+    write_results,
+)
 from omnireid.experiment.several import result_folder, summarise_splits, write_summaries
 
 if TYPE_CHECKING:
@@ -28,7 +35,9 @@ _HOMES = {
 __all__ = [
     "Evaluation",
     "MainJobResult",
+    "RankingOptions",
     "ResultFiles",
+    "analyse",
     "check_corruptible",
     "evaluate_corrupted",
     "evaluate_model",

@@ -15,6 +15,7 @@ from rich.console import Console
 from omnireid.core.errors import ImageError, InputError
 from omnireid.core.images import load_crop
 from omnireid.core.record import (
+    AnalysisRecord,
     DatasetRecord,
     EnvironmentRecord,
     ModelRecord,
@@ -25,14 +26,30 @@ from omnireid.core.record import (
     TrainingRecord,
 )
 from omnireid.core.seeds import derive_seed
-from omnireid.core.types import Dataset, EmbeddingSet, SkippedFile, Split
+from omnireid.core.types import Dataset, EmbeddingSet, Protocol, SkippedFile, Split
 from omnireid.data.datasets import require_splits
 from omnireid.data.frames import FrameSampling
-from omnireid.evaluation import RetrievalResult, evaluate_embeddings
+from omnireid.evaluation import QueryExpansion, Reranking, RetrievalResult, evaluate_embeddings
+from omnireid.experiment.queries import QUERIES, write_queries
 from omnireid.inference import Embedder, embed_tracklets
 from omnireid.report import Activation, ReportData, activation_map, write_report
 
 NUM_ACTIVATION_MAPS = 12
+
+
+@dataclass(frozen=True)
+class RankingOptions:
+    """What is done to embeddings and distances before they are scored. The defaults do nothing.
+
+    Attributes:
+        camera_means: subtract each camera's mean embedding.
+        expansion: average each query with its nearest gallery pictures.
+        reranking: k-reciprocal re-ranking.
+    """
+
+    camera_means: bool = False
+    expansion: QueryExpansion | None = None
+    reranking: Reranking | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +60,11 @@ class Evaluation:
     retrieval: RetrievalResult
     query: EmbeddingSet
     gallery: EmbeddingSet
+    ranking: RankingOptions = RankingOptions()
+
+    def with_analysis(self, analysis: AnalysisRecord) -> Evaluation:
+        """The same evaluation with what stands behind it in the record."""
+        return replace(self, record=self.record.model_copy(update={"analysis": analysis}))
 
     def with_robustness(self, robustness: RobustnessRecord) -> Evaluation:
         """The same evaluation with its corruption benchmark in the record."""
@@ -54,6 +76,7 @@ def evaluate_model(
     dataset: Dataset,
     *,
     distance: str = "euclidean",
+    ranking: RankingOptions = RankingOptions(),
     frames: FrameSampling | None = None,
     seed: int = 0,
     on_bad: Literal["error", "skip"] = "error",
@@ -65,6 +88,7 @@ def evaluate_model(
     Args:
         embedder: its `normalise` decides whether embeddings are L2-normalised before the distance.
         distance: "euclidean", "sq_euclidean" or "cosine".
+        ranking: re-ranking and the like, before scoring.
         frames: how tracklets become embeddings; None takes torchreid's way, 15 frames evenly, their mean.
         seed: for protocols that draw (single-gallery-shot), and for frames drawn at random.
         on_bad: what to do with a picture that cannot be decoded; skipped ones are listed in the record.
@@ -85,8 +109,8 @@ def evaluate_model(
     query = _embed(embedder, dataset.query, frames, seed, on_bad, skipped, console)
     gallery = _embed(embedder, dataset.gallery, frames, seed, on_bad, skipped, console)
     embedded = time.perf_counter()
-    retrieval = evaluate_embeddings(
-        query, gallery, distance=distance, protocol=dataset.protocol, seed=seed, console=console
+    retrieval = rank_by(
+        ranking, query, gallery, distance=distance, protocol=dataset.protocol, seed=seed, console=console
     )
     ranked = time.perf_counter()
     record = ResultRecord(
@@ -100,7 +124,31 @@ def evaluate_model(
         timings_s={"embedding": embedded - started, "ranking": ranked - embedded},
         training=training,
     )
-    return Evaluation(record, retrieval, query, gallery)
+    return Evaluation(record, retrieval, query, gallery, ranking)
+
+
+def rank_by(
+    ranking: RankingOptions,
+    query: EmbeddingSet,
+    gallery: EmbeddingSet,
+    *,
+    distance: str,
+    protocol: Protocol,
+    seed: int,
+    console: Console | None = None,
+) -> RetrievalResult:
+    """`evaluate_embeddings` with the options of an experiment."""
+    return evaluate_embeddings(
+        query,
+        gallery,
+        distance=distance,
+        protocol=protocol,
+        camera_means=ranking.camera_means,
+        expansion=ranking.expansion,
+        reranking=ranking.reranking,
+        seed=seed,
+        console=console,
+    )
 
 
 @dataclass(frozen=True)
@@ -109,17 +157,20 @@ class ResultFiles:
 
     record: Path
     report: Path
+    queries: Path
 
 
 def write_results(
     evaluation: Evaluation, embedder: Embedder, folder: Path, *, title: str = ""
 ) -> ResultFiles:
-    """Write `result.json` and `report.html` into `folder`, each atomically.
+    """Write `result.json`, `report.html` and `queries.csv` (a row per query) into `folder`, each atomically.
 
     Raises:
         StorageError: the folder cannot be written.
     """
-    files = ResultFiles(record=folder / "result.json", report=folder / "report.html")
+    files = ResultFiles(
+        record=folder / "result.json", report=folder / "report.html", queries=folder / QUERIES
+    )
     write_report(
         files.report,
         ReportData(
@@ -131,6 +182,7 @@ def write_results(
             title=title,
         ),
     )
+    write_queries(evaluation, files.queries)
     evaluation.record.save(files.record)
     return files
 

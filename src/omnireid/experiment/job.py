@@ -16,6 +16,7 @@ from omnireid.core.record import ResultRecord
 from omnireid.core.types import Dataset
 from omnireid.data.datasets import require_splits
 from omnireid.evaluation import Outcome
+from omnireid.experiment.analysis import analyse
 from omnireid.experiment.evaluation import Evaluation, ResultFiles, evaluate_model, write_results
 from omnireid.experiment.several import result_folder
 from omnireid.experiment.training import train_on
@@ -104,6 +105,7 @@ def main_job(
             training=trained.record,
             console=console,
         )
+        evaluation = evaluation.with_analysis(analyse(evaluation, seed=recipe.seed, console=console))
         folder = result_folder(target, run_dir, is_one_of_several=len(targets) > 1)
         files = write_results(evaluation, embedder, folder)
         embeddings = folder / "embeddings.parquet"

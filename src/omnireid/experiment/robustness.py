@@ -10,8 +10,8 @@ from omnireid.core.errors import InputError
 from omnireid.core.progress import progress_bar
 from omnireid.core.record import ConditionRecord, CorruptionCell, RobustnessRecord, SpreadRecord
 from omnireid.core.types import Dataset, EmbeddingSet, Protocol, Split
-from omnireid.evaluation import RetrievalResult, evaluate_embeddings
-from omnireid.experiment.evaluation import Evaluation
+from omnireid.evaluation import RetrievalResult
+from omnireid.experiment.evaluation import Evaluation, rank_by
 from omnireid.inference import Embedder
 from omnireid.inference.storage import concatenate
 from omnireid.robustness import CORRUPTIONS, SEVERITIES
@@ -46,7 +46,7 @@ def evaluate_corrupted(
     """Evaluate a model on corrupted pictures, by the protocol of Market-1501-C.
 
     In every round each picture gets one of twenty corruptions at one of five severities, drawn from (seed,
-    round, path), at its native size. Distances, junk and normalisation are those of `clean`.
+    round, path), at its native size. Ranking, junk and normalisation are those of `clean`.
 
     Args:
         embedder, dataset: what `clean` was made from.
@@ -85,8 +85,13 @@ def evaluate_corrupted(
 
     def score(query: EmbeddingSet, gallery: EmbeddingSet) -> _Scores:
         return _scores(
-            evaluate_embeddings(
-                query, gallery, distance=clean.retrieval.distance, protocol=dataset.protocol, seed=seed
+            rank_by(
+                clean.ranking,
+                query,
+                gallery,
+                distance=clean.retrieval.distance,
+                protocol=dataset.protocol,
+                seed=seed,
             )
         )
 

@@ -1,6 +1,7 @@
 """Result record → table, figures and the self-contained HTML report. Imports no torch."""
 
 from omnireid.report.activation import activation_map, overlay
+from omnireid.report.analysis import rich_analysis
 from omnireid.report.page import Activation, ReportData, write_report
 from omnireid.report.robustness import rich_robustness
 from omnireid.report.table import markdown_table, plain_table, rich_means, rich_table
@@ -14,6 +15,7 @@ __all__ = [
     "overlay",
     "plain_table",
     "protocol_sentence",
+    "rich_analysis",
     "rich_means",
     "rich_robustness",
     "rich_table",

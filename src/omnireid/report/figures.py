@@ -63,6 +63,24 @@ def line_chart(
     return _svg(title, parts, width)
 
 
+def rate_chart(series: Sequence[Series], *, title: str, x_label: str, y_label: str) -> Markup:
+    """Shares over a share on a logarithmic axis, both written in percent: ROC and DET curves."""
+    logarithmic = [Series(one.name, [(math.log10(x), y) for x, y in one.points if x > 0]) for one in series]
+    xs = [x for one in logarithmic for x, _ in one.points]
+    frame = _Frame((min(xs), max(xs)), (0.0, 1.0), WIDTH)
+    decades = [
+        float(d) for d in range(math.ceil(frame.x_range[0] - 1e-9), math.floor(frame.x_range[1] + 1e-9) + 1)
+    ]
+    written = [f"{100 * 10**decade:g}" for decade in decades]
+    parts = [frame.axes(x_label, y_label, decades, as_percent=True, x_texts=written)]
+    for number, one in enumerate(logarithmic, start=1):
+        path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in one.points)
+        parts.append(Markup('<polyline class="line s{}" points="{}"/>').format(number, path))
+    if len(series) > 1:
+        parts.append(_legend([one.name for one in series], WIDTH))
+    return _svg(title, parts, WIDTH)
+
+
 def histogram_chart(histogram: DistanceHistogram, *, title: str, x_label: str) -> Markup:
     """Same-person and different-person pairs, each as a share of its own kind."""
     edges = histogram.edges
@@ -97,7 +115,15 @@ class _Frame:
         low, high = self.y_range
         return HEIGHT - _BOTTOM - (value - low) / (high - low) * (HEIGHT - _TOP - _BOTTOM)
 
-    def axes(self, x_label: str, y_label: str, x_ticks: Sequence[float], *, as_percent: bool) -> Markup:
+    def axes(
+        self,
+        x_label: str,
+        y_label: str,
+        x_ticks: Sequence[float],
+        *,
+        as_percent: bool,
+        x_texts: Sequence[str] | None = None,
+    ) -> Markup:
         left, right, bottom = _LEFT, self.width - _RIGHT, HEIGHT - _BOTTOM
         y_ticks = _ticks(*self.y_range, 5)
         parts = []
@@ -106,7 +132,7 @@ class _Frame:
         ):
             parts.append(_rule("grid", left, right, self.y(y)))
             parts.append(_text("tick end", left - 6, self.y(y) + 4, text))
-        for x, text in zip(x_ticks, _written(x_ticks), strict=True):
+        for x, text in zip(x_ticks, x_texts or _written(x_ticks), strict=True):
             parts.append(_text("tick mid", self.x(x), bottom + 16, text))
         parts.append(_rule("base", left, right, bottom))
         parts.append(_text("axis mid", (left + right) / 2, HEIGHT - 8, x_label))

@@ -14,10 +14,18 @@ import yaml
 
 from omnireid.core.errors import ShapeError
 from omnireid.core.files import write_bytes
-from omnireid.core.record import ResultRecord, RobustnessRecord, TrainingRecord
+from omnireid.core.record import AnalysisRecord, ResultRecord, RobustnessRecord, TrainingRecord
 from omnireid.core.seeds import numpy_generator
 from omnireid.evaluation import Outcome, RetrievalResult
 from omnireid.report.activation import overlay
+from omnireid.report.analysis import (
+    camera_matrix,
+    group_rows,
+    interval_rows,
+    open_set_charts,
+    open_set_rows,
+    open_set_sentence,
+)
 from omnireid.report.figures import NARROW, Series, histogram_chart, line_chart
 from omnireid.report.pictures import Album, data_address
 from omnireid.report.robustness import METRICS as ROBUSTNESS_METRICS
@@ -32,6 +40,7 @@ from omnireid.report.wording import METRICS, percent, protocol_sentence, spread
 from omnireid.robustness.published import PROTOCOL, PUBLISHED
 
 NUM_QUERIES_SHOWN = 6
+CAMERA_METRICS = (("mAP", "mAP"), ("rank1", "rank-1"))
 _MARKED_RANKS = (1, 5, 10, 20)
 _SYMBOLS = {Outcome.MATCH: "✓", Outcome.WRONG: "✗", Outcome.JUNK: "○"}
 
@@ -110,6 +119,7 @@ def render(data: ReportData) -> str:
         "pairs": (int(retrieval.histogram.same.sum()), int(retrieval.histogram.different.sum())),
         "commit": _short_commit(record.environment.commit),
         "training": None if record.training is None else _training(record.training),
+        "analysis": None if record.analysis is None else _analysis(record.analysis),
         "robustness": None if record.robustness is None else _robustness(record.robustness),
         "ranked": [
             (
@@ -204,6 +214,23 @@ def _training(training: TrainingRecord) -> dict[str, Any]:
         "charts": charts,
         "epochs": len(history),
         "recipe": yaml.safe_dump(training.recipe, sort_keys=False, allow_unicode=True, width=100),
+    }
+
+
+def _analysis(record: AnalysisRecord) -> dict[str, Any]:
+    matrices = ((label, camera_matrix(record, metric)) for metric, label in CAMERA_METRICS)
+    return {
+        "intervals": interval_rows(record),
+        "level": "" if record.intervals is None else f"{100 * record.intervals.rank1.level:g} %",
+        "cameras": [(label, matrix) for label, matrix in matrices if matrix is not None],
+        "heights": group_rows(record.crop_heights) if len(record.crop_heights) > 1 else [],
+        "open_set": None
+        if record.open_set is None
+        else {
+            "sentence": open_set_sentence(record.open_set),
+            "rows": open_set_rows(record.open_set),
+            "charts": open_set_charts(record.open_set),
+        },
     }
 
 

@@ -1,0 +1,126 @@
+"""What stands behind an evaluation's headline: intervals, breakdowns, open-set metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TypeVar
+
+import numpy as np
+from rich.console import Console
+
+from omnireid.core.errors import ImageError, InputError
+from omnireid.core.images import picture_size
+from omnireid.core.record import (
+    AnalysisRecord,
+    CameraPairRecord,
+    GroupRecord,
+    IntervalRecord,
+    IntervalsRecord,
+    OpenSetRecord,
+)
+from omnireid.core.types import Protocol
+from omnireid.data.parallel import map_files
+from omnireid.evaluation import (
+    Interval,
+    breakdown_by_camera_pair,
+    breakdown_by_height,
+    metric_intervals,
+    open_set_metrics,
+)
+from omnireid.experiment.evaluation import Evaluation
+
+# Beyond this, a table of pairs tells nobody anything (University-1652 counts every picture as a camera).
+MAX_CAMERAS = 32
+
+_Part = TypeVar("_Part")
+
+
+def analyse(evaluation: Evaluation, *, seed: int = 0, console: Console | None = None) -> AnalysisRecord:
+    """Measure how sure an evaluation is, where it holds, and what a threshold would give.
+
+    - Intervals of rank-1, mAP and mINP by drawing identities with replacement (95 %).
+    - Scores by pair of cameras (each gallery camera searched alone) and by the height of the query's crop.
+    - Open-set metrics by the watch-list protocol, on distances without re-ranking.
+
+    What the data do not allow (one identity, one camera, no mate search …) is left out, with the reason.
+
+    Args:
+        evaluation: from `evaluate_model`.
+        seed: of the resampling and of the draws of known people.
+        console: where to show progress; None shows none.
+    """
+    omitted: list[str] = []
+
+    def measured(what: str, measure: Callable[[], _Part]) -> _Part | None:
+        try:
+            return measure()
+        except (InputError, ImageError) as error:
+            omitted.append(f"{what}: {error}")
+            return None
+
+    return AnalysisRecord(
+        intervals=measured("intervals", lambda: _intervals(evaluation, seed)),
+        camera_pairs=measured("camera pairs", lambda: _camera_pairs(evaluation)) or (),
+        crop_heights=measured("crop heights", lambda: _crop_heights(evaluation, console)) or (),
+        open_set=measured("open set", lambda: _open_set(evaluation, seed, console)),
+        omitted=tuple(omitted),
+    )
+
+
+def _intervals(evaluation: Evaluation, seed: int) -> IntervalsRecord | None:
+    if evaluation.retrieval.protocol is Protocol.SINGLE_GALLERY_SHOT:
+        raise InputError("the protocol draws galleries itself; its rank-1 is no mean of single queries")
+    found = metric_intervals(evaluation.retrieval, evaluation.query.pids, seed=seed)
+    return IntervalsRecord(
+        rank1=_interval(found.rank1),
+        mAP=None if found.mAP is None else _interval(found.mAP),
+        mINP=None if found.mINP is None else _interval(found.mINP),
+        num_identities=found.num_identities,
+        samples=found.samples,
+        seed=found.seed,
+    )
+
+
+def _interval(interval: Interval) -> IntervalRecord:
+    return IntervalRecord(**asdict(interval))
+
+
+def _camera_pairs(evaluation: Evaluation) -> tuple[CameraPairRecord, ...]:
+    if evaluation.retrieval.protocol is not Protocol.MARKET1501:
+        raise InputError(f"the protocol {evaluation.retrieval.protocol.value} does not compare cameras")
+    num_cameras = len(np.union1d(evaluation.query.camids, evaluation.gallery.camids))
+    if num_cameras > MAX_CAMERAS:
+        raise InputError(f"{num_cameras:,} cameras are too many for a table of pairs (at most {MAX_CAMERAS})")
+    pairs = breakdown_by_camera_pair(
+        evaluation.query, evaluation.gallery, distance=evaluation.retrieval.distance
+    )
+    return tuple(
+        CameraPairRecord(
+            q_camid=pair.q_camid,
+            g_camid=pair.g_camid,
+            num_gallery=pair.num_gallery,
+            score=GroupRecord(**asdict(pair.score)),
+        )
+        for pair in pairs
+    )
+
+
+def _crop_heights(evaluation: Evaluation, console: Console | None) -> tuple[GroupRecord, ...]:
+    paths = evaluation.query.paths
+    height_of = map_files(
+        lambda path: picture_size(path)[1], list(dict.fromkeys(paths)), title="crop heights", console=console
+    )
+    groups = breakdown_by_height(evaluation.retrieval, [height_of[path] for path in paths])
+    return tuple(GroupRecord(**asdict(group)) for group in groups)
+
+
+def _open_set(evaluation: Evaluation, seed: int, console: Console | None) -> OpenSetRecord:
+    return open_set_metrics(
+        evaluation.query,
+        evaluation.gallery,
+        distance=evaluation.retrieval.distance,
+        protocol=evaluation.retrieval.protocol,
+        seed=seed,
+        console=console,
+    ).open_set_record()

@@ -1,0 +1,90 @@
+"""One row per query: what two results must hold to be compared query by query."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from omnireid.core.errors import InputError
+from omnireid.core.files import write_text
+
+if TYPE_CHECKING:
+    from omnireid.experiment.evaluation import Evaluation
+
+QUERIES = "queries.csv"
+COLUMNS = ("path", "pid", "camid", "ap", "inp", "first_match_rank")
+
+
+@dataclass(frozen=True, eq=False)
+class QueryScores:
+    """Scores of every query; NaN where it has no match that counts.
+
+    Attributes:
+        paths: Q picture files, relative to the dataset's root.
+        pids: (Q,) int64.
+        ap, inp, first_match_rank: (Q,) float64.
+    """
+
+    paths: tuple[str, ...]
+    pids: npt.NDArray[np.int64]
+    ap: npt.NDArray[np.float64]
+    inp: npt.NDArray[np.float64]
+    first_match_rank: npt.NDArray[np.float64]
+
+
+def write_queries(evaluation: Evaluation, path: Path) -> None:
+    """Write `queries.csv`, atomically. Cells of a query without a match that counts are empty.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    result, query = evaluation.retrieval, evaluation.query
+    root = Path(evaluation.record.dataset.root)
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for row, name in enumerate(query.paths):
+        picture = Path(name)
+        relative = picture.relative_to(root) if picture.is_relative_to(root) else picture
+        scores = (float(values[row]) for values in (result.ap, result.inp, result.first_match_rank))
+        table.writerow(
+            (
+                relative.as_posix(),
+                int(query.pids[row]),
+                int(query.camids[row]),
+                *("" if math.isnan(score) else repr(score) for score in scores),
+            )
+        )
+    # A file name that is not UTF-8 comes as lone surrogates, which a text file cannot hold.
+    write_text(path, text.getvalue().encode("utf-8", "backslashreplace").decode())
+
+
+def read_queries(path: Path) -> QueryScores:
+    """Read `queries.csv`.
+
+    Raises:
+        InputError: missing, or not such a table; names the line.
+    """
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); 'omnireid evaluate' writes it") from error
+    paths, pids, scores = [], [], []
+    for line, row in enumerate(rows, start=2):
+        try:
+            paths.append(row["path"])
+            pids.append(int(row["pid"]))
+            scores.append([float(row[name]) if row[name] else math.nan for name in COLUMNS[3:]])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{path}: line {line} is not a row of {', '.join(COLUMNS)}") from error
+    if not rows:
+        raise InputError(f"{path}: no queries in it")
+    ap, inp, first = np.array(scores, np.float64).T
+    return QueryScores(tuple(paths), np.array(pids, np.int64), ap, inp, first)
