@@ -3,10 +3,15 @@
     OMP_NUM_THREADS=1 python benchmarks/corruption_fidelity.py
 
 For each corruption and severity, on 64 rendered crops: the mean over many draws of the result's mean,
-deviation and gradient energy, ours against tests/robustness/reference.npz. The figure is the mean absolute
-difference over the crops, relative to their mean. `chance` is what the two halves of the published draws differ
-by, scaled to the number of draws compared: less cannot be told from noise. Where there is no chance, whether
-all bytes agree. Prints a Markdown table and writes benchmarks/results/corruption_fidelity.json.
+deviation and gradient energy, ours against tests/robustness/reference.npz. All figures are percent.
+
+- mean, deviation, gradient energy: mean absolute difference over the crops, relative to their mean.
+- chance: what two halves of the published draws differ by, scaled to the number of draws compared: less
+  than that cannot be told from noise.
+- all crops together: the difference of the means over the crops, where chance largely cancels.
+- bytes: where there is no chance, whether they all agree.
+
+Prints a Markdown table and writes benchmarks/results/corruption_fidelity.json.
 """
 
 from __future__ import annotations
@@ -51,6 +56,11 @@ def relative(difference: npt.NDArray[np.float64], level: npt.NDArray[np.float64]
     return [round(float(v), 3) for v in 100 * np.abs(difference).mean(axis=0) / level.mean(axis=0)]
 
 
+def bias(difference: npt.NDArray[np.float64], level: npt.NDArray[np.float64]) -> list[float]:
+    """Difference of the means over the crops, in percent: what many crops together are off by."""
+    return [round(float(v), 3) for v in 100 * difference.mean(axis=0) / level.mean(axis=0)]
+
+
 def main() -> None:
     with np.load(FOLDER / "crops.npz") as files:
         crops = [decode(files[key].tobytes()) for key in sorted(files.files)]
@@ -59,8 +69,10 @@ def main() -> None:
         reference = {key: files[key].astype(np.float64) for key in files.files if key != "about"}
 
     rows: list[dict[str, object]] = []
-    print("| corruption | severity | bytes | mean % | deviation % | gradient energy % | chance % |")
-    print("|---|---:|---|---:|---:|---:|---|")
+    print(
+        "| corruption | severity | bytes | mean | deviation | gradient energy | chance | all crops together |"
+    )
+    print("|---|---:|---|---:|---:|---:|---|---|")
     for name in CORRUPTIONS:
         for severity in SEVERITIES:
             key = f"{name}-{severity}"
@@ -70,34 +82,30 @@ def main() -> None:
                 "severity": severity,
             }
             sha256 = about["sha256"].get(key)
+            draws = 1 if sha256 else 2 * about["draws_per_half"][name]
+            level = reference[key].mean(axis=0)
+            difference = expected(crops, name, severity, draws) - level
+            row |= {
+                "draws": draws,
+                "difference_percent": dict(zip(STATISTICS, relative(difference, level), strict=True)),
+                "bias_percent": dict(zip(STATISTICS, bias(difference, level), strict=True)),
+            }
             if sha256 is not None:
                 rng = np.random.default_rng(0)
                 results = b"".join(corrupt(crop, name, severity, rng).tobytes() for crop in crops)
-                is_equal = hashlib.sha256(results).hexdigest() == sha256
-                differences = relative(
-                    expected(crops, name, severity, 1) - reference[key][0], reference[key][0]
-                )
-                row |= {
-                    "bytes_equal": is_equal,
-                    "difference_percent": dict(zip(STATISTICS, differences, strict=True)),
-                }
-                label, chance_label = "equal" if is_equal else "differ", "none"
+                row["bytes_equal"] = hashlib.sha256(results).hexdigest() == sha256
+                cells = ["equal" if row["bytes_equal"] else "differ"]
             else:
                 first, second = reference[key]
-                draws = 2 * about["draws_per_half"][name]
-                level = (first + second) / 2
-                differences = relative(expected(crops, name, severity, draws) - level, level)
                 # Each half has twice the variance of the means that are compared.
                 chance = relative((first - second) / math.sqrt(2), level)
-                row |= {
-                    "draws": draws,
-                    "difference_percent": dict(zip(STATISTICS, differences, strict=True)),
-                    "chance_percent": dict(zip(STATISTICS, chance, strict=True)),
-                }
-                label, chance_label = "random", " / ".join(f"{v:.2f}" for v in chance)
+                row["chance_percent"] = dict(zip(STATISTICS, chance, strict=True))
+                cells = ["random"]
+            cells += [f"{v:.2f}" for v in relative(difference, level)]
+            cells += ["none"] if sha256 else [" / ".join(f"{v:.2f}" for v in chance)]
+            cells += [" / ".join(f"{v:+.2f}" for v in bias(difference, level))]
             rows.append(row)
-            columns = " | ".join(f"{v:.2f}" for v in differences)
-            print(f"| {name} | {severity} | {label} | {columns} | {chance_label} |", flush=True)
+            print(f"| {name} | {severity} | {' | '.join(cells)} |", flush=True)
     result = {
         "crops": len(crops),
         "reference": about["versions"],

@@ -24,8 +24,7 @@ Indices = npt.NDArray[np.int64]
 def to_bytes(intensities: npt.NDArray[np.floating]) -> Crop:
     """Clip to [0, 1], scale to [0, 255] and truncate, in the precision given.
 
-    A level that went through float32 comes back through float32; in double precision half of them would be
-    truncated to the level below.
+    Where the published code is in float32, a product just below a level may round up to it.
     """
     if intensities.dtype == np.float32:
         return np.asarray(np.clip(intensities, 0, 1) * np.float32(255)).astype(np.uint8)
