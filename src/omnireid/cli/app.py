@@ -10,6 +10,7 @@ import typer
 from omnireid import __version__
 from omnireid.cli import (
     calibrate,
+    compare,
     corrupt,
     data,
     embed,
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("corrupt")(corrupt.corrupt)
 app.command("calibrate")(calibrate.calibrate)
 app.command("verify")(verify.verify)

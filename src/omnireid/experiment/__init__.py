@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from omnireid.experiment.analysis import analyse
+from omnireid.experiment.comparison import compare_results, differences, load_result
 from omnireid.experiment.evaluation import (
     Evaluation,
     RankingOptions,
@@ -39,8 +40,11 @@ __all__ = [
     "ResultFiles",
     "analyse",
     "check_corruptible",
+    "compare_results",
+    "differences",
     "evaluate_corrupted",
     "evaluate_model",
+    "load_result",
     "main_job",
     "prepare_run_folder",
     "result_folder",

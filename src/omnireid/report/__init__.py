@@ -2,6 +2,7 @@
 
 from omnireid.report.activation import activation_map, overlay
 from omnireid.report.analysis import rich_analysis
+from omnireid.report.comparison import plot_results, rich_versus
 from omnireid.report.page import Activation, ReportData, write_report
 from omnireid.report.robustness import rich_robustness
 from omnireid.report.table import markdown_table, plain_table, rich_means, rich_table
@@ -14,10 +15,12 @@ __all__ = [
     "markdown_table",
     "overlay",
     "plain_table",
+    "plot_results",
     "protocol_sentence",
     "rich_analysis",
     "rich_means",
     "rich_robustness",
     "rich_table",
+    "rich_versus",
     "write_report",
 ]

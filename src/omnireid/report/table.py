@@ -38,13 +38,16 @@ def table_rows(
 
 
 def rich_table(records: Sequence[ResultRecord], *, names: Sequence[str] | None = None) -> Table:
-    """For `rich.console.Console.print`. A protocol that all rows share stands below the table."""
+    """For `rich.console.Console.print`. Protocols stand below the table, with a letter where they differ."""
     header, rows = table_rows(records, names=names)
-    protocols = {row[-1] for row in rows}
-    caption = "percent"
+    protocols = list(dict.fromkeys(row[-1] for row in rows))
     if len(protocols) == 1:
         header, rows = header[:-1], [row[:-1] for row in rows]
-        caption = f"percent; {protocols.pop()}"
+        caption = f"percent; {protocols[0]}"
+    else:
+        letter = {protocol: _letter(place) for place, protocol in enumerate(protocols)}
+        rows = [(*row[:-1], letter[row[-1]]) for row in rows]
+        caption = "\n".join(["percent", *(f"{letter[protocol]}: {protocol}" for protocol in protocols)])
     table = Table(caption=Text(caption), caption_justify="left")
     numbers = {label for _, label in _SHOWN}
     for label in header:
@@ -58,6 +61,10 @@ def rich_table(records: Sequence[ResultRecord], *, names: Sequence[str] | None =
         # Text, not str: brackets in a name are no markup.
         table.add_row(*(Text(cell) for cell in row))
     return table
+
+
+def _letter(place: int) -> str:
+    return chr(ord("a") + place) if place < 26 else str(place + 1)
 
 
 def rich_means(summary: SplitsRecord) -> Table:

@@ -1,0 +1,51 @@
+"""`omnireid compare`: results side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from omnireid.cli import options
+from omnireid.cli.console import stderr, stdout
+
+
+def compare(
+    results: Annotated[
+        list[Path], typer.Argument(help="Records (result.json), or folders that 'evaluate' wrote.")
+    ],
+    plot: Annotated[
+        Optional[Path],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
+        typer.Option("--plot", help="CMC curves and mAP as .png, .svg or .pdf."),
+    ] = None,
+    any_protocol: Annotated[
+        bool, typer.Option("--any-protocol", help="Set results side by side that were not measured alike.")
+    ] = False,
+    seed: options.Seed = 0,
+) -> None:
+    """A table, a plot, and whether each result is better than the first: difference, interval, p-value.
+
+    Results of different datasets, splits or protocols are refused unless --any-protocol is given.
+    """
+    from omnireid.experiment import compare_results, differences, load_result
+    from omnireid.report import plot_results, rich_table, rich_versus
+
+    loaded = [load_result(path) for path in results]
+    found = compare_results(loaded, any_protocol=any_protocol, seed=seed)
+    records, names = [one.record for one in loaded], [one.name for one in loaded]
+    for line in differences(records):
+        stderr.print(f"not alike: {line}", style="yellow", markup=False)
+    for one in loaded:
+        if one.queries is None:
+            stderr.print(f"{one.name}: no queries.csv beside the record, not compared query by query")
+    stdout.print(rich_table(records, names=names))
+    rows = [
+        (one.name, label, getattr(one, label.replace("-", "")))
+        for one in found
+        for label in ("mAP", "rank-1")
+    ]
+    stdout.print(rich_versus(names[0], rows))
+    if plot is not None:
+        plot_results(plot, records, names)
+        stdout.print(f"plot: {plot}", markup=False)

@@ -1,0 +1,126 @@
+"""Results side by side, and whether one model is better than another on the same queries."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from omnireid.core.errors import InputError
+from omnireid.core.record import ResultRecord
+from omnireid.evaluation import PairedComparison, compare_paired
+from omnireid.experiment.queries import QUERIES, QueryScores, read_queries
+
+
+@dataclass(frozen=True)
+class Result:
+    """One evaluation as it lies on disk.
+
+    Attributes:
+        name: what to call it in tables.
+        queries: None where `queries.csv` does not lie beside the record.
+    """
+
+    name: str
+    record: ResultRecord
+    queries: QueryScores | None
+
+
+@dataclass(frozen=True)
+class Versus:
+    """A result against the first one; None where queries or metric are missing."""
+
+    name: str
+    mAP: PairedComparison | None  # noqa: N815 (the field's spelling)
+    rank1: PairedComparison | None
+
+
+def load_result(path: str | os.PathLike[str]) -> Result:
+    """Read a record, or the one in a folder that `omnireid evaluate` wrote.
+
+    Raises:
+        InputError: missing, or not a result record.
+    """
+    given = Path(path)
+    file = given / "result.json" if given.is_dir() else given
+    record = ResultRecord.load(file)
+    beside = file.parent / QUERIES
+    name = f"{record.model.name} ({file.parent.name})" if file.parent.name else record.model.name
+    return Result(name, record, read_queries(beside) if beside.is_file() else None)
+
+
+def differences(records: Sequence[ResultRecord]) -> list[str]:
+    """What keeps records from being compared: everything of dataset and protocol that is not the same.
+
+    Returns:
+        One line for each, with the values in the order of the records; empty where they compare.
+    """
+    facts = [
+        {
+            "dataset": record.dataset.name,
+            "split": "" if record.dataset.partition is None else record.dataset.partition.sha256,
+            **record.protocol.model_dump(),
+        }
+        for record in records
+    ]
+    return [
+        f"{name}: {', '.join(str(fact[name]) for fact in facts)}"
+        for name in facts[0]
+        if len({fact[name] for fact in facts}) > 1
+    ]
+
+
+def compare_results(results: Sequence[Result], *, any_protocol: bool = False, seed: int = 0) -> list[Versus]:
+    """Compare each result with the first, query by query, by resampling identities.
+
+    Args:
+        results: at least two.
+        any_protocol: go on although datasets or protocols differ; pairs are then made of the queries that
+            both have.
+        seed: of the resampling.
+
+    Raises:
+        InputError: fewer than two results, different protocols, or queries that do not pair.
+    """
+    if len(results) < 2:
+        raise InputError("compare: give at least two results")
+    different = differences([result.record for result in results])
+    if different and not any_protocol:
+        raise InputError(
+            "these results were not measured alike and do not compare:\n  "
+            + "\n  ".join(different)
+            + "\nEvaluate them alike, or pass any_protocol=True (--any-protocol) to set them side by side"
+        )
+    return [_versus(results[0], other, seed, any_protocol) for other in results[1:]]
+
+
+def _versus(base: Result, other: Result, seed: int, any_protocol: bool) -> Versus:
+    if base.queries is None or other.queries is None:
+        return Versus(other.name, None, None)
+    a, b = base.queries, other.queries
+    shared, rows_a, rows_b = np.intersect1d(a.paths, b.paths, return_indices=True)
+    if not any_protocol and not len(shared) == len(a.paths) == len(b.paths):
+        raise InputError(
+            f"{base.name} and {other.name} have {len(shared):,} queries in common, of {len(a.paths):,} and "
+            f"{len(b.paths):,}: pictures were skipped, or the data changed"
+        )
+    if any_protocol:
+        both = ~np.isnan(a.first_match_rank[rows_a]) & ~np.isnan(b.first_match_rank[rows_b])
+        rows_a, rows_b = rows_a[both], rows_b[both]
+        if len(np.unique(a.pids[rows_a])) < 2:
+            return Versus(other.name, None, None)
+    pids = a.pids[rows_a]
+    has_ap = not (np.isnan(a.ap).all() or np.isnan(b.ap).all())
+    return Versus(
+        other.name,
+        mAP=compare_paired(a.ap[rows_a], b.ap[rows_b], pids, seed=seed) if has_ap else None,
+        rank1=compare_paired(_is_first(a)[rows_a], _is_first(b)[rows_b], pids, seed=seed),
+    )
+
+
+def _is_first(queries: QueryScores) -> np.ndarray:
+    found = (queries.first_match_rank == 1).astype(np.float64)
+    return np.where(np.isnan(queries.first_match_rank), np.nan, found)

@@ -1,0 +1,97 @@
+"""Several results as a plot, and paired comparisons as a table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from omnireid.core.errors import InputError
+from omnireid.core.files import atomic_write
+from omnireid.core.record import ResultRecord
+from omnireid.evaluation import PairedComparison
+from omnireid.report.wording import dataset_title, protocol_terms
+
+PLOT_SUFFIXES = (".png", ".svg", ".pdf")
+# Okabe and Ito's colours, which people who see fewer colours tell apart too.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+
+
+def rich_versus(base: str, rows: Sequence[tuple[str, str, PairedComparison | None]]) -> Table:
+    """Differences to the first result with interval and p-value.
+
+    Args:
+        base: name of the first result.
+        rows: (name, metric, comparison); None where it could not be made.
+    """
+    table = Table(
+        title=Text(f"against {base}, on the same queries"),
+        title_justify="left",
+        caption=Text(
+            "points; interval and p-value by resampling identities: how often chance alone differs as much"
+        ),
+        caption_justify="left",
+    )
+    for label in ("result", "metric", "difference", "95 % interval", "p"):
+        table.add_column(label, justify="left" if label in ("result", "metric") else "right")
+    for name, metric, comparison in rows:
+        if comparison is None:
+            table.add_row(Text(name), metric, "–", "–", "–")
+            continue
+        difference = comparison.difference
+        table.add_row(
+            Text(name),
+            metric,
+            f"{100 * difference.value:+.2f}",
+            f"{100 * difference.low:+.2f} to {100 * difference.high:+.2f}",
+            f"{comparison.p_value:.4f}",
+        )
+    return table
+
+
+def plot_results(path: str | os.PathLike[str], records: Sequence[ResultRecord], names: Sequence[str]) -> None:
+    """CMC curves, and mAP with its interval where the record has one, as PNG, SVG or PDF.
+
+    Raises:
+        InputError: another kind of file.
+        StorageError: the file cannot be written.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in PLOT_SUFFIXES:
+        raise InputError(f"{path}: a plot is one of {', '.join(PLOT_SUFFIXES)}")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.6, 3.2 + 0.22 * len(records)), layout="constrained")
+    cmc, bars = figure.subplots(1, 2, width_ratios=(3, 2))
+    for place, (record, name) in enumerate(zip(records, names, strict=True)):
+        colour = _COLOURS[place % len(_COLOURS)]
+        style = ("-", "--", ":")[place // len(_COLOURS) % 3]
+        ranks = range(1, len(record.cmc) + 1)
+        cmc.plot(ranks, [100 * share for share in record.cmc], style, color=colour, label=name)
+        if record.metrics.mAP is None:
+            continue
+        interval = (
+            None
+            if record.analysis is None or record.analysis.intervals is None
+            else (record.analysis.intervals.mAP)
+        )
+        errors = None
+        if interval is not None:
+            value = record.metrics.mAP
+            errors = [[100 * (value - interval.low)], [100 * (interval.high - value)]]
+        bars.barh(place, 100 * record.metrics.mAP, color=colour, xerr=errors, ecolor="#444444", capsize=3)
+    cmc.set(xlabel="rank k", ylabel="% of valid queries with a match", title=_title(records))
+    cmc.grid(alpha=0.3)
+    cmc.legend(fontsize=8)
+    bars.set(xlabel="mAP, % (bar: 95 % interval)", yticks=range(len(names)), ylim=(len(names) - 0.4, -0.6))
+    bars.set_yticklabels(names, fontsize=8)
+    with atomic_write(path) as stream:
+        figure.savefig(stream, format=suffix[1:], dpi=150)
+
+
+def _title(records: Sequence[ResultRecord]) -> str:
+    titles = {f"{dataset_title(record.dataset)}: {protocol_terms(record.protocol)}" for record in records}
+    return titles.pop() if len(titles) == 1 else "different protocols"
