@@ -99,6 +99,15 @@ def inverse_norms(start, stop, rows, out):
         out[i] = 1.0 / np.sqrt(total)
 
 
+@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc"})
+def _sum_of_squares(row):
+    """In any order: what is made of it is compared with room for error."""
+    total = 0.0
+    for x in row:
+        total += np.float64(x) * np.float64(x)
+    return total
+
+
 @compiled
 def centre_rows(start, stop, rows, scale, centre, factor, out, half):
     """out[i] = float32((row i · scale − centre) · factor); half[i] = half the squared norm of that."""
@@ -106,16 +115,7 @@ def centre_rows(start, stop, rows, scale, centre, factor, out, half):
     for i in range(start, stop):
         for d in range(width):
             out[i, d] = np.float32((np.float64(rows[i, d]) * scale[i] - centre[d]) * factor)
-        total_0, total_1, total_2, total_3 = 0.0, 0.0, 0.0, 0.0
-        whole = width - width % 4
-        for d in range(0, whole, 4):
-            total_0 += np.float64(out[i, d]) * np.float64(out[i, d])
-            total_1 += np.float64(out[i, d + 1]) * np.float64(out[i, d + 1])
-            total_2 += np.float64(out[i, d + 2]) * np.float64(out[i, d + 2])
-            total_3 += np.float64(out[i, d + 3]) * np.float64(out[i, d + 3])
-        for d in range(whole, width):
-            total_0 += np.float64(out[i, d]) * np.float64(out[i, d])
-        half[i] = 0.5 * ((total_0 + total_1) + (total_2 + total_3))
+        half[i] = 0.5 * _sum_of_squares(out[i])
 
 
 @compiled
@@ -188,7 +188,19 @@ def _lower_bound(values, count, x):
 
 
 @compiled
-def _first_cut(work, bins, width, num_bins, wanted, counts, error):
+def _offset(given, values_row, half_g, column):
+    return values_row[column] if given else half_g[column] - values_row[column]
+
+
+@compiled
+def _with_room(offset, error):
+    """An offset that is certainly farther, although both may be off by `error` and values are rounded."""
+    offset = np.float64(offset)
+    return offset + 4.0 * error + 2.0**-22 * abs(offset) if error > 0.0 else offset
+
+
+@compiled
+def _first_cut(given, values_row, half_g, bins, width, num_bins, wanted, counts, error):
     """An offset beyond which no pair can be among the `wanted` closest; infinity if there are not so many."""
     counts[:] = 0
     for j in range(width):
@@ -199,11 +211,25 @@ def _first_cut(work, bins, width, num_bins, wanted, counts, error):
         enough += np.int64(counts[last_bin])
     largest = -np.inf
     for j in range(width):
-        if bins[j] <= last_bin and work[j] > largest:
-            largest = np.float64(work[j])
+        if bins[j] <= last_bin:
+            largest = max(largest, np.float64(_offset(given, values_row, half_g, j)))
     counts[:] = 0
-    # Those pairs are off by `error`, and so is the one that is held against them.
-    return largest + 2.0 * error + 2.0**-22 * abs(largest) if enough >= wanted else np.inf
+    return _with_room(largest, error) if enough >= wanted else np.inf
+
+
+@compiled
+def _note_near(nearest, noted, offset):
+    """Put an offset into the ascending list of the smallest. Returns how many it holds."""
+    place = noted
+    while place > 0 and offset < nearest[place - 1]:
+        place -= 1
+    if place == len(nearest):
+        return noted
+    last = min(noted, len(nearest) - 1)
+    for k in range(last, place, -1):
+        nearest[k] = nearest[k - 1]
+    nearest[place] = offset
+    return last + 1
 
 
 @compiled
@@ -267,10 +293,12 @@ def count_rows(
     """
     columns = values.shape[1]
     kept = top_value.shape[1]
-    work = np.empty(SEGMENT, values.dtype)
+    # With next to no weight on the original distance, equal values hide which offset is smaller.
+    ordered = kind < BLEND or blend > 1e-6
     bins = np.empty(SEGMENT, np.uint16)
     hits = np.empty(SEGMENT, np.uint16)
     counts = np.empty(num_bins + 2, np.uint32)
+    nearest, pending = np.empty(kept, values.dtype), np.empty(columns, np.int32)
     most = 0
     for q in range(first_query + start, first_query + stop):
         most = max(most, match_pointer[q + 1] - match_pointer[q])
@@ -307,43 +335,39 @@ def count_rows(
             )
         known = known_at[q]
         last_known = known_pointer[q + 1]
-        next_junk = 0
+        next_junk, noted, num_pending = 0, 0, 0
 
         for first_column in range(0, columns, SEGMENT):
             width = min(SEGMENT, columns - first_column)
             tile_row = values[row, first_column : first_column + width]
             if given:
                 for j in range(width):
-                    work[j] = tile_row[j]
+                    bins[j] = np.uint16(np.int32(min(max(tile_row[j] * scale + shift, zero), beyond)))
             else:
                 half_row = half_g[first_column : first_column + width]
                 for j in range(width):
-                    work[j] = half_row[j] - tile_row[j]
-            for j in range(width):
-                bins[j] = np.uint16(np.int32(min(max(work[j] * scale + shift, zero), beyond)))
+                    offset = half_row[j] - tile_row[j]
+                    bins[j] = np.uint16(np.int32(min(max(offset * scale + shift, zero), beyond)))
             end_item = first_item + first_column + width
             while known < last_known and known_item[known] < end_item:
                 j = known_item[known] - first_item - first_column
                 bins[j] = num_bins + 1
                 known += 1
             if first_column == 0:
-                if filled[q] < kept:
-                    cut = values.dtype.type(_first_cut(work, bins, width, num_bins, kept, counts, error[q]))
+                if filled[q] < kept and ordered:
+                    cut = values.dtype.type(
+                        _first_cut(given, values[row], half_g, bins, width, num_bins, kept, counts, error[q])
+                    )
                 for m in range(matches):
                     for b in range(first_bin[m], last_bin[m] + 1):
                         counts[b] = MARK
             while next_junk < len(junk) and junk[next_junk] < first_column + width:
                 # Shown among the closest, but never counted.
-                j = junk[next_junk] - first_column
-                if bins[j] <= num_bins and work[j] <= cut:
-                    column = first_column + j
-                    value = _exact_value(
-                        given, values[row], column, x, g_rows, x_scale, g_scale, weight[q], kind, blend, lanes
-                    )
-                    filled[q] = _insert(top_value[q], top_item[q], filled[q], value, first_item + column)
-                    if filled[q] == kept:
-                        reach = _reach(given, kind, blend, top_value[q, -1], to_offset, half_q[q], error[q])
-                        cut = min(cut, values.dtype.type(reach))
+                column = junk[next_junk]
+                j = column - first_column
+                if bins[j] <= num_bins and _offset(given, values[row], half_g, column) <= cut:
+                    pending[num_pending] = column
+                    num_pending += 1
                 bins[j] = num_bins + 1
                 next_junk += 1
 
@@ -358,27 +382,41 @@ def count_rows(
                     num_hits += 1
             for h in range(num_hits):
                 j = np.int64(hits[h])
-                near = work[j] <= cut
-                certain, after = 0, 0
-                if counts[bins[j]] >= np.uint32(MARK):
-                    after = _lower_bound(high, matches, work[j])
-                    certain = _upper_bound(low, matches, work[j])
-                    sure[certain] += 1
-                if not near and after >= certain:
-                    continue
                 column = first_column + j
-                item = first_item + column
+                offset = _offset(given, values[row], half_g, column)
+                if offset <= cut:
+                    pending[num_pending] = column
+                    num_pending += 1
+                    if ordered:
+                        noted = _note_near(nearest, noted, offset)
+                        if noted == kept:
+                            cut = min(cut, values.dtype.type(_with_room(nearest[kept - 1], error[q])))
+                if counts[bins[j]] < np.uint32(MARK):
+                    continue
+                after = _lower_bound(high, matches, offset)
+                certain = _upper_bound(low, matches, offset)
+                sure[certain] += 1
+                if after < certain:
+                    item = first_item + column
+                    value = _exact_value(
+                        given, values[row], column, x, g_rows, x_scale, g_scale, weight[q], kind, blend, lanes
+                    )
+                    for m in range(first_match + after, first_match + certain):
+                        before[m] += value < match_value[m] or (
+                            value == match_value[m] and item < match_item[m]
+                        )
+        known_at[q] = known
+
+        for p in range(num_pending):
+            column = np.int64(pending[p])
+            if _offset(given, values[row], half_g, column) <= cut:
                 value = _exact_value(
                     given, values[row], column, x, g_rows, x_scale, g_scale, weight[q], kind, blend, lanes
                 )
-                for m in range(first_match + after, first_match + certain):
-                    before[m] += value < match_value[m] or (value == match_value[m] and item < match_item[m])
-                if near:
-                    filled[q] = _insert(top_value[q], top_item[q], filled[q], value, item)
-                    if filled[q] == kept:
-                        reach = _reach(given, kind, blend, top_value[q, -1], to_offset, half_q[q], error[q])
-                        cut = min(cut, values.dtype.type(reach))
-        known_at[q] = known
+                filled[q] = _insert(top_value[q], top_item[q], filled[q], value, first_item + column)
+                if filled[q] == kept:
+                    reach = _reach(given, kind, blend, top_value[q, -1], to_offset, half_q[q], error[q])
+                    cut = min(cut, values.dtype.type(reach))
 
         # Others before a match: all in unmarked bins below its own, and the certain ones of marked bins.
         done, total = 0, 0

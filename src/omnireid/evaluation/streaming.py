@@ -27,7 +27,7 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
-TILE_QUERIES, TILE_ITEMS = 256, 8192
+TILE_QUERIES, TILE_ITEMS = 256, 16384
 BLOCK_QUERIES = 4096
 
 _SAMPLE = 512
@@ -58,8 +58,14 @@ class Team:
         if self._pool is None or rows < 2 or rows * pairs_per_row < _FEWEST_PAIRS_FOR_THREADS:
             return [loop(0, rows, *arguments)]
         # Two parts for each thread: one that is interrupted leaves work for the others.
-        cuts = np.linspace(0, rows, min(rows, 2 * self.threads) + 1).astype(int).tolist()
-        return list(self._pool.map(lambda start, stop: loop(start, stop, *arguments), cuts[:-1], cuts[1:]))
+        parts = even_parts(rows, -(-rows // (2 * self.threads)))
+        return list(self._pool.map(lambda part: loop(*part, *arguments), parts))
+
+
+def even_parts(length: int, most: int) -> list[tuple[int, int]]:
+    """(start, stop) of as few parts of at most `most` as there can be, of about equal size."""
+    cuts = np.linspace(0, length, -(-length // most) + 1).astype(int).tolist()
+    return list(itertools.pairwise(cuts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +160,11 @@ class Comparison:
         reach = np.linalg.norm(sample - self.centre, axis=1).max(initial=0.0)
         self.factor = 2.0 ** -np.round(np.log2(reach)) if 0 < reach < np.inf else 1.0
 
+        # Kept from tile to tile: fresh memory costs more than what is written into it.
+        items = min(TILE_ITEMS, len(self.gallery))
+        self._items = np.empty((items, self.width), np.float32)
+        self._products = np.empty(min(TILE_QUERIES, len(self.query)) * items, np.float32)
+
     def _scale(self, name: str, rows: npt.NDArray[Any], distance: DistanceName) -> Float64:
         if distance != "cosine":
             return np.ones(len(rows))
@@ -171,25 +182,26 @@ class Comparison:
 
     def query_blocks(self) -> Iterator[QueryBlock]:
         """The queries in blocks of about equal size, few enough for the state of a block to be small."""
-        blocks = -(-len(self.query) // BLOCK_QUERIES)
-        cuts = np.linspace(0, len(self.query), blocks + 1).astype(int).tolist()
-        for first, stop in itertools.pairwise(cuts):
+        for first, stop in even_parts(len(self.query), BLOCK_QUERIES):
             centred, half = self._centred("query", self.query, self.q_scale, first, stop)
             yield QueryBlock(first, stop, self.query[first:stop], self.q_scale[first:stop], centred, half)
 
     def tiles(self, block: QueryBlock) -> Iterator[Tile]:
-        """Every pair of the block's queries and the gallery, gallery items in ascending order."""
+        """Every pair of the block's queries and the gallery, gallery items in ascending order.
+
+        A tile is good until the next one is made.
+        """
         q_norms = np.sqrt(2.0 * block.half)
-        buffer = np.empty((min(TILE_QUERIES, len(block)), min(TILE_ITEMS, len(self.gallery))), np.float32)
-        for first_item in range(0, len(self.gallery), TILE_ITEMS):
-            stop_item = min(first_item + TILE_ITEMS, len(self.gallery))
+        for first_item, stop_item in even_parts(len(self.gallery), TILE_ITEMS):
             g_rows = self.gallery[first_item:stop_item]
-            centred, half = self._centred("gallery", self.gallery, self.g_scale, first_item, stop_item)
+            centred, half = self._centred(
+                "gallery", self.gallery, self.g_scale, first_item, stop_item, self._items
+            )
             error = error_bound(self.width, q_norms, float(np.sqrt(2.0 * half.max())))
             half_32 = half.astype(np.float32)
-            for first in range(0, len(block), TILE_QUERIES):
-                part = block.centred[first : first + TILE_QUERIES]
-                values = buffer.ravel()[: len(part) * len(centred)].reshape(len(part), len(centred))
+            for first, stop in even_parts(len(block), TILE_QUERIES):
+                part = block.centred[first:stop]
+                values = self._products[: len(part) * len(centred)].reshape(len(part), len(centred))
                 np.matmul(part, centred.T, out=values)
                 yield Tile(
                     first, first_item, values, half_32, g_rows, self.g_scale[first_item:stop_item], error
@@ -211,12 +223,19 @@ class Comparison:
         return self.levels(np.repeat(q_index, 8), g_index, weight)
 
     def _centred(
-        self, name: str, rows: npt.NDArray[Any], scale: Float64, first: int, stop: int
+        self,
+        name: str,
+        rows: npt.NDArray[Any],
+        scale: Float64,
+        first: int,
+        stop: int,
+        room: Float32 | None = None,
     ) -> tuple[Float32, Float64]:
         from omnireid.evaluation.kernels import centre_rows
 
         part, part_scale = rows[first:stop], scale[first:stop]
-        centred, half = np.empty(part.shape, np.float32), np.empty(len(part))
+        centred = np.empty(part.shape, np.float32) if room is None else room[: len(part)]
+        half = np.empty(len(part))
         arguments = (part, part_scale, self.centre, self.factor, centred, half)
         self.team.share(len(part), self.width, centre_rows, *arguments)
         # Beyond 2⁶⁰ times the sample's reach a square would overflow float32.
