@@ -207,7 +207,7 @@ def test_the_error_bound_holds(case) -> None:
         comparison = Comparison(query, gallery, "euclidean", team)
         block = next(comparison.query_blocks())
         for tile in comparison.tiles(block):
-            offsets = tile.half_g.astype(np.longdouble) - tile.values
+            offsets = tile.half_g.astype(np.longdouble) - tile.values(0, len(block))
             sq_dist = ((query[:, None].astype(np.longdouble) - gallery) ** 2).sum(-1)
             exact = 0.5 * sq_dist * np.longdouble(comparison.factor) ** 2 - block.half[:, None]
             assert (np.abs(offsets - exact) <= tile.error[:, None]).all()
@@ -263,3 +263,28 @@ def test_a_sample_that_coincides_leaves_the_others_ranked() -> None:
         direct_distances(rows[:9], rows, "euclidean"), pids[:9], pids, query.camids, gallery.camids
     )
     assert_same_ranking(evaluate_embeddings(query, gallery), expected)
+
+
+def test_the_number_of_blas_threads_is_put_back() -> None:
+    from omnireid.evaluation.blas import _thread_calls, one_blas_thread
+
+    calls = _thread_calls()
+    if calls is None:
+        pytest.skip("this NumPy does not bring OpenBLAS")
+    before = calls[0]()
+    with one_blas_thread() as alone, one_blas_thread():
+        assert alone
+        assert calls[0]() == 1
+    assert calls[0]() == before
+    with pytest.raises(InputError, match="different models"):
+        evaluate_embeddings(
+            many(0, 5), EmbeddingSet(np.ones((3, 48), np.float32), *[np.ones(3, int)] * 2, ("",) * 3, False)
+        )
+    assert calls[0]() == before
+
+
+def test_products_that_bring_their_own_threads_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    query, gallery = many(0, 300), many(1, 3000)
+    expected = evaluate_embeddings(query, gallery)
+    monkeypatch.setattr("omnireid.evaluation.blas._thread_calls", lambda: None)
+    assert_same_ranking(evaluate_embeddings(query, gallery, threads=2), expected)

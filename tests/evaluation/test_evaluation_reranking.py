@@ -80,7 +80,16 @@ def blocks(sq_dist_NN: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, 
     return sq_dist_NN[:count, count:], sq_dist_NN[:count, :count], sq_dist_NN[count:, count:]
 
 
-CASES = [(20, 6, 0.3), (6, 2, 1e-9), (2, 1, 0.0), (7, 3, 0.85), (5, 1, 0.5), (6, 2, 0.0), (10, 4, 1.0), (1, 1, 0.3)]
+CASES = [
+    (20, 6, 0.3),
+    (6, 2, 1e-9),
+    (2, 1, 0.0),
+    (7, 3, 0.85),
+    (5, 1, 0.5),
+    (6, 2, 0.0),
+    (10, 4, 1.0),
+    (1, 1, 0.3),
+]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

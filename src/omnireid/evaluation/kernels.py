@@ -250,7 +250,6 @@ def count_rows(
     error,
     kind,
     blend,
-    first_query,
     first_item,
     bin_scale,
     bin_shift,
@@ -275,15 +274,15 @@ def count_rows(
     those within `error` of a match are computed again in float64.
 
     Args:
-        start, stop: rows of the tile to do.
-        values: (B, G) products, or given distances.
+        start, stop: queries of the block to do.
+        values: (stop − start, G) products, or given distances.
         given: whether `values` are the distances themselves, exact.
         half_g: (G,) half squared norms, of the dtype of `values`.
         junk: (J,) ascending columns that are junk to every query.
         q_rows, g_rows, q_scale, g_scale: raw rows of the query block and of the tile, for exact distances.
         weight, level_to_offset, half_q, error: (Q,) of the query block; `error` holds for this tile.
         kind, blend: see `value_of`.
-        first_query: the tile's first row in the query block; `first_item`: its first column in the gallery.
+        first_item: the tile's first column in the gallery.
         bin_scale, bin_shift: (Q,); bin = offset · scale + shift, cut to 0 … num_bins.
         known_pointer, known_item, known_at: known pairs by query, ascending items; the next one to meet.
         match_pointer, match_value, match_item: matches by query, ascending (value, item).
@@ -300,7 +299,7 @@ def count_rows(
     counts = np.empty(num_bins + 2, np.uint32)
     nearest, pending = np.empty(kept, values.dtype), np.empty(columns, np.int32)
     most = 0
-    for q in range(first_query + start, first_query + stop):
+    for q in range(start, stop):
         most = max(most, match_pointer[q + 1] - match_pointer[q])
     low, high = np.empty(most, values.dtype), np.empty(most, values.dtype)
     first_bin, last_bin = np.empty(most, np.int64), np.empty(most, np.int64)
@@ -308,8 +307,8 @@ def count_rows(
     lanes = np.empty(LANES)
     zero, beyond = values.dtype.type(0.0), values.dtype.type(num_bins)
 
-    for row in range(start, stop):
-        q = first_query + row
+    for q in range(start, stop):
+        row = q - start
         scale, shift = bin_scale[q], bin_shift[q]
         x, x_scale, to_offset = q_rows[q], q_scale[q], level_to_offset[q]
         first_match = match_pointer[q]
@@ -444,7 +443,6 @@ def closest_rows(
     half_q,
     level_to_offset,
     error,
-    first_query,
     first_item,
     own_item,
     top_value,
@@ -462,8 +460,8 @@ def closest_rows(
     kept = top_value.shape[1]
     work = np.empty(columns, products.dtype)
     lanes = np.empty(LANES)
-    for row in range(start, stop):
-        q = first_query + row
+    for q in range(start, stop):
+        row = q - start
         for j in range(columns):
             work[j] = half_g[j] - products[row, j]
         own = own_item[q] - first_item

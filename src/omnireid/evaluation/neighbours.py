@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from rich.console import Console
 from omnireid.core.errors import InputError
 from omnireid.core.progress import progress_bar
 from omnireid.evaluation.distance import Embeddings, check_distance
-from omnireid.evaluation.streaming import Comparison, Team
+from omnireid.evaluation.streaming import Comparison, Team, Tile
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
@@ -80,7 +81,6 @@ def nearest_of(comparison: Comparison, k: int, *, own: Int64 | None, console: Co
             state = (own_item, sq_dists[part], items[part], filled, farthest, farthest_item)
             for tile in comparison.tiles(block):
                 arguments = (
-                    tile.values,
                     tile.half_g,
                     block.rows,
                     tile.g_rows,
@@ -89,12 +89,14 @@ def nearest_of(comparison: Comparison, k: int, *, own: Int64 | None, console: Co
                     block.half,
                     level_to_offset,
                     tile.error,
-                    tile.first_query,
                     tile.first_item,
                     *state,
                 )
-                rows, columns = tile.values.shape
-                comparison.team.share(rows, columns, closest_rows, *arguments)
+
+                def keep(start: int, stop: int, tile: Tile = tile, arguments: Any = arguments) -> None:
+                    closest_rows(start, stop, tile.values(start, stop), *arguments)
+
+                comparison.team.share_tile(len(block), keep)
             ones = np.ones(count)
             largest[part] = comparison.levels(np.arange(block.first, block.stop), farthest_item, ones)
             bar.advance(task, len(block))

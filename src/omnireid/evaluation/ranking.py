@@ -17,6 +17,7 @@ single-gallery-shot (Li et al., CVPR 2014).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -323,16 +324,19 @@ class _Scorer:
         known_at = pointer[:-1].copy()
         weight = source.weight[block.first : block.stop]
         for tile in source.tiles(block):
-            rows, columns = tile.values.shape
-            ends = np.searchsorted(self.pairs.junk_items, (tile.first_item, tile.first_item + columns))
+            dtype = tile.half_g.dtype
+            bins = scale.astype(dtype), shift.astype(dtype)
+            ends = np.searchsorted(self.pairs.junk_items, (tile.first_item, tile.first_item + tile.num_items))
             junk = self.pairs.junk_items[slice(*ends)] - tile.first_item
 
-            def count(start: int, stop: int, tile: Tile = tile, junk: Int64 = junk) -> Int64:
+            def count(
+                start: int, stop: int, tile: Tile = tile, junk: Int64 = junk, bins: Any = bins
+            ) -> Int64:
                 histogram = np.zeros(NUM_BINS + 1, np.int64)
                 count_rows(
                     start,
                     stop,
-                    tile.values,
+                    tile.values(start, stop),
                     source.given,
                     tile.half_g,
                     junk,
@@ -346,10 +350,8 @@ class _Scorer:
                     tile.error,
                     source.kind,
                     source.blend,
-                    tile.first_query,
                     tile.first_item,
-                    scale.astype(tile.values.dtype),
-                    shift.astype(tile.values.dtype),
+                    *bins,
                     NUM_BINS,
                     pointer,
                     known_item,
@@ -363,7 +365,7 @@ class _Scorer:
                 )
                 return histogram
 
-            for histogram in self.team.share(rows, columns, count):
+            for histogram in self.team.share_tile(len(block), count):
                 self.others += histogram
 
     def _score(self, query: Int64, rank: Int64) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,6 @@ LEVEL, ROOT, BLEND, BLEND_SQUARE = 0, 1, 2, 3
 
 _BLOCK_QUERIES = 4096
 _SMALLEST, _LARGEST = 1e-30, 1e300
-_TILE_PAIRS = 1 << 21
 
 
 class DistanceSource:
@@ -86,24 +86,20 @@ class GivenDistances(DistanceSource):
             yield QueryBlock(first, stop, none, np.ones(stop - first), none, np.zeros(stop - first))
 
     def tiles(self, block: QueryBlock) -> Iterator[Tile]:
-        num_gallery = self.dist_QG.shape[1]
-        rows = max(1, _TILE_PAIRS // num_gallery)
-        for first in range(0, len(block), rows):
-            values = self.dist_QG[block.first + first : min(block.first + first + rows, block.stop)]
-            if values.dtype == np.float16:
-                values = values.astype(np.float32)
-            nan = np.flatnonzero(np.isnan(values).any(axis=1))
-            if nan.size:
-                raise InputError(f"distances: row {block.first + first + int(nan[0])} holds NaN")
-            yield Tile(
-                first,
-                0,
-                np.ascontiguousarray(values),
-                np.empty(0, values.dtype),
-                np.empty((0, 0), np.float32),
-                np.ones(0),
-                np.zeros(len(block)),
-            )
+        num_items = self.dist_QG.shape[1]
+        none = np.empty((0, 0), np.float32)
+        half_g = np.empty(0, np.float32 if self.dist_QG.dtype == np.float16 else self.dist_QG.dtype)
+        values = partial(self._checked, block.first)
+        yield Tile(0, num_items, values, half_g, none, np.ones(0), np.zeros(len(block)))
+
+    def _checked(self, first_query: int, first: int, stop: int) -> Distances:
+        values = self.dist_QG[first_query + first : first_query + stop]
+        nan = np.flatnonzero(np.isnan(values).any(axis=1))
+        if nan.size:
+            raise InputError(f"distances: row {first_query + first + int(nan[0])} holds NaN")
+        if values.dtype == np.float16:
+            values = values.astype(np.float32)
+        return np.ascontiguousarray(values)
 
     def values(self, query: Int64, item: Int64) -> Float64:
         return self.dist_QG[query, item].astype(np.float64)

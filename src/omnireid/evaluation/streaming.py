@@ -10,9 +10,12 @@ matrix product.
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -21,13 +24,14 @@ import numpy.typing as npt
 
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.core.machine import available_cores
+from omnireid.evaluation.blas import one_blas_thread
 from omnireid.evaluation.distance import DistanceName, Embeddings
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
-TILE_QUERIES, TILE_ITEMS = 256, 16384
+TILE_QUERIES, TILE_ITEMS = 256, 8192
 BLOCK_QUERIES = 4096
 
 _SAMPLE = 512
@@ -42,24 +46,43 @@ class Team:
         if threads is not None and threads < 1:
             raise InputError(f"threads: must be at least 1, got {threads}")
         self.threads = threads or available_cores()
-        self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
 
     def __enter__(self) -> Team:
+        self._stack = ExitStack()
+        alone = self._stack.enter_context(one_blas_thread())
+        self._pool = self._stack.enter_context(ThreadPoolExecutor(self.threads)) if self.threads > 1 else None
+        # Products that bring their own threads are asked for one after the other.
+        self._product_pool = self._pool if alone else None
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()
+        self._stack.close()
 
     def share(self, rows: int, pairs_per_row: int, loop: Callable[..., Any], *arguments: Any) -> list[Any]:
         """Call `loop(start, stop, *arguments)` on parts of 0 … rows and return what each gave, in order."""
-        if self._pool is None or rows < 2 or rows * pairs_per_row < _FEWEST_PAIRS_FOR_THREADS:
+        if rows < 2 or rows * pairs_per_row < _FEWEST_PAIRS_FOR_THREADS:
             return [loop(0, rows, *arguments)]
+        return self._map(self._pool, rows, rows, loop, arguments)
+
+    def share_tile(self, rows: int, loop: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """The same in parts of at most `TILE_QUERIES` rows, for loops that make a matrix product first."""
+        return self._map(self._product_pool, rows, TILE_QUERIES, loop, arguments)
+
+    def _map(
+        self,
+        pool: ThreadPoolExecutor | None,
+        rows: int,
+        most: int,
+        loop: Callable[..., Any],
+        arguments: tuple[Any, ...],
+    ) -> list[Any]:
+        if pool is None:
+            return [loop(start, stop, *arguments) for start, stop in even_parts(rows, most)]
         # Two parts for each thread: one that is interrupted leaves work for the others.
-        parts = even_parts(rows, -(-rows // (2 * self.threads)))
-        return list(self._pool.map(lambda part: loop(*part, *arguments), parts))
+        parts = even_parts(rows, min(most, -(-rows // (2 * self.threads))))
+        return list(pool.map(lambda part: loop(*part, *arguments), parts))
 
 
 def even_parts(length: int, most: int) -> list[tuple[int, int]]:
@@ -70,20 +93,21 @@ def even_parts(length: int, most: int) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """The pairs of some queries of a block with some consecutive gallery items.
+    """The pairs of a block's queries with some consecutive gallery items.
 
     Attributes:
-        first_query: place of the first row in the block of queries.
-        first_item: place of the first column in the gallery.
-        values: (B, G) products of centred rows, or the given distances.
+        first_item, num_items: which items.
+        values: called with first and last place of some queries in the block, at most `TILE_QUERIES`, for
+            the (B, G) products of their centred rows with the items', or their given distances. They are
+            good until the same thread asks again.
         half_g: (G,) half squared norms of the centred items; empty for given distances.
         g_rows, g_scale: the items' rows as they are, and what exact distances multiply them by.
-        error: (B′,) how far the offsets of this tile may be off, for each query of the block.
+        error: (B,) how far the offsets of this tile may be off, for each query of the block.
     """
 
-    first_query: int
     first_item: int
-    values: npt.NDArray[Any]
+    num_items: int
+    values: Callable[[int, int], npt.NDArray[Any]]
     half_g: npt.NDArray[Any]
     g_rows: npt.NDArray[Any]
     g_scale: Float64
@@ -161,9 +185,8 @@ class Comparison:
         self.factor = 2.0 ** -np.round(np.log2(reach)) if 0 < reach < np.inf else 1.0
 
         # Kept from tile to tile: fresh memory costs more than what is written into it.
-        items = min(TILE_ITEMS, len(self.gallery))
-        self._items = np.empty((items, self.width), np.float32)
-        self._products = np.empty(min(TILE_QUERIES, len(self.query)) * items, np.float32)
+        self._items = np.empty((min(TILE_ITEMS, len(self.gallery)), self.width), np.float32)
+        self._room = threading.local()
 
     def _scale(self, name: str, rows: npt.NDArray[Any], distance: DistanceName) -> Float64:
         if distance != "cosine":
@@ -198,14 +221,17 @@ class Comparison:
                 "gallery", self.gallery, self.g_scale, first_item, stop_item, self._items
             )
             error = error_bound(self.width, q_norms, float(np.sqrt(2.0 * half.max())))
+            values = partial(self._products, block.centred, centred)
             half_32 = half.astype(np.float32)
-            for first, stop in even_parts(len(block), TILE_QUERIES):
-                part = block.centred[first:stop]
-                values = self._products[: len(part) * len(centred)].reshape(len(part), len(centred))
-                np.matmul(part, centred.T, out=values)
-                yield Tile(
-                    first, first_item, values, half_32, g_rows, self.g_scale[first_item:stop_item], error
-                )
+            g_scale = self.g_scale[first_item:stop_item]
+            yield Tile(first_item, len(half), values, half_32, g_rows, g_scale, error)
+
+    def _products(self, queries: Float32, items: Float32, first: int, stop: int) -> Float32:
+        room = getattr(self._room, "products", None)
+        if room is None:
+            room = self._room.products = np.empty(TILE_QUERIES * TILE_ITEMS, np.float32)
+        out: Float32 = room[: (stop - first) * len(items)].reshape(stop - first, len(items))
+        return np.matmul(queries[first:stop], items.T, out=out)
 
     def levels(self, q_index: Int64, g_index: Int64, weight: Float64) -> Float64:
         """Exact squared distances of single pairs, each times `weight` of its query."""

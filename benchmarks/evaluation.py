@@ -1,0 +1,172 @@
+"""Cost of a whole evaluation beside its bare matrix product and beside the usual NumPy implementation.
+
+    python benchmarks/evaluation.py [--sizes market1501 msmt17 million] [--rounds 5]
+
+Prints a table and writes benchmarks/results/evaluation.json. "million" is 1,000 queries against a
+million gallery rows in a memory-mapped file of 2 GB (--scratch says where). Product and evaluation
+take turns; `ratio` is of the medians, `CPU ratio` of CPU seconds, which other processes disturb less.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from embeddings import DIM, SIZES, Makes, Size, cost, embedding_sets, labels
+from omnireid.core.record import EnvironmentRecord
+from omnireid.core.types import EmbeddingSet
+from omnireid.evaluation import evaluate_embeddings
+from omnireid.evaluation.streaming import TILE_ITEMS, TILE_QUERIES, even_parts
+
+RESULTS = Path(__file__).parent / "results" / "evaluation.json"
+MILLION = Size(1000, 1_000_000, 20_000, 20)
+USUAL_QUERIES = 1000
+
+
+def bare_product(query: EmbeddingSet, gallery: EmbeddingSet) -> None:
+    """The float32 matrix product of the blocks that the evaluation uses, and nothing else."""
+    buffer = np.empty(TILE_QUERIES * TILE_ITEMS, np.float32)
+    for g_start, g_stop in even_parts(len(gallery), TILE_ITEMS):
+        g_rows = gallery.embeddings[g_start:g_stop]
+        for q_start, q_stop in even_parts(len(query), TILE_QUERIES):
+            q_rows = query.embeddings[q_start:q_stop]
+            out = buffer[: len(q_rows) * len(g_rows)].reshape(len(q_rows), len(g_rows))
+            np.matmul(q_rows, g_rows.T, out=out)
+
+
+def usual(query: EmbeddingSet, gallery: EmbeddingSet) -> float:
+    """mAP as re-ID code bases do it: the whole matrix, sorted as a whole, then a loop over queries."""
+    q, g = query.embeddings, gallery.embeddings
+    dist = (q**2).sum(1)[:, None] + (g**2).sum(1) - 2 * q @ g.T
+    order = np.argsort(dist, axis=1)
+    matches = gallery.pids[order] == query.pids[:, None]
+    scores = []
+    for row, pid in enumerate(query.pids):
+        kept = ~((gallery.pids[order[row]] == pid) & (gallery.camids[order[row]] == query.camids[row]))
+        hits = matches[row][kept]
+        if hits.any():
+            precision = hits.cumsum() / np.arange(1, len(hits) + 1)
+            scores.append((precision * hits).sum() / hits.sum())
+    return float(np.mean(scores))
+
+
+def first_queries(query: EmbeddingSet, count: int) -> EmbeddingSet:
+    part = slice(0, count)
+    return EmbeddingSet(
+        query.embeddings[part], query.pids[part], query.camids[part], query.paths[part], True, query.model
+    )
+
+
+def mapped_million(folder: Path) -> tuple[EmbeddingSet, EmbeddingSet]:
+    rng = np.random.default_rng(5)
+    makes = Makes(MILLION.pids, MILLION.cameras)
+    path = folder / "gallery.f32"
+    pids, camids = labels(MILLION.gallery, MILLION, rng, distractors=0.0)
+    with path.open("wb") as file:
+        for start in range(0, MILLION.gallery, 50_000):
+            part = slice(start, start + 50_000)
+            makes.rows(pids[part], camids[part], rng).tofile(file)
+    mapped = np.memmap(path, np.float32, "r", shape=(MILLION.gallery, DIM))
+    q_pids, q_camids = labels(MILLION.queries, MILLION, rng, distractors=0.0)
+    query = EmbeddingSet(
+        makes.rows(q_pids, q_camids, rng), q_pids, q_camids, ("",) * len(q_pids), True, "made"
+    )
+    return query, EmbeddingSet(mapped, pids, camids, ("",) * len(pids), True, "made")
+
+
+def measure(name: str, query: EmbeddingSet, gallery: EmbeddingSet, rounds: int) -> dict[str, Any]:
+    warm = evaluate_embeddings(first_queries(query, 50), gallery)
+    assert warm.num_queries == 50
+    costs: dict[str, list[Any]] = {"product": [], "evaluation": []}
+    for _ in range(rounds):
+        costs["product"].append(cost(lambda: bare_product(query, gallery)))
+        costs["evaluation"].append(cost(lambda: evaluate_embeddings(query, gallery)))
+    result = costs["evaluation"][-1].result
+    row: dict[str, Any] = {
+        "size": name,
+        "queries": len(query),
+        "gallery": len(gallery),
+        "mAP": result.mAP,
+        "rank1": result.rank(1),
+        "peak_gib": max(one.peak_gib or 0.0 for one in costs["evaluation"]),
+    }
+    for kind, runs in costs.items():
+        row[f"{kind}_s"] = statistics.median(one.seconds for one in runs)
+        row[f"{kind}_best_s"] = min(one.seconds for one in runs)
+        row[f"{kind}_cpu_s"] = statistics.median(one.cpu_seconds for one in runs)
+    row["ratio"] = row["evaluation_s"] / row["product_s"]
+    row["best_ratio"] = row["evaluation_best_s"] / row["product_best_s"]
+    row["cpu_ratio"] = row["evaluation_cpu_s"] / row["product_cpu_s"]
+    some = first_queries(query, USUAL_QUERIES)
+    if name != "million":
+        run = cost(lambda: usual(some, gallery))
+        expected = evaluate_embeddings(some, gallery).mAP
+        assert abs(run.result - expected) < 1e-5, (run.result, expected)
+        # The usual method costs the same for every query.
+        row["usual_s"] = run.seconds * len(query) / len(some)
+        row["usual_peak_gib"] = (run.peak_gib or 0.0) * len(query) / len(some)
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sizes", nargs="+", default=["market1501", "msmt17", "million"])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--scratch", type=Path, default=None, help="folder for the 2 GB file of 'million'")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    rows = []
+    for name in options.sizes:
+        if name == "million":
+            with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
+                rows.append(measure(name, *mapped_million(Path(folder)), options.rounds))
+        else:
+            rows.append(measure(name, *embedding_sets(SIZES[name]), options.rounds))
+        print(rows[-1], flush=True)
+    table = Table(title=f"evaluation, {DIM} dimensions, median of {options.rounds} rounds")
+    titles = (
+        "size",
+        "product s",
+        "evaluation s",
+        "ratio",
+        "CPU ratio",
+        "GiB above features",
+        "usual s",
+        "usual GiB",
+    )
+    for title in titles:
+        table.add_column(title, justify="left" if title == "size" else "right")
+    for row in rows:
+        table.add_row(
+            f"{row['size']} {row['queries']:,} × {row['gallery']:,}",
+            f"{row['product_s']:.2f}",
+            f"{row['evaluation_s']:.2f}",
+            f"{row['ratio']:.2f}",
+            f"{row['cpu_ratio']:.2f}",
+            f"{row['peak_gib']:.2f}",
+            f"{row['usual_s']:.1f}" if "usual_s" in row else "–",
+            f"{row['usual_peak_gib']:.1f}" if "usual_s" in row else "–",
+        )
+    Console().print(table)
+    document = {
+        "rounds": options.rounds,
+        "tile": [TILE_QUERIES, TILE_ITEMS],
+        "usual_measured_on_queries": USUAL_QUERIES,
+        "rows": rows,
+        "environment": EnvironmentRecord.capture().model_dump(),
+    }
+    options.out.write_text(json.dumps(document, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
