@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from data import miniatures_small as small
 from data import miniatures_video as video
 from data.miniatures_small import write_picture
 from omnireid.cli.app import main
-from omnireid.core.errors import CountMismatchError, OmniReIDError
+from omnireid.core.errors import CountMismatchError, DatasetError, OmniReIDError
 from omnireid.core.types import Dataset, Protocol
 from omnireid.data.contact_sheet import choose_rows, draw_contact_sheet
 from omnireid.data.datasets import dataset_card, list_datasets, read_dataset
@@ -145,6 +146,27 @@ def test_a_miniature_is_not_taken_for_the_benchmark(miniature, name):
         return
     with pytest.raises(CountMismatchError, match=r"card → found[\s\S]*→[\s\S]*\(!\)[\s\S]*--no-check-counts"):
         read_dataset(name, miniature(name), extract=True)
+
+
+@pytest.mark.parametrize("name", [name for name in list_datasets() if dataset_card(name).source])
+def test_an_archive_is_named_or_unpacked_on_request(read, miniature, tmp_path, omnireid, name):
+    shutil.make_archive(str(tmp_path / "packed"), "zip", miniature(name))
+    with pytest.raises(DatasetError, match=r"Found the archive .*packed\.zip.*--extract"):
+        read_dataset(name, tmp_path, check_counts=False)
+    options = ("--root", tmp_path, "--no-check-counts", "--names-only")
+    code, out, err = omnireid("data", "validate", name, *options, "--extract")
+    assert code == 0, out + err
+    unpacked = read_dataset(name, tmp_path, check_counts=False)
+    whole = read(name)
+    relative = {
+        str(Path(data.root)): [
+            [(Path(sample.path).relative_to(data.root), sample.pid, sample.camid) for sample in split]
+            for split in data.splits
+        ]
+        for data in (unpacked, whole)
+    }
+    assert len(relative) == 2
+    assert relative[unpacked.root] == relative[whole.root]
 
 
 @every_dataset
@@ -363,6 +385,22 @@ def test_names_with_commas_quotes_line_breaks_and_odd_separators_survive(tmp_pat
     data = replace(data, query=replace(data.query, samples=samples))
     write_manifest(data, tmp_path / "x.csv")
     assert plain(read_dataset("manifest", tmp_path / "x.csv")) == plain(data)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["./a.jpg", "d//a.jpg", "d/./a.jpg", "a.jpg/", "../a.jpg", "d/../a.jpg", "/a.jpg", "//a//b.jpg", ".a"],
+)
+def test_a_path_is_read_as_pathlib_writes_it(tmp_path, written):
+    (tmp_path / "x.csv").write_text(f"path,pid,camid,split\n{written},1,0,query\n")
+    (path,) = read_dataset("manifest", tmp_path / "x.csv").query.paths
+    assert path == str(tmp_path / written)
+
+
+def test_one_file_written_in_two_ways_is_there_twice(tmp_path):
+    (tmp_path / "x.csv").write_text("path,pid,camid,split\na.jpg,1,0,query\n./a.jpg,1,0,query\n")
+    with pytest.raises(OmniReIDError, match=r"line 3, column 'path': .* already, at line 2"):
+        read_dataset("manifest", tmp_path / "x.csv")
 
 
 def test_tracklets_may_be_named_and_lie_apart(tmp_path):

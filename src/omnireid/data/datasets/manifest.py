@@ -7,7 +7,7 @@ import io
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,38 +55,44 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     """
     columns, rows = _open(root)
     _require_columns(root, columns, options.protocol)
-    # By split, then tracklet or, of a picture, path: the rows of one sample, in the order of the first.
-    found: dict[str, dict[tuple[str, str], list[Sample]]] = {name: {} for name in SPLITS}
-    first_line: dict[tuple[str, str], str] = {}
+    samples: dict[str, list[Sample]] = {name: [] for name in SPLITS}
+    tracklets: dict[str, dict[str, list[Sample]]] = {name: {} for name in SPLITS}
+    first_line: dict[str, dict[str, str]] = {name: {} for name in SPLITS}
+    skipped: list[SkippedFile] = []
     bad: list[str] = []
+    folder = str(root.parent)
     for where, row in rows:
         try:
             split = _choice(row, "split", SPLITS)
             sample = Sample(
-                path=_path(row, root.parent),
+                path=_path(row, folder),
                 pid=_integer(row, "pid", minimum=JUNK_PID),
                 camid=_integer(row, "camid", minimum=0) if "camid" in columns else UNKNOWN_CAMERA,
                 time=_time(row),
             )
-            earlier = first_line.setdefault((split, sample.path), where)
+            earlier = first_line[split].setdefault(sample.path, where)
             if earlier != where:
                 raise _BadCell("path", f"{sample.path} is in the split {split!r} already, at {earlier}")
             tracklet = _tracklet(row)
-            rows_of_sample = found[split].setdefault((tracklet, "" if tracklet else sample.path), [sample])
-            if (sample.pid, sample.camid) != (rows_of_sample[0].pid, rows_of_sample[0].camid):
+            frames = tracklets[split].setdefault(tracklet, []) if tracklet else []
+            if frames and (sample.pid, sample.camid) != (frames[0].pid, frames[0].camid):
                 raise _BadCell("tracklet", f"{tracklet!r} has another pid or camid in an earlier row")
         except _BadCell as error:
             bad.append(f"{where}, {error}")
             continue
-        if rows_of_sample[-1] is not sample:
-            rows_of_sample.append(sample)
+        if sample.pid == JUNK_PID:
+            skipped.append(SkippedFile(sample.path, JUNK))
+        elif not frames:  # a picture, or the first frame, which keeps the tracklet's place
+            samples[split].append(sample)
+        if tracklet:
+            frames.append(sample)
     if bad:
         shown = "\n  ".join(bad[:MAX_NAMED_ROWS])
         more = f"\n  … and {len(bad) - MAX_NAMED_ROWS:,} more" if len(bad) > MAX_NAMED_ROWS else ""
         raise DatasetError(f"{root}: {len(bad):,} bad rows\n  {shown}{more}")
-    if not first_line:
+    if not any(first_line.values()):
         raise DatasetError(f"{root}: the manifest has no rows")
-    splits = {name: _samples(samples) for name, samples in found.items()}
+    splits = {name: _with_frames(samples[name], tracklets[name].values()) for name in SPLITS}
     return Dataset(
         name=CARD.name,
         root=str(root),
@@ -94,14 +100,16 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         query=Split("query", splits["query"]),
         gallery=Split("gallery", splits["gallery"]),
         protocol=options.protocol or CARD.protocol,
-        skipped=tuple(
-            SkippedFile(row.path, JUNK)
-            for samples in found.values()
-            for rows_of_sample in samples.values()
-            for row in rows_of_sample
-            if row.pid == JUNK_PID
-        ),
+        skipped=tuple(skipped),
     )
+
+
+def _with_frames(samples: list[Sample], tracklets: Iterable[list[Sample]]) -> tuple[Sample, ...]:
+    """The samples, those that begin a tracklet with its frames."""
+    frames_of = {frames[0].path: tuple(frame.path for frame in frames) for frames in tracklets}
+    if not frames_of:
+        return tuple(samples)
+    return tuple(replace(sample, frames=frames_of.get(sample.path, ())) for sample in samples)
 
 
 def write_manifest(dataset: Dataset, path: str | os.PathLike[str]) -> None:
@@ -154,14 +162,6 @@ def _rows(dataset: Dataset, folder: Path) -> Iterator[dict[str, object]]:
                     "time": sample.time,
                     "tracklet": number if sample.frames else "",
                 }
-
-
-def _samples(found: Mapping[tuple[str, str], list[Sample]]) -> tuple[Sample, ...]:
-    return tuple(
-        replace(rows[0], frames=tuple(row.path for row in rows)) if tracklet else rows[0]
-        for (tracklet, _), rows in found.items()
-        if rows[0].pid != JUNK_PID
-    )
 
 
 def _open(path: Path) -> tuple[list[str], Iterator[tuple[str, Mapping[str, Any]]]]:
@@ -237,11 +237,14 @@ def _require_columns(path: Path, columns: list[str], protocol: Protocol | None) 
         raise DatasetError(f"{path}: columns given twice: {', '.join(twice)}")
 
 
-def _path(row: Mapping[str, Any], folder: Path) -> str:
+def _path(row: Mapping[str, Any], folder: str) -> str:
     value = row.get("path")
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise _BadCell("path", f"expected a file name, got {value!r}")
-    return str(folder / value)
+    path = os.path.join(folder, value)  # noqa: PTH118
+    # pathlib writes one file in one way (without "./" and "//"), and takes three seconds for a million.
+    is_plain = os.sep == "/" and "//" not in path and "/." not in path and path[-1] != "/"
+    return path if is_plain else str(Path(path))
 
 
 def _choice(row: Mapping[str, Any], column: str, known: tuple[str, ...]) -> str:
