@@ -256,11 +256,12 @@ class _Scorer:
         # Scored known pairs of a query, closest first: who is before a match among them is its place.
         scored = np.flatnonzero(match | wrong)
         scored = scored[np.lexsort((item[scored], value[scored], query[scored]))]
-        place = np.arange(len(scored)) - np.searchsorted(query[scored], query[scored])
+        queries = np.arange(block.first, block.stop + 1)
+        first = np.searchsorted(query[scored], queries)
+        place = np.arange(len(scored)) - np.repeat(first[:-1], np.diff(first))
         hit = match[scored]
         m_query, m_value, m_item = (part[scored[hit]] for part in (query, value, item))
         before = np.zeros(len(m_query), np.int64)
-        queries = np.arange(block.first, block.stop + 1)
         self._stream(
             block,
             known=(np.searchsorted(query, queries), item, value),
