@@ -288,3 +288,10 @@ def test_products_that_bring_their_own_threads_give_the_same(monkeypatch: pytest
     expected = evaluate_embeddings(query, gallery)
     monkeypatch.setattr("omnireid.evaluation.blas._thread_calls", lambda: None)
     assert_same_ranking(evaluate_embeddings(query, gallery, threads=2), expected)
+
+
+def test_embeddings_are_checked_to_their_last_row() -> None:
+    rows = np.zeros((20_000, 2), np.float32)
+    rows[19_999, 1] = np.nan
+    with pytest.raises(InputError, match=r"row 19999 \(x19999.jpg\) holds NaN"):
+        embedded(rows, np.zeros(20_000, int), np.zeros(20_000, int))

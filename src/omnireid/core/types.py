@@ -14,6 +14,8 @@ from omnireid.core.errors import InputError, ShapeError
 JUNK_PID = -1
 DISTRACTOR_PID = 0
 
+_ROWS_AT_ONCE = 8192
+
 
 class Protocol(str, Enum):
     """Which gallery items count for a query.
@@ -173,10 +175,13 @@ class EmbeddingSet:
                 raise ShapeError(name, expected=(n,), actual=values.shape)
         if len(self.paths) != n:
             raise ShapeError("paths", expected=(n,), actual=(len(self.paths),))
-        bad = np.flatnonzero(~np.isfinite(self.embeddings).all(axis=1))
-        if bad.size:
-            row = int(bad[0])
-            raise InputError(f"embeddings: row {row} ({self.paths[row]}) holds NaN or infinity")
+        # A part at a time: the embeddings may be a mapped file that is larger than memory.
+        for start in range(0, n, _ROWS_AT_ONCE):
+            part = self.embeddings[start : start + _ROWS_AT_ONCE]
+            bad = np.flatnonzero(~np.isfinite(part).all(axis=1))
+            if bad.size:
+                row = start + int(bad[0])
+                raise InputError(f"embeddings: row {row} ({self.paths[row]}) holds NaN or infinity")
 
     def __len__(self) -> int:
         return len(self.embeddings)
