@@ -29,7 +29,7 @@ PINNED_RESULTS = {
     "glass_blur-4": "bebe055b2922df49",
     "zoom_blur-2": "c35a2445b289284f",
     "gaussian_blur-3": "4aac08f1da89c1bc",
-    "frost-3": "cace295127a72425",
+    "frost-3": "839cac05f238fc24",
     "fog-2": "adb2c0747da20771",
     "brightness-1": "6f2eb98902b7d6e8",
     "contrast-5": "0a43b4e9dd384495",

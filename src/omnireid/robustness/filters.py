@@ -182,7 +182,8 @@ def smear(image: Floats, radius: int, sigma: float, angle: float) -> Floats:
     """
     height, width, channels = image.shape
     count = 2 * radius + 1
-    weights = np.array([math.exp(-(i * i) / (2 * sigma**2)) for i in range(count)])
+    density = math.sqrt(2 * math.pi) * sigma  # cancels, but for the last bit
+    weights = np.array([math.exp(-(i * i) / (2 * sigma**2)) / density for i in range(count)])
     weights /= weights.sum()
     sine, cosine = math.sin(math.radians(angle)), math.cos(math.radians(angle))
     shifts = [(-math.ceil(i * sine - 0.5), -math.ceil(i * cosine - 0.5)) for i in range(count)]
