@@ -17,18 +17,18 @@ from omnireid.robustness import CORRUPTIONS, SEVERITIES, corrupt
 
 # Draws per crop: the more a draw moves the picture's statistics, the more.
 DRAWS = {
-    "gaussian_noise": 2,
-    "shot_noise": 2,
-    "impulse_noise": 2,
-    "speckle_noise": 2,
-    "glass_blur": 2,
+    "gaussian_noise": 4,
+    "shot_noise": 4,
+    "impulse_noise": 4,
+    "speckle_noise": 4,
+    "glass_blur": 6,
     "motion_blur": 40,
-    "snow": 6,
+    "snow": 16,
     "frost": 40,
     "fog": 40,
-    "spatter": 20,
-    "rain": 10,
-    "elastic_transform": 4,
+    "spatter": 40,
+    "rain": 16,
+    "elastic_transform": 8,
 }
 WITHOUT_CHANCE = [name for name in CORRUPTIONS if name not in DRAWS]
 
@@ -98,4 +98,6 @@ def test_with_chance_the_statistics_are_the_published_ones(
     variance = draws.var(axis=1, ddof=1).mean(axis=0) / len(chosen)
     error = np.sqrt(variance / DRAWS[name] + variance / (2 * reference.draws[name]))
     difference = np.abs(draws.mean(axis=(0, 1)) - expected)
-    assert (difference < 0.02 * expected + 3 * error).all(), difference / expected
+    # Only frost's overlays are other pictures than the published ones.
+    tolerance = 0.008 if name == "frost" else 0.002
+    assert (difference < tolerance * expected + 3.5 * error).all(), difference / expected
