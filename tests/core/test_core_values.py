@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -208,3 +209,17 @@ def test_the_environment_is_recorded():
     assert environment.cores >= 1
     assert environment.packages["numpy"] == np.__version__
     assert environment.created.endswith("+00:00")
+
+
+def test_loops_compile_where_no_folder_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    import numba
+
+    from omnireid.core import compiled
+
+    def without_cache(**settings: object) -> object:
+        if settings.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return numba.njit(**settings)
+
+    monkeypatch.setattr(compiled, "numba", SimpleNamespace(njit=without_cache))
+    assert compiled.compiled(lambda x: x + 1)(2) == 3

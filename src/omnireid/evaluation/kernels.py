@@ -1,7 +1,6 @@
 """Compiled loops over pairs of embeddings. They release the GIL and hold no state; callers share out rows.
 
-Without fast-math, so that a pair's distance is the same number in every loop: ties stay ties.
-Only this module imports numba at its top; import it inside functions.
+A pair's distance is the same number in every loop: ties stay ties. Import this module inside functions.
 
 Words used here: a pair's *level* is its squared distance times the query's weight, its *value* what it is
 ranked by (`value_of`), and its *offset* the float32 number that a product gives: half the squared distance
@@ -15,10 +14,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
-compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
+from omnireid.core import compiled as numba_settings
+
+# The types inside are numba's: to mypy, compiled loops take and return anything.
+compiled: Any = numba_settings.compiled
+compiled_in_any_order: Any = numba_settings.compiled_in_any_order
 
 LANES = 32
 SEGMENT = 2048
@@ -99,7 +101,7 @@ def inverse_norms(start, stop, rows, out):
         out[i] = 1.0 / np.sqrt(total)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc"})
+@compiled_in_any_order
 def _sum_of_squares(row):
     """In any order: what is made of it is compared with room for error."""
     total = 0.0

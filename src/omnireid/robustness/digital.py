@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from omnireid.core.compiled import compiled
 from omnireid.core.images import Crop
-from omnireid.robustness.extras import compiled, cv2
+from omnireid.robustness.extras import cv2
 from omnireid.robustness.filters import Floats, gaussian, resize, to_bytes
 
 _LEVELS = np.arange(256) / 255.0

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from omnireid.core.compiled import compiled
 from omnireid.core.images import Crop
-from omnireid.robustness.extras import compiled
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]

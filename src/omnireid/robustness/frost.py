@@ -15,8 +15,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.compiled import compiled
 from omnireid.core.images import Crop
-from omnireid.robustness.extras import compiled, cv2
+from omnireid.robustness.extras import cv2
 from omnireid.robustness.filters import Floats
 
 # Pixels between the nodes of each octave of noise.

@@ -12,8 +12,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.compiled import compiled
 from omnireid.core.images import Crop
-from omnireid.robustness.extras import compiled, special
+from omnireid.robustness.extras import special
 
 Table = npt.NDArray[np.uint32]
 _LEVELS = np.arange(256.0)

@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from omnireid.core.compiled import compiled
 from omnireid.core.images import Crop
 from omnireid.robustness.digital import change_hsv
-from omnireid.robustness.extras import compiled, cv2
+from omnireid.robustness.extras import cv2
 from omnireid.robustness.filters import Floats, gaussian, resize, smear, to_bytes, zoom
 
 
