@@ -11,7 +11,7 @@ from data.miniatures_small import build_prid
 from omnireid.cli import run as run_command
 from omnireid.cli.app import main
 from omnireid.core.record import ResultRecord, SplitsRecord
-from omnireid.data.datasets import dataset_card
+from omnireid.data.datasets import dataset_card, read_dataset
 from omnireid.models.weights import load_weights
 from toy_people import write_toy_people
 
@@ -80,6 +80,9 @@ def test_all_random_splits_are_trained_evaluated_and_averaged(
     assert summary.metrics["rank1"].values == (first.metrics.rank1, second.metrics.rank1)
     assert first.dataset.partition is not None
     assert first.dataset.partition.sha256 != second.dataset.partition.sha256
+    stored = read_dataset("manifest", out / "prid" / "split-01" / "split.csv")
+    again = read_dataset("prid", tmp_path, split_id=1, check_counts=False)
+    assert [split.samples for split in stored.splits] == [split.samples for split in again.splits]
     assert "mean ± deviation of 2 splits of 10 (drawn with seed 0" in printed
     assert "prid, split 1 of 10" in printed
 

@@ -28,6 +28,7 @@ from omnireid.core.record import (
 from omnireid.core.seeds import derive_seed
 from omnireid.core.types import Dataset, EmbeddingSet, Protocol, SkippedFile, Split
 from omnireid.data.datasets import require_splits
+from omnireid.data.datasets.manifest import write_manifest
 from omnireid.data.frames import FrameSampling
 from omnireid.evaluation import QueryExpansion, Reranking, RetrievalResult, evaluate_embeddings
 from omnireid.experiment.queries import QUERIES, write_queries
@@ -35,6 +36,7 @@ from omnireid.inference import Embedder, embed_tracklets
 from omnireid.report import Activation, ReportData, activation_map, write_report
 
 NUM_ACTIVATION_MAPS = 12
+SPLIT = "split.csv"
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,14 @@ class RankingOptions:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A record, the ranking behind it, and the embeddings that were ranked."""
+    """A record, the ranking behind it, the embeddings that were ranked, and what they were made from."""
 
     record: ResultRecord
     retrieval: RetrievalResult
     query: EmbeddingSet
     gallery: EmbeddingSet
     ranking: RankingOptions = RankingOptions()
+    dataset: Dataset | None = None
 
     def with_analysis(self, analysis: AnalysisRecord) -> Evaluation:
         """The same evaluation with what stands behind it in the record."""
@@ -124,7 +127,7 @@ def evaluate_model(
         timings_s={"embedding": embedded - started, "ranking": ranked - embedded},
         training=training,
     )
-    return Evaluation(record, retrieval, query, gallery, ranking)
+    return Evaluation(record, retrieval, query, gallery, ranking, dataset)
 
 
 def rank_by(
@@ -165,6 +168,8 @@ def write_results(
 ) -> ResultFiles:
     """Write `result.json`, `report.html` and `queries.csv` (a row per query) into `folder`, each atomically.
 
+    Of a random split also `split.csv`, a manifest that holds it for good.
+
     Raises:
         StorageError: the folder cannot be written.
     """
@@ -183,6 +188,8 @@ def write_results(
         ),
     )
     write_queries(evaluation, files.queries)
+    if evaluation.dataset is not None and evaluation.dataset.partition is not None:
+        write_manifest(evaluation.dataset, folder / SPLIT)
     evaluation.record.save(files.record)
     return files
 
