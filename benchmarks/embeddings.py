@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
 import time
 from collections.abc import Callable
@@ -92,6 +93,8 @@ class Cost:
 
 def cost(call: Callable[[], Any]) -> Cost:
     """Run once. Memory is what the process owns (RssAnon, Linux only), without the pages of mapped files."""
+    # BLAS's threads spin for a while after a product; the next call is not to pay for the last one's.
+    time.sleep(0.2)
     before = _owned_gib()
     peak, done = [before or 0.0], threading.Event()
 
@@ -107,6 +110,12 @@ def cost(call: Callable[[], Any]) -> Cost:
     done.set()
     watcher.join()
     return Cost(seconds, cpu_seconds, None if before is None else peak[0] - before, result)
+
+
+def in_new_process(call: Callable[..., Any], *arguments: Any) -> Any:
+    """Run where nothing has been allocated and freed before, so that memory is what this call needs."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(call, arguments)
 
 
 def _owned_gib() -> float | None:

@@ -18,7 +18,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from embeddings import DIM, SIZES, Size, cost, embedding_sets
+from embeddings import DIM, SIZES, Size, cost, embedding_sets, in_new_process
 from evaluation import bare_product
 from omnireid.core.record import EnvironmentRecord
 from omnireid.core.types import EmbeddingSet
@@ -71,7 +71,9 @@ def part_of(size: Size, count: int) -> Size:
     return Size(queries, count - queries, round(size.pids * share), size.cameras, size.distractors)
 
 
-def measure(name: str, query: EmbeddingSet, gallery: EmbeddingSet, usual_most: int) -> dict[str, Any]:
+def measure(name: str, size: Size, usual_most: int) -> dict[str, Any]:
+    evaluate_embeddings(*embedding_sets(part_of(size, 1500)), reranking=RERANKING)
+    query, gallery = embedding_sets(size)
     rows = np.concatenate([query.embeddings, gallery.embeddings])
     count = len(rows)
     blank = np.zeros(count, np.int64)
@@ -108,13 +110,11 @@ def main() -> None:
     parser.add_argument("--usual-most", type=int, default=10_000)
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    warm = embedding_sets(part_of(SIZES["msmt17"], 2000))
-    evaluate_embeddings(*warm, reranking=RERANKING)
     rows = []
     cases = [(f"{count:,}", part_of(SIZES["msmt17"], count)) for count in options.counts]
     cases += [(name, SIZES[name]) for name in options.sizes]
     for name, size in cases:
-        rows.append(measure(name, *embedding_sets(size), options.usual_most))
+        rows.append(in_new_process(measure, name, size, options.usual_most))
         print(rows[-1], flush=True)
     table = Table(title=f"{RERANKING}, {DIM} dimensions, evaluation included")
     titles = (

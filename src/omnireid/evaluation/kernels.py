@@ -24,6 +24,7 @@ compiled_in_any_order: Any = numba_settings.compiled_in_any_order
 
 LANES = 32
 SEGMENT = 2048
+FIRST_SEGMENT = 128
 CHUNK = 64
 MARK = 1 << 30
 
@@ -138,6 +139,14 @@ def _insert(top_value, top_item, filled, value, item):
 
 
 @compiled
+def order_known(start, stop, pointer, value, order):
+    """Into order[pointer[q] : pointer[q + 1]] go a query's pairs by value; equal ones stay as they are."""
+    for q in range(start, stop):
+        part = value[pointer[q] : pointer[q + 1]]
+        order[pointer[q] : pointer[q + 1]] = pointer[q] + np.argsort(part, kind="mergesort")
+
+
+@compiled
 def insert_known(start, stop, pointer, value, item, top_value, top_item, filled):
     """Start each query's list of the closest with the pairs whose value is known."""
     for q in range(start, stop):
@@ -199,24 +208,6 @@ def _with_room(offset, error):
     """An offset that is certainly farther, although both may be off by `error` and values are rounded."""
     offset = np.float64(offset)
     return offset + 4.0 * error + 2.0**-22 * abs(offset) if error > 0.0 else offset
-
-
-@compiled
-def _first_cut(given, values_row, half_g, bins, width, num_bins, wanted, counts, error):
-    """An offset beyond which no pair can be among the `wanted` closest; infinity if there are not so many."""
-    counts[:] = 0
-    for j in range(width):
-        counts[bins[j]] += np.uint32(1)
-    last_bin, enough = 0, np.int64(counts[0])
-    while enough < wanted and last_bin < num_bins:
-        last_bin += 1
-        enough += np.int64(counts[last_bin])
-    largest = -np.inf
-    for j in range(width):
-        if bins[j] <= last_bin:
-            largest = max(largest, np.float64(_offset(given, values_row, half_g, j)))
-    counts[:] = 0
-    return _with_room(largest, error) if enough >= wanted else np.inf
 
 
 @compiled
@@ -338,8 +329,12 @@ def count_rows(
         last_known = known_pointer[q + 1]
         next_junk, noted, num_pending = 0, 0, 0
 
-        for first_column in range(0, columns, SEGMENT):
+        first_column = 0
+        while first_column < columns:
             width = min(SEGMENT, columns - first_column)
+            if first_item == 0:
+                # Short ones first: each tells which of the next are near enough to be looked at.
+                width = min(width, max(FIRST_SEGMENT, first_column))
             tile_row = values[row, first_column : first_column + width]
             if given:
                 for j in range(width):
@@ -355,10 +350,6 @@ def count_rows(
                 bins[j] = num_bins + 1
                 known += 1
             if first_column == 0:
-                if filled[q] < kept and ordered:
-                    cut = values.dtype.type(
-                        _first_cut(given, values[row], half_g, bins, width, num_bins, kept, counts, error[q])
-                    )
                 for m in range(matches):
                     for b in range(first_bin[m], last_bin[m] + 1):
                         counts[b] = MARK
@@ -406,6 +397,7 @@ def count_rows(
                         before[m] += value < match_value[m] or (
                             value == match_value[m] and item < match_item[m]
                         )
+            first_column += width
         known_at[q] = known
 
         for p in range(num_pending):

@@ -248,15 +248,20 @@ class _Scorer:
         )
 
     def _add(self, block: QueryBlock) -> None:
+        from omnireid.evaluation.kernels import order_known
+
         query, item, value, outcome = self._known(block)
         match, wrong = outcome == Outcome.MATCH, outcome == Outcome.WRONG
         self.same.append(value[match])
         self.moved.append(value[wrong])
 
         # Scored known pairs of a query, closest first: who is before a match among them is its place.
-        scored = np.flatnonzero(match | wrong)
-        scored = scored[np.lexsort((item[scored], value[scored], query[scored]))]
         queries = np.arange(block.first, block.stop + 1)
+        pointer = np.searchsorted(query, queries)
+        order = np.empty(len(query), np.int64)
+        pairs_each = 1 + len(query) // len(block)
+        self.team.share(len(block), pairs_each, order_known, pointer, value, order)
+        scored = order[(match | wrong)[order]]
         first = np.searchsorted(query[scored], queries)
         place = np.arange(len(scored)) - np.repeat(first[:-1], np.diff(first))
         hit = match[scored]
@@ -264,7 +269,7 @@ class _Scorer:
         before = np.zeros(len(m_query), np.int64)
         self._stream(
             block,
-            known=(np.searchsorted(query, queries), item, value),
+            known=(pointer, item, value),
             matches=(np.searchsorted(m_query, queries), m_value, m_item),
             before=before,
         )
