@@ -1,0 +1,204 @@
+"""A program on threads: pictures side by side where there are many, one picture in parts where there are few."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+
+from omnireid.core.card import InputSpec
+from omnireid.inference.fused.fold import FoldedOSNet
+from omnireid.inference.native.program import Precision, Program, compile_program, to_bfloat16
+from omnireid.inference.native.steps import embed_means, run
+
+_ALIGNED_BYTES = 64
+
+
+class _Workspace:
+    """Memory of one picture under way, for up to `parts` threads."""
+
+    def __init__(self, program: Program, parts: int) -> None:
+        self.activations = _aligned_zeros(
+            program.num_activations + parts * program.chunk_size, program.panels.dtype
+        )
+        self.room = _aligned_zeros(parts * program.room_size, np.dtype(np.float32))
+        self.sums = _aligned_zeros(program.num_sums, np.dtype(np.float32))
+        self._write_padding(program)
+
+    def _write_padding(self, program: Program) -> None:
+        """What lies around the picture stays there for good; the picture is written into its middle."""
+        place, height, width = program.image
+        colours = len(program.padding)
+        padding = program.padding
+        values = padding if self.activations.dtype == np.float32 else to_bfloat16(padding)
+        around = self.activations[place : place + height * width * colours]
+        around.reshape(height, width, colours)[:] = values
+
+
+class NativeEngine:
+    """OSNet for crops of one size. Several threads may call it at once.
+
+    Args:
+        network: folded weights.
+        spec: size and normalisation of the crops.
+        precision: of activations and pointwise weights; sums are float32 in any case.
+        threads: that one call uses.
+    """
+
+    def __init__(
+        self, network: FoldedOSNet, spec: InputSpec, *, precision: Precision, threads: int
+    ) -> None:
+        self._program = compile_program(network, spec, precision)
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads - 1, "omnireid-native") if threads > 1 else None
+        self._idle: list[_Workspace] = []
+        self._lock = threading.Lock()
+        self._team = threading.Lock()
+        self._owners = [_owners(program_depths(self._program), parts) for parts in range(1, threads + 1)]
+        self._tiles = _tile_configuration()
+
+    def embed(self, crops: npt.NDArray[np.uint8], *, with_maps: bool = False) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """(N, H, W, 3) uint8 RGB of the engine's size → (N, D) float32 and, if wanted, (N, h, w, C) maps."""
+        program = self._program
+        crops = np.ascontiguousarray(crops)
+        count = len(crops)
+        features = np.empty((count, program.num_features), np.float32)
+        maps = np.empty((count if with_maps else 0, *_flat(program.map_shape)), np.float32)
+        # Another call is using the threads: this one stays on its own.
+        alone = self._pool is None or not self._team.acquire(blocking=False)
+        try:
+            threads = 1 if alone else self._threads
+            side_by_side = count - count % threads if count < 4 * threads else count
+            self._side_by_side(crops[:side_by_side], features[:side_by_side], maps[:side_by_side], threads)
+            self._in_parts(crops[side_by_side:], features[side_by_side:], maps[side_by_side:], threads)
+        finally:
+            if not alone:
+                self._team.release()
+        embeddings = np.empty((count, program.num_embeddings_padded), np.float32)
+        embed_means(features, program.embedding, program.embedding_bias, program.constants, embeddings)
+        return embeddings[:, : program.num_embeddings], maps.reshape(len(maps), *program.map_shape)
+
+    def _side_by_side(
+        self,
+        crops: npt.NDArray[np.uint8],
+        features: npt.NDArray[np.float32],
+        maps: npt.NDArray[np.float32],
+        threads: int,
+    ) -> None:
+        if len(crops) == 0:
+            return
+        sync = np.zeros(2, np.int64)
+
+        def work() -> None:
+            workspace = self._take()
+            try:
+                self._run(crops, features, maps, workspace, 0, 1, sync)
+            finally:
+                self._give_back(workspace)
+
+        others = [self._pool.submit(work) for _ in range(threads - 1)] if self._pool and threads > 1 else []
+        work()
+        for other in others:
+            other.result()
+
+    def _in_parts(
+        self,
+        crops: npt.NDArray[np.uint8],
+        features: npt.NDArray[np.float32],
+        maps: npt.NDArray[np.float32],
+        threads: int,
+    ) -> None:
+        if len(crops) == 0:
+            return
+        sync = np.zeros(2, np.int64)
+        workspace = self._take()
+
+        def work(part: int) -> None:
+            self._run(crops, features, maps, workspace, part, threads, sync)
+
+        try:
+            others = [self._pool.submit(work, part) for part in range(1, threads)] if self._pool else []
+            work(0)
+            for other in others:
+                other.result()
+        finally:
+            self._give_back(workspace)
+
+    def _run(
+        self,
+        crops: npt.NDArray[np.uint8],
+        features: npt.NDArray[np.float32],
+        maps: npt.NDArray[np.float32],
+        workspace: _Workspace,
+        part: int,
+        parts: int,
+        sync: npt.NDArray[np.int64],
+    ) -> None:
+        program = self._program
+        run(
+            crops,
+            program.steps,
+            program.depths,
+            self._owners[parts - 1],
+            program.panels,
+            program.constants,
+            workspace.activations,
+            program.chunk_at + part * program.chunk_size,
+            workspace.room,
+            part * program.room_size,
+            part * program.room_size + program.ring_at,
+            part * program.room_size + program.gates_at,
+            workspace.sums,
+            features,
+            maps,
+            self._tiles,
+            part,
+            parts,
+            sync,
+        )
+
+    def _take(self) -> _Workspace:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return _Workspace(self._program, self._threads)
+
+    def _give_back(self, workspace: _Workspace) -> None:
+        with self._lock:
+            self._idle.append(workspace)
+
+
+def program_depths(program: Program) -> list[int]:
+    return [int(depth) for depth in program.depths]
+
+
+def _owners(depths: list[int], parts: int) -> npt.NDArray[np.int64]:
+    """Which part computes which stream: the deepest first, each to the part with the least to do."""
+    owners = np.zeros(len(depths), np.int64)
+    work = [0] * parts
+    for stream in sorted(range(len(depths)), key=lambda stream: -depths[stream]):
+        owners[stream] = work.index(min(work))
+        work[owners[stream]] += depths[stream]
+    return owners
+
+
+def _tile_configuration() -> npt.NDArray[np.uint8]:
+    """AMX, palette 1: eight tiles of 16 rows of 64 bytes."""
+    configuration = _aligned_zeros(64, np.dtype(np.uint8))
+    configuration[0] = 1
+    configuration[16:32:2] = 64
+    configuration[48:56] = 16
+    return configuration
+
+
+def _flat(shape: tuple[int, int, int]) -> tuple[int, int]:
+    return shape[0] * shape[1], shape[2]
+
+
+def _aligned_zeros(size: int, dtype: np.dtype) -> np.ndarray:
+    """Begins where a cache line begins."""
+    memory = np.zeros(size * dtype.itemsize + _ALIGNED_BYTES, np.uint8)
+    start = -memory.ctypes.data % _ALIGNED_BYTES
+    return memory[start : start + size * dtype.itemsize].view(dtype)

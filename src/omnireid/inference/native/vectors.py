@@ -1,0 +1,498 @@
+"""Vector registers, tile products and atomics for compiled functions. numba writes loops; this writes the rest.
+
+numba vectorises loops on its own, but not so that a tile of a matrix product stays in registers. Here are
+the few operations that it needs for that, as LLVM instructions: they exist for every processor with vectors
+of 4, 8 or 16 floats, and what only some have (bfloat16 products, matrix tiles) is asked for by `FEATURES`.
+Import it inside functions: numba takes half a second.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import llvmlite.binding
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+FEATURES: frozenset[str] = frozenset(
+    name for name, there in llvmlite.binding.get_host_cpu_features().items() if there
+)
+
+LANES = 16 if "avx512f" in FEATURES else 8 if {"avx2", "fma"} <= FEATURES else 4
+"""float32 values in one vector register."""
+
+HAS_FAST_FLOAT32 = LANES > 4 or platform.machine().lower() in ("aarch64", "arm64")
+HAS_BFLOAT16_DOT = LANES == 16 and "avx512bf16" in FEATURES
+_HAS_AMX = LANES == 16 and {"amx-tile", "amx-bf16"} <= FEATURES
+
+CHANNELS = 16
+"""Channels are padded to a multiple of this, whatever the vectors' size."""
+
+# Width of a tile in channels → its height in pixels, such that the sums fill the registers.
+TILES = {64: 6, 48: 8, 32: 12, 16: 16} if LANES == 16 else {16: 6}
+
+_F32 = ir.FloatType()
+_I16, _I32, _I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
+_BYTES = ir.PointerType(ir.IntType(8))
+_VECTOR = ir.VectorType(_F32, LANES)
+_ZERO = ir.Constant(_VECTOR, [0.0] * LANES)
+
+
+class _BFloat16(ir.Type):
+    """LLVM's bfloat, which llvmlite does not have."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _BFloat16)
+
+    def __hash__(self) -> int:
+        return hash(_BFloat16)
+
+
+class _Vector(types.Type):
+    """numba's type of one vector register."""
+
+    def __init__(self) -> None:
+        super().__init__(name=f"float32x{LANES}")
+
+
+@register_model(_Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, numba_type: Any) -> None:
+        super().__init__(manager, numba_type, _VECTOR)
+
+
+vector = _Vector()
+
+
+def _element(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.gep(data, [index])
+
+
+def _load(builder: Any, where: Any, *, halves: bool) -> Any:
+    if not halves:
+        return builder.load(builder.bitcast(where, ir.PointerType(_VECTOR)), align=4)
+    words = ir.VectorType(_I32, LANES)
+    value = builder.load(builder.bitcast(where, ir.PointerType(ir.VectorType(_I16, LANES))), align=2)
+    return builder.bitcast(
+        builder.shl(builder.zext(value, words), ir.Constant(words, [16] * LANES)), _VECTOR
+    )
+
+
+def _store(builder: Any, where: Any, value: Any, *, halves: bool) -> None:
+    if halves:
+        value = builder.fptrunc(value, ir.VectorType(_BFloat16(), LANES))
+    builder.store(value, builder.bitcast(where, ir.PointerType(value.type)), align=2 if halves else 4)
+
+
+@intrinsic
+def load(typing: Any, array: Any, index: Any) -> Any:
+    """LANES consecutive elements; those of a uint16 array are bfloat16."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        where = _element(context, builder, signature.args[0], *arguments)
+        return _load(builder, where, halves=signature.args[0].dtype != types.float32)
+
+    return vector(array, types.int64), generate
+
+
+@intrinsic
+def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
+    """Write LANES elements; into a uint16 array as bfloat16, rounded to the nearest."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        where = _element(context, builder, signature.args[0], *arguments[:2])
+        _store(builder, where, arguments[2], halves=signature.args[0].dtype != types.float32)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, vector), generate
+
+
+@intrinsic
+def load_float32(typing: Any, where: Any) -> Any:
+    """LANES float32 at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _load(builder, builder.inttoptr(arguments[0], _BYTES), halves=False)
+
+    return vector(types.int64), generate
+
+
+@intrinsic
+def load_bfloat16(typing: Any, where: Any) -> Any:
+    """LANES bfloat16 at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _load(builder, builder.inttoptr(arguments[0], _BYTES), halves=True)
+
+    return vector(types.int64), generate
+
+
+@intrinsic
+def store_bfloat16(typing: Any, where: Any, value: Any) -> Any:
+    """Write LANES bfloat16, rounded to the nearest, to an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _store(builder, builder.inttoptr(arguments[0], _BYTES), arguments[1], halves=True)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, vector), generate
+
+
+@intrinsic
+def get_float(typing: Any, array: Any, index: Any) -> Any:
+    """One element as float32; that of a uint16 array is bfloat16."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value = builder.load(_element(context, builder, signature.args[0], *arguments))
+        if signature.args[0].dtype == types.float32:
+            return value
+        return builder.bitcast(builder.shl(builder.zext(value, _I32), _I32(16)), _F32)
+
+    return types.float32(array, types.int64), generate
+
+
+@intrinsic
+def set_float(typing: Any, array: Any, index: Any, value: Any) -> Any:
+    """Write one float32; into a uint16 array as bfloat16, rounded to the nearest."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        where = _element(context, builder, signature.args[0], *arguments[:2])
+        value = arguments[2]
+        if signature.args[0].dtype != types.float32:
+            value = builder.fptrunc(value, _BFloat16())
+        builder.store(value, builder.bitcast(where, ir.PointerType(value.type)))
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.float32), generate
+
+
+@intrinsic
+def splat(typing: Any, value: Any) -> Any:
+    """One float32 in every lane."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _splat(builder, arguments[0])
+
+    return vector(types.float32), generate
+
+
+@intrinsic
+def multiply_add(typing: Any, a: Any, b: Any, c: Any) -> Any:
+    """a · b + c, rounded once."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _multiply_add(builder, *arguments)
+
+    return vector(vector, vector, vector), generate
+
+
+def _of_two(instruction: Callable[[Any, Any, Any], Any]) -> Any:
+    @intrinsic
+    def operation(typing: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return instruction(builder, *arguments)
+
+        return vector(vector, vector), generate
+
+    return operation
+
+
+add = _of_two(lambda builder, a, b: builder.fadd(a, b))
+subtract = _of_two(lambda builder, a, b: builder.fsub(a, b))
+multiply = _of_two(lambda builder, a, b: builder.fmul(a, b))
+divide = _of_two(lambda builder, a, b: builder.fdiv(a, b))
+maximum = _of_two(lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
+
+
+@intrinsic
+def square_root(typing: Any, a: Any) -> Any:
+    """Of each lane."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(_VECTOR, [_VECTOR])
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.v{LANES}f32")
+        return builder.call(function, arguments)
+
+    return vector(vector), generate
+
+
+def _splat(builder: Any, value: Any) -> Any:
+    undefined = ir.Constant(_VECTOR, ir.Undefined)
+    first = builder.insert_element(undefined, value, _I32(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES))
+
+
+def _multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    signature = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
+    function = cgutils.get_or_insert_function(builder.module, signature, f"llvm.fma.v{LANES}f32")
+    return builder.call(function, [a, b, c])
+
+
+def _dot_bfloat16(builder: Any, pairs: Any, weights: Any, sums: Any) -> Any:
+    halves = ir.VectorType(_BFloat16(), 2 * LANES)
+    signature = ir.FunctionType(_VECTOR, [_VECTOR, halves, halves])
+    name = f"llvm.x86.avx512bf16.dpbf16ps.{32 * LANES}"
+    function = cgutils.get_or_insert_function(builder.module, signature, name)
+    return builder.call(function, [sums, builder.bitcast(pairs, halves), builder.bitcast(weights, halves)])
+
+
+@intrinsic
+def address(typing: Any, array: Any, index: Any) -> Any:
+    """Where an element lies in memory."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ptrtoint(_element(context, builder, signature.args[0], *arguments), _I64)
+
+    return types.int64(array, types.int64), generate
+
+
+def _at(builder: Any, where: Any, kind: Any) -> Any:
+    return builder.inttoptr(where, ir.PointerType(kind))
+
+
+def tile_product(pixels: int, channels: int, *, bfloat16: bool = False) -> Any:
+    """A product of `pixels` rows with `channels` columns of weights that stays in registers.
+
+    The compiled function takes addresses and byte strides: (a, pixel stride, runs, run stride, run length,
+    weights, out, out stride, bias, residual, residual stride, relu). It writes, for each pixel p,
+    out[p] = bias + Σ_r Σ_k a[p, r, k] · weights[r, k] (+ residual[p]), through ReLU where relu is 1. Bias and
+    residual are left out where their address is 0. Runs are stretches of a that lie apart: one for a 1×1
+    convolution, one a row of the window for others. With bfloat16, a and the weights are pairs of bfloat16,
+    and the length counts pairs; bias, out and residual are float32 all the same. Where the processor has no
+    such product, the function does nothing.
+    """
+    count = channels // LANES
+
+    @intrinsic
+    def product(
+        typing: Any,
+        a: Any,
+        stride: Any,
+        runs: Any,
+        run_stride: Any,
+        length: Any,
+        weights: Any,
+        out: Any,
+        out_stride: Any,
+        bias: Any,
+        residual: Any,
+        residual_stride: Any,
+        relu: Any,
+    ) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            (a, stride, runs, run_stride, length, weights) = arguments[:6]
+            (out, out_stride, bias, residual, residual_stride, relu) = arguments[6:]
+            if bfloat16 and not HAS_BFLOAT16_DOT:
+                return context.get_dummy_value()
+            sums = [
+                [cgutils.alloca_once_value(builder, _ZERO) for _ in range(count)] for _ in range(pixels)
+            ]
+            with builder.if_then(builder.icmp_signed("!=", bias, _I64(0))):
+                for column in range(count):
+                    value = builder.load(
+                        _at(builder, builder.add(bias, _I64(4 * LANES * column)), _VECTOR), align=4
+                    )
+                    for row in range(pixels):
+                        builder.store(value, sums[row][column])
+            panel = cgutils.alloca_once_value(builder, weights)
+            rows = [builder.add(a, builder.mul(stride, _I64(row))) for row in range(pixels)]
+            with cgutils.for_range(builder, runs, intp=_I64) as run:
+                start = builder.mul(run.index, run_stride)
+                starts = [builder.add(row, start) for row in rows]
+                first = builder.load(panel)
+                with cgutils.for_range(builder, length, intp=_I64) as step:
+                    here = builder.add(first, builder.mul(step.index, _I64(4 * channels)))
+                    columns = [
+                        builder.load(
+                            _at(builder, builder.add(here, _I64(4 * LANES * column)), _VECTOR), align=4
+                        )
+                        for column in range(count)
+                    ]
+                    for row in range(pixels):
+                        scalar = _at(builder, builder.add(starts[row], builder.shl(step.index, _I64(2))), _F32)
+                        value = _splat(builder, builder.load(scalar, align=4))
+                        for column in range(count):
+                            old = builder.load(sums[row][column])
+                            if bfloat16:
+                                new = _dot_bfloat16(builder, value, columns[column], old)
+                            else:
+                                new = _multiply_add(builder, value, columns[column], old)
+                            builder.store(new, sums[row][column])
+                builder.store(builder.add(first, builder.mul(length, _I64(4 * channels))), panel)
+            with builder.if_then(builder.icmp_signed("!=", residual, _I64(0))):
+                for row in range(pixels):
+                    line = builder.add(residual, builder.mul(residual_stride, _I64(row)))
+                    for column in range(count):
+                        value = builder.load(
+                            _at(builder, builder.add(line, _I64(4 * LANES * column)), _VECTOR), align=4
+                        )
+                        builder.store(builder.fadd(builder.load(sums[row][column]), value), sums[row][column])
+            with builder.if_then(builder.icmp_signed("!=", relu, _I64(0))):
+                for row in range(pixels):
+                    for column in range(count):
+                        value = builder.load(sums[row][column])
+                        positive = builder.select(builder.fcmp_ordered(">", value, _ZERO), value, _ZERO)
+                        builder.store(positive, sums[row][column])
+            for row in range(pixels):
+                line = builder.add(out, builder.mul(out_stride, _I64(row)))
+                for column in range(count):
+                    where = _at(builder, builder.add(line, _I64(4 * LANES * column)), _VECTOR)
+                    builder.store(builder.load(sums[row][column]), where, align=4)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 12), generate
+
+    return product
+
+
+def _call(builder: Any, name: str, *arguments: Any) -> None:
+    signature = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
+    builder.call(cgutils.get_or_insert_function(builder.module, signature, name), arguments)
+
+
+def _amx_is_allowed() -> bool:
+    """Ask Linux for the matrix registers; a process has to, once."""
+    if not (_HAS_AMX and sys.platform == "linux"):
+        return False
+    arch_prctl, request_permission, tile_data = 158, 0x1023, 18
+    try:
+        return ctypes.CDLL(None).syscall(arch_prctl, request_permission, tile_data) == 0
+    except (OSError, AttributeError):
+        return False
+
+
+HAS_MATRIX_TILES = _amx_is_allowed()
+"""AMX: products of 16×32 by 32×16 bfloat16 in one instruction."""
+
+
+def _matrix_instruction(generate_tiles: Callable[[Any, Any], None], count: int) -> Any:
+    """A compiled function of `count` int64 arguments; an empty one where there is no AMX."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if HAS_MATRIX_TILES:
+            generate_tiles(builder, arguments)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * count), generate
+
+
+@intrinsic
+def configure_matrix_tiles(typing: Any, configuration: Any) -> Any:
+    """Start using AMX in this thread, by the 64 bytes at an address."""
+    return _matrix_instruction(
+        lambda builder, arguments: _call(
+            builder, "llvm.x86.ldtilecfg", builder.inttoptr(arguments[0], _BYTES)
+        ),
+        1,
+    )
+
+
+@intrinsic
+def release_matrix_tiles(typing: Any) -> Any:
+    """Stop using AMX in this thread."""
+    return _matrix_instruction(lambda builder, arguments: _call(builder, "llvm.x86.tilerelease"), 0)
+
+
+def matrix_product(rows: int, columns: int) -> Any:
+    """A bfloat16 product of rows·16 pixels with columns·16 channels in AMX tiles, rows and columns 1 or 2.
+
+    The compiled function takes (a, pixel stride, runs, run stride, steps, weights, out, out stride): runs as
+    in `tile_product`, steps of 32 elements in each, weights [run · step][column][16 pairs][16][2], out float32.
+    """
+    tile, tile_bytes = ir.IntType(8), 1024
+    first_a, first_b = 4, 6
+
+    def generate(builder: Any, arguments: Any) -> None:
+        a, stride, runs, run_stride, steps, weights, out, out_stride = arguments
+        sums = [[tile(2 * row + column) for column in range(columns)] for row in range(rows)]
+        for line in sums:
+            for number in line:
+                _call(builder, "llvm.x86.tilezero", number)
+        panel = cgutils.alloca_once_value(builder, weights)
+        with cgutils.for_range(builder, runs, intp=_I64) as run:
+            start = builder.add(a, builder.mul(run.index, run_stride))
+            with cgutils.for_range(builder, steps, intp=_I64) as step:
+                here = builder.add(start, builder.mul(step.index, _I64(64)))
+                for row in range(rows):
+                    line = builder.add(here, builder.mul(stride, _I64(16 * row)))
+                    source = builder.inttoptr(line, _BYTES)
+                    _call(builder, "llvm.x86.tileloadd64", tile(first_a + row), source, stride)
+                next_panel = builder.load(panel)
+                for column in range(columns):
+                    source = builder.inttoptr(builder.add(next_panel, _I64(tile_bytes * column)), _BYTES)
+                    _call(builder, "llvm.x86.tileloadd64", tile(first_b + column), source, _I64(64))
+                for row in range(rows):
+                    for column in range(columns):
+                        _call(
+                            builder,
+                            "llvm.x86.tdpbf16ps",
+                            sums[row][column],
+                            tile(first_a + row),
+                            tile(first_b + column),
+                        )
+                builder.store(builder.add(next_panel, _I64(tile_bytes * columns)), panel)
+        for row in range(rows):
+            line = builder.add(out, builder.mul(out_stride, _I64(16 * row)))
+            for column in range(columns):
+                where = builder.inttoptr(builder.add(line, _I64(64 * column)), _BYTES)
+                _call(builder, "llvm.x86.tilestored64", sums[row][column], where, out_stride)
+
+    @intrinsic
+    def product(
+        typing: Any,
+        a: Any,
+        stride: Any,
+        runs: Any,
+        run_stride: Any,
+        steps: Any,
+        weights: Any,
+        out: Any,
+        out_stride: Any,
+    ) -> Any:
+        return _matrix_instruction(generate, 8)
+
+    return product
+
+
+@intrinsic
+def count_up(typing: Any, array: Any, index: Any) -> Any:
+    """Add 1 to an int64 that threads share; gives what it was before."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        where = _element(context, builder, signature.args[0], *arguments)
+        return builder.atomic_rmw("add", where, _I64(1), "seq_cst")
+
+    return types.int64(array, types.int64), generate
+
+
+@intrinsic
+def read_shared(typing: Any, array: Any, index: Any) -> Any:
+    """An int64 that threads share, as it is in memory now."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        where = _element(context, builder, signature.args[0], *arguments)
+        return builder.load_atomic(where, "seq_cst", 8)
+
+    return types.int64(array, types.int64), generate
+
+
+@intrinsic
+def pause(typing: Any) -> Any:
+    """Let the other thread of this core have it for a moment."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if platform.machine().lower() in ("x86_64", "amd64"):
+            _call(builder, "llvm.x86.sse2.pause")
+        return context.get_dummy_value()
+
+    return types.void(), generate
