@@ -1,9 +1,10 @@
-"""What an ONNX graph takes and gives, read from an open session or from the file's structure."""
+"""What a graph takes and gives, read from an open session or from the file's structure."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,19 @@ _DTYPES: dict[str, type[np.generic]] = {
 }
 # torch's exporters write the pool as a mean over height and width.
 _GLOBAL_POOLS = ("GlobalAveragePool", "ReduceMean")
+
+
+class Node(Protocol):
+    """An input or output of a graph, as ONNX Runtime's sessions list them; an unknown size is a name."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def type(self) -> str: ...
+
+    @property
+    def shape(self) -> Sequence[int | str | None]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +65,12 @@ class GraphInput:
         return np.ascontiguousarray(fed, dtype=self.dtype)
 
 
-def read_input(session: Any, label: str) -> GraphInput:
-    """The input of a session.
+def read_input(inputs: Sequence[Node], label: str) -> GraphInput:
+    """What the one input of a graph takes.
 
     Raises:
         WeightsError: several inputs, or one that takes no pictures; names shape and dtype.
     """
-    inputs = session.get_inputs()
     listed = _listed(inputs)
     if len(inputs) != 1:
         raise WeightsError(f"{label}: expected a graph with one input, got {len(inputs)}: {listed}")
@@ -72,13 +85,12 @@ def read_input(session: Any, label: str) -> GraphInput:
     return GraphInput(node.name, _DTYPES[node.type], "NHWC", sizes[0], sizes[1], sizes[2])
 
 
-def find_embedding_output(session: Any, label: str) -> str:
+def find_embedding_output(outputs: Sequence[Node], label: str) -> str:
     """Name of the output that is the embedding.
 
     Raises:
         WeightsError: none of them, or several, could be it.
     """
-    outputs = session.get_outputs()
     names = [node.name for node in outputs]
     if EMBEDDING_OUTPUT in names:
         return EMBEDDING_OUTPUT
@@ -137,5 +149,5 @@ def _before_global_pool(graph: Any, output: str) -> str | None:
     return None
 
 
-def _listed(nodes: Any) -> str:
-    return ", ".join(f"{node.name!r} {node.type} {node.shape}" for node in nodes)
+def _listed(nodes: Sequence[Node]) -> str:
+    return ", ".join(f"{node.name!r} {node.type} {list(node.shape)}" for node in nodes)

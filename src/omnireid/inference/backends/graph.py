@@ -1,0 +1,193 @@
+"""What every engine that runs graph files shares: batches in parts, the card, the first try."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from omnireid.core.card import InputSpec, ModelCard
+from omnireid.core.errors import WeightsError
+from omnireid.inference.backends.onnx_graph import GraphInput
+from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps, check_crops
+from omnireid.models.cards import list_architectures
+
+_DEFAULT_SIZE = (256, 128)
+
+
+class GraphBackend(ABC):
+    """One graph in an engine that runs on the CPU, or on a GPU.
+
+    Large batches run in parts of a few crops, one part per thread: activations of a part stay in the caches
+    of the core that works on it, and threads wait for each other once a call, not once an operator.
+
+    An engine sets these before it calls `_finish`:
+        _label: what errors call the model.
+        _input: what the graph takes.
+        _threads: parts that run at the same time.
+        _part: crops in a part; None runs every batch as a whole.
+    """
+
+    card: ModelCard
+    _label: str
+    _input: GraphInput
+    _threads: int
+    _part: int | None
+
+    @property
+    def fixed_batch(self) -> int | None:
+        """Rows the graph takes in every run; None where their number is free."""
+        return self._input.batch
+
+    def embed(self, crops: Crops) -> Embeddings:
+        """(N, H, W, 3) uint8 RGB → (N, D) float32, not normalised by us.
+
+        Raises:
+            ShapeError, InputError: crops of another shape or dtype.
+        """
+        check_crops(crops, self.card)
+        return self._embed(crops, self.card.input, self.card.embedding_size)
+
+    def feature_maps(self, crops: Crops) -> FeatureMaps | None:
+        """(N, H, W, 3) uint8 RGB → (N, C, h, w) float32; None where the graph does not show them.
+
+        Our exports offer them as a second output. In other graphs the tensor in front of the global
+        average pool is exposed, where it can be found.
+        """
+        check_crops(crops, self.card)
+        # Engines are not asked to run on nothing: not every operator of every graph can.
+        fed = crops if len(crops) else np.zeros((1, *crops.shape[1:]), np.uint8)
+        parts = [self._run_maps(part) for part in self._fed_parts(fed, self.card.input, None)]
+        if any(part is None for part in parts):
+            return None
+        return np.concatenate([np.asarray(part, np.float32) for part in parts])[: len(crops)]
+
+    @abstractmethod
+    def _run(self, fed: npt.NDArray[Any], *, alone: bool) -> npt.NDArray[np.floating]:
+        """What the graph takes → embeddings. `alone`: nothing else of this batch runs beside it."""
+
+    @abstractmethod
+    def _run_maps(self, fed: npt.NDArray[Any]) -> npt.NDArray[np.floating] | None:
+        """What the graph takes → feature maps."""
+
+    def _finish(self, card_text: str | None, sha256: str) -> None:
+        """Make the card: the one in the file, held against its graph, or one derived from the graph."""
+        if card_text is None:
+            height, width = self._input.height or _DEFAULT_SIZE[0], self._input.width or _DEFAULT_SIZE[1]
+            spec = InputSpec(height=height, width=width)
+            self.card = self._derived_card(spec, self._try_once(spec), sha256)
+            return
+        card = ModelCard.from_json(card_text, source=self._label)
+        size = self._try_once(card.input)
+        for what, stated, actual in (
+            ("height", card.input.height, self._input.height),
+            ("width", card.input.width, self._input.width),
+            ("embedding size", card.embedding_size, size),
+        ):
+            if actual not in (None, stated):
+                raise WeightsError(f"{self._label}: its card says {what} {stated}, its graph {actual}")
+        self.card = card.model_copy(update={"sha256": sha256})
+
+    def _embed(self, crops: Crops, spec: InputSpec, size: int) -> Embeddings:
+        if len(crops) == 0:
+            return np.zeros((0, size), np.float32)
+        if self.fixed_batch is not None or self._part is None or len(crops) == 1:
+            rows = [self._run(fed, alone=True) for fed in self._fed_parts(crops, spec, None)]
+        else:
+            parts = self._fed_parts(crops, spec, self._part)
+            if self._threads == 1:
+                rows = [self._run(fed, alone=False) for fed in parts]
+            else:
+                rows = list(self._pool.map(lambda fed: self._run(fed, alone=False), parts))
+        return np.concatenate([np.asarray(part, np.float32) for part in rows])[: len(crops)].reshape(
+            len(crops), -1
+        )
+
+    def _fed_parts(self, crops: Crops, spec: InputSpec, part: int | None) -> list[npt.NDArray[Any]]:
+        """What the graph takes, part by part; a graph of fixed batch gets a last part filled with black."""
+        if self.fixed_batch is not None:
+            missing = -len(crops) % self.fixed_batch
+            black = np.zeros((missing, *crops.shape[1:]), np.uint8)
+            crops, part = np.concatenate([crops, black]) if missing else crops, self.fixed_batch
+        step = part or len(crops)
+        return [
+            self._input.prepare(crops[start : start + step], spec) for start in range(0, len(crops), step)
+        ]
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._threads, thread_name_prefix="omnireid-embed")
+
+    def _try_once(self, spec: InputSpec) -> int:
+        """Embedding size, from one run: a graph that cannot embed must fail when it is opened, not later."""
+        # Two rows show a batch that was fixed inside although the input calls it free.
+        blank = np.zeros((2, spec.height, spec.width, 3), np.uint8)
+        try:
+            parts = [self._run(fed, alone=True) for fed in self._fed_parts(blank, spec, None)]
+        except Exception as error:  # the engines' errors share no base class
+            raise WeightsError(
+                f"{self._label}: the graph opens but cannot embed two crops of {spec.height}×{spec.width} "
+                f"({first_line(error)}). If it was exported with a fixed batch, export it with a free one"
+            ) from error
+        rows = np.concatenate(parts)[:2]
+        if rows.ndim < 2 or rows.shape[0] != 2 or rows.size != 2 * rows.shape[1]:
+            raise WeightsError(
+                f"{self._label}: two crops gave an output of shape {rows.shape}; "
+                "an embedding network gives (2, D)"
+            )
+        return int(rows.shape[1])
+
+    def _derived_card(self, spec: InputSpec, embedding_size: int, sha256: str) -> ModelCard:
+        stem = Path(self._label).stem
+        architecture = max(
+            (name for name in list_architectures() if stem.startswith(name)), key=len, default=""
+        )
+        notes = ["Card derived from a graph that carries none."]
+        if self._input.normalises_inside:
+            notes.append("Assumed: RGB, and normalisation inside the graph, because its input is uint8.")
+        else:
+            notes.append("Assumed: RGB, normalised outside the graph with ImageNet mean and std.")
+        if self._input.height is None or self._input.width is None:
+            notes.append(f"Assumed: input {spec.height}×{spec.width}, where the graph leaves its size free.")
+        if architecture:
+            notes.append("The architecture is taken from the file name.")
+        return ModelCard(
+            name=stem,
+            architecture=architecture or "unknown",
+            input=spec,
+            embedding_size=embedding_size,
+            licence="unknown",
+            origin=f"File without a model card: {Path(self._label).name}",
+            sha256=sha256,
+            notes=" ".join(notes),
+        )
+
+
+def read_model_file(path: str | os.PathLike[str]) -> bytes:
+    """Content of a model file.
+
+    Raises:
+        WeightsError: missing, a folder, unreadable or empty.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path}: no such file") from error
+    except IsADirectoryError as error:
+        raise WeightsError(f"{path}: is a folder, not a model file") from error
+    except OSError as error:
+        raise WeightsError(f"{path}: {error.strerror or error}") from error
+    if not content:
+        raise WeightsError(f"{path}: the file is empty (0 bytes)")
+    return content
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
