@@ -17,7 +17,7 @@ import sys
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "lightning_fabric", "tensorboard", "kornia", "onnx", "cv2"}:
+        if name.split(".")[0] in {"torch", "lightning_fabric", "tensorboard", "kornia", "onnx", "openvino", "cv2"}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Blocked())
@@ -30,6 +30,7 @@ NEED_AN_EXTRA = (
     "omnireid.models.complexity",
     "omnireid.models.convert",
     "omnireid.models.fusion",
+    "omnireid.models.onnx_import",
     "omnireid.models.registry",
     "omnireid.models.state_dict",
     "omnireid.models.weights",
@@ -39,7 +40,14 @@ NEED_AN_EXTRA = (
     "omnireid.data.erasing",
     "omnireid.data.patch_pool",
     "omnireid.inference.backends.torch_eager",
-    "omnireid.inference.export",
+    "omnireid.inference.backends.torchscript",
+    "omnireid.inference.export.deployed",
+    "omnireid.inference.export.exporter",
+    "omnireid.inference.export.half",
+    "omnireid.inference.export.onnx",
+    "omnireid.inference.export.torchscript",
+    "omnireid.inference.fused.graph",
+    "omnireid.inference.fused.module",
     "omnireid.training.loop",
     "omnireid.training.checkpoint",
     "omnireid.training.optimisers",
