@@ -201,7 +201,7 @@ def test_an_error_that_is_no_image_error_is_not_swallowed(samples, monkeypatch):
 @pytest.mark.parametrize(("batch_size", "threads"), [(1, 1), (1, 4), (100, 1), (100, 4)])
 def test_the_loader_runs_ahead_by_a_bounded_amount(monkeypatch, batch_size, threads):
     """A million samples that exist nowhere: the source is asked only a little ahead."""
-    monkeypatch.setattr(loading, "load_crop", lambda path, spec: np.zeros((24, 12, 3), np.uint8))
+    monkeypatch.setattr(loading, "load_crop", lambda path, spec, **_: np.zeros((24, 12, 3), np.uint8))
     asked = 0
 
     def source():
@@ -237,6 +237,34 @@ def test_decoding_goes_on_while_the_consumer_works(monkeypatch):
         time.sleep(0.12)
     # Without reading ahead, five batches of eight would cost at least 0.2 s.
     assert loader.wait_s - waited < 0.1
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("interpolation", ["bilinear", "lanczos"])
+def test_many_samples_give_the_same_crops(samples, monkeypatch, threads, interpolation):
+    spec = InputSpec(height=24, width=12, interpolation=interpolation)
+    expected = np.stack([load_crop(sample.path, spec) for sample in samples])
+    given_resizers = []
+
+    def watched(path, spec, *, resizer=None):
+        given_resizers.append(resizer)
+        return load_crop(path, spec, resizer=resizer)
+
+    monkeypatch.setattr(loading, "load_crop", watched)
+    monkeypatch.setattr(loading, "_MANY_SAMPLES", 30)
+    for fewer in (0, 1):
+        crops, _ = collect(CropLoader(samples[fewer:], spec, threads=threads), [range(30 - fewer)])
+        np.testing.assert_array_equal(crops, expected[fewer:])
+    is_compiled = [resizer is not None for resizer in given_resizers]
+    assert is_compiled == [interpolation == "bilinear"] * 30 + [False] * 29
+    assert len({id(resizer) for resizer in given_resizers[:30]}) == 1
+
+
+def test_a_callers_own_load_is_kept_however_many_samples(samples, monkeypatch):
+    monkeypatch.setattr(loading, "_MANY_SAMPLES", 1)
+    white = np.full((24, 12, 3), 255, np.uint8)
+    (batch,) = CropLoader(samples, SPEC, load=lambda sample, spec: white).load([range(30)])
+    assert (batch.crops == 255).all()
 
 
 def test_refusals(samples):

@@ -23,6 +23,8 @@ _ROWS_PER_TASK = 8
 # How far to decode ahead of the consumer: at least this many batches, and rows per thread.
 _BATCHES_AHEAD = 2
 _ROWS_AHEAD_PER_THREAD = 16
+# Compiled loops save 0.1 to 0.3 ms a picture; importing them takes about as long as 5,000 such savings.
+_MANY_SAMPLES = 5_000
 
 
 LoadCrop = Callable[[Sample, InputSpec], Crop]
@@ -31,6 +33,19 @@ LoadCrop = Callable[[Sample, InputSpec], Crop]
 def load_sample(sample: Sample, spec: InputSpec) -> Crop:
     """Decode and resize: (spec.height, spec.width, 3) uint8 RGB."""
     return load_crop(sample.path, spec)
+
+
+def load_many(spec: InputSpec) -> LoadCrop:
+    """A `load_sample` for thousands of samples and one spec: the same crops, resized in compiled loops.
+
+    Another interpolation than bilinear is left to Pillow.
+    """
+    if spec.interpolation != "bilinear":
+        return load_sample
+    from omnireid.core.resampling import Resizer
+
+    resizer = Resizer(spec.height, spec.width)
+    return lambda sample, spec: load_crop(sample.path, spec, resizer=resizer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +113,8 @@ class CropLoader:
             on_bad, refill: what happens to a picture that cannot be decoded, see above.
             cache_bytes: memory for decoded crops. The first samples that fit are kept, so that
                 later epochs do not decode them again; 0 keeps none.
-            load: from a sample to its crop of the spec's size, in any thread; by default decode and resize.
+            load: from a sample to its crop of the spec's size, in any thread; by default decode and resize,
+                as `load_many` does it where samples are many.
 
         Raises:
             InputError: an argument out of range.
@@ -116,7 +132,7 @@ class CropLoader:
         self.refill = refill
         self.skipped: dict[int, ImageError] = {}
         self.wait_s = 0.0
-        self._load = load
+        self._load = load_many(spec) if load is load_sample and len(samples) >= _MANY_SAMPLES else load
         self._crop_shape = (spec.height, spec.width, 3)
         capacity = min(len(samples), cache_bytes // (spec.height * spec.width * 3))
         # Pages of an empty array cost nothing until a crop is written to them.
