@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ class _Workspace:
 
     def __init__(self, program: Program, parts: int) -> None:
         self.activations = _aligned_zeros(
-            program.num_activations + parts * program.chunk_size, program.panels.dtype
+            program.num_activations + parts * program.chunk_size, program.activations
         )
         self.room = _aligned_zeros(parts * program.room_size, np.dtype(np.float32))
         self.sums = _aligned_zeros(program.num_sums, np.dtype(np.float32))
@@ -50,7 +51,13 @@ class NativeEngine:
     def __init__(
         self, network: FoldedOSNet, spec: InputSpec, *, precision: Precision, threads: int
     ) -> None:
-        self._program = compile_program(network, spec, precision)
+        program = compile_program(network, spec, precision)
+        self._program = replace(
+            program,
+            panels=_aligned_copy(program.panels),
+            constants=_aligned_copy(program.constants),
+            embedding=_aligned_copy(program.embedding),
+        )
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads - 1, "omnireid-native") if threads > 1 else None
         self._idle: list[_Workspace] = []
@@ -202,3 +209,9 @@ def _aligned_zeros(size: int, dtype: np.dtype) -> np.ndarray:
     memory = np.zeros(size * dtype.itemsize + _ALIGNED_BYTES, np.uint8)
     start = -memory.ctypes.data % _ALIGNED_BYTES
     return memory[start : start + size * dtype.itemsize].view(dtype)
+
+
+def _aligned_copy(values: np.ndarray) -> np.ndarray:
+    copy = _aligned_zeros(values.size, values.dtype)
+    copy[:] = values
+    return copy

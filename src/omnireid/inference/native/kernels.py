@@ -36,6 +36,7 @@ from omnireid.inference.native.vectors import (
     square_root,
     store,
     store_bfloat16,
+    store_float32,
     subtract,
     tile_product,
 )
@@ -43,7 +44,12 @@ from omnireid.inference.native.vectors import (
 Array = Any
 
 TILE_FLOATS = 32 * 64
-"""Room for the sums of one tile, before they become bfloat16."""
+"""Room for the sums of one tile, before they are finished."""
+
+SPLIT_PIXELS = 96
+"""Pixels that are split into two bfloat16 at a time."""
+
+RAW, AS_FLOAT32, AS_BFLOAT16 = 0, 1, 2
 
 # Tiles by their width in channels. Processors with short vectors have one width; programs name no other there.
 _tile_16, _row_16 = tile_product(TILES[16], 16), tile_product(1, 16)
@@ -61,6 +67,8 @@ else:
     _dot_32 = _dot_16
     _PIXELS_64 = _PIXELS_48 = _PIXELS_32 = _PIXELS_16
 _WIDE = len(TILES) > 1
+
+_CACHED_WEIGHTS = 6144  # float32: half of a first cache of 48 KiB
 
 _matrix_22, _matrix_21 = matrix_product(2, 2), matrix_product(2, 1)
 _matrix_12, _matrix_11 = matrix_product(1, 2), matrix_product(1, 1)
@@ -113,37 +121,65 @@ def product(source: Source, panels: int, channels: int, target: Target, pixels: 
     done = 0
     while done < channels:
         width = tile_width(channels - done)
-        height = _tile_height(width)
+        out = target.address + 4 * done
         bias = target.bias + 4 * done if target.bias else 0
-        residual = target.residual + 4 * done if target.residual else 0
-        pixel = 0
-        while pixel < pixels:
-            whole = pixels >= height
-            # The last tile reaches back over pixels that are done already: the same sums once more.
-            first = min(pixel, pixels - height) if whole else pixel
-            _tile(
+        residual, residual_stride = target.residual, target.residual_stride
+        if residual:
+            residual += 4 * done
+        # Weights that the first cache does not hold are taken in parts; the sums wait in the target.
+        cut = source.length
+        if source.runs == 1:
+            parts = (source.length * width + _CACHED_WEIGHTS - 1) // _CACHED_WEIGHTS
+            cut = (source.length + parts - 1) // parts
+        start = 0
+        while start < source.length:
+            length = min(cut, source.length - start)
+            last = start + length == source.length
+            _columns(
                 width,
-                whole,
-                Source(
-                    source.address + first * source.stride,
-                    source.stride,
-                    source.runs,
-                    source.run_stride,
-                    source.length,
-                ),
+                Source(source.address + 4 * start, source.stride, source.runs, source.run_stride, length),
                 panels,
-                Target(
-                    target.address + 4 * done + first * target.stride,
-                    target.stride,
-                    bias,
-                    residual + first * target.residual_stride if residual else 0,
-                    target.residual_stride,
-                    target.relu,
-                ),
+                Target(out, target.stride, bias, residual, residual_stride, target.relu if last else 0),
+                pixels,
             )
-            pixel = first + (height if whole else 1)
-        panels += 4 * width * source.runs * source.length
+            bias, residual, residual_stride = 0, out, target.stride
+            panels += 4 * width * source.runs * length
+            start += length
         done += width
+
+
+@compiled
+def _columns(width: int, source: Source, panel: int, target: Target, pixels: int) -> None:
+    """One tile's width of a product."""
+    height = _tile_height(width)
+    # Partial sums must not be added twice: pixels that no whole tile takes go one by one.
+    again = target.residual != target.address
+    pixel = 0
+    while pixel < pixels:
+        whole = pixels - pixel >= height or (again and pixels >= height)
+        # The last tile reaches back over pixels that are done already: the same sums once more.
+        first = min(pixel, pixels - height) if whole else pixel
+        _tile(
+            width,
+            whole,
+            Source(
+                source.address + first * source.stride,
+                source.stride,
+                source.runs,
+                source.run_stride,
+                source.length,
+            ),
+            panel,
+            Target(
+                target.address + first * target.stride,
+                target.stride,
+                target.bias,
+                target.residual + first * target.residual_stride if target.residual else 0,
+                target.residual_stride,
+                target.relu,
+            ),
+        )
+        pixel = first + (height if whole else 1)
 
 
 @compiled
@@ -179,16 +215,16 @@ def _tile(width: int, whole: bool, source: Source, panel: int, target: Target) -
 
 @compiled
 def product_bfloat16(
-    source: Source, panels: int, channels: int, target: Target, pixels: int, room: Array, room_at: int, halves: bool
+    source: Source, panels: int, channels: int, target: Target, pixels: int, room: Array, room_at: int, finish: int
 ) -> None:
     """Rows of bfloat16 times weights.
 
     Args:
         panels: address of the weights: for each tile of AMX [run · step][column][16 pairs][16][2]; without
             AMX [run · pair][width][2].
-        target: of bfloat16 where `halves`, residual too, else of float32 without bias, residual and ReLU.
-        room: float32, TILE_FLOATS from `room_at` on, for the sums of one tile. At least 16 pixels are read and,
-            where the target is float32, written.
+        finish: RAW writes the float32 sums, without bias, residual and ReLU; at least 16 pixels are written.
+            AS_FLOAT32 and AS_BFLOAT16 write whole results, residuals are of the same type.
+        room: float32, TILE_FLOATS from `room_at` on, for the sums of one tile.
     """
     done = 0
     while done < channels:
@@ -205,19 +241,69 @@ def product_bfloat16(
                 tall = 16
             first = max(min(pixel, pixels - tall), 0)
             a = source.address + first * source.stride
-            if halves:
-                out, stride = address(room, room_at), 4 * width
-            else:
+            if finish == RAW:
                 out, stride = target.address + 4 * done + first * target.stride, target.stride
+            else:
+                out, stride = address(room, room_at), 4 * width
             _sums_bfloat16(width, tall, a, source, panels, out, stride)
-            if halves:
-                _finish(room, room_at, width, min(tall, pixels - first), first, done, target)
+            if finish == AS_BFLOAT16:
+                _finish_bfloat16(room, room_at, width, min(tall, pixels - first), first, done, target)
+            elif finish == AS_FLOAT32:
+                _finish_float32(room, room_at, width, min(tall, pixels - first), first, done, target)
             pixel = first + tall
         if HAS_MATRIX_TILES:
             panels += source.runs * ((source.length + 31) // 32) * (width // 16) * 1024
         else:
             panels += source.runs * (source.length // 2) * width * 4
         done += width
+
+
+@compiled
+def product_split(
+    source: Source, panels: int, channels: int, target: Target, pixels: int, room: Array, room_at: int, finish: int
+) -> None:
+    """Rows of float32 times weights, as three bfloat16 products: a · w ≈ a₁w₁ + a₂w₁ + a₁w₂.
+
+    a₁ is a rounded to bfloat16, a₂ the rest, rounded too: together 16 bits of the significand, of 24. The sums
+    are float32. Source: Henry, Tang and Heinecke, "Leveraging the bfloat16 artificial intelligence datatype for
+    higher-precision computations", 2019.
+
+    Args:
+        panels: address of the weights, each run three times: w₁, w₁, w₂.
+        room: float32 from `room_at` on: TILE_FLOATS, then room for the split pixels.
+    """
+    split = address(room, room_at + TILE_FLOATS)
+    step = source.stride // 4
+    for first in range(0, pixels, SPLIT_PIXELS):
+        count = min(SPLIT_PIXELS, pixels - first)
+        used = step * (count - 1) + source.length
+        # What a tile reads beyond the last pixel belongs to this run as well.
+        size = 2 * ((used + 63) // 32 * 32)
+        for run in range(source.runs):
+            start = source.address + first * source.stride + run * source.run_stride
+            one = split + 3 * run * size
+            for at in range(0, used, LANES):
+                value = load_float32(start + 4 * at)
+                store_bfloat16(one + 2 * at, value)
+                store_bfloat16(one + 2 * size + 2 * at, value)
+                store_bfloat16(one + size + 2 * at, subtract(value, load_bfloat16(one + 2 * at)))
+        product_bfloat16(
+            Source(split, 2 * step, 3 * source.runs, size, source.length),
+            panels,
+            channels,
+            Target(
+                target.address + first * target.stride,
+                target.stride,
+                target.bias,
+                target.residual + first * target.residual_stride if target.residual else 0,
+                target.residual_stride,
+                target.relu,
+            ),
+            count,
+            room,
+            room_at,
+            finish,
+        )
 
 
 @compiled
@@ -241,7 +327,7 @@ def _sums_bfloat16(width: int, height: int, a: int, source: Source, panel: int, 
 
 
 @compiled
-def _finish(
+def _finish_bfloat16(
     room: Array, room_at: int, width: int, pixels: int, first: int, channel: int, target: Target
 ) -> None:
     """Sums of one tile → bias, residual, ReLU → bfloat16."""
@@ -254,45 +340,67 @@ def _finish(
             value = add(load(room, room_at + pixel * width + column), bias)
             here = 2 * (channel + column)
             if target.residual:
-                value = add(value, load_bfloat16(target.residual + (first + pixel) * target.residual_stride + here))
+                before = target.residual + (first + pixel) * target.residual_stride + here
+                value = add(value, load_bfloat16(before))
             if target.relu:
                 value = maximum(value, zero)
             store_bfloat16(target.address + (first + pixel) * target.stride + here, value)
 
 
-def convolve(
-    source: Array, where: Source, panels: Array, panel: int, channels: int, target: Target, pixels: int, room: Array, at: int
+@compiled
+def _finish_float32(
+    room: Array, room_at: int, width: int, pixels: int, first: int, channel: int, target: Target
 ) -> None:
-    """A product whose source and target are activations of one type, float32 or bfloat16."""
+    """Sums of one tile → bias, residual, ReLU → float32."""
+    zero = splat(np.float32(0))
+    for column in range(0, width, LANES):
+        bias = zero
+        if target.bias:
+            bias = load_float32(target.bias + 4 * (channel + column))
+        for pixel in range(pixels):
+            value = add(load(room, room_at + pixel * width + column), bias)
+            here = 4 * (channel + column)
+            if target.residual:
+                before = target.residual + (first + pixel) * target.residual_stride + here
+                value = add(value, load_float32(before))
+            if target.relu:
+                value = maximum(value, zero)
+            store_float32(target.address + (first + pixel) * target.stride + here, value)
+
+
+def convolve(
+    source: Array,
+    where: Source,
+    panels: Array,
+    panel: int,
+    channels: int,
+    target: Target,
+    pixels: int,
+    room: Array,
+    at: int,
+    raw: int,
+) -> None:
+    """A product by the types of activations and weights: both float32, both bfloat16, or float32 split.
+
+    With `raw` its target is float32, without bias, residual and ReLU; else of the activations' type.
+    """
     raise NotImplementedError
 
 
 @overload(convolve)
-def _convolve_of_type(source, where, panels, panel, channels, target, pixels, room, at):  # type: ignore[no-untyped-def]
-    if source.dtype == types.float32:
-        return lambda source, where, panels, panel, channels, target, pixels, room, at: product(
+def _convolve_of_types(  # type: ignore[no-untyped-def]
+    source, where, panels, panel, channels, target, pixels, room, at, raw
+):
+    if panels.dtype == types.float32:
+        return lambda source, where, panels, panel, channels, target, pixels, room, at, raw: product(
             where, address(panels, panel), channels, target, pixels
         )
-    return lambda source, where, panels, panel, channels, target, pixels, room, at: product_bfloat16(
-        where, address(panels, panel), channels, target, pixels, room, at, True
-    )
-
-
-def convolve_to_float32(
-    source: Array, where: Source, panels: Array, panel: int, channels: int, target: Target, pixels: int, room: Array, at: int
-) -> None:
-    """A product whose target is float32, whatever the activations are; without bias, residual and ReLU."""
-    raise NotImplementedError
-
-
-@overload(convolve_to_float32)
-def _convolve_to_float32_of_type(source, where, panels, panel, channels, target, pixels, room, at):  # type: ignore[no-untyped-def]
     if source.dtype == types.float32:
-        return lambda source, where, panels, panel, channels, target, pixels, room, at: product(
-            where, address(panels, panel), channels, target, pixels
+        return lambda source, where, panels, panel, channels, target, pixels, room, at, raw: product_split(
+            where, address(panels, panel), channels, target, pixels, room, at, RAW if raw else AS_FLOAT32
         )
-    return lambda source, where, panels, panel, channels, target, pixels, room, at: product_bfloat16(
-        where, address(panels, panel), channels, target, pixels, room, at, False
+    return lambda source, where, panels, panel, channels, target, pixels, room, at, raw: product_bfloat16(
+        where, address(panels, panel), channels, target, pixels, room, at, RAW if raw else AS_BFLOAT16
     )
 
 
@@ -346,6 +454,7 @@ def pointwise(
         pixels,
         room,
         room_at,
+        0,
     )
 
 
@@ -384,9 +493,7 @@ def lite(
         top = block * rows
         out = Target(address(room, ring_at + (block & 1) * rows * line), 4 * channels, 0, 0, 0, 0)
         source = _pixels(activations, source_at + top * line, channels)
-        convolve_to_float32(
-            activations, source, panels, panel, channels, out, rows * width, room, room_at
-        )
+        convolve(activations, source, panels, panel, channels, out, rows * width, room, room_at, 1)
         first = top - 1 if top > 0 else 0
         end = height if top + rows == height else top + rows - 1
         for row in range(first, end):

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import InputError
 from omnireid.inference.fused.fold import Block, Convolution, FoldedOSNet, InstanceNorm
-from omnireid.inference.native.kernels import TILE_FLOATS, tile_width
+from omnireid.inference.native.kernels import SPLIT_PIXELS, TILE_FLOATS, tile_width
 from omnireid.inference.native.vectors import CHANNELS, HAS_MATRIX_TILES, TILES
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16x3", "bf16"]
 
 # Kinds of steps.
 PREPARE, STEM, POOL, POINTWISE, STREAMS, RESTORE, NORM, TRANSITION, MEANS = range(9)
@@ -45,7 +45,7 @@ NUM_COLUMNS = 19
 
 _ALIGNMENT = 64
 _RING_FLOATS = 3072  # 12 KiB and more for each half of the ring: both stay in the first cache
-_CHUNK_PIXELS = 64
+_CHUNK_PIXELS = 96  # a multiple of every tile's height
 _MIN_PIXELS = 16  # what a tile of AMX reads at least
 
 
@@ -59,6 +59,7 @@ class Program:
         constants: biases, depthwise weights, gates and norms, float32.
         embedding: the last layer's weights, float32, and `embedding_bias` the place of its bias.
         depths: of the streams.
+        activations: their dtype; uint16 holds bfloat16.
         num_activations: elements that a picture needs, chunk included, which begins at `chunk_at`.
         chunk_size, room_size: what each part needs for itself.
         ring_at, gates_at: places in a part's room.
@@ -71,6 +72,7 @@ class Program:
     embedding: npt.NDArray[np.float32]
     embedding_bias: int
     depths: npt.NDArray[np.int64]
+    activations: np.dtype[Any]
     num_activations: int
     chunk_at: int
     chunk_size: int
@@ -107,6 +109,11 @@ def to_bfloat16(values: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 
+def from_bfloat16(bits: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
+    """The values that bfloat16 stand for."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
 def padded(channels: int) -> int:
     """The next multiple of 16."""
     return -(-channels // CHANNELS) * CHANNELS
@@ -116,7 +123,9 @@ class _Compiler:
     def __init__(self, network: FoldedOSNet, spec: InputSpec, precision: Precision) -> None:
         self._network = network
         self._spec = spec
+        self._precision = precision
         self._halves = precision == "bf16"
+        self._split = 0
         self._steps: list[list[int]] = []
         self._panels: list[npt.NDArray[Any]] = []
         self._num_panels = 0
@@ -160,8 +169,7 @@ class _Compiler:
         channels = self._pointwise(network.head, here, there, *sizes[2])
         self._step(kind=MEANS, source=there, height=sizes[2][0], width=sizes[2][1], inputs=channels)
         embedding, embedding_bias = self._embedding(channels)
-        zeros_at = TILE_FLOATS
-        ring_at = zeros_at + self._line
+        ring_at = TILE_FLOATS + self._split + self._line
         gates_at = ring_at + self._ring + _MIN_PIXELS * self._widest
         num_gates = len(network.config.stream_depths) * self._widest
         room_size = _aligned(gates_at + num_gates)
@@ -172,6 +180,7 @@ class _Compiler:
             embedding=embedding,
             embedding_bias=embedding_bias,
             depths=np.array(network.config.stream_depths, np.int64),
+            activations=np.dtype(np.uint16 if self._halves else np.float32),
             num_activations=self._num_activations,
             chunk_at=self._num_activations,
             chunk_size=_aligned(self._chunk + _MIN_PIXELS * 2 * max(outputs)),
@@ -211,7 +220,15 @@ class _Compiler:
     def _panel(self, weight: npt.NDArray[np.float64]) -> int:
         """Store (O, runs, length) weights in the order a product reads them."""
         place = self._num_panels
-        packed = pack_bfloat16(weight) if self._halves else pack_float32(weight)
+        if self._precision == "fp32":
+            packed: npt.NDArray[Any] = pack_float32(weight)
+        elif self._precision == "bf16":
+            packed = pack_bfloat16(weight)
+        else:
+            packed = pack_bfloat16(split_weights(weight))
+            pixel = 2 * 3 if weight.shape[1] > 1 else weight.shape[2]
+            run = pixel * SPLIT_PIXELS + weight.shape[2] + 64
+            self._split = max(self._split, _aligned(3 * weight.shape[1] * run // 2))
         surplus = _aligned(len(packed)) - len(packed)
         self._panels += [packed, np.zeros(surplus, packed.dtype)]
         self._num_panels += len(packed) + surplus
@@ -314,7 +331,7 @@ class _Compiler:
         self, convolution: Convolution, source: int, target: int, height: int, width: int
     ) -> None:
         weight = _pointwise_weight(convolution)
-        rows = max(1, 2 * _CHUNK_PIXELS // (2 * width))
+        rows = max(1, _CHUNK_PIXELS // width)
         self._chunk = max(self._chunk, 2 * rows * width * len(weight))
         self._step(
             kind=TRANSITION,
@@ -464,6 +481,13 @@ def pack_bfloat16(
         parts.append(tile.ravel())
         done += width
     return to_bfloat16(np.concatenate(parts))
+
+
+def split_weights(weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(O, runs, length) → (O, 3 · runs, length): of each run w₁, w₁ and w₂, see `kernels.product_split`."""
+    large = from_bfloat16(to_bfloat16(weight))
+    rest = weight - large
+    return np.stack([large, large, rest], axis=2).reshape(len(weight), -1, weight.shape[2])
 
 
 def _aligned(size: int) -> int:

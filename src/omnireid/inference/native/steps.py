@@ -274,7 +274,7 @@ def _stem_row(
     )
     bias = address(constants, step[CONSTANT])
     target = Target(address(activations, target_at), channels * size, bias, 0, 0, step[RELU])
-    convolve(activations, source, panels, step[PANEL], channels, target, step[WIDTH], room, room_at)
+    convolve(activations, source, panels, step[PANEL], channels, target, step[WIDTH], room, room_at, 0)
 
 
 @compiled

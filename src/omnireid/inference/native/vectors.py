@@ -138,6 +138,17 @@ def load_bfloat16(typing: Any, where: Any) -> Any:
 
 
 @intrinsic
+def store_float32(typing: Any, where: Any, value: Any) -> Any:
+    """Write LANES float32 to an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _store(builder, builder.inttoptr(arguments[0], _BYTES), arguments[1], halves=False)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, vector), generate
+
+
+@intrinsic
 def store_bfloat16(typing: Any, where: Any, value: Any) -> Any:
     """Write LANES bfloat16, rounded to the nearest, to an address."""
 
