@@ -29,21 +29,21 @@ class GraphBackend(ABC):
 
     An engine sets these before it calls `_finish`:
         _label: what errors call the model.
-        _input: what the graph takes.
+        graph_input: what the graph takes.
         _threads: parts that run at the same time.
         _part: crops in a part; None runs every batch as a whole.
     """
 
     card: ModelCard
     _label: str
-    _input: GraphInput
+    graph_input: GraphInput
     _threads: int
     _part: int | None
 
     @property
     def fixed_batch(self) -> int | None:
         """Rows the graph takes in every run; None where their number is free."""
-        return self._input.batch
+        return self.graph_input.batch
 
     def embed(self, crops: Crops) -> Embeddings:
         """(N, H, W, 3) uint8 RGB → (N, D) float32, not normalised by us.
@@ -63,7 +63,7 @@ class GraphBackend(ABC):
         check_crops(crops, self.card)
         # Engines are not asked to run on nothing: not every operator of every graph can.
         fed = crops if len(crops) else np.zeros((1, *crops.shape[1:]), np.uint8)
-        parts = [self._run_maps(part) for part in self._fed_parts(fed, self.card.input, None)]
+        parts = [self._run_maps(part) for part in self.fed_parts(fed, self.card.input, None)]
         if any(part is None for part in parts):
             return None
         return np.concatenate([np.asarray(part, np.float32) for part in parts])[: len(crops)]
@@ -79,15 +79,18 @@ class GraphBackend(ABC):
     def _finish(self, card_text: str | None, sha256: str) -> None:
         """Make the card: the one in the file, held against its graph, or one derived from the graph."""
         if card_text is None:
-            height, width = self._input.height or _DEFAULT_SIZE[0], self._input.width or _DEFAULT_SIZE[1]
+            height, width = (
+                self.graph_input.height or _DEFAULT_SIZE[0],
+                self.graph_input.width or _DEFAULT_SIZE[1],
+            )
             spec = InputSpec(height=height, width=width)
             self.card = self._derived_card(spec, self._try_once(spec), sha256)
             return
         card = ModelCard.from_json(card_text, source=self._label)
         size = self._try_once(card.input)
         for what, stated, actual in (
-            ("height", card.input.height, self._input.height),
-            ("width", card.input.width, self._input.width),
+            ("height", card.input.height, self.graph_input.height),
+            ("width", card.input.width, self.graph_input.width),
             ("embedding size", card.embedding_size, size),
         ):
             if actual not in (None, stated):
@@ -98,9 +101,9 @@ class GraphBackend(ABC):
         if len(crops) == 0:
             return np.zeros((0, size), np.float32)
         if self.fixed_batch is not None or self._part is None or len(crops) == 1:
-            rows = [self._run(fed, alone=True) for fed in self._fed_parts(crops, spec, None)]
+            rows = [self._run(fed, alone=True) for fed in self.fed_parts(crops, spec, None)]
         else:
-            parts = self._fed_parts(crops, spec, self._part)
+            parts = self.fed_parts(crops, spec, self._part)
             if self._threads == 1:
                 rows = [self._run(fed, alone=False) for fed in parts]
             else:
@@ -109,7 +112,7 @@ class GraphBackend(ABC):
             len(crops), -1
         )
 
-    def _fed_parts(self, crops: Crops, spec: InputSpec, part: int | None) -> list[npt.NDArray[Any]]:
+    def fed_parts(self, crops: Crops, spec: InputSpec, part: int | None) -> list[npt.NDArray[Any]]:
         """What the graph takes, part by part; a graph of fixed batch gets a last part filled with black."""
         if self.fixed_batch is not None:
             missing = -len(crops) % self.fixed_batch
@@ -117,7 +120,8 @@ class GraphBackend(ABC):
             crops, part = np.concatenate([crops, black]) if missing else crops, self.fixed_batch
         step = part or len(crops)
         return [
-            self._input.prepare(crops[start : start + step], spec) for start in range(0, len(crops), step)
+            self.graph_input.prepare(crops[start : start + step], spec)
+            for start in range(0, len(crops), step)
         ]
 
     @cached_property
@@ -129,7 +133,7 @@ class GraphBackend(ABC):
         # Two rows show a batch that was fixed inside although the input calls it free.
         blank = np.zeros((2, spec.height, spec.width, 3), np.uint8)
         try:
-            parts = [self._run(fed, alone=True) for fed in self._fed_parts(blank, spec, None)]
+            parts = [self._run(fed, alone=True) for fed in self.fed_parts(blank, spec, None)]
         except Exception as error:  # the engines' errors share no base class
             raise WeightsError(
                 f"{self._label}: the graph opens but cannot embed two crops of {spec.height}×{spec.width} "
@@ -149,11 +153,11 @@ class GraphBackend(ABC):
             (name for name in list_architectures() if stem.startswith(name)), key=len, default=""
         )
         notes = ["Card derived from a graph that carries none."]
-        if self._input.normalises_inside:
+        if self.graph_input.normalises_inside:
             notes.append("Assumed: RGB, and normalisation inside the graph, because its input is uint8.")
         else:
             notes.append("Assumed: RGB, normalised outside the graph with ImageNet mean and std.")
-        if self._input.height is None or self._input.width is None:
+        if self.graph_input.height is None or self.graph_input.width is None:
             notes.append(f"Assumed: input {spec.height}×{spec.width}, where the graph leaves its size free.")
         if architecture:
             notes.append("The architecture is taken from the file name.")

@@ -80,7 +80,7 @@ class OnnxBackend(GraphBackend):
         content = source if isinstance(source, bytes) else read_model_file(source)
         self._content = zero_tiny_weights(content)
         self._session = _open_session(self._content, self._label, self._options)
-        self._input = read_input(self._session.get_inputs(), self._label)
+        self.graph_input = read_input(self._session.get_inputs(), self._label)
         self._output = find_embedding_output(self._session.get_outputs(), self._label)
         self._lock = Lock()
         card_text = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
@@ -88,14 +88,14 @@ class OnnxBackend(GraphBackend):
 
     def _run(self, fed: npt.NDArray[Any], *, alone: bool) -> npt.NDArray[np.floating]:
         session = self._session if alone else self._part_session
-        return np.asarray(session.run([self._output], {self._input.name: fed})[0])
+        return np.asarray(session.run([self._output], {self.graph_input.name: fed})[0])
 
     def _run_maps(self, fed: npt.NDArray[Any]) -> npt.NDArray[np.floating] | None:
         exposed = self._map_session
         if exposed is None:
             return None
         session, tensor = exposed
-        return np.asarray(session.run([tensor], {self._input.name: fed})[0])
+        return np.asarray(session.run([tensor], {self.graph_input.name: fed})[0])
 
     @property
     def _part_session(self) -> Any:

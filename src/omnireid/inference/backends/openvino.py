@@ -103,7 +103,7 @@ class OpenVinoBackend(GraphBackend):
         sha256 = _hash(source)
         self._model = self._read(source if isinstance(source, bytes) else os.fspath(source))
         outputs = [_port(port) for port in self._model.outputs]
-        self._input = read_input([_port(port) for port in self._model.inputs], self._label)
+        self.graph_input = read_input([_port(port) for port in self._model.inputs], self._label)
         self._output_names = [port.name for port in outputs]
         self._output = self._output_names.index(find_embedding_output(outputs, self._label))
         _zero_tiny_constants(self._model, self._openvino)
