@@ -188,6 +188,46 @@ def test_resize_is_pillows(name):
     assert expected.shape == (9, 5, 3)
 
 
+@pytest.mark.parametrize(
+    ("size", "decoded"),
+    [
+        ((31, 64), (31, 64)),
+        ((32, 64), (16, 32)),
+        ((64, 100), (32, 50)),
+        ((130, 300), (17, 38)),
+        ((500, 40), None),
+    ],
+)
+def test_scaled_decoding_keeps_twice_the_size(size, decoded, monkeypatch):
+    """JPEG knows a half, a quarter, an eighth (rounded up); at least 16×32 must be left for 8×16."""
+    noise = Image.fromarray(RNG.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+    spec = InputSpec(height=16, width=8)
+    asked = []
+    resize_of_pillow = Image.Image.resize
+    monkeypatch.setattr(
+        Image.Image, "resize", lambda image, *rest: asked.append(image.size) or resize_of_pillow(image, *rest)
+    )
+    for content, scaled in (
+        (encoded(noise, "JPEG"), True),
+        (encoded(noise, "JPEG"), False),
+        (encoded(noise), True),
+    ):
+        crop = load_crop(content, spec, scaled=scaled)
+        assert crop.shape == (16, 8, 3)
+    assert asked == [decoded or size, size, size]
+
+
+def test_scaled_decoding_of_a_smooth_picture_is_close():
+    smooth = Image.fromarray(UPRIGHT).resize((256, 512), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for options in ({}, {"exif": exif}):
+        content = encoded(smooth, "JPEG", quality=95, **options)
+        spec = InputSpec(height=64, width=32)
+        scaled, exact = load_crop(content, spec, scaled=True), load_crop(content, spec)
+        assert np.abs(scaled.astype(int) - exact).max() <= 3
+
+
 def test_bilinear_upscaling_by_hand():
     """Two pixels to four: centres at 0.25 and 0.75 between the old ones, edges held."""
     row = np.array([[[0] * 3, [100] * 3]], np.uint8)

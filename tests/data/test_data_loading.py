@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import ImageError, InputError
 from omnireid.core.images import load_crop
 from omnireid.core.types import Sample
 from omnireid.data import loading
-from omnireid.data.loading import CropLoader
+from omnireid.data.loading import CropLoader, load_many
 from omnireid.data.samplers import RandomSampler, SequentialSampler
 
 SPEC = InputSpec(height=24, width=12)
@@ -246,9 +247,9 @@ def test_many_samples_give_the_same_crops(samples, monkeypatch, threads, interpo
     expected = np.stack([load_crop(sample.path, spec) for sample in samples])
     given_resizers = []
 
-    def watched(path, spec, *, resizer=None):
+    def watched(path, spec, *, resizer=None, scaled=False):
         given_resizers.append(resizer)
-        return load_crop(path, spec, resizer=resizer)
+        return load_crop(path, spec, resizer=resizer, scaled=scaled)
 
     monkeypatch.setattr(loading, "load_crop", watched)
     monkeypatch.setattr(loading, "_MANY_SAMPLES", 30)
@@ -258,6 +259,17 @@ def test_many_samples_give_the_same_crops(samples, monkeypatch, threads, interpo
     is_compiled = [resizer is not None for resizer in given_resizers]
     assert is_compiled == [interpolation == "bilinear"] * 30 + [False] * 29
     assert len({id(resizer) for resizer in given_resizers[:30]}) == 1
+
+
+def test_scaled_decoding_is_asked_for_by_name(tmp_path, picture):
+    path = str(tmp_path / "large.jpg")
+    Image.open(picture(tmp_path / "a.png", seed=1)).resize((120, 240)).save(path)
+    spec = InputSpec(height=24, width=12)
+    samples = [Sample(path, pid=0, camid=0)]
+    for scaled in (False, True):
+        (batch,) = CropLoader(samples, spec, load=load_many(spec, scaled=scaled)).load([[0]])
+        np.testing.assert_array_equal(batch.crops[0], load_crop(path, spec, scaled=scaled))
+    assert (load_crop(path, spec, scaled=True) != load_crop(path, spec)).any()
 
 
 def test_a_callers_own_load_is_kept_however_many_samples(samples, monkeypatch):

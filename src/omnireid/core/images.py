@@ -64,7 +64,9 @@ def decode(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXE
     return np.array(_open_rgb(source, max_pixels), dtype=np.uint8)
 
 
-def _open_rgb(source: str | os.PathLike[str] | bytes, max_pixels: int) -> Image.Image:
+def _open_rgb(
+    source: str | os.PathLike[str] | bytes, max_pixels: int, smallest: tuple[int, int] | None = None
+) -> Image.Image:
     name = "<bytes>" if isinstance(source, bytes) else os.fspath(source)
     try:
         content = source if isinstance(source, bytes) else Path(source).read_bytes()
@@ -81,6 +83,8 @@ def _open_rgb(source: str | os.PathLike[str] | bytes, max_pixels: int) -> Image.
             width, height = image.size
             if width * height > max_pixels:
                 raise ImageError(name, f"{width}×{height} pixels exceed the limit of {max_pixels:,}")
+            if smallest is not None:
+                image.draft(None, smallest)  # of JPEG only; other formats ignore it
             return _to_rgb(image)
     except ImageError:
         raise
@@ -129,18 +133,26 @@ def _resize(image: Image.Image, spec: InputSpec) -> Crop:
 
 
 def load_crop(
-    source: str | os.PathLike[str] | bytes, spec: InputSpec, *, resizer: Resizer | None = None
+    source: str | os.PathLike[str] | bytes,
+    spec: InputSpec,
+    *,
+    resizer: Resizer | None = None,
+    scaled: bool = False,
 ) -> Crop:
     """Decode and resize: (spec.height, spec.width, 3) uint8 RGB.
 
     Args:
         source: file, or the encoded bytes themselves.
         resizer: of the spec's size; gives the same bytes as without, sooner where pictures are many.
+        scaled: decode a JPEG at a half, quarter or eighth of its size where at least twice the spec's size is
+            left. Not the same bytes: embeddings move (×0.25 of MSMT17, parts of real frames, 512×1024: cosine
+            0.9998 in the median, 0.9989 at least).
 
     Raises:
         ImageError: as `decode`.
     """
-    image = _open_rgb(source, MAX_PIXELS)
+    smallest = (2 * spec.width, 2 * spec.height) if scaled else None
+    image = _open_rgb(source, MAX_PIXELS, smallest)
     return _resize(image, spec) if resizer is None else resizer(image)
 
 

@@ -35,17 +35,21 @@ def load_sample(sample: Sample, spec: InputSpec) -> Crop:
     return load_crop(sample.path, spec)
 
 
-def load_many(spec: InputSpec) -> LoadCrop:
+def load_many(spec: InputSpec, *, scaled: bool = False) -> LoadCrop:
     """A `load_sample` for thousands of samples and one spec: the same crops, resized in compiled loops.
 
     Another interpolation than bilinear is left to Pillow.
-    """
-    if spec.interpolation != "bilinear":
-        return load_sample
-    from omnireid.core.resampling import Resizer
 
-    resizer = Resizer(spec.height, spec.width)
-    return lambda sample, spec: load_crop(sample.path, spec, resizer=resizer)
+    Args:
+        scaled: decode large JPEG files at a fraction of their size, see `core.images.load_crop`. Not the
+            same crops.
+    """
+    resizer = None
+    if spec.interpolation == "bilinear":
+        from omnireid.core.resampling import Resizer
+
+        resizer = Resizer(spec.height, spec.width)
+    return lambda sample, spec: load_crop(sample.path, spec, resizer=resizer, scaled=scaled)
 
 
 @dataclass(frozen=True, slots=True)
