@@ -179,15 +179,19 @@ def test_backends_follow_the_file(exported: Callable[[str], Any], tmp_path: Path
     model = exported("osnet_ain_x0_25")
     assert Embedder.open(model.onnx, backend="onnx").backend.name == "onnx"
     assert Embedder.open(str(model.safetensors), backend="torch").backend.name == "torch"
-    with pytest.raises(InputError, match="runs in ONNX Runtime"):
+    with pytest.raises(InputError, match="runs in the backend 'onnx' or 'openvino'"):
         Embedder.open(model.onnx, backend="torch")
-    with pytest.raises(InputError, match="omnireid export"):
+    with pytest.raises(InputError, match="omnireid export .* --format onnx"):
         Embedder.open(model.safetensors, backend="onnx")
-    with pytest.raises(InputError, match="'tensorrt'"):
-        Embedder.open(model.onnx, backend="tensorrt")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="not in 'tensorrt'"):
+        Embedder.open(model.onnx, backend="tensorrt")
+    with pytest.raises(InputError, match="'openvino', .*got 'tensort'"):
+        Embedder.open(model.onnx, backend="tensort")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="runs on 'cpu'"):
+        Embedder.open(model.onnx, backend="openvino", device="cuda")
     with pytest.raises(InputError, match="OMP_NUM_THREADS"):
         Embedder.open(model.safetensors, threads=2)
-    for name, complaint in (("model.pth.tar", "omnireid models convert"), ("model.xyz", "expected .onnx or")):
+    for name, complaint in (("model.pth.tar", "omnireid models convert"), ("model.xyz", "expected .safetensors, .onnx")):
         (tmp_path / name).write_bytes(b"x")
         with pytest.raises(WeightsError, match=complaint):
             Embedder.open(tmp_path / name)

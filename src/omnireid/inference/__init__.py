@@ -1,6 +1,6 @@
 """Embeddings from model files: the Embedder over its backends, export with a proof, storage.
 
-Only `export_onnx` and the torch backend need torch; the names below are imported when they are first used.
+Only export and the backends of torch need torch; the names below are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from omnireid.inference.backends import Backend, OnnxBackend, TorchBackend
     from omnireid.inference.embedder import Embedder
-    from omnireid.inference.export import ParityRecord, export_onnx
+    from omnireid.inference.export import ParityRecord, export_model, export_onnx
     from omnireid.inference.lookup import find_weights
     from omnireid.inference.sources import collect_samples
     from omnireid.inference.storage import EmbeddingWriter, read_card, read_embeddings, write_embeddings
@@ -26,6 +26,7 @@ _HOMES = {
     "TorchBackend": "backends",
     "collect_samples": "sources",
     "embed_tracklets": "tracklets",
+    "export_model": "export",
     "export_onnx": "export",
     "find_weights": "lookup",
     "read_card": "storage",
@@ -42,6 +43,7 @@ __all__ = [
     "TorchBackend",
     "collect_samples",
     "embed_tracklets",
+    "export_model",
     "export_onnx",
     "find_weights",
     "read_card",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -13,20 +12,20 @@ import numpy.typing as npt
 from rich.console import Console
 
 from omnireid.core.card import ModelCard
-from omnireid.core.errors import InputError, MissingExtraError, OmniReIDWarning, WeightsError
+from omnireid.core.errors import InputError, OmniReIDWarning
 from omnireid.core.images import Crop, resize
 from omnireid.core.machine import available_cores
 from omnireid.core.progress import progress_bar
 from omnireid.core.types import EmbeddingSet, Sample, SkippedFile
 from omnireid.data.loading import CropLoader, LoadCrop, load_sample
-from omnireid.inference.backends import Backend, OnnxBackend
+from omnireid.inference.backends import Backend
 from omnireid.inference.backends.protocol import Embeddings, FeatureMaps, check_crops
-from omnireid.inference.lookup import CHECKPOINT_SUFFIXES, find_weights
+from omnireid.inference.lookup import find_weights
+from omnireid.inference.opening import BackendName, open_backend
 from omnireid.inference.storage import concatenate
 
 __all__ = ["BackendName", "Embedder", "find_weights"]
 
-BackendName = Literal["auto", "onnx", "torch"]
 OnSkip = Callable[[SkippedFile], None]
 
 _NAMED_IN_WARNING = 5
@@ -44,19 +43,33 @@ class Embedder:
         backend: the engine that runs the model.
         batch_size: crops in one run of the network.
         normalise: whether embeddings are L2-normalised.
+        is_normalised_inside: whether the model itself does that, so that it has no raw embeddings to give.
     """
 
-    def __init__(self, backend: Backend, *, batch_size: int = 64, normalise: bool = True) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        batch_size: int = 64,
+        normalise: bool = True,
+        is_normalised_inside: bool = False,
+    ) -> None:
         """Wrap an engine that is open already, such as a `TorchBackend` around a network in training.
 
         Raises:
-            InputError: a batch size below 1.
+            InputError: a batch size below 1; raw embeddings of a model that gives normalised ones.
         """
         if batch_size < 1:
             raise InputError(f"batch_size: expected at least 1, got {batch_size}")
+        if is_normalised_inside and not normalise:
+            raise InputError(
+                f"normalise=False: {backend.card.name} was exported with L2-normalised embeddings and has no "
+                "raw ones. Export it with --embedding raw, or use normalised embeddings"
+            )
         self.backend = backend
         self.batch_size = batch_size
         self.normalise = normalise
+        self.is_normalised_inside = is_normalised_inside
 
     @classmethod
     def open(
@@ -72,25 +85,27 @@ class Embedder:
         """Open a model file, or a model of the registry whose weights were pulled.
 
         Args:
-            model: `.onnx`, `.safetensors` with a model card, or a name of `omnireid models list`.
-            backend: "auto" runs `.onnx` in ONNX Runtime and `.safetensors` in torch.
+            model: a file of `omnireid export`, an `.onnx` file of others, `.safetensors` with a model card,
+                or a name of `omnireid models list`. The kind of file is read from its content.
+            backend: "auto" runs `.onnx` in ONNX Runtime, `.safetensors` in torch, and every other format in
+                its own engine. "openvino" takes `.onnx` too, "native" `.safetensors`.
             device: "auto", "cpu", "cuda", "cuda:1", "mps", as far as the backend has it.
-            threads: of one run in ONNX Runtime; the cores available when None. torch has one number of
-                threads for the whole process, which is not ours to change.
+            threads: of one run in ONNX Runtime, OpenVINO and native; the cores available when None. torch
+                has one number of threads for the whole process, which is not ours to change.
             batch_size: crops in one run of the network.
             normalise: L2-normalise embeddings. The published OSNet figures use raw ones.
 
         Raises:
-            WeightsError: missing, damaged, without card, or an architecture without weights.
-            MissingExtraError: torch is needed and not installed.
+            WeightsError: missing, damaged, changed since it was exported, without card, named as another
+                kind of file, or an architecture without weights.
+            MissingExtraError: the engine is not installed; names the extra.
             UnknownNameError: neither a file nor a known name.
-            InputError: a backend, device or number that does not fit.
+            InputError: a backend, device or number that does not fit, or raw embeddings of a file that gives
+                normalised ones.
         """
-        if backend not in ("auto", "onnx", "torch"):
-            raise InputError(f"backend: expected 'auto', 'onnx' or 'torch', got {backend!r}")
         path = find_weights(model)
-        engine = _open_backend(path, backend, device, threads)
-        return cls(engine, batch_size=batch_size, normalise=normalise)
+        engine, is_normalised = open_backend(path, backend=backend, device=device, threads=threads)
+        return cls(engine, batch_size=batch_size, normalise=normalise, is_normalised_inside=is_normalised)
 
     @property
     def card(self) -> ModelCard:
@@ -125,8 +140,7 @@ class Embedder:
         Raises:
             ShapeError, InputError: crops of another shape or dtype.
         """
-        rows = self._run(crops)
-        return l2_normalised(rows) if self.normalise else rows
+        return self._normalised(self._run(crops))
 
     def feature_maps(self, crops: Crop | Sequence[Crop]) -> FeatureMaps | None:
         """What the global average pool takes: (N, C, h, w) float32.
@@ -174,7 +188,7 @@ class Embedder:
         """
         num_yielded = 0
         skipped: list[SkippedFile] = []
-        for indices, rows in self.embed_raw(
+        for indices, rows in self._embed_batches(
             samples,
             on_bad=on_bad,
             on_skip=skipped.append if on_skip is None else on_skip,
@@ -182,8 +196,7 @@ class Embedder:
             threads=threads,
             load=load,
         ):
-            embeddings = l2_normalised(rows) if self.normalise else rows
-            yield self._embedding_set(embeddings, [samples[i] for i in indices])
+            yield self._embedding_set(self._normalised(rows), [samples[i] for i in indices])
             num_yielded += 1
         if num_yielded == 0:
             yield self._embedding_set(np.zeros((0, self.dim), np.float32), [])
@@ -217,7 +230,27 @@ class Embedder:
 
         Raises:
             ImageError: a picture that cannot be decoded, with on_bad="error".
+            InputError: the model gives L2-normalised embeddings only.
         """
+        if self.is_normalised_inside:
+            raise InputError(
+                f"{self.card.name} was exported with L2-normalised embeddings, and raw ones are to be "
+                "pooled. Export it with --embedding raw"
+            )
+        yield from self._embed_batches(
+            samples, on_skip=on_skip, on_bad=on_bad, console=console, threads=threads, load=load
+        )
+
+    def _embed_batches(
+        self,
+        samples: Sequence[Sample],
+        *,
+        on_skip: OnSkip,
+        on_bad: Literal["error", "skip"],
+        console: Console | None,
+        threads: int | None,
+        load: LoadCrop,
+    ) -> Iterator[tuple[npt.NDArray[np.int64], Embeddings]]:
         threads = available_cores() if threads is None else threads
         loader = CropLoader(samples, self.card.input, threads=threads, on_bad=on_bad, load=load)
         starts = range(0, len(samples), self.batch_size)
@@ -247,8 +280,11 @@ class Embedder:
         )
         return concatenate(list(stream))
 
+    def _normalised(self, rows: Embeddings) -> Embeddings:
+        return l2_normalised(rows) if self.normalise and not self.is_normalised_inside else rows
+
     def _run(self, crops: Crop | Sequence[Crop]) -> Embeddings:
-        """What the network gives, not normalised."""
+        """What the model gives: raw embeddings, unless it normalises inside."""
         if isinstance(crops, np.ndarray):
             check_crops(crops, self.card)
         rows = np.empty((len(crops), self.dim), np.float32)
@@ -281,27 +317,3 @@ def l2_normalised(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     norms[norms == 0] = 1
     return np.asarray(rows / norms, np.float32)
-
-
-def _open_backend(path: Path, backend: BackendName, device: str, threads: int | None) -> Backend:
-    if path.suffix == ".onnx":
-        if backend == "torch":
-            raise InputError(f"{path}: an ONNX file runs in ONNX Runtime; use the backend 'onnx' or 'auto'")
-        return OnnxBackend(path, device=device, threads=threads)
-    if path.suffix in CHECKPOINT_SUFFIXES:
-        raise WeightsError(f"{path}: a torch checkpoint; convert it first: omnireid models convert {path}")
-    if path.suffix != ".safetensors":
-        raise WeightsError(f"{path}: not a model file; expected .onnx or .safetensors")
-    if backend == "onnx":
-        raise InputError(f"{path}: ONNX Runtime needs an ONNX file; export it: omnireid export {path}")
-    if threads is not None:
-        raise InputError("threads: torch has one number for the whole process; set OMP_NUM_THREADS instead")
-    try:
-        from omnireid.inference.backends.torch_eager import TorchBackend
-    except MissingExtraError as error:
-        raise MissingExtraError(
-            f"{path}: safetensors run in torch, which is not installed. Export it where torch is "
-            f"(omnireid export {path.name}) and open the .onnx file here; running it directly",
-            "train",
-        ) from error
-    return TorchBackend.open(path, device=device)

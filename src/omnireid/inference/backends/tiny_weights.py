@@ -12,14 +12,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from omnireid.inference.backends.protobuf import NotProtobufError, fields
+
 TINY = 1e-20
 
-# Field numbers and wire types of ONNX's protobuf messages (onnx.proto).
+# Field numbers of ONNX's protobuf messages (onnx.proto).
 _MODEL_GRAPH = 7
 _GRAPH_INITIALIZER = 5
 _TENSOR_DTYPE, _TENSOR_FLOATS, _TENSOR_RAW = 2, 4, 9
 _FLOAT = 1
-_VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 
 
 def zero_tiny_weights(model: bytes) -> bytes:
@@ -31,7 +32,7 @@ def zero_tiny_weights(model: bytes) -> bytes:
     patched = bytearray(model)
     try:
         places = list(_float32_weights(model))
-    except _NotProtobufError:
+    except NotProtobufError:
         return model
     for start, stop in places:
         weights = np.frombuffer(patched, "<f4", (stop - start) // 4, start)
@@ -39,58 +40,21 @@ def zero_tiny_weights(model: bytes) -> bytes:
     return bytes(patched)
 
 
-class _NotProtobufError(Exception):
-    pass
-
-
 def _float32_weights(model: bytes) -> Iterator[tuple[int, int]]:
     """Start and end of the content of every float32 initialiser."""
-    for number, _, start, stop in _fields(model, 0, len(model)):
+    for number, _, start, stop in fields(model, 0, len(model)):
         if number == _MODEL_GRAPH:
-            for inner, _, tensor_start, tensor_stop in _fields(model, start, stop):
+            for inner, _, tensor_start, tensor_stop in fields(model, start, stop):
                 if inner == _GRAPH_INITIALIZER:
                     yield from _float32_content(model, tensor_start, tensor_stop)
 
 
 def _float32_content(model: bytes, start: int, stop: int) -> Iterator[tuple[int, int]]:
-    fields = list(_fields(model, start, stop))
-    dtypes = [value for number, value, _, _ in fields if number == _TENSOR_DTYPE]
+    found = list(fields(model, start, stop))
+    dtypes = [value for number, value, _, _ in found if number == _TENSOR_DTYPE]
     if dtypes == [_FLOAT]:
         yield from (
             (begin, end)
-            for number, _, begin, end in fields
+            for number, _, begin, end in found
             if number in (_TENSOR_RAW, _TENSOR_FLOATS) and (end - begin) % 4 == 0
         )
-
-
-def _fields(data: bytes, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
-    """(field number, value of a varint, start, end of the content) of each field of one message."""
-    while start < stop:
-        tag, start = _varint(data, start, stop)
-        number, wire_type = tag >> 3, tag & 7
-        value = 0
-        if wire_type == _VARINT:
-            value, end = _varint(data, start, stop)
-        elif wire_type == _LENGTH:
-            length, start = _varint(data, start, stop)
-            end = start + length
-        elif wire_type in (_EIGHT_BYTES, _FOUR_BYTES):
-            end = start + (8 if wire_type == _EIGHT_BYTES else 4)
-        else:
-            raise _NotProtobufError
-        if end > stop:
-            raise _NotProtobufError
-        yield number, value, start, end
-        start = end
-
-
-def _varint(data: bytes, start: int, stop: int) -> tuple[int, int]:
-    value, shift = 0, 0
-    while start < stop and shift < 64:
-        byte = data[start]
-        start += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, start
-        shift += 7
-    raise _NotProtobufError

@@ -1,0 +1,91 @@
+"""What the parity gate compares on where the caller has little or nothing: crops and rendered people."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from rich.console import Console
+
+from omnireid.core.card import InputSpec
+from omnireid.core.errors import InputError
+from omnireid.core.machine import available_cores
+from omnireid.core.progress import progress_bar
+from omnireid.core.types import Dataset, Sample
+from omnireid.data.loading import CropLoader
+from omnireid.inference.backends.protocol import Crops
+from omnireid.inference.export.parity import MIN_CROPS
+from omnireid.inference.sources import collect_samples
+
+_AT_ONCE = 64
+
+
+def render_people(folder: str | os.PathLike[str], *, seed: int, console: Console | None = None) -> Dataset:
+    """Render a small labelled dataset, 64 people of four cameras, into a folder.
+
+    Raises:
+        MissingExtraError: OpenCV is not installed.
+    """
+    from omnireid.synthetic import render_dataset
+
+    return render_dataset(
+        folder,
+        seed=seed,
+        num_train_pids=16,
+        num_test_pids=64,
+        crops_per_camera=2,
+        num_distractors=0,
+        num_junk=0,
+        console=console,
+    )
+
+
+def choose_crops(
+    source: str | None,
+    dataset: Dataset,
+    spec: InputSpec,
+    *,
+    calibrates: bool,
+    console: Console | None = None,
+) -> tuple[Crops, str]:
+    """Load the pictures to compare on, evenly from all that there are.
+
+    Args:
+        source: folder, pattern or manifest; None takes the dataset's pictures, to calibrate with those of
+            its train split where that has enough, so that none of them is ranked later.
+        calibrates: whether half of them are needed to calibrate int8.
+
+    Returns:
+        256 crops, 512 to calibrate, of the card's size; and where they come from, for the proof.
+
+    Raises:
+        InputError: fewer pictures than that.
+        ImageError: a picture that cannot be decoded.
+    """
+    wanted = MIN_CROPS * 2 if calibrates else MIN_CROPS
+    if source is not None:
+        samples: Sequence[Sample] = collect_samples(source)
+        name = source
+    elif calibrates and len(dataset.train) >= wanted:
+        samples, name = dataset.train.samples, f"{dataset.name}, train"
+    else:
+        samples = (*dataset.query.samples, *dataset.gallery.samples)
+        name = f"{dataset.name}, query and gallery"
+    if len(samples) < wanted:
+        raise InputError(
+            f"{name}: {len(samples)} pictures, and {wanted} are needed"
+            + (", half of them to calibrate" if calibrates else "")
+        )
+    places = np.linspace(0, len(samples) - 1, wanted).round().astype(int)
+    chosen = [samples[place] for place in places]
+    loader = CropLoader(chosen, spec, threads=available_cores(), on_bad="error")
+    parts = []
+    with progress_bar(console) as progress:
+        task = progress.add_task("loading crops", total=wanted)
+        for batch in loader.load(
+            range(start, min(start + _AT_ONCE, wanted)) for start in range(0, wanted, _AT_ONCE)
+        ):
+            parts.append(batch.crops)
+            progress.advance(task, len(batch.crops))
+    return np.concatenate(parts), f"{name}: {wanted} of {len(samples):,}"
