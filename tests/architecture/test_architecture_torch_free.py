@@ -31,6 +31,7 @@ NEED_AN_EXTRA = (
     "omnireid.models.convert",
     "omnireid.models.fusion",
     "omnireid.models.onnx_import",
+    "omnireid.models.onnx_walk",
     "omnireid.models.registry",
     "omnireid.models.state_dict",
     "omnireid.models.weights",

@@ -53,19 +53,21 @@ def show(model: Annotated[str, typer.Argument(help="Name, or a model file.")]) -
 
 @app.command()
 def convert(
-    checkpoint: Annotated[Path, typer.Argument(help="Published checkpoint: .pth, .pth.tar or .pt.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Published file: .pth, .pth.tar, .pt or .onnx.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write (.safetensors).")],
     architecture: Annotated[
         Optional[str],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
         typer.Option("--architecture", help="What it must be; inferred when not given."),
     ] = None,
 ) -> None:
-    """Convert a published checkpoint to safetensors with a card, without running anything in it."""
+    """Convert a published checkpoint or ONNX file to safetensors with a card, without running its code."""
     from omnireid.models.convert import convert_checkpoint
+    from omnireid.models.onnx_import import import_onnx
     from omnireid.models.registry import build_model
     from omnireid.models.weights import save_weights
 
-    state, card = convert_checkpoint(checkpoint, architecture)
+    read = import_onnx if checkpoint.suffix == ".onnx" else convert_checkpoint
+    state, card = read(checkpoint, architecture)
     network = build_model(card.architecture)
     network.load_state_dict(state)
     save_weights(out, network, card)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from omnireid.models.classifier import ClassifierOutput, IdentityClassifier
     from omnireid.models.config import OSNetConfig
     from omnireid.models.convert import convert_checkpoint
+    from omnireid.models.onnx_import import import_onnx
     from omnireid.models.osnet import OSNet
     from omnireid.models.registry import build_model
     from omnireid.models.weights import initialise_from, load_weights, save_weights
@@ -24,6 +25,7 @@ _HOMES = {
     "OSNetConfig": "config",
     "build_model": "registry",
     "convert_checkpoint": "convert",
+    "import_onnx": "onnx_import",
     "initialise_from": "weights",
     "list_architectures": "cards",
     "list_models": "cards",
@@ -39,6 +41,7 @@ __all__ = [
     "OSNetConfig",
     "build_model",
     "convert_checkpoint",
+    "import_onnx",
     "initialise_from",
     "list_architectures",
     "list_models",
