@@ -176,6 +176,28 @@ def test_another_epsilon_is_taken_into_the_variance(tmp_path: Path) -> None:
     assert_same_embeddings(state, "osnet_x0_25", path)
 
 
+def test_a_bias_in_front_of_a_norm_is_taken_into_the_mean(tmp_path: Path) -> None:
+    """Not as torch writes it, but the same function: x + b and a mean of m + b instead of x and m."""
+    network = uneven("osnet_x0_25")
+    model = exported(network, folded=False)
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    norms = {node.input[0]: node for node in model.graph.node if node.op_type == "BatchNormalization"}
+    generator = np.random.default_rng(4)
+    for node in model.graph.node:
+        norm = norms.get(node.output[0])
+        # Not the 1×1 of a Lite 3×3, and not the head, which has a bias.
+        if node.op_type == "Conv" and norm is not None:
+            mean = weights[norm.input[3]]
+            values = numpy_helper.to_array(mean)
+            bias = generator.normal(size=values.shape).astype(np.float32)
+            mean.CopyFrom(numpy_helper.from_array(values + bias, mean.name))
+            model.graph.initializer.append(numpy_helper.from_array(bias, f"{node.output[0]}_bias"))
+            node.input.append(f"{node.output[0]}_bias")
+    state, _ = import_onnx(saved(model, tmp_path))
+    for key, value in network.state_dict().items():
+        torch.testing.assert_close(state[key], value, rtol=0, atol=1e-6)
+
+
 def test_our_own_exports_come_back_with_their_card(tmp_path: Path) -> None:
     """uint8 in, normalised inside: by a scale and a shift, or by a shift and a scaled stem."""
     from omnireid.inference.backends.onnx_graph import CARD_KEY
