@@ -25,6 +25,14 @@ def compiled_in_any_order(function: _Function) -> _Function:
     return _compiled(function, fastmath={"reassoc"})
 
 
+def compiled_entry(signature: Any, function: Callable[..., Any]) -> Any:
+    """Compile a function of one signature now, for callers that know it by its `address` only."""
+    try:
+        return numba.cfunc(signature, cache=True, error_model="numpy")(function)
+    except RuntimeError:  # no folder can be written to: compile in every process
+        return numba.cfunc(signature, error_model="numpy")(function)
+
+
 def _compiled(function: _Function, **settings: Any) -> _Function:
     settings |= {"nogil": True, "error_model": "numpy"}
     try:

@@ -6,11 +6,16 @@ The metadata holds one entry, `omnireid`, so that the same weights and card alwa
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from omnireid.core.card import ModelCard
 from omnireid.core.errors import OmniReIDError, WeightsError
@@ -32,7 +37,7 @@ class WeightHeader:
     Attributes:
         card: the model card.
         config: the network the weights belong to.
-        tensors_sha256: hash of the weights, see `omnireid.models.weights.tensors_sha256`.
+        tensors_sha256: hash of the weights, see `arrays_sha256`.
     """
 
     card: ModelCard
@@ -74,6 +79,38 @@ def read_header(path: str | os.PathLike[str]) -> WeightHeader:
 def read_card(path: str | os.PathLike[str]) -> ModelCard:
     """The model card of a weight file; errors as `read_header`."""
     return read_header(path).card
+
+
+def read_arrays(path: str | os.PathLike[str]) -> tuple[WeightHeader, dict[str, npt.NDArray[Any]]]:
+    """Read a weight file without torch: its header, and its weights under the published key names.
+
+    Raises:
+        WeightsError: missing, truncated or damaged, another format, or without a card.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    header = read_header(path)
+    try:
+        arrays = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: damaged or truncated ({error})") from error
+    if arrays_sha256(arrays) != header.tensors_sha256:
+        raise WeightsError(f"{path}: damaged: the weights do not have the hash that the file states")
+    return header, arrays
+
+
+def arrays_sha256(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+    """Hash over the names, types, shapes and values of a state dict, in the order of the names.
+
+    Types are named as torch names them, so that both ways to read a file give one hash.
+    """
+    digest = hashlib.sha256()
+    for key in sorted(arrays):
+        array = np.ascontiguousarray(arrays[key]).reshape(arrays[key].shape)
+        digest.update(f"{key} torch.{array.dtype} {array.shape}\n".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def require_file(path: str | os.PathLike[str]) -> None:

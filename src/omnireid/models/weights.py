@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from omnireid.core.files import write_bytes
 from omnireid.models.classifier import IdentityClassifier
 from omnireid.models.osnet import OSNet, blank_network
 from omnireid.models.state_dict import check_state_dict, name_some
-from omnireid.models.weight_file import WeightHeader, read_header
+from omnireid.models.weight_file import WeightHeader, arrays_sha256, read_header
 
 
 def save_weights(path: str | os.PathLike[str], model: OSNet | IdentityClassifier, card: ModelCard) -> None:
@@ -70,13 +69,8 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[OSNet, ModelCard]:
 
 
 def tensors_sha256(state: Mapping[str, Tensor]) -> str:
-    """Hash over the names, types, shapes and values of a state dict, in the order of the names."""
-    digest = hashlib.sha256()
-    for key in sorted(state):
-        tensor = state[key].detach().cpu().contiguous()
-        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    """`arrays_sha256` of tensors."""
+    return arrays_sha256({key: tensor.detach().cpu().numpy() for key, tensor in state.items()})
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A program on threads: pictures side by side where there are many, one picture in parts where there are few."""
+"""A program on threads: many pictures side by side, few pictures in parts."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from omnireid.core.card import InputSpec
+from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps
 from omnireid.inference.fused.fold import FoldedOSNet
-from omnireid.inference.native.program import Precision, Program, compile_program, to_bfloat16
+from omnireid.inference.native.precision import Precision
+from omnireid.inference.native.products import product_address
+from omnireid.inference.native.program import Program, compile_program, to_bfloat16
 from omnireid.inference.native.steps import embed_means, run
 
 _ALIGNED_BYTES = 64
+_MANY = 8  # pictures for each thread: then an idle thread at the end costs less than parts do
 
 
 class _Workspace:
@@ -48,13 +52,11 @@ class NativeEngine:
         threads: that one call uses.
     """
 
-    def __init__(
-        self, network: FoldedOSNet, spec: InputSpec, *, precision: Precision, threads: int
-    ) -> None:
+    def __init__(self, network: FoldedOSNet, spec: InputSpec, *, precision: Precision, threads: int) -> None:
         program = compile_program(network, spec, precision)
         self._program = replace(
             program,
-            panels=_aligned_copy(program.panels),
+            panels=_aligned_copy(program.panels.view(np.uint8)),
             constants=_aligned_copy(program.constants),
             embedding=_aligned_copy(program.embedding),
         )
@@ -63,29 +65,48 @@ class NativeEngine:
         self._idle: list[_Workspace] = []
         self._lock = threading.Lock()
         self._team = threading.Lock()
-        self._owners = [_owners(program_depths(self._program), parts) for parts in range(1, threads + 1)]
+        depths = [int(depth) for depth in program.depths]
+        self._owners = [_owners(depths, parts) for parts in range(1, threads + 1)]
         self._tiles = _tile_configuration()
+        self._num_map_channels = len(network.head.bias)
 
-    def embed(self, crops: npt.NDArray[np.uint8], *, with_maps: bool = False) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """(N, H, W, 3) uint8 RGB of the engine's size → (N, D) float32 and, if wanted, (N, h, w, C) maps."""
+    def embed(self, crops: Crops) -> Embeddings:
+        """(N, H, W, 3) uint8 RGB of the engine's size → (N, D) float32."""
         program = self._program
+        features, _ = self._run_network(crops, with_maps=False)
+        embeddings = np.empty((len(crops), program.num_embeddings_padded), np.float32)
+        weights, bias_at = program.embedding, program.embedding_bias
+        embed_means(product_address("fp32"), features, weights, bias_at, program.constants, embeddings)
+        return embeddings[:, : program.num_embeddings]
+
+    def feature_maps(self, crops: Crops) -> FeatureMaps:
+        """(N, H, W, 3) uint8 RGB of the engine's size → (N, C, h, w) float32."""
+        height, width, channels = self._program.map_shape
+        _, maps = self._run_network(crops, with_maps=True)
+        channels_last = maps.reshape(len(crops), height, width, channels)[..., : self._num_map_channels]
+        return np.ascontiguousarray(channels_last.transpose(0, 3, 1, 2))
+
+    def _run_network(
+        self, crops: Crops, *, with_maps: bool
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """The means over conv5, (N, C), and if wanted its maps, (N, h · w, C)."""
         crops = np.ascontiguousarray(crops)
         count = len(crops)
-        features = np.empty((count, program.num_features), np.float32)
-        maps = np.empty((count if with_maps else 0, *_flat(program.map_shape)), np.float32)
-        # Another call is using the threads: this one stays on its own.
-        alone = self._pool is None or not self._team.acquire(blocking=False)
+        height, width, channels = self._program.map_shape
+        features = np.empty((count, self._program.num_features), np.float32)
+        maps = np.empty((count if with_maps else 0, height * width, channels), np.float32)
+        # While another call is using the threads, this one stays on its own.
+        together = self._pool is not None and self._team.acquire(blocking=False)
         try:
-            threads = 1 if alone else self._threads
-            side_by_side = count - count % threads if count < 4 * threads else count
-            self._side_by_side(crops[:side_by_side], features[:side_by_side], maps[:side_by_side], threads)
-            self._in_parts(crops[side_by_side:], features[side_by_side:], maps[side_by_side:], threads)
+            threads = self._threads if together else 1
+            # A few pictures, or what is left over, would leave threads idle: these are cut in parts.
+            whole = count if count >= _MANY * threads else count - count % threads
+            self._side_by_side(crops[:whole], features[:whole], maps[:whole], threads)
+            self._in_parts(crops[whole:], features[whole:], maps[whole:], threads)
         finally:
-            if not alone:
+            if together:
                 self._team.release()
-        embeddings = np.empty((count, program.num_embeddings_padded), np.float32)
-        embed_means(features, program.embedding, program.embedding_bias, program.constants, embeddings)
-        return embeddings[:, : program.num_embeddings], maps.reshape(len(maps), *program.map_shape)
+        return features, maps
 
     def _side_by_side(
         self,
@@ -177,10 +198,6 @@ class NativeEngine:
             self._idle.append(workspace)
 
 
-def program_depths(program: Program) -> list[int]:
-    return [int(depth) for depth in program.depths]
-
-
 def _owners(depths: list[int], parts: int) -> npt.NDArray[np.int64]:
     """Which part computes which stream: the deepest first, each to the part with the least to do."""
     owners = np.zeros(len(depths), np.int64)
@@ -198,10 +215,6 @@ def _tile_configuration() -> npt.NDArray[np.uint8]:
     configuration[16:32:2] = 64
     configuration[48:56] = 16
     return configuration
-
-
-def _flat(shape: tuple[int, int, int]) -> tuple[int, int]:
-    return shape[0] * shape[1], shape[2]
 
 
 def _aligned_zeros(size: int, dtype: np.dtype) -> np.ndarray:

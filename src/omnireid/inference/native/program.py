@@ -1,25 +1,25 @@
-"""From folded weights to a program: a table of steps, weights in the order they are read, places in memory."""
+"""From folded weights to a program: steps, weights in the order they are read, places in memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import InputError
+from omnireid.inference.backends.tiny_weights import TINY
 from omnireid.inference.fused.fold import Block, Convolution, FoldedOSNet, InstanceNorm
-from omnireid.inference.native.kernels import SPLIT_PIXELS, TILE_FLOATS, tile_width
+from omnireid.inference.native.precision import Precision
+from omnireid.inference.native.products import SPLIT_PIXELS, TILE_FLOATS, product_address, tile_width
 from omnireid.inference.native.vectors import CHANNELS, HAS_MATRIX_TILES, TILES
-
-Precision = Literal["fp32", "bf16x3", "bf16"]
 
 # Kinds of steps.
 PREPARE, STEM, POOL, POINTWISE, STREAMS, RESTORE, NORM, TRANSITION, MEANS = range(9)
 
-# Columns of the table of steps. Places count elements; −1 is nowhere.
+# Columns of the table of steps. Places count elements, those of panels bytes; −1 is nowhere.
 (
     KIND,
     SOURCE,
@@ -40,8 +40,9 @@ PREPARE, STEM, POOL, POINTWISE, STREAMS, RESTORE, NORM, TRANSITION, MEANS = rang
     HIDDEN,
     SHORTCUT,
     SHORTCUT_INPUTS,
-) = range(19)
-NUM_COLUMNS = 19
+    PRODUCT,
+) = range(20)
+NUM_COLUMNS = 20
 
 _ALIGNMENT = 64
 _RING_FLOATS = 3072  # 12 KiB and more for each half of the ring: both stay in the first cache
@@ -54,7 +55,7 @@ class Program:
     """Everything that running a network on pictures of one size takes, and that never changes.
 
     Attributes:
-        steps: (S, 19) int64.
+        steps: (S, 20) int64.
         panels: pointwise weights, float32 or bfloat16 (uint16).
         constants: biases, depthwise weights, gates and norms, float32.
         embedding: the last layer's weights, float32, and `embedding_bias` the place of its bias.
@@ -63,7 +64,8 @@ class Program:
         num_activations: elements that a picture needs, chunk included, which begins at `chunk_at`.
         chunk_size, room_size: what each part needs for itself.
         ring_at, gates_at: places in a part's room.
-        padding: (C,) what lies around the picture, and `image`, the place, height and width of the padded one.
+        padding: (C,) what lies around the picture.
+        image: place, height and width of the padded picture.
     """
 
     steps: npt.NDArray[np.int64]
@@ -210,7 +212,7 @@ class _Compiler:
     def _constant(self, *arrays: npt.NDArray[Any]) -> int:
         place = self._num_constants
         for array in arrays:
-            self._constants.append(np.asarray(array, np.float32).ravel())
+            self._constants.append(_without_tiny(array).astype(np.float32).ravel())
             self._num_constants += array.size
         surplus = _aligned(self._num_constants) - self._num_constants
         self._constants.append(np.zeros(surplus, np.float32))
@@ -220,6 +222,7 @@ class _Compiler:
     def _panel(self, weight: npt.NDArray[np.float64]) -> int:
         """Store (O, runs, length) weights in the order a product reads them."""
         place = self._num_panels
+        weight = _without_tiny(weight)
         if self._precision == "fp32":
             packed: npt.NDArray[Any] = pack_float32(weight)
         elif self._precision == "bf16":
@@ -232,11 +235,12 @@ class _Compiler:
         surplus = _aligned(len(packed)) - len(packed)
         self._panels += [packed, np.zeros(surplus, packed.dtype)]
         self._num_panels += len(packed) + surplus
-        return place
+        return place * packed.itemsize
 
     def _step(self, **columns: int) -> None:
         row = [0] * NUM_COLUMNS
         row[EXTRA] = row[SHORTCUT] = -1
+        row[PRODUCT] = product_address(self._precision)
         for name, value in columns.items():
             row[globals()[name.upper()]] = value
         self._steps.append(row)
@@ -421,7 +425,7 @@ class _Compiler:
             depthwise = np.zeros((10, channels))
             depthwise[:9, : len(layer.bias)] = layer.depthwise.reshape(-1, 9).T
             depthwise[9, : len(layer.bias)] = layer.bias
-            self._constants.append(depthwise.astype(np.float32).ravel())
+            self._constants.append(_without_tiny(depthwise).astype(np.float32).ravel())
             constants.append(self._num_constants)
             self._num_constants += depthwise.size
         self._constant()
@@ -445,7 +449,7 @@ class _Compiler:
         outputs = padded(len(weight))
         rows = np.zeros((outputs, channels))
         rows[: len(weight)] = weight
-        return pack_float32(rows[:, None]), self._constant(_padded_to(last.bias, outputs))
+        return pack_float32(_without_tiny(rows)[:, None]), self._constant(_padded_to(last.bias, outputs))
 
 
 def pack_float32(weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
@@ -492,6 +496,11 @@ def split_weights(weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def _aligned(size: int) -> int:
     return -(-size // _ALIGNMENT) * _ALIGNMENT
+
+
+def _without_tiny(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Zero for weights whose products would be subnormal numbers, which processors compute slowly with."""
+    return np.where(np.abs(values) < TINY, 0, values)
 
 
 def _padded_to(values: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]:

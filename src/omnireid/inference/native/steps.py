@@ -8,9 +8,6 @@ import numpy as np
 
 from omnireid.core.compiled import compiled
 from omnireid.inference.native.kernels import (
-    Source,
-    Target,
-    convolve,
     copy_pixels,
     gated_sum,
     gates,
@@ -20,17 +17,17 @@ from omnireid.inference.native.kernels import (
     means,
     normalise_instance,
     pointwise,
-    product,
     share,
 )
+from omnireid.inference.native.products import Source, Target, multiply_pixels
 from omnireid.inference.native.program import (
     CONSTANT,
     EXTRA,
     GATE,
     HEIGHT,
+    HIDDEN,
     INPUTS,
     KIND,
-    MEANS,
     NORM,
     OUTPUTS,
     PANEL,
@@ -38,6 +35,7 @@ from omnireid.inference.native.program import (
     POINTWISE,
     POOL,
     PREPARE,
+    PRODUCT,
     RELU,
     RESTORE,
     ROW_SIZE,
@@ -51,7 +49,6 @@ from omnireid.inference.native.program import (
     TARGET,
     TRANSITION,
     WIDTH,
-    HIDDEN,
 )
 from omnireid.inference.native.vectors import (
     HAS_MATRIX_TILES,
@@ -185,6 +182,7 @@ def _run_step(
     elif kind == POINTWISE:
         first, end = share(pixels, 48, part, parts)
         pointwise(
+            step[PRODUCT],
             activations,
             source + first * inputs,
             inputs,
@@ -205,12 +203,33 @@ def _run_step(
         _streams(step, depths, owners, panels, constants, activations, room, room_at, ring_at, sums, part)
     elif kind == RESTORE:
         _restore(
-            step, len(depths), panels, constants, activations, chunk_at, room, room_at, gates_at, sums, part, parts
+            step,
+            len(depths),
+            panels,
+            constants,
+            activations,
+            chunk_at,
+            room,
+            room_at,
+            gates_at,
+            sums,
+            part,
+            parts,
         )
     elif kind == NORM:
         first, end = share(inputs, 16, part, parts)
         normalise_instance(
-            activations, source, extra, target, constants, step[CONSTANT], pixels, inputs, step[RELU], first, end
+            activations,
+            source,
+            extra,
+            target,
+            constants,
+            step[CONSTANT],
+            pixels,
+            inputs,
+            step[RELU],
+            first,
+            end,
         )
     elif kind == TRANSITION:
         _transition(step, panels, constants, activations, chunk_at, room, room_at, part, parts)
@@ -225,10 +244,18 @@ def _run_step(
 
 @compiled
 def _prepare(
-    images: Array, picture: int, constants: Array, centre_at: int, activations: Array, target: int, inputs: int, first: int, end: int
+    images: Array,
+    picture: int,
+    constants: Array,
+    centre_at: int,
+    activations: Array,
+    target: int,
+    inputs: int,
+    first: int,
+    end: int,
 ) -> None:
     """Bytes minus their centre, into the middle of the padded picture."""
-    height, width = images.shape[1:3]
+    width = images.shape[2]
     line = (width + 6) * inputs
     for row in range(first, end):
         at = target + (row + 3) * line + 3 * inputs
@@ -240,7 +267,15 @@ def _prepare(
 
 @compiled
 def _stem(
-    step: Array, first: int, end: int, panels: Array, constants: Array, activations: Array, chunk_at: int, room: Array, room_at: int
+    step: Array,
+    first: int,
+    end: int,
+    panels: Array,
+    constants: Array,
+    activations: Array,
+    chunk_at: int,
+    room: Array,
+    room_at: int,
 ) -> None:
     """7×7, stride 2: rows `first` to `end` of its map, or of the 3×3 maximum over it, where EXTRA is 1."""
     height, width, channels = step[HEIGHT], step[WIDTH], step[OUTPUTS]
@@ -264,7 +299,14 @@ def _stem(
 
 @compiled
 def _stem_row(
-    step: Array, row: int, panels: Array, constants: Array, activations: Array, target_at: int, room: Array, room_at: int
+    step: Array,
+    row: int,
+    panels: Array,
+    constants: Array,
+    activations: Array,
+    target_at: int,
+    room: Array,
+    room_at: int,
 ) -> None:
     size = activations.itemsize
     colours, channels = step[INPUTS], step[OUTPUTS]
@@ -274,12 +316,31 @@ def _stem_row(
     )
     bias = address(constants, step[CONSTANT])
     target = Target(address(activations, target_at), channels * size, bias, 0, 0, step[RELU])
-    convolve(activations, source, panels, step[PANEL], channels, target, step[WIDTH], room, room_at, 0)
+    multiply_pixels(
+        step[PRODUCT],
+        source,
+        address(panels, step[PANEL]),
+        channels,
+        target,
+        step[WIDTH],
+        address(room, room_at),
+        0,
+    )
 
 
 @compiled
 def _streams(
-    step: Array, depths: Array, owners: Array, panels: Array, constants: Array, activations: Array, room: Array, room_at: int, ring_at: int, sums: Array, part: int
+    step: Array,
+    depths: Array,
+    owners: Array,
+    panels: Array,
+    constants: Array,
+    activations: Array,
+    room: Array,
+    room_at: int,
+    ring_at: int,
+    sums: Array,
+    part: int,
 ) -> None:
     """The streams that belong to this part, each with the sums over its pixels."""
     channels = step[INPUTS]
@@ -291,6 +352,7 @@ def _streams(
             sums[sums_at : sums_at + channels] = 0
             for level in range(depths[stream]):
                 lite(
+                    step[PRODUCT],
                     activations,
                     step[SOURCE] if level == 0 else target,
                     target,
@@ -336,13 +398,24 @@ def _restore(
     for start in range(first, end, step[ROWS]):
         stop = min(start + step[ROWS], end)
         gated_sum(
-            activations, step[SOURCE], step[STREAM_SIZE], streams, start, stop, channels, room, gates_at, chunk_at, stride
+            activations,
+            step[SOURCE],
+            step[STREAM_SIZE],
+            streams,
+            start,
+            stop,
+            channels,
+            room,
+            gates_at,
+            chunk_at,
+            stride,
         )
         if inputs:
             copy_pixels(
                 activations, shortcut + start * inputs, inputs, stop - start, chunk_at + channels, stride
             )
         pointwise(
+            step[PRODUCT],
             activations,
             chunk_at,
             stride,
@@ -363,7 +436,15 @@ def _restore(
 
 @compiled
 def _transition(
-    step: Array, panels: Array, constants: Array, activations: Array, chunk_at: int, room: Array, room_at: int, part: int, parts: int
+    step: Array,
+    panels: Array,
+    constants: Array,
+    activations: Array,
+    chunk_at: int,
+    room: Array,
+    room_at: int,
+    part: int,
+    parts: int,
 ) -> None:
     """1×1, ReLU, 2×2 mean; an odd last row is left out."""
     width, inputs, outputs = step[WIDTH], step[INPUTS], step[OUTPUTS]
@@ -371,6 +452,7 @@ def _transition(
     for start in range(first, end, step[ROWS]):
         stop = min(start + step[ROWS], end)
         pointwise(
+            step[PRODUCT],
             activations,
             step[SOURCE] + 2 * start * width * inputs,
             inputs,
@@ -394,13 +476,18 @@ def _transition(
 
 
 @compiled
-def embed_means(features: Array, weights: Array, bias_at: int, constants: Array, embeddings: Array) -> None:
-    """The last layer: (N, C) means → (N, D), ReLU."""
+def embed_means(
+    function: int, features: Array, weights: Array, bias_at: int, constants: Array, embeddings: Array
+) -> None:
+    """The last layer: (N, C) means → (N, D), ReLU; by the float32 product."""
     inputs, outputs = features.shape[1], embeddings.shape[1]
-    product(
+    multiply_pixels(
+        function,
         Source(address(features, 0), 4 * inputs, 1, 0, inputs),
         address(weights, 0),
         outputs,
         Target(address(embeddings, 0), 4 * outputs, address(constants, bias_at), 0, 0, 1),
         len(features),
+        0,
+        0,
     )

@@ -1,4 +1,4 @@
-"""Vector registers, tile products and atomics for compiled functions. numba writes loops; this writes the rest.
+"""Vector registers, tile products and atomics for compiled functions.
 
 numba vectorises loops on its own, but not so that a tile of a matrix product stays in registers. Here are
 the few operations that it needs for that, as LLVM instructions: they exist for every processor with vectors
@@ -14,15 +14,21 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import llvmlite.binding
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
+from numba import config, types
+from numba.core import cgutils as numba_cgutils
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic, models, register_model
 
-FEATURES: frozenset[str] = frozenset(
-    name for name, there in llvmlite.binding.get_host_cpu_features().items() if there
-)
+
+def _features() -> frozenset[str]:
+    """Of the processor that numba compiles for: this one, unless NUMBA_CPU_FEATURES names another's."""
+    chosen: str | None = getattr(config, "CPU_FEATURES", None)
+    names = chosen or str(get_host_cpu_features())  # type: ignore[no-untyped-call]
+    return frozenset(name[1:] for name in names.split(",") if name.startswith("+"))
+
+
+FEATURES = _features()
 
 LANES = 16 if "avx512f" in FEATURES else 8 if {"avx2", "fma"} <= FEATURES else 4
 """float32 values in one vector register."""
@@ -37,6 +43,9 @@ CHANNELS = 16
 # Width of a tile in channels → its height in pixels, such that the sums fill the registers.
 TILES = {64: 6, 48: 8, 32: 12, 16: 16} if LANES == 16 else {16: 6}
 
+cgutils: Any = numba_cgutils  # numba's parts have no types that checkers understand
+_operation: Callable[[Any], Any] = intrinsic
+
 _F32 = ir.FloatType()
 _I16, _I32, _I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 _BYTES = ir.PointerType(ir.IntType(8))
@@ -44,7 +53,7 @@ _VECTOR = ir.VectorType(_F32, LANES)
 _ZERO = ir.Constant(_VECTOR, [0.0] * LANES)
 
 
-class _BFloat16(ir.Type):
+class _BFloat16(ir.Type):  # type: ignore[misc]
     """LLVM's bfloat, which llvmlite does not have."""
 
     def _to_string(self) -> str:
@@ -67,7 +76,7 @@ class _Vector(types.Type):
 @register_model(_Vector)
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, numba_type: Any) -> None:
-        super().__init__(manager, numba_type, _VECTOR)
+        super().__init__(manager, numba_type, _VECTOR)  # type: ignore[no-untyped-call]
 
 
 vector = _Vector()
@@ -83,9 +92,7 @@ def _load(builder: Any, where: Any, *, halves: bool) -> Any:
         return builder.load(builder.bitcast(where, ir.PointerType(_VECTOR)), align=4)
     words = ir.VectorType(_I32, LANES)
     value = builder.load(builder.bitcast(where, ir.PointerType(ir.VectorType(_I16, LANES))), align=2)
-    return builder.bitcast(
-        builder.shl(builder.zext(value, words), ir.Constant(words, [16] * LANES)), _VECTOR
-    )
+    return builder.bitcast(builder.shl(builder.zext(value, words), ir.Constant(words, [16] * LANES)), _VECTOR)
 
 
 def _store(builder: Any, where: Any, value: Any, *, halves: bool) -> None:
@@ -94,7 +101,7 @@ def _store(builder: Any, where: Any, value: Any, *, halves: bool) -> None:
     builder.store(value, builder.bitcast(where, ir.PointerType(value.type)), align=2 if halves else 4)
 
 
-@intrinsic
+@_operation
 def load(typing: Any, array: Any, index: Any) -> Any:
     """LANES consecutive elements; those of a uint16 array are bfloat16."""
 
@@ -105,7 +112,7 @@ def load(typing: Any, array: Any, index: Any) -> Any:
     return vector(array, types.int64), generate
 
 
-@intrinsic
+@_operation
 def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
     """Write LANES elements; into a uint16 array as bfloat16, rounded to the nearest."""
 
@@ -117,7 +124,7 @@ def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
     return types.void(array, types.int64, vector), generate
 
 
-@intrinsic
+@_operation
 def load_float32(typing: Any, where: Any) -> Any:
     """LANES float32 at an address."""
 
@@ -127,7 +134,7 @@ def load_float32(typing: Any, where: Any) -> Any:
     return vector(types.int64), generate
 
 
-@intrinsic
+@_operation
 def load_bfloat16(typing: Any, where: Any) -> Any:
     """LANES bfloat16 at an address."""
 
@@ -137,7 +144,7 @@ def load_bfloat16(typing: Any, where: Any) -> Any:
     return vector(types.int64), generate
 
 
-@intrinsic
+@_operation
 def store_float32(typing: Any, where: Any, value: Any) -> Any:
     """Write LANES float32 to an address."""
 
@@ -148,7 +155,7 @@ def store_float32(typing: Any, where: Any, value: Any) -> Any:
     return types.void(types.int64, vector), generate
 
 
-@intrinsic
+@_operation
 def store_bfloat16(typing: Any, where: Any, value: Any) -> Any:
     """Write LANES bfloat16, rounded to the nearest, to an address."""
 
@@ -159,7 +166,7 @@ def store_bfloat16(typing: Any, where: Any, value: Any) -> Any:
     return types.void(types.int64, vector), generate
 
 
-@intrinsic
+@_operation
 def get_float(typing: Any, array: Any, index: Any) -> Any:
     """One element as float32; that of a uint16 array is bfloat16."""
 
@@ -172,7 +179,7 @@ def get_float(typing: Any, array: Any, index: Any) -> Any:
     return types.float32(array, types.int64), generate
 
 
-@intrinsic
+@_operation
 def set_float(typing: Any, array: Any, index: Any, value: Any) -> Any:
     """Write one float32; into a uint16 array as bfloat16, rounded to the nearest."""
 
@@ -187,7 +194,7 @@ def set_float(typing: Any, array: Any, index: Any, value: Any) -> Any:
     return types.void(array, types.int64, types.float32), generate
 
 
-@intrinsic
+@_operation
 def splat(typing: Any, value: Any) -> Any:
     """One float32 in every lane."""
 
@@ -197,7 +204,7 @@ def splat(typing: Any, value: Any) -> Any:
     return vector(types.float32), generate
 
 
-@intrinsic
+@_operation
 def multiply_add(typing: Any, a: Any, b: Any, c: Any) -> Any:
     """a · b + c, rounded once."""
 
@@ -208,7 +215,7 @@ def multiply_add(typing: Any, a: Any, b: Any, c: Any) -> Any:
 
 
 def _of_two(instruction: Callable[[Any, Any, Any], Any]) -> Any:
-    @intrinsic
+    @_operation
     def operation(typing: Any, a: Any, b: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return instruction(builder, *arguments)
@@ -225,7 +232,7 @@ divide = _of_two(lambda builder, a, b: builder.fdiv(a, b))
 maximum = _of_two(lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
 
 
-@intrinsic
+@_operation
 def square_root(typing: Any, a: Any) -> Any:
     """Of each lane."""
 
@@ -257,7 +264,7 @@ def _dot_bfloat16(builder: Any, pairs: Any, weights: Any, sums: Any) -> Any:
     return builder.call(function, [sums, builder.bitcast(pairs, halves), builder.bitcast(weights, halves)])
 
 
-@intrinsic
+@_operation
 def address(typing: Any, array: Any, index: Any) -> Any:
     """Where an element lies in memory."""
 
@@ -284,7 +291,7 @@ def tile_product(pixels: int, channels: int, *, bfloat16: bool = False) -> Any:
     """
     count = channels // LANES
 
-    @intrinsic
+    @_operation
     def product(
         typing: Any,
         a: Any,
@@ -305,9 +312,7 @@ def tile_product(pixels: int, channels: int, *, bfloat16: bool = False) -> Any:
             (out, out_stride, bias, residual, residual_stride, relu) = arguments[6:]
             if bfloat16 and not HAS_BFLOAT16_DOT:
                 return context.get_dummy_value()
-            sums = [
-                [cgutils.alloca_once_value(builder, _ZERO) for _ in range(count)] for _ in range(pixels)
-            ]
+            sums = [[cgutils.alloca_once_value(builder, _ZERO) for _ in range(count)] for _ in range(pixels)]
             with builder.if_then(builder.icmp_signed("!=", bias, _I64(0))):
                 for column in range(count):
                     value = builder.load(
@@ -330,7 +335,9 @@ def tile_product(pixels: int, channels: int, *, bfloat16: bool = False) -> Any:
                         for column in range(count)
                     ]
                     for row in range(pixels):
-                        scalar = _at(builder, builder.add(starts[row], builder.shl(step.index, _I64(2))), _F32)
+                        scalar = _at(
+                            builder, builder.add(starts[row], builder.shl(step.index, _I64(2))), _F32
+                        )
                         value = _splat(builder, builder.load(scalar, align=4))
                         for column in range(count):
                             old = builder.load(sums[row][column])
@@ -377,7 +384,7 @@ def _amx_is_allowed() -> bool:
         return False
     arch_prctl, request_permission, tile_data = 158, 0x1023, 18
     try:
-        return ctypes.CDLL(None).syscall(arch_prctl, request_permission, tile_data) == 0
+        return bool(ctypes.CDLL(None).syscall(arch_prctl, request_permission, tile_data) == 0)
     except (OSError, AttributeError):
         return False
 
@@ -397,7 +404,7 @@ def _matrix_instruction(generate_tiles: Callable[[Any, Any], None], count: int) 
     return types.void(*[types.int64] * count), generate
 
 
-@intrinsic
+@_operation
 def configure_matrix_tiles(typing: Any, configuration: Any) -> Any:
     """Start using AMX in this thread, by the 64 bytes at an address."""
     return _matrix_instruction(
@@ -408,17 +415,18 @@ def configure_matrix_tiles(typing: Any, configuration: Any) -> Any:
     )
 
 
-@intrinsic
+@_operation
 def release_matrix_tiles(typing: Any) -> Any:
     """Stop using AMX in this thread."""
     return _matrix_instruction(lambda builder, arguments: _call(builder, "llvm.x86.tilerelease"), 0)
 
 
 def matrix_product(rows: int, columns: int) -> Any:
-    """A bfloat16 product of rows·16 pixels with columns·16 channels in AMX tiles, rows and columns 1 or 2.
+    """A bfloat16 product of 16 or 32 pixels with 16 or 32 channels in AMX tiles; rows and columns are 1 or 2.
 
     The compiled function takes (a, pixel stride, runs, run stride, steps, weights, out, out stride): runs as
-    in `tile_product`, steps of 32 elements in each, weights [run · step][column][16 pairs][16][2], out float32.
+    in `tile_product`, `steps` of 32 elements in each, weights
+    [run · step][column][16 pairs][16][2], out float32.
     """
     tile, tile_bytes = ir.IntType(8), 1024
     first_a, first_b = 4, 6
@@ -458,7 +466,7 @@ def matrix_product(rows: int, columns: int) -> Any:
                 where = builder.inttoptr(builder.add(line, _I64(64 * column)), _BYTES)
                 _call(builder, "llvm.x86.tilestored64", sums[row][column], where, out_stride)
 
-    @intrinsic
+    @_operation
     def product(
         typing: Any,
         a: Any,
@@ -475,7 +483,7 @@ def matrix_product(rows: int, columns: int) -> Any:
     return product
 
 
-@intrinsic
+@_operation
 def count_up(typing: Any, array: Any, index: Any) -> Any:
     """Add 1 to an int64 that threads share; gives what it was before."""
 
@@ -486,7 +494,7 @@ def count_up(typing: Any, array: Any, index: Any) -> Any:
     return types.int64(array, types.int64), generate
 
 
-@intrinsic
+@_operation
 def read_shared(typing: Any, array: Any, index: Any) -> Any:
     """An int64 that threads share, as it is in memory now."""
 
@@ -497,7 +505,7 @@ def read_shared(typing: Any, array: Any, index: Any) -> Any:
     return types.int64(array, types.int64), generate
 
 
-@intrinsic
+@_operation
 def pause(typing: Any) -> Any:
     """Let the other thread of this core have it for a moment."""
 
@@ -507,3 +515,16 @@ def pause(typing: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(), generate
+
+
+@_operation
+def call_address(typing: Any, function: Any, arguments: Any) -> Any:
+    """Call a compiled function that takes int64 and gives nothing, by its address."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [_I64] * len(signature.args[1]))
+        pointer = builder.inttoptr(values[0], ir.PointerType(kind))
+        builder.call(pointer, cgutils.unpack_tuple(builder, values[1]))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, arguments), generate

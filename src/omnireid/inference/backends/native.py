@@ -1,0 +1,94 @@
+"""Our own CPU engine: weights as they were trained, without torch and without a runtime."""
+
+from __future__ import annotations
+
+import os
+from typing import get_args
+
+from omnireid.core.card import ModelCard
+from omnireid.core.errors import ConfigError, InputError, UnknownNameError, WeightsError
+from omnireid.core.files import sha256_file
+from omnireid.core.machine import available_cores
+from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps, check_crops
+from omnireid.inference.fused.fold import FoldedOSNet, fold
+from omnireid.inference.native.precision import Precision, missing_for
+from omnireid.models.weight_file import read_arrays
+
+
+class NativeBackend:
+    """OSNet in kernels that are compiled for this processor when first used, and kept.
+
+    Attributes:
+        precision: "fp32"; "bf16x3", float32 as three bfloat16 products on matrix tiles (AMX), nearly as exact
+            and faster; or "bf16", bfloat16 activations and weights.
+        threads: that one call uses.
+    """
+
+    name = "native"
+    device = "cpu"
+
+    def __init__(
+        self,
+        network: FoldedOSNet,
+        card: ModelCard,
+        *,
+        threads: int | None = None,
+        precision: Precision = "fp32",
+    ) -> None:
+        """Lay folded weights out for the card's input size.
+
+        Raises:
+            InputError: a precision that this processor does not have, a number of threads below 1 or above
+                the cores, or an input below 16×16.
+        """
+        if precision not in get_args(Precision):
+            raise UnknownNameError("precision", str(precision), get_args(Precision))
+        cores = available_cores()
+        if threads is not None and not 1 <= threads <= cores:
+            raise InputError(f"threads: expected 1 to {cores} (the cores of this process), got {threads}")
+        missing = missing_for(precision)
+        if missing:
+            raise InputError(
+                f"precision {precision!r}: this processor has no {missing}; "
+                "use another precision, or ONNX Runtime (omnireid export)"
+            )
+        from omnireid.inference.native.engine import NativeEngine
+
+        self.card = card
+        self.precision = precision
+        self.threads = cores if threads is None else threads
+        self._engine = NativeEngine(network, card.input, precision=precision, threads=self.threads)
+
+    @classmethod
+    def open(
+        cls, path: str | os.PathLike[str], *, threads: int | None = None, precision: Precision = "fp32"
+    ) -> NativeBackend:
+        """Load safetensors with a card.
+
+        Raises:
+            WeightsError: the file is missing, damaged, has no card, or holds a network without a fast form.
+            InputError: as the constructor.
+        """
+        header, arrays = read_arrays(path)
+        try:
+            network = fold(arrays, header.config)
+        except ConfigError as error:
+            raise WeightsError(f"{path}: {error}") from error
+        except KeyError as error:
+            raise WeightsError(f"{path} does not fit the network: {error.args[0]} is missing") from error
+        card = header.card.model_copy(update={"sha256": sha256_file(path)})
+        return cls(network, card, threads=threads, precision=precision)
+
+    def embed(self, crops: Crops) -> Embeddings:
+        """(N, H, W, 3) uint8 RGB → (N, D) float32, not normalised.
+
+        Raises:
+            ShapeError, InputError: crops of another shape or dtype.
+        """
+        check_crops(crops, self.card)
+        return self._engine.embed(crops)
+
+    def feature_maps(self, crops: Crops) -> FeatureMaps:
+        """(N, H, W, 3) uint8 RGB → (N, C, h, w) float32."""
+        check_crops(crops, self.card)
+        return self._engine.feature_maps(crops)

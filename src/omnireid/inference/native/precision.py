@@ -1,0 +1,20 @@
+"""What the engine can compute in, and what it takes. Imports no numba."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Precision = Literal["fp32", "bf16x3", "bf16"]
+
+
+def missing_for(precision: Precision) -> str:
+    """What this processor lacks for a precision, in words; empty where it has everything."""
+    from omnireid.inference.native.vectors import HAS_BFLOAT16_DOT, HAS_FAST_FLOAT32, HAS_MATRIX_TILES
+
+    if not HAS_FAST_FLOAT32:
+        return "AVX2 with FMA, AVX-512 or NEON"
+    if precision == "bf16x3" and not HAS_MATRIX_TILES:
+        return "AMX tiles for bfloat16"
+    if precision == "bf16" and not (HAS_MATRIX_TILES or HAS_BFLOAT16_DOT):
+        return "bfloat16 products (AVX-512 BF16 or AMX)"
+    return ""
