@@ -15,9 +15,11 @@ import omnireid
 BLOCK_TORCH = """
 import sys
 
+EXTRAS = {"torch", "lightning_fabric", "tensorboard", "kornia", "onnx", "openvino", "triton", "cv2"}
+
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "lightning_fabric", "tensorboard", "kornia", "onnx", "openvino", "cv2"}:
+        if name.split(".")[0] in EXTRAS:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Blocked())
@@ -40,6 +42,7 @@ NEED_AN_EXTRA = (
     "omnireid.data.augmix",
     "omnireid.data.erasing",
     "omnireid.data.patch_pool",
+    "omnireid.inference.backends.gpu",
     "omnireid.inference.backends.torch_eager",
     "omnireid.inference.backends.torchscript",
     "omnireid.inference.export.deployed",
@@ -47,8 +50,14 @@ NEED_AN_EXTRA = (
     "omnireid.inference.export.half",
     "omnireid.inference.export.onnx",
     "omnireid.inference.export.torchscript",
+    "omnireid.inference.fused.gpu",
+    "omnireid.inference.fused.gpu_plain",
     "omnireid.inference.fused.graph",
     "omnireid.inference.fused.module",
+    "omnireid.inference.fused.triton_kernels",
+    "omnireid.inference.fused.triton_plan",
+    "omnireid.inference.fused.triton_tiles",
+    "omnireid.inference.fused.triton_weights",
     "omnireid.training.loop",
     "omnireid.training.checkpoint",
     "omnireid.training.optimisers",

