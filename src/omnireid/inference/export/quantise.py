@@ -28,6 +28,8 @@ from omnireid.core.errors import (
     WeightsError,
 )
 from omnireid.core.progress import progress_bar
+from omnireid.core.seeds import numpy_generator
+from omnireid.inference.backends.onnx_graph import CARD_KEY
 from omnireid.inference.backends.onnx_runtime import OnnxBackend
 from omnireid.inference.backends.protocol import Crops, Embeddings, check_crops
 from omnireid.inference.backends.tiny_weights import zero_tiny_weights
@@ -90,16 +92,19 @@ def quantise(
     crops: Crops | None,
     *,
     limit: float = 0.99,
-    method: Method = "percentile",
+    method: Method = "minmax",
     console: Console | None = None,
 ) -> QuantisedGraph:
     """Quantise a network's graph to int8.
 
     Weights are quantised per output channel, activations per tensor; those behind a ReLU use all 256 steps
-    for what is above zero. Of every four crops one is held out for measuring. If with all convolutions in
-    int8 the cosine of one of these to the float graph falls below `limit`, each group of layers (the two
-    convolutions of a Lite 3×3, or a single one) is quantised alone to see what it loses, and the groups
-    that lose most stay in float: as few as halving the list finds.
+    for what is above zero. Every fourth crop is held out for measuring. If with all convolutions in int8 the
+    cosine of one of these to the float graph falls below `limit`, each group of layers (the two convolutions
+    of a Lite 3×3, or a single one) is quantised alone to see what it loses, and the groups that lose most
+    stay in float: as few as halving the list finds.
+
+    Half of the crops, of both kinds, are made brighter or darker first: ranges that know one light only cut
+    off what another camera sees, and crops of that same light do not show it.
 
     Args:
         graph: an ONNX model that `OnnxBackend` reads: ours, or a published one.
@@ -107,7 +112,8 @@ def quantise(
             ranges. None takes generated ones, with a warning.
         limit: least cosine, above 0 and below 1.
         method: range of an activation: "minmax" all of it, "percentile" without its outermost hundred-
-            thousandth, "entropy" what keeps its distribution best.
+            thousandth, "entropy" what keeps its distribution best. On pictures of other cameras "minmax"
+            loses least (docs/inference.md).
         console: where a progress bar is drawn.
 
     Raises:
@@ -135,8 +141,8 @@ def quantise(
     check_crops(crops, reference.card)
     if len(crops) < MIN_CROPS:
         raise InputError(f"crops: quantising needs at least {MIN_CROPS}, got {len(crops)}")
-    held_out = crops[3::4]
-    calibration = _spread(np.delete(crops, np.s_[3::4], axis=0), MAX_CALIBRATION)
+    held_out = _half_in_other_light(crops[3::4])
+    calibration = _half_in_other_light(_spread(np.delete(crops, np.s_[3::4], axis=0), MAX_CALIBRATION))
     network = _Network(graph)
     if not network.groups:
         raise WeightsError("the graph holds no convolution that can be quantised")
@@ -170,6 +176,8 @@ class _Network:
         model = onnx.load_from_string(graph)
         if model.opset_import[0].version < _FIRST_OPSET_PER_CHANNEL:
             model = onnx.version_converter.convert_version(model, _OPSET)
+        # What else a file says of itself (the hash of its content) does not hold any more.
+        self._metadata = [entry for entry in model.metadata_props if entry.key == CARD_KEY]
         for number, node in enumerate(model.graph.node):
             node.name = node.name or f"{node.op_type}_{number}"  # what is left in float is left by name
         self.model = onnx.shape_inference.infer_shapes(model)
@@ -224,7 +232,10 @@ class _Network:
             extra_options={},
         )
         quantiser.quantize_model()
-        return bytes(quantiser.model.model.SerializeToString())
+        made = quantiser.model.model
+        del made.metadata_props[:]
+        made.metadata_props.extend(self._metadata)
+        return bytes(made.SerializeToString())
 
     def layers(self, groups: Collection[int]) -> tuple[str, ...]:
         return tuple(layer for index in sorted(groups) for layer in self.groups[index])
@@ -353,10 +364,21 @@ def _embed(content: bytes, crops: Crops) -> Embeddings:
 
 
 def _cosines(actual: Embeddings, expected: Embeddings) -> npt.NDArray[np.float64]:
+    """Row by row; 0 where an embedding has died and points nowhere."""
     a, b = actual.astype(np.float64), expected.astype(np.float64)
-    return np.asarray((a * b).sum(1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)))
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return np.asarray(np.divide((a * b).sum(1), norms, out=np.zeros(len(a)), where=norms > 0))
+
+
+def _half_in_other_light(crops: Crops) -> Crops:
+    """Every second crop made darker or brighter, by half to one and a half, in no order."""
+    varied = crops.copy()
+    count = len(crops[1::2])
+    factors = numpy_generator(0, "light of calibration crops").permutation(np.linspace(0.5, 1.5, count))
+    varied[1::2] = np.clip(crops[1::2] * factors[:, None, None, None], 0, 255).astype(np.uint8)
+    return varied
 
 
 def _spread(rows: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
     """At most `count` of the rows, evenly spread."""
-    return rows[np.unique(np.linspace(0, len(rows) - 1, count).round().astype(int))]
+    return np.asarray(rows[np.unique(np.linspace(0, len(rows) - 1, count).round().astype(int))])
