@@ -86,7 +86,15 @@ def test_evaluating_the_trained_weights_again_gives_the_same_numbers(
 
 def test_export_embed_and_torch_agree(omnireid: Run, trained: Path, toy_root: Path, tmp_path: Path) -> None:
     weights = trained / "model.safetensors"
-    assert omnireid("export", "--model", weights, "--out", tmp_path / "model.onnx").code == 0
+    done = omnireid("export", weights, "--out", tmp_path / "model.onnx")
+    assert done.code == 0, done.err
+    assert "cosine to the network: smallest 1.0000000" in done.out
+    proof = json.loads((tmp_path / "model.onnx.parity.json").read_text())
+    # Where no dataset is given, people are rendered.
+    assert proof["crops"] == "rendered, query and gallery: 256 of 256"
+    assert proof["accuracy"]["dataset"] == "rendered"
+    assert proof["accuracy"]["mAP"] == proof["accuracy"]["mAP_reference"]
+    assert "rendered: rank-1" in done.out
     for model, out in ((weights, "torch.parquet"), (tmp_path / "model.onnx", "onnx.npz")):
         done = omnireid("embed", toy_root / "bounding_box_test", "--model", model, "--out", tmp_path / out)
         assert done.code == 0, done.err

@@ -181,17 +181,20 @@ def test_backends_follow_the_file(exported: Callable[[str], Any], tmp_path: Path
     assert Embedder.open(str(model.safetensors), backend="torch").backend.name == "torch"
     with pytest.raises(InputError, match="runs in the backend 'onnx' or 'openvino'"):
         Embedder.open(model.onnx, backend="torch")
-    with pytest.raises(InputError, match="omnireid export .* --format onnx"):
+    with pytest.raises(InputError, match=r"omnireid export .* --format onnx"):
         Embedder.open(model.safetensors, backend="onnx")
     with pytest.raises(InputError, match="not in 'tensorrt'"):
         Embedder.open(model.onnx, backend="tensorrt")
-    with pytest.raises(InputError, match="'openvino', .*got 'tensort'"):
+    with pytest.raises(InputError, match=r"'openvino', .*got 'tensort'"):
         Embedder.open(model.onnx, backend="tensort")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="runs on 'cpu'"):
         Embedder.open(model.onnx, backend="openvino", device="cuda")
     with pytest.raises(InputError, match="OMP_NUM_THREADS"):
         Embedder.open(model.safetensors, threads=2)
-    for name, complaint in (("model.pth.tar", "omnireid models convert"), ("model.xyz", "expected .safetensors, .onnx")):
+    for name, complaint in (
+        ("model.pth.tar", "omnireid models convert"),
+        ("model.xyz", "expected .safetensors, .onnx"),
+    ):
         (tmp_path / name).write_bytes(b"x")
         with pytest.raises(WeightsError, match=complaint):
             Embedder.open(tmp_path / name)

@@ -88,7 +88,7 @@ def export(
     from omnireid.core.errors import ConfigError
     from omnireid.data.datasets import read_dataset
     from omnireid.inference.embedder import find_weights
-    from omnireid.inference.export import export_model
+    from omnireid.inference.export import check_options, export_model
     from omnireid.inference.export.material import choose_crops, render_people
     from omnireid.inference.formats import FORMATS, identify
     from omnireid.models.weights import load_weights
@@ -107,16 +107,20 @@ def export(
     suffix = FORMATS[format_.value].suffix
     named = source.stem if precision is Precision.FP32 else f"{source.stem}.{precision.value}"
     target = Path(f"{named}{suffix}") if out is None else out
+    calibrates = precision is Precision.INT8
+    check_options(target, format_.value, precision.value)
+    chosen = None
+    if crops is not None:
+        chosen = choose_crops(crops, card.input, calibrates=calibrates, console=stderr)
     with ExitStack() as stack:
         dataset: Dataset
         if data is not None and root is not None:
             dataset = read_dataset(data, root, check_counts=not no_check_counts, console=stderr)
         else:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
-            dataset = render_people(folder, seed=seed, console=stderr)
-        pictures, pictures_source = choose_crops(
-            crops, dataset, card.input, calibrates=precision is Precision.INT8, console=stderr
-        )
+            dataset = render_people(folder, seed=seed, calibrates=calibrates, console=stderr)
+        if chosen is None:
+            chosen = choose_crops(dataset, card.input, calibrates=calibrates, console=stderr)
         proof = export_model(
             network,
             card,
@@ -124,8 +128,8 @@ def export(
             format=format_.value,
             precision=precision.value,
             normalised=embedding is Embedding.NORMALISED,
-            crops=pictures,
-            crops_source=pictures_source,
+            crops=chosen[0],
+            crops_source=chosen[1],
             dataset=dataset,
             seed=seed,
             threads=threads,

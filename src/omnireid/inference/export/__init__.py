@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from omnireid.inference.export.exporter import PRECISIONS, export_model, export_onnx
+    from omnireid.inference.export.exporter import PRECISIONS, check_options, export_model, export_onnx
     from omnireid.inference.export.metadata import ExportMetadata, read_metadata
     from omnireid.inference.export.parity import ParityRecord, parity_path
 
@@ -17,6 +17,7 @@ _HOMES = {
     "PRECISIONS": "exporter",
     "ExportMetadata": "metadata",
     "ParityRecord": "parity",
+    "check_options": "exporter",
     "export_model": "exporter",
     "export_onnx": "exporter",
     "parity_path": "parity",
@@ -27,6 +28,7 @@ __all__ = [
     "PRECISIONS",
     "ExportMetadata",
     "ParityRecord",
+    "check_options",
     "export_model",
     "export_onnx",
     "parity_path",

@@ -62,6 +62,7 @@ PRECISIONS: dict[str, tuple[Precision, ...]] = {
 }
 """What each format can be exported in."""
 
+_INT8_AIM = 0.993
 _DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -113,7 +114,11 @@ def export_model(
         StorageError: the file could not be written; an old one stays.
     """
     target = Path(path)
-    _check_options(target, format, precision, opset=opset, num_crops=num_crops)
+    check_options(target, format, precision)
+    if opset < OPSET:
+        raise InputError(f"opset: expected at least {OPSET}, got {opset}")
+    if num_crops < MIN_CROPS:
+        raise InputError(f"num_crops: expected at least {MIN_CROPS}, got {num_crops}")
     if precision == "int8" and dataset is None:
         raise InputError("int8 may lose at most 0.5 points of mAP: give a dataset to measure it on")
     if crops is None:
@@ -129,7 +134,7 @@ def export_model(
     card = card.model_copy(update={"sha256": None})
     frozen = copy.deepcopy(model).cpu().eval()
     form = choose_form(frozen, format)
-    built = _Job(frozen, card, form, format, precision, normalised, opset, calibration).build()
+    built = _Job(frozen, card, form, format, precision, normalised, opset, calibration, console).build()
     metadata = ExportMetadata(
         card=card,
         format=format,
@@ -220,6 +225,7 @@ class _Job:
     normalised: bool
     opset: int
     calibration: Crops
+    console: Console | None
 
     def build(self) -> _Built:
         makers: dict[str, Callable[[], _Built]] = {
@@ -244,7 +250,8 @@ class _Job:
         if self.precision == "int8":
             from omnireid.inference.export.quantise import quantise
 
-            quantised = quantise(graph, self.calibration, limit=MIN_COSINE["int8"])
+            # The gate sees other crops than the search does, so the search aims higher.
+            quantised = quantise(graph, self.calibration, limit=_INT8_AIM, console=self.console)
             return quantised.bytes, tuple(quantised.float_layers)
         return graph, ()
 
@@ -278,7 +285,13 @@ class _Job:
         return _Built({".pte": program}, is_from_onnx=False, max_batch=MAX_BATCH)
 
 
-def _check_options(target: Path, format_name: str, precision: str, *, opset: int, num_crops: int) -> None:
+def check_options(target: Path, format_name: str, precision: str) -> None:
+    """Refuse a pair of format and precision that is not offered, and a name that does not suit the format.
+
+    Raises:
+        UnknownNameError: no such format or precision.
+        InputError: says what works.
+    """
     if format_name not in PRECISIONS:
         raise UnknownNameError("format", format_name, PRECISIONS)
     if precision not in MIN_COSINE:
@@ -293,7 +306,3 @@ def _check_options(target: Path, format_name: str, precision: str, *, opset: int
     suffix = FORMATS[format_name].suffix
     if target.suffix != suffix:
         raise InputError(f"{target}: a file of format {format_name} ends in {suffix}")
-    if opset < OPSET:
-        raise InputError(f"opset: expected at least {OPSET}, got {opset}")
-    if num_crops < MIN_CROPS:
-        raise InputError(f"num_crops: expected at least {MIN_CROPS}, got {num_crops}")

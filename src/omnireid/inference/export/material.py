@@ -21,8 +21,12 @@ from omnireid.inference.sources import collect_samples
 _AT_ONCE = 64
 
 
-def render_people(folder: str | os.PathLike[str], *, seed: int, console: Console | None = None) -> Dataset:
-    """Render a small labelled dataset, 64 people of four cameras, into a folder.
+def render_people(
+    folder: str | os.PathLike[str], *, seed: int, calibrates: bool, console: Console | None = None
+) -> Dataset:
+    """Render a small labelled dataset into a folder: 256 pictures of 32 people in four cameras.
+
+    To calibrate int8, twice as many people, and as many others in the train split.
 
     Raises:
         MissingExtraError: OpenCV is not installed.
@@ -32,8 +36,8 @@ def render_people(folder: str | os.PathLike[str], *, seed: int, console: Console
     return render_dataset(
         folder,
         seed=seed,
-        num_train_pids=16,
-        num_test_pids=64,
+        num_train_pids=64 if calibrates else 0,
+        num_test_pids=64 if calibrates else 32,
         crops_per_camera=2,
         num_distractors=0,
         num_junk=0,
@@ -42,18 +46,13 @@ def render_people(folder: str | os.PathLike[str], *, seed: int, console: Console
 
 
 def choose_crops(
-    source: str | None,
-    dataset: Dataset,
-    spec: InputSpec,
-    *,
-    calibrates: bool,
-    console: Console | None = None,
+    source: str | Dataset, spec: InputSpec, *, calibrates: bool, console: Console | None = None
 ) -> tuple[Crops, str]:
     """Load the pictures to compare on, evenly from all that there are.
 
     Args:
-        source: folder, pattern or manifest; None takes the dataset's pictures, to calibrate with those of
-            its train split where that has enough, so that none of them is ranked later.
+        source: folder, pattern or manifest; or a dataset, of which the train split is taken to calibrate
+            where it has enough, so that none of them is ranked later.
         calibrates: whether half of them are needed to calibrate int8.
 
     Returns:
@@ -64,14 +63,14 @@ def choose_crops(
         ImageError: a picture that cannot be decoded.
     """
     wanted = MIN_CROPS * 2 if calibrates else MIN_CROPS
-    if source is not None:
+    if isinstance(source, str):
         samples: Sequence[Sample] = collect_samples(source)
         name = source
-    elif calibrates and len(dataset.train) >= wanted:
-        samples, name = dataset.train.samples, f"{dataset.name}, train"
+    elif calibrates and len(source.train) >= wanted:
+        samples, name = source.train.samples, f"{source.name}, train"
     else:
-        samples = (*dataset.query.samples, *dataset.gallery.samples)
-        name = f"{dataset.name}, query and gallery"
+        samples = (*source.query.samples, *source.gallery.samples)
+        name = f"{source.name}, query and gallery"
     if len(samples) < wanted:
         raise InputError(
             f"{name}: {len(samples)} pictures, and {wanted} are needed"

@@ -116,7 +116,11 @@ def read_metadata(path: str | os.PathLike[str]) -> ExportMetadata | None:
     metadata = _parse(text, file)
     if metadata.format != kind.name:
         raise WeightsError(f"{file}: its metadata is of a file of format {metadata.format!r}")
-    if _sha256({**files, kind.suffix: bare}) != metadata.content_sha256:
+    try:
+        actual = _sha256({**files, kind.suffix: bare})
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise WeightsError(f"{file}: damaged ({error}). Export it again") from error
+    if actual != metadata.content_sha256:
         raise WeightsError(
             f"{file}: damaged or changed since it was exported: its content does not have the hash that its "
             "metadata states. Export it again"
