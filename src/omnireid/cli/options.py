@@ -44,13 +44,18 @@ class Pooling(str, Enum):
 class Backend(str, Enum):
     AUTO = "auto"
     ONNX = "onnx"
+    OPENVINO = "openvino"
     TORCH = "torch"
+    NATIVE = "native"
+    TORCHSCRIPT = "torchscript"
+    TENSORRT = "tensorrt"
+    EXECUTORCH = "executorch"
 
 
 Model = Annotated[
     str,
     typer.Option(
-        "--model", "-m", help="Weights (.safetensors), an ONNX file, or the name of pulled weights."
+        "--model", "-m", help="Weights (.safetensors), an exported file, or the name of pulled weights."
     ),
 ]
 Data = Annotated[str, typer.Option("--data", help="Dataset or layout; see 'omnireid data list'.")]
