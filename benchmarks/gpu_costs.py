@@ -94,7 +94,7 @@ def ours(config: OSNetConfig, batch: int, element: int = 2) -> list[Cost]:
     for stage, shape in enumerate(_stages(config)):
         size = shape.pixels * element
         rows = 2 if batch * shape.pixels <= 8192 else 8
-        repeats = 3 * (rows + 2) / rows * (_tile(shape.mid) / shape.mid) ** 2
+        repeats = 3 * (rows + 2) / rows * _idle(shape.mid)
         for block in range(config.blocks[stage]):
             name = f"conv{stage + 2}.{block}"
             reduce = shape.pixels * channels * shape.mid
@@ -219,9 +219,10 @@ def _stages(config: OSNetConfig) -> list[Shape]:
     ]
 
 
-def _tile(channels: int) -> int:
-    """Channels that a product of the streams has, idle ones included."""
-    return max(16, 1 << (channels - 1).bit_length())
+def _idle(channels: int) -> float:
+    """What idle lanes add to a stream's product: input channels go by 16, output channels by up to 64."""
+    block = min(64, max(16, 1 << (channels - 1).bit_length()))
+    return -(-channels // block) * block * -(-channels // 16) * 16 / channels**2
 
 
 def seconds(costs: list[Cost], batch: int, chip: Chip, *, expected: bool) -> float:

@@ -156,19 +156,31 @@ def reduce_kernel(
 
 
 @triton.jit
-def pointwise_at(weights, line, column, there, width, k, C: tl.constexpr, PRECISION: tl.constexpr):
-    """weights (out, in) @ the pixels at `column` (P,) of their rows: (out, P); 0 outside the picture."""
-    inside = there & (column >= 0) & (column < width)
-    at = (line + column * C)[None, :] + k[:, None]
-    x = tl.load(at, mask=inside[None, :] & (k < C)[:, None], other=0.0)
-    return tl.dot(weights, x, input_precision=PRECISION)
+def pointwise_at(
+    weights, rest, line, column, there, width,
+    C: tl.constexpr, PRECISION: tl.constexpr, BLOCK_K: tl.constexpr, REST_K: tl.constexpr,
+):  # fmt: skip
+    """weights (out, in) @ the pixels at `column` (P,) of their rows: (out, P); 0 outside the picture.
+
+    Channels that a power of two leaves over are multiplied by `rest`.
+    """
+    inside = (there & (column >= 0) & (column < width))[None, :]
+    pixel = (line + column * C)[None, :]
+    k = tl.arange(0, BLOCK_K)
+    x = tl.load(pixel + k[:, None], mask=inside & (k < C)[:, None], other=0.0)
+    product = tl.dot(weights, x, input_precision=PRECISION)
+    if REST_K > 0:
+        k = BLOCK_K + tl.arange(0, REST_K)
+        x = tl.load(pixel + k[:, None], mask=inside & (k < C)[:, None], other=0.0)
+        product = tl.dot(rest, x, product, input_precision=PRECISION)
+    return product
 
 
 @triton.jit
 def lite_kernel(
     slabs, level, pointwise, depthwise, bias, sums, slab_size, height, width, strips, parts, tiles,
     C: tl.constexpr, PRECISION: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
-    TILES: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_K: tl.constexpr,
+    TILES: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_K: tl.constexpr, REST_K: tl.constexpr,
 ):  # fmt: skip
     """Lite 3×3 of every stream that is deep enough. Grid: groups of tiles, streams, blocks of channels.
 
@@ -199,12 +211,13 @@ def lite_kernel(
     picture = tile // (parts * strips)
     real = (tile < tiles) & (column < width)
 
+    rows = pointwise + (layer * C + channels)[:, None] * C
     k = tl.arange(0, BLOCK_K)
-    weights = tl.load(
-        pointwise + (layer * C + channels)[:, None] * C + k[None, :],
-        mask=exists[:, None] & (k < C)[None, :],
-        other=0.0,
-    )
+    weights = tl.load(rows + k[None, :], mask=exists[:, None] & (k < C)[None, :], other=0.0)
+    rest = weights
+    if REST_K > 0:
+        k = BLOCK_K + tl.arange(0, REST_K)
+        rest = tl.load(rows + k[None, :], mask=exists[:, None] & (k < C)[None, :], other=0.0)
     shift = tl.load(bias + layer * C + channels, mask=exists, other=0.0)[:, None]
     taps = depthwise + layer * 9 * C + channels
     w00 = tl.load(taps, mask=exists, other=0.0)[:, None]
@@ -224,15 +237,15 @@ def lite_kernel(
         row = top + step - 1
         line = source + (picture * height + row) * width * C
         there = real & (row >= 0) & (row < height)
-        product = pointwise_at(weights, line, column - 1, there, width, k, C, PRECISION)
+        product = pointwise_at(weights, rest, line, column - 1, there, width, C, PRECISION, BLOCK_K, REST_K)
         above += w20 * product
         here += w10 * product
         below = w00 * product
-        product = pointwise_at(weights, line, column, there, width, k, C, PRECISION)
+        product = pointwise_at(weights, rest, line, column, there, width, C, PRECISION, BLOCK_K, REST_K)
         above += w21 * product
         here += w11 * product
         below += w01 * product
-        product = pointwise_at(weights, line, column + 1, there, width, k, C, PRECISION)
+        product = pointwise_at(weights, rest, line, column + 1, there, width, C, PRECISION, BLOCK_K, REST_K)
         above += w22 * product
         here += w12 * product
         below += w02 * product

@@ -97,6 +97,14 @@ def depth_block(channels: int) -> int:
     return min((64, 32, SMALLEST), key=lambda block: (-(-channels // block) * block, -block))
 
 
+def split_depth(channels: int) -> tuple[int, int]:
+    """All channels as one block, or as two where that leaves fewer lanes idle: 96 is 64 and 32, not 128."""
+    one = max(SMALLEST, power_of_two(channels))
+    first = one // 2
+    rest = max(SMALLEST, power_of_two(channels - first))
+    return (first, rest) if first >= SMALLEST and first + rest < one else (one, 0)
+
+
 def product_tiles(pixels: int, channels: int, depth: int) -> list[Tile]:
     """Of kernels that multiply (pixels, depth) by (depth, channels)."""
     widest = max(SMALLEST, power_of_two(channels))
@@ -121,6 +129,7 @@ def lite_tiles(pixels: int, height: int, width: int, channels: int) -> list[Tile
     """Of the Lite 3×3 kernel; `pixels` in the whole batch."""
     columns = min(32, power_of_two(width))
     widest = max(SMALLEST, power_of_two(channels))
+    depth, rest = split_depth(channels)
     # (rows of a tile, positions of a program, channels, warps)
     small = [(2, 32, 32, 4), (2, 32, 64, 4), (1, 32, 64, 4), (4, 32, 64, 4), (2, 16, 64, 4)]
     large = [(8, 32, 64, 4), (16, 32, 64, 4), (8, 64, 64, 8), (8, 64, 32, 4), (8, 64, 64, 4), (4, 32, 64, 4)]
@@ -131,7 +140,8 @@ def lite_tiles(pixels: int, height: int, width: int, channels: int) -> list[Tile
             "COLUMNS": columns,
             "TILES": max(1, positions // columns),
             "BLOCK_C": min(block, widest),
-            "BLOCK_K": widest,
+            "BLOCK_K": depth,
+            "REST_K": rest,
             "num_warps": num_warps,
             "num_stages": 2,
         }
