@@ -45,7 +45,7 @@ PREPARE, STEM, POOL, POINTWISE, STREAMS, RESTORE, NORM, TRANSITION, MEANS = rang
 NUM_COLUMNS = 20
 
 _ALIGNMENT = 64
-_RING_FLOATS = 3072  # 12 KiB and more for each half of the ring: both stay in the first cache
+_RING_FLOATS = 1536  # 6 KiB and more for each half of the ring: both stay in the first cache
 _CHUNK_PIXELS = 96  # a multiple of every tile's height
 _MIN_PIXELS = 16  # what a tile of AMX reads at least
 
@@ -519,6 +519,6 @@ def _pointwise_weight(convolution: Convolution) -> npt.NDArray[np.float64]:
 def _rows_of_a_block(height: int, width: int, line: int) -> int:
     """How many rows of the 1×1 are made at once: a divisor of the height, at least two, and enough pixels."""
     for rows in range(2, height):
-        if height % rows == 0 and rows * width >= _MIN_PIXELS and rows * line >= _RING_FLOATS:
+        if height % rows == 0 and rows * width >= 2 * _MIN_PIXELS and rows * line >= _RING_FLOATS:
             return rows
     return height
