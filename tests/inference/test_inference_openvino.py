@@ -124,6 +124,22 @@ def test_graphs_that_are_no_embedding_network_are_refused(
         OpenVinoBackend(colour_graph(**form))
 
 
+def test_a_batch_that_melts_into_one_row_is_refused(colour_graph: Callable[..., Path]) -> None:
+    import onnx
+    from onnx import numpy_helper
+
+    path = colour_graph(inside_batch=1)
+    model = onnx.load(str(path))
+    [fixed] = [tensor for tensor in model.graph.initializer if tensor.name == "fixed"]
+    fixed.CopyFrom(numpy_helper.from_array(np.array([1, -1]), "fixed"))
+    del model.graph.output[0].type.tensor_type.shape.dim[:]
+    for name in ("batch", "size"):
+        model.graph.output[0].type.tensor_type.shape.dim.add().dim_param = name
+    onnx.save(model, str(path))
+    with pytest.raises(WeightsError, match=r"4 crops give an output of shape .*export it with a free one"):
+        OpenVinoBackend(path)
+
+
 def test_files_that_are_no_model_are_refused(exported: Callable[[str], Any], tmp_path: Path) -> None:
     whole = exported("osnet_x0_25").onnx
     for name, content, complaint in (

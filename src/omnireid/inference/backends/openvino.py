@@ -202,11 +202,14 @@ class _Compiled:
         return rows
 
 
-def import_openvino() -> Any:
+def import_openvino(what: str = "the OpenVINO backend") -> Any:
     """The package `openvino`, without the report on its use that importing it sends to its makers.
 
     The report is sent by the package `openvino_telemetry`, which is hidden meanwhile; OpenVINO has a
     substitute of its own for that case. If something else has imported OpenVINO before, it was sent.
+
+    Args:
+        what: needs it; for the error.
 
     Raises:
         MissingExtraError: openvino is not installed.
@@ -216,7 +219,7 @@ def import_openvino() -> Any:
     try:
         import openvino
     except ImportError as error:
-        raise MissingExtraError("the OpenVINO backend", "openvino") from error
+        raise MissingExtraError(what, "openvino") from error
     finally:
         if there:
             sys.modules[_TELEMETRY] = module  # type: ignore[assignment]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from omnireid.core.errors import MissingExtraError
+from omnireid.inference.backends.openvino import import_openvino
 
 
 def openvino_model(graph: bytes, *, compress: bool) -> dict[str, bytes]:
@@ -21,10 +21,7 @@ def openvino_model(graph: bytes, *, compress: bool) -> dict[str, bytes]:
     Raises:
         MissingExtraError: OpenVINO is not installed.
     """
-    try:
-        import openvino
-    except ImportError as error:
-        raise MissingExtraError("export to OpenVINO", "openvino") from error
+    openvino = import_openvino("export to OpenVINO")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "graph.onnx"
         source.write_bytes(graph)
