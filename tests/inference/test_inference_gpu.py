@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,18 @@ def test_batches_are_filled_up_and_cut(network: Any, count: int) -> None:
     assert fast.feature_maps(pictures).shape == (count, 128, 4, 2)
 
 
+def test_a_size_is_prepared_once_and_shared_by_smaller_batches(
+    network: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = []
+    bucket = gpu._Bucket
+    monkeypatch.setattr(gpu, "_Bucket", lambda *args: prepared.append(args[2][0]) or bucket(*args))
+    fast = GpuOSNet(folded(network), SPEC, largest_batch=8, **ON_CPU)
+    for count in (3, 4, 3, 1, 20, 8):
+        fast.embed(crops(count))
+    assert prepared == [4, 1, 8]
+
+
 def test_results_outlive_the_next_batch(network: Any) -> None:
     fast = GpuOSNet(folded(network), SPEC, **ON_CPU)
     first = fast.embed(crops(2, seed=1))
@@ -98,6 +111,24 @@ def test_threads_share_one_network(network: Any) -> None:
         results = list(pool.map(fast.embed, batches))
     for pictures, actual in zip(batches, results, strict=True):
         np.testing.assert_allclose(actual, readable(network, pictures), atol=2e-6)
+
+
+def test_threads_that_meet_have_buffers_of_their_own(network: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    meeting, lanes = Barrier(2, timeout=20), set()
+    embed = gpu._Lane.embed
+
+    def meet(lane: Any, pictures: Any) -> Any:
+        lanes.add(lane)
+        meeting.wait()
+        return embed(lane, pictures)
+
+    monkeypatch.setattr(gpu._Lane, "embed", meet)
+    fast = GpuOSNet(folded(network), SPEC, **ON_CPU)
+    for _ in range(2):
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(fast.embed, [crops(1), crops(1)]))
+    # The second time both take what the first left.
+    assert len(lanes) == 2
 
 
 def test_crops_in_any_memory_order(network: Any) -> None:
