@@ -430,3 +430,43 @@ def test_metadata_of_another_version_is_refused_by_name(files: Files, tmp_path: 
         Embedder.open(path)
     assert json.loads(Path(f"{files.get('half.onnx')}.parity.json").read_text())["schema_version"] == 2
     assert tensors_sha256(files.network.state_dict()) == read_metadata(files.get("half.onnx")).weights_sha256  # type: ignore[union-attr]
+
+
+def test_int8_is_calibrated_on_some_crops_and_compared_on_others(
+    files: Files, toy_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from omnireid.inference.export import quantise as home
+
+    whole, seen = home.quantise, []
+
+    def watched(graph: bytes, crops: np.ndarray, **options: Any) -> Any:
+        seen.append(crops)
+        return whole(graph, crops, **options)
+
+    monkeypatch.setattr(home, "quantise", watched)
+    compared = parity.compare_embeddings
+
+    def watching(exported: Any, reference: Any, crops: np.ndarray, **options: Any) -> Any:
+        seen.append(crops)
+        return compared(exported, reference, crops, **options)
+
+    monkeypatch.setattr("omnireid.inference.export.exporter.compare_embeddings", watching)
+    pictures = parity.generated_crops(300, SPEC, seed=1)
+    options: Any = {"precision": "int8", "crops": pictures, "crops_source": "mine"}
+    dataset = read_dataset("market-layout", toy_root)
+    proof = export_model(files.network, CARD, tmp_path / "m.onnx", dataset=dataset, **options)
+    calibration, others = seen
+    # Every picture on one side, and both from beginning to end.
+    together = {crop.tobytes() for crop in (*calibration, *others)}
+    assert len(together) == len(calibration) + len(others) == len(pictures)
+    for part in (calibration, others):
+        held = {crop.tobytes() for crop in part}
+        assert min(sum(crop.tobytes() in held for crop in third) for third in np.array_split(pictures, 3)) > 9
+    assert (proof.num_crops, proof.crops) == (256, "mine")
+    assert 0.99 <= proof.min_cosine < 0.99999
+    quantised = onnx.load(str(tmp_path / "m.onnx")).graph
+    assert "QuantizeLinear" in {node.op_type for node in quantised.node}
+    assert Embedder.open(tmp_path / "m.onnx").backend.name == "onnx"
+    options["crops"] = pictures[:287]
+    with pytest.raises(InputError, match="at least 288 to calibrate and compare on, got 287"):
+        export_model(files.network, CARD, tmp_path / "n.onnx", dataset=dataset, **options)

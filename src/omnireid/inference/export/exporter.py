@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from rich.console import Console
 
 from omnireid.core.card import ModelCard
@@ -24,6 +25,7 @@ from omnireid.inference.backends.torch_eager import TorchBackend
 from omnireid.inference.embedder import Embedder
 from omnireid.inference.export.metadata import ExportMetadata, Precision, attach
 from omnireid.inference.export.parity import (
+    MIN_CALIBRATION,
     MIN_COSINE,
     MIN_CROPS,
     ParityRecord,
@@ -62,7 +64,6 @@ PRECISIONS: dict[str, tuple[Precision, ...]] = {
 }
 """What each format can be exported in."""
 
-_INT8_AIM = 0.993
 _DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -95,8 +96,8 @@ def export_model(
         path: ends in the format's suffix (`FORMATS`).
         format, precision: a pair of `PRECISIONS`.
         normalised: whether the file gives L2-normalised embeddings, or the network's own.
-        crops: (N, H, W, 3) uint8 RGB to compare on, at least 256. int8 is calibrated on every second one
-            and compared on the others, so it takes at least 512. Generated when None.
+        crops: (N, H, W, 3) uint8 RGB to compare on, at least 256. int8 takes at least 288, of which it
+            compares on half or on 256, and calibrates on the others. Generated when None.
         crops_source: where they come from, for the proof.
         dataset: whose query and gallery both rank; None leaves accuracy unmeasured. int8 needs one.
         num_crops, seed: of generated crops; at least 256.
@@ -125,12 +126,7 @@ def export_model(
         crops = generated_crops(num_crops * (2 if precision == "int8" else 1), card.input, seed=seed)
         crops_source = f"generated, seed {seed}"
     check_crops(crops, card)
-    calibration, crops = (crops[0::2], crops[1::2]) if precision == "int8" else (crops[:0], crops)
-    if len(crops) < MIN_CROPS:
-        raise InputError(
-            f"crops: expected at least {MIN_CROPS} to compare on, got {len(crops)}"
-            + (" (int8 takes every second one to calibrate)" if precision == "int8" else "")
-        )
+    calibration, crops = _divide(crops, calibrates=precision == "int8")
     card = card.model_copy(update={"sha256": None})
     frozen = copy.deepcopy(model).cpu().eval()
     form = choose_form(frozen, format)
@@ -250,8 +246,7 @@ class _Job:
         if self.precision == "int8":
             from omnireid.inference.export.quantise import quantise
 
-            # The gate sees other crops than the search does, so the search aims higher.
-            quantised = quantise(graph, self.calibration, limit=_INT8_AIM, console=self.console)
+            quantised = quantise(graph, self.calibration, limit=MIN_COSINE["int8"], console=self.console)
             return quantised.bytes, tuple(quantised.float_layers)
         return graph, ()
 
@@ -283,6 +278,18 @@ class _Job:
 
         program = executorch_program(self._deployed(), self.card.input)
         return _Built({".pte": program}, is_from_onnx=False, max_batch=MAX_BATCH)
+
+
+def _divide(crops: Crops, *, calibrates: bool) -> tuple[Crops, Crops]:
+    """Crops to calibrate on and crops to compare on, both from beginning to end."""
+    least = MIN_CROPS + MIN_CALIBRATION if calibrates else MIN_CROPS
+    if len(crops) < least:
+        to_what = "calibrate and compare on" if calibrates else "compare on"
+        raise InputError(f"crops: expected at least {least} to {to_what}, got {len(crops)}")
+    num_compared = max(MIN_CROPS, len(crops) // 2) if calibrates else len(crops)
+    is_compared = np.zeros(len(crops), bool)
+    is_compared[np.linspace(0, len(crops) - 1, num_compared).round().astype(int)] = True
+    return crops[~is_compared], crops[is_compared]
 
 
 def check_options(target: Path, format_name: str, precision: str) -> None:

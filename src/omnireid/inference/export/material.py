@@ -15,7 +15,7 @@ from omnireid.core.progress import progress_bar
 from omnireid.core.types import Dataset, Sample
 from omnireid.data.loading import CropLoader
 from omnireid.inference.backends.protocol import Crops
-from omnireid.inference.export.parity import MIN_CROPS
+from omnireid.inference.export.parity import MIN_CALIBRATION, MIN_CROPS
 from omnireid.inference.sources import collect_samples
 
 _AT_ONCE = 64
@@ -53,29 +53,29 @@ def choose_crops(
     Args:
         source: folder, pattern or manifest; or a dataset, of which the train split is taken to calibrate
             where it has enough, so that none of them is ranked later.
-        calibrates: whether half of them are needed to calibrate int8.
+        calibrates: whether some of them are needed to calibrate int8.
 
     Returns:
-        256 crops, 512 to calibrate, of the card's size; and where they come from, for the proof.
+        256 crops, to calibrate 288 to 512, of the card's size; and where they come from, for the proof.
 
     Raises:
         InputError: fewer pictures than that.
         ImageError: a picture that cannot be decoded.
     """
     wanted = MIN_CROPS * 2 if calibrates else MIN_CROPS
+    least = MIN_CROPS + MIN_CALIBRATION if calibrates else MIN_CROPS
     if isinstance(source, str):
         samples: Sequence[Sample] = collect_samples(source)
         name = source
-    elif calibrates and len(source.train) >= wanted:
+    elif calibrates and len(source.train) >= least:
         samples, name = source.train.samples, f"{source.name}, train"
     else:
         samples = (*source.query.samples, *source.gallery.samples)
         name = f"{source.name}, query and gallery"
-    if len(samples) < wanted:
-        raise InputError(
-            f"{name}: {len(samples)} pictures, and {wanted} are needed"
-            + (", half of them to calibrate" if calibrates else "")
-        )
+    if len(samples) < least:
+        to_what = "calibrate and compare on" if calibrates else "compare on"
+        raise InputError(f"{name}: {len(samples)} pictures, and {least} are needed to {to_what}")
+    wanted = min(wanted, len(samples))
     places = np.linspace(0, len(samples) - 1, wanted).round().astype(int)
     chosen = [samples[place] for place in places]
     loader = CropLoader(chosen, spec, threads=available_cores(), on_bad="error")

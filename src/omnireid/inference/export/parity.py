@@ -27,6 +27,7 @@ from omnireid.inference.backends.protocol import Backend, Crops, Embeddings
 from omnireid.inference.embedder import Embedder, l2_normalised
 
 MIN_CROPS = 256
+MIN_CALIBRATION = 32
 MIN_COSINE = {"fp32": 0.99999, "fp16": 0.999, "bf16": 0.999, "int8": 0.99}
 MAX_MAP_LOSS_INT8 = 0.005
 # One crop, then three, then a number that no kernel is tiled for, then the rest: what holds for one size
