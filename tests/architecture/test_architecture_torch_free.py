@@ -46,6 +46,7 @@ NEED_AN_EXTRA = (
     "omnireid.inference.backends.torch_eager",
     "omnireid.inference.backends.torchscript",
     "omnireid.inference.export.deployed",
+    "omnireid.inference.export.executorch",
     "omnireid.inference.export.exporter",
     "omnireid.inference.export.half",
     "omnireid.inference.export.onnx",
