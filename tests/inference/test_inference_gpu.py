@@ -228,4 +228,4 @@ def test_threads_share_a_gpu(network: Any) -> None:
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(fast.embed, batches))
     for pictures, actual in zip(batches, results, strict=True):
-        np.testing.assert_allclose(actual, readable(network, pictures), atol=1e-5)
+        np.testing.assert_allclose(actual, readable(network, pictures), atol=5e-5)

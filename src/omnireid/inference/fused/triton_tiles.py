@@ -131,7 +131,7 @@ def lite_tiles(pixels: int, height: int, width: int, channels: int) -> list[Tile
     widest = max(SMALLEST, power_of_two(channels))
     depth, rest = split_depth(channels)
     # (rows of a tile, positions of a program, channels, warps)
-    small = [(2, 32, 32, 4), (2, 32, 64, 4), (1, 32, 64, 4), (4, 32, 64, 4), (2, 16, 64, 4)]
+    small = [(2, 32, 64, 4), (2, 32, 32, 4), (1, 32, 64, 4), (4, 32, 64, 4), (2, 16, 64, 4)]
     large = [(8, 32, 64, 4), (16, 32, 64, 4), (8, 64, 64, 8), (8, 64, 32, 4), (8, 64, 64, 4), (4, 32, 64, 4)]
     found = []
     for rows, positions, block, num_warps in small if pixels <= _FEW_PIXELS else large:
