@@ -7,7 +7,11 @@ operations decides the last bit, ties must stay ties, and truncation to bytes sh
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
@@ -27,10 +31,17 @@ def compiled_in_any_order(function: _Function) -> _Function:
 
 def compiled_entry(signature: Any, function: Callable[..., Any]) -> Any:
     """Compile a function of one signature now, for callers that know it by its `address` only."""
-    try:
-        return numba.cfunc(signature, cache=True, error_model="numpy")(function)
-    except RuntimeError:  # no folder can be written to: compile in every process
-        return numba.cfunc(signature, error_model="numpy")(function)
+    from numba.core.ccallback import CFunc
+    from numba.core.sigutils import normalize_signature
+
+    arguments = normalize_signature(signature)  # type: ignore[no-untyped-call]
+    made = CFunc(function, arguments, locals={}, options={"error_model": "numpy"})
+    # Where no folder can be written to, it is compiled in every process.
+    with contextlib.suppress(RuntimeError):
+        made.enable_caching()
+        _depend_on_the_folder(made, function)
+    made.compile()
+    return made
 
 
 def _compiled(function: _Function, **settings: Any) -> _Function:
@@ -39,4 +50,25 @@ def _compiled(function: _Function, **settings: Any) -> _Function:
         made: _Function = numba.njit(cache=True, **settings)(function)
     except RuntimeError:  # no folder can be written to: compile in every process
         made = numba.njit(**settings)(function)
+    else:
+        _depend_on_the_folder(made, function)
     return made
+
+
+def _depend_on_the_folder(made: Any, function: Callable[..., Any]) -> None:
+    """Compile again when a module beside the function's changes.
+
+    numba looks at the function's own file only, and would go on using what it once inlined from another.
+    """
+    cache_file = getattr(getattr(made, "_cache", None), "_cache_file", None)
+    if cache_file is not None:
+        cache_file._source_stamp = _folder_hash(Path(function.__code__.co_filename).parent)
+
+
+@functools.cache
+def _folder_hash(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

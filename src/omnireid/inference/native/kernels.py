@@ -112,20 +112,28 @@ def lite(
 
     Args:
         weights_at: nine depthwise weights, then the bias, each for all channels.
-        rows: of one block, a divisor of height.
+        rows: of one block; at least 2, and at least 16 pixels, those of the last block included.
         sums_at: where each channel's sum is added to; −1 for nowhere.
     """
     line = width * channels
     zeros_at = ring_at - line
-    for block in range(height // rows):
+    for block in range((height + rows - 1) // rows):
         top = block * rows
+        bottom = min(top + rows, height)
         out = Target(address(room, ring_at + (block & 1) * rows * line), 4 * channels, 0, 0, 0, 0)
         source = _pixels(activations, source_at + top * line, channels)
         multiply_pixels(
-            function, source, address(panels, panel), channels, out, rows * width, address(room, room_at), 1
+            function,
+            source,
+            address(panels, panel),
+            channels,
+            out,
+            (bottom - top) * width,
+            address(room, room_at),
+            1,
         )
         first = top - 1 if top > 0 else 0
-        end = height if top + rows == height else top + rows - 1
+        end = height if bottom == height else bottom - 1
         for row in range(first, end):
             above = ring_at + ((row - 1) % (2 * rows)) * line if row > 0 else zeros_at
             here = ring_at + (row % (2 * rows)) * line
@@ -268,8 +276,8 @@ def gated_sum(
     target_stride: int,
 ) -> None:
     """Σ gate · stream for the pixels from `first` to `end`."""
-    for channel in range(0, channels, LANES):
-        for pixel in range(first, end):
+    for pixel in range(first, end):
+        for channel in range(0, channels, LANES):
             at = streams_at + pixel * channels + channel
             value = multiply(load(activations, at), load(room, gates_at + channel))
             for stream in range(1, streams):

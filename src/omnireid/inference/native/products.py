@@ -138,7 +138,7 @@ def product(source: Source, panels: int, channels: int, target: Target, pixels: 
 @compiled
 def _columns(width: int, source: Source, panel: int, target: Target, pixels: int) -> None:
     """One tile's width of a product."""
-    height = _tile_height(width)
+    height = tile_height(width)
     # Partial sums must not be added twice: pixels that no whole tile takes go one by one.
     again = target.residual != target.address
     pixel = 0
@@ -170,7 +170,8 @@ def _columns(width: int, source: Source, panel: int, target: Target, pixels: int
 
 
 @compiled
-def _tile_height(width: int) -> int:
+def tile_height(width: int) -> int:
+    """Pixels of a tile of that width in channels."""
     if width == 64:
         return _PIXELS_64
     if width == 48:

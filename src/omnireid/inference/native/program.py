@@ -13,7 +13,13 @@ from omnireid.core.errors import InputError
 from omnireid.inference.backends.tiny_weights import TINY
 from omnireid.inference.fused.fold import Block, Convolution, FoldedOSNet, InstanceNorm
 from omnireid.inference.native.precision import Precision
-from omnireid.inference.native.products import SPLIT_PIXELS, TILE_FLOATS, product_address, tile_width
+from omnireid.inference.native.products import (
+    SPLIT_PIXELS,
+    TILE_FLOATS,
+    product_address,
+    tile_height,
+    tile_width,
+)
 from omnireid.inference.native.vectors import CHANNELS, HAS_MATRIX_TILES, TILES
 
 # Kinds of steps.
@@ -45,7 +51,7 @@ PREPARE, STEM, POOL, POINTWISE, STREAMS, RESTORE, NORM, TRANSITION, MEANS = rang
 NUM_COLUMNS = 20
 
 _ALIGNMENT = 64
-_RING_FLOATS = 1536  # 6 KiB and more for each half of the ring: both stay in the first cache
+_RING_FLOATS = 6144  # 24 KiB at most for each half of the ring: both stay in the first cache
 _CHUNK_PIXELS = 96  # a multiple of every tile's height
 _MIN_PIXELS = 16  # what a tile of AMX reads at least
 
@@ -412,7 +418,7 @@ class _Compiler:
         self, block: Block, source: int, target: int, stream_size: int, height: int, width: int, channels: int
     ) -> None:
         line = width * channels
-        rows = _rows_of_a_block(height, width, line)
+        rows = _rows_of_a_block(height, width, channels, self._precision)
         self._line = max(self._line, _aligned(line))
         self._ring = max(self._ring, 2 * rows * line)
         self._widest = max(self._widest, channels)
@@ -516,9 +522,25 @@ def _pointwise_weight(convolution: Convolution) -> npt.NDArray[np.float64]:
     return np.pad(weight, [(0, padded(size) - size) for size in weight.shape])
 
 
-def _rows_of_a_block(height: int, width: int, line: int) -> int:
-    """How many rows of the 1×1 are made at once: a divisor of the height, at least two, and enough pixels."""
-    for rows in range(2, height):
-        if height % rows == 0 and rows * width >= 2 * _MIN_PIXELS and rows * line >= _RING_FLOATS:
-            return rows
-    return height
+def _rows_of_a_block(height: int, width: int, channels: int, precision: Precision) -> int:
+    """How many rows of the 1×1 are made at once: such that tiles do little twice, in the first cache."""
+    tall = tile_height(tile_width(channels)) if precision == "fp32" else 2 * _MIN_PIXELS
+
+    def work(rows: int) -> int:
+        """Pixels that the tiles of all blocks take together."""
+        pixels = [min(rows, height - top) * width for top in range(0, height, rows)]
+        return sum(-(-count // tall) * tall for count in pixels)
+
+    fitting = [
+        rows
+        for rows in range(2, height)
+        if rows * width >= 2 * _MIN_PIXELS
+        and (height % rows or rows) * width >= _MIN_PIXELS
+        and rows * width * channels <= _RING_FLOATS
+    ]
+    # Of equally good ones the smallest that is no mere few values: the rest of the cache is for weights.
+    return min(
+        fitting,
+        key=lambda rows: (work(rows), rows * width * channels < _RING_FLOATS // 4, rows),
+        default=height,
+    )
