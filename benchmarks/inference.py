@@ -33,7 +33,7 @@ from omnireid.core.machine import available_cores
 from omnireid.core.record import EnvironmentRecord
 from omnireid.inference.backends.native import NativeBackend
 from omnireid.inference.backends.onnx_runtime import OnnxBackend
-from omnireid.inference.backends.openvino import OpenVinoBackend
+from omnireid.inference.backends.openvino import OpenVinoBackend, import_openvino
 from omnireid.inference.export.deployed import choose_form, deployed
 from omnireid.inference.export.onnx import onnx_graph
 from omnireid.inference.export.parity import generated_crops
@@ -101,7 +101,7 @@ def torch_forms(network: OSNet, batch: int, *, with_compile: bool) -> dict[str, 
 
 def runtime_forms(graph: bytes, quantised: bytes, batch: int, threads: int) -> dict[str, tuple[str, Embed]]:
     """ONNX Runtime and OpenVINO as their users call them."""
-    import openvino
+    openvino = import_openvino("OpenVINO")
 
     def onnx_form(content: bytes) -> Embed:
         options = onnxruntime.SessionOptions()

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from omnireid.core import ModelCard, Sample
+from omnireid.core import InputSpec, ModelCard, Sample
 from omnireid.core.errors import (
     ImageError,
     InputError,
@@ -25,6 +25,7 @@ from omnireid.core.errors import (
 from omnireid.core.types import SkippedFile
 from omnireid.inference import Embedder, lookup
 from omnireid.inference.backends import TorchBackend
+from omnireid.inference.native.precision import missing_for
 
 MEAN = np.array([0.485, 0.456, 0.406])
 STD = np.array([0.229, 0.224, 0.225])
@@ -175,6 +176,44 @@ def test_a_network_in_memory_can_be_embedded_with(exported: Callable[[str], Any]
     np.testing.assert_allclose(in_memory.embed(crops), Embedder.open(model.onnx).embed(crops), atol=1e-6)
 
 
+def test_weights_run_in_our_engine_where_it_can_run_them(
+    exported: Callable[[str], Any], tmp_path: Path
+) -> None:
+    from omnireid.models.registry import build_model
+    from omnireid.models.weights import save_weights
+
+    model = exported("osnet_ain_x0_25")
+    embedder = Embedder.open(model.safetensors, device="cpu", threads=1)
+    assert embedder.backend.name == "native"
+    crops = np.random.default_rng(0).integers(0, 256, (4, 64, 32, 3), dtype=np.uint8)
+    in_torch = Embedder.open(model.safetensors, backend="torch", device="cpu")
+    np.testing.assert_allclose(embedder.embed(crops), in_torch.embed(crops), atol=1e-6)
+    assert embedder.sha256 == in_torch.sha256
+
+    ablation = tmp_path / "ablation.safetensors"
+    save_weights(ablation, build_model("osnet_x0_25", fusion="addition"), model.card)
+    assert Embedder.open(ablation, device="cpu").backend.name == "torch"
+    tiny = tmp_path / "tiny.safetensors"
+    card = model.card.model_copy(update={"input": InputSpec(height=12, width=8)})
+    save_weights(tiny, build_model("osnet_x0_25"), card)
+    assert Embedder.open(tiny, device="cpu").backend.name == "torch"
+
+
+def test_precisions_are_asked_for_by_name(exported: Callable[[str], Any]) -> None:
+    model = exported("osnet_x0_25")
+    assert Embedder.open(model.safetensors, backend="native").backend.precision == "fp32"  # type: ignore[attr-defined]
+    for precision in ("bf16x3", "bf16"):
+        if not missing_for(precision):
+            embedder = Embedder.open(model.safetensors, device="cpu", precision=precision)
+            assert embedder.backend.precision == precision  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="'native' has fp32, bf16x3, bf16"):
+        Embedder.open(model.safetensors, backend="native", precision="fp16")
+    with pytest.raises(InputError, match="computes as its file says"):
+        Embedder.open(model.onnx, precision="bf16")
+    with pytest.raises(InputError, match="computes as its file says"):
+        Embedder.open(model.safetensors, backend="torch", precision="bf16")
+
+
 def test_backends_follow_the_file(exported: Callable[[str], Any], tmp_path: Path) -> None:
     model = exported("osnet_ain_x0_25")
     assert Embedder.open(model.onnx, backend="onnx").backend.name == "onnx"
@@ -190,7 +229,7 @@ def test_backends_follow_the_file(exported: Callable[[str], Any], tmp_path: Path
     with pytest.raises(InputError, match="runs on 'cpu'"):
         Embedder.open(model.onnx, backend="openvino", device="cuda")
     with pytest.raises(InputError, match="OMP_NUM_THREADS"):
-        Embedder.open(model.safetensors, threads=2)
+        Embedder.open(model.safetensors, backend="torch", threads=2)
     for name, complaint in (
         ("model.pth.tar", "omnireid models convert"),
         ("model.xyz", "expected .safetensors, .onnx"),
@@ -240,15 +279,16 @@ def test_pulled_weights_are_opened_by_name(
     assert Embedder.open(name).sha256 == embedder.sha256
 
 
-def test_safetensors_without_torch_say_how_to_go_on(
-    exported: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_safetensors_without_torch(exported: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """They run in our engine; asked for by name, torch is missed with the next step."""
     import sys
 
+    weights = exported("osnet_ain_x0_25").safetensors
     monkeypatch.delitem(sys.modules, "omnireid.inference.backends.torch_eager")
     monkeypatch.setitem(sys.modules, "torch", None)
+    assert Embedder.open(weights).backend.name == "native"
     with pytest.raises(MissingExtraError, match=r"omnireid export .*omnireid\[train\]"):
-        Embedder.open(exported("osnet_ain_x0_25").safetensors)
+        Embedder.open(weights, backend="torch")
 
 
 def test_cards_travel_with_files(exported: Callable[[str], Any]) -> None:

@@ -18,6 +18,7 @@ def embed(
     raw: Annotated[bool, typer.Option("--raw", help="Do not L2-normalise.")] = False,
     batch_size: options.BatchSize = 64,
     backend: options.BackendName = options.Backend.AUTO,
+    precision: options.PrecisionName = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
     on_bad: options.Bad = options.OnBad.ERROR,
@@ -28,7 +29,13 @@ def embed(
 
     samples = collect_samples(source)
     embedder = Embedder.open(
-        model, backend=backend.value, device=device, threads=threads, batch_size=batch_size, normalise=not raw
+        model,
+        backend=backend.value,
+        precision=None if precision is None else precision.value,
+        device=device,
+        threads=threads,
+        batch_size=batch_size,
+        normalise=not raw,
     )
     skipped: list[SkippedFile] = []
     with EmbeddingWriter(out, card=embedder.card) as writer:

@@ -102,6 +102,7 @@ def evaluate(
     seed: options.Seed = 0,
     batch_size: options.BatchSize = 64,
     backend: options.BackendName = options.Backend.AUTO,
+    precision: options.PrecisionName = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
     on_bad: options.Bad = options.OnBad.ERROR,
@@ -162,6 +163,7 @@ def evaluate(
     embedder = Embedder.open(
         model,
         backend=backend.value,
+        precision=None if precision is None else precision.value,
         device=device,
         threads=threads,
         batch_size=batch_size,

@@ -47,9 +47,17 @@ class Backend(str, Enum):
     OPENVINO = "openvino"
     TORCH = "torch"
     NATIVE = "native"
+    GPU = "gpu"
     TORCHSCRIPT = "torchscript"
     TENSORRT = "tensorrt"
     EXECUTORCH = "executorch"
+
+
+class Precision(str, Enum):
+    FP32 = "fp32"
+    BF16X3 = "bf16x3"
+    BF16 = "bf16"
+    FP16 = "fp16"
 
 
 Model = Annotated[
@@ -106,6 +114,10 @@ Threads = Annotated[
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1)]
 Seed = Annotated[int, typer.Option("--seed", min=0)]
 BackendName = Annotated[Backend, typer.Option("--backend", help="Inference engine.")]
+PrecisionName = Annotated[
+    Optional[Precision],  # noqa: UP045
+    typer.Option("--precision", help="What the engines native, openvino and gpu compute in."),
+]
 
 
 def split_id(text: str | None) -> int | Literal["all"] | None:

@@ -21,7 +21,7 @@ from omnireid.data.loading import CropLoader, LoadCrop, load_sample
 from omnireid.inference.backends import Backend
 from omnireid.inference.backends.protocol import Embeddings, FeatureMaps, check_crops
 from omnireid.inference.lookup import find_weights
-from omnireid.inference.opening import BackendName, open_backend
+from omnireid.inference.opening import BackendName, PrecisionName, open_backend
 from omnireid.inference.storage import concatenate
 
 __all__ = ["BackendName", "Embedder", "find_weights"]
@@ -79,6 +79,7 @@ class Embedder:
         backend: BackendName = "auto",
         device: str = "auto",
         threads: int | None = None,
+        precision: PrecisionName | None = None,
         batch_size: int = 64,
         normalise: bool = True,
     ) -> Embedder:
@@ -87,11 +88,14 @@ class Embedder:
         Args:
             model: a file of `omnireid export`, an `.onnx` file of others, `.safetensors` with a model card,
                 or a name of `omnireid models list`. The kind of file is read from its content.
-            backend: "auto" runs `.onnx` in ONNX Runtime, `.safetensors` in torch, and every other format in
-                its own engine. "openvino" takes `.onnx` too, "native" `.safetensors`.
+            backend: "auto" runs `.onnx` in ONNX Runtime, every other exported format in its own engine, and
+                `.safetensors` in our CPU engine ("native"); in torch where there is a GPU, or a network that
+                has no fast form. "openvino" takes `.onnx` too, "gpu" `.safetensors`.
             device: "auto", "cpu", "cuda", "cuda:1", "mps", as far as the backend has it.
             threads: of one run in ONNX Runtime, OpenVINO and native; the cores available when None. torch
                 has one number of threads for the whole process, which is not ours to change.
+            precision: "fp32", "bf16x3" or "bf16" of native, "fp32" or "bf16" of openvino, "bf16", "fp16" or
+                "fp32" of gpu; their first when None, for openvino that of the file.
             batch_size: crops in one run of the network.
             normalise: L2-normalise embeddings. The published OSNet figures use raw ones.
 
@@ -100,11 +104,13 @@ class Embedder:
                 kind of file, or an architecture without weights.
             MissingExtraError: the engine is not installed; names the extra.
             UnknownNameError: neither a file nor a known name.
-            InputError: a backend, device or number that does not fit, or raw embeddings of a file that gives
-                normalised ones.
+            InputError: a backend, device, precision or number that does not fit, or raw embeddings of a file
+                that gives normalised ones.
         """
         path = find_weights(model)
-        engine, is_normalised = open_backend(path, backend=backend, device=device, threads=threads)
+        engine, is_normalised = open_backend(
+            path, backend=backend, device=device, threads=threads, precision=precision
+        )
         return cls(engine, batch_size=batch_size, normalise=normalise, is_normalised_inside=is_normalised)
 
     @property

@@ -20,7 +20,7 @@ class FileFormat:
         name: as `--format` takes it; "safetensors" is what export starts from.
         title: in messages.
         suffix: every file of this kind ends in it.
-        backends: engines that run it; the first is what "auto" takes.
+        backends: engines that run it; the first is what "auto" takes (of weights it depends, see `opening`).
     """
 
     name: str
@@ -32,7 +32,7 @@ class FileFormat:
 FORMATS = {
     kind.name: kind
     for kind in (
-        FileFormat("safetensors", "safetensors weights", ".safetensors", ("torch", "native")),
+        FileFormat("safetensors", "safetensors weights", ".safetensors", ("native", "torch", "gpu")),
         FileFormat("onnx", "an ONNX model", ".onnx", ("onnx", "openvino")),
         FileFormat("openvino", "an OpenVINO model", ".xml", ("openvino",)),
         FileFormat("torchscript", "a TorchScript module", ".torchscript", ("torchscript",)),

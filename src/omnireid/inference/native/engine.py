@@ -26,7 +26,7 @@ class _Workspace:
 
     def __init__(self, program: Program, parts: int) -> None:
         self.activations = _aligned_zeros(
-            program.num_activations + parts * program.chunk_size, program.activations
+            program.num_activations + parts * program.part_size, program.activations
         )
         self.room = _aligned_zeros(parts * program.room_size, np.dtype(np.float32))
         self.sums = _aligned_zeros(program.num_sums, np.dtype(np.float32))
@@ -65,8 +65,6 @@ class NativeEngine:
         self._idle: list[_Workspace] = []
         self._lock = threading.Lock()
         self._team = threading.Lock()
-        depths = [int(depth) for depth in program.depths]
-        self._owners = [_owners(depths, parts) for parts in range(1, threads + 1)]
         self._tiles = _tile_configuration()
         self._num_map_channels = len(network.head.bias)
 
@@ -165,15 +163,16 @@ class NativeEngine:
         sync: npt.NDArray[np.int64],
     ) -> None:
         program = self._program
+        mine = program.parts_at + part * program.part_size
         run(
             crops,
             program.steps,
             program.depths,
-            self._owners[parts - 1],
             program.panels,
             program.constants,
             workspace.activations,
-            program.chunk_at + part * program.chunk_size,
+            mine,
+            mine + program.streams_at,
             workspace.room,
             part * program.room_size,
             part * program.room_size + program.ring_at,
@@ -196,16 +195,6 @@ class NativeEngine:
     def _give_back(self, workspace: _Workspace) -> None:
         with self._lock:
             self._idle.append(workspace)
-
-
-def _owners(depths: list[int], parts: int) -> npt.NDArray[np.int64]:
-    """Which part computes which stream: the deepest first, each to the part with the least to do."""
-    owners = np.zeros(len(depths), np.int64)
-    work = [0] * parts
-    for stream in sorted(range(len(depths)), key=lambda stream: -depths[stream]):
-        owners[stream] = work.index(min(work))
-        work[owners[stream]] += depths[stream]
-    return owners
 
 
 def _tile_configuration() -> npt.NDArray[np.uint8]:

@@ -98,6 +98,8 @@ def lite(
     height: int,
     width: int,
     channels: int,
+    first: int,
+    end: int,
     rows: int,
     room: Array,
     room_at: int,
@@ -105,44 +107,43 @@ def lite(
     sums: Array,
     sums_at: int,
 ) -> None:
-    """Lite 3×3: 1×1, depthwise 3×3, bias, ReLU. Source and target may be the same.
+    """Lite 3×3 of the rows from `first` to `end`: 1×1, depthwise 3×3, bias, ReLU.
 
-    The 1×1's result is kept for 2 · rows rows only, in `room` from `ring_at` on; before them lies a row of
-    zeros. Nothing of the source is read again once its rows are in there, so the target may take its place.
+    Source and target may be the same. The 1×1's result is kept for 2 · rows rows only, in `room` from
+    `ring_at` on; before them lies a row of zeros. Nothing of the source is read again once its rows are in
+    there, so the target may take its place.
 
     Args:
         weights_at: nine depthwise weights, then the bias, each for all channels.
-        rows: of one block; at least 2, and at least 16 pixels, those of the last block included.
-        sums_at: where each channel's sum is added to; −1 for nowhere.
+        rows: of one block of the 1×1; at least 2, and at least 32 pixels.
+        sums_at: where the sums of each row go, (height, channels); −1 for nowhere.
     """
     line = width * channels
     zeros_at = ring_at - line
-    for block in range((height + rows - 1) // rows):
-        top = block * rows
-        bottom = min(top + rows, height)
-        out = Target(address(room, ring_at + (block & 1) * rows * line), 4 * channels, 0, 0, 0, 0)
-        source = _pixels(activations, source_at + top * line, channels)
+    start, stop = max(first - 1, 0), min(end + 1, height)
+    done = first
+    for top in range(start, stop, rows):
+        bottom = min(top + rows, stop)
+        slot = ring_at + ((top - start) % (2 * rows)) * line
         multiply_pixels(
             function,
-            source,
+            _pixels(activations, source_at + top * line, channels),
             address(panels, panel),
             channels,
-            out,
+            Target(address(room, slot), 4 * channels, 0, 0, 0, 0),
             (bottom - top) * width,
             address(room, room_at),
             1,
         )
-        first = top - 1 if top > 0 else 0
-        end = height if bottom == height else bottom - 1
-        for row in range(first, end):
-            above = ring_at + ((row - 1) % (2 * rows)) * line if row > 0 else zeros_at
-            here = ring_at + (row % (2 * rows)) * line
-            below = ring_at + ((row + 1) % (2 * rows)) * line if row + 1 < height else zeros_at
+        # The last row of a block waits for the one below it.
+        ready = end if bottom == stop else bottom - 1
+        for row in range(done, ready):
+            here = row - start
             _depthwise_row(
                 room,
-                above,
-                here,
-                below,
+                ring_at + ((here - 1) % (2 * rows)) * line if row > 0 else zeros_at,
+                ring_at + (here % (2 * rows)) * line,
+                ring_at + ((here + 1) % (2 * rows)) * line if row + 1 < height else zeros_at,
                 constants,
                 weights_at,
                 activations,
@@ -150,8 +151,9 @@ def lite(
                 width,
                 channels,
                 sums,
-                sums_at,
+                sums_at + row * channels if sums_at >= 0 else -1,
             )
+        done = max(done, ready)
 
 
 @compiled
@@ -220,40 +222,44 @@ def _depthwise_row(
             left0, left1, left2 = middle0, middle1, middle2
             middle0, middle1, middle2 = right0, right1, right2
         if sums_at >= 0:
-            store(sums, sums_at + channel, add(load(sums, sums_at + channel), total))
+            store(sums, sums_at + channel, total)
 
 
 @compiled_in_any_order
 def gates(
     sums: Array,
-    sums_at: int,
     constants: Array,
     gate_at: int,
-    pixels: int,
+    height: int,
+    width: int,
     channels: int,
     hidden: int,
     streams: int,
     room: Array,
     room_at: int,
 ) -> None:
-    """The shared gate for all streams: sums of streams × channels → weights in `room` from `room_at` on.
+    """The shared gate for all streams: sums of rows → weights (streams, channels) in `room`.
 
     Args:
+        sums: (streams, height, channels). Rows are added in their order, whoever made them.
         gate_at: (hidden, channels) weights, hidden biases, (hidden, channels) weights back, channels biases.
     """
     back_at = gate_at + hidden * channels + hidden
+    share_of_mean = splat(np.float32(1) / np.float32(height * width))
     for stream in range(streams):
         mine = room_at + stream * channels
+        mean_at = room_at + streams * channels
+        for channel in range(0, channels, LANES):
+            total = splat(np.float32(0))
+            for row in range(height):
+                total = add(total, load(sums, (stream * height + row) * channels + channel))
+            store(room, mean_at + channel, multiply(total, share_of_mean))
         for channel in range(channels):
             room[mine + channel] = constants[back_at + hidden * channels + channel]
         for unit in range(hidden):
-            value = np.float32(0)
+            value = constants[gate_at + hidden * channels + unit]
             for channel in range(channels):
-                value += (
-                    constants[gate_at + unit * channels + channel]
-                    * sums[sums_at + stream * channels + channel]
-                )
-            value = value / np.float32(pixels) + constants[gate_at + hidden * channels + unit]
+                value += constants[gate_at + unit * channels + channel] * room[mean_at + channel]
             if value > 0:
                 for channel in range(channels):
                     room[mine + channel] += value * constants[back_at + unit * channels + channel]

@@ -6,6 +6,9 @@ from typing import Literal
 
 Precision = Literal["fp32", "bf16x3", "bf16"]
 
+MIN_SIZE = 16
+"""Height and width of the smallest pictures."""
+
 
 def missing_for(precision: Precision) -> str:
     """What this processor lacks for a precision, in words; empty where it has everything."""

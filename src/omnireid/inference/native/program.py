@@ -12,7 +12,7 @@ from omnireid.core.card import InputSpec
 from omnireid.core.errors import InputError
 from omnireid.inference.backends.tiny_weights import TINY
 from omnireid.inference.fused.fold import Block, Convolution, FoldedOSNet, InstanceNorm
-from omnireid.inference.native.precision import Precision
+from omnireid.inference.native.precision import MIN_SIZE, Precision
 from omnireid.inference.native.products import (
     SPLIT_PIXELS,
     TILE_FLOATS,
@@ -47,8 +47,9 @@ PREPARE, STEM, POOL, POINTWISE, STREAMS, RESTORE, NORM, TRANSITION, MEANS = rang
     SHORTCUT,
     SHORTCUT_INPUTS,
     PRODUCT,
-) = range(20)
-NUM_COLUMNS = 20
+    MEET,
+) = range(21)
+NUM_COLUMNS = 21
 
 _ALIGNMENT = 64
 _RING_FLOATS = 6144  # 24 KiB at most for each half of the ring: both stay in the first cache
@@ -61,14 +62,15 @@ class Program:
     """Everything that running a network on pictures of one size takes, and that never changes.
 
     Attributes:
-        steps: (S, 20) int64.
+        steps: (S, 21) int64.
         panels: pointwise weights, float32 or bfloat16 (uint16).
         constants: biases, depthwise weights, gates and norms, float32.
         embedding: the last layer's weights, float32, and `embedding_bias` the place of its bias.
         depths: of the streams.
         activations: their dtype; uint16 holds bfloat16.
-        num_activations: elements that a picture needs, chunk included, which begins at `chunk_at`.
-        chunk_size, room_size: what each part needs for itself.
+        num_activations: elements that a picture needs besides those of its parts, which begin at `parts_at`.
+        part_size, room_size: what each part needs for itself, of activations and of float32.
+        streams_at: place of a part's streams behind its chunk.
         ring_at, gates_at: places in a part's room.
         padding: (C,) what lies around the picture.
         image: place, height and width of the padded picture.
@@ -82,8 +84,9 @@ class Program:
     depths: npt.NDArray[np.int64]
     activations: np.dtype[Any]
     num_activations: int
-    chunk_at: int
-    chunk_size: int
+    parts_at: int
+    part_size: int
+    streams_at: int
     room_size: int
     ring_at: int
     gates_at: int
@@ -106,8 +109,10 @@ def compile_program(network: FoldedOSNet, spec: InputSpec, precision: Precision)
     Raises:
         InputError: pictures smaller than 16×16.
     """
-    if min(spec.height, spec.width) < 16:
-        raise InputError(f"input {spec.height}×{spec.width}: this engine takes pictures from 16×16 on")
+    if min(spec.height, spec.width) < MIN_SIZE:
+        raise InputError(
+            f"input {spec.height}×{spec.width}: this engine takes pictures from {MIN_SIZE}×{MIN_SIZE} on"
+        )
     return _Compiler(network, spec, precision).program()
 
 
@@ -144,6 +149,8 @@ class _Compiler:
         self._line = 0
         self._ring = 0
         self._widest = 0
+        self._streams_size = 0
+        self._num_sums = 0
         self._scale, self._shift = (np.asarray(value, np.float64) for value in spec.scale_shift())
 
     def program(self) -> Program:
@@ -166,10 +173,9 @@ class _Compiler:
             for (h, w), stage in zip(sizes, network.stages, strict=True)
         )
         reduced = self._place(bottleneck)
-        streams = self._place(bottleneck * len(network.config.stream_depths))
         for stage, blocks in enumerate(network.stages):
             for block in blocks:
-                self._block(block, here, there, raw, reduced, streams, *sizes[stage])
+                self._block(block, here, there, raw, reduced, *sizes[stage])
                 here, there = there, here
             if stage < 2:
                 self._transition(network.transitions[stage], here, there, *sizes[stage])
@@ -179,7 +185,9 @@ class _Compiler:
         embedding, embedding_bias = self._embedding(channels)
         ring_at = TILE_FLOATS + self._split + self._line
         gates_at = ring_at + self._ring + _MIN_PIXELS * self._widest
-        num_gates = len(network.config.stream_depths) * self._widest
+        num_gates = (len(network.config.stream_depths) + 1) * self._widest
+        chunk_size = _aligned(self._chunk + _MIN_PIXELS * 2 * max(outputs))
+        self._let_parts_go_on()
         room_size = _aligned(gates_at + num_gates)
         return Program(
             steps=np.array(self._steps, np.int64),
@@ -190,18 +198,27 @@ class _Compiler:
             depths=np.array(network.config.stream_depths, np.int64),
             activations=np.dtype(np.uint16 if self._halves else np.float32),
             num_activations=self._num_activations,
-            chunk_at=self._num_activations,
-            chunk_size=_aligned(self._chunk + _MIN_PIXELS * 2 * max(outputs)),
+            parts_at=self._num_activations,
+            part_size=_aligned(chunk_size + self._streams_size + _MIN_PIXELS * self._widest),
+            streams_at=chunk_size,
             room_size=room_size,
             ring_at=ring_at,
             gates_at=gates_at,
-            num_sums=num_gates,
+            num_sums=self._num_sums,
             padding=padding,
             image=image,
             map_shape=(*sizes[2], channels),
             num_features=channels,
             num_embeddings=len(network.embedding.bias),
         )
+
+    def _let_parts_go_on(self) -> None:
+        """No meeting where the next step reads nothing but what the same part wrote: rows of the same map."""
+        for step, following in zip(self._steps, self._steps[1:], strict=False):
+            by_rows = step[KIND] == RESTORE or (step[KIND] == STEM and step[EXTRA] == 1)
+            rows = step[ROWS] if step[KIND] == STEM else step[HEIGHT]
+            if by_rows and following[KIND] == POINTWISE and following[HEIGHT] == rows:
+                step[MEET] = 0
 
     def _has_instance_norms(self) -> bool:
         blocks = [block for stage in self._network.stages for block in stage]
@@ -246,6 +263,7 @@ class _Compiler:
     def _step(self, **columns: int) -> None:
         row = [0] * NUM_COLUMNS
         row[EXTRA] = row[SHORTCUT] = -1
+        row[MEET] = 1
         row[PRODUCT] = product_address(self._precision)
         for name, value in columns.items():
             row[globals()[name.upper()]] = value
@@ -363,13 +381,12 @@ class _Compiler:
         there: int,
         raw: int,
         reduced: int,
-        streams: int,
         height: int,
         width: int,
     ) -> None:
         channels = self._pointwise(block.reduce, here, reduced, height, width)
         stream_size = _aligned(height * width * channels)
-        self._streams(block, reduced, streams, stream_size, height, width, channels)
+        self._streams(block, reduced, stream_size, height, width, channels)
         restored = raw if block.inside or block.after else there
         outside = block.shortcut is None or block.inside is not None
         residual = here if block.shortcut is None and block.inside is None else -1
@@ -383,7 +400,6 @@ class _Compiler:
         self._chunk = max(self._chunk, _CHUNK_PIXELS * weight.shape[1])
         self._step(
             kind=RESTORE,
-            source=streams,
             stream_size=stream_size,
             target=restored,
             extra=residual,
@@ -415,13 +431,15 @@ class _Compiler:
             self._norm(block.after, raw, -1, there, height, width)
 
     def _streams(
-        self, block: Block, source: int, target: int, stream_size: int, height: int, width: int, channels: int
+        self, block: Block, source: int, stream_size: int, height: int, width: int, channels: int
     ) -> None:
         line = width * channels
         rows = _rows_of_a_block(height, width, channels, self._precision)
         self._line = max(self._line, _aligned(line))
         self._ring = max(self._ring, 2 * rows * line)
         self._widest = max(self._widest, channels)
+        self._streams_size = max(self._streams_size, len(block.streams) * stream_size)
+        self._num_sums = max(self._num_sums, len(block.streams) * height * channels)
         layers = [layer for stream in block.streams for layer in stream]
         panels, constants = [], []
         for layer in layers:
@@ -438,7 +456,6 @@ class _Compiler:
         self._step(
             kind=STREAMS,
             source=source,
-            target=target,
             stream_size=stream_size,
             panel=panels[0],
             panel_size=panels[1] - panels[0] if len(panels) > 1 else 0,
@@ -534,9 +551,7 @@ def _rows_of_a_block(height: int, width: int, channels: int, precision: Precisio
     fitting = [
         rows
         for rows in range(2, height)
-        if rows * width >= 2 * _MIN_PIXELS
-        and (height % rows or rows) * width >= _MIN_PIXELS
-        and rows * width * channels <= _RING_FLOATS
+        if rows * width >= 2 * _MIN_PIXELS and rows * width * channels <= _RING_FLOATS
     ]
     # Of equally good ones the smallest that is no mere few values: the rest of the cache is for weights.
     return min(

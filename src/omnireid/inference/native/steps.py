@@ -28,6 +28,7 @@ from omnireid.inference.native.program import (
     HIDDEN,
     INPUTS,
     KIND,
+    MEET,
     NORM,
     OUTPUTS,
     PANEL,
@@ -56,6 +57,7 @@ from omnireid.inference.native.vectors import (
     configure_matrix_tiles,
     count_up,
     get_float,
+    give_way,
     pause,
     read_shared,
     release_matrix_tiles,
@@ -70,11 +72,11 @@ def run(
     images: Array,
     steps: Array,
     depths: Array,
-    owners: Array,
     panels: Array,
     constants: Array,
     activations: Array,
     chunk_at: int,
+    streams_at: int,
     room: Array,
     room_at: int,
     ring_at: int,
@@ -94,7 +96,8 @@ def run(
 
     Args:
         images: (N, H, W, 3) uint8, contiguous.
-        activations, room, sums: see `engine`; `chunk_at`, `room_at` … say where this thread's own part lies.
+        activations, room, sums: see `engine`; `chunk_at`, `streams_at`, `room_at`, `ring_at` and `gates_at`
+            say where this thread's own part lies.
         features: (N, C) float32, written.
         maps: (N, h, w, C) float32, written; with N = 0 they are not wanted.
         sync: two counters, both 0: pictures taken, and arrivals at the barrier.
@@ -109,11 +112,11 @@ def run(
                 picture,
                 steps[index],
                 depths,
-                owners,
                 panels,
                 constants,
                 activations,
                 chunk_at,
+                streams_at,
                 room,
                 room_at,
                 ring_at,
@@ -124,7 +127,7 @@ def run(
                 part,
                 parts,
             )
-            if parts > 1:
+            if parts > 1 and steps[index, MEET]:
                 _meet(sync, parts)
         picture = count_up(sync, 0) if parts == 1 else picture + 1
     if HAS_MATRIX_TILES:
@@ -136,8 +139,14 @@ def _meet(sync: Array, parts: int) -> None:
     """Wait until all parts are here."""
     before = count_up(sync, 1)
     everyone = (before // parts + 1) * parts
+    looks = 0
     while read_shared(sync, 1) < everyone:
-        pause()
+        looks += 1
+        # A part that does not come may be waiting for this very core.
+        if looks % 1000 == 0:
+            give_way()
+        else:
+            pause()
 
 
 @compiled
@@ -146,11 +155,11 @@ def _run_step(
     picture: int,
     step: Array,
     depths: Array,
-    owners: Array,
     panels: Array,
     constants: Array,
     activations: Array,
     chunk_at: int,
+    streams_at: int,
     room: Array,
     room_at: int,
     ring_at: int,
@@ -180,7 +189,8 @@ def _run_step(
             out = target + row * ((width + 1) // 2) * inputs
             max_pool_row(activations, above, source + 2 * row * line, below, activations, out, width, inputs)
     elif kind == POINTWISE:
-        first, end = share(pixels, 48, part, parts)
+        first, end = share(height, 1, part, parts)
+        first, end = first * width, end * width
         pointwise(
             step[PRODUCT],
             activations,
@@ -200,7 +210,20 @@ def _run_step(
             room_at,
         )
     elif kind == STREAMS:
-        _streams(step, depths, owners, panels, constants, activations, room, room_at, ring_at, sums, part)
+        _streams(
+            step,
+            depths,
+            panels,
+            constants,
+            activations,
+            streams_at,
+            room,
+            room_at,
+            ring_at,
+            sums,
+            part,
+            parts,
+        )
     elif kind == RESTORE:
         _restore(
             step,
@@ -209,6 +232,7 @@ def _run_step(
             constants,
             activations,
             chunk_at,
+            streams_at,
             room,
             room_at,
             gates_at,
@@ -332,45 +356,47 @@ def _stem_row(
 def _streams(
     step: Array,
     depths: Array,
-    owners: Array,
     panels: Array,
     constants: Array,
     activations: Array,
+    streams_at: int,
     room: Array,
     room_at: int,
     ring_at: int,
     sums: Array,
     part: int,
+    parts: int,
 ) -> None:
-    """The streams that belong to this part, each with the sums over its pixels."""
-    channels = step[INPUTS]
+    """All streams for this part's rows; each level makes as many rows more as those after it need."""
+    height, channels = step[HEIGHT], step[INPUTS]
+    first, end = share(height, 1, part, parts)
     layer = 0
     for stream in range(len(depths)):
-        if owners[stream] == part:
-            target = step[TARGET] + stream * step[STREAM_SIZE]
-            sums_at = stream * channels
-            sums[sums_at : sums_at + channels] = 0
-            for level in range(depths[stream]):
-                lite(
-                    step[PRODUCT],
-                    activations,
-                    step[SOURCE] if level == 0 else target,
-                    target,
-                    panels,
-                    step[PANEL] + (layer + level) * step[PANEL_SIZE],
-                    constants,
-                    step[CONSTANT] + (layer + level) * 10 * channels,
-                    step[HEIGHT],
-                    step[WIDTH],
-                    channels,
-                    step[ROWS],
-                    room,
-                    room_at,
-                    ring_at,
-                    sums,
-                    sums_at if level + 1 == depths[stream] else -1,
-                )
-        layer += depths[stream]
+        target = streams_at + stream * step[STREAM_SIZE]
+        for level in range(depths[stream]):
+            more = depths[stream] - 1 - level
+            lite(
+                step[PRODUCT],
+                activations,
+                step[SOURCE] if level == 0 else target,
+                target,
+                panels,
+                step[PANEL] + layer * step[PANEL_SIZE],
+                constants,
+                step[CONSTANT] + layer * 10 * channels,
+                height,
+                step[WIDTH],
+                channels,
+                max(first - more, 0),
+                min(end + more, height),
+                step[ROWS],
+                room,
+                room_at,
+                ring_at,
+                sums,
+                stream * height * channels if more == 0 else -1,
+            )
+            layer += 1
 
 
 @compiled
@@ -381,6 +407,7 @@ def _restore(
     constants: Array,
     activations: Array,
     chunk_at: int,
+    streams_at: int,
     room: Array,
     room_at: int,
     gates_at: int,
@@ -391,15 +418,15 @@ def _restore(
     """Gate the streams, add them up, 1×1 back to the block's width, shortcut, ReLU."""
     channels, outputs, extra = step[INPUTS], step[OUTPUTS], step[EXTRA]
     shortcut, inputs = step[SHORTCUT], step[SHORTCUT_INPUTS]
-    stride = channels + inputs
-    pixels = step[HEIGHT] * step[WIDTH]
-    gates(sums, 0, constants, step[GATE], pixels, channels, step[HIDDEN], streams, room, gates_at)
-    first, end = share(pixels, step[ROWS], part, parts)
-    for start in range(first, end, step[ROWS]):
+    height, width, stride = step[HEIGHT], step[WIDTH], channels + inputs
+    gates(sums, constants, step[GATE], height, width, channels, step[HIDDEN], streams, room, gates_at)
+    first, end = share(height, 1, part, parts)
+    end *= width
+    for start in range(first * width, end, step[ROWS]):
         stop = min(start + step[ROWS], end)
         gated_sum(
             activations,
-            step[SOURCE],
+            streams_at,
             step[STREAM_SIZE],
             streams,
             start,
