@@ -487,3 +487,63 @@ def closest_rows(
                         )
                         cut = np.float32(reach)
         farthest[q] = far
+
+
+@compiled
+def closest_known(
+    start,
+    stop,
+    products,
+    half_g,
+    q_rows,
+    g_rows,
+    q_scale,
+    g_scale,
+    half_q,
+    sq_dist_to_offset,
+    error,
+    person,
+    own,
+    known,
+    closest,
+):
+    """One tile of pairs: keep, for several watch lists, each query's exact squared distance to the closest.
+
+    `person` (G,) is an item's place among the identities, −1 for one whom nobody enrols; `own` (Q,) that of
+    the query, who is left out; `known` (I, R) says who is on which list, `closest` (Q, R) is updated.
+    The other arguments are those of `count_rows`.
+    """
+    columns = products.shape[1]
+    lists = closest.shape[1]
+    work = np.empty(columns, products.dtype)
+    cuts = np.empty(lists, products.dtype)
+    lanes = np.empty(LANES)
+    for q in range(start, stop):
+        row = q - start
+        for j in range(columns):
+            work[j] = half_g[j] - products[row, j]
+        for r in range(lists):
+            cuts[r] = _reach(False, LEVEL, 0.0, closest[q, r], sq_dist_to_offset, half_q[q], error[q])
+        cut = cuts.max()
+        for chunk in range(0, columns, CHUNK):
+            chunk_end = min(chunk + CHUNK, columns)
+            noted = 0
+            for j in range(chunk, chunk_end):
+                noted += work[j] <= cut
+            if noted == 0:
+                continue
+            for j in range(chunk, chunk_end):
+                who = person[j]
+                if work[j] > cut or who < 0 or who == own[q]:
+                    continue
+                is_open = False
+                for r in range(lists):
+                    is_open |= known[who, r] and work[j] <= cuts[r]
+                if not is_open:
+                    continue
+                value = sq_dist(q_rows[q], g_rows[j], q_scale[q], g_scale[j], lanes)
+                for r in range(lists):
+                    if known[who, r] and value < closest[q, r]:
+                        closest[q, r] = value
+                        cuts[r] = _reach(False, LEVEL, 0.0, value, sq_dist_to_offset, half_q[q], error[q])
+                cut = cuts.max()

@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,15 +36,16 @@ from omnireid.core.progress import progress_bar
 from omnireid.core.record import OpenSetPointRecord, OpenSetRecord, SpreadRecord
 from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import JUNK_PID, EmbeddingSet, Protocol
-from omnireid.evaluation.distance import check_distance, distance_blocks
+from omnireid.evaluation.distance import check_distance
+from omnireid.evaluation.pairs import Pairs
+from omnireid.evaluation.ranking import check_same_model
+from omnireid.evaluation.streaming import Comparison, Team, Tile
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
 
 FPIR_LEVELS = (0.001, 0.01, 0.1)
-
-_UNKNOWN_CAMERA = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,13 +201,15 @@ def open_set_metrics(
     repeats: int = 10,
     seed: int = 0,
     console: Console | None = None,
+    threads: int | None = None,
 ) -> OpenSetResult:
-    """Search a watch list of some identities with the queries of all, a block of queries at a time.
+    """Search a watch list of some identities with the queries of all, in tiles: no distance matrix.
 
-    Memory holds a block of distances and, for each draw, two numbers a query.
+    Distances are exact, as those of `evaluate_embeddings`: a float32 product finds who may be the closest,
+    float64 decides. Memory holds a tile of distances and, for each draw, one number a query.
 
     Args:
-        query, gallery: embeddings of one and the same model.
+        query, gallery: embeddings of one and the same model; memory-mapped arrays are read a tile at a time.
         distance: one of `DISTANCES`.
         protocol: `NO_CAMERA` makes only the query's own file junk; with the other two all gallery pictures
             of a known person are enrolled, and those in the query's own camera are junk.
@@ -215,6 +218,7 @@ def open_set_metrics(
         repeats: draws of the known identities.
         seed: of the draws; each has a stream of its own.
         console: where to show progress.
+        threads: how many to use, all cores by default; the result does not depend on it.
 
     Raises:
         InputError: embeddings of different models, cameras missing, too few identities, a share or number out
@@ -222,9 +226,9 @@ def open_set_metrics(
         ShapeError: embeddings of different length.
         UnknownNameError: an unknown distance.
     """
-    check_distance(distance)
+    name = check_distance(distance)
     protocol = check_protocol(protocol)
-    _check_same_model(query, gallery)
+    check_same_model(query, gallery)
     if not 0 < known_share < 1:
         raise InputError(f"known_share: expected between 0 and 1, got {known_share}")
     if repeats < 1:
@@ -232,40 +236,78 @@ def open_set_metrics(
     shared = np.setdiff1d(np.intersect1d(query.pids, gallery.pids), [JUNK_PID])
     unenrolled = np.setdiff1d(query.pids, np.append(shared, JUNK_PID))
     known_RI = _draw_known(shared, bool(len(unenrolled)), known_share, repeats, seed)
-
-    enrolled = np.flatnonzero(np.isin(gallery.pids, shared))
-    enrolled = enrolled[np.argsort(gallery.pids[enrolled], kind="stable")]
-    starts_I = np.searchsorted(gallery.pids[enrolled], shared)
-    searches = np.flatnonzero(query.pids != JUNK_PID)
-    own_Q = np.where(np.isin(query.pids[searches], shared), np.searchsorted(shared, query.pids[searches]), -1)
-    junk = _JunkFinder(query, gallery, searches, enrolled, protocol)
-    stops_I = np.append(starts_I[1:], len(enrolled))
-
-    mate_Q = np.full(len(searches), np.inf)
-    other_RQ = np.empty((repeats, len(searches)))
-    with progress_bar(console, transient=True) as bar:
-        task = bar.add_task("open set", total=len(searches))
-        for first, dist_BG in distance_blocks(
-            query.embeddings[searches], gallery.embeddings[enrolled], distance
-        ):
-            block = np.arange(first, first + len(dist_BG))
-            for row, search in enumerate(block):
-                if own_Q[search] >= 0:
-                    start, stop = int(starts_I[own_Q[search]]), int(stops_I[own_Q[search]])
-                    dist_BG[row, start:stop][junk.of(int(search), start, stop)] = np.inf
-            # All that is kept of a person's pictures is the closest.
-            best_BI = np.minimum.reduceat(dist_BG, starts_I, axis=1)
-            has_own = own_Q[block] >= 0
-            mate_Q[block[has_own]] = best_BI[has_own, own_Q[block[has_own]]]
-            best_BI[has_own, own_Q[block[has_own]]] = np.inf
-            for draw, known_I in enumerate(known_RI):
-                other_RQ[draw, block] = best_BI[:, known_I].min(axis=1)
-            bar.advance(task, len(dist_BG))
+    pairs = Pairs(
+        query.pids, gallery.pids, query.camids, gallery.camids, query.paths, gallery.paths, protocol
+    )
+    own_Q = _places(query.pids, shared)
+    with Team(threads) as team:
+        comparison = Comparison(query.embeddings, gallery.embeddings, name, team)
+        mate_Q, other_QR = _closest(
+            comparison, pairs, own_Q, _places(gallery.pids, shared), np.stack(known_RI, axis=1), console
+        )
+    for sq_dist in (mate_Q, other_QR):
+        if name == "euclidean":
+            np.sqrt(sq_dist, out=sq_dist)
+        elif name == "cosine":
+            # ‖a − b‖² = 2 − 2 a·b for unit vectors.
+            sq_dist *= 0.5
+    searches = query.pids != JUNK_PID
     draws = tuple(
-        _watch_list(mate_Q, other_Q, own_Q, known_I, len(shared) + len(unenrolled))
-        for other_Q, known_I in zip(other_RQ, known_RI, strict=True)
+        _watch_list(mate_Q[searches], other_Q, own_Q[searches], known_I, len(shared) + len(unenrolled))
+        for other_Q, known_I in zip(other_QR[searches].T, known_RI, strict=True)
     )
     return OpenSetResult(draws, distance, query.normalised, protocol, known_share, seed)
+
+
+def _places(pids: Int64, shared: Int64) -> Int64:
+    """(N,) which of the ascending shared identities each is; −1 for none."""
+    return np.where(np.isin(pids, shared), np.searchsorted(shared, pids), -1)
+
+
+def _closest(
+    comparison: Comparison,
+    pairs: Pairs,
+    own_Q: Int64,
+    person_G: Int64,
+    known_IR: Bool,
+    console: Console | None,
+) -> tuple[Float64, Float64]:
+    """Squared distances, infinite for none: (Q,) to the own person, (Q, R) to the closest other known one."""
+    from omnireid.evaluation.kernels import closest_known
+
+    ones = np.ones(len(own_Q))
+    mate_Q, other_QR = np.full(len(own_Q), np.inf), np.full((len(own_Q), known_IR.shape[1]), np.inf)
+    with progress_bar(console, transient=True) as bar:
+        task = bar.add_task("open set", total=len(own_Q))
+        for block in comparison.query_blocks():
+            queries, items, junk = pairs.known(block.first, block.stop)
+            queries, items = queries[~junk], items[~junk]
+            np.minimum.at(mate_Q, queries, comparison.levels(queries, items, ones))
+
+            part = slice(block.first, block.stop)
+            sq_dist_to_offset = comparison.factor**2 / 2.0
+            for tile in comparison.tiles(block):
+                arguments = (
+                    tile.half_g,
+                    block.rows,
+                    tile.g_rows,
+                    block.scale,
+                    tile.g_scale,
+                    block.half,
+                    sq_dist_to_offset,
+                    tile.error,
+                    person_G[tile.first_item : tile.first_item + tile.num_items],
+                    own_Q[part],
+                    known_IR,
+                    other_QR[part],
+                )
+
+                def keep(start: int, stop: int, tile: Tile = tile, arguments: Any = arguments) -> None:
+                    closest_known(start, stop, tile.values(start, stop), *arguments)
+
+                comparison.team.share_tile(len(block), keep)
+            bar.advance(task, len(block))
+    return mate_Q, other_QR
 
 
 def _draw_known(
@@ -305,47 +347,6 @@ def _watch_list(
     return WatchList(num_known, num_identities - num_known, np.sort(mates), np.sort(non_mates))
 
 
-class _JunkFinder:
-    """Which enrolled pictures of a search's own person are junk to it."""
-
-    def __init__(
-        self,
-        query: EmbeddingSet,
-        gallery: EmbeddingSet,
-        searches: Int64,
-        enrolled: Int64,
-        protocol: Protocol,
-    ) -> None:
-        self.by_file = protocol is Protocol.NO_CAMERA
-        if self.by_file:
-            self.query_files = _files(query.paths, searches)
-            self.gallery_files = _files(gallery.paths, enrolled)
-        else:
-            self.q_camids, self.g_camids = query.camids[searches], gallery.camids[enrolled]
-            for name, camids, rows in (
-                ("query", self.q_camids, searches),
-                ("gallery", self.g_camids, enrolled),
-            ):
-                unknown = np.flatnonzero(camids == _UNKNOWN_CAMERA)
-                if unknown.size:
-                    raise InputError(
-                        f"{name}: row {rows[unknown[0]]} has no camera, which the {protocol.value} "
-                        "protocol needs; use the no-camera protocol if the data has none"
-                    )
-
-    def of(self, search: int, start: int, stop: int) -> Bool:
-        """(stop − start,) bool."""
-        if self.by_file:
-            own = self.query_files[search]
-            return np.array([own != "" and file == own for file in self.gallery_files[start:stop]], np.bool_)
-        same: Bool = self.g_camids[start:stop] == self.q_camids[search]
-        return same
-
-
-def _files(paths: Sequence[str], rows: Int64) -> list[str]:
-    return [str(Path(paths[row]).absolute()) if paths[row] else "" for row in rows]
-
-
 def check_protocol(protocol: Protocol | str) -> Protocol:
     """`protocol` itself, if it is one.
 
@@ -356,16 +357,6 @@ def check_protocol(protocol: Protocol | str) -> Protocol:
     if protocol not in known:
         raise UnknownNameError("protocol", str(protocol), known)
     return Protocol(protocol)
-
-
-def _check_same_model(query: EmbeddingSet, gallery: EmbeddingSet) -> None:
-    if query.model != gallery.model:
-        raise InputError(
-            f"query and gallery come from different models ({query.model!r}, {gallery.model!r}): "
-            "embed both with the same one"
-        )
-    if query.normalised != gallery.normalised:
-        raise InputError("only one of query and gallery is L2-normalised: embed both in the same way")
 
 
 def _spread(values: Sequence[float] | None) -> SpreadRecord | None:
