@@ -1,12 +1,13 @@
 """Cost of a whole evaluation beside its bare matrix product and beside the usual NumPy implementation.
 
-    python benchmarks/evaluation.py [--sizes market1501 msmt17 million] [--rounds 5]
+    python benchmarks/evaluation.py [--sizes market1501 msmt17 million] [--rounds 5] [--open-set]
 
 Prints a table and writes benchmarks/results/evaluation.json. "million" is 1,000 queries against a
 million gallery rows in a memory-mapped file of 2 GB (--scratch says where). Product and evaluation
 take turns. The product is made twice, by BLAS's own threads and shared out as the evaluation does;
 `ratio` is to the faster one, of medians of seconds, `CPU ratio` of CPU seconds, which other processes
-disturb less. `--threads 1` compares on one core.
+disturb less. `--threads 1` compares on one core. `--open-set` lets the watch-list searches (ten draws of the
+known people) take their turn too.
 
 `--reference-ranking FILE` is the reference implementation's compiled ranking (its extension `rank_cy`, built
 for this Python). It then takes its turn in every round, the distances that it needs included. It holds the
@@ -32,7 +33,7 @@ from embeddings import DIM, SIZES, Makes, Size, cost, embedding_sets, in_new_pro
 from omnireid.core.machine import available_cores
 from omnireid.core.record import EnvironmentRecord
 from omnireid.core.types import EmbeddingSet
-from omnireid.evaluation import evaluate_embeddings
+from omnireid.evaluation import evaluate_embeddings, open_set_metrics
 from omnireid.evaluation.streaming import TILE_ITEMS, TILE_QUERIES, Team, even_parts
 
 RESULTS = Path(__file__).parent / "results" / "evaluation.json"
@@ -121,12 +122,12 @@ def mapped_million(folder: Path) -> tuple[EmbeddingSet, EmbeddingSet]:
 
 
 def measure(
-    name: str, rounds: int, threads: int | None, scratch: Path | None, ranking: Path | None
+    name: str, rounds: int, threads: int | None, open_set: bool, scratch: Path | None, ranking: Path | None
 ) -> dict[str, Any]:
     if name != "million":
-        return measure_sets(name, *embedding_sets(SIZES[name]), rounds, threads, ranking)
+        return measure_sets(name, *embedding_sets(SIZES[name]), rounds, threads, open_set, ranking)
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        return measure_sets(name, *mapped_million(Path(folder)), rounds, threads)
+        return measure_sets(name, *mapped_million(Path(folder)), rounds, threads, open_set)
 
 
 def measure_sets(
@@ -135,17 +136,22 @@ def measure_sets(
     gallery: EmbeddingSet,
     rounds: int,
     threads: int | None,
+    open_set: bool,
     ranking: Path | None = None,
 ) -> dict[str, Any]:
     warm = evaluate_embeddings(first_queries(query, 50), gallery)
     assert warm.num_queries == 50
-    costs: dict[str, list[Any]] = {"product": [], "shared_product": [], "evaluation": []}
+    if open_set:
+        assert open_set_metrics(first_queries(query, 50), gallery, repeats=1).draws
+    costs: dict[str, list[Any]] = {"product": [], "shared_product": [], "evaluation": [], "open_set": []}
     reference_runs: list[Any] = []
     for _ in range(rounds):
         if threads is None:
             costs["product"].append(cost(lambda: bare_product(query, gallery)))
         costs["shared_product"].append(cost(lambda: shared_product(query, gallery, threads)))
         costs["evaluation"].append(cost(lambda: evaluate_embeddings(query, gallery, threads=threads)))
+        if open_set:
+            costs["open_set"].append(cost(lambda: open_set_metrics(query, gallery, threads=threads)))
         if ranking is not None:
             reference_runs.append(cost(lambda: reference(ranking, query, gallery)))
     costs = {kind: runs for kind, runs in costs.items() if runs}
@@ -158,12 +164,14 @@ def measure_sets(
         "rank1": result.rank(1),
         "peak_gib": max(one.peak_gib or 0.0 for one in costs["evaluation"]),
     }
+    if open_set:
+        row["open_set_peak_gib"] = max(one.peak_gib or 0.0 for one in costs["open_set"])
     for kind, runs in costs.items():
         row[f"{kind}_s"] = statistics.median(one.seconds for one in runs)
         row[f"{kind}_best_s"] = min(one.seconds for one in runs)
         row[f"{kind}_cpu_s"] = statistics.median(one.cpu_seconds for one in runs)
     for name_of, key in (("ratio", "s"), ("best_ratio", "best_s"), ("cpu_ratio", "cpu_s")):
-        fastest = min(row[f"{kind}_{key}"] for kind in costs if kind != "evaluation")
+        fastest = min(row[f"{kind}_{key}"] for kind in costs if kind.endswith("product"))
         row[name_of] = row[f"evaluation_{key}"] / fastest
     if reference_runs:
         assert abs(reference_runs[-1].result - result.mAP) < 1e-5, (reference_runs[-1].result, result.mAP)
@@ -188,43 +196,40 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", default=["market1501", "msmt17", "million"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=None, help="1 on a busy machine; all cores by default")
+    parser.add_argument("--open-set", action="store_true", help="measure the watch-list searches as well")
     parser.add_argument("--scratch", type=Path, default=None, help="folder for the 2 GB file of 'million'")
     parser.add_argument("--reference-ranking", type=Path, default=None, metavar="FILE", help="rank_cy*.so")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     rows = []
     for name in options.sizes:
-        ranking = options.reference_ranking
-        rows.append(in_new_process(measure, name, options.rounds, options.threads, options.scratch, ranking))
+        chosen = (options.threads, options.open_set, options.scratch, options.reference_ranking)
+        rows.append(in_new_process(measure, name, options.rounds, *chosen))
         print(rows[-1], flush=True)
+    fastest = [min(row.get("product_s", np.inf), row["shared_product_s"]) for row in rows]
+    columns = {
+        "size": [f"{row['size']} {row['queries']:,} × {row['gallery']:,}" for row in rows],
+        "product s": [f"{seconds:.2f}" for seconds in fastest],
+    }
+    for title, key, digits in (
+        ("evaluation s", "evaluation_s", 2),
+        ("ratio", "ratio", 2),
+        ("CPU ratio", "cpu_ratio", 2),
+        ("GiB above features", "peak_gib", 2),
+        ("open set s", "open_set_s", 2),
+        ("open set GiB", "open_set_peak_gib", 2),
+        ("usual s", "usual_s", 1),
+        ("usual GiB", "usual_peak_gib", 1),
+        ("reference s", "reference_s", 1),
+        ("reference GiB", "reference_peak_gib", 1),
+    ):
+        if any(key in row for row in rows):
+            columns[title] = [f"{row[key]:.{digits}f}" if key in row else "–" for row in rows]
     table = Table(title=f"evaluation, {DIM} dimensions, median of {options.rounds} rounds")
-    titles = (
-        "size",
-        "product s",
-        "evaluation s",
-        "ratio",
-        "CPU ratio",
-        "GiB above features",
-        "usual s",
-        "usual GiB",
-        "reference s",
-        "reference GiB",
-    )
-    for title in titles:
+    for title in columns:
         table.add_column(title, justify="left" if title == "size" else "right")
-    for row in rows:
-        table.add_row(
-            f"{row['size']} {row['queries']:,} × {row['gallery']:,}",
-            f"{min(row.get('product_s', np.inf), row['shared_product_s']):.2f}",
-            f"{row['evaluation_s']:.2f}",
-            f"{row['ratio']:.2f}",
-            f"{row['cpu_ratio']:.2f}",
-            f"{row['peak_gib']:.2f}",
-            f"{row['usual_s']:.1f}" if "usual_s" in row else "–",
-            f"{row['usual_peak_gib']:.1f}" if "usual_s" in row else "–",
-            f"{row['reference_s']:.1f}" if "reference_s" in row else "–",
-            f"{row['reference_peak_gib']:.1f}" if "reference_s" in row else "–",
-        )
+    for cells in zip(*columns.values(), strict=True):
+        table.add_row(*cells)
     Console().print(table)
     document = {
         "rounds": options.rounds,
