@@ -18,6 +18,15 @@ venv/bin/omnireid --version
 venv/bin/omnireid evaluate --model quickstart.onnx --data market-layout --root "$tree/runs/quickstart/data" \
     --distance cosine --normalise --out evaluation
 venv/bin/omnireid embed "$tree/runs/quickstart/data/query" --model quickstart.onnx --out query.parquet
+# The weights themselves run without torch, too: our CPU engine gives what ONNX Runtime gives.
+venv/bin/omnireid embed "$tree/runs/quickstart/data/query" --model "$tree/runs/quickstart/model.safetensors" --out native.parquet
+venv/bin/python - <<'PYTHON'
+from omnireid.inference import read_embeddings
+runtime, native = read_embeddings("query.parquet"), read_embeddings("native.parquet")
+assert runtime.paths == native.paths
+smallest = (runtime.embeddings * native.embeddings).sum(1).min()
+assert smallest > 0.99999, smallest
+PYTHON
 venv/bin/python - "$tree/runs/quickstart/result.json" <<'PYTHON'
 import sys
 from omnireid.core.record import ResultRecord
