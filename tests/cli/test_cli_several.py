@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,6 +51,9 @@ def test_two_sources_are_trained_together_and_two_targets_evaluated_apart(
         "--no-check-counts", "--out", out, *TINY,
     )  # fmt: skip
     assert code == 0, error
+    overview = (out / "overview.html").read_text()
+    assert 'href="market1501/report.html"' in overview
+    assert 'href="market-layout/report.html"' in overview
     records = {
         name: ResultRecord.load(out / name / "result.json") for name in ("market1501", "market-layout")
     }
@@ -85,6 +89,7 @@ def test_all_random_splits_are_trained_evaluated_and_averaged(
     assert [split.samples for split in stored.splits] == [split.samples for split in again.splits]
     assert "mean ± deviation of 2 splits of 10 (drawn with seed 0" in printed
     assert "prid, split 1 of 10" in printed
+    assert f"overview: {out / 'overview.html'}" in printed
 
 
 def test_one_model_on_all_random_splits(
@@ -117,6 +122,13 @@ def test_one_model_on_all_random_splits(
     ]
     assert [record.dataset.partition.index for record in records] == list(range(num_splits))
     assert f"mean ± deviation of {num_splits} splits of {num_splits}" in printed
+    overview = tmp_path / "out" / "overview.html"
+    assert f"overview: {overview}" in printed
+    links = re.findall(r'href="([^"]+)"', overview.read_text())
+    assert links == [f"prid/split-{split:02d}/report.html" for split in range(num_splits)] + [
+        "market-layout/report.html"
+    ]
+    assert all((overview.parent / link).is_file() for link in links)
     assert ResultRecord.load(tmp_path / "out" / "market-layout" / "result.json").dataset.partition is None
 
 

@@ -111,7 +111,8 @@ def evaluate(
 
     By default as the published OSNet figures: raw embeddings, Euclidean distance. Those of OSNet-AIN use
     --distance cosine. Several datasets (A+B), or all random splits of one (--split-id all), are evaluated
-    apart, each into a folder of its own; the splits' mean and deviation are in splits.json.
+    apart, each into a folder of its own; overview.html sets them side by side, and the splits' mean and
+    deviation are in splits.json.
     """
     from omnireid.core.errors import ConfigError
     from omnireid.data.combine import read_datasets
@@ -127,7 +128,7 @@ def evaluate(
         write_summaries,
     )
     from omnireid.inference import Embedder
-    from omnireid.report import rich_analysis, rich_means, rich_robustness, rich_table
+    from omnireid.report import rich_analysis, rich_means, rich_robustness, rich_table, write_overview
 
     datasets = read_datasets(
         data,
@@ -169,7 +170,7 @@ def evaluate(
         batch_size=batch_size,
         normalise=corruptions if normalise is None else normalise,
     )
-    records = []
+    records, reports = [], []
     for dataset in datasets:
         evaluation = evaluate_model(
             embedder,
@@ -206,6 +207,7 @@ def evaluate(
         if evaluation.record.robustness is not None:
             stdout.print(rich_robustness(evaluation.record.robustness))
         records.append(evaluation.record)
+        reports.append(files.report)
     if json is not None:
         records[0].save(json)
     if embedder.card.notes:
@@ -215,3 +217,7 @@ def evaluate(
     for summary, summary_file in zip(summaries, write_summaries(summaries, out), strict=True):
         stdout.print(rich_means(summary))
         stdout.print(f"splits: {summary_file}", markup=False)
+    if len(records) > 1:
+        overview = out / "overview.html"
+        write_overview(overview, list(zip(records, reports, strict=True)), summaries)
+        stdout.print(f"overview: {overview}", markup=False)

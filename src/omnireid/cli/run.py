@@ -52,12 +52,13 @@ def run(
 ) -> None:
     """Render or read datasets, train, evaluate, write the report, answer one search.
 
-    Several sources (A+B) are trained on together; each target is evaluated apart, into a folder of its own.
+    Several sources (A+B) are trained on together; each target is evaluated apart, into a folder of its own,
+    and overview.html sets them side by side.
     --split-id all does the whole job for each random split of a benchmark and reports mean and deviation.
     """
     from omnireid.core.errors import ConfigError
     from omnireid.experiment import main_job, prepare_run_folder, summarise_splits, write_summaries
-    from omnireid.report import rich_means, rich_table
+    from omnireid.report import rich_means, rich_table, write_overview
     from omnireid.training.recipe import load_recipe
 
     if (data is None) != (root is None):
@@ -124,6 +125,10 @@ def run(
     for summary, summary_file in zip(summaries, write_summaries(summaries, out), strict=True):
         stdout.print(rich_means(summary))
         stdout.print(f"splits: {summary_file}", markup=False)
+    if len(results) > 1:
+        overview = out / "overview.html"
+        write_overview(overview, [(one.record, one.files.report) for _, one in results], summaries)
+        stdout.print(f"overview: {overview}", markup=False)
 
 
 def _jobs(data: str, out: Path, split_id: int | Literal["all"] | None) -> list[tuple[Path, int | None]]:

@@ -3,6 +3,7 @@
 from omnireid.report.activation import activation_map, overlay
 from omnireid.report.analysis import rich_analysis
 from omnireid.report.comparison import plot_results, rich_versus
+from omnireid.report.overview import write_overview
 from omnireid.report.page import Activation, ReportData, write_report
 from omnireid.report.robustness import rich_robustness
 from omnireid.report.table import markdown_table, plain_table, rich_means, rich_table
@@ -22,5 +23,6 @@ __all__ = [
     "rich_robustness",
     "rich_table",
     "rich_versus",
+    "write_overview",
     "write_report",
 ]

@@ -9,6 +9,7 @@ from omnireid.evaluation.calibration import Calibration, CalibrationRecord, Deci
 from omnireid.evaluation.result import DistanceHistogram
 from omnireid.evaluation.thresholds import ErrorThreshold
 from omnireid.report.figures import Series, histogram_chart, line_chart
+from omnireid.report.template import render_page
 
 _DECISIONS = {
     Decision.SAME: "same person",
@@ -111,27 +112,18 @@ def write_calibration_page(
     Raises:
         StorageError: the file cannot be written.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     record = calibration.record
-    environment = Environment(
-        loader=PackageLoader("omnireid.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("calibration.html.j2").render(
-        record=record,
-        lines=calibration_lines(record),
-        whitening="none" if calibration.whitening is None else calibration.whitening.kind,
-        error=share(record.calibration_error),
-        num_bins=len(record.reliability),
-        reliability=reliability_chart(record),
-        histogram=histogram_chart(histogram, title="Scores of pairs", x_label="cosine similarity"),
-        thresholds=[_row(one) for one in (*record.false_alarms, record.miss)],
-    )
-    write_bytes(path, page.encode("utf-8", "xmlcharrefreplace"))
+    page = {
+        "record": record,
+        "lines": calibration_lines(record),
+        "whitening": "none" if calibration.whitening is None else calibration.whitening.kind,
+        "error": share(record.calibration_error),
+        "num_bins": len(record.reliability),
+        "reliability": reliability_chart(record),
+        "histogram": histogram_chart(histogram, title="Scores of pairs", x_label="cosine similarity"),
+        "thresholds": [_row(one) for one in (*record.false_alarms, record.miss)],
+    }
+    write_bytes(path, render_page("calibration.html.j2", page).encode("utf-8", "xmlcharrefreplace"))
 
 
 def reliability_chart(record: CalibrationRecord) -> str:

@@ -36,6 +36,7 @@ from omnireid.report.robustness import (
     published_rows,
     robustness_sentence,
 )
+from omnireid.report.template import render_page
 from omnireid.report.wording import METRICS, percent, protocol_sentence, spread
 from omnireid.robustness.published import PROTOCOL, PUBLISHED
 
@@ -94,15 +95,6 @@ def write_report(path: str | os.PathLike[str], data: ReportData) -> None:
 
 def render(data: ReportData) -> str:
     """The page as text."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("omnireid.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     record, retrieval, album = data.record, data.retrieval, Album()
     hardest, good = choose_queries(retrieval, seed=record.seed)
     page = {
@@ -138,7 +130,7 @@ def render(data: ReportData) -> str:
         "activations": _activations(data, album),
         "unreadable": album.unreadable,
     }
-    return environment.get_template("report.html.j2").render(page)
+    return render_page("report.html.j2", page)
 
 
 def choose_queries(

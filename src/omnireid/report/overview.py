@@ -1,0 +1,82 @@
+"""Several datasets or random splits on one page: a row for each, with a link to its own report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from omnireid.core.errors import InputError
+from omnireid.core.files import write_bytes
+from omnireid.core.record import IntervalRecord, ResultRecord, SplitsRecord
+from omnireid.report.template import render_page
+from omnireid.report.wording import METRICS, dataset_title, percent, protocol_sentence, protocol_terms, spread
+
+
+def write_overview(
+    path: str | os.PathLike[str],
+    results: Sequence[tuple[ResultRecord, str | os.PathLike[str]]],
+    summaries: Sequence[SplitsRecord] = (),
+) -> None:
+    """Write one self-contained HTML page with the numbers of each dataset, atomically.
+
+    There is no mean over datasets: they differ in size and difficulty. Random splits of one have theirs.
+
+    Args:
+        path: the page.
+        results: each record with the file of its report, which the page links to by relative path.
+        summaries: means over random splits, from `summarise_splits`.
+
+    Raises:
+        InputError: no result.
+        StorageError: the file cannot be written.
+    """
+    if not results:
+        raise InputError("results: expected at least one to write an overview of")
+    folder = Path(path).absolute().parent
+    records = [record for record, _ in results]
+    intervals = [_interval(record) for record in records]
+    page = {
+        "title": f"{_listed(record.model.name for record in records)} on "
+        f"{_listed(record.dataset.name for record in records)}",
+        "environment": records[-1].environment,
+        "labels": [label for _, label in METRICS],
+        "level": next((f"{100 * one.level:g} %" for one in intervals if one is not None), ""),
+        "rows": [
+            _row(record, interval, Path(os.path.relpath(Path(report).absolute(), folder)))
+            for (record, report), interval in zip(results, intervals, strict=True)
+        ],
+        "sentences": [protocol_sentence(record) for record in records],
+        "means": [
+            (
+                f"{one.dataset}, {len(one.partitions)} splits of {one.partitions[0].count}",
+                [spread(one.metrics[field]) if field in one.metrics else "–" for field, _ in METRICS],
+                protocol_terms(one.protocol),
+            )
+            for one in summaries
+        ],
+    }
+    write_bytes(path, render_page("overview.html.j2", page).encode("utf-8", "xmlcharrefreplace"))
+
+
+def _row(record: ResultRecord, interval: IntervalRecord | None, report: Path) -> dict[str, Any]:
+    protocol = record.protocol
+    return {
+        "name": dataset_title(record.dataset),
+        "report": quote(report.as_posix().encode("utf-8", "surrogateescape")),
+        "sizes": [f"{protocol.num_valid_queries:,}", f"{protocol.num_gallery:,}"],
+        "metrics": [percent(getattr(record.metrics, field)) for field, _ in METRICS],
+        "interval": "–" if interval is None else f"{percent(interval.low)} to {percent(interval.high)}",
+    }
+
+
+def _interval(record: ResultRecord) -> IntervalRecord | None:
+    """Of mAP, where it was measured."""
+    analysis = record.analysis
+    return None if analysis is None or analysis.intervals is None else analysis.intervals.mAP
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(dict.fromkeys(names))
