@@ -12,7 +12,7 @@ import functools
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -27,6 +27,12 @@ def compiled(function: _Function) -> _Function:
 def compiled_in_any_order(function: _Function) -> _Function:
     """As `compiled`, for sums whose last bits do not matter: terms may be added in any order."""
     return _compiled(function, fastmath={"reassoc"})
+
+
+def inlined(function: _Function) -> _Function:
+    """Compile a function as a part of those that call it: for the body of a hot loop."""
+    made: Any = numba.njit(inline="always", nogil=True, error_model="numpy")(function)
+    return cast(_Function, made)
 
 
 def compiled_entry(signature: Any, function: Callable[..., Any]) -> Any:

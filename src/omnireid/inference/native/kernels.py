@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from omnireid.core.compiled import compiled, compiled_in_any_order
+from omnireid.core.compiled import compiled, compiled_in_any_order, inlined
 from omnireid.inference.native.products import Source, Target, multiply_pixels
 from omnireid.inference.native.vectors import (
     LANES,
@@ -120,11 +120,14 @@ def lite(
     """
     line = width * channels
     zeros_at = ring_at - line
+    ring_end = ring_at + 2 * rows * line
     start, stop = max(first - 1, 0), min(end + 1, height)
     done = first
+    slot = ring_at
+    above = ring_at if first > 0 else zeros_at
+    here = ring_at + (first - start) * line
     for top in range(start, stop, rows):
         bottom = min(top + rows, stop)
-        slot = ring_at + ((top - start) % (2 * rows)) * line
         multiply_pixels(
             function,
             _pixels(activations, source_at + top * line, channels),
@@ -135,15 +138,18 @@ def lite(
             address(room, room_at),
             1,
         )
+        slot = ring_at + rows * line if slot == ring_at else ring_at
         # The last row of a block waits for the one below it.
         ready = end if bottom == stop else bottom - 1
         for row in range(done, ready):
-            here = row - start
+            after = here + line
+            if after == ring_end:
+                after = ring_at
             _depthwise_row(
                 room,
-                ring_at + ((here - 1) % (2 * rows)) * line if row > 0 else zeros_at,
-                ring_at + (here % (2 * rows)) * line,
-                ring_at + ((here + 1) % (2 * rows)) * line if row + 1 < height else zeros_at,
+                above,
+                here,
+                after if row + 1 < height else zeros_at,
                 constants,
                 weights_at,
                 activations,
@@ -153,10 +159,11 @@ def lite(
                 sums,
                 sums_at + row * channels if sums_at >= 0 else -1,
             )
+            above, here = here, after
         done = max(done, ready)
 
 
-@compiled
+@inlined
 def _depthwise_row(
     room: Array,
     above: int,
