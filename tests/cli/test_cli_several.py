@@ -110,9 +110,10 @@ def test_one_model_on_all_random_splits(
     small = ["--set", "epochs=1", "--set", "sampler.batch_size=12", "--set", "input={height: 64, width: 32}"]
     assert omnireid(*train, *small)[0] == 0
     build_prid(tmp_path)
+    other = write_toy_people(tmp_path / "other", num_train=4, num_test=5)
     code, printed, error = omnireid(
-        "evaluate", "--model", trained / "model.safetensors", "--data", "prid+market-layout",
-        "--root", tmp_path, "--root", toy_root, "--split-id", "all", "--no-check-counts",
+        "evaluate", "--model", trained / "model.safetensors", "--data", "prid+market-layout+market-layout",
+        "--root", tmp_path, "--root", toy_root, "--root", other, "--split-id", "all", "--no-check-counts",
         "--out", tmp_path / "out",
     )  # fmt: skip
     assert code == 0, error
@@ -126,10 +127,13 @@ def test_one_model_on_all_random_splits(
     assert f"overview: {overview}" in printed
     links = re.findall(r'href="([^"]+)"', overview.read_text())
     assert links == [f"prid/split-{split:02d}/report.html" for split in range(num_splits)] + [
-        "market-layout/report.html"
+        "market-layout-1/report.html",
+        "market-layout-2/report.html",
     ]
     assert all((overview.parent / link).is_file() for link in links)
-    assert ResultRecord.load(tmp_path / "out" / "market-layout" / "result.json").dataset.partition is None
+    sites = [ResultRecord.load(tmp_path / "out" / f"market-layout-{n}" / "result.json") for n in (1, 2)]
+    assert [site.dataset.root for site in sites] == [str(toy_root), str(other)]
+    assert [site.dataset.splits["query"].pids for site in sites] == [3, 5]
 
 
 def test_what_does_not_fit_together_is_named(omnireid: Command, toy_root: Path, tmp_path: Path) -> None:

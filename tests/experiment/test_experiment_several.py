@@ -20,7 +20,7 @@ from omnireid.core.record import (
     SpreadRecord,
 )
 from omnireid.core.types import Dataset, Partition, Split
-from omnireid.experiment import result_folder, summarise_splits, write_summaries
+from omnireid.experiment import result_folders, result_names, summarise_splits, write_summaries
 
 
 def record(rank1: float, index: int | None, *, dataset: str = "viper", has_map: bool = True) -> ResultRecord:
@@ -71,9 +71,12 @@ def test_each_split_and_each_target_gets_a_folder_of_its_own(tmp_path: Path) -> 
     empty = [Split(name, ()) for name in ("train", "query", "gallery")]
     fixed = Dataset("market1501", "/data", *empty)
     split = Dataset("viper", "/data", *empty, partition=Partition(3, 20, "drawn", "0"))
-    assert result_folder(split, tmp_path, is_one_of_several=False) == tmp_path
-    assert result_folder(fixed, tmp_path, is_one_of_several=True) == tmp_path / "market1501"
-    assert result_folder(split, tmp_path, is_one_of_several=True) == tmp_path / "viper" / "split-03"
+    assert result_folders([split], tmp_path) == [tmp_path]
+    assert result_folders([fixed, split], tmp_path) == [
+        tmp_path / "market1501", tmp_path / "viper" / "split-03"
+    ]  # fmt: skip
+    sites = [Dataset("manifest", f"/site/{name}.csv", *empty) for name in "ab"]
+    assert result_names([sites[0], fixed, sites[1]]) == ["manifest-1", "market1501", "manifest-2"]
     summaries = summarise_splits([record(0.5, 0), record(0.6, 1)])
     (path,) = write_summaries(summaries, tmp_path)
     assert SplitsRecord.model_validate_json(path.read_text()) == summaries[0]

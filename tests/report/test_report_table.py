@@ -70,6 +70,14 @@ def test_markdown_is_a_table_in_percent() -> None:
     assert len(lines) == 4
 
 
+def test_datasets_of_one_name_say_where_they_are() -> None:
+    north, south, other = record(), record(), record("another model")
+    south = south.model_copy(update={"dataset": south.dataset.model_copy(update={"root": "south.csv"})})
+    titles = [line.split(" | ")[1] for line in markdown_table([north, south, other]).splitlines()[2:]]
+    assert titles == ["Market-1501 (data)", "Market-1501 (south.csv)", "Market-1501"]
+    assert "south.csv" not in markdown_table([north, south], names=["north", "south"])
+
+
 def test_plain_columns_line_up() -> None:
     header, *rows = plain_table([record(), record("m")], names=["first run", "second"]).splitlines()
     assert rows[0].startswith("first run  Market-1501    94.8")

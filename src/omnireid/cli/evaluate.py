@@ -122,7 +122,7 @@ def evaluate(
         RankingOptions,
         analyse,
         evaluate_model,
-        result_folder,
+        result_folders,
         summarise_splits,
         write_results,
         write_summaries,
@@ -171,7 +171,7 @@ def evaluate(
         normalise=corruptions if normalise is None else normalise,
     )
     records, reports = [], []
-    for dataset in datasets:
+    for dataset, folder in zip(datasets, result_folders(datasets, out), strict=True):
         evaluation = evaluate_model(
             embedder,
             dataset,
@@ -197,7 +197,6 @@ def evaluate(
                 console=stderr,
             )
             evaluation = evaluation.with_robustness(robustness)
-        folder = result_folder(dataset, out, is_one_of_several=len(datasets) > 1)
         files = write_results(evaluation, embedder, folder)
         for skipped in evaluation.record.dataset.skipped:
             stderr.print(f"skipped {skipped}", markup=False)

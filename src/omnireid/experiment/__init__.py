@@ -17,7 +17,7 @@ from omnireid.experiment.evaluation import (
     evaluate_model,
     write_results,
 )
-from omnireid.experiment.several import result_folder, summarise_splits, write_summaries
+from omnireid.experiment.several import result_folders, result_names, summarise_splits, write_summaries
 
 if TYPE_CHECKING:
     from omnireid.experiment.job import MainJobResult, main_job, prepare_run_folder
@@ -47,7 +47,8 @@ __all__ = [
     "load_result",
     "main_job",
     "prepare_run_folder",
-    "result_folder",
+    "result_folders",
+    "result_names",
     "summarise_splits",
     "train_on",
     "write_results",

@@ -18,7 +18,7 @@ from omnireid.data.datasets import require_splits
 from omnireid.evaluation import Outcome
 from omnireid.experiment.analysis import analyse
 from omnireid.experiment.evaluation import Evaluation, ResultFiles, evaluate_model, write_results
-from omnireid.experiment.several import result_folder
+from omnireid.experiment.several import result_folders
 from omnireid.experiment.training import train_on
 from omnireid.inference import Embedder, write_embeddings
 from omnireid.training.recipe import Recipe
@@ -95,7 +95,7 @@ def main_job(
             console.print(f"skipped in training: {skipped}", markup=False)
     embedder = Embedder.open(trained.weights, device=device, normalise=recipe.evaluation.normalise)
     results = []
-    for target in targets:
+    for target, folder in zip(targets, result_folders(targets, run_dir), strict=True):
         evaluation = evaluate_model(
             embedder,
             target,
@@ -106,7 +106,6 @@ def main_job(
             console=console,
         )
         evaluation = evaluation.with_analysis(analyse(evaluation, seed=recipe.seed, console=console))
-        folder = result_folder(target, run_dir, is_one_of_several=len(targets) > 1)
         files = write_results(evaluation, embedder, folder)
         embeddings = folder / "embeddings.parquet"
         write_embeddings(embeddings, evaluation.gallery, card=embedder.card)

@@ -11,12 +11,21 @@ from omnireid.core.types import Dataset
 SUMMARY = "splits.json"
 
 
-def result_folder(dataset: Dataset, out: Path, *, is_one_of_several: bool) -> Path:
-    """Where the results of one dataset go: `out`, `out`/viper/split-03, or `out`/market1501."""
-    if not is_one_of_several:
-        return out
-    folder = out / dataset.name
-    return folder if dataset.partition is None else folder / f"split-{dataset.partition.index:02d}"
+def result_names(datasets: Sequence[Dataset]) -> list[str]:
+    """A name for each that no other has: "market1501", "viper/split-03", "manifest-1" and "manifest-2"."""
+    names = [
+        one.name if one.partition is None else f"{one.name}/split-{one.partition.index:02d}"
+        for one in datasets
+    ]
+    return [
+        name if names.count(name) == 1 else f"{name}-{1 + names[:place].count(name)}"
+        for place, name in enumerate(names)
+    ]
+
+
+def result_folders(datasets: Sequence[Dataset], out: Path) -> list[Path]:
+    """Where the results of each go: `out` for a single one, else a folder of its own in it."""
+    return [out] if len(datasets) == 1 else [out / name for name in result_names(datasets)]
 
 
 def summarise_splits(records: Iterable[ResultRecord]) -> list[SplitsRecord]:

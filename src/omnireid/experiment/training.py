@@ -11,6 +11,7 @@ from rich.console import Console
 from omnireid.core.types import Dataset
 from omnireid.data.frames import flatten
 from omnireid.experiment.evaluation import evaluate_model
+from omnireid.experiment.several import result_names
 from omnireid.inference import Embedder
 from omnireid.inference.backends import TorchBackend
 from omnireid.inference.embedder import find_weights
@@ -53,13 +54,14 @@ def train_on(
         backend = TorchBackend(network.eval(), card, device=device)
         embedder = Embedder(backend, normalise=recipe.evaluation.normalise)
         values: dict[str, float] = {}
-        for target in targets or [dataset]:
+        evaluated = targets or [dataset]
+        for target, name in zip(evaluated, result_names(evaluated), strict=True):
             evaluation = evaluate_model(
                 embedder, target, distance=recipe.evaluation.distance, seed=recipe.seed, on_bad=on_bad
             )
-            prefix = f"{target.name}/" if len(targets) > 1 else ""
+            prefix = f"{name}/" if len(evaluated) > 1 else ""
             metrics = evaluation.record.metrics.model_dump()
-            values |= {prefix + name: value for name, value in metrics.items() if value is not None}
+            values |= {prefix + metric: value for metric, value in metrics.items() if value is not None}
         return values
 
     pictures = flatten(dataset.train, frames_per_tracklet)

@@ -12,7 +12,14 @@ from omnireid.core.errors import InputError
 from omnireid.core.files import write_bytes
 from omnireid.core.record import IntervalRecord, ResultRecord, SplitsRecord
 from omnireid.report.template import render_page
-from omnireid.report.wording import METRICS, dataset_title, percent, protocol_sentence, protocol_terms, spread
+from omnireid.report.wording import (
+    METRICS,
+    dataset_titles,
+    percent,
+    protocol_sentence,
+    protocol_terms,
+    spread,
+)
 
 
 def write_overview(
@@ -45,8 +52,10 @@ def write_overview(
         "labels": [label for _, label in METRICS],
         "level": next((f"{100 * one.level:g} %" for one in intervals if one is not None), ""),
         "rows": [
-            _row(record, interval, Path(os.path.relpath(Path(report).absolute(), folder)))
-            for (record, report), interval in zip(results, intervals, strict=True)
+            _row(record, title, interval, Path(os.path.relpath(Path(report).absolute(), folder)))
+            for (record, report), title, interval in zip(
+                results, dataset_titles(records), intervals, strict=True
+            )
         ],
         "sentences": [protocol_sentence(record) for record in records],
         "means": [
@@ -61,10 +70,10 @@ def write_overview(
     write_bytes(path, render_page("overview.html.j2", page).encode("utf-8", "xmlcharrefreplace"))
 
 
-def _row(record: ResultRecord, interval: IntervalRecord | None, report: Path) -> dict[str, Any]:
+def _row(record: ResultRecord, title: str, interval: IntervalRecord | None, report: Path) -> dict[str, Any]:
     protocol = record.protocol
     return {
-        "name": dataset_title(record.dataset),
+        "name": title,
         "report": quote(report.as_posix().encode("utf-8", "surrogateescape")),
         "sizes": [f"{protocol.num_valid_queries:,}", f"{protocol.num_gallery:,}"],
         "metrics": [percent(getattr(record.metrics, field)) for field, _ in METRICS],

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from omnireid.core.errors import InputError
 from omnireid.core.record import ResultRecord, SplitsRecord
-from omnireid.report.wording import METRICS, dataset_title, percent, protocol_terms, spread
+from omnireid.report.wording import METRICS, dataset_title, dataset_titles, percent, protocol_terms, spread
 
 _SHOWN = tuple((field, label) for field, label in METRICS if field != "rank20")
 _HEADER = ("model", "dataset", *(label for _, label in _SHOWN), "protocol")
@@ -29,11 +29,13 @@ def table_rows(
     """
     if names is not None and len(names) != len(records):
         raise InputError(f"names: expected {len(records)}, one for each record, got {len(names)}")
+    # Names of the rows tell two datasets of one name apart already.
+    titles = dataset_titles(records) if names is None else [dataset_title(one.dataset) for one in records]
     rows = []
     for index, record in enumerate(records):
         values = (percent(getattr(record.metrics, field)) for field, _ in _SHOWN)
         name = record.model.name if names is None else names[index]
-        rows.append((name, dataset_title(record.dataset), *values, protocol_terms(record.protocol)))
+        rows.append((name, titles[index], *values, protocol_terms(record.protocol)))
     return _HEADER, rows
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from omnireid.core.record import DatasetRecord, ProtocolRecord, ResultRecord, SpreadRecord
 
 METRICS: tuple[tuple[str, str], ...] = (
@@ -37,6 +39,18 @@ def dataset_title(dataset: DatasetRecord) -> str:
     return (
         dataset.name if partition is None else f"{dataset.name}, split {partition.index} of {partition.count}"
     )
+
+
+def dataset_titles(records: Sequence[ResultRecord]) -> list[str]:
+    """Their titles, with the folder or file where one model has several results of one title."""
+    titles = [dataset_title(record.dataset) for record in records]
+    roots: dict[tuple[str, str], set[str]] = {}
+    for record, title in zip(records, titles, strict=True):
+        roots.setdefault((record.model.name, title), set()).add(record.dataset.root)
+    return [
+        title if len(roots[record.model.name, title]) == 1 else f"{title} ({record.dataset.root})"
+        for record, title in zip(records, titles, strict=True)
+    ]
 
 
 def protocol_terms(protocol: ProtocolRecord) -> str:
