@@ -36,7 +36,7 @@ def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ["osnet_x0_25", "osnet_ibn_x0_25", "osnet_ain_x0_25", "osnet_x1_0"])
-def test_torch_and_onnx_give_the_network_s_embeddings(exported: Callable[[str], Any], name: str) -> None:
+def test_engines_give_the_network_s_embeddings(exported: Callable[[str], Any], name: str) -> None:
     import torch
 
     model = exported(name)
@@ -46,8 +46,10 @@ def test_torch_and_onnx_give_the_network_s_embeddings(exported: Callable[[str], 
         expected = model.network(torch.from_numpy(plain_normalise(crops).astype(np.float32))).numpy()
     # Otherwise any two answers would agree, whatever was fed.
     assert cosines(expected, expected[::-1]).min() < 0.9999
-    for file, backend in ((model.onnx, "onnx"), (model.safetensors, "torch")):
-        embedder = Embedder.open(file, threads=1 if backend == "onnx" else None, normalise=False)
+    engines = ((model.onnx, "onnx"), (model.safetensors, "torch"), (model.safetensors, "native"))
+    for file, backend in engines:
+        threads = None if backend == "torch" else 1
+        embedder = Embedder.open(file, backend=backend, threads=threads, normalise=False)  # type: ignore[arg-type]
         assert (embedder.backend.name, embedder.backend.device) == (backend, "cpu")
         actual = embedder.embed(crops)
         assert actual.shape == (37, 512)
@@ -276,8 +278,10 @@ embedder = inference.Embedder.open({str(model.onnx)!r}, threads=1)
 rows = embedder.embed(np.zeros((3, 128, 64, 3), np.uint8))
 assert rows.shape == (3, 512)
 assert embedder.feature_maps(np.zeros((1, 128, 64, 3), np.uint8)).shape == (1, 128, 8, 4)
+native = inference.Embedder.open({str(model.safetensors)!r}, device="cpu", threads=1)
+assert np.allclose(native.embed(np.zeros((3, 128, 64, 3), np.uint8)), rows, atol=1e-5)
 for broken in (
-    lambda: inference.Embedder.open({str(model.safetensors)!r}),
+    lambda: inference.Embedder.open({str(model.safetensors)!r}, backend="torch"),
     lambda: inference.TorchBackend,
     lambda: inference.export_onnx,
 ):
