@@ -210,6 +210,37 @@ def test_ablations_are_refused(tmp_path: Path) -> None:
         NativeBackend.open(path)
 
 
+@pytest.mark.skipif(THREADS < 2, reason="one core: there are no parts")
+def test_ctrl_c_before_the_first_part_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, size = uneven("osnet_x0_25"), (48, 32)
+    backend, batch = native(network, size, threads=THREADS), crops(1, size)
+    wanted = backend.embed(batch)
+    run = backend._engine._run
+
+    def interrupted(*arguments: Any) -> None:
+        if arguments[4] == 0:
+            raise KeyboardInterrupt
+        run(*arguments)
+
+    monkeypatch.setattr(backend._engine, "_run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        backend.embed(batch)
+    monkeypatch.undo()
+    assert np.array_equal(backend.embed(batch), wanted)
+
+
+def test_a_sandbox_without_amx_still_has_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    from omnireid.inference.native import vectors
+
+    if not vectors.HAS_MATRIX_TILES:
+        pytest.skip("this processor has no AMX")
+    monkeypatch.setattr(vectors, "matrix_tiles_are_allowed", lambda: False)
+    network, size = uneven("osnet_x0_25"), (48, 32)
+    assert len(native(network, size)._engine._tiles) == 0
+    with pytest.raises(InputError, match="permission from the system"):
+        native(network, size, precision="bf16")
+
+
 def test_bad_options_name_the_next_step() -> None:
     network, size = uneven("osnet_x0_25"), (48, 32)
     with pytest.raises(UnknownNameError, match="bf16"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from omnireid.inference.native.program import Program, compile_program, to_bfloa
 from omnireid.inference.native.steps import embed_means, run
 
 _ALIGNED_BYTES = 64
+_GIVEN_UP = 2  # of the counters that threads share, see `steps.run`
 _MANY = 8  # pictures for each thread: then an idle thread at the end costs less than parts do
 
 
@@ -65,7 +66,7 @@ class NativeEngine:
         self._idle: list[_Workspace] = []
         self._lock = threading.Lock()
         self._team = threading.Lock()
-        self._tiles = _tile_configuration()
+        self._tiles = _tile_configuration() if precision != "fp32" else np.zeros(0, np.uint8)
         self._num_map_channels = len(network.head.bias)
 
     def embed(self, crops: Crops) -> Embeddings:
@@ -115,7 +116,7 @@ class NativeEngine:
     ) -> None:
         if len(crops) == 0:
             return
-        sync = np.zeros(2, np.int64)
+        sync = np.zeros(3, np.int64)
 
         def work() -> None:
             workspace = self._take()
@@ -124,8 +125,13 @@ class NativeEngine:
             finally:
                 self._give_back(workspace)
 
-        others = [self._pool.submit(work) for _ in range(threads - 1)] if self._pool and threads > 1 else []
-        work()
+        others: list[Future[None]] = []
+        try:
+            if self._pool is not None:
+                others += [self._pool.submit(work) for _ in range(threads - 1)]
+            work()
+        finally:
+            wait(others)
         for other in others:
             other.result()
 
@@ -138,19 +144,25 @@ class NativeEngine:
     ) -> None:
         if len(crops) == 0:
             return
-        sync = np.zeros(2, np.int64)
+        sync = np.zeros(3, np.int64)
         workspace = self._take()
 
         def work(part: int) -> None:
             self._run(crops, features, maps, workspace, part, threads, sync)
 
+        others: list[Future[None]] = []
         try:
-            others = [self._pool.submit(work, part) for part in range(1, threads)] if self._pool else []
+            for part in range(1, threads):
+                assert self._pool is not None
+                others.append(self._pool.submit(work, part))
             work(0)
-            for other in others:
-                other.result()
         finally:
+            # After Ctrl-C part 0 may not have begun: the others must not wait for it for ever.
+            sync[_GIVEN_UP] = 1
+            wait(others)
             self._give_back(workspace)
+        for other in others:
+            other.result()
 
     def _run(
         self,

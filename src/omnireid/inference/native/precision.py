@@ -12,10 +12,17 @@ MIN_SIZE = 16
 
 def missing_for(precision: Precision) -> str:
     """What this processor lacks for a precision, in words; empty where it has everything."""
-    from omnireid.inference.native.vectors import HAS_BFLOAT16_DOT, HAS_FAST_FLOAT32, HAS_MATRIX_TILES
+    from omnireid.inference.native.vectors import (
+        HAS_BFLOAT16_DOT,
+        HAS_FAST_FLOAT32,
+        HAS_MATRIX_TILES,
+        matrix_tiles_are_allowed,
+    )
 
     if not HAS_FAST_FLOAT32:
         return "AVX2 with FMA, AVX-512 or NEON"
+    if precision != "fp32" and HAS_MATRIX_TILES and not matrix_tiles_are_allowed():
+        return "permission from the system to use its AMX tiles"
     if precision == "bf16x3" and not HAS_MATRIX_TILES:
         return "AMX tiles for bfloat16"
     if precision == "bf16" and not (HAS_MATRIX_TILES or HAS_BFLOAT16_DOT):

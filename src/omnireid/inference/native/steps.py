@@ -100,9 +100,10 @@ def run(
             say where this thread's own part lies.
         features: (N, C) float32, written.
         maps: (N, h, w, C) float32, written; with N = 0 they are not wanted.
-        sync: two counters, both 0: pictures taken, and arrivals at the barrier.
+        tiles: how AMX is to be configured; empty where the precision does not use it.
+        sync: three counters, all 0: pictures taken, arrivals at the barrier, and whether a part will not come.
     """
-    if HAS_MATRIX_TILES:
+    if HAS_MATRIX_TILES and len(tiles) > 0:
         configure_matrix_tiles(address(tiles, 0))
     picture = count_up(sync, 0) if parts == 1 else 0
     while picture < images.shape[0]:
@@ -130,7 +131,7 @@ def run(
             if parts > 1 and steps[index, MEET]:
                 _meet(sync, parts)
         picture = count_up(sync, 0) if parts == 1 else picture + 1
-    if HAS_MATRIX_TILES:
+    if HAS_MATRIX_TILES and len(tiles) > 0:
         release_matrix_tiles()
 
 
@@ -140,7 +141,7 @@ def _meet(sync: Array, parts: int) -> None:
     before = count_up(sync, 1)
     everyone = (before // parts + 1) * parts
     looks = 0
-    while read_shared(sync, 1) < everyone:
+    while read_shared(sync, 1) < everyone and read_shared(sync, 2) == 0:
         looks += 1
         # A part that does not come may be waiting for this very core.
         if looks % 1000 == 0:

@@ -379,19 +379,17 @@ def _call(builder: Any, name: str, *arguments: Any) -> None:
     builder.call(cgutils.get_or_insert_function(builder.module, signature, name), arguments)
 
 
-def _amx_is_allowed() -> bool:
-    """Ask Linux for the matrix registers; a process has to, once."""
-    if not (_HAS_AMX and sys.platform == "linux"):
-        return False
+HAS_MATRIX_TILES = _HAS_AMX and sys.platform == "linux"
+"""AMX: products of 16×32 by 32×16 bfloat16 in one instruction. Kept code is compiled with it or without."""
+
+
+def matrix_tiles_are_allowed() -> bool:
+    """Ask Linux for the registers of AMX, once in a process; a sandbox may refuse them."""
     arch_prctl, request_permission, tile_data = 158, 0x1023, 18
     try:
         return bool(ctypes.CDLL(None).syscall(arch_prctl, request_permission, tile_data) == 0)
     except (OSError, AttributeError):
         return False
-
-
-HAS_MATRIX_TILES = _amx_is_allowed()
-"""AMX: products of 16×32 by 32×16 bfloat16 in one instruction."""
 
 
 def _matrix_instruction(generate_tiles: Callable[[Any, Any], None], count: int) -> Any:
