@@ -101,7 +101,7 @@ def run(
         features: (N, C) float32, written.
         maps: (N, h, w, C) float32, written; with N = 0 they are not wanted.
         tiles: how AMX is to be configured; empty where the precision does not use it.
-        sync: three counters, all 0: pictures taken, arrivals at the barrier, and whether a part will not come.
+        sync: three counters, all 0: pictures taken, arrivals at the barrier, a part will not come.
     """
     if HAS_MATRIX_TILES and len(tiles) > 0:
         configure_matrix_tiles(address(tiles, 0))
