@@ -1,0 +1,1 @@
+"""The identity gallery: enrol, search, decide, and forget for good."""

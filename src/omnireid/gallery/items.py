@@ -1,0 +1,180 @@
+"""What a gallery holds, and what it is asked by: items and filters."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from omnireid.core.errors import InputError
+
+Attribute = str | int | float | bool
+
+MAX_TEXT = 512
+"""Characters of a camera, identity, tracklet or attribute, and of an attribute's name."""
+MAX_SOURCE = 4096
+MAX_ATTRIBUTES = 64
+MAX_THUMBNAIL = 48_000
+"""Bytes of a thumbnail: what fits Milvus's longest text field as base64."""
+
+_KEY_BYTES = 16
+
+
+class Box(NamedTuple):
+    """Where in its picture a crop was: pixels of the source, from the top left."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One enrolled crop, without its embedding.
+
+    Attributes:
+        camera: name of the camera; "" where unknown.
+        time: when it was seen, Unix seconds (UTC); None where unknown.
+        identity: id of the person, a pseudonym that stays within the gallery; None while unknown.
+        tracklet: id of the tracklet it belongs to, unique within the gallery.
+        box: where in its picture the crop was.
+        source: file, stream or frame it came from.
+        quality: weight within its tracklet, above 0 to 1.
+        attributes: anything else, by name.
+        thumbnail: JPEG or PNG of the crop, at most 48 kB.
+        key: content key; two items with the same key are one. `content_key` where None.
+        id: 32 hexadecimal digits made of the key; filled in by the gallery.
+        enrolled: Unix seconds; filled in by the gallery.
+    """
+
+    camera: str = ""
+    time: float | None = None
+    identity: str | None = None
+    tracklet: str | None = None
+    box: Box | None = None
+    source: str = ""
+    quality: float = 1.0
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    thumbnail: bytes | None = None
+    key: str | None = None
+    id: str = ""
+    enrolled: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which items are meant: all conditions must hold; None and empty mappings ask for nothing.
+
+    Attributes:
+        ids, cameras, identities, tracklets: one of these. An empty set is met by no item.
+        since, until: `time` at or after, and before; items without time do not meet them.
+        has_identity: True for items with an identity, False for those without.
+        attributes: each of these, with exactly this value and type.
+        enrolled_before: Unix seconds.
+    """
+
+    ids: frozenset[str] | None = None
+    cameras: frozenset[str] | None = None
+    since: float | None = None
+    until: float | None = None
+    identities: frozenset[str] | None = None
+    has_identity: bool | None = None
+    tracklets: frozenset[str] | None = None
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    enrolled_before: float | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every item meets it."""
+        return self == Filter()
+
+
+EVERYTHING = Filter()
+
+
+def item_id(key: str) -> str:
+    """32 hexadecimal digits of a content key (BLAKE2b, 128 bits)."""
+    return hashlib.blake2b(key.encode(), digest_size=_KEY_BYTES).hexdigest()
+
+
+def content_key(item: Item, embedding: bytes) -> str:
+    """What makes two items one: the picture, or the embedding where there is none, and where it was seen."""
+    digest = hashlib.blake2b(item.thumbnail or embedding, digest_size=_KEY_BYTES)
+    where = (item.camera, item.time, item.tracklet, item.box, item.source)
+    digest.update(json.dumps(where).encode())
+    return digest.hexdigest()
+
+
+def tags(attributes: Mapping[str, Attribute]) -> list[str]:
+    """Attributes as sorted texts that are equal exactly where name, type and value are."""
+    return sorted(f"{name}={json.dumps(value)}" for name, value in attributes.items())
+
+
+def check_item(item: Item) -> None:
+    """Check one item at the door.
+
+    Raises:
+        InputError: names the field: a text that is too long, a number that is not finite, a box without area,
+            a thumbnail that is too large, attributes of other types.
+    """
+    for name in ("camera", "identity", "tracklet"):
+        _check_text(name, getattr(item, name), MAX_TEXT)
+    _check_text("source", item.source, MAX_SOURCE)
+    _check_text("key", item.key, MAX_SOURCE)
+    if item.identity == "" or item.tracklet == "":
+        raise InputError("identity, tracklet: expected a text or None, got an empty text")
+    if item.time is not None and not (isinstance(item.time, (int, float)) and math.isfinite(item.time)):
+        raise InputError(f"time: expected Unix seconds, got {item.time!r}")
+    if not (isinstance(item.quality, (int, float)) and 0 < item.quality <= 1):
+        raise InputError(f"quality: expected above 0 to 1, got {item.quality!r}")
+    if item.box is not None:
+        box = Box(*item.box)
+        if not all(math.isfinite(value) for value in box) or box.width <= 0 or box.height <= 0:
+            raise InputError(f"box: expected x, y, width, height with an area, got {tuple(box)}")
+    if item.thumbnail is not None and not 0 < len(item.thumbnail) <= MAX_THUMBNAIL:
+        raise InputError(f"thumbnail: expected 1 to {MAX_THUMBNAIL:,} bytes, got {len(item.thumbnail):,}")
+    if item.attributes:
+        _check_attributes(item.attributes)
+
+
+def _check_attributes(attributes: Mapping[str, Attribute]) -> None:
+    if len(attributes) > MAX_ATTRIBUTES:
+        raise InputError(f"attributes: expected at most {MAX_ATTRIBUTES}, got {len(attributes)}")
+    for name, value in attributes.items():
+        _check_text("attributes", name, MAX_TEXT)
+        if not isinstance(value, (str, int, float, bool)):
+            raise InputError(
+                f"attributes[{name!r}]: expected text, number or bool, got {type(value).__name__}"
+            )
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"attributes[{name!r}]: expected a finite number, got {value}")
+        if isinstance(value, str):
+            _check_text(f"attributes[{name!r}]", value, MAX_TEXT)
+
+
+def _check_text(name: str, value: object, longest: int) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str):
+        raise InputError(f"{name}: expected text, got {type(value).__name__}")
+    if len(value) > longest:
+        raise InputError(f"{name}: expected at most {longest:,} characters, got {len(value):,}")
+    if not _is_printable(value):
+        raise InputError(f"{name}: holds a control character or half of a surrogate pair")
+
+
+def _is_printable(value: str) -> bool:
+    return value.isprintable() or not any(map(_is_forbidden, value))
+
+
+def _is_forbidden(character: str) -> bool:
+    return character < " " or character == "\x7f" or "\ud800" <= character <= "\udfff"
+
+
+def texts(values: Iterable[str] | None) -> frozenset[str] | None:
+    """A condition of `Filter` from any texts; None stays None."""
+    return None if values is None else frozenset(values)

@@ -1,0 +1,210 @@
+"""The contract that every gallery store keeps, so that one machine and a cluster are used alike.
+
+A store knows rows, not people: which identity was merged into which, calibration, retention and the meaning of
+the audit are the gallery's. Rows travel as Arrow tables with the columns of `item_schema`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from omnireid.gallery.items import EVERYTHING, Filter
+
+Precision = Literal["float32", "float16", "int8"]
+PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8")
+
+Float32 = npt.NDArray[np.float32]
+
+DESCRIPTION: tuple[pa.Field, ...] = (
+    pa.field("id", pa.string(), nullable=False),
+    pa.field("identity", pa.string()),
+    pa.field("camera", pa.string(), nullable=False),
+    pa.field("time", pa.float64()),
+    pa.field("tracklet", pa.string()),
+    pa.field("box", pa.list_(pa.float32(), 4)),
+    pa.field("source", pa.string(), nullable=False),
+    pa.field("quality", pa.float32(), nullable=False),
+    pa.field("attributes", pa.string(), nullable=False),
+    pa.field("tags", pa.list_(pa.string()), nullable=False),
+    pa.field("enrolled", pa.float64(), nullable=False),
+)
+"""Columns of an item without its picture and its embedding. `attributes` is a JSON object."""
+
+COLUMNS = tuple(column.name for column in DESCRIPTION)
+
+
+def item_schema(dim: int) -> pa.Schema:
+    """Columns of the tables that go into a store and come out of it, embeddings always as float32."""
+    return pa.schema(
+        [
+            *DESCRIPTION,
+            pa.field("thumbnail", pa.binary()),
+            pa.field("embedding", pa.list_(pa.float32(), dim), nullable=False),
+        ]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo:
+    """A collection of items whose embeddings are of one model.
+
+    Attributes:
+        name: lower-case letters, digits and underscores.
+        dim: D of its embeddings.
+        precision: how they are stored.
+    """
+
+    name: str
+    dim: int
+    precision: Precision
+
+
+@dataclass(frozen=True, slots=True)
+class IndexState:
+    """Where the approximate index of a collection stands.
+
+    Attributes:
+        status: "none" (searches are exact), "building" or "ready".
+        indexed, unindexed: items in the index, and items that a search looks at one by one.
+    """
+
+    status: Literal["none", "building", "ready"]
+    indexed: int
+    unindexed: int
+
+
+class GalleryStore(Protocol):
+    """Durable rows with vector search. Several threads may share one store.
+
+    What returned is durable: it is there after kill -9. What did not return is there whole or not at all.
+    Readers never see half of a write. A full disk raises `StorageError` and loses nothing.
+    """
+
+    uri: str
+
+    def collections(self) -> dict[str, CollectionInfo]:
+        """By name. A collection whose creation was interrupted is not listed."""
+
+    def create_collection(self, info: CollectionInfo) -> None:
+        """Make an empty collection; nothing happens where an equal one is there.
+
+        Raises:
+            InputError: another one of this name, or a precision that the store does not have.
+        """
+
+    def drop_collection(self, name: str) -> None:
+        """Delete a collection and its files; nothing happens where there is none."""
+
+    def add(self, collection: str, rows: pa.Table) -> npt.NDArray[np.bool_]:
+        """Add those rows whose id is not there yet, in one commit.
+
+        Args:
+            rows: as `item_schema`; embeddings of unit norm.
+
+        Returns:
+            (N,) bool: which rows are new. Of equal ids within `rows` the first is.
+
+        Raises:
+            StorageError: they could not be written; none is there.
+        """
+
+    def search(
+        self,
+        collection: str,
+        query: Float32,
+        *,
+        k: int,
+        where: Filter = EVERYTHING,
+        exact: bool = False,
+        columns: Sequence[str] = COLUMNS,
+    ) -> pa.Table:
+        """The k items with the largest cosine similarity, best first.
+
+        Args:
+            query: (D,) float32 of unit norm.
+            exact: compare with every item that meets `where`, index or not.
+            columns: of the items; "thumbnail" and "embedding" only where asked for.
+
+        Returns:
+            At most k rows of `columns` and "score" (float32), computed from the stored embeddings and
+            not from codes of an index. Ties by id.
+        """
+
+    def get(self, collection: str, ids: Sequence[str], *, columns: Sequence[str] = COLUMNS) -> pa.Table:
+        """Items by id, in the order asked for; those that are not there are left out."""
+
+    def scan(
+        self,
+        collection: str,
+        *,
+        where: Filter = EVERYTHING,
+        columns: Sequence[str] = COLUMNS,
+        batch_size: int = 4096,
+        limit: int | None = None,
+    ) -> Iterator[pa.Table]:
+        """Every item that meets `where`, a batch at a time, in any order, each once."""
+
+    def count(self, collection: str, where: Filter = EVERYTHING) -> int:
+        """Items that meet `where`."""
+
+    def set_identity(self, collection: str, ids: Sequence[str], identity: str | None) -> int:
+        """Give items an identity, or take it away, in one commit; how many were there."""
+
+    def delete(self, collection: str, where: Filter) -> int:
+        """Make items invisible in one commit; how many. Their bytes go with `purge`.
+
+        Raises:
+            InputError: the empty filter; `drop_collection` is meant for that.
+        """
+
+    def purge(self, collection: str) -> None:
+        """Remove from disk what is not visible any more: rows, old versions, entries of indexes.
+
+        Interrupted, it is run again. Reads and writes go on meanwhile.
+        """
+
+    def build_index(self, collection: str) -> None:
+        """Build the approximate index, or take new items into it. Reads and writes go on meanwhile.
+
+        Interrupted, the collection is as before. Few items need none; then nothing happens.
+        """
+
+    def index_state(self, collection: str) -> IndexState:
+        """Of the approximate index."""
+
+    def put_records(self, kind: str, records: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write small JSON objects by id, all of them in one commit; those of the same id are replaced."""
+
+    def delete_records(self, kind: str, ids: Sequence[str]) -> None:
+        """Delete records, so that they are gone from disk after `purge_records`."""
+
+    def records(self, kind: str) -> dict[str, dict[str, Any]]:
+        """All records of a kind, by id."""
+
+    def purge_records(self) -> None:
+        """Remove old versions of records from disk."""
+
+    def append_audit(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Add entries (JSON objects with a "time" in Unix seconds) at the end of the audit log, durably."""
+
+    def audit(self) -> Iterator[dict[str, Any]]:
+        """Entries of the audit log, the oldest first."""
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep other writers out, of other processes too where the store can; may be taken again inside.
+
+        For what must read, decide and write. Single writes need none.
+        """
+
+    def disk_bytes(self) -> int | None:
+        """What the store takes on disk; None where it cannot know."""
+
+    def close(self) -> None:
+        """Wait for writes that run, and let go of files and connections."""
