@@ -1,7 +1,7 @@
 """The contract that every gallery store keeps, so that one machine and a cluster are used alike.
 
-A store knows rows, not people: which identity was merged into which, calibration, retention and the meaning of
-the audit are the gallery's. Rows travel as Arrow tables with the columns of `item_schema`.
+A store knows rows, not people: which identity was merged into which, calibration, retention and what the
+audit means are the gallery's. Rows travel as Arrow tables with the columns of `item_schema`.
 """
 
 from __future__ import annotations
