@@ -11,12 +11,16 @@ if TYPE_CHECKING:
     from omnireid.synthetic.crop import World, render_crop, render_jpeg
     from omnireid.synthetic.dataset import RenderOptions, plan_dataset, render_dataset
     from omnireid.synthetic.sheet import contact_sheet
+    from omnireid.synthetic.visits import SeenCrop, camera_names, plan_visits
 
 _HOMES = {
     "RenderOptions": "dataset",
+    "SeenCrop": "visits",
     "World": "crop",
+    "camera_names": "visits",
     "contact_sheet": "sheet",
     "plan_dataset": "dataset",
+    "plan_visits": "visits",
     "render_crop": "crop",
     "render_dataset": "dataset",
     "render_jpeg": "crop",
@@ -24,9 +28,12 @@ _HOMES = {
 
 __all__ = [
     "RenderOptions",
+    "SeenCrop",
     "World",
+    "camera_names",
     "contact_sheet",
     "plan_dataset",
+    "plan_visits",
     "render_crop",
     "render_dataset",
     "render_jpeg",
