@@ -1,16 +1,20 @@
-# The two commands: `make run` (the main job, no data needed) and `make test`.
+# `make run` (the main job, no data needed), `make test`, and `make demo` (a search in the browser).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/quickstart
+DEMO ?= runs/demo
 
-.PHONY: run test install lint types clean
+.PHONY: run demo test install lint types clean
 
 run: $(VENV)/.installed
 	$(BIN)/omnireid run --out $(OUT) --overwrite
 
+demo: $(VENV)/.installed
+	$(BIN)/omnireid demo --run $(OUT) --out $(DEMO)
+
 test: $(VENV)/.installed lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 install: $(VENV)/.installed
 
