@@ -1,0 +1,1 @@
+"""The gallery store on LanceDB: a local folder or object storage, no server."""

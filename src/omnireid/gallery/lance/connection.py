@@ -1,0 +1,140 @@
+"""A LanceDB database that is a gallery: its format, its records, and its tables by name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from omnireid.core.errors import InputError
+from omnireid.gallery.lance.failures import reading, storing
+from omnireid.gallery.lance.filters import quoted
+
+FORMAT = "1"
+"""Of what this store writes. A later one is refused."""
+
+_FORMAT_KEY = b"omnireid_gallery_format"
+_RECORDS = "records"
+_RECORD_SCHEMA = pa.schema(
+    [
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("content", pa.string(), nullable=False),
+    ],
+    metadata={_FORMAT_KEY: FORMAT},
+)
+
+# Bounds of LanceDB's caches; index and metadata of a million items fit.
+_INDEX_CACHE_BYTES = 1 << 30
+_METADATA_CACHE_BYTES = 128 << 20
+
+
+class Connection:
+    """Tables and records of one gallery. Every read sees what any process has committed before it began."""
+
+    def __init__(self, uri: str, folder: Path | None, storage_options: Mapping[str, str] | None) -> None:
+        import lancedb
+
+        self.uri = uri
+        self._folder = folder
+        self._tables: dict[str, Any] = {}
+        if folder is not None:
+            _check_folder(folder)
+        with storing(f"cannot open the gallery {uri}"):
+            self._database = lancedb.connect(
+                uri if folder is None else folder,
+                read_consistency_interval=timedelta(0),
+                storage_options=dict(storage_options or {}) or None,
+                session=lancedb.Session(
+                    index_cache_size_bytes=_INDEX_CACHE_BYTES, metadata_cache_size_bytes=_METADATA_CACHE_BYTES
+                ),
+            )
+            self._records = self._database.create_table(_RECORDS, schema=_RECORD_SCHEMA, exist_ok=True)
+            written = (self._records.schema.metadata or {}).get(_FORMAT_KEY, b"").decode()
+        if written != FORMAT:
+            raise InputError(
+                f"{uri}: a gallery of format {written or 'unknown'}, and this version reads format {FORMAT}; "
+                "install the version of omnireid that wrote it, or a later one"
+            )
+
+    def table(self, name: str) -> Any:
+        """The LanceDB table of this name."""
+        if name not in self._tables:
+            with storing(f"cannot open {name} in the gallery {self.uri}"):
+                self._tables[name] = self._database.open_table(name)
+        return self._tables[name]
+
+    def create_table(self, prefix: str, schema: pa.Schema) -> str:
+        """Make an empty table and give its name, which is new: leftovers of a drop are never met."""
+        name = f"{prefix}-{uuid.uuid4().hex[:12]}"
+        with storing(f"cannot make a table in the gallery {self.uri}"):
+            self._tables[name] = self._database.create_table(name, schema=schema)
+        return name
+
+    def drop_tables(self, prefix: str, *, but: str | None = None) -> None:
+        """Delete tables that `create_table` made, also those of which only a part is left."""
+        with storing(f"cannot delete a table of the gallery {self.uri}"):
+            for name in self._database.list_tables().tables:
+                if name.startswith(f"{prefix}-") and name != but:
+                    self._tables.pop(name, None)
+                    self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder / f"{name}.lance", ignore_errors=False)
+        else:
+            self._database.drop_table(name)
+
+    def put_records(self, kind: str, records: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write records in one commit."""
+        if not records:
+            return
+        contents = [json.dumps(record, ensure_ascii=False) for record in records.values()]
+        rows = pa.table(
+            {"kind": [kind] * len(records), "id": list(records), "content": contents}, schema=_RECORD_SCHEMA
+        )
+        with storing(f"cannot write to the gallery {self.uri}"):
+            merge = self._records.merge_insert(["kind", "id"])
+            merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
+
+    def delete_records(self, kind: str, ids: Sequence[str]) -> None:
+        """Delete records in one commit."""
+        if ids:
+            literals = ", ".join(map(quoted, ids))
+            with storing(f"cannot write to the gallery {self.uri}"):
+                self._records.delete(f"kind = {quoted(kind)} AND id IN ({literals})")
+
+    def records(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Records of a kind, by id."""
+        rows = reading(
+            f"cannot read the gallery {self.uri}",
+            lambda: (
+                self._records.search().where(f"kind = {quoted(kind)}").select(["id", "content"]).to_arrow()
+            ),
+        )
+        contents = map(json.loads, rows["content"].to_pylist())
+        return dict(sorted(zip(rows["id"].to_pylist(), contents, strict=True)))
+
+    @property
+    def record_table(self) -> Any:
+        """The LanceDB table of the records."""
+        return self._records
+
+
+def _check_folder(folder: Path) -> None:
+    with storing(f"cannot make the gallery {folder}"):
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder}: expected the folder of a gallery, got a file")
+        folder.mkdir(parents=True, exist_ok=True)
+        is_gallery = (folder / f"{_RECORDS}.lance").is_dir()
+        others = [] if is_gallery else [path.name for path in folder.iterdir() if path.name[0] != "."]
+    if others:
+        raise InputError(
+            f"{folder}: not a gallery, it holds {sorted(others)[0]!r}; choose a folder that is new or empty"
+        )

@@ -1,0 +1,71 @@
+"""Embeddings as they are stored: float32, float16, or int8 scaled row by row."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from omnireid.gallery.store import DESCRIPTION, Float32, Precision
+
+_TYPES: dict[Precision, pa.DataType] = {"float32": pa.float32(), "float16": pa.float16(), "int8": pa.int8()}
+_INT8_LARGEST = 127
+
+
+def stored_schema(dim: int, precision: Precision) -> pa.Schema:
+    """Columns of the table on disk."""
+    return pa.schema(
+        [
+            *DESCRIPTION,
+            pa.field("thumbnail", pa.binary()),
+            pa.field("embedding", pa.list_(_TYPES[precision], dim), nullable=False),
+        ]
+    )
+
+
+def encode(rows: pa.Table, precision: Precision) -> pa.Table:
+    """Rows as `store.item_schema` into rows as `stored_schema`."""
+    if precision == "float32":
+        return rows
+    embeddings_ND = matrix(rows["embedding"])
+    if precision == "float16":
+        stored = embeddings_ND.astype(np.float16)
+    else:
+        # The cosine forgets a row's scale, so none is stored.
+        largest_N1 = np.abs(embeddings_ND).max(axis=1, keepdims=True)
+        stored = np.rint(embeddings_ND * (_INT8_LARGEST / largest_N1)).astype(np.int8)
+    return _with_embeddings(rows, stored)
+
+
+def decode(rows: pa.Table) -> pa.Table:
+    """Rows of a stored table with their embeddings, where there are any, as float32 of unit norm."""
+    if "embedding" not in rows.column_names or rows.schema.field("embedding").type.value_type == pa.float32():
+        return rows
+    embeddings_ND = matrix(rows["embedding"]).astype(np.float32)
+    embeddings_ND /= np.linalg.norm(embeddings_ND, axis=1, keepdims=True)
+    return _with_embeddings(rows, embeddings_ND)
+
+
+def matrix(column: pa.ChunkedArray) -> npt.NDArray[np.generic]:
+    """(N, D) view of a column of embeddings, or a copy where it is in several chunks."""
+    dim = column.type.list_size
+    if not column.num_chunks:
+        return np.empty((0, dim), column.type.value_type.to_pandas_dtype())
+    parts = [chunk.flatten().to_numpy(zero_copy_only=False).reshape(-1, dim) for chunk in column.chunks]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def scores(embeddings_ND: npt.NDArray[np.generic], query: Float32) -> Float32:
+    """(N,) cosine similarity to a query of unit norm, each the same whatever rows are beside it."""
+    rows_ND = embeddings_ND.astype(np.float64)
+    products = np.einsum("nd,d->n", rows_ND, query.astype(np.float64))
+    norms = np.sqrt(np.einsum("nd,nd->n", rows_ND, rows_ND))
+    cosines: Float32 = (products / norms).astype(np.float32)
+    return cosines
+
+
+def _with_embeddings(rows: pa.Table, embeddings_ND: npt.NDArray[np.generic]) -> pa.Table:
+    place = rows.column_names.index("embedding")
+    flat = pa.array(embeddings_ND.reshape(-1))
+    column = pa.FixedSizeListArray.from_arrays(flat, embeddings_ND.shape[1])
+    return rows.set_column(place, pa.field("embedding", column.type, nullable=False), column)

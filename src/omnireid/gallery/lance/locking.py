@@ -1,0 +1,33 @@
+"""Locks of a gallery's folder that threads and other processes keep to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+# What the library waits between two tries while another process holds the lock.
+_POLL_S = 0.005
+
+
+class FolderLock:
+    """One holder at a time among all threads and processes; the holder may take it again.
+
+    Without a file (object storage has none to lock) it keeps threads of this process apart only.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._threads = threading.RLock()
+        self._file = None if path is None else FileLock(path, thread_local=False)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        with self._threads:
+            if self._file is None:
+                yield
+                return
+            with self._file.acquire(poll_interval=_POLL_S):
+                yield

@@ -1,0 +1,200 @@
+"""The store on LanceDB: a table for each collection and one for the records, in one folder or prefix."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from omnireid.core.errors import InputError
+from omnireid.gallery.items import EVERYTHING, Filter
+from omnireid.gallery.lance import auditing
+from omnireid.gallery.lance.collection import Collection
+from omnireid.gallery.lance.connection import Connection
+from omnireid.gallery.lance.encoding import stored_schema
+from omnireid.gallery.lance.locking import FolderLock
+from omnireid.gallery.lance.purging import purge
+from omnireid.gallery.store import COLUMNS, PRECISIONS, CollectionInfo, Float32, IndexState
+
+_COLLECTIONS = "store-collection"
+
+
+class LanceStore:
+    """A gallery in a local folder or in object storage; keeps the contract of `GalleryStore`.
+
+    In a local folder writers of all processes wait for one another. Object storage has no lock: LanceDB then
+    retries a commit that met another one, and two processes that add the same new item at the same moment
+    may both add it.
+    """
+
+    def __init__(self, uri: str, storage_options: Mapping[str, str] | None = None) -> None:
+        self._folder = local_folder(uri)
+        self.uri = uri
+        self._connection = Connection(uri, self._folder, storage_options)
+        self._lock = FolderLock(None if self._folder is None else self._folder / ".lock")
+        self._open: dict[str, Collection] = {}
+
+    def collections(self) -> dict[str, CollectionInfo]:
+        """By name."""
+        return {
+            name: CollectionInfo(name, record["dim"], record["precision"])
+            for name, record in self._connection.records(_COLLECTIONS).items()
+        }
+
+    def create_collection(self, info: CollectionInfo) -> None:
+        """Make an empty collection."""
+        if info.precision not in PRECISIONS:
+            raise InputError(f"precision: expected one of {', '.join(PRECISIONS)}, got {info.precision!r}")
+        with self.lock():
+            present = self.collections().get(info.name)
+            if present == info:
+                return
+            if present is not None:
+                raise InputError(f"collection {info.name!r} is there already, as {present}")
+            table = self._connection.create_table(info.name, stored_schema(info.dim, info.precision))
+            record = {"dim": info.dim, "precision": info.precision, "table": table}
+            self._connection.put_records(_COLLECTIONS, {info.name: record})
+
+    def drop_collection(self, name: str) -> None:
+        """Delete a collection; first it vanishes, then its files."""
+        with self.lock():
+            self._connection.delete_records(_COLLECTIONS, [name])
+            self._open.pop(name, None)
+            self._connection.drop_tables(name)
+
+    def add(self, collection: str, rows: pa.Table) -> npt.NDArray[np.bool_]:
+        """Add those rows whose id is new, in one commit."""
+        with self.lock():
+            return self._collection(collection).add(rows)
+
+    def search(
+        self,
+        collection: str,
+        query: Float32,
+        *,
+        k: int,
+        where: Filter = EVERYTHING,
+        exact: bool = False,
+        columns: Sequence[str] = COLUMNS,
+    ) -> pa.Table:
+        """The k items with the largest cosine similarity, best first."""
+        return self._collection(collection).search(query, k, where, exact, columns)
+
+    def get(self, collection: str, ids: Sequence[str], *, columns: Sequence[str] = COLUMNS) -> pa.Table:
+        """Items by id, in the order asked for."""
+        return self._collection(collection).get(ids, columns)
+
+    def scan(
+        self,
+        collection: str,
+        *,
+        where: Filter = EVERYTHING,
+        columns: Sequence[str] = COLUMNS,
+        batch_size: int = 4096,
+        limit: int | None = None,
+    ) -> Iterator[pa.Table]:
+        """Every item that meets `where`, a batch at a time, each once."""
+        return self._collection(collection).scan(where, columns, batch_size, limit)
+
+    def count(self, collection: str, where: Filter = EVERYTHING) -> int:
+        """Items that meet `where`."""
+        return self._collection(collection).count(where)
+
+    def set_identity(self, collection: str, ids: Sequence[str], identity: str | None) -> int:
+        """Give items an identity, or take it away, in one commit."""
+        with self.lock():
+            return self._collection(collection).set_identity(ids, identity)
+
+    def delete(self, collection: str, where: Filter) -> int:
+        """Make items invisible in one commit."""
+        with self.lock():
+            return self._collection(collection).delete(where)
+
+    def purge(self, collection: str) -> None:
+        """Remove from disk what is not visible any more."""
+        with self.lock():
+            self._collection(collection).purge()
+
+    def build_index(self, collection: str) -> None:
+        """Build the approximate index, or take new items into it."""
+
+    def put_records(self, kind: str, records: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write records in one commit."""
+        with self.lock():
+            self._connection.put_records(kind, records)
+
+    def delete_records(self, kind: str, ids: Sequence[str]) -> None:
+        """Delete records in one commit."""
+        with self.lock():
+            self._connection.delete_records(kind, ids)
+
+    def records(self, kind: str) -> dict[str, dict[str, Any]]:
+        """All records of a kind, by id."""
+        return self._connection.records(kind)
+
+    def purge_records(self) -> None:
+        """Remove old versions of records from disk."""
+        with self.lock():
+            purge(self._connection.record_table)
+
+    def append_audit(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Add entries at the end of the audit log."""
+        if not entries:
+            return
+        with self.lock():
+            if self._folder is not None:
+                auditing.append(self._folder / "audit", entries)
+
+    def audit(self) -> Iterator[dict[str, Any]]:
+        """Entries of the audit log, the oldest first."""
+        assert self._folder is not None
+        return auditing.entries(self._folder / "audit")
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep other writers out."""
+        return self._lock.held()
+
+    def disk_bytes(self) -> int | None:
+        """Bytes of all files below the folder; None for object storage."""
+        if self._folder is None:
+            return None
+        return sum(_size(Path(root) / name) for root, _, names in os.walk(self._folder) for name in names)
+
+    def index_state(self, collection: str) -> IndexState:
+        return IndexState("none", 0, self.count(collection))
+
+    def close(self) -> None:
+        """Let go of the tables."""
+        self._open.clear()
+
+    def _collection(self, name: str) -> Collection:
+        found = self._open.get(name)
+        if found is None:
+            record = self._connection.records(_COLLECTIONS).get(name)
+            if record is None:
+                raise InputError(f"no collection {name!r} in the gallery {self.uri}")
+            info = CollectionInfo(name, record["dim"], record["precision"])
+            found = self._open[name] = Collection(self._connection.table(record["table"]), info)
+        return found
+
+
+def local_folder(uri: str) -> Path | None:
+    """The folder that a URI means; None where it means object storage."""
+    parts = urlsplit(uri)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path))
+    return None if "://" in uri else Path(uri)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
