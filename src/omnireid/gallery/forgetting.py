@@ -1,0 +1,202 @@
+"""Forgetting people and items for good: planned by reading, then done as tasks that survive a crash.
+
+What is left is a tombstone: keyed hashes of the forgotten ids, so that a restored backup brings nobody back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from omnireid.core.errors import InputError
+from omnireid.gallery.errors import NotInGalleryError
+from omnireid.gallery.identities import IDENTITIES, OPERATIONS, Identities, People
+from omnireid.gallery.items import Filter
+from omnireid.gallery.journal import Step, Task
+from omnireid.gallery.store import GalleryStore
+
+TOMBSTONES = "tombstone"
+
+_CHUNK = 500
+"""Ids in one record: far below the 64 kB that every store holds."""
+
+
+class Plan(NamedTuple):
+    """What is about to be forgotten.
+
+    Attributes:
+        items: ids of the items.
+        identities: ids of the identities, with all that were merged into them.
+        tasks: what does it, for `journal.carry_out`.
+    """
+
+    items: tuple[str, ...]
+    identities: tuple[str, ...]
+    tasks: tuple[Task, ...]
+
+
+def plan_forgetting(store: GalleryStore, *, identity: str | None = None, items: Iterable[str] = ()) -> Plan:
+    """Find what goes with an identity, or with items, in every collection. Reads only.
+
+    Call it and carry the plan out under one `store.lock()`.
+
+    Args:
+        identity: of a person; everything that was merged with it goes too.
+        items: ids; those that are not there are left out.
+
+    Raises:
+        InputError: neither of both.
+        NotInGalleryError: an identity without items and without a name.
+    """
+    wanted = list(dict.fromkeys(items))
+    if identity is None and not wanted:
+        raise InputError("forget: name an identity or items")
+    records = store.records(IDENTITIES)
+    family = sorted(People(records).aliases(identity)) if identity is not None else []
+    found: dict[str, str | None] = {}
+    for where in (*_by_ids(wanted), *_by_identities(family)):
+        for rows in _scan_all(store, where, ("id", "identity")):
+            found.update(zip(rows["id"].to_pylist(), rows["identity"].to_pylist(), strict=True))
+    if identity is not None and not found and not set(family) & set(records):
+        raise NotInGalleryError("identity", identity)
+    others = {one for one in found.values() if one is not None} - set(family)
+    tasks = [
+        *_burying(store, [*found, *family]),
+        *(Task("forget-items", {"items": part}) for part in parts(found)),
+        *(Task("forget-identities", {"identities": part}) for part in parts(family)),
+        *tidying(others),
+    ]
+    return Plan(tuple(found), tuple(family), tuple(tasks) if found or family else ())
+
+
+def tidying(identities: Iterable[str]) -> list[Task]:
+    """What follows when rows were deleted: empty identities, operations on lost items and bytes on disk.
+
+    Args:
+        identities: which may have lost their last item.
+    """
+    return [
+        *(Task("forget-empty-identities", {"identities": part}) for part in parts(sorted(identities))),
+        Task("forget-lost-items", {}),
+        Task("purge", {}),
+    ]
+
+
+def hashed(salt: bytes, name: str) -> str:
+    """Keyed hash of an id: without the salt nobody can tell whose it is."""
+    return hashlib.blake2b(name.encode(), key=salt, digest_size=16).hexdigest()
+
+
+class Tombstones:
+    """Ids that must not come back. `name in tombstones` asks for one."""
+
+    def __init__(self, records: Iterable[Mapping[str, Any]]) -> None:
+        self._by_salt: dict[bytes, set[str]] = {}
+        for record in records:
+            self._by_salt.setdefault(bytes.fromhex(record["salt"]), set()).update(record["hashes"])
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and any(
+            hashed(salt, name) in hashes for salt, hashes in self._by_salt.items()
+        )
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_salt.values()))
+
+
+def _burying(store: GalleryStore, names: Sequence[str]) -> Iterator[Task]:
+    known = next(iter(store.records(TOMBSTONES).values()), None)
+    salt = secrets.token_bytes(16) if known is None else bytes.fromhex(known["salt"])
+    for part in parts(names):
+        # In the order of the hashes: the order of the ids would tell which belong together.
+        hashes = sorted(hashed(salt, name) for name in part)
+        yield Task("bury", {"id": secrets.token_hex(16), "salt": salt.hex(), "hashes": hashes})
+
+
+def _step_bury(store: GalleryStore, what: Mapping[str, Any]) -> None:
+    store.put_records(TOMBSTONES, {what["id"]: {"salt": what["salt"], "hashes": what["hashes"]}})
+
+
+def _step_forget_items(store: GalleryStore, what: Mapping[str, Any]) -> None:
+    delete_everywhere(store, Filter(ids=frozenset(what["items"])))
+
+
+def _step_forget_identities(store: GalleryStore, what: Mapping[str, Any]) -> None:
+    delete_everywhere(store, Filter(identities=frozenset(what["identities"])))
+    _forget_traces(store, identities=what["identities"])
+
+
+def _step_forget_empty_identities(store: GalleryStore, what: Mapping[str, Any]) -> None:
+    """A name that no picture is left of serves nobody."""
+    people = People(store.records(IDENTITIES))
+    families = {people.aliases(one) for one in what["identities"]}
+    living: set[str] = set()
+    for where in _by_identities(sorted({one for family in families for one in family})):
+        for rows in _scan_all(store, where, ("identity",)):
+            living.update(pc.unique(rows["identity"]).to_pylist())
+    _forget_traces(
+        store, identities=[one for family in families if living.isdisjoint(family) for one in family]
+    )
+
+
+def _step_forget_lost_items(store: GalleryStore, what: Mapping[str, Any]) -> None:
+    """Operations name items; those that are gone can no longer be brought back anyway."""
+    named = sorted({one for record in store.records(OPERATIONS).values() for one in record["items"]})
+    there = {
+        one
+        for where in _by_ids(named)
+        for rows in _scan_all(store, where, ("id",))
+        for one in rows["id"].to_pylist()
+    }
+    _forget_traces(store, items=set(named) - there)
+
+
+def _forget_traces(store: GalleryStore, *, identities: Iterable[str] = (), items: Iterable[str] = ()) -> None:
+    people = Identities(store, lambda: list(store.collections()), time.time, lambda *_, **__: None)
+    people.forget_traces(identities, items)
+
+
+def _step_purge(store: GalleryStore, what: Mapping[str, Any]) -> None:
+    for name in store.collections():
+        store.purge(name)
+
+
+def delete_everywhere(store: GalleryStore, where: Filter) -> None:
+    """Delete in every collection: a gallery that moves to a new model has two."""
+    for name in store.collections():
+        store.delete(name, where)
+
+
+def _scan_all(store: GalleryStore, where: Filter, columns: Sequence[str]) -> Iterator[pa.Table]:
+    for name in store.collections():
+        yield from store.scan(name, where=where, columns=columns)
+
+
+def _by_ids(names: Sequence[str]) -> Iterator[Filter]:
+    return (Filter(ids=frozenset(part)) for part in parts(names))
+
+
+def _by_identities(names: Sequence[str]) -> Iterator[Filter]:
+    return (Filter(identities=frozenset(part)) for part in parts(names))
+
+
+def parts(names: Iterable[str]) -> Iterator[list[str]]:
+    """So many at a time as fit one record, and one filter."""
+    everything = list(names)
+    return (everything[start : start + _CHUNK] for start in range(0, len(everything), _CHUNK))
+
+
+STEPS: Mapping[str, Step] = {
+    "bury": _step_bury,
+    "forget-items": _step_forget_items,
+    "forget-identities": _step_forget_identities,
+    "forget-empty-identities": _step_forget_empty_identities,
+    "forget-lost-items": _step_forget_lost_items,
+    "purge": _step_purge,
+}
