@@ -122,9 +122,9 @@ def check_item(item: Item) -> None:
             a thumbnail that is too large, attributes of other types.
     """
     for name in ("camera", "identity", "tracklet"):
-        _check_text(name, getattr(item, name), MAX_TEXT)
-    _check_text("source", item.source, MAX_SOURCE)
-    _check_text("key", item.key, MAX_SOURCE)
+        check_text(name, getattr(item, name), MAX_TEXT)
+    check_text("source", item.source, MAX_SOURCE)
+    check_text("key", item.key, MAX_SOURCE)
     if item.identity == "" or item.tracklet == "":
         raise InputError("identity, tracklet: expected a text or None, got an empty text")
     if item.time is not None and not (isinstance(item.time, (int, float)) and math.isfinite(item.time)):
@@ -145,7 +145,7 @@ def _check_attributes(attributes: Mapping[str, Attribute]) -> None:
     if len(attributes) > MAX_ATTRIBUTES:
         raise InputError(f"attributes: expected at most {MAX_ATTRIBUTES}, got {len(attributes)}")
     for name, value in attributes.items():
-        _check_text("attributes", name, MAX_TEXT)
+        check_text("attributes", name, MAX_TEXT)
         if not isinstance(value, (str, int, float, bool)):
             raise InputError(
                 f"attributes[{name!r}]: expected text, number or bool, got {type(value).__name__}"
@@ -153,10 +153,15 @@ def _check_attributes(attributes: Mapping[str, Attribute]) -> None:
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"attributes[{name!r}]: expected a finite number, got {value}")
         if isinstance(value, str):
-            _check_text(f"attributes[{name!r}]", value, MAX_TEXT)
+            check_text(f"attributes[{name!r}]", value, MAX_TEXT)
 
 
-def _check_text(name: str, value: object, longest: int) -> None:
+def check_text(name: str, value: object, longest: int = MAX_TEXT) -> None:
+    """Check one text at the door; None passes.
+
+    Raises:
+        InputError: not a text, too long, or with characters that no store takes.
+    """
     if value is None:
         return
     if not isinstance(value, str):

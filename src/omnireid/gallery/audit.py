@@ -1,0 +1,229 @@
+"""Who enrolled, searched, changed and forgot: a log that is only ever added to.
+
+An entry holds no name, no id and no picture, only keyed hashes of the ids it is about: who has an id can
+look it up in the log, who has the log alone learns no id. What one opened gallery writes is a chain: each
+entry holds the hash of the one before. A gallery's records know every chain, and its end once it was closed.
+`AuditLog.verify` finds entries that were changed, removed or put in between. It cannot tell an entry that
+was cut off the end of a chain that was never closed (kill -9) from one that was never written, and who can
+write to the gallery's files and knows this code can forge all of it: copy the log elsewhere if that matters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from omnireid.gallery.store import GalleryStore
+
+CHAINS = "audit-chain"
+"""Kind of the records: by writer, the number of entries and the last hash, once it was closed."""
+SETTINGS = "settings"
+MAX_SUBJECTS = 100
+"""Ids of an entry that are hashed one by one; larger ones hold the count alone."""
+
+_START = "0" * 32
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One line of the log.
+
+    Attributes:
+        seq: place in the log, from 0.
+        time: Unix seconds.
+        actor: who, as the caller named them.
+        action: "enrol", "search", "merge", …
+        count: items, candidates or identities concerned.
+        subjects: keyed hashes of the ids concerned, the first `MAX_SUBJECTS`.
+        detail: how, never whom.
+    """
+
+    seq: int
+    time: float
+    actor: str
+    action: str
+    count: int
+    subjects: tuple[str, ...]
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What `verify_audit` found.
+
+    Attributes:
+        entries: read.
+        problems: what was changed or removed, in words; empty where all is well.
+        open_chains: writers that are at work or were killed; the last entries of these cannot be vouched for.
+    """
+
+    entries: int
+    problems: tuple[str, ...]
+    open_chains: int
+
+
+class AuditLog:
+    """Adds to a gallery's log. Several threads may share it: they wait for one write together."""
+
+    def __init__(self, store: GalleryStore, clock: Callable[[], float], actor: str) -> None:
+        self._store, self._clock, self._actor = store, clock, actor
+        self._writer = secrets.token_hex(8)
+        self._waiting: deque[_Ticket] = deque()
+        self._writing = threading.Lock()
+        self._count, self._last = 0, _START
+        self._is_registered = False
+        self._salt: bytes | None = None
+
+    def subject(self, name: str) -> str:
+        """Keyed hash of an item's or identity's id: 16 hexadecimal digits."""
+        return hashlib.blake2b(name.encode(), digest_size=8, key=self._key()).hexdigest()
+
+    def write(
+        self,
+        action: str,
+        *,
+        count: int,
+        subjects: Iterable[str] = (),
+        detail: Mapping[str, Any] | None = None,
+        actor: str | None = None,
+    ) -> None:
+        """Add an entry; it is durable when this returns.
+
+        Args:
+            action: one word.
+            count: things concerned.
+            subjects: their ids; hashed here. Left out where there are more than `MAX_SUBJECTS`.
+            detail: small JSON values; never names, ids or other words of a person's.
+            actor: who; by default who opened the gallery.
+
+        Raises:
+            StorageError: it could not be written.
+        """
+        ids = list(subjects)
+        ticket = _Ticket(
+            {
+                "time": self._clock(),
+                "actor": self._actor if actor is None else actor,
+                "action": action,
+                "count": count,
+                "subjects": [self.subject(one) for one in ids] if len(ids) <= MAX_SUBJECTS else [],
+                "detail": dict(detail or {}),
+            }
+        )
+        self._waiting.append(ticket)
+        with self._writing:
+            if not ticket.is_done:
+                self._write_waiting()
+        if ticket.error is not None:
+            raise ticket.error
+
+    def _write_waiting(self) -> None:
+        """Write what all threads wait for, in one go."""
+        tickets = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        count, last = self._count, self._last
+        try:
+            key = self._key()
+            if not self._is_registered:
+                self._store.put_records(CHAINS, {self._writer: {"entries": None, "last": None}})
+                self._is_registered = True
+            for ticket in tickets:
+                entry = ticket.entry
+                entry["writer"], entry["n"], entry["prev"] = self._writer, count, last
+                entry["hash"] = last = _hash(entry, key)
+                count += 1
+            self._store.append_audit([ticket.entry for ticket in tickets])
+            self._count, self._last = count, last
+        except BaseException as error:
+            for ticket in tickets:
+                ticket.error = error
+        for ticket in tickets:
+            ticket.is_done = True
+
+    def entries(self, *, after: int | None = None, limit: int | None = None) -> Iterator[AuditEntry]:
+        """Entries of all writers, the oldest first.
+
+        Args:
+            after: the `seq` of the last one known.
+            limit: how many.
+        """
+        first = 0 if after is None else after + 1
+        stop = None if limit is None else first + limit
+        for seq, entry in enumerate(self._store.audit()):
+            if stop is not None and seq >= stop:
+                return
+            if seq >= first:
+                yield AuditEntry(
+                    seq,
+                    entry["time"],
+                    entry.get("actor", ""),
+                    entry.get("action", ""),
+                    entry.get("count", 0),
+                    tuple(entry.get("subjects", ())),
+                    entry.get("detail", {}),
+                )
+
+    def verify(self) -> Verified:
+        """Follow every chain through the whole log."""
+        key, problems, seen = self._key(), [], 0
+        ends: dict[str, tuple[int, str]] = {}
+        # Read before the log: a chain that begins meanwhile is not missed.
+        chains = self._store.records(CHAINS)
+        for seq, entry in enumerate(self._store.audit()):
+            seen += 1
+            writer = str(entry.get("writer"))
+            count, last = ends.get(writer, (0, _START))
+            if entry.get("hash") != _hash(entry, key):
+                problems.append(f"entry {seq}: was changed")
+            if entry.get("prev") != last or entry.get("n") != count:
+                problems.append(f"entry {seq}: what {writer} wrote before it was changed or removed")
+            ends[writer] = (entry.get("n", count) + 1, str(entry.get("hash")))
+        open_chains = 0
+        for writer, chain in sorted(chains.items()):
+            entries, last = ends.get(writer, (0, _START))
+            if chain["entries"] is None:
+                open_chains += 1
+                if entries == 0 and writer != self._writer:
+                    problems.append(
+                        f"writer {writer}: all its entries were removed, or it was killed at its first"
+                    )
+            elif (entries, last) != (chain["entries"], chain["last"]):
+                problems.append(f"writer {writer}: wrote {chain['entries']} entries, {entries} are there")
+        return Verified(seen, tuple(problems), open_chains)
+
+    def close(self) -> None:
+        """Put down where this chain ends."""
+        with self._writing:
+            if self._is_registered:
+                end = {"entries": self._count, "last": self._last}
+                self._store.put_records(CHAINS, {self._writer: end})
+
+    def _key(self) -> bytes:
+        if self._salt is None:
+            with self._store.lock():
+                known = self._store.records(SETTINGS).get("audit")
+                if known is None:
+                    known = {"salt": secrets.token_hex(16)}
+                    self._store.put_records(SETTINGS, {"audit": known})
+            self._salt = bytes.fromhex(known["salt"])
+        return self._salt
+
+
+class _Ticket:
+    """An entry that a thread waits for."""
+
+    def __init__(self, entry: dict[str, Any]) -> None:
+        self.entry = entry
+        self.is_done = False
+        self.error: BaseException | None = None
+
+
+def _hash(entry: Mapping[str, Any], key: bytes) -> str:
+    content = {name: value for name, value in entry.items() if name != "hash"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16, key=key).hexdigest()

@@ -1,0 +1,272 @@
+"""Looking through a gallery without an embedding: items, people, and when somebody was where.
+
+A page of items or people reads a few narrow columns of all items that meet the filter, in one pass; a
+person's timeline reads that person's items.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from omnireid.core.errors import InputError
+from omnireid.gallery.errors import NotInGalleryError
+from omnireid.gallery.identities import People
+from omnireid.gallery.items import Filter, Item
+from omnireid.gallery.rows import items_of
+from omnireid.gallery.store import GalleryStore
+
+Entry = TypeVar("Entry")
+
+MAX_LIMIT = 1000
+_BATCH = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Entry]):
+    """Some entries, and what to ask for the following ones (`after`); None at the end."""
+
+    entries: tuple[Entry, ...]
+    next: str | None
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+class Person(NamedTuple):
+    """An identity and what is known of it.
+
+    Attributes:
+        id: of the root.
+        items: enrolled ones, of all aliases.
+        cameras: where it was seen, sorted.
+        first_seen, last_seen: Unix seconds; None where no item has a time.
+        merged: aliases, sorted.
+    """
+
+    id: str
+    name: str | None
+    items: int
+    cameras: tuple[str, ...]
+    first_seen: float | None
+    last_seen: float | None
+    merged: tuple[str, ...]
+
+
+class Sighting(NamedTuple):
+    """Items of one camera, each less than the gap after the one before; without times all in one."""
+
+    start: float | None
+    end: float | None
+    items: tuple[Item, ...]
+
+
+class CameraTimeline(NamedTuple):
+    """Sightings in one camera, the earliest first, those without times last."""
+
+    camera: str
+    sightings: tuple[Sighting, ...]
+
+
+class Timeline(NamedTuple):
+    """Where and when somebody was seen, by camera (sorted)."""
+
+    identity: str
+    name: str | None
+    cameras: tuple[CameraTimeline, ...]
+
+
+def items_page(
+    store: GalleryStore, collection: str, people: People, where: Filter, limit: int, after: str | None
+) -> Page[Item]:
+    """Items that meet a filter: the latest first, those without time last. Reads id and time of them all.
+
+    Args:
+        where: of identities every alias.
+        after: `next` of the page before.
+
+    Raises:
+        InputError: a limit out of range, or an `after` that no page gave.
+    """
+    _check_limit(limit)
+    start = None if after is None else _place(after)
+    best: list[tuple[float, str]] = []
+    for rows in store.scan(collection, where=where, columns=("id", "time"), batch_size=_BATCH):
+        times = np.asarray(rows.column("time").fill_null(-np.inf), np.float64)
+        keys = -times
+        enough = limit
+        if start is not None:
+            rows, keys = rows.filter(pa.array(keys >= start[0])), keys[keys >= start[0]]
+            enough += int((keys == start[0]).sum())
+        # Items of the same time are kept together here; below they are told apart by id.
+        if len(keys) > enough:
+            kept = keys <= np.partition(keys, enough)[enough]
+            rows, keys = rows.filter(pa.array(kept)), keys[kept]
+        found = zip(keys.tolist(), rows.column("id").to_pylist(), strict=True)
+        best = sorted([*best, *(one for one in found if start is None or one > start)])[: limit + 1]
+    chosen = best[:limit]
+    rows = store.get(collection, [one for _, one in chosen])
+    following = f"{chosen[-1][0]!r}|{chosen[-1][1]}" if len(best) > limit else None
+    return Page(tuple(items_of(rows, people.shown)), following)
+
+
+def _place(after: str) -> tuple[float, str]:
+    number, bar, name = after.partition("|")
+    try:
+        return float(number), name if bar else ""
+    except ValueError:
+        raise InputError(f"after: expected the 'next' of a page, got {after[:60]!r}") from None
+
+
+def people_page(
+    store: GalleryStore,
+    collection: str | None,
+    people: People,
+    text: str | None,
+    limit: int,
+    after: str | None,
+) -> Page[Person]:
+    """Identities, those with a name first (by name), the others by id.
+
+    Without `text` it reads the identity of every item; with one, names alone. Then it reads the cameras and
+    times of the people on the page.
+
+    Args:
+        collection: None in an empty gallery.
+        text: part of a name, upper and lower case being the same.
+        after: `next` of the page before, which is the id of its last.
+    """
+    _check_limit(limit)
+    named = people.named
+    if text is not None:
+        wanted = text.casefold()
+        everybody = {one for one, name in named.items() if wanted in name.casefold()}
+    else:
+        stored = set() if collection is None else stored_values(store, collection, "identity")
+        everybody = {people.root(one) for one in stored} | named.keys()
+    keys = sorted(_by_name(one, named) for one in everybody)
+    first = 0 if after is None else bisect.bisect_right(keys, _by_name(people.root(after), named))
+    page = [key[2] for key in keys[first : first + limit]]
+    more = len(keys) > first + limit
+    return Page(tuple(persons(store, collection, people, page)), page[-1] if more else None)
+
+
+def _by_name(identity: str, named: dict[str, str]) -> tuple[bool, str, str]:
+    name = named.get(identity)
+    return name is None, (name or "").casefold(), identity
+
+
+def person(store: GalleryStore, collection: str | None, people: People, identity: str) -> Person:
+    """One identity, asked for by any of its aliases.
+
+    Raises:
+        NotInGalleryError: nobody has this id.
+    """
+    (found,) = persons(store, collection, people, [people.root(identity)])
+    if found.items == 0 and identity not in people and not found.merged:
+        raise NotInGalleryError("identity", identity)
+    return found
+
+
+def persons(
+    store: GalleryStore, collection: str | None, people: People, identities: Sequence[str]
+) -> list[Person]:
+    """What is known of some identities (roots). Reads camera and time of their items."""
+    counts: dict[str, int] = dict.fromkeys(identities, 0)
+    cameras: dict[str, set[str]] = {one: set() for one in identities}
+    times: dict[str, list[float]] = {one: [] for one in identities}
+    if collection is not None and identities:
+        where = Filter(identities=people.expanded(identities))
+        for row in _sums(store, collection, where):
+            root = people.root(row["identity"])
+            counts[root] += row["count"]
+            cameras[root].add(row["camera"])
+            times[root] += [time for time in (row["first"], row["last"]) if time is not None]
+    return [
+        Person(
+            one,
+            people.name(one),
+            counts[one],
+            tuple(sorted(cameras[one])),
+            min(times[one], default=None),
+            max(times[one], default=None),
+            tuple(sorted(people.aliases(one) - {one})),
+        )
+        for one in identities
+    ]
+
+
+def _sums(store: GalleryStore, collection: str, where: Filter) -> Iterable[dict[str, Any]]:
+    """Count, first and last time of each identity in each camera."""
+    for rows in store.scan(
+        collection, where=where, columns=("identity", "camera", "time"), batch_size=_BATCH
+    ):
+        sums = rows.group_by(["identity", "camera"]).aggregate(
+            [([], "count_all"), ("time", "min"), ("time", "max")]
+        )
+        names = {"count_all": "count", "time_min": "first", "time_max": "last"}
+        yield from sums.rename_columns([names.get(name, name) for name in sums.column_names]).to_pylist()
+
+
+def stored_values(store: GalleryStore, collection: str, column: str) -> set[str]:
+    """Texts that a column holds, without None. Reads it of all items."""
+    found: set[str] = set()
+    for rows in store.scan(collection, columns=(column,), batch_size=_BATCH):
+        found.update(pc.unique(rows.column(column)).drop_null().to_pylist())
+    return found
+
+
+def timeline(
+    store: GalleryStore, collection: str | None, people: People, identity: str, gap_s: float
+) -> Timeline:
+    """Where and when somebody was seen.
+
+    Args:
+        gap_s: so many seconds without an item end a sighting.
+
+    Raises:
+        NotInGalleryError: nobody has this id.
+    """
+    root = person(store, collection, people, identity).id
+    by_camera: dict[str, list[Item]] = {}
+    if collection is not None:
+        for rows in store.scan(collection, where=Filter(identities=people.aliases(root))):
+            for item in items_of(rows, people.shown):
+                by_camera.setdefault(item.camera, []).append(item)
+    cameras = [CameraTimeline(camera, _sightings(by_camera[camera], gap_s)) for camera in sorted(by_camera)]
+    return Timeline(root, people.name(root), tuple(cameras))
+
+
+def _sightings(items: Iterable[Item], gap_s: float) -> tuple[Sighting, ...]:
+    timed: list[tuple[float, str, Item]] = []
+    undated = []
+    for item in items:
+        if item.time is None:
+            undated.append(item)
+        else:
+            timed.append((item.time, item.id, item))
+    runs: list[list[Item]] = []
+    last = -np.inf
+    for time, _, item in sorted(timed, key=lambda one: one[:2]):
+        if not runs or time - last >= gap_s:
+            runs.append([])
+        runs[-1].append(item)
+        last = time
+    found = [Sighting(run[0].time, run[-1].time, tuple(run)) for run in runs]
+    if undated:
+        found.append(Sighting(None, None, tuple(sorted(undated, key=lambda item: item.id))))
+    return tuple(found)
+
+
+def _check_limit(limit: int) -> None:
+    if not 1 <= limit <= MAX_LIMIT:
+        raise InputError(f"limit: expected 1 to {MAX_LIMIT:,}, got {limit}")

@@ -1,0 +1,28 @@
+"""Errors of the gallery, each with the next step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from omnireid.core.errors import InputError
+
+
+class ModelMismatchError(InputError):
+    """Embeddings of another model than the gallery's: the same numbers mean something else there."""
+
+    def __init__(self, *, asked: str, known: Iterable[str]) -> None:
+        super().__init__(
+            f"model: this gallery holds embeddings of {', '.join(known)}, not of {asked}. Use that model, "
+            "move the gallery to the new one (omnireid gallery move), or open another gallery"
+        )
+
+
+class NotInGalleryError(InputError):
+    """An item, identity or operation that is not there."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"{kind} {name!r}: not in this gallery; it may have been forgotten")
+
+
+class ConflictError(InputError):
+    """An operation that what was done meanwhile does not allow."""

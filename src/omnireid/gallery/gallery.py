@@ -1,0 +1,512 @@
+"""A gallery of people seen by cameras: enrol, search, decide, and say who is who."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from omnireid.core.errors import InputError, ShapeError
+from omnireid.gallery import browsing
+from omnireid.gallery.audit import AuditEntry, AuditLog, Verified
+from omnireid.gallery.browsing import Page, Person, Timeline
+from omnireid.gallery.decisions import Judge
+from omnireid.gallery.enrolling import Enrolment, prepared, unit_embeddings
+from omnireid.gallery.errors import NotInGalleryError
+from omnireid.gallery.generations import Generation, Generations, ModelRef
+from omnireid.gallery.identities import Identities, Operation, People
+from omnireid.gallery.items import EVERYTHING, Filter, Item
+from omnireid.gallery.opening import open_store
+from omnireid.gallery.records import MAX_AGE_S
+from omnireid.gallery.rows import embeddings_of, items_of
+from omnireid.gallery.searching import Question, Searcher, SearchResult, empty_result
+from omnireid.gallery.store import COLUMNS, PRECISIONS, Float32, GalleryStore, IndexState, Precision
+from omnireid.gallery.tracklets import search_tracklets
+
+if TYPE_CHECKING:
+    from omnireid.evaluation.calibration import Calibration
+
+SIGHTING_GAP_S = 60.0
+"""Seconds without an item that end a sighting."""
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryState:
+    """What a gallery holds.
+
+    Attributes:
+        items: of the live model.
+        identities: shown ones, merged ones counting once.
+        cameras: of items, sorted.
+        models: the live one first.
+        index: of the live model.
+        precision: that its embeddings are stored with; None in an empty gallery.
+        disk_bytes: None where the store cannot know.
+    """
+
+    items: int
+    identities: int
+    cameras: tuple[str, ...]
+    models: tuple[Generation, ...]
+    index: IndexState
+    precision: Precision | None
+    disk_bytes: int | None
+
+
+class Gallery:
+    """People seen by cameras. Several threads may share one.
+
+    ```python
+    with Gallery.open("runs/gallery", calibration=calibration) as gallery:
+        gallery.enrol(items, embedder.embed(crops), model=ModelRef.of(embedder))
+        found = gallery.search(embedder.embed([crop])[0], model=ModelRef.of(embedder))
+        found.decision, found.candidates[0].item.camera
+    ```
+
+    Attributes:
+        store: that keeps it.
+        calibration: of the model; None where answers are scores only. May be replaced.
+        generations: the models whose embeddings it holds.
+        who_is: names and merges.
+        log: the audit.
+    """
+
+    def __init__(
+        self,
+        store: GalleryStore,
+        *,
+        precision: Precision = "float32",
+        actor: str = "local",
+        calibration: Calibration | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Of a store that is open already; `Gallery.open` opens one."""
+        if precision not in PRECISIONS:
+            raise InputError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
+        self.store = store
+        self.calibration = calibration
+        self.clock = clock
+        self.actor = actor
+        self.generations = Generations(store)
+        self.log = AuditLog(store, clock, actor)
+        self.who_is = Identities(store, self._collections, clock, self.log.write)
+        self._precision = precision
+        self._index_lock = threading.Lock()
+        self._index_known: tuple[bool, float] | None = None
+        self.who_is.recover()
+
+    @classmethod
+    def open(
+        cls,
+        uri: str,
+        *,
+        precision: Precision = "float32",
+        actor: str = "local",
+        calibration: Calibration | None = None,
+        clock: Callable[[], float] = time.time,
+        storage_options: Mapping[str, str] | None = None,
+    ) -> Gallery:
+        """Open a gallery, made where there is none; what was interrupted is finished.
+
+        Args:
+            uri: a local folder, "s3://bucket/prefix", or "http://host:19530/NAME" of Milvus.
+            precision: of embeddings in a new gallery: "float32", "float16" or "int8".
+            actor: who this is, in the audit.
+            calibration: of the gallery's model; without it answers are scores only.
+            clock: gives Unix seconds.
+            storage_options: keys, region and endpoint of object storage.
+
+        Raises:
+            InputError: something else is there, or a gallery of a later version.
+            StorageError: it cannot be read or written.
+            MissingExtraError: the store's package is not installed.
+        """
+        store = open_store(uri, storage_options)
+        try:
+            return cls(store, precision=precision, actor=actor, calibration=calibration, clock=clock)
+        except BaseException:
+            store.close()
+            raise
+
+    def close(self) -> None:
+        """End the audit's chain and let go of the store."""
+        try:
+            self.log.close()
+        finally:
+            self.store.close()
+
+    def __enter__(self) -> Gallery:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def uri(self) -> str:
+        """Where it is kept."""
+        return self.store.uri
+
+    @property
+    def models(self) -> tuple[Generation, ...]:
+        """Whose embeddings it holds, the live one first; empty before the first enrolment."""
+        return self.generations.all()
+
+    # Enrolling
+
+    def enrol(
+        self, items: Sequence[Item], embeddings: npt.ArrayLike, *, model: ModelRef, actor: str | None = None
+    ) -> Enrolment:
+        """Add items, in one commit. Those whose content key is there already stay as they were.
+
+        The first enrolment fixes the gallery's model. The audit's entry is written before the items.
+
+        Args:
+            items: N crops.
+            embeddings: (N, D) of any norm; normalised here.
+            model: that made the embeddings.
+            actor: who; by default who opened the gallery.
+
+        Raises:
+            ModelMismatchError: the gallery holds embeddings of another model.
+            ShapeError, InputError: names the row and the field that cannot be used; nothing was added.
+            StorageError: they could not be written; none was added.
+        """
+        if len(items) == 0:
+            return Enrolment((), np.zeros(0, np.bool_))
+        now = self.clock()
+        rows = prepared(items, embeddings, model.dim, now)
+        generation = self.generations.begin(model, self._precision, now)
+        ids = tuple(rows.column("id").to_pylist())
+        self.log.write(
+            "enrol", count=len(ids), subjects=ids, detail={"model": model.sha256[:12]}, actor=actor
+        )
+        return Enrolment(ids, self.store.add(generation.collection, rows))
+
+    def enrol_stream(
+        self,
+        batches: Iterable[tuple[Sequence[Item], npt.ArrayLike]],
+        *,
+        model: ModelRef,
+        actor: str | None = None,
+    ) -> Iterator[Enrolment]:
+        """Add batches of any number, each as `enrol` does; the next is made while one is written.
+
+        Yields:
+            What became of each batch, in order. What was yielded is durable.
+        """
+        with ThreadPoolExecutor(1, "enrol") as writer:
+            written: Future[Enrolment] | None = None
+            for items, embeddings in batches:
+                if written is not None:
+                    yield written.result()
+                written = writer.submit(self.enrol, items, embeddings, model=model, actor=actor)
+            if written is not None:
+                yield written.result()
+
+    # Searching
+
+    def search(
+        self,
+        embedding: npt.ArrayLike,
+        *,
+        model: ModelRef,
+        k: int = 10,
+        where: Filter = EVERYTHING,
+        exact: bool = False,
+        group: bool = False,
+        rerank: bool = False,
+        false_alarm_rate: float | None = None,
+        prior: float = 0.5,
+        actor: str | None = None,
+    ) -> SearchResult:
+        """Who is this?
+
+        Args:
+            embedding: (D,) of any norm.
+            model: that made it.
+            k: candidates, 1 to 1,000; with `group` as many groups too.
+            where: which items may be candidates. An identity stands for all that was merged with it.
+            exact: compare with every item, also where there is an index.
+            group: by identity; items without one by tracklet, or alone.
+            rerank: reorder the best 100 by k-reciprocal re-ranking; scores stay what they are.
+            false_alarm_rate: of the decisions, one that the calibration holds; by default its lowest. It is
+                of each comparison with a stranger: expect N times as many false alarms among N of them.
+            prior: that a comparison is of one person, before its score is known: 1 / (N + 1) where N
+                strangers and the right person are looked through.
+            actor: who; by default who opened the gallery.
+
+        Raises:
+            ModelMismatchError: the gallery holds embeddings of another model.
+            ShapeError, InputError: an embedding, number or rate that cannot be used.
+        """
+        judge = Judge.of(self.calibration, model, false_alarm_rate=false_alarm_rate, prior=prior)
+        asked = Question(k, where, exact, group, rerank)
+        query = self._query(np.asarray(embedding)[None], model)[0]
+        searcher = self._searcher(model, judge)
+        result = empty_result(judge, model) if searcher is None else searcher.search(query, asked)
+        self._audit_search("search", result, asked, prior, actor)
+        return result
+
+    def search_tracklet(
+        self,
+        embeddings: npt.ArrayLike,
+        *,
+        qualities: npt.ArrayLike | None = None,
+        model: ModelRef,
+        k: int = 10,
+        where: Filter = EVERYTHING,
+        exact: bool = False,
+        group: bool = False,
+        rerank: bool = False,
+        false_alarm_rate: float | None = None,
+        prior: float = 0.5,
+        actor: str | None = None,
+    ) -> SearchResult:
+        """Who are these frames of one person? Candidates are whole tracklets; see `gallery.tracklets`.
+
+        Args:
+            embeddings: (T, D) of any norm.
+            qualities: (T,) weights above 0; all the same when None.
+            model, k, where, exact, group, rerank, false_alarm_rate, prior, actor: as `search`.
+
+        Raises:
+            ModelMismatchError, ShapeError, InputError: as `search`.
+        """
+        judge = Judge.of(self.calibration, model, false_alarm_rate=false_alarm_rate, prior=prior)
+        asked = Question(k, where, exact, group, rerank)
+        frames = self._query(np.asarray(embeddings), model)
+        searcher = self._searcher(model, judge)
+        result = (
+            empty_result(judge, model)
+            if searcher is None
+            else search_tracklets(searcher, frames, qualities, asked)
+        )
+        self._audit_search("search", result, asked, prior, actor, frames=len(frames))
+        return result
+
+    def judge(self, model: ModelRef, *, false_alarm_rate: float | None = None, prior: float = 0.5) -> Judge:
+        """What scores of a model mean by the calibration at hand, for pairs compared outside the gallery.
+
+        Raises:
+            InputError: a rate or prior without a calibration, or that cannot be used.
+        """
+        return Judge.of(self.calibration, model, false_alarm_rate=false_alarm_rate, prior=prior)
+
+    # Items and people
+
+    def items(self, where: Filter = EVERYTHING, limit: int = 100, after: str | None = None) -> Page[Item]:
+        """Items that meet a filter, the latest first, without thumbnails. See `browsing.items_page`."""
+        live = self.generations.live()
+        people = self.people()
+        if live is None:
+            return Page((), None)
+        wanted = dataclasses.replace(where, identities=people.expanded(where.identities))
+        return browsing.items_page(self.store, live.collection, people, wanted, limit, after)
+
+    def item(self, item_id: str) -> Item:
+        """One item, without its thumbnail.
+
+        Raises:
+            NotInGalleryError: it is not there.
+        """
+        return items_of(self._row(item_id, COLUMNS), self.people().shown)[0]
+
+    def thumbnail(self, item_id: str) -> bytes | None:
+        """Picture of an item as it was enrolled; None where it has none.
+
+        Raises:
+            NotInGalleryError: it is not there.
+        """
+        content: bytes | None = self._row(item_id, ("thumbnail",)).column("thumbnail")[0].as_py()
+        return content
+
+    def embedding(self, item_id: str) -> Float32:
+        """Stored embedding of an item, of the live model: (D,) float32.
+
+        Raises:
+            NotInGalleryError: it is not there.
+        """
+        return np.asarray(embeddings_of(self._row(item_id, ("embedding",)))[0], np.float32)
+
+    def people(self) -> People:
+        """Names and merges; another process's are seen within a second."""
+        return self.who_is.people()
+
+    def identities(self, text: str | None = None, limit: int = 100, after: str | None = None) -> Page[Person]:
+        """Identities, those with a name first. See `browsing.people_page`.
+
+        Args:
+            text: part of the name.
+        """
+        people = self.who_is.people(fresh=True)
+        return browsing.people_page(self.store, self._live_collection(), people, text, limit, after)
+
+    def identity(self, identity: str) -> Person:
+        """One identity, by any of its ids.
+
+        Raises:
+            NotInGalleryError: nobody has this id.
+        """
+        people = self.who_is.people(fresh=True)
+        return browsing.person(self.store, self._live_collection(), people, identity)
+
+    def timeline(self, identity: str, *, gap_s: float = SIGHTING_GAP_S) -> Timeline:
+        """Where and when somebody was seen, by camera.
+
+        Args:
+            gap_s: so many seconds without an item end a sighting.
+
+        Raises:
+            NotInGalleryError: nobody has this id.
+        """
+        people = self.who_is.people(fresh=True)
+        return browsing.timeline(self.store, self._live_collection(), people, identity, gap_s)
+
+    def name_identity(self, identity: str, name: str | None, *, actor: str | None = None) -> Operation:
+        """Name an identity, rename it, or with None take its name away. See `Identities.name`."""
+        return self.who_is.name(identity, name, self._who(actor))
+
+    def merge(self, into: str, identities: Sequence[str], *, actor: str | None = None) -> Operation:
+        """Say that identities are one person, shown as `into`. See `Identities.merge`."""
+        return self.who_is.merge(into, identities, self._who(actor))
+
+    def split(
+        self, item_ids: Sequence[str], name: str | None = None, *, actor: str | None = None
+    ) -> Operation:
+        """Make a new identity of some items; it is the operation's `identity`. See `Identities.split`."""
+        return self.who_is.split(item_ids, name, self._who(actor))
+
+    def assign(self, item_ids: Sequence[str], identity: str | None, *, actor: str | None = None) -> Operation:
+        """Give items an identity, or with None take theirs away. See `Identities.assign`."""
+        return self.who_is.assign(item_ids, identity, self._who(actor))
+
+    def undo(self, operation_id: str, *, actor: str | None = None) -> Operation:
+        """Take an operation back. See `Identities.undo`."""
+        return self.who_is.undo(operation_id, self._who(actor))
+
+    def operations(self, limit: int = 100) -> list[Operation]:
+        """What operators did, the latest first."""
+        return self.who_is.operations(limit)
+
+    # The gallery itself
+
+    def build_index(self) -> None:
+        """Build the approximate index of every model, or take new items into it. Reads and writes go on.
+
+        Few items need none; then nothing happens.
+        """
+        with self._index_lock:
+            for collection in self._collections():
+                self.store.build_index(collection)
+            self._index_known = None
+
+    def index_in_background(self) -> threading.Thread:
+        """`build_index` in a thread that has been started; one at a time, the next waits."""
+        thread = threading.Thread(target=self.build_index, name="index", daemon=True)
+        thread.start()
+        return thread
+
+    def state(self) -> GalleryState:
+        """What it holds. Reads the identity and camera of every item."""
+        live, people = self.generations.live(fresh=True), self.who_is.people(fresh=True)
+        if live is None:
+            empty = IndexState("none", 0, 0)
+            return GalleryState(0, 0, (), (), empty, None, self.store.disk_bytes())
+        everybody = browsing.stored_values(self.store, live.collection, "identity")
+        return GalleryState(
+            items=self.store.count(live.collection),
+            identities=len({people.root(one) for one in everybody} | people.named.keys()),
+            cameras=tuple(sorted(browsing.stored_values(self.store, live.collection, "camera"))),
+            models=self.generations.all(),
+            index=self.store.index_state(live.collection),
+            precision=self.store.collections()[live.collection].precision,
+            disk_bytes=self.store.disk_bytes(),
+        )
+
+    def audit(self, *, after: int | None = None, limit: int = 100) -> list[AuditEntry]:
+        """Entries of the audit, the oldest first.
+
+        Args:
+            after: `seq` of the last one known.
+        """
+        return list(self.log.entries(after=after, limit=limit))
+
+    def verify_audit(self) -> Verified:
+        """Look for entries of the audit that were changed or removed. Reads all of it."""
+        return self.log.verify()
+
+    def _collections(self) -> list[str]:
+        return [one.collection for one in self.generations.all()]
+
+    def _live_collection(self) -> str | None:
+        live = self.generations.live()
+        return None if live is None else live.collection
+
+    def _row(self, item_id: str, columns: Sequence[str]) -> pa.Table:
+        collection = self._live_collection()
+        if collection is not None:
+            rows = self.store.get(collection, [item_id], columns=columns)
+            if rows.num_rows:
+                return rows
+        raise NotInGalleryError("item", item_id)
+
+    def _query(self, embeddings: npt.NDArray[Any], model: ModelRef) -> Float32:
+        if embeddings.ndim != 2 or embeddings.shape[1] != model.dim:
+            raise ShapeError("embedding", expected=("…", model.dim), actual=embeddings.shape)
+        return unit_embeddings(embeddings, len(embeddings), model.dim)
+
+    def _searcher(self, model: ModelRef, judge: Judge) -> Searcher | None:
+        generation = self.generations.of(model)
+        if generation is None:
+            return None
+        return Searcher(self.store, generation, self.people(), judge, self._has_index(generation))
+
+    def _has_index(self, generation: Generation) -> bool:
+        known, now = self._index_known, time.monotonic()
+        if known is None or now - known[1] > MAX_AGE_S:
+            self._index_known = known = self.store.index_state(generation.collection).indexed > 0, now
+        return known[0]
+
+    def _audit_search(
+        self,
+        action: str,
+        result: SearchResult,
+        asked: Question,
+        prior: float,
+        actor: str | None,
+        *,
+        frames: int = 1,
+    ) -> None:
+        # Which conditions were set, not to what: a filter may hold an identity or a plate number.
+        fields = [field.name for field in dataclasses.fields(Filter)]
+        conditions = [name for name in fields if getattr(asked.where, name) != getattr(EVERYTHING, name)]
+        found = [*result.candidates, *(one for group in result.groups for one in group.candidates)]
+        self.log.write(
+            action,
+            count=len(result.candidates),
+            subjects=dict.fromkeys(one.item.id for one in found),
+            detail={
+                "k": asked.k,
+                "frames": frames,
+                "exact": asked.exact,
+                "where": conditions,
+                "false_alarm_rate": result.false_alarm_rate,
+                "prior": prior,
+                "decision": None if result.decision is None else result.decision.value,
+            },
+            actor=actor,
+        )
+
+    def _who(self, actor: str | None) -> str:
+        return self.actor if actor is None else actor

@@ -1,0 +1,137 @@
+"""Which models' embeddings a gallery holds, each in a collection of its own.
+
+Usually one. While a gallery moves to another model there are two: the live one answers, the new one fills.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from omnireid.core.errors import InputError
+from omnireid.gallery.errors import ModelMismatchError
+from omnireid.gallery.records import Records, RememberedRecords
+from omnireid.gallery.store import CollectionInfo, GalleryStore, Precision
+
+if TYPE_CHECKING:
+    from omnireid.inference.embedder import Embedder
+
+GENERATIONS = "generation"
+"""Kind of the records: by collection, the model, state and time of creation."""
+
+State = Literal["live", "filling"]
+
+
+class ModelRef(NamedTuple):
+    """The model that made an embedding; two are the same where their hashes are."""
+
+    name: str
+    sha256: str
+    dim: int
+
+    @classmethod
+    def of(cls, embedder: Embedder) -> ModelRef:
+        """Of an embedder.
+
+        Raises:
+            InputError: its network was never saved, so that nobody could tell it from another.
+        """
+        if embedder.sha256 is None:
+            raise InputError(f"model {embedder.card.name}: never saved, so it has no hash; save it first")
+        return cls(embedder.card.name, embedder.sha256, embedder.dim)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.sha256[:12]})"
+
+
+class Generation(NamedTuple):
+    """All embeddings of one model.
+
+    Attributes:
+        model: that made them.
+        collection: of the store.
+        state: "live" answers searches; "filling" is being made by a move to another model.
+        created: Unix seconds.
+    """
+
+    model: ModelRef
+    collection: str
+    state: State
+    created: float
+
+    def record(self) -> dict[str, object]:
+        """What is stored of it."""
+        return {"model": self.model._asdict(), "state": self.state, "created": self.created}
+
+
+class Generations:
+    """The generations of one gallery. Several threads may share it."""
+
+    def __init__(self, store: GalleryStore) -> None:
+        self._store = store
+        self._known = RememberedRecords(store, GENERATIONS, _parse)
+
+    def all(self, *, fresh: bool = False) -> tuple[Generation, ...]:
+        """Live before filling, the oldest first."""
+        return self._known.read(fresh=fresh)
+
+    def live(self, *, fresh: bool = False) -> Generation | None:
+        """The one that answers; None before anything was enrolled."""
+        return next((one for one in self.all(fresh=fresh) if one.state == "live"), None)
+
+    def of(self, model: ModelRef) -> Generation | None:
+        """The live generation of a model; None in an empty gallery.
+
+        Raises:
+            ModelMismatchError: the gallery holds embeddings of another model.
+            InputError: another size under the same hash.
+        """
+        for fresh in (False, True):
+            live = self.live(fresh=fresh)
+            if live is not None and live.model.sha256 == model.sha256:
+                if live.model.dim != model.dim:
+                    raise InputError(f"model: expected dim {live.model.dim} of {live.model}, got {model.dim}")
+                return live
+        if live is None:
+            return None
+        raise ModelMismatchError(asked=str(model), known=[str(live.model)])
+
+    def begin(self, model: ModelRef, precision: Precision, now: float) -> Generation:
+        """The live generation of a model, made where the gallery is empty: this fixes its model.
+
+        Raises:
+            ModelMismatchError: as `of`.
+        """
+        known = self.of(model)
+        if known is not None:
+            return known
+        with self._store.lock():
+            known = self.of(model)
+            if known is not None:
+                return known
+            name = collection_name(model)
+            # It may be there: a start that was interrupted before its record was written left it empty.
+            if name not in self._store.collections():
+                self._store.create_collection(CollectionInfo(name, model.dim, precision))
+            generation = Generation(model, name, "live", now)
+            self.put([generation])
+            return generation
+
+    def put(self, generations: list[Generation], *, drop: list[str] | None = None) -> None:
+        """Write generations in one commit, then delete the records of the collections in `drop`."""
+        self._store.put_records(GENERATIONS, {one.collection: one.record() for one in generations})
+        if drop:
+            self._store.delete_records(GENERATIONS, drop)
+        self._known.forget()
+
+
+def collection_name(model: ModelRef) -> str:
+    """Of a model's embeddings."""
+    return f"items_{model.sha256[:16]}"
+
+
+def _parse(records: Records) -> tuple[Generation, ...]:
+    found = [
+        Generation(ModelRef(**record["model"]), collection, record["state"], record["created"])
+        for collection, record in records.items()
+    ]
+    return tuple(sorted(found, key=lambda one: (one.state != "live", one.created, one.collection)))

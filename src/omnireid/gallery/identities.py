@@ -1,0 +1,494 @@
+"""Who an operator says that items show: names, merges, splits, and taking them back.
+
+Items hold the id of an identity, a pseudonym. Records say the rest: a name, and into which identity it was
+merged. A merge writes records alone, so that it is one commit whatever the number of items, and undoing it
+brings back exactly what was. Ids that are merged are aliases: filters and answers go by their root.
+
+An operation is written down before it takes effect, and marked as done after. What was interrupted in
+between (kill -9, a full disk) is finished when the gallery is opened, or by the next operation.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Literal, NamedTuple, Protocol
+
+from omnireid.core.errors import InputError
+from omnireid.gallery.errors import ConflictError, NotInGalleryError
+from omnireid.gallery.items import Filter, check_text
+from omnireid.gallery.records import Records, RememberedRecords
+from omnireid.gallery.store import GalleryStore
+
+IDENTITIES = "identity"
+"""Kind of the records: by id {name, merged_into, created}. An identity without name and merge has none."""
+OPERATIONS = "operation"
+"""Kind of the records: by id what was done, and what was before."""
+
+Kind = Literal["name", "merge", "split", "assign"]
+
+MAX_OPERATIONS = 1000
+"""Older ones are forgotten, and can no longer be undone."""
+MAX_ITEMS = 10_000
+"""Items of one split or assignment."""
+
+_LONGEST_CHAIN = 10_000
+
+
+class Announce(Protocol):
+    """Told of an operation before it begins."""
+
+    def __call__(self, action: str, *, count: int, subjects: Iterable[str], actor: str) -> None: ...
+
+
+class Operation(NamedTuple):
+    """What an operator did.
+
+    Attributes:
+        id: sorts by the order in which operations were done.
+        kind: "name", "merge", "split" or "assign".
+        time: Unix seconds.
+        actor: who.
+        summary: in words.
+        undone: whether it was taken back.
+        blocked_by: why it cannot be undone now; "" where it can, or was.
+        identity: that was named, merged into, made by a split, or assigned to.
+    """
+
+    id: str
+    kind: Kind
+    time: float
+    actor: str
+    summary: str
+    undone: bool
+    blocked_by: str
+    identity: str | None
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether `undo` would do it now."""
+        return not self.undone and not self.blocked_by
+
+
+class People:
+    """Names and merges as they were at one moment; never changed."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._parents = {
+            one: record["merged_into"] for one, record in records.items() if record["merged_into"]
+        }
+        self._aliases: dict[str, set[str]] = {}
+        for one in self._parents:
+            root = self.root(one)
+            self._aliases.setdefault(root, {root}).add(one)
+
+    def root(self, identity: str) -> str:
+        """The identity that this one is shown as."""
+        return self.path(identity)[-1]
+
+    def path(self, identity: str) -> list[str]:
+        """From an identity through those it was merged into to the root."""
+        path = [identity]
+        while (parent := self._parents.get(path[-1])) is not None and len(path) < _LONGEST_CHAIN:
+            path.append(parent)
+        return path
+
+    def shown(self, identity: str | None) -> str | None:
+        """`root`, where None stays None."""
+        return None if identity is None else self.root(identity)
+
+    def aliases(self, identity: str) -> frozenset[str]:
+        """Every id that is shown as the same identity, the root among them."""
+        root = self.root(identity)
+        return frozenset(self._aliases.get(root, {root}))
+
+    def expanded(self, identities: Iterable[str] | None) -> frozenset[str] | None:
+        """All aliases of several identities: what a filter has to ask for. None stays None."""
+        if identities is None:
+            return None
+        return frozenset(alias for one in identities for alias in self.aliases(one))
+
+    def name(self, identity: str | None) -> str | None:
+        """Of the root; where it has none, of the first alias (by id) that has one."""
+        if identity is None:
+            return None
+        root = self.root(identity)
+        for one in (root, *sorted(self._aliases.get(root, ()))):
+            name: str | None = self._records.get(one, {}).get("name")
+            if name:
+                return name
+        return None
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Roots with a name."""
+        roots = {self.root(one) for one, record in self._records.items() if record["name"]}
+        return {root: name for root in roots if (name := self.name(root))}
+
+    def __contains__(self, identity: object) -> bool:
+        return identity in self._records
+
+
+class Identities:
+    """Names, merges, splits and assignments of one gallery. Several threads may share it.
+
+    Args:
+        collections: whose items are meant, the live one first.
+        announce: called before anything is changed.
+    """
+
+    def __init__(
+        self,
+        store: GalleryStore,
+        collections: Callable[[], Sequence[str]],
+        clock: Callable[[], float],
+        announce: Announce,
+    ) -> None:
+        self._store, self._collections, self._clock, self._announce = store, collections, clock, announce
+        self._people = RememberedRecords(store, IDENTITIES, People)
+
+    def people(self, *, fresh: bool = False) -> People:
+        """Names and merges, at most a second old; `fresh` reads them now."""
+        return self._people.read(fresh=fresh)
+
+    def changed(self) -> None:
+        """Read the records again next time."""
+        self._people.forget()
+
+    def name(self, identity: str, name: str | None, actor: str) -> Operation:
+        """Name an identity, rename it, or with None take its name away.
+
+        Raises:
+            InputError: an empty name, or one that is too long.
+            NotInGalleryError: nobody has this id.
+        """
+        _check_name(name)
+        with self._writing() as people:
+            self._check_known([identity], people)
+            path = people.path(identity)
+            root = path[-1]
+            changes = {root: {"name": (self._field(root, "name"), name)}}
+            return self._do("name", actor, people, identity=root, records=changes, reads=path[:-1])
+
+    def merge(self, into: str, identities: Sequence[str], actor: str) -> Operation:
+        """Say that several identities are one person, shown as `into` and what that was merged into.
+
+        Raises:
+            InputError: none of them is another person.
+            NotInGalleryError: nobody has one of these ids.
+        """
+        with self._writing() as people:
+            self._check_known([into, *identities], people)
+            target = people.root(into)
+            changes: dict[str, Any] = {}
+            reads: list[str] = []
+            for one in identities:
+                path = people.path(one)
+                if path[-1] != target and path[-1] not in changes:
+                    changes[path[-1]] = {"merged_into": (None, into)}
+                    reads += path[:-1]
+            if not changes:
+                raise InputError(f"identities: expected others than {into!r}, which they are part of already")
+            return self._do("merge", actor, people, identity=into, records=changes, reads=reads)
+
+    def split(self, item_ids: Sequence[str], name: str | None, actor: str) -> Operation:
+        """Make a new identity of some items, whatever they were before.
+
+        Raises:
+            InputError: no items, more than `MAX_ITEMS`, or an unusable name.
+            NotInGalleryError: an item that is not there.
+        """
+        _check_name(name)
+        with self._writing() as people:
+            identity = new_identity()
+            before = self._identities_of(item_ids)
+            changes = {identity: {"name": (None, name)}}
+            return self._do("split", actor, people, identity=identity, records=changes, items=before)
+
+    def assign(self, item_ids: Sequence[str], identity: str | None, actor: str) -> Operation:
+        """Give items an identity, a known one or a new id of the caller's, or take theirs away.
+
+        Raises:
+            InputError: no items, more than `MAX_ITEMS`, or an unusable id.
+            NotInGalleryError: an item that is not there.
+        """
+        check_text("identity", identity)
+        if identity == "":
+            raise InputError("identity: expected a text or None, got an empty text")
+        with self._writing() as people:
+            before = self._identities_of(item_ids)
+            return self._do("assign", actor, people, identity=identity, items=before)
+
+    def undo(self, operation_id: str, actor: str) -> Operation:
+        """Take one operation back; once, and as long as no later one builds on it.
+
+        Raises:
+            NotInGalleryError: no such operation (any more).
+            ConflictError: it was undone already, or a later one has to be undone first; says which.
+        """
+        with self._writing() as people:
+            records = self._store.records(OPERATIONS)
+            record = records.get(operation_id)
+            if record is None:
+                raise NotInGalleryError("operation", operation_id)
+            if record["state"] == "undone":
+                raise ConflictError(f"operation {operation_id}: was undone already")
+            blocked = _blocked_by(operation_id, records)
+            if blocked:
+                raise ConflictError(f"operation {operation_id}: {blocked}")
+            self._tell("undo", record, actor)
+            self._finish(operation_id, {**record, "state": "undoing"}, write_first=True)
+            return _operation(operation_id, {**record, "state": "undone"}, records, people)
+
+    def operations(self, limit: int = 100) -> list[Operation]:
+        """What was done, the latest first."""
+        people, records = self.people(fresh=True), self._store.records(OPERATIONS)
+        latest = sorted(records, reverse=True)[:limit]
+        return [_operation(one, records[one], records, people) for one in latest]
+
+    def recover(self) -> int:
+        """Finish what was interrupted; how many operations."""
+        if all(record["state"] in _FINISHED for record in self._store.records(OPERATIONS).values()):
+            return 0
+        with self._store.lock():
+            return self._recover()
+
+    def _recover(self) -> int:
+        interrupted = {
+            one: record
+            for one, record in self._store.records(OPERATIONS).items()
+            if record["state"] not in _FINISHED
+        }
+        for one in sorted(interrupted):
+            self._finish(one, interrupted[one])
+        return len(interrupted)
+
+    def forget_traces(self, identities: Iterable[str], items: Iterable[str]) -> None:
+        """Delete what records know of identities and items that are being forgotten.
+
+        Names and merges of these identities go, and of every operation what it would bring back of them;
+        an operation about nothing else goes as a whole. The bytes go with `purge_records`. Run again after
+        an interruption, it does what is left.
+
+        Args:
+            identities: with all aliases.
+        """
+        gone, gone_items = set(identities), set(items)
+        with self._store.lock():
+            changed, deleted = {}, []
+            for one, record in self._store.records(OPERATIONS).items():
+                kept = _without(record, gone, gone_items)
+                if kept is None:
+                    deleted.append(one)
+                elif kept != record:
+                    changed[one] = kept
+            if changed:
+                self._store.put_records(OPERATIONS, changed)
+            if deleted:
+                self._store.delete_records(OPERATIONS, deleted)
+            known = self._store.records(IDENTITIES)
+            if gone & known.keys():
+                self._store.delete_records(IDENTITIES, sorted(gone & known.keys()))
+            self.changed()
+
+    def _writing(self) -> AbstractContextManager[People]:
+        return _Writing(self, self._store)
+
+    def _check_known(self, identities: Iterable[str], people: People) -> None:
+        for one in dict.fromkeys(identities):
+            check_text("identity", one)
+            if one in people or len(people.aliases(one)) > 1:
+                continue
+            where = Filter(identities=frozenset({one}))
+            if not any(self._store.count(collection, where) for collection in self._collections()):
+                raise NotInGalleryError("identity", one)
+
+    def _identities_of(self, item_ids: Sequence[str]) -> dict[str, str | None]:
+        ids = list(dict.fromkeys(item_ids))
+        if not 0 < len(ids) <= MAX_ITEMS:
+            raise InputError(f"items: expected 1 to {MAX_ITEMS:,}, got {len(ids):,}")
+        found: dict[str, str | None] = {}
+        for collection in self._collections()[:1]:
+            rows = self._store.get(collection, ids, columns=("id", "identity"))
+            found = dict(zip(*(rows.column(name).to_pylist() for name in ("id", "identity")), strict=True))
+        for one in ids:
+            if one not in found:
+                raise NotInGalleryError("item", one)
+        return found
+
+    def _field(self, identity: str, name: str) -> Any:
+        return self._store.records(IDENTITIES).get(identity, {}).get(name)
+
+    def _do(
+        self,
+        kind: Kind,
+        actor: str,
+        people: People,
+        *,
+        identity: str | None,
+        records: Mapping[str, Mapping[str, tuple[Any, Any]]] | None = None,
+        items: Mapping[str, str | None] | None = None,
+        reads: Sequence[str] = (),
+    ) -> Operation:
+        known = self._store.records(OPERATIONS)
+        number = int(max(known, default="0" * 8)[:8], 16) + 1
+        operation_id = f"{number:08x}{secrets.token_hex(4)}"
+        record = {
+            "kind": kind,
+            "time": self._clock(),
+            "actor": actor,
+            "state": "doing",
+            "identity": identity,
+            # Of each identity and field what was before and what comes after; of each item what was before.
+            "records": {
+                one: {field: list(pair) for field, pair in fields.items()}
+                for one, fields in (records or {}).items()
+            },
+            "items": dict(items or {}),
+            # Identities through whose merge an operation reached the ones it changes.
+            "reads": list(reads),
+        }
+        self._tell(kind, record, actor)
+        self._finish(operation_id, record, write_first=True)
+        if len(known) >= MAX_OPERATIONS:
+            self._store.delete_records(OPERATIONS, sorted(known)[: len(known) - MAX_OPERATIONS + 1])
+        known[operation_id] = record = {**record, "state": "done"}
+        return _operation(operation_id, record, known, self.people())
+
+    def _tell(self, action: str, record: Mapping[str, Any], actor: str) -> None:
+        changed = [*record["records"], *record["items"]]
+        touched = dict.fromkeys([*changed, *([record["identity"]] if record["identity"] else [])])
+        self._announce(action, count=len(changed), subjects=touched, actor=actor)
+
+    def _finish(self, operation_id: str, record: Mapping[str, Any], *, write_first: bool = False) -> None:
+        """Do or undo an operation; doing it twice changes nothing."""
+        if write_first:
+            self._store.put_records(OPERATIONS, {operation_id: record})
+        is_undo = record["state"] == "undoing"
+        if record["records"]:
+            known = self._store.records(IDENTITIES)
+            fresh = {"name": None, "merged_into": None, "created": record["time"]}
+            side = 0 if is_undo else 1
+            changed = {
+                one: {**known.get(one, fresh), **{field: pair[side] for field, pair in fields.items()}}
+                for one, fields in record["records"].items()
+            }
+            self._store.put_records(IDENTITIES, changed)
+        targets: dict[str | None, list[str]] = {}
+        for one, before in record["items"].items():
+            targets.setdefault(before if is_undo else record["identity"], []).append(one)
+        for collection in self._collections():
+            for identity, ids in targets.items():
+                self._store.set_identity(collection, ids, identity)
+        self._store.put_records(
+            OPERATIONS, {operation_id: {**record, "state": "undone" if is_undo else "done"}}
+        )
+        self.changed()
+
+
+_FINISHED = ("done", "undone")
+
+
+class _Writing:
+    """Keeps other writers out, after what was interrupted is finished; gives the people as they are now."""
+
+    def __init__(self, identities: Identities, store: GalleryStore) -> None:
+        self._identities, self._lock = identities, store.lock()
+
+    def __enter__(self) -> People:
+        self._lock.__enter__()
+        try:
+            self._identities._recover()
+            return self._identities.people(fresh=True)
+        except BaseException:
+            self._lock.__exit__(None, None, None)
+            raise
+
+    def __exit__(self, *error: Any) -> None:
+        self._lock.__exit__(*error)
+
+
+def new_identity() -> str:
+    """A new pseudonym: 16 hexadecimal digits at random."""
+    return secrets.token_hex(8)
+
+
+def _check_name(name: str | None) -> None:
+    check_text("name", name)
+    if name is not None and not name.strip():
+        raise InputError("name: expected a text, got only spaces; None takes a name away")
+
+
+def _slots(record: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """What an operation changed."""
+    fields = {(field, one) for one, changed in record["records"].items() for field in changed}
+    return fields | {("item", one) for one in record["items"]}
+
+
+def _blocked_by(operation_id: str, records: Records) -> str:
+    """Why an operation cannot be undone; "" where it can."""
+    mine = _slots(records[operation_id])
+    for later in sorted(one for one in records if one > operation_id):
+        other = records[later]
+        if other["state"] == "undone":
+            continue
+        needs = _slots(other) | {("merged_into", one) for one in other["reads"]}
+        if mine & needs:
+            return f"a later one builds on it; undo {later} ({other['kind']}) first"
+    return ""
+
+
+def _operation(operation_id: str, record: Mapping[str, Any], records: Records, people: People) -> Operation:
+    undone = record["state"] == "undone"
+    return Operation(
+        operation_id,
+        record["kind"],
+        record["time"],
+        record["actor"],
+        _summary(record, people),
+        undone,
+        "" if undone else _blocked_by(operation_id, records),
+        record["identity"],
+    )
+
+
+def _summary(record: Mapping[str, Any], people: People) -> str:
+    identity = record["identity"]
+    who = "nobody" if identity is None else (people.name(identity) or identity)
+    if record["kind"] == "name":
+        ((before, after),) = [fields["name"] for fields in record["records"].values()]
+        if after is None:
+            return f"took the name {before!r} from {identity}"
+        return f"named {identity} {after!r}" if before is None else f"renamed {before!r} to {after!r}"
+    if record["kind"] == "merge":
+        merged = list(record["records"])
+        return f"merged {merged[0] if len(merged) == 1 else f'{len(merged)} identities'} into {who}"
+    count = len(record["items"])
+    items = f"{count:,} item{'s' if count != 1 else ''}"
+    return f"split {items} off as {who}" if record["kind"] == "split" else f"assigned {items} to {who}"
+
+
+def _without(record: Mapping[str, Any], identities: set[str], items: set[str]) -> dict[str, Any] | None:
+    """An operation without what is forgotten; None where nothing is left."""
+    changed = {
+        one: fields
+        for one, fields in record["records"].items()
+        if one not in identities and not (set(_ids_in(fields)) & identities)
+    }
+    kept = {
+        one: before
+        for one, before in record["items"].items()
+        if one not in items and before not in identities and record["identity"] not in identities
+    }
+    if record["items"] and not kept:
+        return None
+    if record["records"] and not changed:
+        return None
+    reads = [one for one in record["reads"] if one not in identities]
+    return {**record, "records": changed, "items": kept, "reads": reads}
+
+
+def _ids_in(fields: Mapping[str, Sequence[Any]]) -> list[Any]:
+    return list(fields.get("merged_into", ()))

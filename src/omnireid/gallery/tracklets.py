@@ -1,0 +1,153 @@
+"""Tracklet against tracklet: both sides pooled, the better frames counting more.
+
+The score of two sets of frames is the cosine of their weighted means,
+
+    s(A, B) = cos(Σ w_i · x_i, Σ v_j · y_j)
+
+with x and y the frames' embeddings at unit norm (whitened first where the calibration whitens) and w and v
+their qualities. It is exact for every candidate: all its frames in the gallery that meet the filter are
+pooled. Candidates are the tracklets that own the frames nearest to the pooled query.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from omnireid.core.errors import InputError, ShapeError
+from omnireid.evaluation.whitening import unit_rows
+from omnireid.gallery.items import Filter
+from omnireid.gallery.rows import embeddings_of
+from omnireid.gallery.searching import (
+    MOST_FETCHED,
+    RERANKED,
+    RERANKING_NOTE,
+    Question,
+    Ranked,
+    Searcher,
+    SearchResult,
+    reranked,
+)
+from omnireid.gallery.store import Float32
+
+TRACKLET_NOTE = (
+    "Scores are of whole tracklets; the calibration was made for single crops, which are less alike, so "
+    'probabilities lean towards "same".'
+)
+Owner = tuple[str, str]
+
+_LEAST_FETCHED = 200
+_WIDENING = 4
+
+
+def pooled(embeddings: Float32, qualities: npt.ArrayLike | None = None) -> Float32:
+    """Weighted mean of frames: (D,) float32 of unit norm.
+
+    Args:
+        embeddings: (T, D) float32 of unit norm.
+        qualities: (T,) weights above 0; all the same when None.
+
+    Raises:
+        ShapeError: another number of qualities.
+        InputError: no frame, a weight that is not above 0, or frames that cancel each other out.
+    """
+    if len(embeddings) == 0:
+        raise InputError("embeddings: a tracklet needs at least one frame")
+    weights = np.ones(len(embeddings)) if qualities is None else np.asarray(qualities, np.float64)
+    if weights.shape != (len(embeddings),):
+        raise ShapeError("qualities", expected=(len(embeddings),), actual=weights.shape)
+    if not (np.isfinite(weights) & (weights > 0)).all():
+        raise InputError("qualities: expected finite numbers above 0")
+    mean = weights @ embeddings.astype(np.float64)
+    return np.asarray(unit_rows(mean[None])[0], np.float32)
+
+
+def search_tracklets(
+    searcher: Searcher, frames: Float32, qualities: npt.ArrayLike | None, asked: Question
+) -> SearchResult:
+    """Candidates, each a whole tracklet; items without tracklet are tracklets of one frame.
+
+    Args:
+        frames: (T, D) float32 of unit norm.
+        qualities: (T,).
+    """
+    where = searcher.expanded(asked.where)
+    nearest_to = pooled(frames, qualities)
+    query = pooled(searcher.judge.vectors(frames), qualities)
+    size = max(_LEAST_FETCHED, _WIDENING * asked.k)
+    while True:
+        found = searcher.store.search(
+            searcher.generation.collection, nearest_to, k=size, where=where, exact=asked.exact
+        )
+        has_all = found.num_rows < size
+        best = _best_of_each(found)
+        # Grouped by person, k tracklets may be too few: twice as many are looked at.
+        if has_all or len(best) >= asked.k * (2 if asked.group else 1) or size >= MOST_FETCHED:
+            break
+        size = min(_WIDENING * size, MOST_FETCHED)
+    rows = found.take(best)
+    sums, frame_counts = _pooled_tracklets(searcher, rows, where)
+    # What was deleted since it was found has no frames any more.
+    kept = np.flatnonzero(frame_counts)
+    rows, vectors, frame_counts = rows.take(kept), unit_rows(sums[kept]), frame_counts[kept]
+    scores = vectors.astype(np.float64) @ query.astype(np.float64)
+    ids = np.array(rows.column("id").to_pylist(), dtype=str)
+    order = np.lexsort((ids, -scores))
+    if asked.rerank:
+        order[:RERANKED] = reranked(query, vectors, order[:RERANKED])
+    ranked, frame_counts = Ranked(rows.take(order), scores[order]), frame_counts[order]
+    groups = searcher.groups(ranked, asked.k) if asked.group else []
+    notes = [TRACKLET_NOTE] if searcher.judge.calibration is not None else []
+    return searcher.result(
+        searcher.candidates(ranked, np.arange(min(asked.k, len(order))), frame_counts),
+        [searcher.candidates(ranked, places, frame_counts) for places in groups],
+        is_exact=has_all and (asked.exact or not searcher.has_index),
+        notes=[*notes, *([RERANKING_NOTE] if asked.rerank else [])],
+    )
+
+
+def _best_of_each(found: pa.Table) -> npt.NDArray[np.int64]:
+    """Places of the first row of each tracklet."""
+    first: dict[Owner, int] = {}
+    for place, owner in enumerate(_owners(found)):
+        first.setdefault(owner, place)
+    return np.array(list(first.values()), np.int64)
+
+
+def _owners(rows: pa.Table) -> list[Owner]:
+    """Whom each row belongs to: its tracklet, or nobody but itself."""
+    names = zip(*(rows.column(name).to_pylist() for name in ("id", "tracklet")), strict=True)
+    return [("item", one) if tracklet is None else ("tracklet", tracklet) for one, tracklet in names]
+
+
+def _pooled_tracklets(
+    searcher: Searcher, rows: pa.Table, where: Filter
+) -> tuple[Float32, npt.NDArray[np.int64]]:
+    """The tracklet behind each of N rows: its pooled vector (N, D), and how many frames it has (N)."""
+    owners = _owners(rows)
+    place_of = {owner: place for place, owner in enumerate(owners)}
+    sums = np.zeros((len(owners), searcher.generation.model.dim))
+    counts = np.zeros(len(owners), np.int64)
+    for part in _frames(searcher, owners, where):
+        places = np.array([place_of[owner] for owner in _owners(part)], np.int64)
+        vectors = searcher.judge.vectors(embeddings_of(part)).astype(np.float64)
+        np.add.at(sums, places, vectors * np.asarray(part.column("quality"), np.float64)[:, None])
+        np.add.at(counts, places, 1)
+    return sums.astype(np.float32), counts
+
+
+def _frames(searcher: Searcher, owners: list[Owner], where: Filter) -> Iterator[pa.Table]:
+    """All frames of tracklets, as far as they meet the filter, and items by themselves."""
+    store, collection = searcher.store, searcher.generation.collection
+    columns = ("id", "tracklet", "quality", "embedding")
+    tracklets = frozenset(name for kind, name in owners if kind == "tracklet")
+    alone = [name for kind, name in owners if kind == "item"]
+    if tracklets:
+        wanted = dataclasses.replace(where, tracklets=tracklets)
+        yield from store.scan(collection, where=wanted, columns=columns)
+    if alone:
+        yield store.get(collection, alone, columns=columns)
