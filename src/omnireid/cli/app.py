@@ -19,6 +19,7 @@ from omnireid.cli import (
     models,
     recipes,
     run,
+    serve,
     synth,
     train,
     verify,
@@ -43,10 +44,12 @@ app.command("calibrate")(calibrate.calibrate)
 app.command("verify")(verify.verify)
 app.command("embed")(embed.embed)
 app.command("export")(export.export)
+app.command("serve")(serve.serve)
 app.command("synth")(synth.synth)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(recipes.app, name="recipes")
+app.add_typer(serve.token_app, name="token")
 
 
 def _print_version(wanted: bool) -> None:

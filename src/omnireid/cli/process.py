@@ -34,3 +34,11 @@ def spin_briefly() -> None:
     (benchmarks/README.md). A setting that is there already stays.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+
+def switch_threads_often() -> None:
+    """Let a thread that waits for the interpreter have it after half a millisecond, instead of five.
+
+    A server's loop is always busy; the engine's threads need the interpreter for microseconds, often.
+    """
+    sys.setswitchinterval(0.0005)

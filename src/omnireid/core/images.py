@@ -138,6 +138,7 @@ def load_crop(
     *,
     resizer: Resizer | None = None,
     scaled: bool = False,
+    max_pixels: int = MAX_PIXELS,
 ) -> Crop:
     """Decode and resize: (spec.height, spec.width, 3) uint8 RGB.
 
@@ -147,12 +148,13 @@ def load_crop(
         scaled: decode a JPEG at a half, quarter or eighth of its size where at least twice the spec's size is
             left. Not the same bytes: embeddings move (×0.25 of MSMT17, parts of real frames, 512×1024: cosine
             0.9998 in the median, 0.9989 at least).
+        max_pixels: as `decode`.
 
     Raises:
         ImageError: as `decode`.
     """
     smallest = (2 * spec.width, 2 * spec.height) if scaled else None
-    image = _open_rgb(source, MAX_PIXELS, smallest)
+    image = _open_rgb(source, max_pixels, smallest)
     return _resize(image, spec) if resizer is None else resizer(image)
 
 

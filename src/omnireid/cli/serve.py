@@ -1,0 +1,203 @@
+"""`omnireid serve` and `omnireid token`: the REST service with its web page, and who may use it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from omnireid.cli import options
+from omnireid.cli.console import stderr, stdout
+
+DEFAULT_TOKENS = Path("omnireid-tokens.json")
+
+
+class Scope(str, Enum):
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+
+class StoredPrecision(str, Enum):
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    INT8 = "int8"
+
+
+token_app = typer.Typer(help="Who may use a server that asks for tokens.", no_args_is_help=True)
+
+TokenFileOption = Annotated[
+    Path, typer.Option("--tokens", help="The token file; only its owner may read it.")
+]
+
+
+def serve(
+    model: options.Model,
+    gallery: Annotated[
+        list[str],
+        typer.Option(
+            "--gallery",
+            help="Folder or URL of a gallery, made where there is none; of several: NAME=URI each.",
+        ),
+    ],
+    calibration: Annotated[
+        Optional[Path],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
+        typer.Option("--calibration", help="By default MODEL.calibration.json, where it exists."),
+    ] = None,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; others than loopback need tokens.")
+    ] = ("127.0.0.1"),
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8000,
+    tokens: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--tokens", help="Ask for a token of this file; see 'omnireid token'."),
+    ] = None,
+    allow_host: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--allow-host", help="Another name this server is called by; may be given several times."
+        ),
+    ] = None,
+    stored_precision: Annotated[
+        StoredPrecision, typer.Option("--stored-precision", help="Of embeddings in galleries that are made.")
+    ] = StoredPrecision.FLOAT32,
+    max_bytes: Annotated[int, typer.Option("--max-bytes", min=1, help="Of a request's body.")] = 16_000_000,
+    max_pixels: Annotated[int, typer.Option("--max-pixels", min=1, help="Of a picture.")] = 25_000_000,
+    access_log: Annotated[
+        bool, typer.Option("--access-log", help="One line of JSON on stderr for each request.")
+    ] = False,
+    backend: options.BackendName = options.Backend.AUTO,
+    precision: options.PrecisionName = None,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+) -> None:
+    """Serve galleries: a REST interface and a web page, in one process.
+
+    Listens on this machine only, unless there is a token file. Stops on Ctrl-C or SIGTERM, after
+    finishing what was accepted.
+    """
+    from omnireid.cli.process import switch_threads_often
+    from omnireid.evaluation.calibration import SUFFIX, Calibration
+    from omnireid.gallery import Gallery
+    from omnireid.inference import Embedder, find_weights
+    from omnireid.server.app import create_app
+    from omnireid.server.guard import LOOPBACK_HOSTS
+    from omnireid.server.limits import Limits
+    from omnireid.server.running import check_bind, is_loopback, listen, run_server, url_of
+    from omnireid.server.tokens import TokenFile
+
+    limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels)
+    token_file = None if tokens is None else TokenFile(tokens)
+    check_bind(host, token_file)
+    places = named_galleries(gallery)
+    weights = find_weights(model)
+    beside = weights.with_name(weights.name + SUFFIX)
+    if calibration is None and beside.is_file():
+        calibration = beside
+    embedder = Embedder.open(
+        weights,
+        backend=backend.value,
+        precision=None if precision is None else precision.value,
+        device=device,
+        threads=threads,
+    )
+    known = None if calibration is None else Calibration.load(calibration, embedder.sha256)
+    switch_threads_often()
+    with ExitStack() as stack:
+        listener = stack.enter_context(listen(host, port))
+        galleries = {
+            name: stack.enter_context(Gallery.open(uri, precision=stored_precision.value, calibration=known))
+            for name, uri in places.items()
+        }
+        # A browser on this machine must not be turned against a server that asks for no token.
+        hosts = {*LOOPBACK_HOSTS, *(allow_host or ())} if token_file is None or allow_host else None
+        app = create_app(
+            embedder, galleries, calibration=known, tokens=token_file, allowed_hosts=hosts, limits=limits
+        )
+        log_to_stderr(with_requests=access_log)
+        if known is None:
+            stderr.print(
+                f"no calibration: answers hold scores only (omnireid calibrate --model {model} …)",
+                markup=False,
+            )
+        if not is_loopback(host):
+            stderr.print("plain HTTP: put a proxy with TLS in front of it (docs/server.md)", markup=False)
+        run_server(
+            app,
+            listener,
+            limits=limits,
+            on_start=lambda: stdout.print(f"serving on {url_of(listener)}", markup=False),
+        )
+
+
+@token_app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="Who will have it; stands in the audit log.")],
+    scope: Annotated[Scope, typer.Option("--scope", help="Each includes those before it.")] = Scope.READ,
+    tokens: TokenFileOption = DEFAULT_TOKENS,
+) -> None:
+    """Make a token and print it, once: the file holds only its hash."""
+    from omnireid.server.tokens import TokenFile
+
+    stdout.print(TokenFile(tokens).create(name, scope.value), markup=False)
+    stderr.print(f"{name} may {scope.value}. This was the only time the token was shown.", markup=False)
+
+
+@token_app.command("list")
+def show(tokens: TokenFileOption = DEFAULT_TOKENS) -> None:
+    """List names and scopes; the tokens themselves are nowhere."""
+    from omnireid.server.tokens import TokenFile
+
+    for token in TokenFile(tokens).tokens():
+        stdout.print(f"{token.scope:<6} {token.name}", markup=False)
+
+
+@token_app.command("revoke")
+def revoke(
+    name: Annotated[str, typer.Argument(help="Whose token to take back.")],
+    tokens: TokenFileOption = DEFAULT_TOKENS,
+) -> None:
+    """Take a token back; running servers refuse it within two seconds."""
+    from omnireid.server.tokens import TokenFile
+
+    TokenFile(tokens).revoke(name)
+    stdout.print(f"{name} may do nothing any more", markup=False)
+
+
+def named_galleries(texts: list[str]) -> dict[str, str]:
+    """Gallery URIs by name; one alone may do without, and is called "default".
+
+    Raises:
+        ConfigError: several of which one has no name, or two of one name.
+    """
+    from omnireid.core.errors import ConfigError
+
+    found: dict[str, str] = {}
+    for text in texts:
+        name, sign, uri = text.partition("=")
+        # A URL may hold "=", a name never holds "/".
+        if not sign or "/" in name or not name:
+            name, uri = "default", text
+        if name in found:
+            raise ConfigError(f"--gallery {text}: give each of several galleries a name of its own: NAME=URI")
+        found[name] = uri
+    return found
+
+
+def log_to_stderr(*, with_requests: bool) -> None:
+    """Messages of the service as lines on stderr; those of single requests only if wanted."""
+    import logging
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    for name, level in (
+        ("omnireid", logging.INFO),
+        ("omnireid.server.access", logging.INFO if with_requests else logging.WARNING),
+        ("uvicorn", logging.WARNING),
+    ):
+        logging.getLogger(name).setLevel(level)
+    logging.getLogger("omnireid").addHandler(handler)
+    logging.getLogger("uvicorn").addHandler(handler)

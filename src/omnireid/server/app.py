@@ -1,0 +1,127 @@
+"""The application: routes behind the guard, errors as problems, and a description of all of it (OpenAPI)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+from starlette.exceptions import HTTPException
+
+from omnireid import __version__
+from omnireid.core.errors import OmniReIDError
+from omnireid.evaluation.calibration import Calibration
+from omnireid.server.guard import LOOPBACK_HOSTS, Guard
+from omnireid.server.limits import Limits
+from omnireid.server.metrics import Metrics
+from omnireid.server.page_files import page_router
+from omnireid.server.problems import MEDIA_TYPE, Problem, of_error, of_errors
+from omnireid.server.routes import ROUTERS
+from omnireid.server.routes.access import BODIES, PROBLEMS
+from omnireid.server.service import Service
+from omnireid.server.tokens import TokenFile
+
+if TYPE_CHECKING:
+    from omnireid.gallery.gallery import Gallery
+    from omnireid.inference.embedder import Embedder
+
+
+def create_app(
+    embedder: Embedder,
+    galleries: Mapping[str, Gallery],
+    *,
+    calibration: Calibration | None = None,
+    tokens: TokenFile | None = None,
+    allowed_hosts: Collection[str] | None = LOOPBACK_HOSTS,
+    limits: Limits | None = None,
+) -> FastAPI:
+    """The service as an ASGI application. Whoever opened the galleries closes them, after the application.
+
+    Args:
+        embedder: makes the embeddings; its model must have a hash.
+        galleries: by name; the first is the default.
+        calibration: of the model; without one there are scores only.
+        tokens: who may do what; None lets everybody do everything, which only loopback should.
+        allowed_hosts: names that requests may call this server by; None allows any, which needs tokens.
+        limits: of one request; the defaults when None.
+    """
+    limits = limits or Limits()
+    metrics = Metrics()
+    service = Service(embedder, galleries, calibration=calibration, limits=limits, metrics=metrics)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        try:
+            yield
+        finally:
+            # In a thread: what is finished now still has answers to hand to this loop.
+            await anyio.to_thread.run_sync(service.close)
+
+    app = FastAPI(
+        title="OmniReID",
+        version=__version__,
+        summary="Find the same person across cameras.",
+        lifespan=lifespan,
+        # Their pages load scripts from third parties.
+        docs_url=None,
+        redoc_url=None,
+        responses=PROBLEMS,
+    )
+    app.state.service = service
+    app.state.needs_tokens = tokens is not None
+    for router in ROUTERS:
+        app.include_router(router)
+    app.include_router(page_router())
+    app.add_exception_handler(Problem, _of_problem)
+    app.add_exception_handler(OmniReIDError, _of_error)
+    app.add_exception_handler(RequestValidationError, _of_request)
+    app.add_exception_handler(HTTPException, _of_http)
+    app.add_middleware(Guard, limits=limits, metrics=metrics, tokens=tokens, allowed_hosts=allowed_hosts)
+    app.openapi = lambda: _description(app)  # type: ignore[method-assign]
+    return app
+
+
+def _of_problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return error.response()
+
+
+def _of_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, OmniReIDError)
+    return of_error(error).response()
+
+
+def _of_request(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    # "query", "path": where it stands is clear from the name.
+    found = [{**one, "loc": one["loc"][1:]} for one in error.errors()]
+    return of_errors(found).response()
+
+
+def _of_http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return Problem(error.status_code, str(error.detail), headers=error.headers).response()
+
+
+def _description(app: FastAPI) -> dict[str, Any]:
+    """OpenAPI, with the bodies that the routes read themselves, and problems under their media type."""
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+        _, bodies = models_json_schema(
+            [(model, "validation") for model in BODIES], ref_template="#/components/schemas/{model}"
+        )
+        components = schema["components"]["schemas"]
+        components |= bodies["$defs"]
+        for path in schema["paths"].values():
+            for operation in path.values():
+                for status, answer in operation["responses"].items():
+                    if int(status) in PROBLEMS and "content" in answer:
+                        answer["content"] = {MEDIA_TYPE: next(iter(answer["content"].values()))}
+        app.openapi_schema = schema
+    return app.openapi_schema

@@ -1,0 +1,302 @@
+"""The door: who may come in, how much they may bring, and how long it may take."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import secrets
+import time
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+import anyio
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from omnireid.server.limits import Limits
+from omnireid.server.metrics import Metrics
+from omnireid.server.problems import Problem, busy
+from omnireid.server.tokens import SCOPES, Token, TokenFile
+
+access = logging.getLogger("omnireid.server.access")
+errors = logging.getLogger("omnireid.server.errors")
+
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_LOCAL = Token(name="local", scope=SCOPES[-1], sha256="", created=0)
+_GONE = 499
+_CLOSE = {"Connection": "close"}
+_DISCARD_S = 2.0
+_DISCARD_BYTES = 64_000_000
+
+_SECURITY_HEADERS = [
+    (
+        b"content-security-policy",
+        b"default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
+        b"form-action 'none'; frame-ancestors 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+]
+_NO_STORE = (b"cache-control", b"no-store")
+
+
+class Guard:
+    """ASGI middleware around the whole application.
+
+    - Without tokens, only pages of this server itself may talk to it: a web page elsewhere must not use the
+      visitor's browser to reach a server on the visitor's machine (Host and Origin are checked).
+    - A request under /v1 has a token that is known, where there are tokens, before its body is read.
+    - Bodies are read up to a size and within a time, and all of them together are bounded.
+    - When the client goes away its work is cancelled.
+    - Whatever escapes becomes a problem without a traceback, and is logged under an id.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        limits: Limits,
+        metrics: Metrics,
+        tokens: TokenFile | None,
+        allowed_hosts: Collection[str] | None,
+    ) -> None:
+        self.app = app
+        self._limits = limits
+        self._metrics = metrics
+        self._tokens = tokens
+        self._allowed_hosts = allowed_hosts
+        self._under_way = 0
+        self._held = 0
+        metrics.watch("omnireid_requests_under_way", "Requests under way.", lambda: self._under_way)
+        metrics.watch("omnireid_held_bytes", "Bytes of request bodies in memory.", lambda: self._held)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        answer = _Answer(send, is_private=scope["path"].startswith("/v1"))
+        started = time.perf_counter()
+        self._under_way += 1
+        try:
+            await self._handle(scope, receive, answer)
+        except Problem as problem:
+            await answer.send_whole(problem.response(), scope, receive)
+        except _ClientGoneError:
+            answer.status = _GONE
+        except Exception:
+            name = secrets.token_hex(6)
+            errors.exception("request %s: %s %s", name, scope["method"], _route(scope))
+            if not answer.is_started:
+                defect = Problem(500, f"a defect of the server; its log has more under {name}")
+                await answer.send_whole(defect.response(), scope, receive)
+        finally:
+            self._under_way -= 1
+            seconds = time.perf_counter() - started
+            route = _route(scope)
+            self._metrics.request(route, answer.status, seconds)
+            _log(scope, route, answer.status, seconds)
+
+    async def _handle(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        headers = dict(scope["headers"])
+        self._check_origin(scope["path"], headers)
+        if scope["path"].startswith("/v1"):
+            scope.setdefault("state", {})["token"] = self._authenticated(headers)
+            if self._under_way > self._limits.max_requests:
+                raise busy(f"{self._under_way} requests are under way; come back later", 1)
+        body = await self._body(headers, receive)
+        try:
+            await self._run(scope, body, receive, answer)
+        finally:
+            self._held -= len(body)
+
+    def _check_origin(self, path: str, headers: dict[bytes, bytes]) -> None:
+        host = headers.get(b"host", b"").decode("latin-1")
+        if self._allowed_hosts is not None and _without_port(host) not in self._allowed_hosts:
+            raise Problem(
+                421,
+                f"Host {host!r} is not this server; on another name start it with --allow-host",
+                [("Host", "not this server")],
+            )
+        origin = headers.get(b"origin")
+        is_foreign = origin is not None and _netloc(origin.decode("latin-1")) != host
+        # A browser names no origin where a page elsewhere only shows a picture of ours, but says so here.
+        is_embedded = path.startswith("/v1") and headers.get(b"sec-fetch-site") in (
+            b"cross-site",
+            b"same-site",
+        )
+        if is_foreign or is_embedded:
+            raise Problem(
+                403, "requests from web pages of other origins are refused", [("Origin", "foreign")]
+            )
+
+    def _authenticated(self, headers: dict[bytes, bytes]) -> Token:
+        if self._tokens is None:
+            return _LOCAL
+        kind, _, text = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        token = self._tokens.find(text.strip()) if kind.lower() == "bearer" else None
+        if token is None:
+            what = "an unknown or revoked token" if text else "no token"
+            raise Problem(
+                401,
+                f"{what}; send 'Authorization: Bearer TOKEN' (omnireid token create makes one)",
+                [("Authorization", what)],
+                {"WWW-Authenticate": 'Bearer realm="omnireid"'},
+            )
+        return token
+
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        """All of the body; its size counts as held from here on."""
+        limit = self._limits.max_bytes
+        stated = headers.get(b"content-length", b"0")
+        if not stated.isdigit():
+            raise Problem(400, "Content-Length is no number", [("Content-Length", "not a number")])
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise Problem(415, "send the body without compression", [("Content-Encoding", "expected none")])
+        if len(stated) > 18 or int(stated) > limit:
+            await _discard(receive)
+            raise _too_large(limit)
+        held = 0
+        parts = []
+        try:
+            with anyio.fail_after(self._limits.body_timeout_s):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _ClientGoneError
+                    part = message.get("body", b"")
+                    if held + len(part) > limit:
+                        await _discard(receive)
+                        raise _too_large(limit)
+                    if self._held + len(part) > self._limits.max_held:
+                        raise busy("the bodies of other requests fill the room for them; come back later", 1)
+                    held += len(part)
+                    self._held += len(part)
+                    parts.append(part)
+                    if not message.get("more_body", False):
+                        break
+        except BaseException as error:
+            self._held -= held
+            if isinstance(error, TimeoutError):
+                raise Problem(
+                    408, f"the body did not arrive within {self._limits.body_timeout_s:g} s", headers=_CLOSE
+                ) from error
+            raise
+        return b"".join(parts)
+
+    async def _run(self, scope: Scope, body: bytes, receive: Receive, answer: _Answer) -> None:
+        """Run the application until it has answered, the client has gone, or time is up."""
+        work = asyncio.ensure_future(self.app(scope, _replay(body), answer.send))
+        gone = asyncio.ensure_future(_until_gone(receive))
+        try:
+            await asyncio.wait(
+                {work, gone}, timeout=self._limits.request_timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if work.done():
+                work.result()
+            elif gone.done():
+                raise _ClientGoneError
+            else:
+                raise Problem(503, f"no answer within {self._limits.request_timeout_s:g} s", headers=_CLOSE)
+        finally:
+            gone.cancel()
+            if not work.done():
+                work.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await work
+
+
+class _ClientGoneError(Exception):
+    """Nobody waits for the answer any more."""
+
+
+class _Answer:
+    """Sends an answer with the headers that every answer has, and remembers how far it is."""
+
+    def __init__(self, send: Send, *, is_private: bool) -> None:
+        self._send = send
+        self._more = [*_SECURITY_HEADERS, _NO_STORE] if is_private else _SECURITY_HEADERS
+        self.status = 0
+        self.is_started = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.is_started = True
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], *self._more]
+        await self._send(message)
+
+    async def send_whole(self, response: Response, scope: Scope, receive: Receive) -> None:
+        """A whole answer, unless another one has begun."""
+        if not self.is_started:
+            await response(scope, receive, self.send)
+
+
+def _replay(body: bytes) -> Receive:
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Message:
+        if messages:
+            return messages.pop()
+        # The application never learns from here that the client has gone: it is cancelled.
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    return receive
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _discard(receive: Receive) -> None:
+    """Let a client that sends too much see the answer: closed at once, it would see a broken pipe."""
+    discarded = 0
+    with anyio.move_on_after(_DISCARD_S):
+        while discarded < _DISCARD_BYTES:
+            message = await receive()
+            discarded += len(message.get("body", b""))
+            if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                return
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(
+        413, f"the body exceeds {limit:,} bytes", [("body", f"exceeds {limit:,} bytes")], headers=_CLOSE
+    )
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower()
+
+
+def _netloc(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
+
+
+def _route(scope: Scope) -> str:
+    """The route's template: paths hold ids of people."""
+    return getattr(scope.get("route"), "path", "other")
+
+
+def _log(scope: Scope, route: str, status: int, seconds: float) -> None:
+    if access.isEnabledFor(logging.INFO):
+        entry = {
+            "time": round(time.time(), 3),
+            "method": scope["method"],
+            "route": route,
+            "status": status,
+            "ms": round(1000 * seconds, 1),
+        }
+        access.info(json.dumps(entry))

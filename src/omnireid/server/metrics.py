@@ -1,0 +1,69 @@
+"""What the service says about itself to Prometheus. Nothing in it is about a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+_SIZES = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """Counters of one server, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "omnireid_requests", "Requests that were answered.", ("route", "status"), registry=self.registry
+        )
+        self._seconds = Histogram(
+            "omnireid_request_seconds",
+            "From the first byte of a request to the last of its answer.",
+            ("route",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._rejected = Counter(
+            "omnireid_rejected", "Requests that were told to come back (429).", registry=self.registry
+        )
+        self._errors = Counter("omnireid_errors", "Requests that met a defect (500).", registry=self.registry)
+        self._batch_pictures = Histogram(
+            "omnireid_batch_pictures", "Pictures in a batch.", buckets=_SIZES, registry=self.registry
+        )
+        self._batch_seconds = Histogram(
+            "omnireid_batch_seconds", "Of one batch in the engine.", buckets=_SECONDS, registry=self.registry
+        )
+        self._items = Gauge(
+            "omnireid_gallery_items", "Items in a gallery.", ("gallery",), registry=self.registry
+        )
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """One request was answered."""
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+        if status == 429:
+            self._rejected.inc()
+        if status == 500:
+            self._errors.inc()
+
+    def batch(self, size: int, seconds: float) -> None:
+        """One batch was embedded."""
+        self._batch_pictures.observe(size)
+        self._batch_seconds.observe(seconds)
+
+    def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
+        """A number that is looked up whenever somebody asks."""
+        self._gauge(name, text).set_function(value)
+
+    def watch_items(self, gallery: str, value: Callable[[], float]) -> None:
+        """How many items a gallery holds."""
+        self._items.labels(gallery).set_function(value)
+
+    def text(self) -> bytes:
+        """In Prometheus's text format."""
+        return generate_latest(self.registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, registry=self.registry)

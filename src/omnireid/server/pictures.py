@@ -1,0 +1,153 @@
+"""Pictures as clients send them: decoded, cut, resized for the model, and kept small for the gallery."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+
+import numpy as np
+from PIL import Image
+
+from omnireid.core.card import InputSpec
+from omnireid.core.errors import ImageError
+from omnireid.core.images import Crop, decode, load_crop, resize
+from omnireid.core.resampling import Resizer
+from omnireid.gallery.items import MAX_THUMBNAIL, Box
+from omnireid.server.problems import Problem
+
+_THUMBNAIL_SIZE = (256, 512)
+_QUALITIES = (90, 75, 55)
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM")
+
+
+class Decoder:
+    """Makes crops of one model's size. Threads may share it."""
+
+    def __init__(self, spec: InputSpec, max_pixels: int) -> None:
+        self._spec = spec
+        self._max_pixels = max_pixels
+        self._resizer = Resizer(spec.height, spec.width) if spec.interpolation == "bilinear" else None
+
+    def crop(self, content: bytes) -> Crop:
+        """A whole picture: (height, width, 3) uint8 RGB."""
+        return load_crop(content, self._spec, resizer=self._resizer, max_pixels=self._max_pixels)
+
+    def part(self, content: bytes, region: Box | None) -> Crop:
+        """Decode a picture and cut a part out of it: (H, W, 3) uint8 RGB.
+
+        Args:
+            region: pixels of the upright picture; what lies outside is left out.
+
+        Raises:
+            ImageError: no picture, or the region lies outside of it.
+        """
+        picture = decode(content, max_pixels=self._max_pixels)
+        if region is None:
+            return picture
+        height, width = picture.shape[:2]
+        left, top = max(0, round(region.x)), max(0, round(region.y))
+        right = min(width, round(region.x + region.width))
+        bottom = min(height, round(region.y + region.height))
+        if right <= left or bottom <= top:
+            raise ImageError("region", f"holds no pixel of a picture of {width}×{height}")
+        return picture[top:bottom, left:right]
+
+    def fitted(self, part: Crop) -> Crop:
+        """Resize to the model's size: (height, width, 3) uint8 RGB."""
+        return resize(part, self._spec) if self._resizer is None else self._resizer(Image.fromarray(part))
+
+
+class Picture:
+    """One picture of a request.
+
+    Args:
+        content: the encoded picture, as bytes or base64.
+        field: where it stands in the request.
+        region: the part that is meant.
+        wants_thumbnail: make a JPEG of the part too.
+    """
+
+    def __init__(
+        self,
+        content: bytes | str,
+        *,
+        field: str = "image",
+        region: Box | None = None,
+        wants_thumbnail: bool = False,
+    ) -> None:
+        self._content = content
+        self._field = field
+        self._region = region
+        self._wants_thumbnail = wants_thumbnail
+        self.thumbnail: bytes | None = None
+
+    def prepare(self, decoder: Decoder) -> Crop:
+        """(height, width, 3) uint8 RGB of the model's size; sets `thumbnail`.
+
+        Raises:
+            Problem: no picture, too large, or a region outside of it; names the field.
+        """
+        content = self._bytes()
+        try:
+            if self._region is None and not self._wants_thumbnail:
+                return decoder.crop(content)
+            part = decoder.part(content, self._region)
+        except ImageError as error:
+            field = self._field if error.source != "region" else _beside(self._field, "region")
+            raise Problem(422, f"{field}: {error.reason}", [(field, error.reason)]) from error
+        if self._wants_thumbnail:
+            self.thumbnail = make_thumbnail(part)
+        return decoder.fitted(part)
+
+    def part(self, decoder: Decoder) -> Crop:
+        """The part that is meant, in its own size: (H, W, 3) uint8 RGB.
+
+        Raises:
+            Problem: as `prepare`.
+        """
+        try:
+            return decoder.part(self._bytes(), self._region)
+        except ImageError as error:
+            raise self._problem(error.reason) from error
+
+    def _bytes(self) -> bytes:
+        content = self._content
+        if isinstance(content, str):
+            try:
+                content = base64.b64decode(content, validate=True)
+            except (binascii.Error, ValueError) as error:
+                raise self._problem("not base64") from error
+        # Pillow knows dozens of formats, some of which start other programs. Nobody's camera writes those.
+        if not content.startswith(_SIGNATURES) and not _is_webp(content):
+            raise self._problem("not a JPEG, PNG, WebP or BMP picture")
+        return content
+
+    def _problem(self, reason: str) -> Problem:
+        return Problem(422, f"{self._field}: {reason}", [(self._field, reason)])
+
+
+def make_thumbnail(part: Crop) -> bytes:
+    """A JPEG of our own making, without anything but its pixels, at most `MAX_THUMBNAIL` bytes.
+
+    Args:
+        part: (H, W, 3) uint8 RGB.
+    """
+    image = Image.fromarray(np.ascontiguousarray(part))
+    image.thumbnail(_THUMBNAIL_SIZE)
+    while True:
+        for quality in _QUALITIES:
+            stream = io.BytesIO()
+            image.save(stream, "JPEG", quality=quality)
+            if stream.tell() <= MAX_THUMBNAIL:
+                return stream.getvalue()
+        image = image.resize((max(1, image.width // 2), max(1, image.height // 2)))
+
+
+def _is_webp(content: bytes) -> bool:
+    return content[:4] == b"RIFF" and content[8:12] == b"WEBP"
+
+
+def _beside(field: str, name: str) -> str:
+    head, dot, _ = field.rpartition(".")
+    return f"{head}{dot}{name}"

@@ -1,0 +1,135 @@
+"""What every route needs: the service, who is calling, and the body in its model."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar, cast
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel, ValidationError
+
+from omnireid.server.problems import Problem, ProblemBody, of_validation
+from omnireid.server.service import Service
+from omnireid.server.tokens import Scope, Token
+
+IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp")
+
+_bearer = HTTPBearer(auto_error=False, description="A token of 'omnireid token create'.")
+
+Model = TypeVar("Model", bound=BaseModel)
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ProblemBody, "description": text}
+    for status, text in (
+        (400, "The body is not JSON."),
+        (401, "No token, or one that is not known."),
+        (403, "The token's scope does not reach, or a web page of another origin."),
+        (404, "Not there."),
+        (409, "Another model, or changed meanwhile."),
+        (413, "The body is too large."),
+        (415, "Neither JSON nor a picture."),
+        (422, "Something in the request cannot be used; `errors` names the fields."),
+        (429, "Too much to do; `Retry-After` says when to come back."),
+        (507, "The disk is full."),
+    )
+}
+
+
+BODIES: list[type[BaseModel]] = []
+"""Models of all bodies, for OpenAPI."""
+
+
+def service_of(request: Request) -> Service:
+    """The service of the application."""
+    return cast(Service, request.app.state.service)
+
+
+ServiceOf = Annotated[Service, Depends(service_of)]
+
+
+def _needs(scope: Scope) -> Callable[..., Token]:
+    def check(request: Request, _: Annotated[object, Security(_bearer)]) -> Token:
+        token: Token = request.scope["state"]["token"]
+        if scope not in token.scopes:
+            raise Problem(
+                403,
+                f"this token may {token.scope}, which is not enough: {scope} is needed",
+                [("Authorization", scope)],
+            )
+        return token
+
+    return check
+
+
+Reader = Annotated[Token, Depends(_needs("read"))]
+Writer = Annotated[Token, Depends(_needs("write"))]
+Admin = Annotated[Token, Depends(_needs("admin"))]
+
+
+def content_type(request: Request) -> str:
+    """Of the body, without its parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def json_body(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
+    """A dependency that reads the body as JSON of one model.
+
+    Pydantic's own parser bounds depth and numbers, which `json` does not.
+    """
+
+    async def read(request: Request) -> Model:
+        if content_type(request) != "application/json":
+            raise Problem(
+                415, "Content-Type: expected application/json", [("Content-Type", "application/json")]
+            )
+        return parse(model, await request.body())
+
+    return read
+
+
+def parse(model: type[Model], body: bytes) -> Model:
+    """A body of JSON as a model.
+
+    Raises:
+        Problem: 400 no JSON, 422 another shape; names the fields.
+    """
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise of_validation(error) from error
+
+
+def body_of(model: type[BaseModel], *, or_picture: bool = False) -> dict[str, Any]:
+    """What OpenAPI says of a route whose body `json_body` reads."""
+    BODIES.append(model)
+    content: dict[str, Any] = {
+        "application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}
+    }
+    if or_picture:
+        picture = {"schema": {"type": "string", "format": "binary"}}
+        content |= dict.fromkeys(IMAGE_TYPES, picture)
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def parse_json(request: Request, model: type[Model], body: bytes) -> Model:
+    """The JSON body of a route that takes pictures too.
+
+    Raises:
+        Problem: as `parse`; 415, neither JSON nor a picture.
+    """
+    if content_type(request) != "application/json":
+        expected = f"expected application/json or one of {', '.join(IMAGE_TYPES)}"
+        raise Problem(415, f"Content-Type: {expected}", [("Content-Type", expected)])
+    return parse(model, body)
+
+
+def check_count(field: str, count: int, most: int) -> None:
+    """Refuse more than a request may hold.
+
+    Raises:
+        Problem: names the field.
+    """
+    if count > most:
+        message = f"expected at most {most:,}, got {count:,}"
+        raise Problem(422, f"{field}: {message}", [(field, message)])

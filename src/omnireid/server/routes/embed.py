@@ -1,0 +1,122 @@
+"""What the service is, and embeddings of pictures."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+from pydantic import Field
+from pydantic_core import to_json
+
+from omnireid import __version__
+from omnireid.server.pictures import Picture
+from omnireid.server.routes.access import (
+    IMAGE_TYPES,
+    Reader,
+    ServiceOf,
+    body_of,
+    check_count,
+    content_type,
+    parse_json,
+)
+from omnireid.server.schemas import Answer, Base64, Closed, ModelOut
+
+router = APIRouter(tags=["model"])
+
+
+class InfoModel(Answer):
+    """The model in use."""
+
+    name: str
+    sha256: str
+    height: int
+    width: int
+    embedding_size: int
+
+
+class InfoLimits(Answer):
+    """What one request may ask for."""
+
+    max_bytes: int
+    max_pixels: int
+    max_items: int
+    max_k: int
+
+
+class Info(Answer):
+    """What the service is, and what the caller may do."""
+
+    version: str
+    model: InfoModel
+    calibrated: bool
+    false_alarm_rates: list[float]
+    galleries: list[str]
+    limits: InfoLimits
+    scopes: list[str]
+    token_required: bool
+
+
+class EmbedRequest(Closed):
+    """Pictures to embed."""
+
+    images: Annotated[list[Base64], Field(min_length=1)]
+
+
+class Embeddings(Answer):
+    """One embedding for each picture, of unit norm."""
+
+    model: ModelOut
+    normalised: bool = True
+    embeddings: list[list[float]]
+
+
+@router.get("/v1/info", summary="Model, galleries, limits, and what the caller may do")
+async def info(request: Request, service: ServiceOf, caller: Reader) -> Info:
+    spec, limits, calibration = service.embedder.card.input, service.limits, service.calibration
+    rates = (
+        []
+        if calibration is None
+        else [one.wanted for one in calibration.record.false_alarms if one.is_measurable]
+    )
+    return Info(
+        version=__version__,
+        model=InfoModel(
+            name=service.model.name,
+            sha256=service.model.sha256,
+            height=spec.height,
+            width=spec.width,
+            embedding_size=service.model.dim,
+        ),
+        calibrated=calibration is not None,
+        false_alarm_rates=rates,
+        galleries=list(service.galleries),
+        limits=InfoLimits(
+            max_bytes=limits.max_bytes,
+            max_pixels=limits.max_pixels,
+            max_items=limits.max_items,
+            max_k=limits.max_k,
+        ),
+        scopes=list(caller.scopes),
+        token_required=request.app.state.needs_tokens,
+    )
+
+
+@router.post(
+    "/v1/embed",
+    summary="Embeddings of pictures",
+    responses={200: {"model": Embeddings}},
+    openapi_extra=body_of(EmbedRequest, or_picture=True),
+)
+async def embed(request: Request, service: ServiceOf, _: Reader) -> Response:
+    body = await request.body()
+    if content_type(request) in IMAGE_TYPES:
+        pictures = [Picture(body)]
+    else:
+        images = parse_json(request, EmbedRequest, body).images
+        check_count("images", len(images), service.limits.max_items)
+        pictures = [Picture(image, field=f"images.{index}") for index, image in enumerate(images)]
+    rows = await service.embed(pictures)
+    model = {"name": service.model.name, "sha256": service.model.sha256}
+    # Not through `Embeddings`: checking half a thousand numbers again takes longer than writing them.
+    content = to_json({"model": model, "normalised": True, "embeddings": rows.tolist()})
+    return Response(content, media_type="application/json")

@@ -1,0 +1,37 @@
+"""Whether the server lives, is ready, and how it is doing. No token: probes have none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from omnireid.server.routes.access import ServiceOf
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz", summary="The process lives")
+async def healthz() -> dict[str, str]:
+    return {"status": "alive"}
+
+
+@router.get(
+    "/readyz",
+    summary="The model has run its first batch",
+    responses={503: {"description": "Not yet, or never: `reason` says why."}},
+)
+async def readyz(service: ServiceOf, response: Response) -> dict[str, str]:
+    if service.is_ready:
+        return {"status": "ready"}
+    response.status_code = 503
+    return {"status": "failed", "reason": service.failure} if service.failure else {"status": "starting"}
+
+
+class _Exposition(Response):
+    media_type = "text/plain; version=0.0.4"
+
+
+@router.get("/metrics", summary="Metrics in Prometheus's text format", response_class=_Exposition)
+def metrics(service: ServiceOf) -> Any:
+    return _Exposition(service.metrics.text())

@@ -1,0 +1,112 @@
+"""What the routes share: the model, the galleries, and the threads that work for them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from omnireid.core.errors import OmniReIDError
+from omnireid.core.machine import available_cores
+from omnireid.evaluation.calibration import Calibration
+from omnireid.gallery.generations import ModelRef
+from omnireid.server.batching import Batcher
+from omnireid.server.limits import Limits
+from omnireid.server.metrics import Metrics
+from omnireid.server.pictures import Decoder, Picture
+from omnireid.server.problems import Problem
+
+if TYPE_CHECKING:
+    from omnireid.gallery.gallery import Gallery
+    from omnireid.inference.embedder import Embedder
+
+MAX_BATCH = 32
+
+
+class Service:
+    """One model and the galleries that are searched with it.
+
+    Attributes:
+        model: whose embeddings the service makes.
+        is_ready: whether the first batch has run; engines compile and allocate with it.
+        failure: why it never will.
+    """
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        galleries: Mapping[str, Gallery],
+        *,
+        calibration: Calibration | None,
+        limits: Limits,
+        metrics: Metrics,
+    ) -> None:
+        self.embedder = embedder
+        self.galleries = dict(galleries)
+        self.calibration = calibration
+        self.limits = limits
+        self.metrics = metrics
+        self.model = ModelRef.of(embedder)
+        self.is_ready = False
+        self.failure = ""
+        self.decoder = Decoder(embedder.card.input, limits.max_pixels)
+        self._batcher = Batcher(
+            embedder,
+            max_batch=MAX_BATCH,
+            max_waiting=limits.max_waiting,
+            decode_threads=available_cores(),
+            observer=metrics,
+        )
+        metrics.watch("omnireid_pictures_waiting", "Pictures that wait for the engine.", self._num_waiting)
+        metrics.watch("omnireid_engine_rate", "Pictures per second while the engine works.", self._rate)
+
+    def start(self) -> None:
+        """Run a first batch, in a thread of its own, and be ready then."""
+        threading.Thread(target=self._warm_up, name="omnireid-warm-up", daemon=True).start()
+
+    def close(self) -> None:
+        """Finish what was taken on."""
+        self._batcher.close()
+
+    def gallery(self, name: str | None) -> Gallery:
+        """The one of this name, by default the first.
+
+        Raises:
+            Problem: there is none.
+        """
+        if name is None and self.galleries:
+            return next(iter(self.galleries.values()))
+        if name is None or name not in self.galleries:
+            known = ", ".join(self.galleries) or "none; start the server with --gallery"
+            raise Problem(
+                404, f"gallery: there is no gallery {name!r}. Known: {known}", [("gallery", "unknown")]
+            )
+        return self.galleries[name]
+
+    async def embed(self, pictures: list[Picture]) -> npt.NDArray[np.float32]:
+        """(N, D) float32 of unit norm, together with the pictures of other requests.
+
+        Raises:
+            Problem: a picture that cannot be used, or 429.
+        """
+        return await self._batcher.embed([partial(picture.prepare, self.decoder) for picture in pictures])
+
+    def _num_waiting(self) -> float:
+        return self._batcher.waiting
+
+    def _rate(self) -> float:
+        return self._batcher.rate
+
+    def _warm_up(self) -> None:
+        spec = self.embedder.card.input
+        try:
+            for size in (MAX_BATCH, 1):
+                self.embedder.embed(np.zeros((size, spec.height, spec.width, 3), np.uint8))
+        except OmniReIDError as error:
+            self.failure = str(error)
+            return
+        self.is_ready = True
