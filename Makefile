@@ -14,7 +14,7 @@ demo: $(VENV)/.installed
 	$(BIN)/omnireid demo --run $(OUT) --out $(DEMO)
 
 test: $(VENV)/.installed lint types
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 install: $(VENV)/.installed
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from toy_people import write_toy_people
+
+# The command line's console takes its width once, from whichever test comes first in its process.
+os.environ["COLUMNS"] = "200"
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -30,7 +30,6 @@ Run = Callable[..., Done]
 def omnireid(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     def call(*arguments: str | Path) -> Done:
         monkeypatch.setattr("sys.argv", ["omnireid", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
         code = 0
         try:
             main()

@@ -28,7 +28,6 @@ def export(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
 
     def call(*arguments: str | Path) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["omnireid", "export", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
         code = 0
         try:
             main()

@@ -28,7 +28,6 @@ Command = Callable[..., tuple[int, str, str]]
 def omnireid(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     def call(*arguments: str | Path) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["omnireid", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "160")
         code = 0
         try:
             main()
