@@ -1,0 +1,119 @@
+// The server's REST interface: one function per call, errors as `Problem`.
+
+import { lost } from "./connection.js";
+import { galleryName, getToken } from "./session.js";
+import { text } from "./text.js";
+
+const RETRIES = 3;
+const LONGEST_WAIT_S = 10;
+
+/** An answer that is no success, with words for the reader. `status` is 0 where there was no answer. */
+export class Problem extends Error {
+  constructor(status, title, detail) {
+    super(detail || title);
+    this.status = status;
+    this.title = title;
+  }
+}
+
+let askToken = async () => false;
+
+/** Set what is called when the server wants a token; it resolves to whether to try again. */
+export function onTokenNeeded(ask) {
+  askToken = ask;
+}
+
+function address(path, query) {
+  const url = new URL(path, document.baseURI);
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined && value !== null && value !== "") url.searchParams.append(name, value);
+  }
+  return url;
+}
+
+async function request(method, path, { query = {}, body, signal } = {}) {
+  const headers = {};
+  if (getToken()) headers.Authorization = `Bearer ${getToken()}`;
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  try {
+    return await fetch(address(path, { gallery: galleryName(), ...query }), {
+      method,
+      headers,
+      signal,
+      cache: "no-store",
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    lost();
+    throw new Problem(0, text.errors.noServer);
+  }
+}
+
+async function problemOf(response) {
+  if (response.status === 403) return new Problem(403, text.errors.forbidden);
+  try {
+    const { title, detail, errors } = await response.json();
+    const fields = (errors ?? []).map(({ field, message }) => (field ? `${field}: ${message}` : message));
+    return new Problem(response.status, title, detail || fields.join("; "));
+  } catch {
+    return new Problem(response.status, text.errors.unexpected(response.status));
+  }
+}
+
+const wait = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+
+/** Ask until there is an answer to give: a token is asked for, a busy server is given the time it names. */
+async function answer(method, path, options = {}) {
+  for (let attempt = 0; ; attempt += 1) {
+    const tokenUsed = getToken();
+    const response = await request(method, path, options);
+    if (response.ok) return response;
+    // Meanwhile another request may have asked for the token.
+    const isNewToken = () => tokenUsed !== getToken();
+    if (response.status === 401 && options.asksToken !== false && (isNewToken() || (await askToken()))) continue;
+    const seconds = Number(response.headers.get("Retry-After"));
+    const isBusy = response.status === 429 || response.status === 503;
+    if (!isBusy || attempt === RETRIES || seconds > LONGEST_WAIT_S) throw await problemOf(response);
+    await wait(seconds || 1);
+  }
+}
+
+async function json(method, path, options) {
+  const response = await answer(method, path, options);
+  const content = await response.text();
+  return content ? JSON.parse(content) : null;
+}
+
+const part = encodeURIComponent;
+const here = () => part(galleryName());
+
+export const api = {
+  info: (options) => json("GET", "v1/info", options),
+  search: (body, signal) => json("POST", "v1/search", { body, signal }),
+  verify: (body, signal) => json("POST", "v1/verify", { body, signal }),
+  enrol: (body) => json("POST", "v1/enrol", { body }),
+
+  items: (query, signal) => json("GET", "v1/items", { query, signal }),
+  item: (id) => json("GET", `v1/items/${part(id)}`),
+  thumbnail: async (id) => (await answer("GET", `v1/items/${part(id)}/thumbnail`)).blob(),
+  forgetItem: (id) => json("DELETE", `v1/items/${part(id)}`),
+
+  identities: (query, signal) => json("GET", "v1/identities", { query, signal }),
+  identity: (id) => json("GET", `v1/identities/${part(id)}`),
+  timeline: (id) => json("GET", `v1/identities/${part(id)}/timeline`),
+  nameIdentity: (id, name) => json("PUT", `v1/identities/${part(id)}`, { body: { name } }),
+  forgetIdentity: (id) => json("DELETE", `v1/identities/${part(id)}`),
+  merge: (into, identities) => json("POST", "v1/identities/merge", { body: { into, identities } }),
+  split: (items, name) => json("POST", "v1/identities/split", { body: name ? { items, name } : { items } }),
+  assign: (items, identity) => json("POST", "v1/identities/assign", { body: { items, identity } }),
+
+  operations: () => json("GET", "v1/operations"),
+  undo: (id) => json("POST", `v1/operations/${part(id)}/undo`),
+
+  galleryState: () => json("GET", `v1/galleries/${here()}`),
+  buildIndex: () => json("POST", `v1/galleries/${here()}/index`),
+  setRetention: (body) => json("PUT", `v1/galleries/${here()}/retention`, { body }),
+  runRetention: () => json("POST", `v1/galleries/${here()}/retention/run`),
+  audit: (query) => json("GET", "v1/audit", { query }),
+};

@@ -1,0 +1,140 @@
+// A picture with a box that is drawn and adjusted by mouse, touch and keyboard.
+
+import { h } from "./dom.js";
+import { text } from "./text.js";
+
+const LEAST = 8; // pixels of the picture
+const EDGES = ["n", "e", "s", "w", "ne", "se", "sw", "nw"];
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+
+/**
+ * { element, start() }: `start` makes a box in the middle and focuses it.
+ *
+ * `picture` has url, name, width, height and region, which is kept up to date: whole pixels inside the picture,
+ * or null. `onchange` is called after each change.
+ */
+export function boxEditor(picture, onchange) {
+  const image = h("img", { src: picture.url, alt: text.subject.alt(picture.name), draggable: false });
+  const announcement = h("span.sr-only", { "aria-live": "polite" });
+  const box = h(
+    "div.box",
+    { tabIndex: 0, role: "application", "aria-roledescription": text.subject.box, "aria-label": text.subject.boxHelp, hidden: true },
+    EDGES.map((edge) => h(`span.handle.${edge}`, { dataset: { edge }, "aria-hidden": "true" })),
+  );
+  const stage = h("div.stage", {}, image, box, announcement);
+  stage.style.setProperty("--ratio", picture.width / picture.height);
+  let timer = 0;
+
+  function place(region) {
+    picture.region = region && inside(region);
+    box.hidden = !picture.region;
+    stage.classList.toggle("has-box", Boolean(picture.region));
+    if (picture.region) {
+      const { x, y, width, height } = picture.region;
+      box.style.left = `${(100 * x) / picture.width}%`;
+      box.style.top = `${(100 * y) / picture.height}%`;
+      box.style.width = `${(100 * width) / picture.width}%`;
+      box.style.height = `${(100 * height) / picture.height}%`;
+    }
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      announcement.textContent = picture.region ? text.subject.boxIs(picture.region) : text.subject.boxGone;
+    }, 500);
+    onchange?.(picture.region);
+  }
+
+  function inside({ x, y, width, height }) {
+    const w = clamp(Math.round(width), Math.min(LEAST, picture.width), picture.width);
+    const t = clamp(Math.round(height), Math.min(LEAST, picture.height), picture.height);
+    return { x: clamp(Math.round(x), 0, picture.width - w), y: clamp(Math.round(y), 0, picture.height - t), width: w, height: t };
+  }
+
+  function pointOf(event) {
+    const frame = image.getBoundingClientRect();
+    return [
+      clamp(((event.clientX - frame.left) * picture.width) / frame.width, 0, picture.width),
+      clamp(((event.clientY - frame.top) * picture.height) / frame.height, 0, picture.height),
+    ];
+  }
+
+  /** Follow the pointer until it is lifted: `follow` makes a region of where it is. */
+  function track(event, follow) {
+    event.preventDefault();
+    stage.setPointerCapture(event.pointerId);
+    const move = (next) => place(follow(pointOf(next)));
+    const end = () => {
+      stage.removeEventListener("pointermove", move);
+      stage.removeEventListener("pointerup", end);
+      stage.removeEventListener("pointercancel", end);
+      if (picture.region) box.focus({ preventScroll: true });
+    };
+    stage.addEventListener("pointermove", move);
+    stage.addEventListener("pointerup", end);
+    stage.addEventListener("pointercancel", end);
+  }
+
+  stage.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
+    const [startX, startY] = pointOf(event);
+    const before = picture.region;
+    if (event.target.dataset.edge) {
+      track(event, ([x, y]) => pulled(before, event.target.dataset.edge, x, y));
+    } else if (box.contains(event.target)) {
+      track(event, ([x, y]) => ({ ...before, x: before.x + x - startX, y: before.y + y - startY }));
+    } else if (event.pointerType !== "touch") {
+      // A finger on the picture scrolls the page; it adjusts the box that the button makes.
+      track(event, ([x, y]) => between(startX, startY, x, y) ?? before);
+    }
+  });
+
+  box.addEventListener("keydown", (event) => {
+    if (event.key === "Delete" || event.key === "Backspace") {
+      event.preventDefault();
+      place(null);
+      return;
+    }
+    const arrow = ARROWS[event.key];
+    if (!arrow) return;
+    event.preventDefault();
+    const step = event.ctrlKey ? 1 : Math.max(1, Math.round(Math.max(picture.width, picture.height) / 100));
+    const [dx, dy] = arrow.map((direction) => direction * step);
+    const { x, y, width, height } = picture.region;
+    place(
+      event.shiftKey
+        ? { x, y, width: Math.min(width + dx, picture.width - x), height: Math.min(height + dy, picture.height - y) }
+        : { x: x + dx, y: y + dy, width, height },
+    );
+  });
+
+  place(picture.region);
+  return {
+    element: stage,
+    start() {
+      // Upright, as people are.
+      const height = picture.height * 0.7;
+      const width = Math.min(picture.width * 0.7, height / 2);
+      place({ x: (picture.width - width) / 2, y: (picture.height - height) / 2, width, height });
+      box.focus({ preventScroll: true });
+    },
+    remove: () => place(null),
+  };
+}
+
+/** The box between two corners; null where it is too small to be meant. */
+function between(x1, y1, x2, y2) {
+  const [width, height] = [Math.abs(x2 - x1), Math.abs(y2 - y1)];
+  if (width < LEAST || height < LEAST) return null;
+  return { x: Math.min(x1, x2), y: Math.min(y1, y2), width, height };
+}
+
+/** The box with the edges named by compass letters moved to (x, y). */
+function pulled({ x, y, width, height }, edge, toX, toY) {
+  let [left, top, right, bottom] = [x, y, x + width, y + height];
+  if (edge.includes("w")) left = Math.min(toX, right - LEAST);
+  if (edge.includes("e")) right = Math.max(toX, left + LEAST);
+  if (edge.includes("n")) top = Math.min(toY, bottom - LEAST);
+  if (edge.includes("s")) bottom = Math.max(toY, top + LEAST);
+  return { x: left, y: top, width: right - left, height: bottom - top };
+}

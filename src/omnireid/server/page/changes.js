@@ -1,0 +1,73 @@
+// What an operator changes: names, merges, splits, assignments, forgetting. Each asks, does and says what it did.
+
+import { api } from "./api.js";
+import { askForget, askText, choosePerson } from "./dialogs.js";
+import { personName } from "./format.js";
+import { refresh } from "./router.js";
+import { cameras as cameraCount, text } from "./text.js";
+import { dropThumbnails } from "./thumbnails.js";
+import { complain, operate, toast } from "./toasts.js";
+
+export async function rename(person) {
+  const name = await askText(text.person.renameTitle, text.person.nameLabel, { value: person.name ?? "" });
+  if (name && (await operate(() => api.nameIdentity(person.id, name)))) refresh();
+}
+
+/** Returns the person that is left, or null. */
+export async function mergeInto(person) {
+  const into = await choosePerson(text.person.mergeTitle(personName(person)), { except: [person.id], hint: text.person.mergeHint });
+  if (!into) return null;
+  return (await operate(() => api.merge(into.id, [person.id]))) ? into : null;
+}
+
+/** Make a person of items that belong to nobody, or to somebody else. Returns its id, or null. */
+export async function splitOff(items, title = text.person.splitTitle) {
+  const name = await askText(title, text.person.splitName, { hint: text.person.splitHint, confirm: text.person.split, isOptional: true });
+  if (name === null) return null;
+  const operation = await operate(() => api.split(items.map(({ id }) => id), name));
+  return operation?.identity ?? null;
+}
+
+export async function assign(items) {
+  const person = await choosePerson(text.item.assign, { allowNew: true });
+  if (!person) return false;
+  const ids = items.map(({ id }) => id);
+  return Boolean(await operate(() => (person.isNew ? api.split(ids, person.name) : api.assign(ids, person.id))));
+}
+
+async function forget(run, ids) {
+  try {
+    await run();
+    dropThumbnails(ids);
+    return true;
+  } catch (error) {
+    complain(error);
+    return false;
+  }
+}
+
+export async function forgetItems(items) {
+  const isSure = await askForget(text.forget.titleItems(items.length), [text.forget.lostItems(items.length), text.forget.lostUndo]);
+  if (!isSure) return false;
+  for (const [done, { id }] of items.entries()) {
+    if (!(await forget(() => api.forgetItem(id), [id]))) {
+      if (done) toast(text.forget.done(done));
+      return false;
+    }
+  }
+  toast(text.forget.done(items.length));
+  return true;
+}
+
+/** `person` as /v1/identities gives it; `items`: the ids of its pictures that are shown. */
+export async function forgetPerson(person, items) {
+  const name = personName(person);
+  const lost = [text.forget.lostPictures(person.items, cameraCount(person.cameras.length))];
+  if (person.name) lost.push(text.forget.lostName(person.name));
+  if (person.merged.length) lost.push(text.person.aliases(person.merged.length));
+  lost.push(text.forget.lostUndo);
+  const isSure = await askForget(text.forget.title(name), lost, { type: person.name || person.id.slice(0, 8) });
+  if (!isSure || !(await forget(() => api.forgetIdentity(person.id), items))) return false;
+  toast(text.forget.done(person.items));
+  return true;
+}

@@ -1,0 +1,104 @@
+// Two pictures side by side: one person or two, and what the network looks at.
+
+import { api } from "./api.js";
+import { badge, likeness, rateChoice } from "./decisions.js";
+import { checkbox, field, fill, h, icon } from "./dom.js";
+import { rate } from "./format.js";
+import { session } from "./session.js";
+import { pictureSlot } from "./slot.js";
+import { failed, loading } from "./states.js";
+import { asRequest } from "./subject.js";
+import { text } from "./text.js";
+
+const state = { subjects: [null, null], withMaps: true, rate: "", hasRun: false };
+let shown = null;
+
+/** Put one or two subjects into the view; the second stays empty where there is one. */
+export function setSlots([first, second = null]) {
+  state.subjects = [first, second];
+  state.hasRun = Boolean(second);
+}
+
+export const compare = {
+  // Dropped or pasted beside the two places: into the first that is empty, else into the second.
+  take: (files) => shown?.slots[state.subjects[0] && !files[1] ? 1 : 0].take(files),
+  submit: () => shown?.run(),
+};
+
+export async function compareView() {
+  const output = h("section.compared", { "aria-live": "polite", "aria-label": text.compare.title });
+  const button = h("button.primary", { type: "button", onclick: () => run() }, icon("compare"), text.compare.run);
+  const isReady = () => state.subjects.every(Boolean);
+  const changed = () => {
+    button.disabled = !isReady();
+  };
+  const slots = [text.compare.first, text.compare.second].map((label, index) =>
+    pictureSlot(label, state.subjects[index], (subject) => {
+      state.subjects[index] = subject;
+      changed();
+      fill(output);
+      state.hasRun = false;
+    }),
+  );
+  const run = async () => {
+    if (!isReady()) return;
+    state.hasRun = true;
+    fill(output, loading(text.compare.running));
+    try {
+      fill(output, compared(await verify()));
+    } catch (error) {
+      fill(output, failed(error, run));
+    }
+  };
+  shown = { slots, run };
+  changed();
+  if (state.hasRun && isReady()) run();
+  return h(
+    "div",
+    {},
+    h("h1", {}, text.compare.title),
+    h("p.lead", {}, text.compare.lead),
+    h("div.pair.slots", {}, slots.map(({ element }, index) => h("section.card", {}, h("h2.overline", {}, index ? text.compare.second : text.compare.first), element))),
+    h(
+      "div.row.bar-row",
+      {},
+      button,
+      checkbox(text.compare.mapsSwitch, state.withMaps, (isOn) => {
+        state.withMaps = isOn;
+      }),
+      session.info.calibrated
+        ? field(text.falseAlarmRate, rateChoice(state.rate, (value) => {
+            state.rate = value;
+          }))
+        : null,
+    ),
+    output,
+  );
+}
+
+async function verify() {
+  const [a, b] = await Promise.all(state.subjects.map(asRequest));
+  const body = { a, b, activations: state.withMaps };
+  if (state.rate) body.false_alarm_rate = Number(state.rate);
+  return api.verify(body);
+}
+
+function compared(answer) {
+  const kind = answer.calibrated ? answer.decision : "none";
+  const note = answer.note || (answer.calibrated ? "" : text.search.verdict.noneHint);
+  const stated = state.rate ? text.search.stated(rate(Number(state.rate))) : "";
+  return [
+    h("div.card.outcome", {}, badge(answer.decision), likeness({ ...answer, decision: kind }), h("p.hint", {}, [note, stated].filter(Boolean).join(" "))),
+    answer.activations ? maps(answer.activations) : null,
+  ];
+}
+
+const maps = ({ a, b }) =>
+  h(
+    "section.card",
+    {},
+    h("h2", {}, text.compare.maps),
+    h("p.hint", {}, text.compare.mapsHint),
+    h("div.maps", {}, [a, b].map((png, index) =>
+      h("img", { src: `data:image/png;base64,${png}`, alt: text.compare.mapAlt((index ? text.compare.second : text.compare.first).toLowerCase()) }))),
+  );

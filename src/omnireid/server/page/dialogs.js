@@ -1,0 +1,215 @@
+// Questions that need an answer before the page goes on. <dialog> keeps the focus inside and Escape closes it.
+
+import { api } from "./api.js";
+import { arrowKeys, field, fill, h, icon, select, uniqueId } from "./dom.js";
+import { cameraName, personName, whenShort } from "./format.js";
+import { complaint, empty, loadInto } from "./states.js";
+import { cameras as cameraCount, pictures, text } from "./text.js";
+import { personThumbnail, thumbnail } from "./thumbnails.js";
+
+const PAGE = 24;
+
+/**
+ * Open a dialog and wait for what it was closed with; null where it was left.
+ * `build(close)` returns its content; `close(value)` answers.
+ */
+export function ask(title, build, { wide = false } = {}) {
+  return new Promise((resolve) => {
+    let answer = null;
+    const opener = document.activeElement;
+    const close = (value) => {
+      answer = value;
+      dialog.close();
+    };
+    const heading = h("h2", { id: uniqueId("dialog") }, title);
+    const dialog = h(
+      wide ? "dialog.wide" : "dialog",
+      { "aria-labelledby": heading.id },
+      h(
+        "div.dialog-head",
+        {},
+        heading,
+        h("button.icon-button", { type: "button", "aria-label": text.close, onclick: () => dialog.close() }, icon("close")),
+      ),
+      h("div.dialog-body", {}, build(close)),
+    );
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      opener?.focus?.();
+      resolve(answer);
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+    dialog.querySelector("[data-first]")?.focus();
+  });
+}
+
+/** A form whose buttons stand at its end; `submit` returns words of complaint to stay open. */
+function form(content, { confirm, danger = false, isReady = () => true, submit, cancel }) {
+  const problem = h("div", {});
+  const button = h(danger ? "button.danger" : "button.primary", { type: "submit" }, confirm);
+  const check = () => {
+    button.disabled = !isReady();
+  };
+  const element = h(
+    "form",
+    {
+      oninput: check,
+      onsubmit: async (event) => {
+        event.preventDefault();
+        if (!isReady()) return;
+        button.disabled = true;
+        const complaintWords = await submit();
+        check();
+        fill(problem, complaintWords ? complaint(complaintWords) : null);
+      },
+    },
+    content,
+    problem,
+    h("div.row.end", {}, h("button", { type: "button", onclick: cancel }, text.cancel), button),
+  );
+  check();
+  return element;
+}
+
+export function askConfirm(title, words, confirm, { danger = false } = {}) {
+  return ask(title, (close) =>
+    form(
+      words.map((line) => h("p", {}, line)),
+      { confirm, danger, submit: () => close(true), cancel: () => close(null) },
+    ),
+  );
+}
+
+/** One line of text; null where left. */
+export function askText(title, label, { value = "", hint, confirm = text.save, isOptional = false } = {}) {
+  return ask(title, (close) => {
+    const input = h("input", { type: "text", value, maxLength: 200, autocomplete: "off", dataset: { first: "" } });
+    return form(field(label, input, hint), {
+      confirm,
+      isReady: () => isOptional || input.value.trim() !== "",
+      submit: () => close(input.value.trim()),
+      cancel: () => close(null),
+    });
+  });
+}
+
+/** What is lost for good, and for a whole person its name typed. True where confirmed. */
+export function askForget(title, lost, { type } = {}) {
+  return ask(title, (close) => {
+    const input = h("input", { type: "text", autocomplete: "off", spellcheck: false, dataset: { first: "" } });
+    return form(
+      [
+        h("p", {}, text.forget.lost),
+        h("ul.lost", {}, lost.map((line) => h("li", {}, line))),
+        h("p.warning", {}, icon("alert"), h("span", {}, text.forget.final)),
+        h("p.hint", {}, text.forget.kept),
+        type ? field(text.forget.type(type), input) : null,
+      ],
+      {
+        confirm: text.forget.confirm,
+        danger: true,
+        isReady: () => !type || input.value.trim() === type.trim(),
+        submit: () => close(true),
+        cancel: () => close(null),
+      },
+    );
+  });
+}
+
+/** A token that the server knows; `check(token)` returns words of complaint or "". */
+export function askToken(check) {
+  return ask(text.token.title, (close) => {
+    const input = h("input", { type: "password", autocomplete: "off", spellcheck: false, dataset: { first: "" } });
+    return form([h("p", {}, text.token.hint), field(text.token.label, input)], {
+      confirm: text.token.use,
+      isReady: () => input.value.trim() !== "",
+      submit: async () => {
+        const complaintWords = await check(input.value.trim());
+        if (!complaintWords) close(true);
+        return complaintWords;
+      },
+      cancel: () => close(null),
+    });
+  });
+}
+
+/**
+ * A person of the gallery: { id, name }; with `allowNew` also { isNew: true, name }; null where left.
+ */
+export function choosePerson(title, { except = [], allowNew = false, hint } = {}) {
+  return ask(title, (close) => {
+    const list = h("div.choices", { role: "group", "aria-label": title });
+    const input = h("input", { type: "search", placeholder: text.choosePerson.placeholder, autocomplete: "off", dataset: { first: "" } });
+    let timer = 0;
+    const choice = (person) =>
+      h(
+        "button.choice",
+        { type: "button", onclick: () => close({ id: person.id, name: person.name }) },
+        personThumbnail(person.id, "small"),
+        h("span.grow", {}, h("strong", {}, personName(person)), h("span.hint", {}, `${pictures(person.items)}, ${cameraCount(person.cameras.length)}`)),
+      );
+    const look = () =>
+      loadInto(list, async () => {
+        const name = input.value.trim();
+        const { identities } = await api.identities({ text: name, limit: PAGE });
+        const found = identities.filter(({ id }) => !except.includes(id)).map(choice);
+        const fresh = allowNew
+          ? h(
+              "button.choice",
+              { type: "button", onclick: () => close({ isNew: true, name }) },
+              h("span.thumb.small", {}, icon("enrol")),
+              h("strong", {}, name ? text.choosePerson.newNamed(name) : text.choosePerson.newPerson),
+            )
+          : null;
+        return [fresh, found.length ? found : h("p.hint", {}, text.choosePerson.none)];
+      });
+    input.addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(look, 200);
+    });
+    look();
+    return [hint ? h("p", {}, hint) : null, field(text.choosePerson.label, input), list];
+  });
+}
+
+/** A picture of the gallery; null where left. */
+export function chooseItem(cameras) {
+  return ask(
+    text.chooseItem.title,
+    (close) => {
+      const grid = h("div.picker");
+      const camera = select([["", text.browse.anyCamera], ...cameras.map((name) => [name, cameraName(name)])], "", () => look());
+      const choice = (item) =>
+        h(
+          "button.tile",
+          { type: "button", onclick: () => close(item) },
+          thumbnail(item),
+          h("span.tile-line", {}, cameraName(item.camera)),
+          h("span.tile-line.hint", {}, whenShort(item.time)),
+        );
+      const page = async (after) => {
+        const { items, next } = await api.items({ camera: camera.value, limit: PAGE, after });
+        const more = next
+          ? h("button", {
+              type: "button",
+              onclick: async (event) => {
+                event.currentTarget.disabled = true;
+                event.currentTarget.closest(".row").replaceWith(...(await page(next)));
+              },
+            }, text.more)
+          : null;
+        return [...items.map(choice), more ? h("div.row.centred.whole-row", {}, more) : null].filter(Boolean);
+      };
+      const look = () =>
+        loadInto(grid, async () => {
+          const tiles = await page();
+          return tiles.length ? tiles : empty("pictures", text.chooseItem.empty);
+        });
+      look();
+      arrowKeys(grid, ".tile");
+      return [field(text.chooseItem.camera, camera), grid];
+    },
+    { wide: true },
+  );
+}

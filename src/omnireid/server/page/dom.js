@@ -1,0 +1,113 @@
+// Building elements. Data only ever becomes text or an attribute, never markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/**
+ * h("button.primary", {onclick: save}, "Save"): an element with classes, properties and children.
+ * Names with a dash and `role` become attributes, everything else a property; undefined is left out.
+ */
+export function h(tag, props = {}, ...children) {
+  const [name, ...classes] = tag.split(".");
+  const element = document.createElement(name);
+  if (classes.length) element.className = classes.join(" ");
+  for (const [key, value] of Object.entries(props)) {
+    if (value === undefined || value === null) continue;
+    if (key === "dataset") Object.assign(element.dataset, value);
+    else if (key.includes("-") || key === "role" || key === "for") element.setAttribute(key, value);
+    else element[key] = value;
+  }
+  fill(element, ...children);
+  return element;
+}
+
+export function fill(element, ...children) {
+  element.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** A picture from our sprite; decorative, so whatever it says must also be in words. */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `assets/icons.svg#${name}`);
+  svg.append(use);
+  return svg;
+}
+
+let last = 0;
+
+/** An id that nothing else on the page has, for labels. */
+export function uniqueId(prefix) {
+  last += 1;
+  return `${prefix}-${last}`;
+}
+
+/** A label with its control and an optional hint below. */
+export function field(label, control, hint) {
+  control.id ||= uniqueId("field");
+  const note = hint ? h("p.hint", { id: `${control.id}-hint` }, hint) : null;
+  if (note) control.setAttribute("aria-describedby", note.id);
+  return h("div.field", {}, h("label", { htmlFor: control.id }, label), control, note);
+}
+
+/** A checkbox and its words. */
+export function checkbox(label, checked, onchange) {
+  const box = h("input", { type: "checkbox", checked, onchange: () => onchange?.(box.checked) });
+  return h("label.check", {}, box, h("span", {}, label));
+}
+
+/** A choice among [value, words] pairs. */
+export function select(options, value, onchange) {
+  const element = h(
+    "select",
+    { onchange: () => onchange?.(element.value) },
+    options.map(([key, words]) => h("option", { value: key }, words)),
+  );
+  element.value = value;
+  return element;
+}
+
+/** Move the focus among `items` of a list or grid with the arrow keys; one of them is in the tab order. */
+export function arrowKeys(container, selector) {
+  const items = () => [...container.querySelectorAll(selector)];
+  const enter = (item, all) => {
+    for (const other of all) other.tabIndex = other === item ? 0 : -1;
+  };
+  const all = items();
+  if (all.length) enter(all[0], all);
+  container.addEventListener("focusin", (event) => {
+    const item = event.target.closest(selector);
+    if (item) enter(item, items());
+  });
+  container.addEventListener("keydown", (event) => {
+    const item = event.target.closest?.(selector);
+    if (!item || event.altKey || event.ctrlKey || event.metaKey) return;
+    const next = neighbour(items(), item, event.key);
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+  });
+}
+
+function neighbour(all, item, key) {
+  const index = all.indexOf(item);
+  if (key === "ArrowRight") return all[index + 1];
+  if (key === "ArrowLeft") return all[index - 1];
+  if (key === "Home") return all[0];
+  if (key === "End") return all.at(-1);
+  if (key !== "ArrowDown" && key !== "ArrowUp") return undefined;
+  // The nearest one in the next row, whatever the layout.
+  const here = item.getBoundingClientRect();
+  const down = key === "ArrowDown";
+  const rows = all.filter((other) => {
+    const there = other.getBoundingClientRect();
+    return down ? there.top >= here.bottom - 1 : there.bottom <= here.top + 1;
+  });
+  const distance = (other) => {
+    const there = other.getBoundingClientRect();
+    return Math.abs(there.top - here.top) * 1000 + Math.abs(there.left - here.left);
+  };
+  return rows.sort((a, b) => distance(a) - distance(b))[0];
+}

@@ -1,0 +1,208 @@
+// Adding pictures, each with camera, time and person, and what became of it.
+
+import { api } from "./api.js";
+import { boxEditor } from "./box.js";
+import { ask, choosePerson } from "./dialogs.js";
+import { checkbox, field, fill, h, icon, uniqueId } from "./dom.js";
+import { fromLocal, personName, toLocal } from "./format.js";
+import { refresh } from "./router.js";
+import { may, session } from "./session.js";
+import { complaint, empty } from "./states.js";
+import { asRequest, filesOf, PictureError, readPicture } from "./subject.js";
+import { text } from "./text.js";
+import { toast } from "./toasts.js";
+
+// entries: { subject, status, kind } with kind "waiting", "good" or "bad".
+const state = { entries: [], camera: "", time: "", who: "open", person: null, name: "", keep: true, isRunning: false };
+let shown = null;
+
+/** Come with a picture; `person` { id, name }, or null for a new one. */
+export function prefill(subject, person) {
+  Object.assign(state, { entries: [entry(subject)], who: person ? "existing" : "new", person, name: "" });
+}
+
+const entry = (subject) => ({ subject, kind: "waiting", status: text.enrol.waiting });
+
+export const enrol = {
+  take: (files) => shown?.take(files),
+  submit: () => shown?.run(),
+};
+
+export async function enrolView() {
+  if (!may("write")) return empty("enrol", text.enrol.title, text.enrol.mayNot);
+  const { cameras = [] } = await api.galleryState();
+  const list = h("ul.entries");
+  const problems = h("div", { "aria-live": "polite" });
+  const button = h("button.primary", { type: "submit" });
+  const input = h("input.sr-only", { type: "file", accept: "image/*", multiple: true, tabIndex: -1, "aria-label": text.enrol.add, onchange: () => take(filesOf(input)) });
+
+  async function take(files) {
+    fill(problems);
+    for (const file of files) {
+      try {
+        state.entries.push(entry(await readPicture(file)));
+      } catch (error) {
+        if (!(error instanceof PictureError)) throw error;
+        problems.append(complaint(error.message));
+      }
+    }
+    input.value = "";
+    show();
+  }
+
+  const waiting = () => state.entries.filter(({ kind }) => kind !== "good");
+
+  function show() {
+    fill(list, state.entries.length ? state.entries.map((one) => row(one, show)) : h("li.hint", {}, text.enrol.none));
+    const count = waiting().length;
+    button.disabled = !count || state.isRunning || (state.who === "existing" && !state.person);
+    fill(button, icon("enrol"), text.enrol.run(count));
+  }
+
+  async function run() {
+    if (button.disabled) return;
+    state.isRunning = true;
+    const all = waiting();
+    for (const [done, one] of all.entries()) {
+      button.disabled = true;
+      fill(button, text.enrol.running(done, all.length));
+      await enrolOne(one);
+    }
+    state.isRunning = false;
+    show();
+    const added = all.filter(({ kind }) => kind === "good").length;
+    if (added) toast(text.enrol.done(added));
+  }
+
+  shown = { take, run };
+  show();
+  return h(
+    "div",
+    {},
+    h("h1", {}, text.enrol.title),
+    h("p.lead", {}, text.enrol.lead),
+    h(
+      "form.enrol",
+      {
+        onsubmit: (event) => {
+          event.preventDefault();
+          run();
+        },
+      },
+      h("section.card", {}, dropPlace(input, take), problems, list),
+      h("section.card.fields", {}, details(cameras, show), h("div.row.end", {}, button)),
+    ),
+  );
+}
+
+function dropPlace(input, take) {
+  const element = h(
+    "div.slot.blank",
+    {
+      ondragover: (event) => event.preventDefault(),
+      ondrop: (event) => {
+        event.preventDefault();
+        event.stopPropagation();
+        take(filesOf(event.dataTransfer));
+      },
+    },
+    h("p.hint", {}, text.subject.drop, ", ", text.subject.dropHint),
+    h("button", { type: "button", onclick: () => input.click() }, icon("upload"), text.enrol.add),
+    input,
+  );
+  return element;
+}
+
+function row(one, show) {
+  const { subject } = one;
+  const isOpen = one.kind !== "good";
+  const edit = async () => {
+    await ask(text.enrol.boxTitle, (close) => {
+      const editor = boxEditor(subject);
+      return [
+        editor.element,
+        h("p.hint", {}, text.subject.drawHint),
+        h("div.row.end", {}, h("button", { type: "button", onclick: () => editor.start() }, icon("box"), text.subject.draw), h("button.primary", { type: "button", onclick: () => close(true) }, text.save)),
+      ];
+    });
+    show();
+  };
+  const remove = () => {
+    state.entries.splice(state.entries.indexOf(one), 1);
+    show();
+  };
+  return h(
+    "li.entry",
+    {},
+    h("span.thumb.small", {}, h("img", { src: subject.url, alt: text.subject.alt(subject.name) })),
+    h("div.grow", {}, h("p.strong.ellipsis", {}, subject.name), h(`p.entry-status.${one.kind}`, {}, one.kind === "good" ? icon("tick") : one.kind === "bad" ? icon("alert") : null, h("span", {}, one.status))),
+    isOpen ? h("button.quiet", { type: "button", onclick: edit }, icon("box"), subject.region ? `${subject.region.width} × ${subject.region.height}` : text.enrol.box) : null,
+    h("button.icon-button", { type: "button", "aria-label": `${text.enrol.remove} ${subject.name}`, onclick: remove }, icon("close")),
+  );
+}
+
+function details(cameras, show) {
+  const names = h("datalist", { id: uniqueId("cameras") }, cameras.filter(Boolean).map((name) => h("option", { value: name })));
+  const camera = h("input", { type: "text", value: state.camera, maxLength: 200, autocomplete: "off", oninput: () => { state.camera = camera.value; } });
+  camera.setAttribute("list", names.id);
+  const time = h("input", { type: "datetime-local", step: 1, value: state.time, oninput: () => { state.time = time.value; } });
+  const now = h("button.quiet", { type: "button", onclick: () => { time.value = toLocal(new Date()); state.time = time.value; } }, icon("clock"), text.enrol.now);
+  return [
+    field(text.enrol.camera, camera, text.enrol.cameraHint),
+    names,
+    h("div.with-button", {}, field(text.enrol.time, time, text.enrol.timeHint), now),
+    who(show),
+    checkbox(text.enrol.keep, state.keep, (isOn) => { state.keep = isOn; }),
+  ];
+}
+
+function who(show) {
+  const name = uniqueId("who");
+  const choose = (value) => () => {
+    state.who = value;
+    show();
+  };
+  const radio = (value, words, hint, isDisabled = false) =>
+    h("label.check", {}, h("input", { type: "radio", name, value, checked: state.who === value, disabled: isDisabled, onchange: choose(value) }), h("span", {}, words, hint ? h("span.hint", {}, hint) : null));
+  const pick = h("button", {
+    type: "button",
+    onclick: async () => {
+      const person = await choosePerson(text.choosePerson.title);
+      if (!person) return;
+      Object.assign(state, { person, who: "existing" });
+      refresh();
+    },
+  }, icon("person"), state.person ? personName(state.person) : text.enrol.choose);
+  const newName = h("input", { type: "text", value: state.name, maxLength: 200, autocomplete: "off", placeholder: text.enrol.name, "aria-label": `${text.enrol.newPerson}: ${text.enrol.name}`, oninput: () => { state.name = newName.value; } });
+  const { calibrated } = session.info;
+  return h(
+    "fieldset",
+    {},
+    h("legend", {}, text.enrol.who),
+    radio("open", text.enrol.open),
+    radio("search", text.enrol.search, calibrated ? text.enrol.searchHint : text.enrol.needsCalibration, !calibrated),
+    h("div.with-button", {}, radio("existing", text.enrol.existing), pick),
+    h("div.with-button", {}, radio("new", text.enrol.newPerson), newName),
+  );
+}
+
+async function enrolOne(one) {
+  try {
+    const item = { ...(await asRequest(one.subject)), camera: state.camera, source: one.subject.name, store_thumbnail: state.keep };
+    if (state.time) item.time = fromLocal(state.time);
+    if (one.subject.region) item.box = one.subject.region;
+    if (state.who === "existing") item.identity = state.person.id;
+    const { items: [answer] } = await api.enrol({ items: [item], assign: state.who === "search" });
+    if (state.who === "new" && answer.is_new) await joinNewPerson(answer.id);
+    const decided = answer.decision ? text.enrol.addedAs[answer.decision] : text.enrol.added;
+    Object.assign(one, { kind: "good", status: answer.is_new ? decided : text.enrol.known });
+  } catch (error) {
+    Object.assign(one, { kind: "bad", status: `${text.enrol.failed}: ${error.message}` });
+  }
+}
+
+/** The first picture makes the person, the others of this run join. */
+async function joinNewPerson(id) {
+  const { identity } = await api.split([id], state.name.trim());
+  Object.assign(state, { who: "existing", person: { id: identity, name: state.name.trim() } });
+}

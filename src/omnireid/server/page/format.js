@@ -1,0 +1,82 @@
+// Numbers, times and names as people read them.
+
+import { text } from "./text.js";
+
+/** 0.974 → "97 %"; close to 0 and 1 with more digits, and never 0 % or 100 %, which nobody can know. */
+export function percent(share) {
+  const value = share * 100;
+  if (value > 99.9 && value < 100) return "> 99.9 %";
+  if (value > 0 && value < 0.1) return "< 0.1 %";
+  const digits = value > 99 || value < 10 ? 1 : 0;
+  return `${Number(value.toFixed(digits)).toLocaleString()} %`;
+}
+
+/** A wanted rate, exactly: 0.001 → "0.1 %". */
+export const rate = (share) => `${Number((share * 100).toPrecision(3)).toLocaleString()} %`;
+
+export const score = (value) => value.toFixed(3);
+
+const UNITS = ["B", "kB", "MB", "GB", "TB"];
+
+export function bytes(count) {
+  let value = count;
+  let unit = 0;
+  while (value >= 1000 && unit < UNITS.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${unit && value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString()} ${UNITS[unit]}`;
+}
+
+const DAY = { day: "numeric", month: "short" };
+const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+
+/** "22 Nov, 14:03:22"; the year only where it is another one. */
+export function when(iso) {
+  if (!iso) return text.noTime;
+  const time = new Date(iso);
+  const year = time.getFullYear() === new Date().getFullYear() ? {} : { year: "numeric" };
+  return time.toLocaleString("en-GB", { ...DAY, ...year, ...CLOCK });
+}
+
+/** "22 Nov 14:03", for narrow places. */
+export const whenShort = (iso) => (iso ? new Date(iso).toLocaleString("en-GB", { ...DAY, hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).replace(",", "") : text.noTime);
+
+/** "20 – 22 Nov", "30 Oct – 2 Nov": from the first day to the last. */
+export function days(first, last) {
+  const [from, to] = [new Date(first), new Date(last)];
+  return new Intl.DateTimeFormat("en-GB", DAY).formatRange(from, to);
+}
+
+export const day = (iso) => (iso ? new Date(iso).toLocaleDateString("en-GB", { ...DAY, year: "numeric" }) : text.noTime);
+
+export const clock = (iso) => new Date(iso).toLocaleTimeString("en-GB", CLOCK);
+
+/** From start to end, naming the day once where it is the same. */
+export function span(start, end) {
+  if (!start) return text.noTime;
+  if (!end || start === end) return when(start);
+  const isSameDay = new Date(start).toDateString() === new Date(end).toDateString();
+  return `${when(start)} – ${isSameDay ? clock(end) : when(end)}`;
+}
+
+const DURATIONS = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]];
+
+/** 172800 → "2 days", by the largest unit that divides it well enough to read. */
+export function duration(seconds) {
+  const [size, unit] = DURATIONS.find(([size]) => seconds >= size) ?? DURATIONS.at(-1);
+  const count = Number((seconds / size).toFixed(1));
+  return `${count.toLocaleString()} ${unit}${count === 1 ? "" : "s"}`;
+}
+
+/** What a datetime-local control holds, in the reader's zone, as RFC 3339 in UTC; undefined where empty. */
+export const fromLocal = (value) => (value ? new Date(value).toISOString() : undefined);
+
+/** The other way round, to the second. */
+export function toLocal(date) {
+  const shifted = new Date(date.getTime() - date.getTimezoneOffset() * 60_000);
+  return shifted.toISOString().slice(0, 19);
+}
+
+export const personName = (person) => person.name || text.unnamed(person.id);
+export const cameraName = (camera) => camera || text.noCamera;

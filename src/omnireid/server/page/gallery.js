@@ -1,0 +1,153 @@
+// What the gallery holds, its index, and how long pictures are kept.
+
+import { api } from "./api.js";
+import { ask, askConfirm } from "./dialogs.js";
+import { field, h, icon } from "./dom.js";
+import { bytes, cameraName, duration } from "./format.js";
+import { link, place, refresh } from "./router.js";
+import { may, session } from "./session.js";
+import { text } from "./text.js";
+import { complain, toast } from "./toasts.js";
+
+const DAY_S = 86_400;
+const LOOK_AGAIN_MS = 2000;
+
+export async function galleryView() {
+  const state = await api.galleryState();
+  if (state.index.status === "building") setTimeout(() => place().name === "gallery" && refresh(), LOOK_AGAIN_MS);
+  return h(
+    "div",
+    {},
+    h("h1", {}, text.state.title, session.info.galleries.length > 1 ? h("span.hint", {}, state.name) : null),
+    h("dl.figures", {}, figures(state)),
+    h("div.pair.overview", {}, h("section.card", {}, model(state)), h("section.card", {}, index(state.index))),
+    h("section.card", {}, retention(state)),
+    h(
+      "p.row.foot",
+      {},
+      may("admin") ? h("a", { href: link("audit") }, icon("audit"), text.views.audit) : null,
+      h("a", { href: link("history") }, icon("history"), text.views.history),
+      h("a", { href: "assets/responsible-use.html" }, icon("help"), text.responsibleUse),
+      h("span.hint", {}, text.state.version(session.info.version)),
+    ),
+  );
+}
+
+const figures = ({ items, identities, cameras, disk_bytes: disk }) =>
+  [
+    [text.state.items, items.toLocaleString()],
+    [text.state.people, identities.toLocaleString()],
+    [text.state.cameras, cameras.length.toLocaleString()],
+    [text.state.disk, disk === null || disk === undefined ? text.state.diskUnknown : bytes(disk)],
+  ].map(([name, value]) => h("div.figure", {}, h("dt", {}, name), h("dd", {}, value)));
+
+function model({ models, precision }) {
+  const rows = models.map(({ name, sha256, state }) => [
+    h("dt", {}, text.state.models[state] ?? state),
+    h("dd", {}, name, " ", h("code", { title: sha256 }, sha256.slice(0, 12))),
+  ]);
+  const { calibrated } = session.info;
+  return [
+    h("h2", {}, text.state.model),
+    h(
+      "dl.facts",
+      {},
+      rows,
+      h("dt", {}, text.state.calibrated),
+      h("dd", {}, calibrated ? text.state.isCalibrated : text.state.notCalibrated),
+      h("dt", {}, text.state.precision),
+      h("dd", {}, precision),
+    ),
+    calibrated ? null : h("p.note", {}, text.search.verdict.noneHint),
+  ];
+}
+
+function index({ status, indexed, unindexed }) {
+  const build = async () => {
+    try {
+      await api.buildIndex();
+      toast(text.state.building);
+    } catch (error) {
+      complain(error);
+    }
+    refresh();
+  };
+  return [
+    h("h2", {}, text.state.index),
+    h("p", { role: "status" }, status === "building" ? h("span.spinner", { "aria-hidden": "true" }) : null, text.state.indexStates[status]),
+    status === "none" ? null : h("p.hint", {}, text.state.indexed(indexed, unindexed)),
+    may("admin") ? h("div.row", {}, h("button", { type: "button", disabled: status === "building", onclick: build }, text.state.build)) : null,
+  ];
+}
+
+const kept = (seconds) => (seconds ? text.state.keptFor(duration(seconds)) : text.state.forever);
+
+function retention(state) {
+  const { default_s: byDefault, cameras } = state.retention;
+  const own = Object.entries(cameras);
+  return [
+    h("h2", {}, text.state.retention),
+    h("p.hint", {}, text.state.retentionHint),
+    h(
+      "dl.facts",
+      {},
+      own.map(([camera, seconds]) => [h("dt", {}, cameraName(camera)), h("dd", {}, kept(seconds))]),
+      h("dt", {}, own.length ? text.state.default : text.browse.anyCamera),
+      h("dd", {}, kept(byDefault)),
+    ),
+    may("admin")
+      ? h(
+          "div.row",
+          {},
+          h("button", { type: "button", onclick: () => editRetention(state) }, icon("edit"), text.state.edit),
+          h("button.danger-quiet", { type: "button", onclick: runRetention }, icon("clock"), text.state.run),
+        )
+      : null,
+  ];
+}
+
+async function editRetention({ cameras, retention: { default_s: byDefault, cameras: own } }) {
+  const days = (seconds) => h("input", { type: "number", min: 0, step: "any", value: seconds ? String(seconds / DAY_S) : "", placeholder: text.state.unlimited });
+  const controls = [...new Set([...cameras, ...Object.keys(own)])].map((camera) => {
+    const control = days(own[camera]);
+    control.placeholder = text.state.byDefault;
+    return [camera, control];
+  });
+  const common = days(byDefault);
+  const seconds = ({ value }) => (value === "" ? null : Math.round(Number(value) * DAY_S));
+  const body = await ask(text.state.editTitle, (close) =>
+    h(
+      "form",
+      {
+        onsubmit: (event) => {
+          event.preventDefault();
+          const chosen = controls.map(([camera, control]) => [camera, seconds(control)]).filter(([, value]) => value);
+          close({ default_s: seconds(common) || null, cameras: Object.fromEntries(chosen) });
+        },
+      },
+      field(`${text.state.default}: ${text.state.days.toLowerCase()}`, common, text.state.daysHint),
+      controls.map(([camera, control]) => field(`${cameraName(camera)}: ${text.state.days.toLowerCase()}`, control)),
+      h("p.warning", {}, icon("alert"), h("span", {}, text.state.shorter)),
+      h("div.row.end", {}, h("button", { type: "button", onclick: () => close(null) }, text.cancel), h("button.primary", { type: "submit" }, text.save)),
+    ),
+  );
+  if (!body) return;
+  try {
+    await api.setRetention(body);
+    toast(text.state.saved);
+  } catch (error) {
+    complain(error);
+  }
+  refresh();
+}
+
+async function runRetention() {
+  const isSure = await askConfirm(text.state.runTitle, [text.state.retentionHint, text.forget.final], text.forget.confirm, { danger: true });
+  if (!isSure) return;
+  try {
+    toast(text.state.ran((await api.runRetention()).forgotten));
+  } catch (error) {
+    complain(error);
+  }
+  refresh();
+}

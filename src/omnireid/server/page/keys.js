@@ -1,0 +1,65 @@
+// Shortcuts. Single keys do nothing while something is typed, or when they are switched off.
+
+import { ask } from "./dialogs.js";
+import { checkbox, h } from "./dom.js";
+import { undoLast } from "./history.js";
+import { go } from "./router.js";
+import { getToken, session, setToken } from "./session.js";
+import { text } from "./text.js";
+import { nextTheme } from "./theme.js";
+
+const OFF = "omnireid-keys-off";
+const VIEWS = ["search", "people", "pictures", "compare", "enrol", "gallery"];
+
+function isOff() {
+  try {
+    return localStorage.getItem(OFF) === "1";
+  } catch {
+    return false;
+  }
+}
+
+function setOff(value) {
+  try {
+    if (value) localStorage.setItem(OFF, "1");
+    else localStorage.removeItem(OFF);
+  } catch {
+    // Then they stay as they are.
+  }
+}
+
+const isTyping = (target) => target.matches?.("input:not([type=checkbox]):not([type=radio]), select, textarea");
+
+const ACTIONS = {
+  "?": () => showHelp(),
+  u: undoLast,
+  h: () => go("history"),
+  t: nextTheme,
+  ...Object.fromEntries(VIEWS.map((name, index) => [String(index + 1), () => go(name)])),
+};
+
+/** `submit()` runs the view that is shown. */
+export function listenToKeys(submit) {
+  document.addEventListener("keydown", (event) => {
+    if (document.querySelector("dialog[open]")) return;
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      submit();
+    } else if (!(event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target) || isOff())) {
+      ACTIONS[event.key.toLowerCase()]?.();
+    }
+  });
+}
+
+export function showHelp() {
+  return ask(text.keys.title, (close) => [
+    h("dl.keys", {}, text.keys.list.map(([keys, words]) => [h("dt", {}, keys.map((key) => (key === "–" ? key : h("kbd", {}, key)))), h("dd", {}, words)])),
+    checkbox(text.keys.single, !isOff(), (isOn) => setOff(!isOn)),
+    h("h3", {}, text.keys.about),
+    h("p.hint", {}, text.state.version(session.info?.version ?? ""), ". ", text.keys.aboutText),
+    h("p", {}, h("a", { href: "assets/responsible-use.html" }, text.responsibleUse)),
+    session.info?.token_required
+      ? h("div.row", {}, h("span.hint.grow", {}, text.token.scopes(session.info.scopes)), getToken() ? h("button", { type: "button", onclick: () => { setToken(null); close(null); location.reload(); } }, text.token.forget) : null)
+      : null,
+  ]);
+}

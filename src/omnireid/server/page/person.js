@@ -1,0 +1,179 @@
+// One person: where and when, their pictures, and what an operator may change.
+
+import { api } from "./api.js";
+import { assign, forgetItems, forgetPerson, mergeInto, rename, splitOff } from "./changes.js";
+import { fill, h, icon } from "./dom.js";
+import { cameraName, clock, personName, span, when } from "./format.js";
+import { showItem } from "./itemdialog.js";
+import { go, link, refresh } from "./router.js";
+import { may } from "./session.js";
+import { empty } from "./states.js";
+import { cameras as cameraCount, pictures, text } from "./text.js";
+import { personThumbnail, thumbnail } from "./thumbnails.js";
+import { timeline } from "./timeline.js";
+
+const SHOWN = 12; // pictures of a sighting before "show all"
+
+export async function personView({ id }) {
+  let person;
+  let lanes;
+  try {
+    [person, { cameras: lanes }] = await Promise.all([api.identity(id), api.timeline(id)]);
+  } catch (error) {
+    if (error.status !== 404) throw error;
+    return empty("person", text.errors.title, text.person.gone, h("a.button", { href: link("people") }, text.views.people));
+  }
+  document.title = `${personName(person)} · ${text.product}`;
+  const selection = new Selection();
+  const sightings = lanes.flatMap(({ camera, sightings: seen }) => seen.map((sighting) => ({ ...sighting, camera, key: sighting.items[0].id })));
+  // The latest first, those without time last.
+  sightings.sort((a, b) => (b.start ? Date.parse(b.start) : -Infinity) - (a.start ? Date.parse(a.start) : -Infinity));
+  const sections = new Map(sightings.map((sighting) => [sighting.key, section(sighting, selection)]));
+  const line = timeline(lanes, ({ items }) => {
+    const target = sections.get(items[0].id);
+    target.scrollIntoView({ block: "start" });
+    target.querySelector("h3").focus({ preventScroll: true });
+  });
+  return h(
+    "div.person",
+    {},
+    h("a.back", { href: link("people") }, icon("back"), text.person.back),
+    head(person, sightings),
+    line ? h("section.card", {}, h("h2", {}, text.person.timeline), h("p.hint", {}, text.person.timelineHint), line) : null,
+    h("h2", {}, text.person.sightings),
+    h("div.sightings", {}, [...sections.values()]),
+    selection.bar,
+  );
+}
+
+function head(person, sightings) {
+  const facts = [
+    pictures(person.items),
+    cameraCount(person.cameras.length),
+    person.first_seen ? `${text.person.first} ${when(person.first_seen)}` : null,
+    person.last_seen ? `${text.person.last} ${when(person.last_seen)}` : null,
+    person.merged.length ? text.person.aliases(person.merged.length) : null,
+  ];
+  return h(
+    "header.person-head",
+    {},
+    personThumbnail(person.id, "big"),
+    h(
+      "div.grow",
+      {},
+      h("h1", {}, personName(person)),
+      h("p.hint", {}, h("code", {}, person.id)),
+      h("p", {}, facts.filter(Boolean).join(" · ")),
+      may("write") ? h("div.row", {}, actions(person, sightings)) : h("p.hint", {}, text.readOnly),
+    ),
+  );
+}
+
+const actions = (person, sightings) => [
+  h("button", { type: "button", onclick: () => rename(person) }, icon("edit"), text.person.rename),
+  h("button", {
+    type: "button",
+    onclick: async () => {
+      const into = await mergeInto(person);
+      if (into) go("person", into.id);
+    },
+  }, icon("merge"), text.person.merge),
+  h("button.danger-quiet", {
+    type: "button",
+    onclick: async () => {
+      const ids = sightings.flatMap(({ items }) => items.map(({ id }) => id));
+      if (await forgetPerson(person, ids)) go("people");
+    },
+  }, icon("forget"), text.person.forget),
+];
+
+function section(sighting, selection) {
+  const { camera, start, end, items } = sighting;
+  const tiles = h("div.tiles");
+  const show = (count) => {
+    const rest = items.length - count;
+    fill(
+      tiles,
+      items.slice(0, count).map((item) => tile(item, selection)),
+      rest > 0 ? h("button.tile-more", { type: "button", onclick: () => show(items.length) }, text.person.showAll(items.length)) : null,
+    );
+  };
+  show(SHOWN);
+  return h(
+    "section.sighting",
+    {},
+    h(
+      "div.sighting-head",
+      {},
+      h("h3", { tabIndex: -1 }, cameraName(camera), h("span.hint", {}, start ? span(start, end) : text.person.untimed)),
+      may("write") && items.length > 1
+        ? h("button.quiet", { type: "button", onclick: () => { show(items.length); selection.addAll(items); } }, icon("tick"), text.person.selectAll)
+        : null,
+    ),
+    tiles,
+  );
+}
+
+function tile(item, selection) {
+  return h(
+    "div.tile",
+    {},
+    h("button.bare", { type: "button", "aria-label": `${text.item.view}, ${cameraName(item.camera)}, ${when(item.time)}`, onclick: () => showItem(item) }, thumbnail(item)),
+    may("write") ? selection.checkbox(item) : null,
+    h("span.tile-line.hint", {}, item.time ? clock(item.time) : text.noTime),
+  );
+}
+
+/** Chosen pictures, with a bar of what can be done with them. */
+class Selection {
+  constructor() {
+    this.items = new Map();
+    this.boxes = new Map();
+    this.bar = h("div.selection-bar", { role: "region", "aria-label": text.person.selected(0), hidden: true });
+  }
+
+  checkbox(item) {
+    const box = h("input.pick", {
+      type: "checkbox",
+      checked: this.items.has(item.id),
+      "aria-label": text.person.select(cameraName(item.camera), when(item.time)),
+      onchange: () => {
+        if (box.checked) this.items.set(item.id, item);
+        else this.items.delete(item.id);
+        this.show();
+      },
+    });
+    this.boxes.set(item.id, box);
+    return box;
+  }
+
+  addAll(items) {
+    for (const item of items) {
+      this.items.set(item.id, item);
+      this.boxes.get(item.id).checked = true;
+    }
+    this.show();
+  }
+
+  clear() {
+    this.items.clear();
+    for (const box of this.boxes.values()) box.checked = false;
+    this.show();
+  }
+
+  show() {
+    const items = [...this.items.values()];
+    const words = text.person.selected(items.length);
+    this.bar.hidden = items.length === 0;
+    this.bar.setAttribute("aria-label", words);
+    const then = (run) => async () => (await run(items)) && refresh();
+    fill(
+      this.bar,
+      h("span.grow.strong", { role: "status" }, words),
+      h("button", { type: "button", onclick: then((chosen) => splitOff(chosen)) }, icon("split"), text.person.split),
+      h("button", { type: "button", onclick: then(assign) }, icon("move"), text.person.move),
+      h("button.danger-quiet", { type: "button", onclick: then(forgetItems) }, icon("forget"), text.item.forget),
+      h("button.icon-button", { type: "button", "aria-label": text.person.clear, onclick: () => this.clear() }, icon("close")),
+    );
+  }
+}

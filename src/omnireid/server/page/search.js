@@ -1,0 +1,179 @@
+// The search view: a picture, filters, candidates grouped by person.
+
+import { api } from "./api.js";
+import { rateChoice } from "./decisions.js";
+import { choosePerson } from "./dialogs.js";
+import { arrowKeys, checkbox, field, fill, h, icon, select } from "./dom.js";
+import { cameraName, fromLocal, personName } from "./format.js";
+import { results } from "./results.js";
+import { go } from "./router.js";
+import { session } from "./session.js";
+import { pictureSlot } from "./slot.js";
+import { empty, failed, loading } from "./states.js";
+import { asRequest, fromItem } from "./subject.js";
+import { text } from "./text.js";
+
+const NUMBERS = [5, 10, 20, 50];
+const NO_FILTERS = { cameras: [], since: "", until: "", person: null, rate: "", exact: false, rerank: false, number: 10 };
+
+// Kept while other views are shown, so that coming back finds everything as it was.
+const state = { subject: null, filters: { ...NO_FILTERS }, answer: null, asked: null };
+let running = null;
+let shown = null;
+
+/** Put a subject into the search and run it. */
+export function searchWith(subject) {
+  Object.assign(state, { subject, answer: null, asked: null });
+  state.runNow = true;
+  go("search");
+}
+
+export const search = {
+  take: (files) => shown?.slot.take(files),
+  submit: () => shown?.run(),
+};
+
+export async function searchView({ query }) {
+  if (query.get("item") && state.subject?.item?.id !== query.get("item")) {
+    Object.assign(state, { subject: fromItem(await api.item(query.get("item"))), answer: null, runNow: true });
+  }
+  const { cameras = [], items } = await api.galleryState();
+  const output = h("section.results", { "aria-label": text.search.results, "aria-live": "polite" });
+  const button = h("button.primary.wide-button", { type: "submit" }, icon("search"), text.search.run);
+  const changed = () => {
+    button.disabled = !state.subject;
+    fill(button, icon("search"), state.asked ? text.search.again : text.search.run);
+  };
+  const slot = pictureSlot(text.search.title, state.subject, (subject) => {
+    state.subject = subject;
+    changed();
+  });
+  const run = () => runSearch(output, items).finally(changed);
+  const form = h(
+    "form.query",
+    {
+      onsubmit: (event) => {
+        event.preventDefault();
+        if (state.subject) run();
+      },
+    },
+    slot.element,
+    button,
+    filters(cameras, changed),
+  );
+  shown = { slot, run: () => state.subject && run() };
+  changed();
+  if (state.runNow || (state.asked && state.subject)) run();
+  else fill(output, items ? empty("search", text.search.first, text.search.firstHint) : empty("gallery", text.search.emptyGallery, ""));
+  state.runNow = false;
+  return h("div.search", {}, h("div.side", {}, h("h1", {}, text.search.title), h("p.lead", {}, text.search.lead), form), output);
+}
+
+async function runSearch(output, items) {
+  running?.abort();
+  running = new AbortController();
+  const { signal } = running;
+  const { subject } = state;
+  output.setAttribute("aria-busy", "true");
+  if (output.childElementCount) output.classList.add("is-stale");
+  else fill(output, loading(text.search.running));
+  try {
+    const body = { ...(await asRequest(subject)), ...conditions() };
+    const answer = await api.search(body, signal);
+    Object.assign(state, { answer, asked: body });
+    fill(output, results(answer, { subject, isEmpty: items === 0 }));
+    arrowKeys(output, ".candidate");
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    fill(output, failed(error, () => runSearch(output, items)));
+  }
+  output.classList.remove("is-stale");
+  output.removeAttribute("aria-busy");
+}
+
+function conditions() {
+  const { cameras, since, until, person, rate: falseAlarms, exact, rerank, number } = state.filters;
+  const body = { k: number, group: true, exact, rerank };
+  if (cameras.length) body.cameras = cameras;
+  if (since) body.since = fromLocal(since);
+  if (until) body.until = fromLocal(until);
+  if (person) body.identities = [person.id];
+  if (falseAlarms) body.false_alarm_rate = Number(falseAlarms);
+  return body;
+}
+
+function filters(cameras, onchange) {
+  const { filters: chosen } = state;
+  const count = h("span.count", {});
+  const element = h("details.filters", { open: window.matchMedia("(min-width: 900px)").matches });
+  const set = (name) => (value) => {
+    chosen[name] = value;
+    changed();
+  };
+  function changed() {
+    const active = Object.keys(NO_FILTERS).filter((name) => name !== "number" && String(chosen[name] ?? "") !== String(NO_FILTERS[name] ?? ""));
+    count.textContent = active.length ? text.search.active(active.length) : "";
+    onchange();
+  }
+  function build() {
+    fill(
+      element,
+      h("summary", {}, icon("filter"), text.search.filters, count),
+      cameras.length ? cameraChoice(cameras, chosen.cameras, changed) : null,
+      h("div.pair", {}, field(text.search.since, moment(chosen.since, set("since"))), field(text.search.until, moment(chosen.until, set("until")))),
+      personChoice(chosen, changed),
+      session.info.calibrated ? field(text.falseAlarmRate, rateChoice(chosen.rate, set("rate")), text.falseAlarmHint) : null,
+      field(text.search.number, select(NUMBERS.map((number) => [String(number), String(number)]), String(chosen.number), (value) => set("number")(Number(value)))),
+      checkbox(text.search.exact, chosen.exact, set("exact")),
+      checkbox(text.search.rerank, chosen.rerank, set("rerank")),
+      h("div.row.end", {}, h("button.quiet", {
+        type: "button",
+        onclick: () => {
+          Object.assign(chosen, NO_FILTERS, { cameras: [] });
+          build();
+          changed();
+        },
+      }, text.search.clear)),
+    );
+  }
+  build();
+  return element;
+}
+
+function moment(value, onchange) {
+  const input = h("input", { type: "datetime-local", step: 1, value, onchange: () => onchange(input.value) });
+  return input;
+}
+
+function cameraChoice(cameras, chosen, onchange) {
+  const toggle = (name) => (isOn) => {
+    if (isOn) chosen.push(name);
+    else chosen.splice(chosen.indexOf(name), 1);
+    onchange();
+  };
+  return h(
+    "fieldset",
+    {},
+    h("legend", {}, text.search.cameras),
+    h("div.chips", {}, cameras.map((name) => {
+      const chip = checkbox(cameraName(name), chosen.includes(name), toggle(name));
+      chip.className = "chip";
+      return chip;
+    })),
+    h("p.hint", {}, text.search.camerasHint),
+  );
+}
+
+function personChoice(chosen, onchange) {
+  const button = h("button.wide-button", {
+    type: "button",
+    onclick: async () => {
+      chosen.person = chosen.person ? null : await choosePerson(text.search.person);
+      label();
+      onchange();
+    },
+  });
+  const label = () => fill(button, icon(chosen.person ? "close" : "person"), chosen.person ? personName(chosen.person) : text.search.anybody);
+  label();
+  return h("div.field", { role: "group", "aria-label": text.search.person }, h("span.label", {}, text.search.person), button);
+}

@@ -1,0 +1,61 @@
+// What is searched with, compared or enrolled: a picture of the user's, perhaps a box in it, or an item.
+
+import { bytes } from "./format.js";
+import { session } from "./session.js";
+import { text } from "./text.js";
+
+const MILLION = 1_000_000;
+
+/** What the browser refuses, in words. */
+export class PictureError extends Error {}
+
+/**
+ * Read a file of the user's.
+ *
+ * Returns { kind: "file", name, blob, url, width, height, region: null }; sizes as the eye sees it, turned as
+ * its EXIF says, which is how the server counts pixels too.
+ */
+export async function readPicture(file) {
+  const name = file.name || "The picture";
+  const limits = session.info?.limits ?? {};
+  if (file.size === 0) throw new PictureError(text.errors.empty(name));
+  if (limits.max_bytes && file.size > limits.max_bytes) {
+    throw new PictureError(text.errors.tooLarge(name, bytes(file.size), bytes(limits.max_bytes)));
+  }
+  const url = URL.createObjectURL(file);
+  const image = new Image();
+  image.src = url;
+  try {
+    await image.decode();
+  } catch {
+    URL.revokeObjectURL(url);
+    throw new PictureError(text.errors.notPicture(name));
+  }
+  const { naturalWidth: width, naturalHeight: height } = image;
+  if (limits.max_pixels && width * height > limits.max_pixels) {
+    URL.revokeObjectURL(url);
+    throw new PictureError(text.errors.tooManyPixels(name, width, height, Math.floor(limits.max_pixels / MILLION)));
+  }
+  return { kind: "file", name, blob: file, url, width, height, region: null };
+}
+
+export const fromItem = (item) => ({ kind: "item", item });
+
+function base64(blob) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
+    reader.onerror = () => reject(new PictureError(reader.error.message));
+    reader.readAsDataURL(blob);
+  });
+}
+
+/** The subject as the API takes it: { item } or { image, region? }. */
+export async function asRequest(subject) {
+  if (subject.kind === "item") return { item: subject.item.id };
+  const image = await base64(subject.blob);
+  return subject.region ? { image, region: subject.region } : { image };
+}
+
+/** Files of a drop, a paste or a file dialog that may be pictures. */
+export const filesOf = (transfer) => [...(transfer?.files ?? [])];
