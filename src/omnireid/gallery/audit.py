@@ -11,6 +11,7 @@ write to the gallery's files and knows this code can forge all of it: copy the l
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import secrets
 import threading
@@ -25,7 +26,7 @@ CHAINS = "audit-chain"
 """Kind of the records: by writer, the number of entries and the last hash, once it was closed."""
 SETTINGS = "settings"
 MAX_SUBJECTS = 100
-"""Ids of an entry that are hashed one by one; larger ones hold the count alone."""
+"""Ids of one entry that are hashed; its count is of all."""
 
 _START = "0" * 32
 
@@ -98,24 +99,24 @@ class AuditLog:
         Args:
             action: one word.
             count: things concerned.
-            subjects: their ids; hashed here. Left out where there are more than `MAX_SUBJECTS`.
+            subjects: their ids, the most telling first; `MAX_SUBJECTS` are hashed.
             detail: small JSON values; never names, ids or other words of a person's.
             actor: who; by default who opened the gallery.
 
         Raises:
             StorageError: it could not be written.
         """
-        ids = list(subjects)
         ticket = _Ticket(
             {
                 "time": self._clock(),
                 "actor": self._actor if actor is None else actor,
                 "action": action,
                 "count": count,
-                "subjects": [self.subject(one) for one in ids] if len(ids) <= MAX_SUBJECTS else [],
+                "subjects": [self.subject(one) for one in itertools.islice(subjects, MAX_SUBJECTS)],
                 "detail": dict(detail or {}),
             }
         )
+        self._register()
         self._waiting.append(ticket)
         with self._writing:
             if not ticket.is_done:
@@ -123,15 +124,24 @@ class AuditLog:
         if ticket.error is not None:
             raise ticket.error
 
+    def _register(self) -> None:
+        """Note that this chain begins.
+
+        Not while `_writing` is held: this waits for the store's lock, whose holder may be waiting to write.
+        """
+        if not self._is_registered:
+            with self._store.lock():
+                if not self._is_registered:
+                    self._key()
+                    self._store.put_records(CHAINS, {self._writer: {"entries": None, "last": None}})
+                    self._is_registered = True
+
     def _write_waiting(self) -> None:
         """Write what all threads wait for, in one go."""
         tickets = [self._waiting.popleft() for _ in range(len(self._waiting))]
         count, last = self._count, self._last
         try:
             key = self._key()
-            if not self._is_registered:
-                self._store.put_records(CHAINS, {self._writer: {"entries": None, "last": None}})
-                self._is_registered = True
             for ticket in tickets:
                 entry = ticket.entry
                 entry["writer"], entry["n"], entry["prev"] = self._writer, count, last

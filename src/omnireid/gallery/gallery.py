@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from omnireid.core.errors import InputError, ShapeError
-from omnireid.gallery import browsing
+from omnireid.gallery import browsing, forgetting, retention
 from omnireid.gallery.audit import AuditEntry, AuditLog, Verified
 from omnireid.gallery.browsing import Page, Person, Timeline
 from omnireid.gallery.decisions import Judge
@@ -25,8 +25,11 @@ from omnireid.gallery.errors import NotInGalleryError
 from omnireid.gallery.generations import Generation, Generations, ModelRef
 from omnireid.gallery.identities import Identities, Operation, People
 from omnireid.gallery.items import EVERYTHING, Filter, Item
+from omnireid.gallery.journal import Task, carry_out, finish_interrupted
+from omnireid.gallery.moving import Moved, abandon, clear_left, move
 from omnireid.gallery.opening import open_store
 from omnireid.gallery.records import MAX_AGE_S
+from omnireid.gallery.retention import Retention
 from omnireid.gallery.rows import embeddings_of, items_of
 from omnireid.gallery.searching import Question, Searcher, SearchResult, empty_result
 from omnireid.gallery.store import COLUMNS, PRECISIONS, Float32, GalleryStore, IndexState, Precision
@@ -34,6 +37,10 @@ from omnireid.gallery.tracklets import search_tracklets
 
 if TYPE_CHECKING:
     from omnireid.evaluation.calibration import Calibration
+    from omnireid.inference.embedder import Embedder
+
+STEPS = {**forgetting.STEPS, **retention.STEPS}
+"""Of tasks that a crash may have interrupted."""
 
 SIGHTING_GAP_S = 60.0
 """Seconds without an item that end a sighting."""
@@ -50,6 +57,7 @@ class GalleryState:
         models: the live one first.
         index: of the live model.
         precision: that its embeddings are stored with; None in an empty gallery.
+        retention: how long items stay.
         disk_bytes: None where the store cannot know.
     """
 
@@ -59,7 +67,15 @@ class GalleryState:
     models: tuple[Generation, ...]
     index: IndexState
     precision: Precision | None
+    retention: Retention
     disk_bytes: int | None
+
+
+class Forgotten(NamedTuple):
+    """What `forget` deleted: how many items, and the ids of the identity and of those merged with it."""
+
+    items: int
+    identities: tuple[str, ...]
 
 
 class Gallery:
@@ -102,7 +118,10 @@ class Gallery:
         self._precision = precision
         self._index_lock = threading.Lock()
         self._index_known: tuple[bool, float] | None = None
+        # What a crash has left half done, before anybody reads.
+        finish_interrupted(store, STEPS)
         self.who_is.recover()
+        clear_left(store, self.generations)
 
     @classmethod
     def open(
@@ -160,7 +179,7 @@ class Gallery:
     @property
     def models(self) -> tuple[Generation, ...]:
         """Whose embeddings it holds, the live one first; empty before the first enrolment."""
-        return self.generations.all()
+        return tuple(one for one in self.generations.all() if one.state != "leaving")
 
     # Enrolling
 
@@ -331,6 +350,14 @@ class Gallery:
         content: bytes | None = self._row(item_id, ("thumbnail",)).column("thumbnail")[0].as_py()
         return content
 
+    def with_thumbnail(self, item_ids: Sequence[str]) -> frozenset[str]:
+        """Those of some items that have a thumbnail. Reads the thumbnails: for a page of items, not for all."""
+        collection = self._live_collection()
+        if collection is None or not item_ids:
+            return frozenset()
+        rows = self.store.get(collection, list(item_ids), columns=("id", "thumbnail"))
+        return frozenset(rows.filter(rows.column("thumbnail").is_valid()).column("id").to_pylist())
+
     def embedding(self, item_id: str) -> Float32:
         """Stored embedding of an item, of the live model: (D,) float32.
 
@@ -399,6 +426,94 @@ class Gallery:
         """What operators did, the latest first."""
         return self.who_is.operations(limit)
 
+    # Forgetting
+
+    def forget(
+        self, identity: str | None = None, items: Sequence[str] | None = None, *, actor: str | None = None
+    ) -> Forgotten:
+        """Delete for good: rows, pictures, names, what undo would bring back, and the bytes on disk.
+
+        Args:
+            identity: with everything that was merged with it.
+            items: ids; those that are not there are left out.
+
+        Raises:
+            InputError: neither of both.
+            NotInGalleryError: nobody has this id.
+            StorageError: it could not be finished; it is when the gallery is opened again.
+        """
+        with self.store.lock():
+            self.who_is.recover()
+            plan = forgetting.plan_forgetting(self.store, identity=identity, items=items or ())
+            subjects = [*plan.identities, *plan.items]
+            self.log.write("forget", count=len(plan.items), subjects=subjects, actor=actor)
+            self._carry_out(plan.tasks)
+        return Forgotten(len(plan.items), plan.identities)
+
+    def retention(self) -> Retention:
+        """How long items stay."""
+        return retention.read_retention(self.store)
+
+    def set_retention(
+        self,
+        default_s: float | None,
+        cameras: Mapping[str, float | None] | None = None,
+        *,
+        actor: str | None = None,
+    ) -> None:
+        """Let items expire so many seconds after they were seen; `run_retention` then deletes them.
+
+        Args:
+            default_s: None keeps them.
+            cameras: by name of the camera, in place of the default.
+
+        Raises:
+            InputError: a time that is not above 0.
+        """
+        wanted = Retention(default_s, dict(cameras or {}))
+        retention.write_retention(self.store, wanted)
+        self.log.write(
+            "set-retention", count=len(wanted.cameras), detail={"default_s": default_s}, actor=actor
+        )
+
+    def run_retention(self, *, actor: str | None = None) -> int:
+        """Delete what has expired, as `forget` does; how many items."""
+        with self.store.lock():
+            self.who_is.recover()
+            plan = retention.plan_retention(self.store, self.clock())
+            if plan.tasks:
+                detail = {"cameras": plan.by_camera}
+                self.log.write("retention", count=plan.num_items, detail=detail, actor=actor)
+                self._carry_out(plan.tasks)
+        return plan.num_items
+
+    def _carry_out(self, tasks: Sequence[Task]) -> None:
+        try:
+            carry_out(self.store, tasks, STEPS)
+        finally:
+            self.who_is.changed()
+
+    # Moving to another model
+
+    def move_to(
+        self, embedder: Embedder, *, drop_without_picture: bool = False, actor: str | None = None
+    ) -> Iterator[Moved]:
+        """Embed every thumbnail with another model, then answer with that one. See `moving.move`."""
+        model = ModelRef.of(embedder)
+        self.log.write("move", count=0, detail={"model": model.sha256[:12]}, actor=actor)
+        yield from move(
+            self.store,
+            self.generations,
+            embedder,
+            drop_without_picture=drop_without_picture,
+            clock=self.clock,
+        )
+
+    def abandon_move(self, *, actor: str | None = None) -> bool:
+        """Give up a move that is not complete; whether there was one."""
+        self.log.write("abandon-move", count=0, actor=actor)
+        return abandon(self.store, self.generations)
+
     # The gallery itself
 
     def build_index(self) -> None:
@@ -422,15 +537,16 @@ class Gallery:
         live, people = self.generations.live(fresh=True), self.who_is.people(fresh=True)
         if live is None:
             empty = IndexState("none", 0, 0)
-            return GalleryState(0, 0, (), (), empty, None, self.store.disk_bytes())
+            return GalleryState(0, 0, (), (), empty, None, self.retention(), self.store.disk_bytes())
         everybody = browsing.stored_values(self.store, live.collection, "identity")
         return GalleryState(
             items=self.store.count(live.collection),
             identities=len({people.root(one) for one in everybody} | people.named.keys()),
             cameras=tuple(sorted(browsing.stored_values(self.store, live.collection, "camera"))),
-            models=self.generations.all(),
+            models=self.models,
             index=self.store.index_state(live.collection),
             precision=self.store.collections()[live.collection].precision,
+            retention=self.retention(),
             disk_bytes=self.store.disk_bytes(),
         )
 
@@ -447,7 +563,7 @@ class Gallery:
         return self.log.verify()
 
     def _collections(self) -> list[str]:
-        return [one.collection for one in self.generations.all()]
+        return [one.collection for one in self.generations.all(fresh=True) if one.state != "leaving"]
 
     def _live_collection(self) -> str | None:
         live = self.generations.live()

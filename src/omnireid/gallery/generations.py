@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 GENERATIONS = "generation"
 """Kind of the records: by collection, the model, state and time of creation."""
 
-State = Literal["live", "filling"]
+State = Literal["live", "filling", "leaving"]
 
 
 class ModelRef(NamedTuple):
@@ -49,7 +49,8 @@ class Generation(NamedTuple):
     Attributes:
         model: that made them.
         collection: of the store.
-        state: "live" answers searches; "filling" is being made by a move to another model.
+        state: "live" answers searches; "filling" is being made by a move to another model; "leaving" is
+            what a move has replaced or given up, until it is deleted.
         created: Unix seconds.
     """
 
@@ -71,22 +72,26 @@ class Generations:
         self._known = RememberedRecords(store, GENERATIONS, _parse)
 
     def all(self, *, fresh: bool = False) -> tuple[Generation, ...]:
-        """Live before filling, the oldest first."""
+        """The live one first, then the oldest first."""
         return self._known.read(fresh=fresh)
 
     def live(self, *, fresh: bool = False) -> Generation | None:
         """The one that answers; None before anything was enrolled."""
         return next((one for one in self.all(fresh=fresh) if one.state == "live"), None)
 
-    def of(self, model: ModelRef) -> Generation | None:
+    def of(self, model: ModelRef, *, fresh: bool = False) -> Generation | None:
         """The live generation of a model; None in an empty gallery.
+
+        Args:
+            fresh: read it now, for who is about to write.
 
         Raises:
             ModelMismatchError: the gallery holds embeddings of another model.
             InputError: another size under the same hash.
         """
-        for fresh in (False, True):
-            live = self.live(fresh=fresh)
+        # What is remembered may be of before a move ended: nobody is refused by it.
+        for is_fresh in (True,) if fresh else (False, True):
+            live = self.live(fresh=is_fresh)
             if live is not None and live.model.sha256 == model.sha256:
                 if live.model.dim != model.dim:
                     raise InputError(f"model: expected dim {live.model.dim} of {live.model}, got {model.dim}")
@@ -98,23 +103,21 @@ class Generations:
     def begin(self, model: ModelRef, precision: Precision, now: float) -> Generation:
         """The live generation of a model, made where the gallery is empty: this fixes its model.
 
+        Call it and write to its collection under one `store.lock()`.
+
         Raises:
             ModelMismatchError: as `of`.
         """
-        known = self.of(model)
+        known = self.of(model, fresh=True)
         if known is not None:
             return known
-        with self._store.lock():
-            known = self.of(model)
-            if known is not None:
-                return known
-            name = collection_name(model)
-            # It may be there: a start that was interrupted before its record was written left it empty.
-            if name not in self._store.collections():
-                self._store.create_collection(CollectionInfo(name, model.dim, precision))
-            generation = Generation(model, name, "live", now)
-            self.put([generation])
-            return generation
+        name = collection_name(model)
+        # It may be there: a start that was interrupted before its record was written left it empty.
+        if name not in self._store.collections():
+            self._store.create_collection(CollectionInfo(name, model.dim, precision))
+        generation = Generation(model, name, "live", now)
+        self.put([generation])
+        return generation
 
     def put(self, generations: list[Generation], *, drop: list[str] | None = None) -> None:
         """Write generations in one commit, then delete the records of the collections in `drop`."""
