@@ -61,13 +61,13 @@ def people_of(store: GalleryStore) -> Identities:
 
 
 def held(store: MemoryStore, *, without: str = "") -> str:
-    """All that a store holds but one kind of records, as text; operations without what is random in their ids."""
+    """All that a store holds but one kind of records, as text; of operations' ids what is not random."""
     records = {kind: found for kind, found in store._records.items() if kind != without and found}
     return re.sub(r"'(0{4}[0-9a-f]{4})[0-9a-f]{8}'", r"'\1'", repr((store._rows, records)))
 
 
 def stopped_after_each_write(make: Any, act: Any) -> Iterator[MemoryStore]:
-    """The store after `act` was stopped (as by kill -9) before its first write, its second, …, and at last not.
+    """The store after `act` was stopped, as by kill -9, before its first write, its second, …; at last not.
 
     Args:
         make: () → a store.

@@ -43,6 +43,7 @@ class MemoryStore:
         self.writes_left: int | None = None
         self.num_writes = 0
         self._lock = threading.RLock()
+        self._audit_lock = threading.Lock()
         self._infos: dict[str, CollectionInfo] = {}
         self._rows: dict[str, dict[str, dict[str, Any]]] = {}
         self._records: dict[str, dict[str, str]] = {}
@@ -183,12 +184,12 @@ class MemoryStore:
         self._write()
 
     def append_audit(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        with self._lock:
+        with self._audit_lock:
             self._write()
             self._audit.extend(json.dumps(entry, allow_nan=False) for entry in entries)
 
     def audit(self) -> Iterator[dict[str, Any]]:
-        with self._lock:
+        with self._audit_lock:
             entries = list(self._audit)
         return (json.loads(entry) for entry in entries)
 

@@ -62,6 +62,6 @@ def test_nothing_to_do_writes_nothing() -> None:
 def test_a_task_of_a_later_version_is_named_and_kept() -> None:
     store = MemoryStore()
     store.put_records(KIND, {"1": Task("from-tomorrow", {})._asdict()})
-    with pytest.raises(StorageError, match="'from-tomorrow'.*newer"):
+    with pytest.raises(StorageError, match=r"'from-tomorrow'.*newer"):
         finish_interrupted(store, STEPS)
     assert list(store.records(KIND)) == ["1"]

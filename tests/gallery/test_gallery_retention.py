@@ -15,7 +15,13 @@ from omnireid.gallery import forgetting, retention
 from omnireid.gallery.identities import IDENTITIES, OPERATIONS
 from omnireid.gallery.items import Item, item_id
 from omnireid.gallery.journal import carry_out, finish_interrupted
-from omnireid.gallery.retention import DailyRun, Retention, plan_retention, read_retention, write_retention
+from omnireid.gallery.retention import (
+    DailyRun,
+    Retention,
+    plan_retention,
+    read_retention,
+    write_retention,
+)
 
 STEPS = {**forgetting.STEPS, **retention.STEPS}
 NOW = 10_000.0
@@ -59,7 +65,7 @@ def test_what_expires_is_what_a_plain_loop_says(wanted: Retention) -> None:
     assert read_retention(store) == wanted
     kept, expired = set(), dict.fromkeys(("", "door", "hall", 'yard\'s "end"'), 0)
     for number, item in enumerate(items):
-        seconds = wanted.cameras[item.camera] if item.camera in wanted.cameras else wanted.default_s
+        seconds = wanted.cameras.get(item.camera, wanted.default_s)
         seen = item.time if item.time is not None else (3_000 if number < 200 else 9_950)
         if seconds is None or seen >= NOW - seconds:
             kept.add(item_id(item.key or ""))

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from omnireid.core.errors import InputError
 from omnireid.gallery.forgetting import delete_everywhere, parts, tidying
-from omnireid.gallery.items import Filter
+from omnireid.gallery.items import Filter, check_text
 from omnireid.gallery.journal import Step, Task
 from omnireid.gallery.store import GalleryStore
 
@@ -73,6 +73,7 @@ def write_retention(store: GalleryStore, retention: Retention) -> None:
         InputError: a time that is not above 0.
     """
     for name, seconds in (("default_s", retention.default_s), *retention.cameras.items()):
+        check_text("camera", name)
         if seconds is not None and not 0 < seconds < float("inf"):
             raise InputError(f"retention of {name}: expected seconds above 0, or None to keep, got {seconds}")
     record = {"default_s": retention.default_s, "cameras": dict(retention.cameras)}

@@ -192,7 +192,10 @@ class GalleryStore(Protocol):
         """Remove old versions of records from disk."""
 
     def append_audit(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Add entries (JSON objects with a "time" in Unix seconds) at the end of the audit log, durably."""
+        """Add entries (JSON objects with a "time" in Unix seconds) at the end of the audit log, durably.
+
+        Does not wait for `lock`: searches write entries, and long writes hold it.
+        """
 
     def audit(self) -> Iterator[dict[str, Any]]:
         """Entries of the audit log, the oldest first."""

@@ -39,6 +39,8 @@ class LanceStore:
         self.uri = uri
         self._connection = Connection(uri, self._folder, storage_options)
         self._lock = FolderLock(None if self._folder is None else self._folder / ".lock")
+        # Of its own: a search writes to the audit, and must not wait for a long write of items.
+        self._audit_lock = FolderLock(None if self._folder is None else self._folder / ".audit.lock")
         self._open: dict[str, Collection] = {}
 
     def collections(self) -> dict[str, CollectionInfo]:
@@ -148,7 +150,7 @@ class LanceStore:
         """Add entries at the end of the audit log."""
         if not entries:
             return
-        with self.lock():
+        with self._audit_lock.held():
             if self._folder is not None:
                 auditing.append(self._folder / "audit", entries)
 
