@@ -1,0 +1,1 @@
+"""The gallery store on Milvus: a server or a cluster, through pymilvus."""

@@ -1,0 +1,65 @@
+"""Conditions on items as the expressions that Milvus takes."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable
+
+from omnireid.core.errors import InputError
+from omnireid.gallery.items import Filter, tags
+
+
+def expression(where: Filter) -> str | None:
+    """`where` as an expression over the fields of an item.
+
+    "" for the empty filter, None where nothing can meet it.
+    Texts become literals by `quoted` and nothing else of a filter reaches the expression but numbers.
+    Templates would do the same; the server of `milvus-lite` has none.
+    """
+    conditions = []
+    for field, values in (
+        ("id", where.ids),
+        ("camera", where.cameras),
+        ("identity", where.identities),
+        ("tracklet", where.tracklets),
+    ):
+        if values is None:
+            continue
+        # An empty text stands for None in the store, and no filter asks for None that way.
+        wanted = [value for value in values if value or field == "camera"]
+        if not wanted:
+            return None
+        conditions.append(is_one_of(field, wanted))
+    if where.has_identity is not None:
+        conditions.append('identity != ""' if where.has_identity else 'identity == ""')
+    if where.since is not None:
+        conditions.append(f"time >= {_number('since', where.since)}")
+    if where.until is not None:
+        conditions.append(f"time < {_number('until', where.until)}")
+    if where.enrolled_before is not None:
+        conditions.append(f"enrolled < {_number('enrolled_before', where.enrolled_before)}")
+    conditions.extend(f"array_contains(tags, {quoted(tag)})" for tag in tags(where.attributes))
+    return " and ".join(conditions)
+
+
+def is_one_of(field: str, values: Iterable[str]) -> str:
+    """A condition that a field equals one of some texts (at least one)."""
+    return f"{field} in [{', '.join(map(quoted, sorted(values)))}]"
+
+
+def quoted(text: str) -> str:
+    """A text as a literal.
+
+    Only the backslash, the quote and line ends mean something within one, in Milvus's grammar (Plan.g4) and
+    in that of `milvus-lite`.
+    """
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
+    return f'"{escaped}"'
+
+
+def _number(name: str, value: float) -> str:
+    if math.isnan(value):
+        raise InputError(f"{name}: expected Unix seconds, got {value}")
+    # Neither grammar has a word for infinity.
+    return repr(max(-sys.float_info.max, min(sys.float_info.max, float(value))))

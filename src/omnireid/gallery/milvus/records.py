@@ -1,0 +1,90 @@
+"""The records and the audit log of a gallery in Milvus."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from omnireid.gallery.milvus import documents
+from omnireid.gallery.milvus.documents import Document
+from omnireid.gallery.milvus.filters import is_one_of
+from omnireid.gallery.milvus.tables import Table, Tables
+
+_PAGE = 1000
+_ENTRY = "entry"
+
+
+class Records:
+    """Small JSON objects by kind and id, and entries in the order in which they came."""
+
+    def __init__(self, tables: Tables, name: str, writing: threading.RLock) -> None:
+        self._tables = tables
+        self._writing = writing
+        # Its vector means nothing, so neither does its index.
+        self._records = Table(f"{name}__records", documents.schema, "vector", "FLAT")
+        self._log = Table(f"{name}__audit", documents.schema, "vector", "FLAT")
+        self._last_entry = 0
+
+    def create(self) -> None:
+        """Make the tables where they are not there."""
+        there = self._tables.aliases()
+        for table in (self._records, self._log):
+            if table.alias not in there:
+                self._tables.create(table)
+
+    def put(self, kind: str, records: Mapping[str, Mapping[str, Any]]) -> None:
+        """As `GalleryStore.put_records`."""
+        if not records:
+            return
+        new = documents.to_rows([Document(kind, name, value) for name, value in records.items()])
+        written = {row["id"] for row in new}
+        longer = f"{documents.named(kind, list(records))} and part > 0"
+        with self._writing:
+            stale = {row["id"] for row in self._tables.query(self._records.alias, longer, ["id"])}
+            self._tables.upsert(self._records.alias, new)
+            if left := stale - written:
+                self._tables.delete(self._records.alias, is_one_of("id", left))
+
+    def delete(self, kind: str, ids: Sequence[str]) -> None:
+        """As `GalleryStore.delete_records`."""
+        if ids:
+            with self._writing:
+                self._tables.delete(self._records.alias, documents.named(kind, ids))
+
+    def all(self, kind: str) -> dict[str, dict[str, Any]]:
+        """As `GalleryStore.records`."""
+        rows = self._rows(self._records, documents.of_kind(kind))
+        return {found.name: dict(found.value) for found in documents.from_rows(rows)}
+
+    def purge(self, *, is_lite: bool) -> None:
+        """As `GalleryStore.purge_records`."""
+        with self._writing:
+            self._tables.purge(self._records, is_lite=is_lite)
+
+    def append(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """As `GalleryStore.append_audit`. Entries of several processes are ordered by their clocks."""
+        if not entries:
+            return
+        with self._writing:
+            # Numbered by the clock, and never below what is there, should the clock have been set back.
+            first = max(time.time_ns(), (self._last_entry or self._newest_entry()) + 1)
+            named = [Document(_ENTRY, f"{first + place:020d}", entry) for place, entry in enumerate(entries)]
+            self._tables.upsert(self._log.alias, documents.to_rows(named, in_order=True))
+            self._last_entry = first + len(entries) - 1
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """As `GalleryStore.audit`."""
+        for entry in documents.from_rows(self._rows(self._log, "")):
+            yield dict(entry.value)
+
+    def _newest_entry(self) -> int:
+        ahead = self._rows(self._log, f'id > "{time.time_ns():020d}"')
+        return max((int(row["name"]) for row in ahead), default=0)
+
+    def _rows(self, table: Table, condition: str) -> Iterator[dict[str, Any]]:
+        return itertools.chain.from_iterable(
+            self._tables.pages(table.alias, condition, documents.FIELDS, _PAGE)
+        )
