@@ -60,9 +60,9 @@ def people_of(store: GalleryStore) -> Identities:
     return Identities(store, lambda: list(store.collections()), lambda: 0.0, lambda *_, **__: None)
 
 
-def held(store: MemoryStore, *, without: str = "") -> str:
-    """All that a store holds but one kind of records, as text; of operations' ids what is not random."""
-    records = {kind: found for kind, found in store._records.items() if kind != without and found}
+def held(store: MemoryStore, *without: str) -> str:
+    """All that a store holds but some kinds of records, as text; of operations' ids what is not random."""
+    records = {kind: found for kind, found in store._records.items() if kind not in without and found}
     return re.sub(r"'(0{4}[0-9a-f]{4})[0-9a-f]{8}'", r"'\1'", repr((store._rows, records)))
 
 

@@ -38,7 +38,7 @@ def forget(store: MemoryStore, **what: object) -> tuple[int, int]:
 
 
 def left(store: MemoryStore) -> str:
-    return held(store, without=TOMBSTONES)
+    return held(store, TOMBSTONES)
 
 
 @pytest.mark.parametrize("asked", ["p1", "p2", "p3"])

@@ -177,9 +177,14 @@ def _lacking(
 
 
 def _ids(store: GalleryStore, generation: Generation) -> npt.NDArray[np.bytes_]:
-    batches = store.scan(generation.collection, columns=("id",))
-    parts = [np.array(rows["id"].to_pylist(), "S32") for rows in batches]
-    return np.concatenate([np.zeros(0, "S32"), *parts])
+    return np.array(_whole(store, generation, "id")["id"].to_pylist(), "S32")
+
+
+def _whole(store: GalleryStore, generation: Generation, *columns: str) -> pa.Table:
+    """Columns of all items, by id."""
+    schema = pa.schema([item_schema(1).field(name) for name in columns])
+    batches = store.scan(generation.collection, columns=columns)
+    return pa.concat_tables([schema.empty_table(), *(rows.cast(schema) for rows in batches)]).sort_by("id")
 
 
 def _decoded(rows: pa.Table, spec: InputSpec) -> tuple[pa.Table, list[Crop]]:
@@ -224,16 +229,7 @@ def _switched(
 
 def _match_identities(store: GalleryStore, old: Generation, new: Generation) -> None:
     """Set right what an operator changed while a batch was being embedded."""
-    columns = ("id", "identity")
-    there, copied = (
-        pa.concat_tables(
-            [
-                pa.schema([("id", pa.string()), ("identity", pa.string())]).empty_table(),
-                *store.scan(one.collection, columns=columns),
-            ]
-        ).sort_by("id")
-        for one in (old, new)
-    )
+    there, copied = (_whole(store, one, "id", "identity") for one in (old, new))
     there = there.filter(pc.is_in(there["id"], copied["id"]))
     is_same = pc.equal(pc.fill_null(there["identity"], ""), pc.fill_null(copied["identity"], ""))
     differing: dict[str | None, list[str]] = {}
