@@ -98,6 +98,7 @@ def check_moved(store: MemoryStore, keys: set[str]) -> None:
     assert ids_in(store, new_collection(store)) == {item_id(key) for key in keys}
 
 
+RANDOM = ("settings", "audit-chain")
 NAMES = ("id", "camera", "time", "enrolled", "identity", "thumbnail", "embedding")
 ALL = {f"crop{number}" for number in range(5)}
 
@@ -143,7 +144,7 @@ def test_whatever_write_was_the_last_it_goes_on_from_there() -> None:
             run(store, embedder)
         embedded.append(embedder.num_embedded)
         check_moved(store, ALL)
-        assert held(store) == held(whole)
+        assert held(store, *RANDOM) == held(whole, *RANDOM)
     assert sorted(set(embedded)) == [0, 5]
     assert embedded == sorted(embedded, reverse=True), "what was embedded is not embedded again"
 
@@ -182,7 +183,7 @@ def test_a_damaged_picture_stops_the_move_and_can_be_left_behind() -> None:
     generation = Generations(store).live()
     assert generation is not None
     store.add(generation.collection, rows_of([person("damaged")]))
-    with pytest.raises(InputError, match="1 item has no picture .*damaged"):
+    with pytest.raises(InputError, match=r"1 item has no picture .*damaged"):
         run(store)
     gallery = Gallery(store)
     assert [one.state for one in gallery.models] == ["live", "filling"]
