@@ -212,15 +212,18 @@ class Tables:
         def make(client: Any) -> None:
             index = client.prepare_index_params()
             index.add_index(
-                table.vector, index_type=table.index, metric_type="COSINE", params=_BUILD.get(table.index, {})
+                table.vector,
+                index_name=table.vector,
+                index_type=table.index,
+                metric_type="COSINE",
+                params=_BUILD.get(table.index, {}),
             )
             client.create_collection(
-                name,
-                schema=table.schema(client),
-                index_params=index,
-                consistency_level="Strong",
-                **self._patience,
+                name, schema=table.schema(client), consistency_level="Strong", **self._patience
             )
+            # Of nothing: there is nothing to wait for.
+            client.create_index(name, index, sync=False, **self._patience)
+            client.load_collection(name, **self._patience)
 
         self._run("create a collection", make)
         return name
