@@ -69,6 +69,7 @@ def serve(
     access_log: Annotated[
         bool, typer.Option("--access-log", help="One line of JSON on stderr for each request.")
     ] = False,
+    browser: Annotated[bool, typer.Option("--browser", help="Open the page in a browser.")] = False,
     backend: options.BackendName = options.Backend.AUTO,
     precision: options.PrecisionName = None,
     device: options.Device = "auto",
@@ -79,6 +80,8 @@ def serve(
     Listens on this machine only, unless there is a token file. Stops on Ctrl-C or SIGTERM, after
     finishing what was accepted.
     """
+    import webbrowser
+
     from omnireid.cli.process import switch_threads_often
     from omnireid.evaluation.calibration import SUFFIX, Calibration
     from omnireid.gallery import Gallery
@@ -125,12 +128,13 @@ def serve(
             )
         if not is_loopback(host):
             stderr.print("plain HTTP: put a proxy with TLS in front of it (docs/server.md)", markup=False)
-        run_server(
-            app,
-            listener,
-            limits=limits,
-            on_start=lambda: stdout.print(f"serving on {url_of(listener)}", markup=False),
-        )
+
+        def announce() -> None:
+            stdout.print(f"serving on {url_of(listener)}", markup=False)
+            if browser:
+                webbrowser.open(url_of(listener))
+
+        run_server(app, listener, limits=limits, on_start=announce)
 
 
 @token_app.command("create")

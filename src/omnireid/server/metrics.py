@@ -57,9 +57,9 @@ class Metrics:
         """A number that is looked up whenever somebody asks."""
         self._gauge(name, text).set_function(value)
 
-    def watch_items(self, gallery: str, value: Callable[[], float]) -> None:
-        """How many items a gallery holds."""
-        self._items.labels(gallery).set_function(value)
+    def items(self, gallery: str, count: int) -> None:
+        """How many items a gallery holds; counted once a minute."""
+        self._items.labels(gallery).set(count)
 
     def text(self) -> bytes:
         """In Prometheus's text format."""

@@ -26,7 +26,7 @@ def page_router(folder: Path = FOLDER) -> APIRouter:
 
     @router.get("/assets/{name:path}")
     def asset(request: Request, name: str) -> Response:
-        return _file(request, files, f"assets/{name}")
+        return _file(request, files, name)
 
     return router
 

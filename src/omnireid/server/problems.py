@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
 from omnireid.core.errors import ImageError, InputError, MissingExtraError, OmniReIDError, StorageError
+from omnireid.gallery.errors import ConflictError, ModelMismatchError, NotInGalleryError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -104,15 +105,21 @@ def of_error(error: OmniReIDError, field: str = "") -> Problem:
         return Problem(
             422, f"{field or 'image'}: {_shortened(error.reason)}", [(field or "image", error.reason)]
         )
+    if isinstance(error, NotInGalleryError):
+        return Problem(404, text, _field_of(text))
+    if isinstance(error, (ModelMismatchError, ConflictError)):
+        return Problem(409, text, _field_of(text))
     if isinstance(error, InputError):
-        return Problem(getattr(error, "status", 422), text, _field_of(text))
+        return Problem(422, text, _field_of(text))
     return Problem(500, text)
 
 
 def _field_of(text: str) -> list[tuple[str, str]]:
     """Our messages begin with what they are about."""
     found = _FIELD.match(text)
-    return [(found[1], text[found.end() :])] if found else []
+    if found is None:
+        return []
+    return [(found[1].replace("[", ".").replace("]", ""), text[found.end() :])]
 
 
 def _dotted(location: tuple[str | int, ...]) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timezone
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from omnireid.gallery.items import MAX_ATTRIBUTES, MAX_TEXT, Box
+from omnireid.gallery.items import MAX_ATTRIBUTES, MAX_SOURCE, MAX_TEXT, Box, Filter, texts
 
 _RFC_3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
@@ -64,6 +64,7 @@ Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 AttributeValue = Annotated[str, Field(max_length=MAX_TEXT)] | bool | Whole | Finite
 Attributes = Annotated[dict[Text, AttributeValue], Field(max_length=MAX_ATTRIBUTES)]
 Base64 = Annotated[str, WithJsonSchema({"type": "string", "contentEncoding": "base64"})]
+Embedding = Annotated[list[Finite], Field(min_length=1, max_length=65_536)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Prior = Annotated[float, Field(gt=0, lt=1)]
@@ -104,3 +105,432 @@ class ModelOut(Answer):
 
     name: str
     sha256: str
+
+
+class RegionOut(Answer):
+    """A part of a picture, in pixels."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class Filters(Closed):
+    """Which items are meant: all conditions must hold."""
+
+    cameras: Texts = []
+    since: Time | None = None
+    until: Time | None = None
+    identities: Texts = []
+    attributes: Attributes = {}
+
+    def where(self) -> Filter:
+        """As the gallery has it."""
+        return Filter(
+            cameras=texts(self.cameras or None),
+            since=self.since,
+            until=self.until,
+            identities=texts(self.identities or None),
+            attributes=self.attributes,
+        )
+
+
+class SearchOptions(Closed):
+    """How to search, and what the answer means."""
+
+    k: Annotated[int, Field(ge=1)] = 10
+    exact: bool = False
+    group: bool = True
+    rerank: bool = False
+    false_alarm_rate: Rate | None = None
+    prior: Prior = 0.5
+
+
+class SearchRequest(Filters, SearchOptions):
+    """Who is this? One of `image`, `images` (of one tracklet), `embedding` (with its model) and `item`."""
+
+    image: Base64 | None = None
+    images: Annotated[list[Base64], Field(min_length=1)] | None = None
+    region: Region | None = None
+    embedding: Embedding | None = None
+    model_sha256: Hash | None = None
+    item: Id | None = None
+
+
+class SearchQuery(SearchOptions, GalleryQuery):
+    """As `SearchRequest`, beside a picture as the body."""
+
+    camera: Texts = []
+    since: Time | None = None
+    until: Time | None = None
+    identity: Texts = []
+
+    def where(self) -> Filter:
+        """As the gallery has it."""
+        return Filter(
+            cameras=texts(self.camera or None),
+            since=self.since,
+            until=self.until,
+            identities=texts(self.identity or None),
+        )
+
+
+class Place(Closed):
+    """Where and when a crop was seen, and whom it shows as far as that is known."""
+
+    camera: Text = ""
+    time: Time | None = None
+    identity: Name | None = None
+    tracklet: Name | None = None
+    source: Annotated[str, Field(max_length=MAX_SOURCE)] = ""
+    key: Annotated[str, Field(max_length=MAX_SOURCE)] | None = None
+
+
+class EnrolItem(Place):
+    """One crop: an `image`, or the part of it in `region`; or an `embedding` with its model."""
+
+    image: Base64 | None = None
+    region: Region | None = None
+    embedding: Embedding | None = None
+    model_sha256: Hash | None = None
+    box: Region | None = None
+    quality: Annotated[float, Field(gt=0, le=1)] = 1.0
+    attributes: Attributes = {}
+    store_thumbnail: bool = True
+
+
+class EnrolRequest(Closed):
+    """Crops to add. With `assign` each is searched for first, and becomes whom it is the same as."""
+
+    items: Annotated[list[EnrolItem], Field(min_length=1)]
+    assign: bool = False
+
+
+class EnrolQuery(Place, GalleryQuery):
+    """As `EnrolItem`, beside a picture as the body."""
+
+    assign: bool = False
+
+
+class VerifySide(Closed):
+    """One of two people: an `image`, or the part of it in `region`; or an `item` of the gallery."""
+
+    image: Base64 | None = None
+    region: Region | None = None
+    item: Id | None = None
+
+
+class VerifyRequest(Closed):
+    """Do two pictures show the same person?"""
+
+    a: VerifySide
+    b: VerifySide
+    activations: bool = False
+    false_alarm_rate: Rate | None = None
+    prior: Prior = 0.5
+
+
+class ItemsQuery(GalleryQuery):
+    """Which items to list."""
+
+    camera: Texts = []
+    since: Time | None = None
+    until: Time | None = None
+    identity: Texts = []
+    has_identity: bool | None = None
+    after: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+    def where(self) -> Filter:
+        """As the gallery has it."""
+        return Filter(
+            cameras=texts(self.camera or None),
+            since=self.since,
+            until=self.until,
+            identities=texts(self.identity or None),
+            has_identity=self.has_identity,
+        )
+
+
+class IdentitiesQuery(GalleryQuery):
+    """Which identities to list: those with `text` in their name."""
+
+    text: Text | None = None
+    after: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+class AuditQuery(GalleryQuery):
+    """Which entries of the audit: those after a `seq`."""
+
+    after: Annotated[int, Field(ge=0)] | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+class OperationsQuery(GalleryQuery):
+    """How many operations, the latest first."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+class NameRequest(Closed):
+    """A name, or null to take it away."""
+
+    name: Name | None
+
+
+class MergeRequest(Closed):
+    """Identities that are the same person as `into`."""
+
+    into: Id
+    identities: Ids
+
+
+class SplitRequest(Closed):
+    """Items that are somebody else: a new identity."""
+
+    items: Ids
+    name: Name | None = None
+
+
+class AssignRequest(Closed):
+    """Items and the identity they are given; null takes theirs away. With a `name` that identity is named."""
+
+    items: Ids
+    identity: Name | None
+    name: Name | None = None
+
+
+class RetentionBody(Closed):
+    """How long items stay, in seconds; null keeps them."""
+
+    default_s: Annotated[float, Field(gt=0)] | None = None
+    cameras: Annotated[dict[Text, Annotated[float, Field(gt=0)] | None], Field(max_length=_MOST)] = {}
+
+
+class ItemOut(Answer):
+    """An enrolled crop."""
+
+    id: str
+    camera: str
+    time: TimeOut | None
+    identity: str | None
+    name: str | None
+    tracklet: str | None
+    box: RegionOut | None
+    source: str
+    quality: float
+    attributes: dict[str, str | int | float | bool]
+    enrolled: TimeOut
+    has_thumbnail: bool
+
+
+class CandidateOut(Answer):
+    """An item that a search found."""
+
+    item: ItemOut
+    score: float
+    probability: float | None
+    decision: DecisionName | None
+
+
+class GroupOut(Answer):
+    """Candidates of one identity, or of one tracklet where there is none."""
+
+    identity: str | None
+    name: str | None
+    score: float
+    probability: float | None
+    decision: DecisionName | None
+    candidates: list[CandidateOut]
+
+
+class SearchAnswer(Answer):
+    """What a search found; `note` says what a reader must know of the scores."""
+
+    model: ModelOut
+    calibrated: bool
+    note: str
+    decision: DecisionName | None
+    false_alarm_rate: float | None
+    is_exact: bool
+    took_ms: float
+    candidates: list[CandidateOut]
+    groups: list[GroupOut]
+
+
+class EnrolledItem(Answer):
+    """What became of one item."""
+
+    id: str
+    is_new: bool
+    identity: str | None
+    decision: DecisionName | None
+
+
+class EnrolAnswer(Answer):
+    """In the order of the request."""
+
+    items: list[EnrolledItem]
+
+
+class Activations(Answer):
+    """Where in each picture the network responds: PNG as base64."""
+
+    a: str
+    b: str
+
+
+class VerifyAnswer(Answer):
+    """How alike two pictures are, and what that means."""
+
+    score: float
+    probability: float | None
+    decision: DecisionName | None
+    calibrated: bool
+    note: str
+    activations: Activations | None
+
+
+class ItemsAnswer(Answer):
+    """A page of items; `next` is the following one's `after`."""
+
+    items: list[ItemOut]
+    next: str | None
+
+
+class IdentityOut(Answer):
+    """Somebody, and what is known of them."""
+
+    id: str
+    name: str | None
+    items: int
+    cameras: list[str]
+    first_seen: TimeOut | None
+    last_seen: TimeOut | None
+    merged: list[str]
+
+
+class IdentitiesAnswer(Answer):
+    """A page of identities."""
+
+    identities: list[IdentityOut]
+    next: str | None
+
+
+class SightingOut(Answer):
+    """Items of one camera without a long gap between them."""
+
+    start: TimeOut | None
+    end: TimeOut | None
+    items: list[ItemOut]
+
+
+class CameraOut(Answer):
+    """Sightings in one camera."""
+
+    camera: str
+    sightings: list[SightingOut]
+
+
+class TimelineAnswer(Answer):
+    """Where and when somebody was seen."""
+
+    identity: str
+    name: str | None
+    cameras: list[CameraOut]
+
+
+class OperationOut(Answer):
+    """What an operator did."""
+
+    id: str
+    kind: str
+    time: TimeOut
+    actor: str
+    summary: str
+    undone: bool
+    can_undo: bool
+    identity: str | None
+
+
+class OperationsAnswer(Answer):
+    """The latest first."""
+
+    operations: list[OperationOut]
+
+
+class ForgottenAnswer(Answer):
+    """How many items are gone."""
+
+    forgotten: int
+
+
+class GenerationOut(Answer):
+    """A model whose embeddings a gallery holds."""
+
+    name: str
+    sha256: str
+    state: Literal["live", "filling"]
+
+
+class IndexOut(Answer):
+    """Where the approximate index stands."""
+
+    status: Literal["none", "building", "ready"]
+    indexed: int
+    unindexed: int
+
+
+class RetentionOut(Answer):
+    """How long items stay, in seconds."""
+
+    default_s: float | None
+    cameras: dict[str, float | None]
+
+
+class GalleryOut(Answer):
+    """What a gallery holds."""
+
+    name: str
+    items: int
+    identities: int
+    cameras: list[str]
+    models: list[GenerationOut]
+    index: IndexOut
+    retention: RetentionOut
+    precision: str | None
+    disk_bytes: int | None
+
+
+class GalleriesAnswer(Answer):
+    """All of them, the default first."""
+
+    galleries: list[GalleryOut]
+
+
+class Accepted(Answer):
+    """It has begun."""
+
+    status: str
+
+
+class AuditEntryOut(Answer):
+    """Who did what; people are keyed hashes."""
+
+    seq: int
+    time: TimeOut
+    actor: str
+    action: str
+    gallery: str
+    count: int
+    subjects: list[str]
+    detail: dict[str, Any]
+
+
+class AuditAnswer(Answer):
+    """A page of the audit."""
+
+    entries: list[AuditEntryOut]
+    next: int | None

@@ -13,12 +13,14 @@ import numpy.typing as npt
 from omnireid.core.errors import OmniReIDError
 from omnireid.core.machine import available_cores
 from omnireid.evaluation.calibration import Calibration
+from omnireid.gallery.decisions import Judge
 from omnireid.gallery.generations import ModelRef
 from omnireid.server.batching import Batcher
 from omnireid.server.limits import Limits
 from omnireid.server.metrics import Metrics
 from omnireid.server.pictures import Decoder, Picture
 from omnireid.server.problems import Problem
+from omnireid.server.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from omnireid.gallery.gallery import Gallery
@@ -54,6 +56,7 @@ class Service:
         self.is_ready = False
         self.failure = ""
         self.decoder = Decoder(embedder.card.input, limits.max_pixels)
+        self._upkeep = [Upkeep(name, gallery, metrics) for name, gallery in self.galleries.items()]
         self._batcher = Batcher(
             embedder,
             max_batch=MAX_BATCH,
@@ -65,12 +68,16 @@ class Service:
         metrics.watch("omnireid_engine_rate", "Pictures per second while the engine works.", self._rate)
 
     def start(self) -> None:
-        """Run a first batch, in a thread of its own, and be ready then."""
+        """Run a first batch, in a thread of its own, and be ready then; begin the upkeep of the galleries."""
         threading.Thread(target=self._warm_up, name="omnireid-warm-up", daemon=True).start()
+        for upkeep in self._upkeep:
+            upkeep.start()
 
     def close(self) -> None:
         """Finish what was taken on."""
         self._batcher.close()
+        for upkeep in self._upkeep:
+            upkeep.stop()
 
     def gallery(self, name: str | None) -> Gallery:
         """The one of this name, by default the first.
@@ -86,6 +93,22 @@ class Service:
                 404, f"gallery: there is no gallery {name!r}. Known: {known}", [("gallery", "unknown")]
             )
         return self.galleries[name]
+
+    def build_index(self, name: str) -> None:
+        """Begin to build a gallery's approximate index.
+
+        Raises:
+            Problem: there is no such gallery.
+        """
+        self.gallery(name).index_in_background()
+
+    def judge(self, false_alarm_rate: float | None = None, prior: float = 0.5) -> Judge:
+        """What scores of the model mean.
+
+        Raises:
+            InputError: a rate or prior that cannot be used.
+        """
+        return Judge.of(self.calibration, self.model, false_alarm_rate=false_alarm_rate, prior=prior)
 
     async def embed(self, pictures: list[Picture]) -> npt.NDArray[np.float32]:
         """(N, D) float32 of unit norm, together with the pictures of other requests.

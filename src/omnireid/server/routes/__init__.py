@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from omnireid.server.routes import embed, health
+from omnireid.server.routes import embed, enrol, galleries, health, identities, items, search
 
-ROUTERS = (health.router, embed.router)
+ROUTERS = (
+    health.router,
+    embed.router,
+    enrol.router,
+    search.router,
+    items.router,
+    identities.router,
+    galleries.router,
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request, Security
@@ -95,7 +95,7 @@ def parse(model: type[Model], body: bytes) -> Model:
         Problem: 400 no JSON, 422 another shape; names the fields.
     """
     try:
-        return model.model_validate_json(body)
+        return model.model_validate_json(body, strict=True)
     except ValidationError as error:
         raise of_validation(error) from error
 
@@ -133,3 +133,40 @@ def check_count(field: str, count: int, most: int) -> None:
     if count > most:
         message = f"expected at most {most:,}, got {count:,}"
         raise Problem(422, f"{field}: {message}", [(field, message)])
+
+
+def check_alone(query: BaseModel) -> None:
+    """Refuse options in the query beside a JSON body: they are fields of the body.
+
+    Raises:
+        Problem: names them.
+    """
+    fields = sorted(query.model_fields_set - {"gallery"})
+    if fields:
+        message = "goes into the JSON body; in the query it belongs to a picture as the body"
+        raise Problem(422, f"{fields[0]}: {message}", [(field, message) for field in fields])
+
+
+def check_model(service: Service, sha256: str | None, field: str) -> None:
+    """Refuse embeddings of another model than the service's.
+
+    Raises:
+        Problem: 422 without a hash, 409 with another one.
+    """
+    if sha256 is None:
+        message = "say which model made the embedding: the sha256 of its file"
+        raise Problem(422, f"{field}: {message}", [(field, message)])
+    if sha256 != service.model.sha256:
+        message = f"this service works with {service.model}; the same numbers mean something else there"
+        raise Problem(409, f"{field}: {message}", [(field, message)])
+
+
+def only_one(given: Mapping[str, object]) -> None:
+    """Refuse none or several of these fields.
+
+    Raises:
+        Problem: names them.
+    """
+    if sum(value is not None for value in given.values()) != 1:
+        names = " or ".join(given)
+        raise Problem(422, f"expected one of {names}", [(field, "expected one of these") for field in given])

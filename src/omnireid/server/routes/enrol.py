@@ -1,0 +1,160 @@
+"""Adding crops to a gallery."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from fastapi import APIRouter, Query, Request
+from starlette.concurrency import run_in_threadpool
+
+from omnireid.evaluation.calibration import Decision
+from omnireid.gallery.gallery import Gallery
+from omnireid.gallery.identities import new_identity
+from omnireid.gallery.items import Filter, Item
+from omnireid.server.pictures import Picture
+from omnireid.server.problems import Problem
+from omnireid.server.routes.access import (
+    IMAGE_TYPES,
+    ServiceOf,
+    Writer,
+    body_of,
+    check_alone,
+    check_count,
+    check_model,
+    content_type,
+    only_one,
+    parse_json,
+)
+from omnireid.server.schemas import EnrolAnswer, EnrolItem, EnrolledItem, EnrolQuery, EnrolRequest
+from omnireid.server.service import Service
+
+router = APIRouter(tags=["enrol"])
+
+Float32 = npt.NDArray[np.float32]
+
+
+@router.post(
+    "/v1/enrol",
+    summary="Add crops; those that are there already stay as they were",
+    openapi_extra=body_of(EnrolRequest, or_picture=True),
+)
+async def enrol(
+    request: Request, query: Annotated[EnrolQuery, Query()], service: ServiceOf, caller: Writer
+) -> EnrolAnswer:
+    gallery = service.gallery(query.gallery)
+    body = await request.body()
+    if content_type(request) in IMAGE_TYPES:
+        place = query.model_dump(exclude={"gallery", "assign"}, exclude_unset=True)
+        # The time has been read from its text already.
+        entries, assign = [EnrolItem.model_construct(**place)], query.assign
+        pictures = [Picture(body, wants_thumbnail=True)]
+    else:
+        asked = parse_json(request, EnrolRequest, body)
+        check_alone(query)
+        check_count("items", len(asked.items), service.limits.max_items)
+        entries, assign = asked.items, asked.assign
+        pictures = _pictures(service, entries)
+    if assign and service.calibration is None:
+        message = "needs a calibration of the model; make one with 'omnireid calibrate'"
+        raise Problem(422, f"assign: {message}", [("assign", message)])
+    made = await service.embed(pictures)
+    embeddings = _merged(service, entries, made)
+    images = iter(pictures)
+    items = [
+        _item(entry, None if entry.embedding is not None else next(images).thumbnail) for entry in entries
+    ]
+
+    def write() -> EnrolAnswer:
+        if assign:
+            return EnrolAnswer(
+                items=[
+                    _assigned(service, gallery, item, row, caller.name)
+                    for item, row in zip(items, embeddings, strict=True)
+                ]
+            )
+        return EnrolAnswer(items=_enrolled(service, gallery, items, embeddings, caller.name))
+
+    return await run_in_threadpool(write)
+
+
+def _pictures(service: Service, entries: list[EnrolItem]) -> list[Picture]:
+    """Of those entries that are pictures."""
+    pictures = []
+    for place, entry in enumerate(entries):
+        name = f"items.{place}"
+        only_one({f"{name}.image": entry.image, f"{name}.embedding": entry.embedding})
+        if entry.image is not None:
+            region = None if entry.region is None else entry.region.box()
+            pictures.append(
+                Picture(
+                    entry.image, field=f"{name}.image", region=region, wants_thumbnail=entry.store_thumbnail
+                )
+            )
+        else:
+            check_model(service, entry.model_sha256, f"{name}.model_sha256")
+            if entry.embedding is not None and len(entry.embedding) != service.model.dim:
+                message = f"expected {service.model.dim} numbers, got {len(entry.embedding)}"
+                raise Problem(422, f"{name}.embedding: {message}", [(f"{name}.embedding", message)])
+    return pictures
+
+
+def _merged(service: Service, entries: list[EnrolItem], made: Float32) -> Float32:
+    """(N, D): embeddings that were made here and those that were given, in the order of the request."""
+    if len(made) == len(entries):
+        return made
+    rows = iter(made)
+    merged = [next(rows) if entry.embedding is None else entry.embedding for entry in entries]
+    with np.errstate(over="ignore"):
+        return np.array(merged, np.float32).reshape(len(entries), service.model.dim)
+
+
+def _item(entry: EnrolItem, thumbnail: bytes | None) -> Item:
+    box = entry.box or entry.region
+    return Item(
+        camera=entry.camera,
+        time=entry.time,
+        identity=entry.identity,
+        tracklet=entry.tracklet,
+        box=None if box is None else box.box(),
+        source=entry.source,
+        quality=entry.quality,
+        attributes=entry.attributes,
+        thumbnail=thumbnail,
+        key=entry.key,
+    )
+
+
+def _enrolled(
+    service: Service, gallery: Gallery, items: list[Item], embeddings: Float32, actor: str
+) -> list[EnrolledItem]:
+    done = gallery.enrol(items, embeddings, model=service.model, actor=actor)
+    return [
+        EnrolledItem(
+            id=name,
+            is_new=bool(is_new),
+            # What was there already keeps the identity that it had.
+            identity=item.identity if is_new else gallery.item(name).identity,
+            decision=None,
+        )
+        for name, is_new, item in zip(done.ids, done.is_new, items, strict=True)
+    ]
+
+
+def _assigned(service: Service, gallery: Gallery, item: Item, row: Float32, actor: str) -> EnrolledItem:
+    """Enrol one item as whom it shows: somebody known, somebody new, or nobody yet where that is unsure."""
+    decision: Decision | None = None
+    identity = item.identity
+    if identity is None:
+        known = Filter(has_identity=True)
+        found = gallery.search(row, model=service.model, k=1, where=known, actor=actor)
+        decision = found.decision
+        if decision is Decision.SAME:
+            identity = found.candidates[0].identity
+        elif decision is Decision.NEW:
+            identity = new_identity()
+    chosen = dataclasses.replace(item, identity=identity)
+    enrolled = _enrolled(service, gallery, [chosen], row[None], actor)[0]
+    return enrolled.model_copy(update={"decision": None if decision is None else decision.value})

@@ -1,0 +1,135 @@
+"""Who is who: names, merges, splits, undo, timelines, and forgetting somebody."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+
+from omnireid.gallery.items import MAX_TEXT
+from omnireid.server.problems import Problem
+from omnireid.server.routes.access import Reader, ServiceOf, Writer, body_of, json_body
+from omnireid.server.routes.wire import identity_out, operation_out, timeline_answer
+from omnireid.server.schemas import (
+    AssignRequest,
+    ForgottenAnswer,
+    GalleryQuery,
+    IdentitiesAnswer,
+    IdentitiesQuery,
+    IdentityOut,
+    MergeRequest,
+    NameRequest,
+    OperationOut,
+    OperationsAnswer,
+    OperationsQuery,
+    SplitRequest,
+    TimelineAnswer,
+)
+
+router = APIRouter(tags=["identities"])
+
+IdentityId = Annotated[str, Path(max_length=MAX_TEXT)]
+OperationId = Annotated[str, Path(max_length=MAX_TEXT)]
+InGallery = Annotated[GalleryQuery, Query()]
+
+
+@router.get("/v1/identities", summary="Identities, those with a name first")
+def list_identities(
+    query: Annotated[IdentitiesQuery, Query()], service: ServiceOf, _: Reader
+) -> IdentitiesAnswer:
+    page = service.gallery(query.gallery).identities(query.text, query.limit, query.after)
+    return IdentitiesAnswer(identities=[identity_out(one) for one in page], next=page.next)
+
+
+@router.post(
+    "/v1/identities/merge",
+    summary="Say that identities are one person",
+    openapi_extra=body_of(MergeRequest),
+)
+def merge(
+    body: Annotated[MergeRequest, Depends(json_body(MergeRequest))],
+    query: InGallery,
+    service: ServiceOf,
+    caller: Writer,
+) -> OperationOut:
+    gallery = service.gallery(query.gallery)
+    return operation_out(gallery.merge(body.into, body.identities, actor=caller.name))
+
+
+@router.post(
+    "/v1/identities/split",
+    summary="Make a new identity of some items",
+    openapi_extra=body_of(SplitRequest),
+)
+def split(
+    body: Annotated[SplitRequest, Depends(json_body(SplitRequest))],
+    query: InGallery,
+    service: ServiceOf,
+    caller: Writer,
+) -> OperationOut:
+    gallery = service.gallery(query.gallery)
+    return operation_out(gallery.split(body.items, body.name, actor=caller.name))
+
+
+@router.post(
+    "/v1/identities/assign",
+    summary="Give items an identity, or take theirs away",
+    openapi_extra=body_of(AssignRequest),
+)
+def assign(
+    body: Annotated[AssignRequest, Depends(json_body(AssignRequest))],
+    query: InGallery,
+    service: ServiceOf,
+    caller: Writer,
+) -> OperationOut:
+    gallery = service.gallery(query.gallery)
+    if body.name is not None and body.identity is None:
+        raise Problem(422, "name: is of an identity", [("name", "without an identity")])
+    done = gallery.assign(body.items, body.identity, actor=caller.name)
+    if body.identity is not None and body.name is not None:
+        gallery.name_identity(body.identity, body.name, actor=caller.name)
+    return operation_out(done)
+
+
+@router.get("/v1/identities/{identity}", summary="One identity, by any of its ids")
+def read_identity(identity: IdentityId, query: InGallery, service: ServiceOf, _: Reader) -> IdentityOut:
+    return identity_out(service.gallery(query.gallery).identity(identity))
+
+
+@router.put(
+    "/v1/identities/{identity}",
+    summary="Name an identity, or take its name away",
+    openapi_extra=body_of(NameRequest),
+)
+def name(
+    identity: IdentityId,
+    body: Annotated[NameRequest, Depends(json_body(NameRequest))],
+    query: InGallery,
+    service: ServiceOf,
+    caller: Writer,
+) -> OperationOut:
+    gallery = service.gallery(query.gallery)
+    return operation_out(gallery.name_identity(identity, body.name, actor=caller.name))
+
+
+@router.delete("/v1/identities/{identity}", summary="Forget somebody for good")
+def forget(identity: IdentityId, query: InGallery, service: ServiceOf, caller: Writer) -> ForgottenAnswer:
+    gallery = service.gallery(query.gallery)
+    return ForgottenAnswer(forgotten=gallery.forget(identity, actor=caller.name).items)
+
+
+@router.get("/v1/identities/{identity}/timeline", summary="Where and when somebody was seen")
+def timeline(identity: IdentityId, query: InGallery, service: ServiceOf, _: Reader) -> TimelineAnswer:
+    gallery = service.gallery(query.gallery)
+    return timeline_answer(gallery, gallery.timeline(identity))
+
+
+@router.get("/v1/operations", summary="What operators did, the latest first")
+def operations(query: Annotated[OperationsQuery, Query()], service: ServiceOf, _: Reader) -> OperationsAnswer:
+    done = service.gallery(query.gallery).operations(query.limit)
+    return OperationsAnswer(operations=[operation_out(one) for one in done])
+
+
+@router.post("/v1/operations/{operation}/undo", summary="Take an operation back")
+def undo(operation: OperationId, query: InGallery, service: ServiceOf, caller: Writer) -> OperationOut:
+    return operation_out(service.gallery(query.gallery).undo(operation, actor=caller.name))

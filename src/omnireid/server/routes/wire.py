@@ -1,0 +1,168 @@
+"""From the gallery's values to what goes over the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from omnireid.gallery.browsing import Person, Timeline
+from omnireid.gallery.gallery import Gallery
+from omnireid.gallery.identities import Operation, People
+from omnireid.gallery.items import Item
+from omnireid.gallery.searching import Candidate, Group, SearchResult
+from omnireid.server.schemas import (
+    CameraOut,
+    CandidateOut,
+    DecisionName,
+    GalleryOut,
+    GenerationOut,
+    GroupOut,
+    IdentityOut,
+    IndexOut,
+    ItemOut,
+    ModelOut,
+    OperationOut,
+    RegionOut,
+    RetentionOut,
+    SearchAnswer,
+    SightingOut,
+    TimelineAnswer,
+)
+
+
+def items_out(gallery: Gallery, items: Iterable[Item], people: People | None = None) -> list[ItemOut]:
+    """Items, each with the name of its identity and whether there is a picture to ask for."""
+    every = list(items)
+    people = gallery.people() if people is None else people
+    pictured = gallery.with_thumbnail([one.id for one in every])
+    return [_item(one, people, one.id in pictured) for one in every]
+
+
+def search_answer(gallery: Gallery, found: SearchResult, took_ms: float) -> SearchAnswer:
+    """What a search found."""
+    candidates = [*found.candidates, *(one for group in found.groups for one in group.candidates)]
+    items = {one.item.id: one.item for one in candidates}
+    shown = {one.id: one for one in items_out(gallery, items.values())}
+
+    def candidate(one: Candidate) -> CandidateOut:
+        return CandidateOut(
+            item=shown[one.item.id],
+            score=one.score,
+            probability=one.probability,
+            decision=_decision(one),
+        )
+
+    return SearchAnswer(
+        model=ModelOut(name=found.model.name, sha256=found.model.sha256),
+        calibrated=found.calibrated,
+        note=found.note,
+        decision=_decision(found),
+        false_alarm_rate=found.false_alarm_rate,
+        is_exact=found.is_exact,
+        took_ms=took_ms,
+        candidates=[candidate(one) for one in found.candidates],
+        groups=[
+            GroupOut(
+                identity=group.identity,
+                name=group.name,
+                score=group.score,
+                probability=group.probability,
+                decision=_decision(group),
+                candidates=[candidate(one) for one in group.candidates],
+            )
+            for group in found.groups
+        ],
+    )
+
+
+def identity_out(person: Person) -> IdentityOut:
+    """Somebody, and what is known of them."""
+    return IdentityOut(
+        id=person.id,
+        name=person.name,
+        items=person.items,
+        cameras=list(person.cameras),
+        first_seen=person.first_seen,
+        last_seen=person.last_seen,
+        merged=list(person.merged),
+    )
+
+
+def timeline_answer(gallery: Gallery, timeline: Timeline) -> TimelineAnswer:
+    """Where and when somebody was seen."""
+    every = [item for camera in timeline.cameras for sighting in camera.sightings for item in sighting.items]
+    shown = {one.id: one for one in items_out(gallery, every)}
+    return TimelineAnswer(
+        identity=timeline.identity,
+        name=timeline.name,
+        cameras=[
+            CameraOut(
+                camera=camera.camera,
+                sightings=[
+                    SightingOut(
+                        start=sighting.start,
+                        end=sighting.end,
+                        items=[shown[one.id] for one in sighting.items],
+                    )
+                    for sighting in camera.sightings
+                ],
+            )
+            for camera in timeline.cameras
+        ],
+    )
+
+
+def operation_out(operation: Operation) -> OperationOut:
+    """What an operator did."""
+    return OperationOut(
+        id=operation.id,
+        kind=operation.kind,
+        time=operation.time,
+        actor=operation.actor,
+        summary=operation.summary,
+        undone=operation.undone,
+        can_undo=operation.can_undo,
+        identity=operation.identity,
+    )
+
+
+def gallery_out(name: str, gallery: Gallery) -> GalleryOut:
+    """What a gallery holds."""
+    state, retention = gallery.state(), gallery.retention()
+    return GalleryOut(
+        name=name,
+        items=state.items,
+        identities=state.identities,
+        cameras=list(state.cameras),
+        models=[
+            GenerationOut(name=one.model.name, sha256=one.model.sha256, state=one.state)
+            for one in state.models
+        ],
+        index=IndexOut(
+            status=state.index.status, indexed=state.index.indexed, unindexed=state.index.unindexed
+        ),
+        retention=RetentionOut(default_s=retention.default_s, cameras=dict(retention.cameras)),
+        precision=state.precision,
+        disk_bytes=state.disk_bytes,
+    )
+
+
+def _item(item: Item, people: People, has_thumbnail: bool) -> ItemOut:
+    box = item.box
+    return ItemOut(
+        id=item.id,
+        camera=item.camera,
+        time=item.time,
+        identity=item.identity,
+        name=people.name(item.identity),
+        tracklet=item.tracklet,
+        box=None if box is None else RegionOut(x=box.x, y=box.y, width=box.width, height=box.height),
+        source=item.source,
+        quality=item.quality,
+        attributes=dict(item.attributes),
+        enrolled=item.enrolled,
+        has_thumbnail=has_thumbnail,
+    )
+
+
+def _decision(one: Candidate | Group | SearchResult) -> DecisionName | None:
+    return None if one.decision is None else one.decision.value

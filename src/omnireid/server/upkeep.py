@@ -1,0 +1,73 @@
+"""What a gallery needs while it is served: retention, its index, a count for the metrics."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from omnireid.gallery.retention import DailyRun
+from omnireid.server.metrics import Metrics
+
+if TYPE_CHECKING:
+    from omnireid.gallery.gallery import Gallery
+
+log = logging.getLogger("omnireid.server")
+
+_LOOK_S = 60.0
+_INDEX_FROM = 50_000
+_INDEX_AGAIN_SHARE = 0.1
+
+
+class Upkeep:
+    """Two threads of one gallery.
+
+    An index is built when so many items are outside of it that searches notice: from 50,000 items, and again
+    when a tenth is not in it yet.
+    """
+
+    def __init__(self, name: str, gallery: Gallery, metrics: Metrics) -> None:
+        self._name = name
+        self._gallery = gallery
+        self._metrics = metrics
+        self._retention = DailyRun(gallery.run_retention, on_error=self._report, clock=gallery.clock)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._look, name=f"upkeep-{name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin, with retention now."""
+        self._retention.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let what runs end."""
+        self._stopped.set()
+        self._retention.stop()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while True:
+            try:
+                self._look_once()
+            except Exception as error:  # Nobody waits for this thread: an error ends here or nowhere.
+                self._report(error)
+            if self._stopped.wait(_LOOK_S):
+                return
+
+    def _look_once(self) -> None:
+        live = [one for one in self._gallery.models if one.state == "live"]
+        if not live:
+            self._metrics.items(self._name, 0)
+            return
+        state = self._gallery.store.index_state(live[0].collection)
+        self._metrics.items(self._name, state.indexed + state.unindexed)
+        if state.status != "building" and state.unindexed >= max(
+            _INDEX_FROM, _INDEX_AGAIN_SHARE * state.indexed
+        ):
+            started = time.monotonic()
+            self._gallery.build_index()
+            log.info("gallery %s: index built in %.0f s", self._name, time.monotonic() - started)
+
+    def _report(self, error: Exception) -> None:
+        log.error("gallery %s: upkeep failed and will be tried again: %s", self._name, error)
