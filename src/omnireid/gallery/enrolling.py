@@ -41,13 +41,17 @@ def prepared(items: Sequence[Item], embeddings: npt.ArrayLike, dim: int, now: fl
         InputError: names the row and the field.
     """
     rows = unit_embeddings(embeddings, len(items), dim)
+    contents, width = rows.data.cast("B"), rows.itemsize * dim
     ids = []
     for place, item in enumerate(items):
         try:
             check_item(item)
         except InputError as error:
             raise InputError(f"items[{place}].{error}") from error
-        ids.append(item_id(item.key if item.key is not None else content_key(item, rows[place].tobytes())))
+        if item.key is None:
+            ids.append(item_id(content_key(item, contents[place * width : (place + 1) * width])))
+        else:
+            ids.append(item_id(item.key))
     return table_of(items, ids, now, rows)
 
 
@@ -72,7 +76,7 @@ def unit_embeddings(embeddings: npt.ArrayLike, count: int, dim: int) -> Float32:
         for place in odd.tolist():
             rows[place] = _rescaled(rows[place], f"embeddings[{place}]")
             norms[place] = np.linalg.norm(rows[place])
-    return np.asarray(rows / norms, np.float32)
+    return np.ascontiguousarray(rows / norms, np.float32)
 
 
 _TINY = 1e-15

@@ -201,16 +201,8 @@ class Gallery:
             ShapeError, InputError: names the row and the field that cannot be used; nothing was added.
             StorageError: they could not be written; none was added.
         """
-        if len(items) == 0:
-            return Enrolment((), np.zeros(0, np.bool_))
-        now = self.clock()
-        rows = prepared(items, embeddings, model.dim, now)
-        generation = self.generations.begin(model, self._precision, now)
-        ids = tuple(rows.column("id").to_pylist())
-        self.log.write(
-            "enrol", count=len(ids), subjects=ids, detail={"model": model.sha256[:12]}, actor=actor
-        )
-        return Enrolment(ids, self.store.add(generation.collection, rows))
+        rows = prepared(items, embeddings, model.dim, self.clock())
+        return self._add(rows, model, actor)
 
     def enrol_stream(
         self,
@@ -227,11 +219,23 @@ class Gallery:
         with ThreadPoolExecutor(1, "enrol") as writer:
             written: Future[Enrolment] | None = None
             for items, embeddings in batches:
+                rows = prepared(items, embeddings, model.dim, self.clock())
                 if written is not None:
                     yield written.result()
-                written = writer.submit(self.enrol, items, embeddings, model=model, actor=actor)
+                written = writer.submit(self._add, rows, model, actor)
             if written is not None:
                 yield written.result()
+
+    def _add(self, rows: pa.Table, model: ModelRef, actor: str | None) -> Enrolment:
+        ids = tuple(rows.column("id").to_pylist())
+        if not ids:
+            return Enrolment((), np.zeros(0, np.bool_))
+        # A move to another model ends under this lock: nothing is added to what it leaves.
+        with self.store.lock():
+            collection = self.generations.begin(model, self._precision, self.clock()).collection
+            detail = {"model": model.sha256[:12]}
+            self.log.write("enrol", count=len(ids), subjects=ids, detail=detail, actor=actor)
+            return Enrolment(ids, self.store.add(collection, rows))
 
     # Searching
 
@@ -351,7 +355,7 @@ class Gallery:
         return content
 
     def with_thumbnail(self, item_ids: Sequence[str]) -> frozenset[str]:
-        """Those of some items that have a thumbnail. Reads the thumbnails: for a page of items, not for all."""
+        """Which of some items have a thumbnail. Reads the thumbnails: for a page of items, not for all."""
         collection = self._live_collection()
         if collection is None or not item_ids:
             return frozenset()
