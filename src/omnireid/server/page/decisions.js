@@ -34,4 +34,4 @@ export function likeness({ probability, score: value, decision }) {
 
 /** A choice among the rates that the calibration has thresholds for; "" is its own default. */
 export const rateChoice = (value, onchange) =>
-  select([["", text.falseAlarmDefault], ...session.info.false_alarm_rates.map((share) => [String(share), rate(share)])], value, onchange);
+  select([["", text.falseAlarmDefault(rate(Math.min(...session.info.false_alarm_rates)))], ...session.info.false_alarm_rates.map((share) => [String(share), rate(share)])], value, onchange);

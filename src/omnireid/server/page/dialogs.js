@@ -38,6 +38,10 @@ export function ask(title, build, { wide = false } = {}) {
       opener?.focus?.();
       resolve(answer);
     });
+    // A link inside leads to another view, where the question makes no sense.
+    const leave = () => dialog.close();
+    window.addEventListener("hashchange", leave);
+    dialog.addEventListener("close", () => window.removeEventListener("hashchange", leave));
     document.body.append(dialog);
     dialog.showModal();
     dialog.querySelector("[data-first]")?.focus();

@@ -8,7 +8,7 @@ import { fromLocal, personName, toLocal } from "./format.js";
 import { refresh } from "./router.js";
 import { may, session } from "./session.js";
 import { complaint, empty } from "./states.js";
-import { asRequest, filesOf, PictureError, readPicture } from "./subject.js";
+import { asRequest, filesOf, PictureError, readPicture, regionImage } from "./subject.js";
 import { text } from "./text.js";
 import { toast } from "./toasts.js";
 
@@ -134,7 +134,7 @@ function row(one, show) {
   return h(
     "li.entry",
     {},
-    h("span.thumb.small", {}, h("img", { src: subject.url, alt: text.subject.alt(subject.name) })),
+    h("span.thumb.small", {}, regionImage(subject)),
     h("div.grow", {}, h("p.strong.ellipsis", {}, subject.name), h(`p.entry-status.${one.kind}`, {}, one.kind === "good" ? icon("tick") : one.kind === "bad" ? icon("alert") : null, h("span", {}, one.status))),
     isOpen ? h("button.quiet", { type: "button", onclick: edit }, icon("box"), subject.region ? `${subject.region.width} × ${subject.region.height}` : text.enrol.box) : null,
     h("button.icon-button", { type: "button", "aria-label": `${text.enrol.remove} ${subject.name}`, onclick: remove }, icon("close")),

@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { ask, askConfirm } from "./dialogs.js";
-import { field, h, icon } from "./dom.js";
+import { field, h, icon, select } from "./dom.js";
 import { bytes, cameraName, duration } from "./format.js";
 import { link, place, refresh } from "./router.js";
 import { may, session } from "./session.js";
@@ -107,26 +107,20 @@ function retention(state) {
 }
 
 async function editRetention({ cameras, retention: { default_s: byDefault, cameras: own } }) {
-  const days = (seconds) => h("input", { type: "number", min: 0, step: "any", value: seconds ? String(seconds / DAY_S) : "", placeholder: text.state.unlimited });
-  const controls = [...new Set([...cameras, ...Object.keys(own)])].map((camera) => {
-    const control = days(own[camera]);
-    control.placeholder = text.state.byDefault;
-    return [camera, control];
-  });
-  const common = days(byDefault);
-  const seconds = ({ value }) => (value === "" ? null : Math.round(Number(value) * DAY_S));
+  const common = keepingControl(byDefault, false);
+  const controls = [...new Set([...cameras, ...Object.keys(own)])].map((camera) => [camera, keepingControl(own[camera], true)]);
   const body = await ask(text.state.editTitle, (close) =>
     h(
       "form",
       {
         onsubmit: (event) => {
           event.preventDefault();
-          const chosen = controls.map(([camera, control]) => [camera, seconds(control)]).filter(([, value]) => value);
-          close({ default_s: seconds(common) || null, cameras: Object.fromEntries(chosen) });
+          const chosen = controls.map(([camera, control]) => [camera, control.seconds()]).filter(([, value]) => value !== undefined);
+          close({ default_s: common.seconds(), cameras: Object.fromEntries(chosen) });
         },
       },
-      field(`${text.state.default}: ${text.state.days.toLowerCase()}`, common, text.state.daysHint),
-      controls.map(([camera, control]) => field(`${cameraName(camera)}: ${text.state.days.toLowerCase()}`, control)),
+      common.element(text.state.default),
+      controls.map(([camera, control]) => control.element(cameraName(camera))),
       h("p.warning", {}, icon("alert"), h("span", {}, text.state.shorter)),
       h("div.row.end", {}, h("button", { type: "button", onclick: () => close(null) }, text.cancel), h("button.primary", { type: "submit" }, text.save)),
     ),
@@ -139,6 +133,26 @@ async function editRetention({ cameras, retention: { default_s: byDefault, camer
     complain(error);
   }
   refresh();
+}
+
+/** How long one camera's pictures stay: `seconds()` is null for ever, undefined where it is as all others. */
+function keepingControl(seconds, mayFollow) {
+  const kinds = [["forever", text.state.unlimited], ["days", text.state.someDays]];
+  if (mayFollow) kinds.unshift(["default", text.state.byDefault]);
+  const kind = seconds ? "days" : seconds === null || !mayFollow ? "forever" : "default";
+  const days = h("input", { type: "number", min: 0.01, step: "any", required: true, value: seconds ? String(seconds / DAY_S) : "" });
+  const show = (chosen) => {
+    days.hidden = days.disabled = chosen !== "days";
+  };
+  const choice = select(kinds, kind, show);
+  show(kind);
+  return {
+    seconds: () => ({ days: Math.round(Number(days.value) * DAY_S), forever: null })[choice.value],
+    element(name) {
+      days.setAttribute("aria-label", `${name}: ${text.state.days}`);
+      return h("div.with-button", {}, field(name, choice), days);
+    },
+  };
 }
 
 async function runRetention() {

@@ -9,17 +9,17 @@ import { cameraName, personName, when } from "./format.js";
 import { go, link, refresh } from "./router.js";
 import { searchWith } from "./search.js";
 import { may } from "./session.js";
-import { fromItem } from "./subject.js";
+import { fromItem, regionImage } from "./subject.js";
 import { text } from "./text.js";
 import { thumbnail } from "./thumbnails.js";
 
 /** `candidate` and `query` (a subject) where it came out of a search. */
 export async function showItem(item, { candidate, query } = {}) {
   const action = await ask(text.item.title, (close) => [
-    h("div.item-view", {}, thumbnail(item, "huge"), h("div.grow", {}, likenessOf(candidate), facts(item))),
+    h("div.item-view", {}, query ? beside(query) : null, thumbnail(item, "huge"), h("div.grow", {}, likenessOf(candidate), facts(item))),
     h("div.row.end", {}, actions(query).map(([name, symbol, words, style = ""]) =>
       h(`button${style}`, { type: "button", onclick: () => close(name) }, icon(symbol), words))),
-  ]);
+  ], { wide: Boolean(query) });
   if (action === "search") searchWith(fromItem(item));
   if (action === "compare") {
     setSlots(query ? [query, fromItem(item)] : [fromItem(item)]);
@@ -27,6 +27,12 @@ export async function showItem(item, { candidate, query } = {}) {
   }
   if (action === "assign" && (await assign([item]))) refresh();
   if (action === "forget" && (await forgetItems([item]))) refresh();
+}
+
+/** What was searched with, so that the two can be told apart by eye. */
+function beside(query) {
+  if (query.kind === "item") return thumbnail(query.item, "huge");
+  return h("span.thumb.huge", {}, regionImage(query));
 }
 
 const likenessOf = (candidate) => (candidate ? h("div.item-likeness", {}, badge(candidate.decision), likeness(candidate)) : null);

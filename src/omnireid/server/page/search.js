@@ -18,6 +18,7 @@ const NO_FILTERS = { cameras: [], since: "", until: "", person: null, rate: "", 
 
 // Kept while other views are shown, so that coming back finds everything as it was.
 const state = { subject: null, filters: { ...NO_FILTERS }, answer: null, asked: null };
+const isNarrow = () => window.matchMedia("(max-width: 900px)").matches;
 let running = null;
 let shown = null;
 
@@ -83,6 +84,7 @@ async function runSearch(output, items) {
     Object.assign(state, { answer, asked: body });
     fill(output, results(answer, { subject, isEmpty: items === 0 }));
     arrowKeys(output, ".candidate");
+    if (isNarrow()) output.scrollIntoView({ block: "start" });
   } catch (error) {
     if (error.name === "AbortError") return;
     fill(output, failed(error, () => runSearch(output, items)));
@@ -105,7 +107,7 @@ function conditions() {
 function filters(cameras, onchange) {
   const { filters: chosen } = state;
   const count = h("span.count", {});
-  const element = h("details.filters", { open: window.matchMedia("(min-width: 900px)").matches });
+  const element = h("details.filters", { open: !isNarrow() });
   const set = (name) => (value) => {
     chosen[name] = value;
     changed();

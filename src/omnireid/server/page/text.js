@@ -70,7 +70,7 @@ export const text = {
   probability: "Probability",
   scoreHint: "Cosine similarity, −1 to 1",
   falseAlarmRate: "Wanted false-alarm rate",
-  falseAlarmDefault: "as calibrated",
+  falseAlarmDefault: (strictest) => `strictest (${strictest})`,
   falseAlarmHint: "Share of comparisons of two people that may be called the same person.",
 
   subject: {
@@ -188,7 +188,7 @@ export const text = {
 
   choosePerson: {
     title: "Choose a person",
-    label: "Name or id",
+    label: "Name",
     placeholder: "Type a name",
     none: "Nobody of this name.",
     newPerson: "New person",
@@ -217,7 +217,7 @@ export const text = {
     peopleLead: "Everybody the gallery tells apart.",
     pictures: "Pictures",
     picturesLead: "What was enrolled.",
-    find: "Find by name or id",
+    find: "Find by name",
     camera: "Camera",
     anyCamera: "All cameras",
     only: "Show",
@@ -304,10 +304,10 @@ export const text = {
     default: "All other cameras",
     edit: "Change",
     editTitle: "How long are pictures kept?",
-    unlimited: "no limit",
-    days: "Days",
-    daysHint: "Empty: no limit.",
-    byDefault: "As all others",
+    unlimited: "For ever",
+    someDays: "Days:",
+    days: "days",
+    byDefault: "As all other cameras",
     shorter: "Older pictures are forgotten at the next run. That cannot be undone.",
     saved: "Retention changed.",
     run: "Run now",
