@@ -168,15 +168,17 @@ class AuditLog:
             if stop is not None and seq >= stop:
                 return
             if seq >= first:
-                yield AuditEntry(
-                    seq,
-                    entry["time"],
-                    entry.get("actor", ""),
-                    entry.get("action", ""),
-                    entry.get("count", 0),
-                    tuple(entry.get("subjects", ())),
-                    entry.get("detail", {}),
-                )
+                yield _public(seq, entry)
+
+    def latest(self, *, before: int | None = None, limit: int) -> list[AuditEntry]:
+        """The last entries of all writers, the latest first. Reads all that are older too.
+
+        Args:
+            before: the `seq` of the last one known.
+            limit: how many.
+        """
+        entries = itertools.islice(enumerate(self._store.audit()), before)
+        return [_public(seq, entry) for seq, entry in reversed(deque(entries, maxlen=limit))]
 
     def verify(self) -> Verified:
         """Follow every chain through the whole log."""
@@ -231,6 +233,18 @@ class _Ticket:
         self.entry = entry
         self.is_done = False
         self.error: BaseException | None = None
+
+
+def _public(seq: int, entry: Mapping[str, Any]) -> AuditEntry:
+    return AuditEntry(
+        seq,
+        entry["time"],
+        entry.get("actor", ""),
+        entry.get("action", ""),
+        entry.get("count", 0),
+        tuple(entry.get("subjects", ())),
+        entry.get("detail", {}),
+    )
 
 
 def _hash(entry: Mapping[str, Any], key: bytes) -> str:

@@ -554,12 +554,14 @@ class Gallery:
             disk_bytes=self.store.disk_bytes(),
         )
 
-    def audit(self, *, after: int | None = None, limit: int = 100) -> list[AuditEntry]:
-        """Entries of the audit, the oldest first.
+    def audit(self, *, after: int | None = None, limit: int = 100, latest: bool = False) -> list[AuditEntry]:
+        """Entries of the audit, the oldest first; with `latest` the latest first.
 
         Args:
-            after: `seq` of the last one known.
+            after: `seq` of the last one known, in the order asked for.
         """
+        if latest:
+            return self.log.latest(before=after, limit=limit)
         return list(self.log.entries(after=after, limit=limit))
 
     def verify_audit(self) -> Verified:

@@ -262,10 +262,11 @@ class IdentitiesQuery(GalleryQuery):
 
 
 class AuditQuery(GalleryQuery):
-    """Which entries of the audit: those after a `seq`."""
+    """Which entries of the audit: those after a `seq`; with `latest` from the end, the latest first."""
 
     after: Annotated[int, Field(ge=0)] | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    latest: bool = False
 
 
 class OperationsQuery(GalleryQuery):

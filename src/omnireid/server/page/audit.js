@@ -15,7 +15,7 @@ export async function auditView() {
   const body = h("tbody");
   const foot = h("div.row.centred");
   async function page(after) {
-    const { entries, next } = await api.audit({ limit: PAGE, after });
+    const { entries, next } = await api.audit({ limit: PAGE, after, latest: true });
     body.append(...entries.map(row));
     fill(foot, next ? h("button", { type: "button", onclick: () => more(next) }, text.more) : null);
   }

@@ -65,10 +65,13 @@ def run_retention(name: str, service: ServiceOf, caller: Admin) -> ForgottenAnsw
     return ForgottenAnswer(forgotten=service.gallery(name).run_retention(actor=caller.name))
 
 
-@router.get("/v1/audit", summary="Who enrolled, searched, changed and forgot; the oldest first")
+@router.get(
+    "/v1/audit", summary="Who enrolled, searched, changed and forgot; the oldest first, or the `latest`"
+)
 def audit(query: Annotated[AuditQuery, Query()], service: ServiceOf, _: Admin) -> AuditAnswer:
     name = query.gallery or next(iter(service.galleries), "")
-    entries = service.gallery(query.gallery).audit(after=query.after, limit=query.limit)
+    entries = service.gallery(query.gallery).audit(after=query.after, limit=query.limit, latest=query.latest)
+    is_first = query.latest and bool(entries) and entries[-1].seq == 0
     return AuditAnswer(
         entries=[
             AuditEntryOut(
@@ -83,5 +86,6 @@ def audit(query: Annotated[AuditQuery, Query()], service: ServiceOf, _: Admin) -
             )
             for one in entries
         ],
-        next=entries[-1].seq if len(entries) == query.limit else None,
+        # Counted from the end, the first entry of all (0) is the last one.
+        next=entries[-1].seq if len(entries) == query.limit and not is_first else None,
     )
