@@ -17,6 +17,15 @@ TOKEN_VARIABLE = "OMNIREID_MILVUS_TOKEN"
 DEFAULT_NAME = "omnireid"
 DEFAULT_PORT = 19530
 
+_CONNECT_FAILED = 2
+
+# gRPC waits up to two minutes before it tries a server again, and shares that wait among all connections.
+_RECONNECT = {
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.initial_reconnect_backoff_ms": 200,
+    "grpc.max_reconnect_backoff_ms": 1000,
+}
+
 NOT_FOUND = 100
 NOT_LOADED = 101
 
@@ -162,6 +171,7 @@ def _client(address: Address) -> Any:
         token=address.token,
         db_name=address.database,
         timeout=address.connect_s,
+        grpc_options=_RECONNECT,
         # The shared one would stay open after `close`.
         dedicated=True,
     )
@@ -175,17 +185,20 @@ def _silence() -> None:
         logger.propagate = True
 
 
-def _reason(error: Exception) -> tuple[int, str]:
+def _reason(error: BaseException | None) -> tuple[int, str]:
     """Milvus's code, or 0, and the name of the gRPC status or the first line of the message."""
     import grpc
     from pymilvus.exceptions import MilvusException
 
-    cause: BaseException | None = error
-    while cause is not None:
+    cause: BaseException | None
+    cause, seen = error, set[int]()
+    # pymilvus raises errors from themselves.
+    while cause is not None and id(cause) not in seen:
         if isinstance(cause, grpc.RpcError):
             return 0, cause.code().name
+        seen.add(id(cause))
         cause = cause.__cause__
-    if isinstance(error, MilvusException) and isinstance(error.code, int):
+    if isinstance(error, MilvusException) and isinstance(error.code, int) and error.code != _CONNECT_FAILED:
         return error.code, str(error.message).partition("\n")[0]
     return 0, "UNAVAILABLE"
 
@@ -199,7 +212,7 @@ def _explained(address: Address, code: int, reason: str) -> str:
     if reason == "DEADLINE_EXCEEDED" or "timeout" in reason.lower():
         return f"no answer within {address.timeout_s:g} s; look at the server's load, or raise timeout_s"
     if reason == "UNIMPLEMENTED":
-        return "the server does not know the request; Milvus 2.5 or later is needed"
+        return f"what answers at {address.server} is not Milvus, or older than 2.5"
     if code == 0:
         return f"no Milvus answers at {address.server} ({reason}); start it or correct the address"
     if code in _QUOTA or "quota" in reason.lower():
