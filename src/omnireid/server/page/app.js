@@ -12,7 +12,7 @@ import { galleryView } from "./gallery.js";
 import { historyView } from "./history.js";
 import { listenToKeys, showHelp } from "./keys.js";
 import { personView } from "./person.js";
-import { go, link, place, recover, refresh, startRouter, views } from "./router.js";
+import { go, link, place, recover, refresh, startRouter } from "./router.js";
 import { search, searchView } from "./search.js";
 import { chooseGallery, galleryName, may, session, setToken } from "./session.js";
 import { failed, loading } from "./states.js";
@@ -49,7 +49,7 @@ function navigation() {
       else tab.removeAttribute("aria-current");
     }
   };
-  views.addEventListener("shown", mark);
+  window.addEventListener("hashchange", mark);
   mark();
   return h("nav.tabs", { "aria-label": text.navigation }, tabs);
 }

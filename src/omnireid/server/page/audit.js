@@ -37,11 +37,12 @@ export async function auditView() {
   );
 }
 
-const row = (entry) => h("tr", {}, COLUMNS.map((name) => h(`td.${name}`, {}, cell(name, entry[name]))));
+const row = (entry) => h("tr", {}, COLUMNS.map((name) => h(`td.col-${name}`, {}, cell(name, entry[name]))));
 
 function cell(name, value) {
   if (value === null || value === undefined) return "";
   if (name === "time") return when(value);
   if (name !== "detail" || typeof value !== "object") return String(value);
-  return Object.entries(value).map(([key, inner]) => h("span.detail", {}, h("span.hint", {}, `${key} `), typeof inner === "object" ? JSON.stringify(inner) : String(inner)));
+  const said = Object.entries(value).filter(([, inner]) => inner !== null && String(inner) !== "");
+  return said.map(([key, inner]) => h("span.detail", {}, h("span.hint", {}, `${key} `), typeof inner === "object" ? JSON.stringify(inner) : String(inner)));
 }

@@ -66,7 +66,7 @@ export async function forgetPerson(person, items) {
   if (person.name) lost.push(text.forget.lostName(person.name));
   if (person.merged.length) lost.push(text.person.aliases(person.merged.length));
   lost.push(text.forget.lostUndo);
-  const isSure = await askForget(text.forget.title(name), lost, { type: person.name || person.id.slice(0, 8) });
+  const isSure = await askForget(text.forget.title(name), lost, { type: name });
   if (!isSure || !(await forget(() => api.forgetIdentity(person.id), items))) return false;
   toast(text.forget.done(person.items));
   return true;

@@ -16,7 +16,7 @@ import { thumbnail } from "./thumbnails.js";
 /** `candidate` and `query` (a subject) where it came out of a search. */
 export async function showItem(item, { candidate, query } = {}) {
   const action = await ask(text.item.title, (close) => [
-    h("div.item-view", {}, query ? beside(query) : null, thumbnail(item, "huge"), h("div.grow", {}, likenessOf(candidate), facts(item))),
+    h("div.item-view", {}, query ? h("figure", {}, beside(query), h("figcaption", {}, text.subject.yours)) : null, h("figure", {}, thumbnail(item, "huge"), query ? h("figcaption", {}, text.subject.fromGallery) : null), h("div.grow", {}, likenessOf(candidate), facts(item))),
     h("div.row.end", {}, actions(query).map(([name, symbol, words, style = ""]) =>
       h(`button${style}`, { type: "button", onclick: () => close(name) }, icon(symbol), words))),
   ], { wide: Boolean(query) });

@@ -27,8 +27,7 @@ export function results(answer, context) {
 function verdict(answer) {
   const kind = answer.calibrated ? answer.decision : "none";
   const best = answer.groups[0];
-  const isKnown = kind === "same" && best.identity;
-  const title = isKnown ? text.search.is(personName({ id: best.identity, name: best.name })) : text.search.verdict[kind];
+  const same = answer.groups.filter(({ decision }) => decision === "same").length;
   const facts = [
     answer.calibrated && best.probability !== null ? percent(best.probability) : null,
     answer.false_alarm_rate ? text.search.stated(rate(answer.false_alarm_rate)) : null,
@@ -36,13 +35,18 @@ function verdict(answer) {
     answer.is_exact ? text.search.exactDone : text.search.approximateDone,
     text.search.took(answer.took_ms),
   ];
-  const note = answer.note || (answer.calibrated ? "" : text.search.verdict.noneHint);
+  const notes = [answer.note || (answer.calibrated ? "" : text.search.verdict.noneHint), same > 1 ? text.search.several(same) : ""];
   return h(
     `header.verdict.${kind}`,
     {},
     icon(kind === "none" ? "score" : kind),
-    h("div.grow", {}, h("h2", {}, title), h("p.hint", {}, facts.filter(Boolean).join(" · ")), note ? h("p.note", {}, note) : null),
+    h("div.grow", {}, h("h2", {}, title(kind, best)), h("p.hint", {}, facts.filter(Boolean).join(" · ")), notes.filter(Boolean).map((note) => h("p.note", {}, note))),
   );
+}
+
+function title(kind, best) {
+  if (kind !== "same") return text.search.verdict[kind];
+  return best.identity ? text.search.is(personName({ id: best.identity, name: best.name })) : text.search.isUnassigned;
 }
 
 function card(group, context) {

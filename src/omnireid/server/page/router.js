@@ -6,9 +6,6 @@ import { text } from "./text.js";
 
 const SLOW_MS = 120;
 
-/** Fires "shown" after each change of view. */
-export const views = new EventTarget();
-
 const main = h("main", { id: "content", tabIndex: -1 });
 let routes = {};
 let latest = 0;
@@ -54,7 +51,6 @@ async function show({ isNew }) {
     window.scrollTo(0, 0);
     main.focus({ preventScroll: true });
   }
-  views.dispatchEvent(new Event("shown"));
 }
 
 /** Show the view anew, with what the server knows now. */

@@ -27,7 +27,8 @@ export const text = {
   noTime: "time unknown",
   noCamera: "camera unknown",
   nobody: "Not assigned",
-  unnamed: (id) => `Person ${id.slice(0, 8)}`,
+  // Our own ids are 32 hexadecimal digits, too many to read; others were given by somebody.
+  unnamed: (id) => (/^[0-9a-f]{32}$/.test(id) ? `Person ${id.slice(0, 8)}` : id),
   notFound: "There is no such page.",
   readOnly: "This token may only read.",
 
@@ -88,6 +89,7 @@ export const text = {
     boxIs: (box) => `Box ${box.width} by ${box.height} pixels, ${box.x} from the left, ${box.y} from the top`,
     boxGone: "No box: the whole picture is used",
     fromGallery: "From the gallery",
+    yours: "Searched with",
     alt: (name) => `Your picture ${name}`,
     size: (width, height) => `${width} × ${height} pixels`,
   },
@@ -119,6 +121,8 @@ export const text = {
       noneHint: "There is no calibration for this model, so a score cannot be called the same person or not. Make one with: omnireid calibrate",
     },
     is: (name) => `Same person: ${name}`,
+    isUnassigned: "Seen before, but not assigned to a person yet",
+    several: (count) => `${count} people are above the threshold: look at them yourself.`,
     stated: (rate) => `at a false-alarm rate of ${rate}`,
     exactDone: "exact search",
     approximateDone: "approximate search",
