@@ -110,6 +110,19 @@ class Tombstones:
         return sum(map(len, self._by_salt.values()))
 
 
+def forget_buried(store: GalleryStore, buried: Sequence[Tombstones]) -> None:
+    """Delete what records say of those who have a tombstone: what an old backup has brought back."""
+
+    def is_buried(name: str) -> bool:
+        return any(name in one for one in buried)
+
+    operations = store.records(OPERATIONS).values()
+    acted_on = {one["identity"] for one in operations if one["identity"]}
+    identities = [one for one in acted_on | set(store.records(IDENTITIES)) if is_buried(one)]
+    items = [one for record in operations for one in record["items"] if is_buried(one)]
+    _forget_traces(store, identities=identities, items=items)
+
+
 def _burying(store: GalleryStore, names: Sequence[str]) -> Iterator[Task]:
     known = next(iter(store.records(TOMBSTONES).values()), None)
     salt = secrets.token_bytes(16) if known is None else bytes.fromhex(known["salt"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,22 +26,22 @@ from omnireid.gallery.errors import NotInGalleryError
 from omnireid.gallery.generations import Generation, Generations, ModelRef
 from omnireid.gallery.identities import Identities, Operation, People
 from omnireid.gallery.items import EVERYTHING, Filter, Item
-from omnireid.gallery.journal import Task, carry_out, finish_interrupted
+from omnireid.gallery.journal import Task, carry_out, check_whole, finish_interrupted
 from omnireid.gallery.moving import Moved, abandon, clear_left, move
 from omnireid.gallery.opening import open_store
 from omnireid.gallery.records import MAX_AGE_S
-from omnireid.gallery.retention import Retention
+from omnireid.gallery.retention import STEPS, Retention
 from omnireid.gallery.rows import embeddings_of, items_of
 from omnireid.gallery.searching import Question, Searcher, SearchResult, empty_result
 from omnireid.gallery.store import COLUMNS, PRECISIONS, Float32, GalleryStore, IndexState, Precision
 from omnireid.gallery.tracklets import search_tracklets
 
 if TYPE_CHECKING:
-    from omnireid.evaluation.calibration import Calibration
-    from omnireid.inference.embedder import Embedder
+    from rich.console import Console
 
-STEPS = {**forgetting.STEPS, **retention.STEPS}
-"""Of tasks that a crash may have interrupted."""
+    from omnireid.evaluation.calibration import Calibration
+    from omnireid.gallery.backup import Manifest
+    from omnireid.inference.embedder import Embedder
 
 SIGHTING_GAP_S = 60.0
 """Seconds without an item that end a sighting."""
@@ -118,6 +119,7 @@ class Gallery:
         self._precision = precision
         self._index_lock = threading.Lock()
         self._index_known: tuple[bool, float] | None = None
+        check_whole(store)
         # What a crash has left half done, before anybody reads.
         finish_interrupted(store, STEPS)
         self.who_is.recover()
@@ -517,6 +519,27 @@ class Gallery:
         """Give up a move that is not complete; whether there was one."""
         self.log.write("abandon-move", count=0, actor=actor)
         return abandon(self.store, self.generations)
+
+    # Backups
+
+    def backup(
+        self, folder: str | os.PathLike[str], *, console: Console | None = None, actor: str | None = None
+    ) -> Manifest:
+        """Write all of it into a new folder, as it is now, while others go on. See `gallery.backup`.
+
+        `gallery.restoring.restore` brings it back, into any store.
+
+        Args:
+            console: where to show progress; nothing is shown when None.
+
+        Raises:
+            InputError: the folder is not empty.
+            StorageError: it could not be written.
+        """
+        from omnireid.gallery.backup import Snapshot, write_backup
+
+        self.log.write("backup", count=0, actor=actor)
+        return write_backup(Snapshot(self.store), folder, clock=self.clock, console=console)
 
     # The gallery itself
 

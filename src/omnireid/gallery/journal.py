@@ -14,6 +14,8 @@ from omnireid.core.errors import StorageError
 from omnireid.gallery.store import GalleryStore
 
 KIND = "operation-journal"
+RESTORING = "restore"
+"""Kind of the record that a gallery has while it is filled from a backup."""
 
 Step = Callable[[GalleryStore, Mapping[str, Any]], None]
 """How a task is done: given its `what`; must be idempotent, and wait for nobody."""
@@ -62,6 +64,18 @@ def finish_interrupted(store: GalleryStore, steps: Mapping[str, Step]) -> int:
         left = store.records(KIND)
         _finish(store, left, steps)
         return len(left)
+
+
+def check_whole(store: GalleryStore) -> None:
+    """Refuse a gallery that a restore has not filled completely.
+
+    Raises:
+        StorageError: names the source.
+    """
+    for mark in store.records(RESTORING).values():
+        raise StorageError(
+            f"{store.uri}: restoring it from {mark['source']} was interrupted, or is going on; restore again"
+        )
 
 
 def _finish(store: GalleryStore, records: Mapping[str, Mapping[str, Any]], steps: Mapping[str, Step]) -> None:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from omnireid.core.errors import InputError
+from omnireid.gallery import forgetting
 from omnireid.gallery.forgetting import delete_everywhere, parts, tidying
 from omnireid.gallery.items import Filter, check_text
 from omnireid.gallery.journal import Step, Task
@@ -97,7 +98,7 @@ def plan_retention(store: GalleryStore, now: float) -> RetentionPlan:
         # While a gallery moves to a new model its items are in two collections, and count once.
         here: Counter[str] = Counter()
         for rows in store.scan(name, columns=_COLUMNS):
-            expired = rows.filter(pa.array(_is_expired(rows, retention, now)))
+            expired = rows.filter(pa.array(is_expired(rows, retention, now)))
             here.update(expired["camera"].to_pylist())
             identities.update(pc.unique(expired["identity"]).drop_null().to_pylist())
         by_camera |= here
@@ -169,8 +170,16 @@ class DailyRun:
         return DAY_S
 
 
-def _is_expired(rows: pa.Table, retention: Retention, now: float) -> npt.NDArray[np.bool_]:
-    """(N,) bool."""
+def is_expired(rows: pa.Table, retention: Retention, now: float) -> npt.NDArray[np.bool_]:
+    """Which items' time is over.
+
+    Args:
+        rows: with the columns camera, time and enrolled.
+        now: Unix seconds.
+
+    Returns:
+        (N,) bool.
+    """
     cameras = rows["camera"].combine_chunks().dictionary_encode()
     seconds = [retention.seconds(camera) for camera in cameras.dictionary.to_pylist()]
     keeps = np.array([np.inf if one is None else one for one in seconds], np.float64)
@@ -191,4 +200,5 @@ def _step_expire(store: GalleryStore, what: Mapping[str, Any]) -> None:
             store.delete(name, Filter(ids=frozenset(part)))
 
 
-STEPS: Mapping[str, Step] = {"expire": _step_expire}
+STEPS: Mapping[str, Step] = {**forgetting.STEPS, "expire": _step_expire}
+"""All that a journal's task may ask for."""

@@ -1,0 +1,221 @@
+"""A backup, or another gallery, into an empty gallery of any store; without those who were forgotten.
+
+Until it is complete the target says so and cannot be opened. Interrupted, it is begun again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from rich.console import Console
+
+from omnireid.core.errors import InputError
+from omnireid.core.files import write_text
+from omnireid.core.progress import progress_bar
+from omnireid.gallery.audit import CHAINS, SETTINGS
+from omnireid.gallery.backup import Source
+from omnireid.gallery.enrolling import unit_embeddings
+from omnireid.gallery.forgetting import TOMBSTONES, Tombstones, forget_buried, tidying
+from omnireid.gallery.generations import GENERATIONS, Generation, collection_name
+from omnireid.gallery.identities import IDENTITIES, OPERATIONS
+from omnireid.gallery.journal import RESTORING, carry_out
+from omnireid.gallery.retention import STEPS, Retention, is_expired, read_retention
+from omnireid.gallery.rows import embeddings_of
+from omnireid.gallery.store import CollectionInfo, GalleryStore, Precision
+
+_ID = "target"
+_BATCH = 1024
+
+
+class Restored(NamedTuple):
+    """What a restore did.
+
+    Attributes:
+        items: that are there now.
+        forgotten: items left out because they, or their person, were forgotten.
+        expired: items left out because their time was over.
+        has_audit: whether the audit came along; a target that had one keeps its own.
+    """
+
+    items: int
+    forgotten: int
+    expired: int
+    has_audit: bool
+
+
+def restore(
+    source: Source,
+    store: GalleryStore,
+    *,
+    tombstones: Tombstones | None = None,
+    precision: Precision | None = None,
+    clock: Callable[[], float] = time.time,
+    console: Console | None = None,
+) -> Restored:
+    """Fill an empty gallery.
+
+    What was forgotten stays so: by the source's tombstones, by those that the target has, and by
+    `tombstones`. What has expired by the gallery's retention is left out as well.
+
+    Args:
+        source: a `Backup`, or a `Snapshot` of a gallery in use.
+        store: of the target.
+        tombstones: of another gallery, as `read_tombstones` gives them.
+        precision: that embeddings are stored with; by default the source's.
+        clock: Unix seconds.
+        console: where to show progress; nothing is shown when None.
+
+    Raises:
+        InputError: the target holds items, or its store does not have that precision.
+        StorageError: it could not be written; restore again.
+    """
+    with store.lock():
+        had_audit = _begin(store, source)
+        records = source.records()
+        for kind in (SETTINGS, TOMBSTONES):
+            _put_new(store, kind, records.get(kind, {}))
+        sieve = _Sieve(_buried(store, tombstones), read_retention(store), clock())
+        if source.generation is not None:
+            _copy_items(source, store, sieve, precision or source.precision, console)
+        for kind in (IDENTITIES, OPERATIONS):
+            _put_new(store, kind, records.get(kind, {}))
+        if not had_audit:
+            _put_new(store, CHAINS, records.get(CHAINS, {}))
+            _append_audit(source, store)
+        # Once more: somebody may have been forgotten while items were copied.
+        _put_new(store, TOMBSTONES, source.records().get(TOMBSTONES, {}))
+        if buried := _buried(store, tombstones):
+            forget_buried(store, buried)
+        if buried or sieve.num_dropped:
+            carry_out(store, tidying(sieve.identities), STEPS)
+        live = _live(store, source, clock())
+        num_items = 0 if live is None else store.count(live.collection)
+        if live is not None:
+            store.put_records(GENERATIONS, {live.collection: live.record()})
+        store.delete_records(RESTORING, [_ID])
+    return Restored(num_items, sieve.num_forgotten, sieve.num_expired, not had_audit)
+
+
+def write_tombstones(store: GalleryStore, path: str | os.PathLike[str]) -> int:
+    """Write who was forgotten, as keyed hashes, for the day when only a backup is left; how many ids."""
+    records = store.records(TOMBSTONES)
+    write_text(path, json.dumps({"format": _FORMAT, "tombstones": list(records.values())}) + "\n")
+    return len(Tombstones(records.values()))
+
+
+def read_tombstones(path: str | os.PathLike[str]) -> Tombstones:
+    """Read what `write_tombstones` wrote.
+
+    Raises:
+        InputError: another file.
+    """
+    try:
+        content = json.loads(Path(path).read_text("utf-8"))
+        if content["format"] != _FORMAT:
+            raise KeyError("format")
+        return Tombstones(content["tombstones"])
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not a list of who was forgotten (omnireid gallery forgotten)") from error
+
+
+_FORMAT = "omnireid-gallery-forgotten"
+
+
+class _Sieve:
+    """Leaves out what must not come back, and counts it."""
+
+    def __init__(self, buried: Sequence[Tombstones], retention: Retention, now: float) -> None:
+        self._buried, self._retention, self._now = buried, retention, now
+        self.num_forgotten = self.num_expired = 0
+        self.identities: set[str] = set()
+        """Of items that were left out: perhaps nothing is left of them."""
+
+    @property
+    def num_dropped(self) -> int:
+        return self.num_forgotten + self.num_expired
+
+    def filter(self, rows: pa.Table) -> pa.Table:
+        ids, identities = (rows[name].to_pylist() for name in ("id", "identity"))
+        gone = np.zeros(rows.num_rows, np.bool_)
+        for names in self._buried:
+            gone |= [one in names or who in names for one, who in zip(ids, identities, strict=True)]
+        dropped = gone | is_expired(rows, self._retention, self._now)
+        self.num_forgotten += int(gone.sum())
+        self.num_expired += int((dropped & ~gone).sum())
+        self.identities.update(identities[place] for place in np.flatnonzero(dropped) if identities[place])
+        return rows.filter(pa.array(~dropped))
+
+
+def _begin(store: GalleryStore, source: Source) -> bool:
+    """Mark the target as not complete, and empty; whether it has an audit of its own."""
+    mark = store.records(RESTORING).get(_ID)
+    collections = store.collections()
+    if mark is None:
+        if any(store.count(name) for name in collections):
+            raise InputError(f"{store.uri}: holds items; restore into an empty gallery")
+        has_audit = next(store.audit(), None) is not None
+        mark = {"source": source.name, "has_audit": has_audit}
+        store.put_records(RESTORING, {_ID: mark})
+    for name in collections:
+        store.drop_collection(name)
+    store.delete_records(GENERATIONS, list(store.records(GENERATIONS)))
+    return bool(mark["has_audit"])
+
+
+def _buried(store: GalleryStore, others: Tombstones | None) -> list[Tombstones]:
+    own = Tombstones(store.records(TOMBSTONES).values())
+    return [one for one in (own, others) if one is not None and len(one)]
+
+
+def _put_new(store: GalleryStore, kind: str, records: dict[str, dict[str, Any]]) -> None:
+    known = store.records(kind)
+    if new := {one: record for one, record in records.items() if one not in known}:
+        store.put_records(kind, new)
+
+
+def _live(store: GalleryStore, source: Source, now: float) -> Generation | None:
+    if source.generation is None:
+        return None
+    model = source.generation.model
+    return Generation(model, collection_name(model), "live", now)
+
+
+def _copy_items(
+    source: Source, store: GalleryStore, sieve: _Sieve, precision: Precision, console: Console | None
+) -> None:
+    assert source.generation is not None
+    model = source.generation.model
+    name = collection_name(model)
+    store.create_collection(CollectionInfo(name, model.dim, precision))
+    with progress_bar(console) as progress:
+        task = progress.add_task("restoring", total=source.num_items)
+        for rows in source.rows():
+            kept = sieve.filter(rows)
+            if kept.num_rows:
+                store.add(name, kept if source.precision == "float32" else _of_unit_norm(kept, model.dim))
+            progress.advance(task, rows.num_rows)
+
+
+def _of_unit_norm(rows: pa.Table, dim: int) -> pa.Table:
+    """Rounded embeddings are of unit norm about."""
+    unit = unit_embeddings(embeddings_of(rows), rows.num_rows, dim).reshape(-1)
+    place = rows.schema.get_field_index("embedding")
+    column = pa.FixedSizeListArray.from_arrays(pa.array(unit), dim)
+    return rows.set_column(place, rows.schema.field(place), column)
+
+
+def _append_audit(source: Source, store: GalleryStore) -> None:
+    # An interrupted restore has appended the first of them; nobody else writes before it is complete.
+    entries: Iterator[dict[str, Any]] = islice(source.audit(), sum(1 for _ in store.audit()), None)
+    while part := list(islice(entries, _BATCH)):
+        store.append_audit(part)
