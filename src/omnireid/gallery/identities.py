@@ -186,9 +186,11 @@ class Identities:
             reads: list[str] = []
             for one in identities:
                 path = people.path(one)
-                if path[-1] != target and path[-1] not in changes:
+                reads += path[:-1]
+                if path[-1] == target:
+                    reads += people.path(into)[:-1]
+                else:
                     changes[path[-1]] = {"merged_into": (None, into)}
-                    reads += path[:-1]
             if not changes:
                 raise InputError(f"identities: expected others than {into!r}, which they are part of already")
             return self._do("merge", actor, people, identity=into, records=changes, reads=reads)
@@ -347,7 +349,7 @@ class Identities:
                 for one, fields in (records or {}).items()
             },
             "items": dict(items or {}),
-            # Identities through whose merge an operation reached the ones it changes.
+            # Identities whose merge this operation takes for granted.
             "reads": list(reads),
         }
         self._tell(kind, record, actor)
