@@ -1,4 +1,4 @@
-"""One collection: its rows, written and searched."""
+"""One collection: its rows, written, searched, indexed and purged."""
 
 from __future__ import annotations
 
@@ -11,42 +11,63 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from omnireid.core.errors import InputError
-from omnireid.gallery.items import Filter
+from omnireid.gallery.items import EVERYTHING, Filter
+from omnireid.gallery.lance import indexing
 from omnireid.gallery.lance.encoding import decode, encode, matrix, scores
-from omnireid.gallery.lance.failures import reading, storing
+from omnireid.gallery.lance.failures import READS, committing, is_gone, reading, storing
 from omnireid.gallery.lance.filters import condition, quoted
-from omnireid.gallery.lance.purging import purge
-from omnireid.gallery.store import CollectionInfo, Float32
+from omnireid.gallery.lance.indexing import Tuning
+from omnireid.gallery.lance.known_ids import KnownIds, prefixes
+from omnireid.gallery.store import CollectionInfo, Float32, IndexState
 
 # How far a distance of LanceDB may be from the one of the stored embedding, computed exactly.
 _ERROR = {"float32": 1e-5, "float16": 2e-3}
 _MOST_CANDIDATES = 65_536
+# Up to so many ids a query is quicker than reading all ids again after another process has written.
+_FEW_IDS = 256
+# Up to so many items that meet a filter are compared one by one.
+_FEW_ITEMS = 20_000
+_READ = "cannot read the gallery"
+_WRITE = "cannot write to the gallery"
 
 
 class Collection:
-    """Rows of a LanceDB table. Writers are kept apart by the caller."""
+    """Rows of a LanceDB table. Writers are kept apart by the caller.
+
+    Attributes:
+        table: the LanceDB table.
+        info: name, dimension, precision.
+        tuning: how the index is searched; None without one.
+    """
 
     def __init__(self, table: Any, info: CollectionInfo) -> None:
         self.table = table
         self.info = info
+        self.tuning: Tuning | None = None
+        self._known: KnownIds | None = None
 
     def add(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
         """Add rows whose ids are new."""
         ids = rows["id"].combine_chunks()
         is_new = np.zeros(len(ids), dtype=bool)
         is_new[np.unique(ids.to_numpy(zero_copy_only=False), return_index=True)[1]] = True
-        known = pc.is_in(ids, value_set=self._present(ids))
-        is_new &= ~known.to_numpy(zero_copy_only=False)
-        new = rows.filter(pa.array(is_new))
-        if new.num_rows:
-            with storing("cannot write to the gallery"):
-                self.table.add(encode(new, self.info.precision))
+        version = self.table.version
+        known = self._known_ids(version, len(ids))
+        hashes = prefixes(ids)
+        asked = is_new if known is None else is_new & known.may_hold(hashes)
+        if asked.any():
+            present = pc.is_in(ids, value_set=self._present(ids.filter(pa.array(asked))))
+            is_new &= ~present.to_numpy(zero_copy_only=False)
+        if is_new.any():
+            new = encode(rows if is_new.all() else rows.filter(pa.array(is_new)), self.info.precision)
+            added = committing(_WRITE, lambda: self.table.add(new))
+            if known is not None and added.version == version + 1:
+                known.add(hashes[is_new], added.version)
         return is_new
 
     def get(self, ids: Sequence[str], columns: Sequence[str]) -> pa.Table:
         """Rows by id, in the order of `ids`."""
-        wanted = list(dict.fromkeys(ids))
-        rows = self._rows(Filter(ids=frozenset(wanted)), ["id", *(c for c in columns if c != "id")])
+        rows = self._rows(Filter(ids=frozenset(ids)), list(dict.fromkeys(["id", *columns])))
         place = {name: row for row, name in enumerate(rows["id"].to_pylist())}
         order = [place[name] for name in ids if name in place]
         return rows.take(pa.array(order, pa.int64())).select(list(columns))
@@ -54,27 +75,34 @@ class Collection:
     def scan(
         self, where: Filter, columns: Sequence[str], batch_size: int, limit: int | None
     ) -> Iterator[pa.Table]:
-        """Batches of rows, in no order."""
-        query = self._query(where, columns)
-        if limit is not None:
-            query = query.limit(limit)
-        for batch in query.to_batches(batch_size):
-            if batch.num_rows:
-                yield decode(pa.Table.from_batches([batch]))
+        """Batches of rows, in no order; begun again after a purge, without those that were given."""
+        given: list[pa.ChunkedArray] = []
+        for remaining in reversed(range(READS)):
+            try:
+                for rows in self._unseen(where, columns, batch_size, given):
+                    part = rows.slice(0, None if limit is None else limit - sum(map(len, given)))
+                    if part.num_rows:
+                        given.append(part["id"])
+                        yield decode(part.select(list(columns)))
+                    if part.num_rows < rows.num_rows:
+                        return
+                return
+            except Exception as error:
+                if not (remaining and is_gone(error)):
+                    with storing(_READ):
+                        raise
 
     def count(self, where: Filter) -> int:
         """Rows that meet `where`."""
-        return reading("cannot read the gallery", lambda: int(self.table.count_rows(condition(where))))
+        return reading(_READ, lambda: int(self.table.count_rows(condition(where))))
 
     def set_identity(self, ids: Sequence[str], identity: str | None) -> int:
         """Rewrite the identity of rows."""
         if not ids:
             return 0
         value = "CAST(NULL AS STRING)" if identity is None else quoted(identity)
-        with storing("cannot write to the gallery"):
-            done = self.table.update(
-                where=condition(Filter(ids=frozenset(ids))), values_sql={"identity": value}
-            )
+        where = condition(Filter(ids=frozenset(ids)))
+        done = committing(_WRITE, lambda: self.table.update(where=where, values_sql={"identity": value}))
         return int(done.rows_updated)
 
     def delete(self, where: Filter) -> int:
@@ -82,41 +110,49 @@ class Collection:
         predicate = condition(where)
         if predicate is None:
             raise InputError("delete: the empty filter means every item; drop the collection instead")
-        with storing("cannot write to the gallery"):
-            return int(self.table.delete(predicate).num_deleted_rows)
-
-    def purge(self) -> None:
-        """Remove hidden rows from disk."""
-        purge(self.table)
+        return int(committing(_WRITE, lambda: self.table.delete(predicate)).num_deleted_rows)
 
     def search(self, query: Float32, k: int, where: Filter, exact: bool, columns: Sequence[str]) -> pa.Table:
         """The k rows with the largest cosine to `query`."""
-        if self.info.precision == "int8":
-            found = self._scanned(query, k, where, columns)
-        else:
-            found = self._compared(query, k, where, columns)
-        order = pc.sort_indices(found, sort_keys=[("score", "descending"), ("id", "ascending")])
-        return found.take(order[:k]).select([*columns, "score"])
-
-    def _compared(self, query: Float32, k: int, where: Filter, columns: Sequence[str]) -> pa.Table:
-        """Every row that may be among the best k, by LanceDB's comparison with all rows, and its score."""
         wanted = list(dict.fromkeys([*columns, "id", "embedding"]))
-        error = _ERROR[self.info.precision]
+        if self.info.precision == "int8":
+            found = self._scanned(query, k, where, wanted)
+        elif exact or self.tuning is None or not self._is_worth_an_index(where):
+            found = self._compared(query, k, where, wanted)
+        else:
+            probes = self.tuning.probes
+            found = _scored(indexing.nearest(self.table, query, k, probes, condition(where), wanted), query)
+        order = pc.sort_indices(found, sort_keys=[("score", "descending"), ("id", "ascending")])
+        return decode(found.take(order[:k])).select([*columns, "score"])
+
+    def index_state(self) -> IndexState:
+        """Where the index stands, but for one that is being built."""
+        rows = self.count(EVERYTHING)
+        if self.tuning is None:
+            return IndexState("none", 0, rows)
+        stats = reading(_READ, lambda: self.table.index_stats(indexing.INDEX))
+        indexed = min(rows, 0 if stats is None else stats.num_indexed_rows)
+        return IndexState("ready", indexed, rows - indexed)
+
+    def _is_worth_an_index(self, where: Filter) -> bool:
+        return where.is_empty or self.count(where) > _FEW_ITEMS
+
+    def _compared(self, query: Float32, k: int, where: Filter, columns: list[str]) -> pa.Table:
+        """Every row that may be among the best k, by LanceDB's comparison with all rows."""
         fetched = k + 16
         while True:
-            found = self._nearest(query, fetched, where, wanted)
-            found = found.append_column("score", pa.array(scores(matrix(found["embedding"]), query)))
+            nearest = self._nearest(query, fetched, where, columns)
+            found = _scored(nearest, query)
             if found.num_rows < fetched or fetched >= _MOST_CANDIDATES:
-                break
-            farthest = float(pc.max(found["_distance"]).as_py())
+                return found
+            farthest = float(pc.max(nearest["_distance"]).as_py())
             kth = float(np.partition(found["score"].to_numpy(), -k)[-k])
-            # A row that was not fetched is farther than all that were, but for the error of the distance.
-            if 1 - farthest + error < kth:
-                break
+            # A row that was not fetched is no nearer than the farthest that was, but for the error.
+            if 1 - farthest + _ERROR[self.info.precision] < kth:
+                return found
             fetched *= 4
-        return decode(found.drop_columns("_distance"))
 
-    def _nearest(self, query: Float32, k: int, where: Filter, columns: Sequence[str]) -> pa.Table:
+    def _nearest(self, query: Float32, k: int, where: Filter, columns: list[str]) -> pa.Table:
         def read() -> pa.Table:
             search = self.table.search(query, vector_column_name="embedding", query_type="vector")
             search = search.distance_type("cosine").bypass_vector_index().limit(k)
@@ -126,36 +162,55 @@ class Collection:
 
         return reading("cannot search the gallery", read)
 
-    def _scanned(self, query: Float32, k: int, where: Filter, columns: Sequence[str]) -> pa.Table:
-        """As `_compared`, for embeddings that LanceDB cannot compare."""
+    def _scanned(self, query: Float32, k: int, where: Filter, columns: list[str]) -> pa.Table:
+        """As `_compared`, for int8, which LanceDB stores and cannot compare."""
 
         def read() -> pa.Table:
             best = pa.table({"id": pa.array([], pa.string()), "score": pa.array([], pa.float32())})
-            for batch in self._query(where, ["id", "embedding"]).to_batches(8192):
-                rows = pa.table(
-                    {
-                        "id": batch["id"],
-                        "score": scores(matrix(pa.chunked_array([batch["embedding"]])), query),
-                    }
-                )
+            for batch in self._query(where, ["id", "embedding"]).to_batches(4096):
+                embeddings_ND = matrix(pa.chunked_array([batch["embedding"]]))
+                rows = pa.table({"id": batch["id"], "score": scores(embeddings_ND, query)})
                 both = pa.concat_tables([best, rows])
                 order = pc.sort_indices(both, sort_keys=[("score", "descending"), ("id", "ascending")])
                 best = both.take(order[:k])
             return best
 
         best = reading("cannot search the gallery", read)
-        rows = self.get(best["id"].to_pylist(), list(dict.fromkeys([*columns, "id"])))
-        found = dict(zip(best["id"].to_pylist(), best["score"].to_pylist(), strict=True))
-        return rows.append_column("score", pa.array([found[i] for i in rows["id"].to_pylist()], pa.float32()))
+        return _scored(
+            self._rows(Filter(ids=frozenset(best["id"].to_pylist())), columns, decoded=False), query
+        )
 
-    def _rows(self, where: Filter, columns: Sequence[str]) -> pa.Table:
-        return decode(reading("cannot read the gallery", lambda: self._query(where, columns).to_arrow()))
+    def _rows(self, where: Filter, columns: Sequence[str], *, decoded: bool = True) -> pa.Table:
+        rows = reading(_READ, lambda: self._query(where, columns).to_arrow())
+        return decode(rows) if decoded else rows
 
     def _query(self, where: Filter, columns: Sequence[str]) -> Any:
         query = self.table.search().select(list(columns))
         predicate = condition(where)
         return query if predicate is None else query.where(predicate)
 
+    def _unseen(
+        self, where: Filter, columns: Sequence[str], batch_size: int, given: list[pa.ChunkedArray]
+    ) -> Iterator[pa.Table]:
+        seen = pa.chunked_array([chunk for ids in given for chunk in ids.chunks], pa.string())
+        query = self._query(where, list(dict.fromkeys(["id", *columns])))
+        for batch in query.to_batches(batch_size):
+            rows = pa.Table.from_batches([batch])
+            yield rows.filter(pc.invert(pc.is_in(rows["id"], value_set=seen))) if len(seen) else rows
+
+    def _known_ids(self, version: int, asked: int) -> KnownIds | None:
+        """Ids of this version of the table; None where few are asked for and those in memory are older."""
+        if self._known is None or self._known.version != version:
+            if asked <= _FEW_IDS:
+                return None
+            ids = reading(_READ, lambda: self._query(EVERYTHING, ["id"]).to_arrow())["id"]
+            self._known = KnownIds(version, ids.chunks)
+        return self._known
+
     def _present(self, ids: pa.Array) -> pa.Array:
         """Which of these ids are there."""
         return self._rows(Filter(ids=frozenset(ids.to_pylist())), ["id"])["id"].combine_chunks()
+
+
+def _scored(rows: pa.Table, query: Float32) -> pa.Table:
+    return rows.append_column("score", pa.array(scores(matrix(rows["embedding"]), query)))

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from omnireid.core.errors import InputError
-from omnireid.gallery.lance.failures import reading, storing
+from omnireid.gallery.lance.failures import committing, reading, storing
 from omnireid.gallery.lance.filters import quoted
 
 FORMAT = "1"
@@ -99,16 +99,16 @@ class Connection:
         rows = pa.table(
             {"kind": [kind] * len(records), "id": list(records), "content": contents}, schema=_RECORD_SCHEMA
         )
-        with storing(f"cannot write to the gallery {self.uri}"):
-            merge = self._records.merge_insert(["kind", "id"])
-            merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
+        merge = self._records.merge_insert(["kind", "id"])
+        merge = merge.when_matched_update_all().when_not_matched_insert_all()
+        committing(f"cannot write to the gallery {self.uri}", lambda: merge.execute(rows))
 
     def delete_records(self, kind: str, ids: Sequence[str]) -> None:
         """Delete records in one commit."""
         if ids:
-            literals = ", ".join(map(quoted, ids))
-            with storing(f"cannot write to the gallery {self.uri}"):
-                self._records.delete(f"kind = {quoted(kind)} AND id IN ({literals})")
+            predicate = f"kind = {quoted(kind)} AND id IN ({', '.join(map(quoted, ids))})"
+            what = f"cannot write to the gallery {self.uri}"
+            committing(what, lambda: self._records.delete(predicate))
 
     def records(self, kind: str) -> dict[str, dict[str, Any]]:
         """Records of a kind, by id."""

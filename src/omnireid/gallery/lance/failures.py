@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -13,8 +15,10 @@ from omnireid.core.files import write_failure
 
 _Result = TypeVar("_Result")
 
-_READS = 5
-"""A read whose files a purge took away is made again, of the newest version."""
+# A purge may come between any two of them.
+READS = 5
+_COMMITS = 10
+_BETWEEN_COMMITS_S = 0.1
 
 
 @contextmanager
@@ -24,19 +28,32 @@ def storing(what: str) -> Iterator[None]:
         yield
     except OmniReIDError:
         raise
-    except Exception as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise StorageError(f"{what}: {_reason(error)}") from error
 
 
 def reading(what: str, read: Callable[[], _Result]) -> _Result:
     """Read the newest version; again, where a purge has removed a file that was about to be opened."""
-    for remaining in reversed(range(_READS)):
+    for remaining in reversed(range(READS)):
         try:
             return read()
         except Exception as error:
             if not (remaining and is_gone(error)):
                 with storing(what):
                     raise
+    raise AssertionError
+
+
+def committing(what: str, write: Callable[[], _Result]) -> _Result:
+    """Carry out a write; again, where another one was committed meanwhile that touched the same rows."""
+    for remaining in reversed(range(_COMMITS)):
+        try:
+            return write()
+        except Exception as error:
+            if not (remaining and "conflict" in str(error).lower()):
+                with storing(what):
+                    raise
+            time.sleep(_BETWEEN_COMMITS_S * random.random())
     raise AssertionError
 
 

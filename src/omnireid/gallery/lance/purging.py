@@ -1,17 +1,78 @@
-"""Taking off the disk what is not visible any more."""
+"""Taking off the disk what is not visible any more.
+
+LanceDB marks deleted rows and keeps their bytes until it rewrites the fragment that holds them, which it does
+where more than a tenth of the fragment is deleted. Rewriting also takes them out of the indexes. So, to have
+every such fragment rewritten, another tenth of its rows is first moved out of it.
+"""
 
 from __future__ import annotations
 
 import warnings
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from omnireid.gallery.lance.failures import storing
+import numpy as np
+
+from omnireid.gallery.lance.failures import committing, reading
+
+_WHAT = "cannot remove deleted rows from disk"
+# Of the visible rows. With one deleted row beside them it is more than a tenth of the fragment; of fewer rows
+# than this share has, the deleted one is more than a tenth by itself.
+_MOVED = 8
 
 
-def purge(table: Any) -> None:
-    """Rewrite every fragment, so that hidden rows are in none, and remove all older versions."""
-    with storing("cannot remove deleted rows from disk"), warnings.catch_warnings():
-        table.update(where="true", values_sql={"id": "id"})
-        warnings.simplefilter("ignore", UserWarning)
-        table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
+def rewrite(table: Any, folder: Path | None) -> None:
+    """Rewrite the fragments in which rows have been deleted or replaced, and merge small ones.
+
+    Args:
+        folder: of the table; None in object storage, where it cannot be told which have deleted rows, so all
+            are rewritten.
+    """
+    affected = None if folder is None else _with_deletions(folder)
+    addresses = _addresses(table)
+    for number, rows in fragments(addresses).items():
+        if rows > _MOVED and (affected is None or number in affected):
+            first = np.searchsorted(addresses, number << 32)
+            last = addresses[first + rows // _MOVED]
+            _move(table, number << 32, int(last))
+    committing(_WHAT, table.optimize)
+
+
+def remove_old_versions(table: Any) -> None:
+    """Remove all files that the newest version does not need. No other write may be under way."""
+    with warnings.catch_warnings():
+        # It warns of readers of older versions. Ours read again.
+        warnings.filterwarnings("ignore", message="optimize", category=UserWarning)
+        committing(_WHAT, lambda: table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True))
+
+
+def visible_fragments(table: Any) -> dict[int, int]:
+    """Fragments that have visible rows, and how many."""
+    return fragments(_addresses(table))
+
+
+def fragments(addresses: np.ndarray) -> dict[int, int]:
+    """Numbers of fragments, and how many rows each has, from the addresses of rows."""
+    numbers, counts = np.unique(addresses >> 32, return_counts=True)
+    return dict(zip(numbers.tolist(), counts.tolist(), strict=True))
+
+
+def _move(table: Any, first: int, last: int) -> None:
+    """Write the rows with these addresses again, into a fragment of their own."""
+    where = f"_rowaddr >= {first} AND _rowaddr <= {last}"
+    committing(_WHAT, lambda: table.update(where=where, values_sql={"id": "id"}))
+
+
+def _addresses(table: Any) -> np.ndarray:
+    """Sorted addresses of all visible rows: number of the fragment times 2^32, and place in it."""
+    rows = reading(_WHAT, lambda: table.search().select(["_rowaddr"]).to_arrow())
+    return np.sort(rows["_rowaddr"].to_numpy())
+
+
+def _with_deletions(folder: Path) -> set[int] | None:
+    """Numbers of fragments that have a file of deleted rows; None where a name is not understood."""
+    try:
+        return {int(path.name.split("-")[0]) for path in (folder / "_deletions").glob("*")}
+    except ValueError:
+        return None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -15,15 +17,18 @@ import pyarrow as pa
 
 from omnireid.core.errors import InputError
 from omnireid.gallery.items import EVERYTHING, Filter
-from omnireid.gallery.lance import auditing
+from omnireid.gallery.lance import auditing, purging, upkeep
 from omnireid.gallery.lance.collection import Collection
 from omnireid.gallery.lance.connection import Connection
 from omnireid.gallery.lance.encoding import stored_schema
+from omnireid.gallery.lance.indexing import Tuning
 from omnireid.gallery.lance.locking import FolderLock
-from omnireid.gallery.lance.purging import purge
 from omnireid.gallery.store import COLUMNS, PRECISIONS, CollectionInfo, Float32, IndexState
 
 _COLLECTIONS = "store-collection"
+_INDEXES = "store-index"
+# After so long it is looked whether another process has dropped a collection or built its index.
+_FRESH_S = 10.0
 
 
 class LanceStore:
@@ -41,7 +46,10 @@ class LanceStore:
         self._lock = FolderLock(None if self._folder is None else self._folder / ".lock")
         # Of its own: a search writes to the audit, and must not wait for a long write of items.
         self._audit_lock = FolderLock(None if self._folder is None else self._folder / ".audit.lock")
-        self._open: dict[str, Collection] = {}
+        # Held by who builds indexes and who removes files, which would take those of an index in the making.
+        self._upkeep = FolderLock(None if self._folder is None else self._folder / ".upkeep.lock")
+        self._open: dict[str, tuple[Collection, float]] = {}
+        self._building: set[str] = set()
 
     def collections(self) -> dict[str, CollectionInfo]:
         """By name."""
@@ -68,6 +76,7 @@ class LanceStore:
         """Delete a collection; first it vanishes, then its files."""
         with self.lock():
             self._connection.delete_records(_COLLECTIONS, [name])
+            self._connection.delete_records(_INDEXES, [name])
             self._open.pop(name, None)
             self._connection.drop_tables(name)
 
@@ -121,11 +130,31 @@ class LanceStore:
 
     def purge(self, collection: str) -> None:
         """Remove from disk what is not visible any more."""
-        with self.lock():
-            self._collection(collection).purge()
+        with self.lock(), self._upkeep.held():
+            one = self._collection(collection)
+            indexed = self._connection.records(_INDEXES).get(collection, {}).get("fragments")
+            if upkeep.purge(one, self._table_folder(one), indexed):
+                self._connection.delete_records(_INDEXES, [collection])
+                one.tuning = None
+            self._record_index(one)
 
     def build_index(self, collection: str) -> None:
-        """Build the approximate index, or take new items into it."""
+        """Build the approximate index, or take new items into it; merge the files of many small writes."""
+        one = self._collection(collection)
+        self._building.add(collection)
+        try:
+            with self._upkeep.held():
+                one.tuning = upkeep.build_index(one)
+        finally:
+            self._building.discard(collection)
+        # Not within the other lock: whoever purges takes this one first.
+        with self.lock():
+            self._record_index(one)
+
+    def index_state(self, collection: str) -> IndexState:
+        """Of the approximate index; "building" where this process builds it."""
+        state = self._collection(collection).index_state()
+        return replace(state, status="building") if collection in self._building else state
 
     def put_records(self, kind: str, records: Mapping[str, Mapping[str, Any]]) -> None:
         """Write records in one commit."""
@@ -144,7 +173,8 @@ class LanceStore:
     def purge_records(self) -> None:
         """Remove old versions of records from disk."""
         with self.lock():
-            purge(self._connection.record_table)
+            purging.rewrite(self._connection.record_table, None)
+            purging.remove_old_versions(self._connection.record_table)
 
     def append_audit(self, entries: Sequence[Mapping[str, Any]]) -> None:
         """Add entries at the end of the audit log."""
@@ -169,22 +199,38 @@ class LanceStore:
             return None
         return sum(_size(Path(root) / name) for root, _, names in os.walk(self._folder) for name in names)
 
-    def index_state(self, collection: str) -> IndexState:
-        return IndexState("none", 0, self.count(collection))
-
     def close(self) -> None:
         """Let go of the tables."""
         self._open.clear()
 
     def _collection(self, name: str) -> Collection:
-        found = self._open.get(name)
-        if found is None:
-            record = self._connection.records(_COLLECTIONS).get(name)
-            if record is None:
-                raise InputError(f"no collection {name!r} in the gallery {self.uri}")
+        found, opened = self._open.get(name, (None, 0.0))
+        if found is not None and time.monotonic() - opened < _FRESH_S and self._is_there(found):
+            return found
+        record = self._connection.records(_COLLECTIONS).get(name)
+        if record is None:
+            raise InputError(f"no collection {name!r} in the gallery {self.uri}")
+        index = self._connection.records(_INDEXES).get(name)
+        if found is None or found.table.name != record["table"]:
             info = CollectionInfo(name, record["dim"], record["precision"])
-            found = self._open[name] = Collection(self._connection.table(record["table"]), info)
+            found = Collection(self._connection.table(record["table"]), info)
+        found.tuning = None if index is None else Tuning(**index["tuning"])
+        self._open[name] = found, time.monotonic()
         return found
+
+    def _record_index(self, collection: Collection) -> None:
+        """Write down how the index is searched, and which fragments it covers."""
+        if collection.tuning is not None:
+            fragments = sorted(purging.visible_fragments(collection.table))
+            record = {"tuning": collection.tuning._asdict(), "fragments": fragments}
+            self._connection.put_records(_INDEXES, {collection.info.name: record})
+
+    def _is_there(self, collection: Collection) -> bool:
+        folder = self._table_folder(collection)
+        return folder is None or folder.is_dir()
+
+    def _table_folder(self, collection: Collection) -> Path | None:
+        return None if self._folder is None else self._folder / f"{collection.table.name}.lance"
 
 
 def local_folder(uri: str) -> Path | None:

@@ -1,0 +1,138 @@
+"""The approximate index: one bit for each dimension, in partitions, tuned to its own recall.
+
+LanceDB's IVF_RQ keeps 1-bit codes of all embeddings (84 bytes an item at 512 dimensions). A search compares
+the query with the codes of the nearest partitions and reads the embeddings of the best candidates. How many
+partitions it takes depends on the embeddings, so it is measured when the index is built.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from omnireid.gallery.lance.encoding import matrix
+from omnireid.gallery.lance.failures import committing, reading
+from omnireid.gallery.store import Float32
+
+FEWEST_ROWS = 50_000
+"""Below this an exact search is as quick."""
+
+CANDIDATES = 200
+"""Whose embeddings are read, at least."""
+
+INDEX = "embedding_idx"
+
+_RECALL = 0.99
+_RECALL_AT = 10
+_QUERIES = 64
+_SHARES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
+# Grown by this factor the index is trained again: its partitions no longer fit.
+_GROWTH = 3
+_BATCH = 4096
+_WHAT = "cannot build the index"
+
+
+class Tuning(NamedTuple):
+    """How the index is searched.
+
+    Attributes:
+        rows: items when it was trained.
+        partitions: that it has.
+        probes: partitions that a search looks at.
+        recall: at 10, measured with items of the gallery as queries.
+    """
+
+    rows: int
+    partitions: int
+    probes: int
+    recall: float
+
+
+def build(table: Any, rows: int) -> Tuning:
+    """Train the index anew on all rows, put it in the place of the old one, and measure how to search it."""
+    from lancedb.index import BTree, IvfRq
+
+    partitions = max(1, round(math.sqrt(rows)))
+    vectors = IvfRq(distance_type="cosine", num_partitions=partitions, num_bits=1)
+    committing(_WHAT, lambda: table.create_index("embedding", config=vectors, replace=True, name=INDEX))
+    committing(_WHAT, lambda: table.create_index("id", config=BTree(), replace=True))
+    return _tuned(table, rows, partitions)
+
+
+def is_outgrown(tuning: Tuning, rows: int) -> bool:
+    """Whether the index is to be trained again."""
+    return rows > _GROWTH * tuning.rows
+
+
+def drop(table: Any) -> None:
+    """Delete the index on embeddings; make the one on ids anew."""
+    from lancedb.index import BTree
+
+    committing(_WHAT, lambda: table.drop_index(INDEX))
+    committing(_WHAT, lambda: table.create_index("id", config=BTree(), replace=True))
+
+
+def nearest(
+    table: Any, query: Float32, k: int, probes: int, predicate: str | None, columns: list[str]
+) -> pa.Table:
+    """Rows found through the index, by the distance of their embeddings; the others are compared too."""
+
+    def read() -> pa.Table:
+        search = table.search(query, vector_column_name="embedding", query_type="vector")
+        search = search.distance_type("cosine").minimum_nprobes(probes).maximum_nprobes(0)
+        search = search.refine_factor(max(4, math.ceil(CANDIDATES / k))).limit(k)
+        if predicate is not None:
+            search = search.where(predicate, prefilter=True)
+        return search.select([*columns, "_distance"]).to_arrow()
+
+    return reading("cannot search the gallery", read)
+
+
+def _tuned(table: Any, rows: int, partitions: int) -> Tuning:
+    queries, expected = _sample(table, rows)
+    recall = 0.0
+    for share in _SHARES:
+        probes = math.ceil(share * partitions)
+        found = [set(_ids_near(table, query, probes)) for query in queries]
+        hits = sum(len(one & best) for one, best in zip(found, expected, strict=True))
+        recall = hits / max(1, sum(map(len, expected)))
+        if recall >= _RECALL:
+            break
+    return Tuning(rows, partitions, probes, recall)
+
+
+def _ids_near(table: Any, query: Float32, probes: int) -> list[str]:
+    ids: list[str] = nearest(table, query, _RECALL_AT, probes, None, ["id"])["id"].to_pylist()
+    return ids
+
+
+def _sample(table: Any, rows: int) -> tuple[Float32, list[set[str]]]:
+    """Embeddings of some items, and the ids of the nearest of each, by comparing with all."""
+    # The same items each time: an index is measured alike wherever it is built.
+    offsets = np.random.default_rng(rows).choice(rows, min(rows, _QUERIES), replace=False)
+
+    def read() -> tuple[Float32, list[set[str]]]:
+        picked = table.take_offsets(np.sort(offsets).tolist()).select(["embedding"]).to_arrow()
+        queries_QD = _unit(matrix(picked["embedding"]))
+        best_QK = np.full((len(queries_QD), _RECALL_AT), -np.inf, np.float32)
+        ids_QK = np.full(best_QK.shape, "", dtype=object)
+        for batch in table.search().select(["id", "embedding"]).to_batches(_BATCH):
+            rows_ND = _unit(matrix(pa.chunked_array([batch["embedding"]])))
+            ids = batch["id"].to_numpy(zero_copy_only=False)
+            scores = np.concatenate([best_QK, queries_QD @ rows_ND.T], axis=1)
+            top = np.argpartition(-scores, _RECALL_AT - 1, axis=1)[:, :_RECALL_AT]
+            names = np.concatenate([ids_QK, np.broadcast_to(ids, (len(queries_QD), len(ids)))], axis=1)
+            best_QK = np.take_along_axis(scores, top, axis=1)
+            ids_QK = np.take_along_axis(names, top, axis=1)
+        return queries_QD, [set(row) - {""} for row in ids_QK]
+
+    return reading(_WHAT, read)
+
+
+def _unit(embeddings_ND: np.ndarray) -> Float32:
+    rows_ND = embeddings_ND.astype(np.float32)
+    unit: Float32 = rows_ND / np.linalg.norm(rows_ND, axis=1, keepdims=True)
+    return unit

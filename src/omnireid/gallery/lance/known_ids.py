@@ -1,0 +1,53 @@
+"""Which ids may be there: asked before every enrolment, so kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+_DIGITS = 16
+_MOST_RUNS = 16
+_Prefixes = npt.NDArray[np.uint64]
+
+
+class KnownIds:
+    """The first 64 bits of the ids of one version of a table: 8 bytes for each item.
+
+    Ids that are not here are not in the table. One that is here is looked up, since ids are deleted and two
+    may begin alike.
+    """
+
+    def __init__(self, version: int, ids: Iterable[pa.Array]) -> None:
+        self.version = version
+        parts = [np.empty(0, np.uint64), *map(prefixes, ids)]
+        self._runs = [np.sort(np.concatenate(parts))]
+
+    def may_hold(self, prefixes_N: _Prefixes) -> npt.NDArray[np.bool_]:
+        """(N,) bool: those that may be in the table."""
+        found_N = np.zeros(len(prefixes_N), dtype=bool)
+        for run in self._runs:
+            if len(run):
+                places_N = np.minimum(np.searchsorted(run, prefixes_N), len(run) - 1)
+                found_N |= run[places_N] == prefixes_N
+        return found_N
+
+    def add(self, prefixes_N: _Prefixes, version: int) -> None:
+        """Take in ids that have been added, and the version that has them."""
+        self.version = version
+        self._runs.append(np.sort(prefixes_N))
+        if len(self._runs) > _MOST_RUNS:
+            self._runs = [np.sort(np.concatenate(self._runs))]
+
+
+def prefixes(ids: pa.Array) -> _Prefixes:
+    """(N,) uint64 of the first 16 of 32 hexadecimal digits."""
+    fixed = ids.cast(pa.binary(2 * _DIGITS))
+    texts = np.frombuffer(fixed.buffers()[1], np.uint8)
+    texts_ND = texts.reshape(-1, 2 * _DIGITS)[fixed.offset : fixed.offset + len(fixed), :_DIGITS]
+    # "0" to "9" end in their value, "a" to "f" in theirs less nine.
+    values_ND = (texts_ND & 15) + 9 * (texts_ND >> 6)
+    bytes_ND = values_ND[:, 0::2] << 4 | values_ND[:, 1::2]
+    return bytes_ND.astype(np.uint8).view(">u8").astype(np.uint64).reshape(-1)
