@@ -13,6 +13,7 @@ from omnireid.cli import (
     compare,
     corrupt,
     data,
+    demo,
     embed,
     evaluate,
     export,
@@ -44,6 +45,7 @@ app.command("calibrate")(calibrate.calibrate)
 app.command("verify")(verify.verify)
 app.command("embed")(embed.embed)
 app.command("export")(export.export)
+app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("synth")(synth.synth)
 app.add_typer(data.app, name="data")

@@ -1,0 +1,53 @@
+"""`omnireid demo`: from nothing to a search in the browser."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from omnireid.cli.console import stderr, stdout
+from omnireid.cli.run import QUICKSTART_DATA, run
+
+
+def demo(
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for the gallery and the pictures to try.")
+    ] = Path("runs/demo"),
+    trained: Annotated[
+        Path, typer.Option("--run", help="Folder of the quick start; trained now where it is missing.")
+    ] = Path("runs/quickstart"),
+    people: Annotated[int, typer.Option("--people", min=1, help="Visitors to render.")] = 60,
+    days: Annotated[int, typer.Option("--days", min=1, help="Days of visits.")] = 3,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535)] = 8000,
+    browser: Annotated[bool, typer.Option(help="Open the page.")] = True,
+    serve: Annotated[bool, typer.Option(help="Start the server; without, only prepare.")] = True,
+) -> None:
+    """Render a camera network and its visitors, fill a gallery, and open the page with something to search.
+
+    Nobody in it exists. The model is the quick start's; it is trained first where it is missing (some
+    minutes). Everything is kept, so the second start is quick.
+    """
+    from omnireid.server.demo import prepare_demo
+    from omnireid.synthetic import World
+
+    if not (trained / "model.safetensors").is_file() or not (trained / "data").is_dir():
+        stderr.print(f"{trained}: no quick start yet, so it is trained now", markup=False)
+        run(out=trained, overwrite=True)
+    world = World(
+        QUICKSTART_DATA["seed"],
+        QUICKSTART_DATA["num_cameras"],
+        QUICKSTART_DATA["height"],
+        QUICKSTART_DATA["width"],
+    )
+    ready = prepare_demo(
+        out, run=trained, world=world, num_people=people, num_days=days, now=time.time(), console=stderr
+    )
+    stdout.print(f"pictures to search for: {ready.pictures}", markup=False)
+    if not serve:
+        return
+    from omnireid.cli.serve import serve as start
+
+    start(model=str(ready.model), gallery=[str(ready.gallery)], port=port, browser=browser)
