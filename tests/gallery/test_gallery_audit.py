@@ -218,6 +218,9 @@ def test_the_log_is_read_a_page_at_a_time() -> None:
     assert [one.count for one in gallery.audit(after=first[-1].seq, limit=3)] == [3, 4, 5]
     assert [one.count for one in gallery.audit(after=5)] == [6]
     assert gallery.audit(after=6) == []
+    last = gallery.audit(limit=3, latest=True)
+    assert [one.count for one in last] == [6, 5, 4]
+    assert [one.seq for one in gallery.audit(after=last[-1].seq, limit=9, latest=True)] == [3, 2, 1, 0]
 
 
 def test_a_local_gallery_keeps_its_log_over_openings(tmp_path: Path) -> None:
