@@ -17,6 +17,7 @@ from omnireid.cli import (
     embed,
     evaluate,
     export,
+    gallery,
     models,
     recipes,
     run,
@@ -49,6 +50,7 @@ app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("synth")(synth.synth)
 app.add_typer(data.app, name="data")
+app.add_typer(gallery.app, name="gallery")
 app.add_typer(models.app, name="models")
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(serve.token_app, name="token")

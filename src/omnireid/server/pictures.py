@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 
-import numpy as np
 from PIL import Image
 
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import ImageError
 from omnireid.core.images import Crop, decode, load_crop, resize
 from omnireid.core.resampling import Resizer
-from omnireid.gallery.items import MAX_THUMBNAIL, Box
+from omnireid.gallery.items import Box
+from omnireid.gallery.thumbnails import make_thumbnail
 from omnireid.server.problems import Problem
 
-_THUMBNAIL_SIZE = (256, 512)
-_QUALITIES = (90, 75, 55)
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM")
 
 
@@ -125,23 +122,6 @@ class Picture:
 
     def _problem(self, reason: str) -> Problem:
         return Problem(422, f"{self._field}: {reason}", [(self._field, reason)])
-
-
-def make_thumbnail(part: Crop) -> bytes:
-    """A JPEG of our own making, without anything but its pixels, at most `MAX_THUMBNAIL` bytes.
-
-    Args:
-        part: (H, W, 3) uint8 RGB.
-    """
-    image = Image.fromarray(np.ascontiguousarray(part))
-    image.thumbnail(_THUMBNAIL_SIZE)
-    while True:
-        for quality in _QUALITIES:
-            stream = io.BytesIO()
-            image.save(stream, "JPEG", quality=quality)
-            if stream.tell() <= MAX_THUMBNAIL:
-                return stream.getvalue()
-        image = image.resize((max(1, image.width // 2), max(1, image.height // 2)))
 
 
 def _is_webp(content: bytes) -> bool:

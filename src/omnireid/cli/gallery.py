@@ -1,0 +1,560 @@
+"""`omnireid gallery`: enrol, search, and say who is who. Commands on all of it are in `gallery_upkeep`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from omnireid.cli import gallery_upkeep, options
+from omnireid.cli.console import stderr, stdout
+from omnireid.cli.gallery_options import (
+    AsJson,
+    GalleryUri,
+    Yes,
+    moment,
+    open_gallery,
+    print_json,
+    printed_time,
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from omnireid.gallery import Item
+    from omnireid.gallery.identities import Operation
+    from omnireid.gallery.searching import Candidate, SearchResult
+
+app = typer.Typer(help="Galleries: enrol, search, correct, forget, keep.", no_args_is_help=True)
+
+IdentityId = Annotated[str, typer.Argument(help="Id of an identity; see 'omnireid gallery identities'.")]
+
+
+class StoredPrecision(str, Enum):
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    INT8 = "int8"
+
+
+class DataSplit(str, Enum):
+    ALL = "all"
+    TRAIN = "train"
+    QUERY = "query"
+    GALLERY = "gallery"
+
+
+@app.command()
+def enrol(
+    gallery: GalleryUri,
+    model: options.Model,
+    source: Annotated[
+        Optional[str],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
+        typer.Argument(help="Folder, pattern ('crops/**/*.jpg'), picture or manifest of crops."),
+    ] = None,
+    data: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--data", help="Instead of SOURCE: dataset or layout; see 'omnireid data list'."),
+    ] = None,
+    root: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--root", help="Folder of the dataset, or the manifest file."),
+    ] = None,
+    split: Annotated[DataSplit, typer.Option("--split", help="Of --data.")] = DataSplit.GALLERY,
+    camera: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--camera", help="Of all pictures; by default the dataset's."),
+    ] = None,
+    first_time: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--first-time", help="When the dataset's second 0 was (2026-11-22T08:00:00+01:00); else no times."
+        ),
+    ] = None,
+    with_identities: Annotated[
+        bool, typer.Option("--with-identities", help="Take the dataset's person numbers over.")
+    ] = False,
+    stored_precision: Annotated[
+        StoredPrecision, typer.Option("--stored-precision", help="Of embeddings, in a new gallery.")
+    ] = StoredPrecision.FLOAT32,
+    no_check_counts: options.AnyCounts = False,
+    split_id: options.SplitId = None,
+    batch_size: options.BatchSize = 64,
+    backend: options.BackendName = options.Backend.AUTO,
+    precision: options.PrecisionName = None,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    on_bad: options.Bad = options.OnBad.ERROR,
+) -> None:
+    """Enrol crops, a batch at a time. Stopped, what was enrolled stays; run again, it goes on.
+
+    A picture that is there already, seen by the same camera at the same time, stays as it is.
+    """
+    from omnireid.core.errors import ConfigError
+    from omnireid.core.types import SkippedFile
+    from omnireid.data.datasets import read_dataset
+    from omnireid.gallery.files import enrol_files, seen_files
+    from omnireid.inference import Embedder, collect_samples
+
+    if (source is None) == (data is None) or (data is None) != (root is None):
+        raise ConfigError("give either SOURCE, or --data and --root")
+    if source is not None:
+        samples = collect_samples(source)
+    else:
+        assert data is not None
+        assert root is not None
+        dataset = read_dataset(
+            data,
+            root,
+            check_counts=not no_check_counts,
+            split_id=options.one_split(split_id),
+            console=stderr,
+        )
+        wanted = [part for part in dataset.splits if split is DataSplit.ALL or part.name == split.value]
+        samples = [sample for part in wanted for sample in part]
+    files = seen_files(
+        samples,
+        camera=camera,
+        first_s=moment(first_time, "--first-time"),
+        with_identities=with_identities,
+    )
+    embedder = Embedder.open(
+        model,
+        backend=backend.value,
+        precision=None if precision is None else precision.value,
+        device=device,
+        threads=threads,
+        batch_size=batch_size,
+    )
+    skipped: list[SkippedFile] = []
+    num_done = num_new = 0
+    with open_gallery(gallery, precision=stored_precision.value, make=True) as opened:
+        try:
+            for enrolment in enrol_files(
+                opened,
+                embedder,
+                files,
+                on_bad=on_bad.value,
+                on_skip=skipped.append,
+                console=stderr,
+                threads=threads,
+            ):
+                num_done += len(enrolment.ids)
+                num_new += int(enrolment.is_new.sum())
+        except KeyboardInterrupt:
+            stderr.print(
+                f"stopped after {num_done:,} of {len(files):,}: these are enrolled; run again to go on",
+                markup=False,
+            )
+            raise
+    for file in skipped:
+        stderr.print(f"skipped {file.path}: {file.reason}", markup=False)
+    stdout.print(
+        f"{num_new:,} enrolled, {num_done - num_new:,} were there already"
+        + (f", {len(skipped):,} skipped" if skipped else "")
+        + f": {gallery}",
+        markup=False,
+    )
+
+
+@app.command()
+def search(
+    pictures: Annotated[
+        list[Path], typer.Argument(help="Picture of a person; several are taken for one person's tracklet.")
+    ],
+    gallery: GalleryUri,
+    model: options.Model,
+    calibration: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--calibration", help="By default MODEL.calibration.json, where it exists."),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Candidates.")] = 10,
+    camera: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--camera", help="Only of this camera; may be given several times."),
+    ] = None,
+    identity: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--identity", help="Only of this identity; may be given several times."),
+    ] = None,
+    since: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--since", help="Only seen then or later: 2026-11-22, 2026-11-22T08:00:00+01:00."),
+    ] = None,
+    until: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--until", help="Only seen before."),
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Compare with every item, index or not.")] = False,
+    rerank: Annotated[bool, typer.Option("--rerank", help="Reorder by k-reciprocal re-ranking.")] = False,
+    false_alarm_rate: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option("--false-alarm-rate", help="One that was calibrated; by default the lowest."),
+    ] = None,
+    prior: Annotated[
+        float, typer.Option("--prior", help="That a comparison is of one person, before looking.")
+    ] = 0.5,
+    as_json: AsJson = False,
+    backend: options.BackendName = options.Backend.AUTO,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+) -> None:
+    """Ask who is on a picture, where and when that person was seen, and how sure the answer is."""
+    from omnireid.core.images import decode
+    from omnireid.evaluation.calibration import SUFFIX, Calibration
+    from omnireid.gallery import Filter, ModelRef
+    from omnireid.gallery.items import texts
+    from omnireid.inference import Embedder, find_weights
+
+    weights = find_weights(model)
+    beside = weights.with_name(weights.name + SUFFIX)
+    if calibration is None and beside.is_file():
+        calibration = beside
+    crops = [decode(picture) for picture in pictures]
+    where = Filter(
+        cameras=texts(camera),
+        identities=texts(identity),
+        since=moment(since, "--since"),
+        until=moment(until, "--until"),
+    )
+    embedder = Embedder.open(weights, backend=backend.value, device=device, threads=threads)
+    known = None if calibration is None else Calibration.load(calibration, embedder.sha256)
+    asked: dict[str, Any] = {
+        "model": ModelRef.of(embedder),
+        "k": k,
+        "where": where,
+        "exact": exact,
+        "rerank": rerank,
+        "false_alarm_rate": false_alarm_rate,
+        "prior": prior,
+    }
+    with open_gallery(gallery, calibration=known) as opened:
+        rows = embedder.embed(crops)
+        is_single = len(rows) == 1
+        result = opened.search(rows[0], **asked) if is_single else opened.search_tracklet(rows, **asked)
+    if as_json:
+        print_json(_result_of(result))
+        return
+    _print_result(result)
+
+
+@app.command("identities")
+def identities_(
+    gallery: GalleryUri,
+    text: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--text", help="Part of the name."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """List who is known, those with a name first."""
+    with open_gallery(gallery) as opened:
+        page = opened.identities(text, limit)
+    if as_json:
+        print_json([person._asdict() for person in page])
+        return
+    table = _table("identity", "name", "items", "cameras", "first seen", "last seen", right=("items",))
+    for person in page:
+        table.add_row(
+            *map(_plain, (person.id, person.name or "", f"{person.items:,}", ", ".join(person.cameras))),
+            printed_time(person.first_seen),
+            printed_time(person.last_seen),
+        )
+    stdout.print(table)
+    if page.next is not None:
+        stderr.print("there are more; narrow with --text, or raise --limit", markup=False)
+
+
+@app.command()
+def show(
+    gallery: GalleryUri,
+    name: Annotated[str, typer.Argument(metavar="ID", help="Of an identity or an item.")],
+    thumbnail: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--thumbnail", help="Write the item's picture to this file."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show an identity's timeline by camera, or one item."""
+    from omnireid.core.errors import InputError
+    from omnireid.core.files import write_bytes
+    from omnireid.gallery.errors import NotInGalleryError
+
+    with open_gallery(gallery) as opened:
+        try:
+            item = opened.item(name)
+        except NotInGalleryError:
+            item = None
+        if item is not None:
+            picture = opened.thumbnail(name)
+            if thumbnail is not None:
+                if picture is None:
+                    raise InputError(f"item {name}: was enrolled without a picture")
+                write_bytes(thumbnail, picture)
+            if as_json:
+                print_json(_item_of(item, picture is not None))
+            else:
+                _print_item(item, picture)
+            return
+        timeline = opened.timeline(name)
+    if as_json:
+        print_json(
+            {
+                "identity": timeline.identity,
+                "name": timeline.name,
+                "cameras": [
+                    {
+                        "camera": camera.camera,
+                        "sightings": [
+                            {"start": one.start, "end": one.end, "items": [item.id for item in one.items]}
+                            for one in camera.sightings
+                        ],
+                    }
+                    for camera in timeline.cameras
+                ],
+            }
+        )
+        return
+    stdout.print(f"{timeline.identity}  {timeline.name or '(no name)'}", markup=False)
+    table = _table("camera", "from", "to", "items", "first item", right=("items",))
+    for camera in timeline.cameras:
+        for one in camera.sightings:
+            table.add_row(
+                _plain(camera.camera or "(unknown)"),
+                printed_time(one.start),
+                printed_time(one.end),
+                str(len(one.items)),
+                one.items[0].id,
+            )
+    stdout.print(table)
+
+
+@app.command()
+def name(
+    gallery: GalleryUri,
+    identity: IdentityId,
+    new: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="NAME", help="The name; with --remove none."),
+    ] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Take the name away.")] = False,
+) -> None:
+    """Name an identity."""
+    from omnireid.core.errors import ConfigError
+
+    if (new is None) != remove:
+        raise ConfigError("give either a NAME or --remove")
+    with open_gallery(gallery) as opened:
+        _print_done(opened.name_identity(identity, new))
+
+
+@app.command()
+def merge(
+    gallery: GalleryUri,
+    into: Annotated[str, typer.Argument(help="Identity that all of them are shown as.")],
+    identities: Annotated[list[str], typer.Argument(help="Identities that are the same person.")],
+) -> None:
+    """Say that several identities are one person."""
+    with open_gallery(gallery) as opened:
+        _print_done(opened.merge(into, identities))
+
+
+@app.command()
+def split(
+    gallery: GalleryUri,
+    items: Annotated[list[str], typer.Argument(help="Ids of items that show somebody else.")],
+    name: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--name", help="Of the new identity."),
+    ] = None,
+) -> None:
+    """Make a new identity of some items."""
+    with open_gallery(gallery) as opened:
+        done = opened.split(items, name)
+    _print_done(done)
+    stdout.print(f"identity: {done.identity}", markup=False)
+
+
+@app.command()
+def undo(
+    gallery: GalleryUri,
+    operation: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(help="By default the latest that was not undone."),
+    ] = None,
+) -> None:
+    """Take a name, merge or split back."""
+    from omnireid.core.errors import InputError
+
+    with open_gallery(gallery) as opened:
+        if operation is None:
+            operation = next((one.id for one in opened.operations() if not one.undone), None)
+            if operation is None:
+                raise InputError(f"{gallery}: nothing to undo")
+        done = opened.undo(operation)
+    stdout.print(f"undone: {done.summary}", markup=False)
+
+
+@app.command()
+def operations(
+    gallery: GalleryUri,
+    limit: Annotated[int, typer.Option("--limit", min=1)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List what operators changed, the latest first."""
+    with open_gallery(gallery) as opened:
+        done = opened.operations(limit)
+    if as_json:
+        print_json([{**one._asdict(), "can_undo": one.can_undo} for one in done])
+        return
+    table = _table("operation", "time", "who", "what", "")
+    for one in done:
+        state = "undone" if one.undone else one.blocked_by
+        table.add_row(one.id, printed_time(one.time), *map(_plain, (one.actor, one.summary, state)))
+    stdout.print(table)
+
+
+@app.command()
+def forget(
+    gallery: GalleryUri,
+    identity: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--identity", help="A person, with everything that was merged."),
+    ] = None,
+    item: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--item", help="An item; may be given several times."),
+    ] = None,
+    yes: Yes = False,
+) -> None:
+    """Erase a person or items for good: rows, pictures, names, old versions, index entries.
+
+    What it cannot reach (backups, recordings, other copies): docs/responsible-use.md.
+    """
+    from omnireid.core.errors import ConfigError, InputError
+
+    if (identity is None) == (item is None):
+        raise ConfigError("give either --identity or --item")
+    with open_gallery(gallery) as opened:
+        if not yes:
+            if identity is not None:
+                person = opened.identity(identity)
+                what = f"{person.name or person.id} with {_counted(person.items, 'item')}"
+            else:
+                what = _counted(len(item or ()), "item")
+            typer.confirm(f"Forget {what} for good? This cannot be undone.", abort=True, err=True)
+        done = opened.forget(identity, item)
+    if not done.items and not done.identities:
+        raise InputError(f"{gallery}: none of these items is there (any more)")
+    stdout.print(
+        f"forgotten: {_counted(done.items, 'item')}"
+        + (f", {_counted(len(done.identities), 'identity', 'identities')}" if done.identities else ""),
+        markup=False,
+    )
+
+
+gallery_upkeep.register(app)
+
+
+def _print_result(result: SearchResult) -> None:
+    from rich.text import Text
+
+    if result.decision is not None:
+        rate = f" (false-alarm rate {result.false_alarm_rate:g} of comparisons)"
+        stdout.print(f"decision: {result.decision.value}{rate}", markup=False)
+    table = _table(
+        "score", "probability", "decision", "identity", "name", "camera", "time", "item",
+        right=("score", "probability"),
+    )  # fmt: skip
+    for one in result.candidates:
+        table.add_row(
+            f"{one.score:.4f}",
+            "" if one.probability is None else f"{one.probability:.1%}",
+            "" if one.decision is None else one.decision.value,
+            Text(one.identity or ""),
+            Text(one.name or ""),
+            Text(one.item.camera),
+            printed_time(one.item.time),
+            one.item.id,
+        )
+    stdout.print(table)
+    if not result.candidates:
+        stdout.print("nobody: no item meets these conditions")
+    if result.note:
+        stderr.print(result.note, markup=False)
+
+
+def _print_item(item: Item, picture: bytes | None) -> None:
+    from rich.table import Table
+
+    facts = Table.grid(padding=(0, 2))
+    for label, value in _item_of(item, picture is not None).items():
+        shown = printed_time(value) if label in ("time", "enrolled") else value
+        if shown not in (None, "", {}):
+            facts.add_row(label, _plain(shown))
+    stdout.print(facts)
+
+
+def _print_done(operation: Operation) -> None:
+    stdout.print(f"{operation.summary} (omnireid gallery undo … {operation.id})", markup=False)
+
+
+def _result_of(result: SearchResult) -> dict[str, Any]:
+    return {
+        "model": result.model._asdict(),
+        "decision": None if result.decision is None else result.decision.value,
+        "calibrated": result.calibrated,
+        "false_alarm_rate": result.false_alarm_rate,
+        "is_exact": result.is_exact,
+        "note": result.note,
+        "candidates": [_candidate_of(one) for one in result.candidates],
+    }
+
+
+def _candidate_of(one: Candidate) -> dict[str, Any]:
+    return {
+        "score": one.score,
+        "probability": one.probability,
+        "decision": None if one.decision is None else one.decision.value,
+        "identity": one.identity,
+        "name": one.name,
+        "item": _item_of(one.item),
+    }
+
+
+def _item_of(item: Item, has_thumbnail: bool | None = None) -> dict[str, Any]:
+    fields = ("id", "camera", "time", "identity", "tracklet", "box", "source", "quality", "enrolled")
+    found = {field: getattr(item, field) for field in fields}
+    found["attributes"] = dict(item.attributes)
+    if has_thumbnail is not None:
+        found["has_thumbnail"] = has_thumbnail
+    return found
+
+
+def _table(*columns: str, right: Iterable[str] = ()) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(
+            column,
+            justify="right" if column in right else "left",
+            overflow="fold",
+            # Ids are there to be copied.
+            no_wrap=column in ("item", "first item", "identity", "operation"),
+        )
+    return table
+
+
+def _plain(value: object) -> Any:
+    """Text of others', in which rich is to find no markup."""
+    from rich.text import Text
+
+    return Text(str(value))
+
+
+def _counted(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

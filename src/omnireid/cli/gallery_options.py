@@ -1,0 +1,152 @@
+"""What the commands of `omnireid gallery` share: how a gallery is opened, and times are read and written."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from omnireid.cli.console import stdout
+
+if TYPE_CHECKING:
+    from omnireid.evaluation.calibration import Calibration
+    from omnireid.gallery import Gallery
+    from omnireid.gallery.store import GalleryStore, Precision
+
+GalleryUri = Annotated[
+    str,
+    typer.Option(
+        "--gallery",
+        "-g",
+        help="A folder, s3://bucket/prefix, or http://host:19530/NAME of Milvus.",
+        envvar="OMNIREID_GALLERY",
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+@contextmanager
+def open_gallery(
+    uri: str,
+    *,
+    precision: Precision = "float32",
+    calibration: Calibration | None = None,
+    make: bool = False,
+) -> Iterator[Gallery]:
+    """A gallery in the name of who runs the command.
+
+    Args:
+        make: make it where there is none.
+
+    Raises:
+        InputError: a folder that holds no gallery, unless `make`.
+    """
+    from omnireid.gallery import Gallery
+
+    if not make:
+        check_there(uri)
+    with Gallery.open(uri, precision=precision, actor=actor(), calibration=calibration) as gallery:
+        yield gallery
+
+
+@contextmanager
+def open_bare_store(uri: str) -> Iterator[GalleryStore]:
+    """The store of a gallery that is about to be filled."""
+    from omnireid.gallery.opening import open_store
+
+    store = open_store(uri)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def check_there(uri: str) -> None:
+    """Refuse a mistyped folder, in place of making an empty gallery of it.
+
+    Raises:
+        InputError: nothing is there.
+    """
+    from omnireid.core.errors import InputError
+    from omnireid.gallery.lance.store import local_folder
+
+    if uri.startswith(("http://", "https://")):
+        return
+    folder = local_folder(uri)
+    if folder is not None and not folder.is_dir():
+        raise InputError(f"{uri}: no gallery there; 'omnireid gallery enrol' makes one")
+
+
+def actor() -> str:
+    """Who runs this command, for the audit."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "local"
+
+
+def moment(text: str | None, option: str) -> float | None:
+    """Unix seconds of an ISO 8601 date or time; without an offset it is local time.
+
+    Raises:
+        ConfigError: something else; names the option.
+    """
+    from omnireid.core.errors import ConfigError
+
+    if text is None:
+        return None
+    try:
+        # Python 3.10 reads no "Z".
+        return datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text)).timestamp()
+    except (ValueError, OverflowError, OSError) as error:
+        raise ConfigError(
+            f"{option} {text!r}: expected a date or a time such as 2026-11-22 or 2026-11-22T08:00:00+01:00"
+        ) from error
+
+
+def printed_time(seconds: float | None) -> str:
+    """Local time with its offset; "" where unknown."""
+    if seconds is None:
+        return ""
+    try:
+        return datetime.fromtimestamp(seconds).astimezone().isoformat(sep=" ", timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:g} s"
+
+
+def duration(text: str, option: str) -> float | None:
+    """Seconds of "90s", "30m", "12h", "3d", "2w"; None of "keep".
+
+    Raises:
+        ConfigError: something else; names the option.
+    """
+    from omnireid.core.errors import ConfigError
+
+    if text == "keep":
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
+    if match is None or float(match[1]) == 0:
+        raise ConfigError(f"{option} {text!r}: expected a time such as 12h, 3d or 2w, or 'keep'")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def printed_duration(seconds: float | None) -> str:
+    """As `duration` reads it."""
+    if seconds is None:
+        return "keep"
+    unit = next((unit for unit in "wdhm" if seconds % _SECONDS[unit] == 0), "s")
+    return f"{seconds / _SECONDS[unit]:g}{unit}"
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    stdout.print(json.dumps(value, indent=1, ensure_ascii=False), markup=False)

@@ -1,0 +1,312 @@
+"""Commands on a whole gallery: retention, index, audit, another model, backups."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from omnireid.cli import options
+from omnireid.cli.console import stderr, stdout
+from omnireid.cli.gallery_options import (
+    AsJson,
+    GalleryUri,
+    check_there,
+    duration,
+    open_bare_store,
+    open_gallery,
+    print_json,
+    printed_duration,
+    printed_time,
+)
+
+if TYPE_CHECKING:
+    from omnireid.gallery.restoring import Restored
+    from omnireid.gallery.retention import Retention
+    from omnireid.gallery.store import IndexState
+
+retention_app = typer.Typer(help="How long items stay.", no_args_is_help=True)
+
+Forgotten = Annotated[
+    Optional[Path],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
+    typer.Option("--forgotten", help="Leave out who stands in this file of 'omnireid gallery forgotten'."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to `omnireid gallery`."""
+    for command in (state, index, audit, move, backup, restore, copy, forgotten):
+        app.command()(command)
+    app.add_typer(retention_app, name="retention")
+
+
+@retention_app.command("show")
+def show_retention(gallery: GalleryUri) -> None:
+    """Show how long items stay."""
+    with open_gallery(gallery) as opened:
+        retention = opened.retention()
+    stdout.print(f"default: {printed_duration(retention.default_s)}", markup=False)
+    for camera, seconds in sorted(retention.cameras.items()):
+        stdout.print(f"camera {camera or '(unknown)'}: {printed_duration(seconds)}", markup=False)
+
+
+@retention_app.command("set")
+def set_retention(
+    gallery: GalleryUri,
+    default: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--default", help="Of every camera: 12h, 3d, 2w, or 'keep'."),
+    ] = None,
+    camera: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--camera", help="NAME=12h, or NAME=default; may be given several times."),
+    ] = None,
+) -> None:
+    """Change how long items stay. Nothing is erased before 'retention run', or the next start of a server."""
+    from omnireid.core.errors import ConfigError
+
+    if default is None and not camera:
+        raise ConfigError("give --default, --camera, or both")
+    with open_gallery(gallery) as opened:
+        known = opened.retention()
+        cameras = dict(known.cameras)
+        for text in camera or ():
+            name, sign, wanted = text.rpartition("=")
+            if not sign:
+                raise ConfigError(f"--camera {text!r}: expected NAME=12h")
+            if wanted == "default":
+                cameras.pop(name, None)
+            else:
+                cameras[name] = duration(wanted, f"--camera {name}")
+        seconds = known.default_s if default is None else duration(default, "--default")
+        opened.set_retention(seconds, cameras)
+    show_retention(gallery)
+
+
+@retention_app.command("run")
+def run_retention(gallery: GalleryUri) -> None:
+    """Erase what has expired, for good. A server does it when it starts and daily; else let cron do it."""
+    with open_gallery(gallery) as opened:
+        count = opened.run_retention()
+    stdout.print(f"erased: {count:,} item{'' if count == 1 else 's'}", markup=False)
+
+
+def state(gallery: GalleryUri, as_json: AsJson = False) -> None:
+    """Show what a gallery holds."""
+    with open_gallery(gallery) as opened:
+        found = opened.state()
+    models = [{**one.model._asdict(), "state": one.state} for one in found.models]
+    if as_json:
+        print_json(
+            {
+                "items": found.items,
+                "identities": found.identities,
+                "cameras": found.cameras,
+                "models": models,
+                "index": {
+                    "status": found.index.status,
+                    "indexed": found.index.indexed,
+                    "unindexed": found.index.unindexed,
+                },
+                "precision": found.precision,
+                "retention": {
+                    "default_s": found.retention.default_s,
+                    "cameras": dict(found.retention.cameras),
+                },
+                "disk_bytes": found.disk_bytes,
+            }
+        )
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    facts = Table.grid(padding=(0, 2))
+    for label, value in (
+        ("items", f"{found.items:,}"),
+        ("identities", f"{found.identities:,}"),
+        ("cameras", ", ".join(found.cameras)),
+        *(("model", f"{one['name']} ({one['sha256'][:12]}), {one['state']}") for one in models),
+        ("precision", found.precision or ""),
+        ("index", _index_text(found.index)),
+        ("retention", _retention_text(found.retention)),
+        ("disk", "" if found.disk_bytes is None else f"{found.disk_bytes / 1e6:,.1f} MB"),
+    ):
+        if value:
+            facts.add_row(label, Text(value))
+    stdout.print(facts)
+
+
+def index(gallery: GalleryUri) -> None:
+    """Build the approximate index, or take new items into it. Few items need none."""
+    with open_gallery(gallery) as opened, stderr.status("building the index"):
+        opened.build_index()
+        found = opened.state().index
+    stdout.print(_index_text(found), markup=False)
+
+
+def audit(
+    gallery: GalleryUri,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Look for entries that were changed or removed.")
+    ] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="The latest.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Show who enrolled, searched, changed and forgot; exit code 1 if --verify finds something."""
+    with open_gallery(gallery) as opened:
+        if verify:
+            found = opened.verify_audit()
+            for problem in found.problems:
+                stdout.print(problem, markup=False)
+            chains = f", {found.open_chains} writers at work or killed" if found.open_chains else ""
+            stdout.print(f"{found.entries:,} entries, {len(found.problems)} problems{chains}", markup=False)
+            raise typer.Exit(1 if found.problems else 0)
+        entries = opened.audit(limit=limit, latest=True)
+    if as_json:
+        print_json([asdict(entry) for entry in entries])
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("seq", "time", "who", "what", "count", "how", box=None, pad_edge=False)
+    for entry in entries:
+        how = ", ".join(f"{name} {value}" for name, value in entry.detail.items() if value not in (None, []))
+        table.add_row(
+            str(entry.seq),
+            printed_time(entry.time),
+            Text(entry.actor),
+            entry.action,
+            f"{entry.count:,}",
+            Text(how),
+        )
+    stdout.print(table)
+
+
+def move(
+    gallery: GalleryUri,
+    model: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--model", "-m", help="The new model: weights, an exported file, or a name."),
+    ] = None,
+    drop_without_picture: Annotated[
+        bool, typer.Option("--drop-without-picture", help="Leave items behind that have no thumbnail.")
+    ] = False,
+    abandon: Annotated[bool, typer.Option("--abandon", help="Give up a move that was interrupted.")] = False,
+    batch_size: options.BatchSize = 64,
+    backend: options.BackendName = options.Backend.AUTO,
+    precision: options.PrecisionName = None,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+) -> None:
+    """Move to a new model by embedding the thumbnails again; the old one answers until it is complete.
+
+    Stopped, what was embedded stays; run again, it goes on.
+    """
+    from omnireid.core.errors import ConfigError
+    from omnireid.core.progress import progress_bar
+
+    if (model is None) != abandon:
+        raise ConfigError("give either --model or --abandon")
+    if model is None:
+        with open_gallery(gallery) as opened:
+            given_up = opened.abandon_move()
+        stdout.print("the move was given up" if given_up else "no move had begun", markup=False)
+        return
+    from omnireid.inference import Embedder
+
+    check_there(gallery)
+    embedder = Embedder.open(
+        model,
+        backend=backend.value,
+        precision=None if precision is None else precision.value,
+        device=device,
+        threads=threads,
+        batch_size=batch_size,
+    )
+    with open_gallery(gallery) as opened, progress_bar(stderr) as progress:
+        task = progress.add_task("moving", total=None)
+        for moved in opened.move_to(embedder, drop_without_picture=drop_without_picture):
+            progress.update(task, total=moved.total, completed=moved.done + moved.left_behind)
+    stdout.print(
+        f"{moved.done:,} items moved to {embedder.model_id}"
+        + (f", {moved.left_behind:,} left behind without a picture" if moved.left_behind else ""),
+        markup=False,
+    )
+
+
+def backup(
+    gallery: GalleryUri,
+    folder: Annotated[Path, typer.Argument(help="New or empty folder.")],
+) -> None:
+    """Write everything into a folder of Parquet files, as it is now; others may go on writing.
+
+    It holds pictures of people in clear: keep it as safe as the gallery, and delete it on schedule.
+    """
+    with open_gallery(gallery) as opened:
+        manifest = opened.backup(folder, console=stderr)
+    size = sum(file.bytes for file in manifest.files.values())
+    stdout.print(f"{manifest.items:,} items, {size / 1e6:,.1f} MB: {folder}", markup=False)
+
+
+def restore(
+    folder: Annotated[Path, typer.Argument(help="Folder of 'omnireid gallery backup'.")],
+    gallery: GalleryUri,
+    forgotten: Forgotten = None,
+) -> None:
+    """Fill an empty gallery, of any store, from a backup. Who was forgotten since stays forgotten."""
+    from omnireid.gallery.backup import Backup
+    from omnireid.gallery.restoring import read_tombstones
+    from omnireid.gallery.restoring import restore as restore_into
+
+    tombstones = None if forgotten is None else read_tombstones(forgotten)
+    with stderr.status("checking the backup"):
+        source = Backup(folder)
+    with open_bare_store(gallery) as store:
+        done = restore_into(source, store, tombstones=tombstones, console=stderr)
+    _print_restored(done, gallery)
+
+
+def copy(
+    source: Annotated[str, typer.Argument(help="Gallery to copy; it stays in use.")],
+    target: Annotated[str, typer.Argument(help="Empty gallery, of any store.")],
+) -> None:
+    """Copy a gallery to another place or store, such as from a folder to Milvus, without a backup."""
+    from omnireid.gallery.backup import Snapshot
+    from omnireid.gallery.restoring import restore as restore_into
+
+    with open_gallery(source) as opened, open_bare_store(target) as store:
+        opened.log.write("copy", count=0)
+        done = restore_into(Snapshot(opened.store), store, console=stderr)
+    _print_restored(done, target)
+
+
+def forgotten(
+    gallery: GalleryUri,
+    out: Annotated[Path, typer.Option("--out", "-o", help="JSON file to write.")],
+) -> None:
+    """Write who was forgotten, as keyed hashes: keep it beside backups, for 'restore --forgotten'."""
+    from omnireid.gallery.restoring import write_tombstones
+
+    with open_gallery(gallery) as opened:
+        count = write_tombstones(opened.store, out)
+    stdout.print(f"{count:,} forgotten items and identities, as hashes: {out}", markup=False)
+
+
+def _print_restored(done: Restored, target: str) -> None:
+    left_out = [f"{done.forgotten:,} forgotten", f"{done.expired:,} expired"]
+    stdout.print(f"{done.items:,} items ({', '.join(left_out)} left out): {target}", markup=False)
+    if not done.has_audit:
+        stderr.print("the audit stays with the source: the target has one of its own", markup=False)
+
+
+def _index_text(index: IndexState) -> str:
+    return f"{index.status}: {index.indexed:,} items in it, {index.unindexed:,} beside"
+
+
+def _retention_text(retention: Retention) -> str:
+    cameras = [
+        f"{name or '(unknown)'} {printed_duration(one)}" for name, one in sorted(retention.cameras.items())
+    ]
+    return ", ".join([printed_duration(retention.default_s), *cameras])

@@ -1,0 +1,132 @@
+"""Enrolling picture files: each is read once, embedded, and kept as a small picture of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from rich.console import Console
+
+from omnireid.core.card import InputSpec
+from omnireid.core.errors import ImageError
+from omnireid.core.images import Crop, decode, resize
+from omnireid.core.types import Sample, SkippedFile
+from omnireid.gallery.enrolling import Enrolment
+from omnireid.gallery.gallery import Gallery
+from omnireid.gallery.generations import ModelRef
+from omnireid.gallery.items import MAX_SOURCE, Item
+from omnireid.gallery.store import Float32
+from omnireid.gallery.thumbnails import make_thumbnail
+from omnireid.inference.embedder import Embedder
+
+
+class SeenFile(NamedTuple):
+    """A picture file, and where and when it was seen; as the fields of `Item`."""
+
+    path: str
+    camera: str = ""
+    time: float | None = None
+    identity: str | None = None
+    tracklet: str | None = None
+
+
+def seen_files(
+    samples: Sequence[Sample],
+    *,
+    camera: str | None = None,
+    first_s: float | None = None,
+    with_identities: bool = False,
+) -> list[SeenFile]:
+    """What a dataset knows of its pictures, in the gallery's words. Junk is left out.
+
+    Args:
+        samples: of a dataset, or pictures of which nothing is known.
+        camera: of all of them; by default "c1" for the dataset's camera 0, and so on.
+        first_s: Unix seconds of the dataset's time 0, where its times are seconds; without it they are not
+            taken over.
+        with_identities: take the dataset's person numbers over, as "pid-12"; not of distractors (0).
+    """
+    found = []
+    for sample in samples:
+        is_known = sample.camid >= 0
+        if is_known and sample.pid == -1:
+            continue
+        seen = SeenFile(
+            sample.path,
+            camera if camera is not None else (f"c{sample.camid + 1}" if is_known else ""),
+            None if first_s is None or sample.time is None else first_s + sample.time,
+            f"pid-{sample.pid}" if with_identities and sample.pid > 0 else None,
+            sample.path if sample.frames else None,
+        )
+        found += [seen._replace(path=path) for path in sample.frames or (sample.path,)]
+    return found
+
+
+def enrol_files(
+    gallery: Gallery,
+    embedder: Embedder,
+    files: Sequence[SeenFile],
+    *,
+    on_bad: Literal["error", "skip"] = "error",
+    on_skip: Callable[[SkippedFile], None] | None = None,
+    console: Console | None = None,
+    threads: int | None = None,
+) -> Iterator[Enrolment]:
+    """Embed files and enrol them, a batch at a time, while the next one is embedded.
+
+    The content key is made of the file's bytes and of where it was seen: run again after an interruption,
+    what is there already stays as it is.
+
+    Args:
+        on_bad, on_skip, console, threads: as `Embedder.embed_stream`.
+
+    Yields:
+        What became of each batch, in order. What was yielded is durable.
+
+    Raises:
+        ImageError: a picture that cannot be decoded, with on_bad="error".
+        ModelMismatchError: the gallery holds embeddings of another model.
+    """
+    samples = [Sample(one.path, pid=-1, camid=-1) for one in files]
+    read: dict[int, tuple[bytes, str]] = {}
+
+    def load(sample: Sample, spec: InputSpec) -> Crop:
+        try:
+            content = Path(sample.path).read_bytes()
+        except OSError as error:
+            raise ImageError(sample.path, error.strerror or str(error)) from error
+        try:
+            crop = decode(content)
+        except ImageError as error:
+            raise ImageError(sample.path, error.reason) from error
+        read[id(sample)] = make_thumbnail(crop), hashlib.blake2b(content, digest_size=16).hexdigest()
+        return resize(crop, spec)
+
+    def batches() -> Iterator[tuple[list[Item], Float32]]:
+        places = iter(range(len(files)))
+        for part in embedder.embed_stream(
+            samples, on_bad=on_bad, on_skip=on_skip, console=console, threads=threads, load=load
+        ):
+            items = []
+            for path in part.paths:
+                # In the order of the files, without those that were skipped.
+                place = next(place for place in places if samples[place].path == path)
+                items.append(_item(files[place], *read.pop(id(samples[place]))))
+            yield items, part.embeddings
+
+    return gallery.enrol_stream(batches(), model=ModelRef.of(embedder))
+
+
+def _item(seen: SeenFile, thumbnail: bytes, content: str) -> Item:
+    return Item(
+        camera=seen.camera,
+        time=seen.time,
+        identity=seen.identity,
+        tracklet=seen.tracklet,
+        source=seen.path[-MAX_SOURCE:],
+        thumbnail=thumbnail,
+        key=json.dumps([content, seen.camera, seen.time, seen.tracklet]),
+    )
