@@ -210,7 +210,7 @@ def _explained(address: Address, code: int, reason: str) -> str:
     if reason in ("UNAUTHENTICATED", "PERMISSION_DENIED") or 1800 <= code < 1900 or "auth" in reason.lower():
         return f"the server refused the token; set {TOKEN_VARIABLE} to user:password or an API key"
     if reason == "DEADLINE_EXCEEDED" or "timeout" in reason.lower():
-        return f"no answer within {address.timeout_s:g} s; look at the server's load, or raise timeout_s"
+        return f"no answer in time; look at the server's load, or raise timeout_s ({address.timeout_s:g} s)"
     if reason == "UNIMPLEMENTED":
         return f"what answers at {address.server} is not Milvus, or older than 2.5"
     if code == 0:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from omnireid.core.errors import InputError
 from omnireid.gallery.items import MAX_ATTRIBUTES
 from omnireid.gallery.lance.encoding import decode, encode, matrix
-from omnireid.gallery.store import CollectionInfo, Precision, item_schema
+from omnireid.gallery.store import CollectionInfo, Float32, Precision, item_schema
 
 VECTOR_TYPES: dict[Precision, str] = {
     "float32": "FLOAT_VECTOR",
@@ -113,9 +113,21 @@ def stored_embeddings(hits: Sequence[Mapping[str, Any]], info: CollectionInfo) -
     if not hits:
         return np.empty((0, info.dim), dtype)
     values = [hit["embedding"] for hit in hits]
+    # Those that are not float32 come as bytes, from some servers in a list of one.
+    if isinstance(values[0], list) and isinstance(values[0][0], bytes):
+        values = [value[0] for value in values]
     if isinstance(values[0], bytes):
         return np.frombuffer(b"".join(values), dtype).reshape(-1, info.dim)
     return np.asarray(values, dtype)
+
+
+def query_vector(query: Float32, precision: Precision) -> Any:
+    """(D,) query as pymilvus takes it for a field of that type; its scale means nothing to the cosine."""
+    if precision == "float32":
+        return query.tolist()
+    if precision == "float16":
+        return query.astype(np.float16)
+    return np.rint(query * (127 / np.abs(query).max())).astype(np.int8)
 
 
 def row_bytes(columns: Sequence[str], dim: int) -> int:

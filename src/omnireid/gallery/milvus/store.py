@@ -287,8 +287,9 @@ class MilvusStore:
         """The best that the index finds. While the k-th ties with the last, others may come before it."""
         alias = self._prefix + info.name
         limit = min(MAX_ROWS, k + _SLACK)
+        vector = milvus_rows.query_vector(query, info.precision)
         while True:
-            found = self._tables.search(alias, query.tolist(), condition, fields, limit)
+            found = self._tables.search(alias, vector, condition, fields, limit)
             best = _ranked(found, query, info)
             if len(found) < limit or limit == MAX_ROWS or best[k - 1][0] > best[-1][0]:
                 return best[:k]

@@ -134,9 +134,7 @@ class Tables:
         finally:
             pages.close()
 
-    def search(
-        self, alias: str, query: list[float], condition: str, fields: Sequence[str], limit: int
-    ) -> list[Row]:
+    def search(self, alias: str, query: Any, condition: str, fields: Sequence[str], limit: int) -> list[Row]:
         """The nearest rows, as the index finds them, with `fields` and id."""
         (hits,) = self.on(
             alias,
