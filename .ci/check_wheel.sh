@@ -33,4 +33,15 @@ from omnireid.core.record import ResultRecord
 trained, installed = ResultRecord.load(sys.argv[1]), ResultRecord.load("evaluation/result.json")
 assert abs(trained.metrics.mAP - installed.metrics.mAP) < 1e-3, (trained.metrics, installed.metrics)
 PYTHON
-echo "the wheel installs and works outside the tree, without torch"
+# And it serves: enrol, then search, over HTTP.
+query=$(find "$tree/runs/quickstart/data/query" -name '*.jpg' | sort | head -1)
+venv/bin/omnireid serve --model quickstart.onnx --gallery gallery --port 0 >served 2>&1 &
+server=$!
+trap 'kill $server 2>/dev/null || true; rm -rf "$work"' EXIT
+for _ in $(seq 120); do url=$(sed -n 's/^serving on //p' served); [ -n "$url" ] && break; sleep 0.5; done
+curl --silent --fail --retry 60 --retry-delay 1 --retry-all-errors "$url/readyz"
+curl --silent --fail --data-binary "@$query" -H 'content-type: image/jpeg' "$url/v1/enrol?camera=1&identity=somebody"
+curl --silent --fail --data-binary "@$query" -H 'content-type: image/jpeg' "$url/v1/search" | grep '"identity":"somebody"' >/dev/null
+curl --silent --fail "$url/" | grep '<title>' >/dev/null
+kill -TERM $server && wait $server
+echo "the wheel installs and works outside the tree, without torch, and serves"
