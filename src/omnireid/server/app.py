@@ -118,8 +118,12 @@ def _description(app: FastAPI) -> dict[str, Any]:
         )
         components = schema["components"]["schemas"]
         components |= bodies["$defs"]
-        for path in schema["paths"].values():
-            for operation in path.values():
+        bearer = {"type": "http", "scheme": "bearer", "description": "A token of 'omnireid token create'."}
+        schema["components"]["securitySchemes"] = {"bearer": bearer}
+        for path, operations in schema["paths"].items():
+            for operation in operations.values():
+                if path.startswith("/v1"):
+                    operation["security"] = [{"bearer": []}]
                 for status, answer in operation["responses"].items():
                     if int(status) in PROBLEMS and "content" in answer:
                         answer["content"] = {MEDIA_TYPE: next(iter(answer["content"].values()))}

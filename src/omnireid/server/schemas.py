@@ -47,10 +47,12 @@ def format_time(seconds: float) -> str:
 Time = Annotated[
     float,
     BeforeValidator(parse_time),
+    PlainSerializer(format_time, return_type=str, when_used="json-unless-none"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 TimeOut = Annotated[
     float,
+    BeforeValidator(lambda value: parse_time(value) if isinstance(value, str) else value),
     PlainSerializer(format_time, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
@@ -114,6 +116,52 @@ class RegionOut(Answer):
     y: float
     width: float
     height: float
+
+
+class InfoModel(Answer):
+    """The model in use."""
+
+    name: str
+    sha256: str
+    height: int
+    width: int
+    embedding_size: int
+
+
+class InfoLimits(Answer):
+    """What one request may ask for."""
+
+    max_bytes: int
+    max_pixels: int
+    max_items: int
+    max_k: int
+
+
+class Info(Answer):
+    """What the service is, and what the caller may do."""
+
+    version: str
+    model: InfoModel
+    calibrated: bool
+    false_alarm_rates: list[float]
+    galleries: list[str]
+    limits: InfoLimits
+    scopes: list[str]
+    token_required: bool
+
+
+class EmbedRequest(Closed):
+    """Pictures to embed."""
+
+    images: Annotated[list[Base64], Field(min_length=1)]
+
+
+class Embeddings(Answer):
+    """One embedding for each picture, of unit norm."""
+
+    model: ModelOut
+    normalised: bool = True
+    embeddings: list[list[float]]
 
 
 class Filters(Closed):

@@ -61,7 +61,8 @@ class Service:
             embedder,
             max_batch=MAX_BATCH,
             max_waiting=limits.max_waiting,
-            decode_threads=available_cores(),
+            # Decoding takes a small part of the time; more threads would take the engine's cores from it.
+            decode_threads=max(1, available_cores() // 2),
             observer=metrics,
         )
         metrics.watch("omnireid_pictures_waiting", "Pictures that wait for the engine.", self._num_waiting)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, TypeVar, cast
 
-from fastapi import Depends, Request, Security
-from fastapi.security import HTTPBearer
+from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 
 from omnireid.server.problems import Problem, ProblemBody, of_validation
@@ -14,8 +13,6 @@ from omnireid.server.service import Service
 from omnireid.server.tokens import Scope, Token
 
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp")
-
-_bearer = HTTPBearer(auto_error=False, description="A token of 'omnireid token create'.")
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -40,7 +37,10 @@ BODIES: list[type[BaseModel]] = []
 """Models of all bodies, for OpenAPI."""
 
 
-def service_of(request: Request) -> Service:
+# Dependencies are coroutines, also where they wait for nothing: FastAPI hands functions to a thread.
+
+
+async def service_of(request: Request) -> Service:
     """The service of the application."""
     return cast(Service, request.app.state.service)
 
@@ -48,8 +48,8 @@ def service_of(request: Request) -> Service:
 ServiceOf = Annotated[Service, Depends(service_of)]
 
 
-def _needs(scope: Scope) -> Callable[..., Token]:
-    def check(request: Request, _: Annotated[object, Security(_bearer)]) -> Token:
+def _needs(scope: Scope) -> Callable[[Request], Awaitable[Token]]:
+    async def check(request: Request) -> Token:
         token: Token = request.scope["state"]["token"]
         if scope not in token.scopes:
             raise Problem(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from fastapi import APIRouter, Request, Response
-from pydantic import Field
 from pydantic_core import to_json
 
 from omnireid import __version__
@@ -19,55 +16,9 @@ from omnireid.server.routes.access import (
     content_type,
     parse_json,
 )
-from omnireid.server.schemas import Answer, Base64, Closed, ModelOut
+from omnireid.server.schemas import Embeddings, EmbedRequest, Info, InfoLimits, InfoModel
 
 router = APIRouter(tags=["model"])
-
-
-class InfoModel(Answer):
-    """The model in use."""
-
-    name: str
-    sha256: str
-    height: int
-    width: int
-    embedding_size: int
-
-
-class InfoLimits(Answer):
-    """What one request may ask for."""
-
-    max_bytes: int
-    max_pixels: int
-    max_items: int
-    max_k: int
-
-
-class Info(Answer):
-    """What the service is, and what the caller may do."""
-
-    version: str
-    model: InfoModel
-    calibrated: bool
-    false_alarm_rates: list[float]
-    galleries: list[str]
-    limits: InfoLimits
-    scopes: list[str]
-    token_required: bool
-
-
-class EmbedRequest(Closed):
-    """Pictures to embed."""
-
-    images: Annotated[list[Base64], Field(min_length=1)]
-
-
-class Embeddings(Answer):
-    """One embedding for each picture, of unit norm."""
-
-    model: ModelOut
-    normalised: bool = True
-    embeddings: list[list[float]]
 
 
 @router.get("/v1/info", summary="Model, galleries, limits, and what the caller may do")

@@ -28,7 +28,7 @@ from omnireid.server.routes.access import (
     only_one,
     parse_json,
 )
-from omnireid.server.schemas import EnrolAnswer, EnrolItem, EnrolledItem, EnrolQuery, EnrolRequest
+from omnireid.server.schemas import EnrolAnswer, EnrolItem, EnrolledItem, EnrolQuery, EnrolRequest, Place
 from omnireid.server.service import Service
 
 router = APIRouter(tags=["enrol"])
@@ -47,8 +47,8 @@ async def enrol(
     gallery = service.gallery(query.gallery)
     body = await request.body()
     if content_type(request) in IMAGE_TYPES:
-        place = query.model_dump(exclude={"gallery", "assign"}, exclude_unset=True)
-        # The time has been read from its text already.
+        # Checked already: the time is a number by now.
+        place = {name: getattr(query, name) for name in Place.model_fields}
         entries, assign = [EnrolItem.model_construct(**place)], query.assign
         pictures = [Picture(body, wants_thumbnail=True)]
     else:

@@ -1,0 +1,353 @@
+"""A client of the service, in the words of `Gallery`. Needs neither the server's packages nor a model.
+
+```python
+with Client("http://127.0.0.1:8000", token="omnireid_…") as client:
+    client.enrol([EnrolItem(image=picture_base64(path), camera="door")])
+    found = client.search("somebody.jpg", cameras=["door"])
+    print(found.decision, found.candidates[0].item.time)
+```
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx2
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ValidationError
+
+from omnireid.core.errors import InputError, OmniReIDError, StorageError
+from omnireid.server.schemas import (
+    Accepted,
+    AuditAnswer,
+    Embeddings,
+    EnrolAnswer,
+    EnrolItem,
+    EnrolRequest,
+    ForgottenAnswer,
+    GalleriesAnswer,
+    GalleryOut,
+    IdentitiesAnswer,
+    IdentityOut,
+    Info,
+    ItemOut,
+    ItemsAnswer,
+    OperationOut,
+    OperationsAnswer,
+    RetentionOut,
+    SearchAnswer,
+    TimelineAnswer,
+    VerifyAnswer,
+    format_time,
+)
+
+__all__ = ["Client", "EnrolItem", "Picture", "ServerError", "picture_base64"]
+
+Picture = str | os.PathLike[str] | bytes
+"""A file, or the encoded bytes themselves."""
+
+Parsed = TypeVar("Parsed", bound=BaseModel)
+
+_MEANS_INPUT = frozenset({400, 404, 409, 413, 415, 422})
+_LONGEST_WAIT_S = 30.0
+
+
+class ServerError(OmniReIDError):
+    """The service refused, failed, or cannot be reached.
+
+    Attributes:
+        status: of HTTP; None where there was no answer.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Client:
+    """Talks to one gallery of a service. Several threads may share it.
+
+    Args:
+        url: of the service, such as "http://127.0.0.1:8000".
+        token: where the service asks for one.
+        gallery: its name; the service's first by default.
+        timeout_s: for each answer.
+        retries: how often a request is sent again when the service says it is busy; it says when, too.
+        sleep: waits so many seconds.
+
+    Raises (every method):
+        InputError: something of the request cannot be used; says what.
+        StorageError: the service's disk is full; nothing was stored.
+        ServerError: no token, no permission, too busy, failed, or not there.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        gallery: str | None = None,
+        timeout_s: float = 120.0,
+        retries: int = 5,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._gallery = gallery
+        self._retries = retries
+        self._sleep = sleep
+        # Proxies of the environment are for the web; pictures of people go straight to the service.
+        self._http = httpx2.Client(base_url=url, headers=headers, timeout=timeout_s, trust_env=False)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def info(self) -> Info:
+        """Model, galleries, limits, and what this token may do."""
+        return self._get(Info, "/v1/info")
+
+    def embed(self, pictures: Sequence[Picture]) -> npt.NDArray[np.float32]:
+        """(N, D) float32 of unit norm."""
+        body = {"images": [picture_base64(one) for one in pictures]}
+        return np.array(self._post(Embeddings, "/v1/embed", body, in_gallery=False).embeddings, np.float32)
+
+    def enrol(self, items: Iterable[EnrolItem], *, assign: bool = False) -> EnrolAnswer:
+        """Add crops; those that are there already stay as they were.
+
+        Args:
+            items: `image` is base64 (`picture_base64`), `time` text (`schemas.format_time`).
+            assign: search for each first, and let it take the identity that it is the same as.
+        """
+        request = EnrolRequest.model_construct(items=list(items), assign=assign)
+        return self._post(EnrolAnswer, "/v1/enrol", request.model_dump(mode="json", exclude_unset=True))
+
+    def search(
+        self,
+        picture: Picture | None = None,
+        *,
+        pictures: Sequence[Picture] | None = None,
+        item: str | None = None,
+        cameras: Sequence[str] = (),
+        since: float | None = None,
+        until: float | None = None,
+        identities: Sequence[str] = (),
+        **options: Any,
+    ) -> SearchAnswer:
+        """Who is this? Of one picture, the `pictures` of one tracklet, or an item of the gallery.
+
+        Args:
+            cameras, identities: candidates are of these; of any when empty.
+            since, until: Unix seconds.
+            options: other fields of `SearchRequest`: k, exact, group, rerank, attributes, region, embedding,
+                model_sha256, false_alarm_rate, prior.
+        """
+        body: dict[str, Any] = {"cameras": list(cameras), "identities": list(identities), **options}
+        if picture is not None:
+            body["image"] = picture_base64(picture)
+        if pictures is not None:
+            body["images"] = [picture_base64(one) for one in pictures]
+        if item is not None:
+            body["item"] = item
+        body |= {
+            name: format_time(when) for name, when in (("since", since), ("until", until)) if when is not None
+        }
+        return self._post(SearchAnswer, "/v1/search", body)
+
+    def verify(self, first: Picture, second: Picture, **options: Any) -> VerifyAnswer:
+        """Do two pictures show the same person?
+
+        Args:
+            options: other fields of `VerifyRequest`: activations, false_alarm_rate, prior.
+        """
+        sides = {"a": {"image": picture_base64(first)}, "b": {"image": picture_base64(second)}}
+        return self._post(VerifyAnswer, "/v1/verify", {**sides, **options})
+
+    def items(self, *, limit: int = 100, **where: Any) -> Iterator[ItemOut]:
+        """Items, the latest first, a page of `limit` at a time.
+
+        Args:
+            where: fields of `ItemsQuery`: camera, since, until, identity, has_identity.
+        """
+        after: str | None = None
+        while True:
+            page = self._get(ItemsAnswer, "/v1/items", {**where, "limit": limit, "after": after})
+            yield from page.items
+            if page.next is None:
+                return
+            after = page.next
+
+    def item(self, item_id: str) -> ItemOut:
+        """One item."""
+        return self._get(ItemOut, f"/v1/items/{_name(item_id)}")
+
+    def thumbnail(self, item_id: str) -> bytes:
+        """The picture that was kept of an item."""
+        return self._send("GET", f"/v1/items/{_name(item_id)}/thumbnail", self._query({}), None).content
+
+    def identities(self, text: str | None = None, *, limit: int = 100) -> Iterator[IdentityOut]:
+        """Identities, those with a name first; with `text` those that have it in their name."""
+        after: str | None = None
+        while True:
+            query = {"text": text, "limit": limit, "after": after}
+            page = self._get(IdentitiesAnswer, "/v1/identities", query)
+            yield from page.identities
+            if page.next is None:
+                return
+            after = page.next
+
+    def identity(self, identity: str) -> IdentityOut:
+        """One identity, by any of its ids."""
+        return self._get(IdentityOut, f"/v1/identities/{_name(identity)}")
+
+    def timeline(self, identity: str) -> TimelineAnswer:
+        """Where and when somebody was seen."""
+        return self._get(TimelineAnswer, f"/v1/identities/{_name(identity)}/timeline")
+
+    def name_identity(self, identity: str, name: str | None) -> OperationOut:
+        """Name an identity, or with None take its name away."""
+        path = f"/v1/identities/{_name(identity)}"
+        return self._parsed(OperationOut, self._send("PUT", path, self._query({}), {"name": name}))
+
+    def merge(self, into: str, identities: Sequence[str]) -> OperationOut:
+        """Say that identities are one person."""
+        body = {"into": into, "identities": list(identities)}
+        return self._post(OperationOut, "/v1/identities/merge", body)
+
+    def split(self, item_ids: Sequence[str], name: str | None = None) -> OperationOut:
+        """Make a new identity of some items; it is the operation's `identity`."""
+        return self._post(OperationOut, "/v1/identities/split", {"items": list(item_ids), "name": name})
+
+    def assign(self, item_ids: Sequence[str], identity: str | None) -> OperationOut:
+        """Give items an identity, or with None take theirs away."""
+        body = {"items": list(item_ids), "identity": identity}
+        return self._post(OperationOut, "/v1/identities/assign", body)
+
+    def undo(self, operation_id: str) -> OperationOut:
+        """Take an operation back."""
+        return self._post(OperationOut, f"/v1/operations/{_name(operation_id)}/undo", None)
+
+    def operations(self, limit: int = 100) -> list[OperationOut]:
+        """What operators did, the latest first."""
+        return self._get(OperationsAnswer, "/v1/operations", {"limit": limit}).operations
+
+    def forget(self, *, identity: str | None = None, item: str | None = None) -> int:
+        """Delete somebody, or one item, for good; how many items."""
+        if (identity is None) == (item is None):
+            raise InputError("forget: name an identity or an item")
+        path = f"/v1/items/{_name(item)}" if item is not None else f"/v1/identities/{_name(identity or '')}"
+        return self._parsed(ForgottenAnswer, self._send("DELETE", path, self._query({}), None)).forgotten
+
+    def galleries(self) -> list[GalleryOut]:
+        """What each gallery of the service holds."""
+        return self._get(GalleriesAnswer, "/v1/galleries", in_gallery=False).galleries
+
+    def build_index(self, gallery: str) -> None:
+        """Begin to build the approximate index of a gallery."""
+        self._post(Accepted, f"/v1/galleries/{_name(gallery)}/index", None, in_gallery=False)
+
+    def set_retention(
+        self, gallery: str, default_s: float | None, cameras: Mapping[str, float | None] | None = None
+    ) -> RetentionOut:
+        """Set how many seconds items stay; None keeps them."""
+        path = f"/v1/galleries/{_name(gallery)}/retention"
+        body = {"default_s": default_s, "cameras": dict(cameras or {})}
+        return self._parsed(RetentionOut, self._send("PUT", path, {}, body))
+
+    def run_retention(self, gallery: str) -> int:
+        """Forget what has expired; how many items."""
+        path = f"/v1/galleries/{_name(gallery)}/retention/run"
+        return self._post(ForgottenAnswer, path, None, in_gallery=False).forgotten
+
+    def audit(self, *, after: int | None = None, limit: int = 100) -> AuditAnswer:
+        """A page of the audit, the oldest entries first."""
+        return self._get(AuditAnswer, "/v1/audit", {"after": after, "limit": limit})
+
+    def _get(
+        self,
+        model: type[Parsed],
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        *,
+        in_gallery: bool = True,
+    ) -> Parsed:
+        asked = self._query(query or {}) if in_gallery and path != "/v1/info" else dict(query or {})
+        return self._parsed(model, self._send("GET", path, asked, None))
+
+    def _post(self, model: type[Parsed], path: str, body: object, *, in_gallery: bool = True) -> Parsed:
+        return self._parsed(model, self._send("POST", path, self._query({}) if in_gallery else {}, body))
+
+    def _query(self, query: Mapping[str, Any]) -> dict[str, Any]:
+        """With the gallery, without what was not given, and times as the service reads them."""
+        every = {**query, "gallery": self._gallery}
+        given = {name: value for name, value in every.items() if value is not None}
+        for name in ("since", "until"):
+            if name in given:
+                given[name] = format_time(given[name])
+        return given
+
+    def _send(self, method: str, path: str, query: Mapping[str, Any], body: object) -> httpx2.Response:
+        for attempt in range(self._retries + 1):
+            try:
+                response = self._http.request(method, path, params=dict(query), json=body)
+            except httpx2.HTTPError as error:
+                raise ServerError(f"{self._http.base_url}: {error or type(error).__name__}") from error
+            if response.status_code != 429 or attempt == self._retries:
+                break
+            self._sleep(_wait_s(response))
+        if response.is_success:
+            return response
+        raise _error_of(response)
+
+    def _parsed(self, model: type[Parsed], response: httpx2.Response) -> Parsed:
+        try:
+            return model.model_validate_json(response.content)
+        except ValidationError as error:
+            raise ServerError(f"{self._http.base_url}: not an answer of this version's service") from error
+
+
+def picture_base64(picture: Picture) -> str:
+    """A file or encoded bytes as requests hold them.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        content = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
+    except OSError as error:
+        raise InputError(f"{picture!r}: cannot be read ({error.strerror or error})") from error
+    return base64.b64encode(content).decode()
+
+
+def _error_of(response: httpx2.Response) -> OmniReIDError:
+    try:
+        detail = str(response.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        detail = f"answered {response.status_code} without saying why; is this an OmniReID service?"
+    if response.status_code in _MEANS_INPUT:
+        return InputError(detail)
+    return StorageError(detail) if response.status_code == 507 else ServerError(detail, response.status_code)
+
+
+def _wait_s(response: httpx2.Response) -> float:
+    text = response.headers.get("retry-after", "1")
+    return min(float(text), _LONGEST_WAIT_S) if text.isdigit() else 1.0
+
+
+def _name(text: str) -> str:
+    return quote(text, safe="")
