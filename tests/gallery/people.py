@@ -55,12 +55,12 @@ def items_of(pids: list[int], **fields: Any) -> list[Item]:
     ]
 
 
-def calibration(*, whitened: bool = False, model: ModelRef = MODEL) -> Calibration:
+def calibration(*, whitened: bool = False, model: ModelRef = MODEL, noise: float = 1.0) -> Calibration:
     """Of another crowd, whose people look as alike."""
-    embeddings, pids = crowd(1, 60, 6)
+    embeddings, pids = crowd(1, 60, 6, noise)
     whitening = None
     if whitened:
-        others, who = crowd(2, 60, 6)
+        others, who = crowd(2, 60, 6, noise)
         whitening = fit_whitening(others, np.array(who), "centre")
         embeddings = whitening.apply(embeddings)
     pairs = labelled_pairs(np.array(pids), np.tile(np.arange(6) % 3, 60), max_pairs=20_000)

@@ -82,8 +82,12 @@ def test_an_item_is_its_picture_or_embedding_and_where_it_was() -> None:
     bare = dataclasses.replace(WHOLE, thumbnail=None)
     assert content_key(bare, rows[0].tobytes()) != content_key(bare, rows[1].tobytes())
     # Neighbouring texts do not run into each other.
-    one, two = Item(camera="a", tracklet="b"), Item(camera="ab")
-    assert content_key(one, b"x") != content_key(two, b"x")
+    for one, two in (
+        (Item(camera="a", tracklet="b"), Item(camera="ab")),
+        (Item(camera="a1", time=2.0), Item(camera="a", time=12.0)),
+        (Item(tracklet="a", source="b"), Item(source="ab")),
+    ):
+        assert content_key(one, b"x") != content_key(two, b"x")
 
 
 def test_an_id_is_the_hash_of_its_key() -> None:
@@ -203,7 +207,8 @@ def test_a_start_that_was_interrupted_is_taken_up() -> None:
         with pytest.raises(StoppedError):
             gallery.enrol([Item(key="a")], vectors(0, 1), model=MODEL)
         store.writes_left = None
-        reopened = memory_gallery(store)
+        # With another precision: what an interrupted start has left is used as it is.
+        reopened = memory_gallery(store, precision="float16")
         assert reopened.enrol([Item(key="a")], vectors(0, 1), model=MODEL).is_new.tolist() == [True]
         assert reopened.state().items == 1
 

@@ -477,10 +477,9 @@ class Gallery:
             InputError: a time that is not above 0.
         """
         wanted = Retention(default_s, dict(cameras or {}))
+        detail = {"default_s": default_s}
+        self.log.write("set-retention", count=len(wanted.cameras), detail=detail, actor=actor)
         retention.write_retention(self.store, wanted)
-        self.log.write(
-            "set-retention", count=len(wanted.cameras), detail={"default_s": default_s}, actor=actor
-        )
 
     def run_retention(self, *, actor: str | None = None) -> int:
         """Delete what has expired, as `forget` does; how many items."""

@@ -116,10 +116,14 @@ class People:
             return None
         root = self.root(identity)
         for one in (root, *sorted(self._aliases.get(root, ()))):
-            name: str | None = self._records.get(one, {}).get("name")
-            if name:
+            if name := self.own_name(one):
                 return name
         return None
+
+    def own_name(self, identity: str) -> str | None:
+        """Of this id itself, whatever it was merged into."""
+        name: str | None = self._records.get(identity, {}).get("name")
+        return name
 
     @property
     def named(self) -> dict[str, str]:
@@ -466,10 +470,13 @@ def _summary(record: Mapping[str, Any], people: People) -> str:
         return f"named {identity} {after!r}" if before is None else f"renamed {before!r} to {after!r}"
     if record["kind"] == "merge":
         merged = list(record["records"])
-        return f"merged {merged[0] if len(merged) == 1 else f'{len(merged)} identities'} into {who}"
+        one = people.own_name(merged[0]) or merged[0]
+        return f"merged {one if len(merged) == 1 else f'{len(merged)} identities'} into {who}"
     count = len(record["items"])
     items = f"{count:,} item{'s' if count != 1 else ''}"
-    return f"split {items} off as {who}" if record["kind"] == "split" else f"assigned {items} to {who}"
+    if record["kind"] == "split":
+        return f"split {items} off as {people.own_name(identity) or identity}"
+    return f"assigned {items} to {who}"
 
 
 def _without(record: Mapping[str, Any], identities: set[str], items: set[str]) -> dict[str, Any] | None:
