@@ -26,7 +26,11 @@ _MOST_CANDIDATES = 65_536
 # Up to so many ids a query is quicker than reading all ids again after another process has written.
 _FEW_IDS = 256
 # Up to so many items that meet a filter are compared one by one.
-_FEW_ITEMS = 20_000
+_FEW_BESIDE_INDEX = 5_000
+_FEW = 50_000
+_BATCH = 4096
+# How far a float32 product may be from the exact one.
+_PRODUCT_ERROR = 1e-5
 _READ = "cannot read the gallery"
 _WRITE = "cannot write to the gallery"
 
@@ -115,13 +119,14 @@ class Collection:
     def search(self, query: Float32, k: int, where: Filter, exact: bool, columns: Sequence[str]) -> pa.Table:
         """The k rows with the largest cosine to `query`."""
         wanted = list(dict.fromkeys([*columns, "id", "embedding"]))
-        if self.info.precision == "int8":
+        tuning = None if exact else self.tuning
+        if self._is_scanned(where, has_index=tuning is not None):
             found = self._scanned(query, k, where, wanted)
-        elif exact or self.tuning is None or not self._is_worth_an_index(where):
+        elif tuning is None:
             found = self._compared(query, k, where, wanted)
         else:
-            probes = self.tuning.probes
-            found = _scored(indexing.nearest(self.table, query, k, probes, condition(where), wanted), query)
+            nearest = indexing.nearest(self.table, query, k, tuning.probes, condition(where), wanted)
+            found = _scored(nearest, query)
         order = pc.sort_indices(found, sort_keys=[("score", "descending"), ("id", "ascending")])
         return decode(found.take(order[:k])).select([*columns, "score"])
 
@@ -134,8 +139,11 @@ class Collection:
         indexed = min(rows, 0 if stats is None else stats.num_indexed_rows)
         return IndexState("ready", indexed, rows - indexed)
 
-    def _is_worth_an_index(self, where: Filter) -> bool:
-        return where.is_empty or self.count(where) > _FEW_ITEMS
+    def _is_scanned(self, where: Filter, *, has_index: bool) -> bool:
+        """Whether the rows that meet `where` are compared here: LanceDB compares with all rows first."""
+        if self.info.precision == "int8":  # which it stores and cannot compare
+            return True
+        return not where.is_empty and self.count(where) <= (_FEW_BESIDE_INDEX if has_index else _FEW)
 
     def _compared(self, query: Float32, k: int, where: Filter, columns: list[str]) -> pa.Table:
         """Every row that may be among the best k, by LanceDB's comparison with all rows."""
@@ -163,22 +171,18 @@ class Collection:
         return reading("cannot search the gallery", read)
 
     def _scanned(self, query: Float32, k: int, where: Filter, columns: list[str]) -> pa.Table:
-        """As `_compared`, for int8, which LanceDB stores and cannot compare."""
+        """Every row that may be among the best k, by our own comparison with those that meet `where`."""
 
-        def read() -> pa.Table:
-            best = pa.table({"id": pa.array([], pa.string()), "score": pa.array([], pa.float32())})
-            for batch in self._query(where, ["id", "embedding"]).to_batches(4096):
-                embeddings_ND = matrix(pa.chunked_array([batch["embedding"]]))
-                rows = pa.table({"id": batch["id"], "score": scores(embeddings_ND, query)})
-                both = pa.concat_tables([best, rows])
-                order = pc.sort_indices(both, sort_keys=[("score", "descending"), ("id", "ascending")])
-                best = both.take(order[:k])
-            return best
+        def read() -> list[str]:
+            best = _Best(k)
+            for batch in self._query(where, ["id", "embedding"]).to_batches(_BATCH):
+                embeddings_ND = matrix(pa.chunked_array([batch["embedding"]])).astype(np.float32, copy=False)
+                norms = np.sqrt(np.einsum("nd,nd->n", embeddings_ND, embeddings_ND))
+                best.offer(embeddings_ND @ query / norms, batch["id"])
+            return best.ids()
 
-        best = reading("cannot search the gallery", read)
-        return _scored(
-            self._rows(Filter(ids=frozenset(best["id"].to_pylist())), columns, decoded=False), query
-        )
+        ids = frozenset(reading("cannot search the gallery", read))
+        return _scored(self._rows(Filter(ids=ids), columns, decoded=False), query)
 
     def _rows(self, where: Filter, columns: Sequence[str], *, decoded: bool = True) -> pa.Table:
         rows = reading(_READ, lambda: self._query(where, columns).to_arrow())
@@ -214,3 +218,30 @@ class Collection:
 
 def _scored(rows: pa.Table, query: Float32) -> pa.Table:
     return rows.append_column("score", pa.array(scores(matrix(rows["embedding"]), query)))
+
+
+class _Best:
+    """Ids of all rows that may be among the k with the best scores, ties and rounding included."""
+
+    def __init__(self, k: int) -> None:
+        self._k = k
+        self._scores = np.empty(0, np.float32)
+        self._ids = pa.array([], pa.string())
+
+    def offer(self, scores_N: Float32, ids: pa.Array) -> None:
+        """Keep those rows that may be among the best so far."""
+        kept = np.flatnonzero(scores_N >= self._least())
+        self._scores = np.concatenate([self._scores, scores_N[kept]])
+        self._ids = pa.concat_arrays([self._ids, ids.take(pa.array(kept))])
+        if len(self._scores) > 2 * self._k:
+            best = np.flatnonzero(self._scores >= self._least())
+            self._scores, self._ids = self._scores[best], self._ids.take(pa.array(best))
+
+    def ids(self) -> list[str]:
+        """Of the best so far."""
+        return list(self._ids.filter(pa.array(self._scores >= self._least())).to_pylist())
+
+    def _least(self) -> float:
+        if len(self._scores) < self._k:
+            return -np.inf
+        return float(np.partition(self._scores, -self._k)[-self._k]) - 2 * _PRODUCT_ERROR

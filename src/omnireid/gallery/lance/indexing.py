@@ -82,7 +82,9 @@ def nearest(
 
     def read() -> pa.Table:
         search = table.search(query, vector_column_name="embedding", query_type="vector")
-        search = search.distance_type("cosine").minimum_nprobes(probes).maximum_nprobes(0)
+        # Without a filter the number is what was measured; with one, as many as it takes to find enough.
+        most = probes if predicate is None else 0
+        search = search.distance_type("cosine").minimum_nprobes(probes).maximum_nprobes(most)
         search = search.refine_factor(max(4, math.ceil(CANDIDATES / k))).limit(k)
         if predicate is not None:
             search = search.where(predicate, prefilter=True)
