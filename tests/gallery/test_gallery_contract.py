@@ -729,8 +729,8 @@ def test_threads_add_once_and_readers_see_whole_batches(store: GalleryStore) -> 
 
     with ThreadPoolExecutor(6) as pool:
         readers = [pool.submit(read) for _ in range(2)]
-        # Each batch twice, so that the same items race.
-        writers = [pool.submit(add, number) for number in (*range(12), *range(12))]
+        # Each batch twice at once, so that the same items race.
+        writers = [pool.submit(add, number) for number in range(12) for _ in range(2)]
         for writer in writers:
             writer.result()
         done.set()
