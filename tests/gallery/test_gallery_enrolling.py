@@ -17,6 +17,7 @@ from omnireid.core.errors import InputError, ShapeError, StorageError
 from omnireid.gallery import Box, Gallery, Item, ModelRef
 from omnireid.gallery.enrolling import unit_embeddings
 from omnireid.gallery.errors import ModelMismatchError
+from omnireid.gallery.generations import Generation, collection_name
 from omnireid.gallery.items import content_key
 
 WHOLE = Item(
@@ -178,6 +179,21 @@ def test_the_first_enrolment_fixes_the_model() -> None:
     with pytest.raises(InputError, match="dim 32"):
         gallery.enrol([Item()], vectors(1, 1, 16), model=ModelRef("toy", MODEL.sha256, 16))
     assert gallery.state().items == 1
+
+
+def test_nothing_is_added_to_what_a_move_has_just_left() -> None:
+    store = MemoryStore()
+    here, there = memory_gallery(store), memory_gallery(store)
+    here.enrol([Item(key="a")], vectors(0, 1), model=MODEL)
+    there.generations.put(
+        [
+            here.models[0]._replace(state="leaving"),
+            Generation(OTHER, collection_name(OTHER), "live", 2_000.0),
+        ]
+    )
+    with pytest.raises(ModelMismatchError, match="holds embeddings of other"):
+        here.enrol([Item(key="b")], vectors(1, 1), model=MODEL)
+    assert store.count(collection_name(MODEL)) == 1
 
 
 def test_of_two_first_enrolments_one_fixes_the_model(tmp_path: Path) -> None:

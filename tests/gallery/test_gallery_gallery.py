@@ -73,16 +73,16 @@ def test_people_are_listed_by_name_then_id() -> None:
     rows, pids = crowd(0, 7, 2)
     gallery.enrol(items_of(pids), rows, model=MODEL)
     gallery.enrol([Item(key="nobody")], vectors(1, 1), model=MODEL)
-    gallery.name_identity("p5", "bea")
-    gallery.name_identity("p2", "Ann Müller")
+    gallery.name_identity("p5", "Bea")
+    gallery.name_identity("p2", "ann Müller")
     gallery.name_identity("p6", "ANN")
     gallery.merge("p0", ["p4", "p6"])
     for limit in (1, 2, 3, 100):
         found = everything(lambda after, limit=limit: gallery.identities(limit=limit, after=after))
         assert [(one.id, one.name) for one in found] == [
             ("p0", "ANN"),
-            ("p2", "Ann Müller"),
-            ("p5", "bea"),
+            ("p2", "ann Müller"),
+            ("p5", "Bea"),
             ("p1", None),
             ("p3", None),
         ]
@@ -93,6 +93,10 @@ def test_people_are_listed_by_name_then_id() -> None:
     assert [one.id for one in gallery.identities("ann")] == ["p0", "p2"]
     assert [one.id for one in gallery.identities("MÜLL")] == ["p2"]
     assert list(gallery.identities("zzz")) == []
+    # A name without items is still somebody's: it is listed, so that it can be forgotten.
+    gallery.assign([one.id for one in gallery.items(Filter(identities=frozenset({"p5"})))], "p1")
+    assert [(one.id, one.items) for one in gallery.identities("bea")] == [("p5", 0)]
+    assert [one.id for one in gallery.identities()] == ["p0", "p2", "p5", "p1", "p3"]
     assert list(memory_gallery().identities()) == []
 
 

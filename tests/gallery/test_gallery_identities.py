@@ -82,6 +82,15 @@ def test_merges_are_seen_everywhere_and_undone_exactly() -> None:
         gallery.undo("nothing")
 
 
+def test_who_was_merged_into_an_alias_stays_with_it() -> None:
+    gallery, ids = filled()
+    one = gallery.merge("a", ["b"])
+    gallery.merge("b", ["c"])
+    assert shown(gallery, ids) == "aaaaaadd--"
+    gallery.undo(one.id)
+    assert shown(gallery, ids) == "aabbbbdd--"
+
+
 def test_a_merge_that_others_were_reached_through_is_undone_after_them() -> None:
     gallery, ids = filled()
     one = gallery.merge("b", ["a"])
@@ -178,13 +187,21 @@ def test_forgetting_takes_what_undo_would_bring_back() -> None:
     gallery.name_identity("a", "Ann")
     gallery.name_identity("d", "Dan")
     gallery.merge("a", ["b"])
+    gallery.undo(gallery.merge("a", ["c"]).id)
     gallery.assign([ids[4], ids[6]], "b")  # of c, and of d
-    gallery.assign([ids[5]], "d")  # of c
+    gallery.assign([ids[5]], "b")  # of c, and later of d
+    gallery.assign([ids[7]], "b")
+    gallery.assign([ids[5]], "d")
+    gallery.assign([ids[7]], "d")
+    gallery.assign([ids[8]], "d")
     gallery.who_is.forget_traces({"a", "b"}, {ids[0], ids[1], ids[2], ids[3], ids[4], ids[6]})
     left = str(store.records(OPERATIONS)) + str(store.records(IDENTITIES))
     assert "Ann" not in left
     assert not any(repr(one) in left for one in ("a", "b", ids[0], ids[4], ids[6]))
+    # What is left would bring back nobody: where ids[5] and ids[7] were before "d" is not said any more.
     assert [op.summary for op in gallery.operations()] == ["assigned 1 item to Dan", "named d 'Dan'"]
+    gallery.undo(gallery.operations()[0].id)
+    assert shown(gallery, ids)[5::2] == "dd-"
     assert gallery.people().name("d") == "Dan"
     assert gallery.people().root("b") == "b"
 
