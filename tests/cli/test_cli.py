@@ -7,11 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from omnireid.cli.app import main
+from omnireid.core.images import decode
 from omnireid.core.record import ResultRecord
-from omnireid.inference import read_embeddings
+from omnireid.data.datasets import read_dataset
+from omnireid.gallery import Gallery, ModelRef
+from omnireid.inference import Embedder, read_embeddings
 
 TINY = ["--set", "epochs=2", "--set", "sampler.batch_size=12", "--set", "input={height: 64, width: 32}"]
 
@@ -63,6 +67,27 @@ def test_run_leaves_a_record_a_report_weights_and_embeddings(trained: Path) -> N
     assert record.protocol.num_valid_queries == 6
     assert "<html" in (trained / "report.html").read_text()
     assert len(read_embeddings(trained / "embeddings.parquet")) == record.dataset.splits["gallery"].images
+
+
+def test_run_fills_a_gallery_that_ranks_as_the_evaluation_did(trained: Path, toy_root: Path) -> None:
+    found = read_embeddings(trained / "embeddings.parquet")
+    query = read_dataset("market-layout", toy_root).query.samples[0]
+    embedder = Embedder.open(trained / "model.safetensors")
+    asked = embedder.embed([decode(query.path)])[0]
+    with Gallery.open(str(trained / "gallery")) as gallery:
+        assert gallery.state().items == len(found)
+        result = gallery.search(asked, model=ModelRef.of(embedder), k=len(found))
+    unit = found.embeddings / np.linalg.norm(found.embeddings, axis=1, keepdims=True)
+    scores = unit @ asked
+    expected = {
+        path: (score, f"pid-{pid}") for path, score, pid in zip(found.paths, scores, found.pids, strict=True)
+    }
+    assert len(result.candidates) == len(found)
+    for candidate in result.candidates:
+        score, identity = expected[candidate.item.source]
+        assert candidate.score == pytest.approx(score, abs=1e-5)
+        assert candidate.identity == identity
+        assert candidate.item.camera == f"c{int(found.camids[found.paths.index(candidate.item.source)]) + 1}"
 
 
 def test_evaluating_the_trained_weights_again_gives_the_same_numbers(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
 
@@ -11,6 +12,10 @@ from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
 from omnireid.cli.process import keep_freed_memory
 from omnireid.cli.train import Initial, Overrides, Recipe, Resume, interrupted, read_sources, recipe_overrides
+
+if TYPE_CHECKING:
+    from omnireid.experiment.job import TargetResult
+    from omnireid.gallery.datasets import FirstQuery
 
 # Enough people for the quick start to learn what to look at, few enough to render in half a minute.
 QUICKSTART_DATA = {
@@ -50,7 +55,7 @@ def run(
     threads: options.Threads = None,
     on_bad: options.Bad = options.OnBad.ERROR,
 ) -> None:
-    """Render or read datasets, train, evaluate, write the report, answer one search.
+    """Render or read datasets, train, evaluate, write the report, fill a gallery, answer one search.
 
     Several sources (A+B) are trained on together; each target is evaluated apart, into a folder of its own,
     and overview.html sets them side by side.
@@ -98,27 +103,34 @@ def run(
                 on_bad=on_bad.value,
                 console=stderr,
             )
-            results += [(result.weights, one) for one in result.results]
+            for one in result.results:
+                searched = fill_gallery(
+                    result.weights, one, device=device, threads=threads, on_bad=on_bad.value
+                )
+                results.append((result.weights, one, searched))
     except KeyboardInterrupt:
         stderr.print(interrupted(folder))
         raise typer.Exit(130) from None
 
-    records = [one.record for _, one in results]
+    records = [one.record for _, one, _ in results]
     stdout.print(rich_table(records))
-    for weights, one in results:
+    for weights, one, searched in results:
         for skipped in one.record.dataset.skipped:
             stderr.print(f"skipped {skipped}", markup=False)
-        stdout.print(f"one search, query {Path(one.search.query).name}:")
-        for rank, (path, distance, outcome) in enumerate(one.search.candidates, start=1):
+        stdout.print(f"one search, query {Path(searched.frame).name}, other cameras:", markup=False)
+        for rank, found in enumerate(searched.result.candidates, start=1):
             stdout.print(
-                f"  {rank}. {Path(path).name:<28} distance {distance:.3f}  {outcome.name.lower()}",
+                f"  {rank}. {Path(found.item.source).name:<28} {found.item.camera}  score {found.score:.3f}"
+                f"  {found.identity or 'nobody of the queries'}",
                 markup=False,
             )
         stdout.print(
             f"report:     {one.files.report}\n"
             f"record:     {one.files.record}\n"
             f"weights:    {weights}\n"
-            f"embeddings: {one.embeddings}",
+            f"embeddings: {one.embeddings}\n"
+            f"gallery:    {gallery_folder(one)} (omnireid serve --model {weights} --gallery "
+            f"{gallery_folder(one)})",
             markup=False,
         )
     summaries = summarise_splits(records)
@@ -127,8 +139,35 @@ def run(
         stdout.print(f"splits: {summary_file}", markup=False)
     if len(results) > 1:
         overview = out / "overview.html"
-        write_overview(overview, [(one.record, one.files.report) for _, one in results], summaries)
+        write_overview(overview, [(one.record, one.files.report) for _, one, _ in results], summaries)
         stdout.print(f"overview: {overview}", markup=False)
+
+
+def gallery_folder(result: TargetResult) -> Path:
+    """Where the gallery of one target lies: beside its embeddings."""
+    return result.embeddings.with_name("gallery")
+
+
+def fill_gallery(
+    weights: Path,
+    result: TargetResult,
+    *,
+    device: str,
+    threads: int | None,
+    on_bad: Literal["error", "skip"],
+) -> FirstQuery:
+    """Fill the target's gallery anew, and ask it the first query."""
+    from omnireid.gallery import Gallery
+    from omnireid.gallery.datasets import ask_first_query, fill_from_dataset
+    from omnireid.inference import Embedder
+
+    folder = gallery_folder(result)
+    # A resumed run may have trained on: what an earlier network embedded is of no use.
+    shutil.rmtree(folder, ignore_errors=True)
+    embedder = Embedder.open(weights, device=device)
+    with Gallery.open(str(folder), actor="omnireid run") as gallery:
+        fill_from_dataset(gallery, embedder, result.dataset, on_bad=on_bad, threads=threads, console=stderr)
+        return ask_first_query(gallery, embedder, result.dataset)
 
 
 def _jobs(data: str, out: Path, split_id: int | Literal["all"] | None) -> list[tuple[Path, int | None]]:

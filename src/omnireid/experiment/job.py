@@ -1,4 +1,4 @@
-"""The main job: data → training → evaluation → report → embeddings → one search."""
+"""The main job: data → training → evaluation → report → embeddings."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from rich.console import Console
 
 from omnireid.core.errors import InputError
 from omnireid.core.record import ResultRecord
 from omnireid.core.types import Dataset
 from omnireid.data.datasets import require_splits
-from omnireid.evaluation import Outcome
 from omnireid.experiment.analysis import analyse
-from omnireid.experiment.evaluation import Evaluation, ResultFiles, evaluate_model, write_results
+from omnireid.experiment.evaluation import ResultFiles, evaluate_model, write_results
 from omnireid.experiment.several import result_folders
 from omnireid.experiment.training import train_on
 from omnireid.inference import Embedder, write_embeddings
@@ -25,21 +23,13 @@ from omnireid.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class SearchAnswer:
-    """What the trained model finds for one query."""
-
-    query: str
-    candidates: tuple[tuple[str, float, Outcome], ...]
-
-
-@dataclass(frozen=True)
 class TargetResult:
     """What the trained model reached on one dataset."""
 
+    dataset: Dataset
     record: ResultRecord
     files: ResultFiles
     embeddings: Path
-    search: SearchAnswer
 
 
 @dataclass(frozen=True)
@@ -63,8 +53,7 @@ def main_job(
     """Train by the recipe, evaluate by each target's protocol, write everything into `run_dir`.
 
     `run_dir` gets `model.safetensors` and what training leaves there; and for one target `result.json`,
-    `report.html` and `embeddings.parquet` (its gallery), for several a folder with these for each. One
-    query is searched in each gallery, as a user would.
+    `report.html` and `embeddings.parquet` (its gallery), for several a folder with these for each.
 
     Args:
         dataset: to train on.
@@ -109,7 +98,7 @@ def main_job(
         files = write_results(evaluation, embedder, folder)
         embeddings = folder / "embeddings.parquet"
         write_embeddings(embeddings, evaluation.gallery, card=embedder.card)
-        results.append(TargetResult(evaluation.record, files, embeddings, _one_search(evaluation)))
+        results.append(TargetResult(target, evaluation.record, files, embeddings))
     return MainJobResult(trained.weights, tuple(results))
 
 
@@ -134,20 +123,3 @@ def prepare_run_folder(run_dir: Path, *, overwrite: bool, resume: bool) -> None:
     for entry in run_dir.iterdir():
         if entry.name != "data":
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-
-
-def _one_search(evaluation: Evaluation) -> SearchAnswer:
-    """The first valid query and the five candidates closest to it, without junk."""
-    retrieval = evaluation.retrieval
-    query = int(np.flatnonzero(retrieval.valid)[0])
-    candidates = [
-        (evaluation.gallery.paths[item], float(distance), Outcome(outcome))
-        for item, distance, outcome in zip(
-            retrieval.top_indices[query],
-            retrieval.top_distances[query],
-            retrieval.top_outcomes[query],
-            strict=True,
-        )
-        if outcome != Outcome.JUNK
-    ]
-    return SearchAnswer(evaluation.query.paths[query], tuple(candidates[:5]))

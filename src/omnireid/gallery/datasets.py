@@ -1,0 +1,60 @@
+"""A dataset's gallery split as a gallery, and its first query asked of it."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from rich.console import Console
+
+from omnireid.core.images import decode
+from omnireid.core.types import Dataset, Sample
+from omnireid.gallery.files import enrol_files, seen_files
+from omnireid.gallery.gallery import Gallery
+from omnireid.gallery.generations import ModelRef
+from omnireid.gallery.items import EVERYTHING, Filter
+from omnireid.gallery.searching import SearchResult
+from omnireid.inference.embedder import Embedder
+
+
+class FirstQuery(NamedTuple):
+    """What a gallery answers to a dataset's first query; `frame` is the picture that was asked with."""
+
+    query: Sample
+    frame: str
+    result: SearchResult
+
+
+def fill_from_dataset(
+    gallery: Gallery,
+    embedder: Embedder,
+    dataset: Dataset,
+    *,
+    on_bad: Literal["error", "skip"] = "error",
+    threads: int | None = None,
+    console: Console | None = None,
+) -> int:
+    """Enrol a dataset's gallery split with its identities ("pid-12") and cameras ("c1"); how many items.
+
+    Raises:
+        ImageError: a picture that cannot be decoded, with on_bad="error".
+        ModelMismatchError, StorageError: as `Gallery.enrol`.
+    """
+    files = seen_files(dataset.gallery.samples, with_identities=True)
+    enrolled = enrol_files(
+        gallery, embedder, files, on_bad=on_bad, on_skip=lambda file: None, threads=threads, console=console
+    )
+    return sum(len(batch.ids) for batch in enrolled)
+
+
+def ask_first_query(gallery: Gallery, embedder: Embedder, dataset: Dataset, *, k: int = 5) -> FirstQuery:
+    """Search with the first query (of a tracklet its first frame), in other cameras where there are any."""
+    query = dataset.query.samples[0]
+    others = {f"c{camid + 1}" for camid in dataset.gallery.camids.tolist() if camid not in (-1, query.camid)}
+    frame = query.frames[0] if query.frames else query.path
+    result = gallery.search(
+        embedder.embed([decode(frame)])[0],
+        model=ModelRef.of(embedder),
+        k=k,
+        where=Filter(cameras=frozenset(others)) if others else EVERYTHING,
+    )
+    return FirstQuery(query, frame, result)
