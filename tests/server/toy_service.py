@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from starlette.testclient import TestClient
 
 from gallery.people import calibration
 from omnireid.core.card import InputSpec, ModelCard
+from omnireid.evaluation.calibration import Calibration
 from omnireid.gallery import Gallery, ModelRef
 from omnireid.inference import Embedder
 from omnireid.server.app import create_app
@@ -53,6 +55,12 @@ class ToyBackend:
 MODEL = ModelRef("toy", SHA256, DIM)
 
 
+@cache
+def toy_calibration() -> Calibration:
+    """Fitted once; tests only read it."""
+    return calibration(model=MODEL)
+
+
 def person(seed: int, view: int = 0, *, kind: str = "JPEG", size: tuple[int, int] = (48, 96)) -> bytes:
     """An encoded picture of somebody; views differ a little."""
     coarse = np.random.default_rng(seed).integers(0, 256, (8, 2, 3), dtype=np.uint8)
@@ -70,7 +78,7 @@ def text_of(content: bytes) -> str:
 @contextmanager
 def service(folder: Path, *, calibrated: bool = True, **options: Any) -> Iterator[TestClient]:
     """A client of a service with the galleries "doors" and "yard"."""
-    known = calibration(model=MODEL) if calibrated else None
+    known = toy_calibration() if calibrated else None
     uris = {name: str(folder / name) for name in ("doors", "yard")}
     with (
         Gallery.open(uris["doors"], calibration=known) as doors,

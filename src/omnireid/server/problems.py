@@ -116,6 +116,8 @@ def of_error(error: OmniReIDError, field: str = "") -> Problem:
 
 def _field_of(text: str) -> list[tuple[str, str]]:
     """Our messages begin with what they are about."""
+    if text.startswith("false-alarm rate"):
+        return [("false_alarm_rate", text)]
     found = _FIELD.match(text)
     if found is None:
         return []

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import datetime, timezone
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 
 from omnireid.gallery.items import MAX_ATTRIBUTES, MAX_SOURCE, MAX_TEXT, Box, Filter, texts
 
@@ -36,6 +45,23 @@ def parse_time(value: object) -> float:
         raise ValueError("the time is out of range") from error
 
 
+def check_attribute(value: object) -> object:
+    """Text, bool or number of an attribute.
+
+    Raises:
+        ValueError: anything else, or out of range.
+    """
+    if isinstance(value, str) and len(value) > MAX_TEXT:
+        raise ValueError(f"expected at most {MAX_TEXT} characters")
+    if isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("expected a whole number of 64 bits")
+    if isinstance(value, (int, float)) and math.isfinite(value):
+        return value
+    raise ValueError("expected text, a finite number, true or false")
+
+
 def format_time(seconds: float) -> str:
     """Unix seconds → RFC 3339 in UTC; the nearest that can be written where out of range."""
     try:
@@ -61,9 +87,20 @@ Name = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
 Texts = Annotated[list[Text], Field(max_length=_MOST)]
 Id = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
 Ids = Annotated[list[Id], Field(min_length=1, max_length=_MOST)]
-Whole = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-AttributeValue = Annotated[str, Field(max_length=MAX_TEXT)] | bool | Whole | Finite
+AttributeValue = Annotated[
+    Any,
+    AfterValidator(check_attribute),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "maxLength": MAX_TEXT},
+                {"type": "boolean"},
+                {"type": "number", "minimum": -(2**63), "exclusiveMaximum": 2**63},
+            ]
+        }
+    ),
+]
 Attributes = Annotated[dict[Text, AttributeValue], Field(max_length=MAX_ATTRIBUTES)]
 Base64 = Annotated[str, WithJsonSchema({"type": "string", "contentEncoding": "base64"})]
 Embedding = Annotated[list[Finite], Field(min_length=1, max_length=65_536)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, TypeVar, cast
 
+import numpy as np
+import numpy.typing as npt
 from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 
@@ -159,6 +161,26 @@ def check_model(service: Service, sha256: str | None, field: str) -> None:
     if sha256 != service.model.sha256:
         message = f"this service works with {service.model}; the same numbers mean something else there"
         raise Problem(409, f"{field}: {message}", [(field, message)])
+
+
+def given_row(embedding: list[float], dim: int, field: str) -> npt.NDArray[np.float32]:
+    """(D,) float32 of an embedding in a request.
+
+    Raises:
+        Problem: another size, out of range or all zero; names the field.
+    """
+    with np.errstate(over="ignore"):
+        row = np.array(embedding, np.float64).astype(np.float32)
+    message = ""
+    if len(row) != dim:
+        message = f"expected {dim} numbers, got {len(row)}"
+    elif not np.isfinite(row).all():
+        message = "expected numbers that fit into 32 bits"
+    elif not row.any():
+        message = "all zero, which has no direction"
+    if message:
+        raise Problem(422, f"{field}: {message}", [(field, message)])
+    return row
 
 
 def only_one(given: Mapping[str, object]) -> None:

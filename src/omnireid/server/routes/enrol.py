@@ -25,6 +25,7 @@ from omnireid.server.routes.access import (
     check_count,
     check_model,
     content_type,
+    given_row,
     only_one,
     parse_json,
 )
@@ -95,9 +96,6 @@ def _pictures(service: Service, entries: list[EnrolItem]) -> list[Picture]:
             )
         else:
             check_model(service, entry.model_sha256, f"{name}.model_sha256")
-            if entry.embedding is not None and len(entry.embedding) != service.model.dim:
-                message = f"expected {service.model.dim} numbers, got {len(entry.embedding)}"
-                raise Problem(422, f"{name}.embedding: {message}", [(f"{name}.embedding", message)])
     return pictures
 
 
@@ -106,9 +104,14 @@ def _merged(service: Service, entries: list[EnrolItem], made: Float32) -> Float3
     if len(made) == len(entries):
         return made
     rows = iter(made)
-    merged = [next(rows) if entry.embedding is None else entry.embedding for entry in entries]
-    with np.errstate(over="ignore"):
-        return np.array(merged, np.float32).reshape(len(entries), service.model.dim)
+    return np.stack(
+        [
+            next(rows)
+            if entry.embedding is None
+            else given_row(entry.embedding, service.model.dim, f"items.{place}.embedding")
+            for place, entry in enumerate(entries)
+        ]
+    )
 
 
 def _item(entry: EnrolItem, thumbnail: bytes | None) -> Item:

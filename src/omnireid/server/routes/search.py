@@ -30,6 +30,7 @@ from omnireid.server.routes.access import (
     check_count,
     check_model,
     content_type,
+    given_row,
     only_one,
     parse_json,
 )
@@ -125,7 +126,7 @@ async def _asked_embeddings(service: Service, gallery: Gallery, asked: SearchReq
         return (await run_in_threadpool(lambda: gallery.embedding(item)))[None]
     if asked.embedding is not None:
         check_model(service, asked.model_sha256, "model_sha256")
-        return np.array([asked.embedding], np.float32)
+        return given_row(asked.embedding, service.model.dim, "embedding")[None]
     if asked.images is not None:
         check_count("images", len(asked.images), service.limits.max_items)
         return await service.embed(
