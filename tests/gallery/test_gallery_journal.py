@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from gallery.lifecycle import stopped_after_each_write
@@ -21,7 +25,7 @@ def test_a_crash_after_any_write_leaves_nothing_or_all_of_it_once_it_was_finishe
         outcomes.append(sorted(store.records("noted")))
     # One write records the tasks; from then on all of them are done.
     assert outcomes[0] == []
-    assert len(outcomes) == 1 + len(TASKS) + 3
+    assert len(outcomes) == 1 + len(TASKS) + 4
     assert all(outcome == ["0", "1", "2"] for outcome in outcomes[1:])
 
 
@@ -41,15 +45,29 @@ def test_tasks_are_done_in_their_order_and_those_of_a_crash_first() -> None:
 
 
 def test_a_finished_journal_leaves_no_trace_in_old_versions() -> None:
-    purged = []
+    class Versioned(MemoryStore):
+        """Old versions of records stay until they are purged."""
 
-    class Watched(MemoryStore):
+        def __init__(self) -> None:
+            super().__init__()
+            self.versions: list[str] = []
+
+        def put_records(self, kind: str, records: Mapping[str, Mapping[str, Any]]) -> None:
+            super().put_records(kind, records)
+            self.versions.append(json.dumps(self.records(kind)))
+
         def purge_records(self) -> None:
-            purged.append(self.records(KIND))
             super().purge_records()
+            self.versions = [json.dumps(self.records(kind)) for kind in self._records]
 
-    carry_out(Watched(), TASKS, STEPS)
-    assert purged == [{}]
+    tasks = [Task("note", {"id": "secret"}), Task("unnote", {"id": "secret"})]
+    steps = {**STEPS, "unnote": lambda store, what: store.delete_records("noted", [what["id"]])}
+    stores = list(stopped_after_each_write(Versioned, lambda store: carry_out(store, tasks, steps)))
+    for store in stores[:-1]:
+        finish_interrupted(store, steps)
+    for store in stores:
+        assert isinstance(store, Versioned)
+        assert "secret" not in repr(store.versions)
 
 
 def test_nothing_to_do_writes_nothing() -> None:

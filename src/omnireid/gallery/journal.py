@@ -14,6 +14,7 @@ from omnireid.core.errors import StorageError
 from omnireid.gallery.store import GalleryStore
 
 KIND = "operation-journal"
+_END = "end"
 RESTORING = "restore"
 """Kind of the record that a gallery has while it is filled from a backup."""
 
@@ -47,6 +48,7 @@ def carry_out(store: GalleryStore, tasks: Sequence[Task], steps: Mapping[str, St
         finish_interrupted(store, steps)
         first = time.time_ns()
         records = {f"{first:020d}-{number:06d}": task._asdict() for number, task in enumerate(tasks)}
+        records[f"{first:020d}-{_END}"] = Task(_END, {})._asdict()
         store.put_records(KIND, records)
         _finish(store, records, steps)
 
@@ -79,7 +81,9 @@ def check_whole(store: GalleryStore) -> None:
 
 
 def _finish(store: GalleryStore, records: Mapping[str, Mapping[str, Any]], steps: Mapping[str, Step]) -> None:
-    for name in sorted(records):
+    ends = sorted(name for name in records if name.endswith(_END))
+    names = sorted(records.keys() - set(ends))
+    for name in names:
         task = Task(**records[name])
         if task.step not in steps:
             raise StorageError(
@@ -87,7 +91,10 @@ def _finish(store: GalleryStore, records: Mapping[str, Mapping[str, Any]], steps
                 "open it with the version of omnireid that wrote it, or a newer one"
             )
         steps[task.step](store, task.what)
+    # Tasks may name who was forgotten, so their own traces go as well. The last record names nobody, and
+    # stays until they are gone.
+    if names:
+        store.delete_records(KIND, names)
     if records:
-        # Tasks may name who was forgotten, so their own traces go as well.
-        store.delete_records(KIND, sorted(records))
         store.purge_records()
+        store.delete_records(KIND, ends)
