@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import settings
@@ -15,6 +17,7 @@ from omnireid.core.errors import InputError
 from omnireid.gallery import Gallery, Item
 from omnireid.gallery.errors import ConflictError, NotInGalleryError
 from omnireid.gallery.identities import IDENTITIES, MAX_OPERATIONS, OPERATIONS, People
+from omnireid.gallery.records import RememberedRecords
 
 IDS = ("a", "b", "c", "d")
 # One item of everybody stays where it is, so that nobody is lost.
@@ -406,3 +409,34 @@ def test_chains_of_merges_are_followed_to_their_end() -> None:
     people = People(chain)
     assert people.root("n0") == "n500"
     assert len(people.aliases("n250")) == 501
+
+
+def test_a_slow_reader_hides_nothing_and_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    store.put_records("kind", {"a": {"n": 1}})
+    remembered = RememberedRecords(store, "kind", lambda records: records["a"]["n"])
+    assert remembered.read() == 1
+    has_read, may_return, read = threading.Event(), threading.Event(), store.records
+
+    def slow(kind: str) -> dict:
+        found = read(kind)
+        has_read.set()
+        assert may_return.wait(5)
+        return found
+
+    monkeypatch.setattr("omnireid.gallery.records.MAX_AGE_S", 0.0)
+    store.records = slow  # type: ignore[method-assign]
+    with ThreadPoolExecutor(1) as threads:
+        reading = threads.submit(remembered.read)
+        assert has_read.wait(5)
+        assert remembered.read() == 1, "the old value, without waiting"
+        store.put_records("kind", {"a": {"n": 2}})
+        remembered.replace(2)
+        may_return.set()
+        assert reading.result(5) == 1
+    monkeypatch.setattr("omnireid.gallery.records.MAX_AGE_S", 60.0)
+    assert remembered.read() == 2
+    store.put_records("kind", {"a": {"n": 3}})
+    assert (remembered.read(), remembered.read(fresh=True), remembered.read()) == (2, 3, 3)
+    remembered.forget()
+    assert remembered.read() == 3

@@ -11,8 +11,8 @@ between (kill -9, a full disk) is finished when the gallery is opened, or by the
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple, Protocol
 
 from omnireid.core.errors import InputError
@@ -72,10 +72,14 @@ class Operation(NamedTuple):
 
 
 class People:
-    """Names and merges as they were at one moment; never changed."""
+    """Names and merges as they were at one moment; never changed.
+
+    Attributes:
+        records: as they are stored.
+    """
 
     def __init__(self, records: Records) -> None:
-        self._records = records
+        self.records = records
         self._parents = {
             one: record["merged_into"] for one, record in records.items() if record["merged_into"]
         }
@@ -122,17 +126,17 @@ class People:
 
     def own_name(self, identity: str) -> str | None:
         """Of this id itself, whatever it was merged into."""
-        name: str | None = self._records.get(identity, {}).get("name")
+        name: str | None = self.records.get(identity, {}).get("name")
         return name
 
     @property
     def named(self) -> dict[str, str]:
         """Roots with a name."""
-        roots = {self.root(one) for one, record in self._records.items() if record["name"]}
+        roots = {self.root(one) for one, record in self.records.items() if record["name"]}
         return {root: name for root in roots if (name := self.name(root))}
 
     def __contains__(self, identity: object) -> bool:
-        return identity in self._records
+        return identity in self.records
 
 
 class Identities:
@@ -173,7 +177,7 @@ class Identities:
             self._check_known([identity], people)
             path = people.path(identity)
             root = path[-1]
-            changes = {root: {"name": (self._field(root, "name"), name)}}
+            changes = {root: {"name": (people.own_name(root), name)}}
             return self._do("name", actor, people, identity=root, records=changes, reads=path[:-1])
 
     def merge(self, into: str, identities: Sequence[str], actor: str) -> Operation:
@@ -245,7 +249,8 @@ class Identities:
             if blocked:
                 raise ConflictError(f"operation {operation_id}: {blocked}")
             self._tell("undo", record, actor)
-            self._finish(operation_id, {**record, "state": "undoing"}, write_first=True)
+            self._store.put_records(OPERATIONS, {operation_id: {**record, "state": "undoing"}})
+            people = self._finish(operation_id, {**record, "state": "undoing"}, people)
             return _operation(operation_id, {**record, "state": "undone"}, records, people)
 
     def operations(self, limit: int = 100) -> list[Operation]:
@@ -268,7 +273,7 @@ class Identities:
             if record["state"] not in _FINISHED
         }
         for one in sorted(interrupted):
-            self._finish(one, interrupted[one])
+            self._finish(one, interrupted[one], self.people(fresh=True))
         return len(interrupted)
 
     def forget_traces(self, identities: Iterable[str], items: Iterable[str]) -> None:
@@ -299,8 +304,12 @@ class Identities:
                 self._store.delete_records(IDENTITIES, sorted(gone & known.keys()))
             self.changed()
 
-    def _writing(self) -> AbstractContextManager[People]:
-        return _Writing(self, self._store)
+    @contextmanager
+    def _writing(self) -> Iterator[People]:
+        """Keep other writers out, once what was interrupted is finished; gives the people as they are."""
+        with self._store.lock():
+            self._recover()
+            yield self.people(fresh=True)
 
     def _check_known(self, identities: Iterable[str], people: People) -> None:
         for one in dict.fromkeys(identities):
@@ -323,9 +332,6 @@ class Identities:
             if one not in found:
                 raise NotInGalleryError("item", one)
         return found
-
-    def _field(self, identity: str, name: str) -> Any:
-        return self._store.records(IDENTITIES).get(identity, {}).get(name)
 
     def _do(
         self,
@@ -357,30 +363,29 @@ class Identities:
             "reads": list(reads),
         }
         self._tell(kind, record, actor)
-        self._finish(operation_id, record, write_first=True)
+        self._store.put_records(OPERATIONS, {operation_id: record})
+        people = self._finish(operation_id, record, people)
         if len(known) >= MAX_OPERATIONS:
             self._store.delete_records(OPERATIONS, sorted(known)[: len(known) - MAX_OPERATIONS + 1])
         known[operation_id] = record = {**record, "state": "done"}
-        return _operation(operation_id, record, known, self.people())
+        return _operation(operation_id, record, known, people)
 
     def _tell(self, action: str, record: Mapping[str, Any], actor: str) -> None:
         changed = [*record["records"], *record["items"]]
         touched = dict.fromkeys([*changed, *([record["identity"]] if record["identity"] else [])])
         self._announce(action, count=len(changed), subjects=touched, actor=actor)
 
-    def _finish(self, operation_id: str, record: Mapping[str, Any], *, write_first: bool = False) -> None:
-        """Do or undo an operation; doing it twice changes nothing."""
-        if write_first:
-            self._store.put_records(OPERATIONS, {operation_id: record})
+    def _finish(self, operation_id: str, record: Mapping[str, Any], people: People) -> People:
+        """Do or undo what is written down, whatever of it was done before; the people as they are then."""
         is_undo = record["state"] == "undoing"
-        if record["records"]:
-            known = self._store.records(IDENTITIES)
-            fresh = {"name": None, "merged_into": None, "created": record["time"]}
-            side = 0 if is_undo else 1
-            changed = {
-                one: {**known.get(one, fresh), **{field: pair[side] for field, pair in fields.items()}}
-                for one, fields in record["records"].items()
+        changed = {
+            one: {
+                **people.records.get(one, {"name": None, "merged_into": None, "created": record["time"]}),
+                **{field: before if is_undo else after for field, (before, after) in fields.items()},
             }
+            for one, fields in record["records"].items()
+        }
+        if changed:
             self._store.put_records(IDENTITIES, changed)
         targets: dict[str | None, list[str]] = {}
         for one, before in record["items"].items():
@@ -391,29 +396,13 @@ class Identities:
         self._store.put_records(
             OPERATIONS, {operation_id: {**record, "state": "undone" if is_undo else "done"}}
         )
-        self.changed()
+        if changed:
+            people = People({**people.records, **changed})
+            self._people.replace(people)
+        return people
 
 
 _FINISHED = ("done", "undone")
-
-
-class _Writing:
-    """Keeps other writers out, after what was interrupted is finished; gives the people as they are now."""
-
-    def __init__(self, identities: Identities, store: GalleryStore) -> None:
-        self._identities, self._lock = identities, store.lock()
-
-    def __enter__(self) -> People:
-        self._lock.__enter__()
-        try:
-            self._identities._recover()
-            return self._identities.people(fresh=True)
-        except BaseException:
-            self._lock.__exit__(None, None, None)
-            raise
-
-    def __exit__(self, *error: Any) -> None:
-        self._lock.__exit__(*error)
 
 
 def new_identity() -> str:

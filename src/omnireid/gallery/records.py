@@ -21,18 +21,41 @@ class RememberedRecords(Generic[Parsed]):
 
     def __init__(self, store: GalleryStore, kind: str, parse: Callable[[Records], Parsed]) -> None:
         self._store, self._kind, self._parse = store, kind, parse
-        self._lock = threading.Lock()
+        self._reading, self._swapping = threading.Lock(), threading.Lock()
         self._known: tuple[Parsed, float] | None = None
+        self._num_changes = 0
 
     def read(self, *, fresh: bool = False) -> Parsed:
-        """The parsed records, at most `MAX_AGE_S` old; `fresh` reads them now, for who is about to write."""
-        with self._lock:
-            now = time.monotonic()
-            if fresh or self._known is None or now - self._known[1] > MAX_AGE_S:
-                self._known = self._parse(self._store.records(self._kind)), now
-            return self._known[0]
+        """The parsed records, about `MAX_AGE_S` old at most.
+
+        Args:
+            fresh: read them now, for who is about to write.
+        """
+        known = self._known
+        if known is None or fresh:
+            self._reading.acquire()
+        elif time.monotonic() - known[1] <= MAX_AGE_S or not self._reading.acquire(blocking=False):
+            # Where they are too old, one thread reads them again; the others go on with what there is.
+            return known[0]
+        try:
+            begun, num_changes = time.monotonic(), self._num_changes
+            read = self._parse(self._store.records(self._kind))
+            with self._swapping:
+                # What this process wrote meanwhile is not hidden by what was read before.
+                if num_changes == self._num_changes:
+                    self._known = read, begun
+            return read
+        finally:
+            self._reading.release()
+
+    def replace(self, parsed: Parsed) -> None:
+        """Remember what was just written, without reading it."""
+        with self._swapping:
+            self._known = parsed, time.monotonic()
+            self._num_changes += 1
 
     def forget(self) -> None:
         """Read again next time: they were changed."""
-        with self._lock:
+        with self._swapping:
             self._known = None
+            self._num_changes += 1
