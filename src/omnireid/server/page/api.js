@@ -7,12 +7,13 @@ import { text } from "./text.js";
 const RETRIES = 3;
 const LONGEST_WAIT_S = 10;
 
-/** An answer that is no success, with words for the reader. `status` is 0 where there was no answer. */
+/** No success, with words for the reader and the fields that are wrong; `status` is 0 where there was no answer. */
 export class Problem extends Error {
-  constructor(status, title, detail) {
+  constructor(status, title, detail, fields = []) {
     super(detail || title);
     this.status = status;
     this.title = title;
+    this.fields = fields;
   }
 }
 
@@ -54,8 +55,8 @@ async function problemOf(response) {
   if (response.status === 403) return new Problem(403, text.errors.forbidden);
   try {
     const { title, detail, errors } = await response.json();
-    const fields = (errors ?? []).map(({ field, message }) => (field ? `${field}: ${message}` : message));
-    return new Problem(response.status, title, detail || fields.join("; "));
+    const fields = (errors ?? []).map(({ field }) => field);
+    return new Problem(response.status, title, detail, fields);
   } catch {
     return new Problem(response.status, text.errors.unexpected(response.status));
   }

@@ -13,6 +13,8 @@ import { text } from "./text.js";
 const state = { subjects: [null, null], withMaps: true, rate: "", hasRun: false };
 let shown = null;
 
+const NEEDED_FOR_MAPS = ["activations", "a.item", "b.item"];
+
 /** Put one or two subjects into the view; the second stays empty where there is one. */
 export function setSlots([first, second = null]) {
   state.subjects = [first, second];
@@ -80,7 +82,14 @@ async function verify() {
   const [a, b] = await Promise.all(state.subjects.map(asRequest));
   const body = { a, b, activations: state.withMaps };
   if (state.rate) body.false_alarm_rate = Number(state.rate);
-  return api.verify(body);
+  try {
+    return await api.verify(body);
+  } catch (error) {
+    // Not every model, and no item without a picture, gives maps; the comparison itself does not need them.
+    if (!state.withMaps || !error.fields?.some((field) => NEEDED_FOR_MAPS.includes(field))) throw error;
+    const answer = await api.verify({ ...body, activations: false });
+    return { ...answer, note: [answer.note, text.compare.noMaps(error.message)].filter(Boolean).join(" ") };
+  }
 }
 
 function compared(answer) {

@@ -34,7 +34,7 @@ export async function enrolView() {
   const list = h("ul.entries");
   const problems = h("div", { "aria-live": "polite" });
   const button = h("button.primary", { type: "submit" });
-  const input = h("input.sr-only", { type: "file", accept: "image/*", multiple: true, tabIndex: -1, "aria-label": text.enrol.add, onchange: () => take(filesOf(input)) });
+  const input = h("input", { type: "file", accept: "image/*", multiple: true, hidden: true, onchange: () => take(filesOf(input)) });
 
   async function take(files) {
     fill(problems);

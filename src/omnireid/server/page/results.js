@@ -40,7 +40,7 @@ function verdict(answer) {
     `header.verdict.${kind}`,
     {},
     icon(kind === "none" ? "score" : kind),
-    h("div.grow", {}, h("h2", {}, title(kind, best)), h("p.hint", {}, facts.filter(Boolean).join(" · ")), notes.filter(Boolean).map((note) => h("p.note", {}, note))),
+    h("div.grow", {}, h("h2", { tabIndex: -1 }, title(kind, best)), h("p.hint", {}, facts.filter(Boolean).join(" · ")), notes.filter(Boolean).map((note) => h("p.note", {}, note))),
   );
 }
 

@@ -1,7 +1,7 @@
 // Which view is shown: the part of the address behind "#/".
 
 import { fill, h } from "./dom.js";
-import { failed, loading } from "./states.js";
+import { empty, failed, loading } from "./states.js";
 import { text } from "./text.js";
 
 const SLOW_MS = 120;
@@ -39,7 +39,7 @@ async function show({ isNew }) {
   const slow = setTimeout(() => isNew && fill(main, loading()), SLOW_MS);
   let content;
   try {
-    content = route ? await route.view(here) : failed({ message: text.notFound });
+    content = route ? await route.view(here) : empty("search", text.notFound);
   } catch (error) {
     content = failed(error, refresh);
     hasFailed = true;
@@ -47,6 +47,7 @@ async function show({ isNew }) {
   clearTimeout(slow);
   if (mine !== latest) return; // another view was asked for meanwhile
   fill(main, content);
+  main.dataset.view = here.name;
   if (isNew) {
     window.scrollTo(0, 0);
     main.focus({ preventScroll: true });

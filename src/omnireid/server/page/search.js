@@ -14,10 +14,10 @@ import { asRequest, fromItem } from "./subject.js";
 import { text } from "./text.js";
 
 const NUMBERS = [5, 10, 20, 50];
-const NO_FILTERS = { cameras: [], since: "", until: "", person: null, rate: "", exact: false, rerank: false, number: 10 };
+const noFilters = () => ({ cameras: [], since: "", until: "", person: null, rate: "", exact: false, rerank: false, number: 10 });
 
 // Kept while other views are shown, so that coming back finds everything as it was.
-const state = { subject: null, filters: { ...NO_FILTERS }, answer: null, asked: null };
+const state = { subject: null, filters: noFilters(), answer: null, asked: null };
 const isNarrow = () => window.matchMedia("(max-width: 900px)").matches;
 let running = null;
 let shown = null;
@@ -55,7 +55,8 @@ export async function searchView({ query }) {
     {
       onsubmit: (event) => {
         event.preventDefault();
-        if (state.subject) run();
+        // From the button straight to the answer, not through all the filters.
+        if (state.subject) run().then(() => output.querySelector(".verdict h2")?.focus({ preventScroll: true }));
       },
     },
     slot.element,
@@ -113,7 +114,8 @@ function filters(cameras, onchange) {
     changed();
   };
   function changed() {
-    const active = Object.keys(NO_FILTERS).filter((name) => name !== "number" && String(chosen[name] ?? "") !== String(NO_FILTERS[name] ?? ""));
+    const none = noFilters();
+    const active = Object.keys(none).filter((name) => name !== "number" && String(chosen[name] ?? "") !== String(none[name] ?? ""));
     count.textContent = active.length ? text.search.active(active.length) : "";
     onchange();
   }
@@ -131,7 +133,7 @@ function filters(cameras, onchange) {
       h("div.row.end", {}, h("button.quiet", {
         type: "button",
         onclick: () => {
-          Object.assign(chosen, NO_FILTERS, { cameras: [] });
+          Object.assign(chosen, noFilters());
           build();
           changed();
         },

@@ -15,7 +15,7 @@ import { thumbnail } from "./thumbnails.js";
  * another picture, or another box, lies in it.
  */
 export function pictureSlot(label, subject, onchange) {
-  const input = h("input.sr-only", { type: "file", accept: "image/*", tabIndex: -1, "aria-label": `${label}: ${text.subject.choose}`, onchange: () => take(filesOf(input)) });
+  const input = h("input", { type: "file", accept: "image/*", hidden: true, onchange: () => take(filesOf(input)) });
   const element = h("div.slot", { role: "group", "aria-label": label });
 
   async function take([file]) {
@@ -37,9 +37,11 @@ export function pictureSlot(label, subject, onchange) {
   }
 
   function set(next) {
+    const hadFocus = element.contains(document.activeElement);
     subject = next;
     show(subject);
     onchange(subject);
+    if (hadFocus) element.querySelector("button").focus();
   }
 
   const sources = (isFirst) => [

@@ -1,5 +1,6 @@
 // What stands where content is not, or not yet.
 
+import { Problem } from "./api.js";
 import { h, icon, fill } from "./dom.js";
 import { text } from "./text.js";
 
@@ -10,7 +11,7 @@ export const empty = (name, title, hint, ...actions) =>
   h("div.state", {}, icon(name), h("p.state-title", {}, title), hint ? h("p", {}, hint) : null, h("div.row.centred", {}, actions));
 
 export function failed(error, retry) {
-  if (!error.status && error.name !== "Problem" && !error.title) console.error(error);
+  if (!(error instanceof Problem)) console.error(error);
   return h(
     "div.state.failed",
     { role: "alert" },

@@ -245,6 +245,7 @@ export const text = {
     maps: "What the network looks at",
     mapsHint: "Warm colours: where it responds most. That explains attention, not the decision.",
     mapsSwitch: "Show activation maps",
+    noMaps: (reason) => `No activation maps: ${reason}.`,
     mapAlt: (which) => `Activation map of the ${which} picture`,
     both: "Give two pictures to compare them.",
   },

@@ -1,0 +1,190 @@
+"""A server for the page's tests: rendered people in a gallery, and a model that compares colours.
+
+Runs as a process of its own, with everything that `omnireid serve` has but a network: what a browser shows
+does not depend on how good the embeddings are, and this one starts at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from omnireid.core.card import InputSpec, ModelCard
+from omnireid.core.images import decode
+from omnireid.evaluation.calibration import CalibratedModel, Calibration, CalibrationSource, fit_calibration
+from omnireid.evaluation.calibration_pairs import labelled_pairs, pair_scores
+from omnireid.gallery import Gallery, Item, ModelRef
+from omnireid.inference import Embedder
+from omnireid.server.app import create_app
+from omnireid.server.limits import Limits
+from omnireid.server.running import listen, run_server
+from omnireid.server.tokens import TokenFile
+from omnireid.synthetic import World, render_jpeg
+
+HOSTILE = "<img src=x onerror=document.title='attacked'>"
+CAMERAS = ("Entrance", "Hall", "Car park")
+WORLD = World(seed=5, num_cameras=len(CAMERAS), height=128, width=64)
+NUM_PEOPLE = 9
+UNKNOWN = 9
+"""Who is enrolled without an identity; of the others p1 is called Ada and p2 as `HOSTILE` says."""
+STRANGER = 34
+MORNING = datetime(2026, 3, 2, 8, tzinfo=timezone.utc).timestamp()
+
+_ROWS, _COLUMNS = 12, 2
+_START_S = 60.0
+
+
+class Colours:
+    """An engine whose embedding is where in the picture which colour is."""
+
+    name = "colours"
+    device = "cpu"
+    card = ModelCard(
+        name="colours",
+        architecture="colours",
+        input=InputSpec(height=64, width=32),
+        embedding_size=_ROWS * _COLUMNS * 3,
+        sha256="c0" * 32,
+    )
+
+    def embed(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        cells = self.feature_maps(crops).reshape(len(crops), -1)
+        centred: npt.NDArray[np.float32] = cells - cells.mean(axis=1, keepdims=True)
+        return centred
+
+    def feature_maps(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        # The middle: people, and little of the place.
+        middle = [Image.fromarray(crop).resize((_COLUMNS, _ROWS), box=(11, 8, 21, 60)) for crop in crops]
+        small = [np.asarray(one, np.float32) for one in middle]
+        return np.array(small, np.float32).reshape(-1, _ROWS, _COLUMNS, 3).transpose(0, 3, 1, 2)
+
+
+def picture(pid: int, camid: int, index: int) -> bytes:
+    """JPEG of one person of the tests; indices 0 and 1 are in the gallery."""
+    return render_jpeg(WORLD, pid, camid, index)
+
+
+def fill(gallery: Gallery, embedder: Embedder) -> None:
+    """Two pictures of each person by each camera, an hour apart from camera to camera."""
+    seen = [(pid, camid, n) for pid in range(1, NUM_PEOPLE + 1) for camid in range(3) for n in range(2)]
+    pictures = [picture(*one) for one in seen]
+    items = [
+        Item(
+            camera=CAMERAS[camid],
+            time=MORNING + 3600 * camid + 300 * pid + n,
+            identity=None if pid == UNKNOWN else f"p{pid}",
+            tracklet=f"t{pid}-{camid}",
+            source=f"{CAMERAS[camid]}.mp4",
+            thumbnail=content,
+        )
+        for (pid, camid, n), content in zip(seen, pictures, strict=True)
+    ]
+    gallery.enrol(items, embedder.embed([decode(one) for one in pictures]), model=ModelRef.of(embedder))
+    gallery.name_identity("p1", "Ada")
+    gallery.name_identity("p2", HOSTILE)
+
+
+def calibrate(embedder: Embedder) -> Calibration:
+    """Of other people, in one camera: colours are no use across cameras."""
+    pids = np.repeat(np.arange(101, 117), 3)
+    index = np.tile(np.arange(3), 16)
+    crops = [decode(picture(int(pid), 0, int(n))) for pid, n in zip(pids, index, strict=True)]
+    pairs = labelled_pairs(pids, index, max_pairs=5_000)
+    card = embedder.card
+    return fit_calibration(
+        pair_scores(embedder.embed(crops), pairs),
+        pairs,
+        model=CalibratedModel(name=card.name, sha256=card.sha256 or "", embedding_size=card.embedding_size),
+        source=CalibrationSource(
+            kind="labelled", name="rendered", root="", split="test", protocol="market1501", pictures=48,
+            people=16, cameras=3, same_pairs=0, different_pairs=0, couples=0, seed=0,
+        ),
+    )  # fmt: skip
+
+
+class PageServer:
+    """The process, and how to talk to it without a browser."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.folder = folder
+        self._arguments = arguments
+        self._port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}/"
+
+    def start(self) -> None:
+        """Start, and wait until it answers. Started again, it has the same address."""
+        (self.folder / "port").unlink(missing_ok=True)
+        command = [sys.executable, __file__, str(self.folder), "--port", str(self._port), *self._arguments]
+        source = Path(__file__).parents[2] / "src"
+        self._process = subprocess.Popen(
+            command, env={**os.environ, "PYTHONPATH": str(source), "OMP_NUM_THREADS": "1"}
+        )
+        deadline = time.monotonic() + _START_S
+        while not self._is_ready():
+            assert self._process.poll() is None, "the server ended"
+            assert time.monotonic() < deadline, "the server did not start"
+            time.sleep(0.05)
+
+    def _is_ready(self) -> bool:
+        file = self.folder / "port"
+        if not file.is_file() or not file.read_text():
+            return False
+        self._port = int(file.read_text())
+        try:
+            return httpx2.get(self.url + "readyz").status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    def kill(self) -> None:
+        """As kill -9 does."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """As an operator does."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(30)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--tokens", type=Path)
+    parser.add_argument("--without-calibration", action="store_true")
+    asked = parser.parse_args()
+    embedder = Embedder(Colours())
+    calibration = None if asked.without_calibration else calibrate(embedder)
+    tokens = TokenFile(asked.tokens) if asked.tokens else None
+    limits = Limits(max_bytes=2_000_000, max_pixels=4_000_000)
+    with (
+        Gallery.open(str(asked.folder / "main"), calibration=calibration) as gallery,
+        Gallery.open(str(asked.folder / "empty"), calibration=calibration) as empty,
+    ):
+        if not gallery.models:
+            fill(gallery, embedder)
+        galleries = {"main": gallery, "empty": empty}
+        app = create_app(embedder, galleries, calibration=calibration, tokens=tokens, limits=limits)
+        listener = listen("127.0.0.1", asked.port)
+        (asked.folder / "port").write_text(str(listener.getsockname()[1]))
+        run_server(app, listener, limits=limits)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,665 @@
+"""The operator's page in a real browser, against a real server process with rendered people.
+
+After every test: nothing was asked of another origin, and the console holds no error that was not expected.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from omnireid.server.tokens import SCOPES, TokenFile
+from server.page_server import HOSTILE, STRANGER, PageServer, picture
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+expect.set_options(timeout=10_000)
+VIEWS = ("search", "people", "pictures", "compare", "enrol", "gallery", "audit", "history", "person/p1")
+REFUSED = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
+GONE = re.compile(r"Failed to load resource: net::ERR_")
+
+pytestmark = pytest.mark.skipif(
+    not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed: the page cannot be tested in a browser"
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(ARGUMENTS))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
+    process = PageServer(tmp_path_factory.mktemp("page"))
+    process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Of the server that asks for one, by scope, and the file they are in."""
+    file = tmp_path_factory.mktemp("tokens") / "tokens.json"
+    made = {scope: TokenFile(file).create(scope, scope) for scope in SCOPES}
+    return {**made, "file": str(file)}
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory, tokens: dict[str, str]) -> Iterator[PageServer]:
+    """Asks for a token, and has no calibration."""
+    process = PageServer(tmp_path_factory.mktemp("page"), "--tokens", tokens["file"], "--without-calibration")
+    process.start()
+    yield process
+    process.stop()
+
+
+class Watched:
+    """A browser page, and what must not happen in it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        page.set_default_timeout(8_000)
+        page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+
+    def expect_errors(self, pattern: re.Pattern[str]) -> None:
+        """Forget errors that the test caused; there must be one."""
+        assert any(pattern.match(error) for error in self.errors)
+        self.errors = [error for error in self.errors if not pattern.match(error)]
+
+
+Open = Callable[..., Watched]
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Open]:
+    opened: list[tuple[Watched, str]] = []
+
+    def open_it(server: PageServer, view: str = "search", **options: Any) -> Watched:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        watched = Watched(context.new_page())
+        opened.append((watched, server.url))
+        watched.page.goto(f"{server.url}#/{view}")
+        return watched
+
+    yield open_it
+    for watched, url in opened:
+        watched.page.context.close()
+        own = ("blob:" + url, url, "data:image/png")
+        assert [one for one in watched.requests if not one.startswith(own)] == []
+        assert watched.errors == []
+
+
+@pytest.fixture
+def page(open_page: Open, server: PageServer) -> Page:
+    return open_page(server).page
+
+
+def file_of(content: bytes, name: str = "somebody.jpg") -> dict[str, Any]:
+    return {"name": name, "mimeType": "image/jpeg", "buffer": content}
+
+
+def choose(page: Page, content: bytes, name: str = "somebody.jpg", *, slot: int = 0) -> None:
+    page.locator("input[type=file]").nth(slot).set_input_files(file_of(content, name))
+
+
+def button(place: Page | Locator, name: str) -> Locator:
+    return place.get_by_role("button", name=name, exact=True)
+
+
+def search_for(page: Page, content: bytes) -> None:
+    choose(page, content)
+    button(page, "Search").click()
+    expect(page.locator(".verdict")).to_be_visible()
+
+
+def view(page: Page, name: str) -> None:
+    page.evaluate("name => { location.hash = '#/' + name; }", name)
+    expect(page.locator(f"main[data-view={name.partition('/')[0]}]")).to_be_visible()
+
+
+def settled(page: Page) -> None:
+    """Wait until nothing is being loaded."""
+    expect(page.locator(".loading, [aria-busy]")).to_have_count(0)
+
+
+def ask(server: PageServer, path: str, **query: str) -> Any:
+    return httpx2.get(server.url + path, params=query).raise_for_status().json()
+
+
+def two_people() -> bytes:
+    """Person 4 on the left and a stranger on the right, as PNG of 128×128."""
+    both = Image.new("RGB", (128, 128))
+    for place, (pid, index) in enumerate([(4, 0), (STRANGER, 5)]):
+        both.paste(Image.open(io.BytesIO(picture(pid, 0, index))), (64 * place, 0))
+    content = io.BytesIO()
+    both.save(content, "PNG")
+    return content.getvalue()
+
+
+def test_search_says_who_where_and_when(page: Page) -> None:
+    search_for(page, picture(3, 0, 0))
+    expect(page.locator(".verdict h2")).to_have_text("Same person: p3")
+    best = page.locator(".group").first
+    expect(best.locator(".badge")).to_have_text("Same person")
+    expect(best.locator(".likeness")).to_contain_text("score 1.000")
+    candidate = best.locator(".candidate").first
+    expect(candidate).to_contain_text("Entrance")
+    expect(candidate.locator("img")).to_have_attribute("alt", re.compile("Person seen by Entrance, 2 Mar"))
+    assert candidate.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 64
+    # A decision is never told by colour alone.
+    assert "Same person" in candidate.locator(".mark").inner_text()
+
+
+def test_a_stranger_is_not_called_somebody(page: Page, server: PageServer) -> None:
+    choose(page, picture(STRANGER, 1, 0))
+    with page.expect_response("**/v1/search*") as answer:
+        button(page, "Search").click()
+    assert answer.value.json()["decision"] == "unsure"
+    expect(page.locator(".verdict h2")).to_have_text("Unsure: look at the candidates yourself")
+    expect(page.locator(".badge").first).to_have_text("Unsure")
+
+
+def test_a_box_by_mouse_keyboard_and_touch(open_page: Open, server: PageServer) -> None:
+    page = open_page(server, has_touch=True).page
+    choose(page, two_people(), "two.png")
+    stage = page.locator(".stage")
+    expect(stage).to_be_visible()
+
+    def searched_region() -> dict[str, int]:
+        with page.expect_request("**/v1/search*") as request:
+            page.get_by_role("button", name=re.compile("^Search")).click()
+        region: dict[str, int] = request.value.post_data_json["region"]
+        return region
+
+    frame = stage.bounding_box()
+    assert frame is not None
+    scale = frame["width"] / 128
+    page.mouse.move(frame["x"] + 2 * scale, frame["y"] + 2 * scale)
+    page.mouse.down()
+    page.mouse.move(frame["x"] + 30 * scale, frame["y"] + 60 * scale)
+    page.mouse.move(frame["x"] + 62 * scale, frame["y"] + 126 * scale)
+    page.mouse.up()
+    drawn = searched_region()
+    assert drawn == pytest.approx({"x": 2, "y": 2, "width": 60, "height": 124}, abs=1)
+    expect(page.locator(".group h3").first).to_have_text("p4")
+
+    box = page.locator(".box")
+    box.focus()
+    for keys in ("Control+ArrowRight", "Control+Shift+ArrowLeft", "Control+Shift+ArrowUp"):
+        page.keyboard.press(keys)
+    x, y, width, height = (drawn[name] for name in ("x", "y", "width", "height"))
+    assert searched_region() == {"x": x + 1, "y": y, "width": width - 1, "height": height - 1}
+
+    corner = page.locator(".handle.se").bounding_box()
+    assert corner is not None
+    touch = page.context.new_cdp_session(page)
+    where = {"x": corner["x"] + corner["width"] / 2, "y": corner["y"] + corner["height"] / 2}
+    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [where]})
+    moved = {"x": where["x"] - 20 * scale, "y": where["y"] - 10 * scale}
+    touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [moved]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    pulled = searched_region()
+    assert (pulled["x"], pulled["y"]) == (x + 1, y)
+    assert (pulled["width"], pulled["height"]) == pytest.approx((width - 21, height - 11), abs=1)
+
+    box.focus()
+    page.keyboard.press("Delete")
+    expect(box).to_be_hidden()
+    button(page, "Draw a box").click()
+    expect(box).to_be_focused()
+
+
+def test_filters_reach_the_server(page: Page, server: PageServer) -> None:
+    search_for(page, picture(3, 0, 0))
+    page.locator(".chip", has_text="Hall").click()
+    page.get_by_label("From").fill("2026-01-01T00:00:00")
+    page.get_by_label("Until").fill("2027-01-01T00:00:00")
+    page.get_by_label("Wanted false-alarm rate").select_option("0.1")
+    page.get_by_label("Exact: compare with every picture").check()
+    page.get_by_label("Person", exact=True).get_by_role("button").click()
+    page.get_by_label("Name", exact=True).fill("ada")
+    page.locator(".choice", has_text="Ada").click()
+    with page.expect_request("**/v1/search*") as request:
+        button(page, "Search again").click()
+    asked = request.value.post_data_json
+    assert asked["cameras"] == ["Hall"]
+    assert (asked["identities"], asked["false_alarm_rate"], asked["exact"]) == (["p1"], 0.1, True)
+    assert asked["since"] < asked["until"]
+    expect(page.locator(".group")).to_have_count(1)
+    expect(page.locator(".verdict")).to_contain_text("false-alarm rate of 10 %")
+    assert set(page.locator(".candidate .tile-line:not(.hint)").all_inner_texts()) == {"Hall"}
+    expect(page.locator(".count")).to_have_text("6 filters")
+    button(page, "Clear filters").click()
+    expect(page.locator(".count")).to_have_text("")
+    page.get_by_label("Until").fill("2001-01-01T00:00:00")
+    button(page, "Search again").click()
+    expect(page.get_by_text("Nobody found")).to_be_visible()
+
+
+def test_pictures_are_pasted_dropped_and_taken_from_the_gallery(page: Page) -> None:
+    give = """([kind, bytes]) => {
+        const transfer = new DataTransfer();
+        transfer.items.add(new File([new Uint8Array(bytes)], `${kind}.jpg`, { type: "image/jpeg" }));
+        const options = { bubbles: true, cancelable: true };
+        document.dispatchEvent(kind === "paste"
+            ? new ClipboardEvent(kind, { ...options, clipboardData: transfer })
+            : new DragEvent(kind, { ...options, dataTransfer: transfer }));
+    }"""
+    expect(button(page, "Choose a file")).to_be_visible()
+    for kind in ("paste", "drop"):
+        page.evaluate(give, [kind, list(picture(5, 1, 0))])
+        expect(page.get_by_text(f"{kind}.jpg")).to_be_visible()
+    button(page, "Gallery").click()
+    page.get_by_role("dialog").locator(".tile").first.click()
+    expect(page.locator(".slot-item")).to_contain_text("From the gallery")
+    button(page, "Search").click()
+    expect(page.locator(".verdict")).to_be_visible()
+
+
+def test_a_bad_file_is_refused_with_its_reason(open_page: Open, server: PageServer) -> None:
+    watched = open_page(server)
+    page = watched.page
+    choose(page, b"not a picture", "letter.jpg")
+    expect(page.locator(".complaint")).to_have_text(re.compile("letter.jpg is not a picture"))
+    choose(page, b"", "nothing.jpg")
+    expect(page.locator(".complaint")).to_have_text(re.compile("nothing.jpg is empty"))
+    choose(page, bytes(1_700_000), "huge.jpg")
+    expect(page.locator(".complaint")).to_have_text(re.compile(r"huge.jpg has 1.7 MB; the server takes up"))
+    wide = io.BytesIO()
+    Image.new("1", (2500, 2500)).save(wide, "PNG")
+    choose(page, wide.getvalue(), "wide.png")
+    expect(page.locator(".complaint")).to_have_text(re.compile("2500 × 2500 pixels"))
+    # What only the browser can read, the server refuses.
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="60" height="120"/>'
+    file = {"name": "drawing.svg", "mimeType": "image/svg+xml", "buffer": svg}
+    page.locator("input[type=file]").first.set_input_files(file)
+    button(page, "Search").click()
+    expect(page.get_by_role("alert").filter(has_text="image:")).to_be_visible()
+    watched.expect_errors(REFUSED)
+
+
+def test_enrol_a_new_person(page: Page, server: PageServer) -> None:
+    view(page, "enrol")
+    files = [file_of(picture(41, 0, n), f"new{n}.jpg") for n in range(2)]
+    page.locator("input[type=file]").set_input_files(files)
+    page.get_by_label("Camera").fill("Roof")
+    page.get_by_label("Time").fill("2026-03-02T12:00:00")
+    page.get_by_label("A new person", exact=True).check()
+    page.get_by_label("A new person: Name (optional)").fill("Zoe")
+    button(page, "Enrol 2 pictures").click()
+    expect(page.locator(".entry-status.good")).to_have_count(2)
+    (zoe,) = ask(server, "v1/identities", text="Zoe")["identities"]
+    assert (zoe["items"], zoe["cameras"]) == (2, ["Roof"])
+    choose(page, picture(41, 0, 0), "new0.jpg")
+    button(page, "Enrol 1 picture").click()
+    expect(page.locator(".entry").last).to_contain_text("Was already enrolled")
+    view(page, "people")
+    expect(page.locator(".person-tile", has_text="Zoe")).to_contain_text("2 pictures")
+
+
+def test_name_and_undo(page: Page, server: PageServer) -> None:
+    view(page, "person/p3")
+    button(page, "Name").click()
+    page.get_by_role("dialog").get_by_label("Name", exact=True).fill("Cleo")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Cleo")).to_be_visible()
+    assert ask(server, "v1/identities/p3")["name"] == "Cleo"
+    page.locator(".toast").get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("p3")
+    assert ask(server, "v1/identities/p3")["name"] is None
+
+
+def test_a_name_is_never_markup(page: Page) -> None:
+    view(page, "people")
+    expect(page.locator(".person-tile", has_text=HOSTILE)).to_be_visible()
+    view(page, "person/p2")
+    expect(page.get_by_role("heading", level=1)).to_have_text(HOSTILE)
+    button(page, "Merge into…").click()
+    expect(page.get_by_role("dialog")).to_contain_text(HOSTILE)
+    page.keyboard.press("Escape")
+    button(page, "Forget person").click()
+    expect(page.get_by_role("dialog")).to_contain_text(HOSTILE)
+    page.keyboard.press("Escape")
+    view(page, "search")
+    search_for(page, picture(2, 0, 0))
+    expect(page.locator(".verdict h2")).to_contain_text(HOSTILE)
+    assert page.locator("img[src=x]").count() == 0
+    assert "attacked" not in page.title()
+
+
+def test_merge_and_undo_in_the_history(page: Page, server: PageServer) -> None:
+    view(page, "person/p5")
+    button(page, "Merge into…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".choice", has_text="p6")).to_be_visible()
+    assert dialog.locator(".choice strong", has_text=re.compile("^p5$")).count() == 0
+    dialog.locator(".choice", has_text="p6").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("p6")
+    expect(page.locator(".person-head")).to_contain_text("12 pictures")
+    assert ask(server, "v1/identities/p6")["merged"] == ["p5"]
+    view(page, "history")
+    merged = page.locator(".log-row", has_text="merged").first
+    button(merged, "Undo").click()
+    expect(merged).to_contain_text("Undone")
+    assert ask(server, "v1/identities/p5")["items"] == 6
+
+
+def test_split_off_a_sighting(page: Page, server: PageServer) -> None:
+    view(page, "person/p7")
+    expect(page.locator(".sighting-bar")).to_have_count(3)
+    page.get_by_role("button", name=re.compile("^Hall, 2 Mar.* 2 pictures$")).click()
+    sighting = page.locator(".sighting", has_text="Hall")
+    expect(sighting.get_by_role("heading")).to_be_focused()
+    button(sighting, "Select all of this sighting").click()
+    expect(page.locator(".selection-bar")).to_contain_text("2 pictures selected")
+    button(page, "Split off").click()
+    page.get_by_role("dialog").get_by_label("Name of the new person").fill("Sam")
+    page.keyboard.press("Enter")
+    expect(page.locator(".person-head")).to_contain_text("4 pictures")
+    (sam,) = ask(server, "v1/identities", text="Sam")["identities"]
+    assert (sam["items"], sam["cameras"]) == (2, ["Hall"])
+    page.locator(".toast").get_by_role("button", name="Undo").click()
+    expect(page.locator(".person-head")).to_contain_text("6 pictures")
+    assert ask(server, "v1/identities/p7")["items"] == 6
+
+
+def test_forget_a_person_after_typing_the_name(open_page: Open, server: PageServer) -> None:
+    page = open_page(server, "person/p8").page
+    item = ask(server, "v1/items", identity="p8")["items"][0]["id"]
+    button(page, "Forget person").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("6 pictures with embeddings, seen by 3 cameras")
+    expect(dialog).to_contain_text("cannot be undone")
+    confirm = button(dialog, "Forget for good")
+    expect(confirm).to_be_disabled()
+    dialog.get_by_label("Type p8 to confirm").fill("p7")
+    expect(confirm).to_be_disabled()
+    dialog.get_by_label("Type p8 to confirm").fill("p8")
+    confirm.click()
+    expect(page.locator(".toast", has_text="6 pictures forgotten")).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_have_text("People")
+    for path in ("v1/identities/p8", f"v1/items/{item}", f"v1/items/{item}/thumbnail"):
+        assert httpx2.get(server.url + path).status_code == 404
+
+
+def test_forget_one_picture(page: Page, server: PageServer) -> None:
+    view(page, "person/p6")
+    page.locator(".sighting .bare").first.click()
+    button(page.get_by_role("dialog"), "Forget picture").click()
+    button(page.get_by_role("dialog"), "Cancel").click()
+    assert ask(server, "v1/identities/p6")["items"] == 6
+    page.locator(".sighting .bare").first.click()
+    button(page.get_by_role("dialog"), "Forget picture").click()
+    button(page.get_by_role("dialog"), "Forget for good").click()
+    expect(page.locator(".person-head")).to_contain_text("5 pictures")
+    assert ask(server, "v1/identities/p6")["items"] == 5
+
+
+def test_pictures_of_nobody_become_a_person(page: Page, server: PageServer) -> None:
+    search_for(page, picture(9, 0, 0))
+    expect(page.locator(".verdict h2")).to_have_text("Seen before, but not assigned to a person yet")
+    page.locator(".group").first.get_by_role("button", name=re.compile("Name this person")).click()
+    page.get_by_role("dialog").get_by_label("Name of the new person").fill("Nia")
+    page.keyboard.press("Enter")
+    expect(page.locator(".verdict h2")).to_have_text("Same person: Nia")
+    assert ask(server, "v1/identities", text="Nia")["identities"][0]["items"] == 2
+
+
+def test_compare_with_activation_maps(page: Page) -> None:
+    view(page, "compare")
+    choose(page, picture(3, 0, 0), "first.jpg", slot=0)
+    choose(page, picture(3, 0, 1), "second.jpg", slot=1)
+    button(page, "Compare").click()
+    outcome = page.locator(".outcome")
+    expect(outcome.locator(".badge")).to_be_visible()
+    expect(outcome.locator(".likeness-number")).to_contain_text("%")
+    maps = page.locator(".maps img")
+    expect(maps).to_have_count(2)
+    for one in maps.all():
+        assert one.evaluate("image => image.decode().then(() => image.naturalWidth)") == 32
+    # The candidate of a search is compared with what was searched for.
+    view(page, "search")
+    search_for(page, picture(4, 0, 0))
+    page.locator(".candidate").first.click()
+    button(page.get_by_role("dialog"), "Compare with your picture").click()
+    expect(page.locator(".outcome")).to_contain_text("score 1.000")
+
+
+def test_the_gallery_its_index_retention_and_audit(open_page: Open, server: PageServer) -> None:
+    page = open_page(server, "gallery").page
+    num_items = ask(server, "v1/galleries/main")["items"]
+    expect(page.locator(".figure", has_text="Pictures")).to_have_text(f"Pictures{num_items}")
+    button(page, "Change").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("All other cameras", exact=True).select_option("days")
+    dialog.get_by_label("All other cameras: days").fill("36500")
+    dialog.get_by_label("Hall", exact=True).select_option("forever")
+    button(dialog, "Save").click()
+    expect(page.locator(".card", has_text="Retention")).to_contain_text("Kept for 36,500 days")
+    kept = ask(server, "v1/galleries/main")["retention"]
+    assert kept == {"default_s": 36500 * 86400, "cameras": {"Hall": None}}
+    button(page, "Run now").click()
+    button(page.get_by_role("dialog"), "Forget for good").click()
+    expect(page.locator(".toast", has_text="Nothing was forgotten")).to_be_visible()
+    button(page, "Build index").click()
+    expect(page.locator(".toast", has_text="index is being built")).to_be_visible()
+    view(page, "audit")
+    expect(page.locator("tbody tr").first).to_be_visible()
+    numbers = [int(text) for text in page.locator("td.col-seq").all_inner_texts()]
+    last = ask(server, "v1/audit", limit="1000")["entries"][-1]["seq"]
+    assert numbers == list(range(last, last - len(numbers), -1))
+    assert "retention" in " ".join(page.locator("td.col-action").all_inner_texts())
+
+
+def test_another_gallery_that_is_empty(page: Page) -> None:
+    page.get_by_label("Gallery", exact=True).first.select_option("empty")
+    expect(page.get_by_text("The gallery is empty")).to_be_visible()
+    view(page, "people")
+    expect(page.get_by_text("Nobody here yet")).to_be_visible()
+    view(page, "pictures")
+    expect(page.get_by_text("No pictures", exact=True)).to_be_visible()
+    view(page, "history")
+    expect(page.get_by_text("Nothing changed yet")).to_be_visible()
+    page.goto(page.url.partition("#")[0] + "#/no-such-view")
+    expect(page.get_by_text("There is no such page")).to_be_visible()
+
+
+def test_a_search_by_keyboard_alone(page: Page) -> None:
+    expect(button(page, "Choose a file")).to_be_visible()
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    if not skip.evaluate("link => link === document.activeElement"):
+        skip.focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(button(page, "Choose a file")).to_be_focused()
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(file_of(picture(3, 1, 0)))
+    expect(button(page, "Draw a box")).to_be_focused()
+    for _ in range(3):
+        page.keyboard.press("Tab")
+    expect(button(page, "Search")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(".verdict h2")).to_be_focused()
+    candidates = page.locator(".candidate")
+    page.keyboard.press("Tab")  # the best picture
+    page.keyboard.press("Tab")  # the person's name
+    page.keyboard.press("Tab")
+    expect(candidates.first).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(candidates.nth(1)).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.closest('li').previousElementSibling !== null")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    assert dialog.evaluate("dialog => dialog.contains(document.activeElement)")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    assert page.evaluate("document.activeElement.className") == "candidate"
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Undo the last change")
+    page.keyboard.press("Escape")
+    page.keyboard.press("2")
+    expect(page.get_by_role("heading", level=1)).to_have_text("People")
+
+
+def test_tokens_rights_and_scores_without_calibration(
+    open_page: Open, guarded: PageServer, tokens: dict[str, str]
+) -> None:
+    watched = open_page(guarded)
+    page = watched.page
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Token").fill("wrong")
+    page.keyboard.press("Enter")
+    expect(dialog.locator(".complaint")).to_have_text("The server does not know this token.")
+    dialog.get_by_label("Token").fill(tokens["read"])
+    page.keyboard.press("Enter")
+    search_for(page, picture(3, 0, 0))
+    watched.expect_errors(REFUSED)
+    expect(page.locator(".verdict h2")).to_have_text("Scores only")
+    expect(page.locator(".verdict")).to_contain_text("omnireid calibrate")
+    expect(page.locator(".badge").first).to_have_text("Score only")
+    assert page.get_by_text(re.compile("Same person|probability", re.I)).count() == 0
+    assert page.locator(".tab", has_text="Enrol").count() == 0
+    expect(page.locator(".candidate img").first).to_be_visible()
+    page.locator(".candidate").first.click()
+    assert button(page.get_by_role("dialog"), "Forget picture").count() == 0
+    page.keyboard.press("Escape")
+    view(page, "person/p3")
+    expect(page.get_by_text("This token may only read.")).to_be_visible()
+    assert page.get_by_role("button", name="Forget person").count() == 0
+    view(page, "audit")
+    expect(page.get_by_text("needs a token with admin rights")).to_be_visible()
+    view(page, "gallery")
+    expect(page.locator(".figures")).to_be_visible()
+    assert button(page, "Build index").count() == 0
+    assert page.evaluate("Object.keys(localStorage).length") == 0
+    # Whoever opens the tab anew with another token has its rights.
+    page.evaluate("token => sessionStorage.setItem('omnireid-token', token)", tokens["admin"])
+    page.reload()
+    expect(button(page, "Build index")).to_be_visible()
+    expect(page.locator(".tab", has_text="Enrol")).to_be_visible()
+
+
+def test_a_lost_server_is_said_and_found_again(open_page: Open, server: PageServer) -> None:
+    watched = open_page(server)
+    page = watched.page
+    choose(page, picture(3, 0, 0))
+    server.kill()
+    button(page, "Search").click()
+    expect(page.locator(".banner")).to_contain_text("The server does not answer")
+    expect(page.get_by_text("The server cannot be reached.")).to_be_visible()
+    view(page, "gallery")
+    expect(button(page, "Try again")).to_be_visible()
+    server.start()
+    expect(page.locator(".banner")).to_be_hidden()
+    expect(page.locator(".figures")).to_be_visible()
+    # What was entered is still there.
+    view(page, "search")
+    expect(page.locator(".stage img")).to_be_visible()
+    page.get_by_role("button", name=re.compile("^Search")).click()
+    expect(page.locator(".verdict h2")).to_contain_text("p3")
+    watched.expect_errors(GONE)
+
+
+def test_no_view_scrolls_sideways_on_a_phone(open_page: Open, server: PageServer) -> None:
+    page = open_page(server, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True).page
+    search_for(page, picture(3, 0, 0))
+    for name in VIEWS:
+        view(page, name)
+        expect(page.locator("main h1")).to_be_visible()
+        settled(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
+        tabs = page.locator(".tab").first.bounding_box()
+        assert tabs is not None
+        assert tabs["y"] > 660
+
+
+def test_dark_mode_by_the_system_and_by_the_switch(open_page: Open, server: PageServer) -> None:
+    def brightness(page: Page) -> int:
+        colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return sum(int(part) for part in re.findall(r"\d+", colour)[:3])
+
+    page = open_page(server, color_scheme="dark").page
+    expect(page.locator(".tabs")).to_be_visible()
+    assert brightness(page) < 100
+    page.get_by_role("button", name="Theme: as the system").click()
+    assert brightness(page) > 600
+    page.reload()
+    expect(page.get_by_role("button", name="Theme: light")).to_be_visible()
+    assert brightness(page) > 600
+    page.get_by_role("button", name="Theme: light").click()
+    page.emulate_media(color_scheme="light")
+    assert brightness(page) < 100
+
+
+def test_nothing_moves_for_who_asked_for_no_motion(open_page: Open, server: PageServer) -> None:
+    for motion, expected in (("reduce", "none"), ("no-preference", "rise")):
+        page = open_page(server, reduced_motion=motion).page
+        page.get_by_role("button", name="Help").click()
+        assert page.get_by_role("dialog").evaluate("one => getComputedStyle(one).animationName") == expected
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(open_page: Open, server: PageServer, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page = open_page(server, color_scheme=scheme, reduced_motion="reduce").page
+    found: list[str] = []
+
+    # In the dark only colours are different.
+    options = {"resultTypes": ["violations"]}
+    if scheme == "dark":
+        options["runOnly"] = ["color-contrast"]
+
+    def check(name: str) -> None:
+        settled(page)
+        for one in axe.run(page, options=options).response["violations"]:
+            if one["impact"] in ("serious", "critical"):
+                found.append(f"{name}: {one['id']} {one['nodes'][0]['html'][:200]}")
+
+    check("search, empty")
+    choose(page, two_people(), "two.png")
+    button(page, "Draw a box").click()
+    button(page, "Search").click()
+    expect(page.locator(".verdict")).to_be_visible()
+    check("search")
+    page.locator(".candidate").first.click()
+    check("picture dialog")
+    page.keyboard.press("Escape")
+    for name in VIEWS[1:]:
+        view(page, name)
+        expect(page.locator("main h1")).to_be_visible()
+        check(name)
+    page.locator(".pick").first.check()
+    button(page, "Forget person").click()
+    check("person, selecting and forgetting")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Help").click()
+    check("help")
+    page.goto(server.url + "assets/responsible-use.html")
+    check("responsible use")
+    assert found == []
