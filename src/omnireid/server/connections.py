@@ -27,6 +27,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._limits = limits
         self._is_in_head = True
         self._received = 0
+        self._newest = 0
         self._head_size = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
@@ -46,7 +47,8 @@ class BoundedConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_in_head and self._head_timer is None:
             self._head_timer = self.loop.call_later(self._limits.head_timeout_s, self._give_up)
-        self._received += len(data)
+        self._newest = len(data)
+        self._received += self._newest
         super().data_received(data)
         most = (
             MAX_HEAD_BYTES if self._is_in_head else _MOST_OVERHEAD * self._limits.max_bytes + MAX_HEAD_BYTES
@@ -55,7 +57,8 @@ class BoundedConnection(HttpToolsProtocol):
             self.send_400_response("The request's head is too large.")
 
     def on_message_begin(self) -> None:
-        self._received = self._head_size = 0
+        # What has just come may hold the end of the request before; counting it here is on the safe side.
+        self._received, self._head_size = self._newest, 0
         self._is_in_head = True
         super().on_message_begin()
 
