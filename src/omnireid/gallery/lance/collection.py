@@ -125,7 +125,7 @@ class Collection:
         elif tuning is None:
             found = self._compared(query, k, where, wanted)
         else:
-            nearest = indexing.nearest(self.table, query, k, tuning.probes, condition(where), wanted)
+            nearest = indexing.nearest(self.table, query, k, tuning, condition(where), wanted)
             found = _scored(nearest, query)
         order = pc.sort_indices(found, sort_keys=[("score", "descending"), ("id", "ascending")])
         return decode(found.take(order[:k])).select([*columns, "score"])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,15 @@ _RECORD_SCHEMA = pa.schema(
 # Bounds of LanceDB's caches; index and metadata of a million items fit.
 _INDEX_CACHE_BYTES = 1 << 30
 _METADATA_CACHE_BYTES = 128 << 20
+_MOST_TABLES = 10_000
 
 
 class Connection:
     """Tables and records of one gallery. Every read sees what any process has committed before it began."""
 
     def __init__(self, uri: str, folder: Path | None, storage_options: Mapping[str, str] | None) -> None:
+        # It takes its level from here when it is loaded, and warns on stderr of what is none of a user's concern.
+        os.environ.setdefault("LANCEDB_LOG", "error")
         import lancedb
 
         self.uri = uri
@@ -77,17 +81,22 @@ class Connection:
             self._tables[name] = self._database.create_table(name, schema=schema)
         return name
 
-    def drop_tables(self, prefix: str, *, but: str | None = None) -> None:
-        """Delete tables that `create_table` made, also those of which only a part is left."""
+    def drop_tables(self, prefix: str, kept: Collection[str]) -> None:
+        """Delete tables made with a prefix ("" for any) but those to be kept; also what is left of one."""
         with storing(f"cannot delete a table of the gallery {self.uri}"):
-            for name in self._database.list_tables().tables:
-                if name.startswith(f"{prefix}-") and name != but:
+            for name in self._table_names():
+                if name.startswith(f"{prefix}-" if prefix else "") and name not in {_RECORDS, *kept}:
                     self._tables.pop(name, None)
                     self._drop(name)
 
+    def _table_names(self) -> list[str]:
+        if self._folder is not None:
+            return sorted(path.stem for path in self._folder.glob("*.lance"))
+        return list(self._database.table_names(limit=_MOST_TABLES))
+
     def _drop(self, name: str) -> None:
         if self._folder is not None:
-            shutil.rmtree(self._folder / f"{name}.lance", ignore_errors=False)
+            shutil.rmtree(self._folder / f"{name}.lance")
         else:
             self._database.drop_table(name)
 

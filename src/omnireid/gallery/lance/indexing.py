@@ -20,15 +20,15 @@ from omnireid.gallery.store import Float32
 FEWEST_ROWS = 50_000
 """Below this an exact search is as quick."""
 
-CANDIDATES = 200
-"""Whose embeddings are read, at least."""
-
 INDEX = "embedding_idx"
 
 _RECALL = 0.99
 _RECALL_AT = 10
 _QUERIES = 64
 _SHARES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
+_CANDIDATES = (200, 1000)
+# Each taking in of new items leaves a part that is searched by itself.
+_MOST_PARTS = 12
 # Grown by this factor the index is trained again: its partitions no longer fit.
 _GROWTH = 3
 _BATCH = 4096
@@ -42,12 +42,14 @@ class Tuning(NamedTuple):
         rows: items when it was trained.
         partitions: that it has.
         probes: partitions that a search looks at.
+        candidates: items whose embeddings a search for a few reads and compares.
         recall: at 10, measured with items of the gallery as queries.
     """
 
     rows: int
     partitions: int
     probes: int
+    candidates: int
     recall: float
 
 
@@ -62,9 +64,10 @@ def build(table: Any, rows: int) -> Tuning:
     return _tuned(table, rows, partitions)
 
 
-def is_outgrown(tuning: Tuning, rows: int) -> bool:
-    """Whether the index is to be trained again."""
-    return rows > _GROWTH * tuning.rows
+def is_outgrown(table: Any, tuning: Tuning, rows: int) -> bool:
+    """Whether the index is to be trained again: the gallery has grown, or new items were taken in often."""
+    stats = reading(_WHAT, lambda: table.index_stats(INDEX))
+    return stats is None or stats.num_indices > _MOST_PARTS or rows > _GROWTH * tuning.rows
 
 
 def drop(table: Any) -> None:
@@ -76,16 +79,16 @@ def drop(table: Any) -> None:
 
 
 def nearest(
-    table: Any, query: Float32, k: int, probes: int, predicate: str | None, columns: list[str]
+    table: Any, query: Float32, k: int, tuning: Tuning, predicate: str | None, columns: list[str]
 ) -> pa.Table:
     """Rows found through the index, by the distance of their embeddings; the others are compared too."""
 
     def read() -> pa.Table:
         search = table.search(query, vector_column_name="embedding", query_type="vector")
         # Without a filter the number is what was measured; with one, as many as it takes to find enough.
-        most = probes if predicate is None else 0
-        search = search.distance_type("cosine").minimum_nprobes(probes).maximum_nprobes(most)
-        search = search.refine_factor(max(4, math.ceil(CANDIDATES / k))).limit(k)
+        most = tuning.probes if predicate is None else 0
+        search = search.distance_type("cosine").minimum_nprobes(tuning.probes).maximum_nprobes(most)
+        search = search.refine_factor(max(4, math.ceil(tuning.candidates / k))).limit(k)
         if predicate is not None:
             search = search.where(predicate, prefilter=True)
         return search.select([*columns, "_distance"]).to_arrow()
@@ -95,20 +98,15 @@ def nearest(
 
 def _tuned(table: Any, rows: int, partitions: int) -> Tuning:
     queries, expected = _sample(table, rows)
-    recall = 0.0
-    for share in _SHARES:
-        probes = math.ceil(share * partitions)
-        found = [set(_ids_near(table, query, probes)) for query in queries]
-        hits = sum(len(one & best) for one, best in zip(found, expected, strict=True))
-        recall = hits / max(1, sum(map(len, expected)))
-        if recall >= _RECALL:
+    ways = [(share, _CANDIDATES[0]) for share in _SHARES] + [(1.0, more) for more in _CANDIDATES[1:]]
+    for share, candidates in ways:
+        tuning = Tuning(rows, partitions, math.ceil(share * partitions), candidates, 0.0)
+        found = [nearest(table, query, _RECALL_AT, tuning, None, ["id"])["id"] for query in queries]
+        hits = sum(len(best.intersection(ids.to_pylist())) for best, ids in zip(expected, found, strict=True))
+        tuning = tuning._replace(recall=hits / sum(map(len, expected)))
+        if tuning.recall >= _RECALL:
             break
-    return Tuning(rows, partitions, probes, recall)
-
-
-def _ids_near(table: Any, query: Float32, probes: int) -> list[str]:
-    ids: list[str] = nearest(table, query, _RECALL_AT, probes, None, ["id"])["id"].to_pylist()
-    return ids
+    return tuning
 
 
 def _sample(table: Any, rows: int) -> tuple[Float32, list[set[str]]]:

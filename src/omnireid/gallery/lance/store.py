@@ -78,7 +78,7 @@ class LanceStore:
             self._connection.delete_records(_COLLECTIONS, [name])
             self._connection.delete_records(_INDEXES, [name])
             self._open.pop(name, None)
-            self._connection.drop_tables(name)
+            self._connection.drop_tables(name, self._tables())
 
     def add(self, collection: str, rows: pa.Table) -> npt.NDArray[np.bool_]:
         """Add those rows whose id is new, in one commit."""
@@ -171,8 +171,10 @@ class LanceStore:
         return self._connection.records(kind)
 
     def purge_records(self) -> None:
-        """Remove old versions of records from disk."""
+        """Remove old versions of records from disk, and what an interrupted drop has left."""
         with self.lock():
+            if self._folder is not None:  # elsewhere another process may just be making one
+                self._connection.drop_tables("", self._tables())
             purging.rewrite(self._connection.record_table, None)
             purging.remove_old_versions(self._connection.record_table)
 
@@ -217,6 +219,9 @@ class LanceStore:
         found.tuning = None if index is None else Tuning(**index["tuning"])
         self._open[name] = found, time.monotonic()
         return found
+
+    def _tables(self) -> set[str]:
+        return {str(record["table"]) for record in self._connection.records(_COLLECTIONS).values()}
 
     def _record_index(self, collection: Collection) -> None:
         """Write down how the index is searched, and which fragments it covers."""

@@ -24,7 +24,7 @@ def build_index(collection: Collection) -> Tuning | None:
             committing("cannot merge small files", table.optimize)
         return collection.tuning
     committing("cannot merge small files", table.optimize)
-    if collection.tuning is not None and not indexing.is_outgrown(collection.tuning, rows):
+    if collection.tuning is not None and not indexing.is_outgrown(table, collection.tuning, rows):
         return collection.tuning
     return indexing.build(table, rows)
 
