@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,44 +140,62 @@ def test_an_interrupted_or_damaged_backup_is_refused(tmp_path: Path) -> None:
 
 
 class Interrupted(Snapshot):
-    """Lets a writer in after the first batch."""
+    """Lets somebody in before the items are copied, or after."""
+
+    def __init__(self, store: MemoryStore, meanwhile: Callable[[], object], *, at_end: bool = False) -> None:
+        super().__init__(store)
+        self._meanwhile, self._at_end = meanwhile, at_end
 
     def rows(self) -> Iterator[pa.Table]:
-        for number, rows in enumerate(super().rows()):
-            if number == 0:
-                self.meanwhile()
-            yield rows
-
-    def meanwhile(self) -> None:
-        raise NotImplementedError
+        if not self._at_end:
+            self._meanwhile()
+        yield from super().rows()
+        if self._at_end:
+            self._meanwhile()
 
 
 def test_it_shows_the_moment_of_its_beginning_while_writers_go_on(tmp_path: Path) -> None:
     store = gallery_of(MemoryStore()).store
     before = everything(store)
 
-    class Source(Interrupted):
-        def meanwhile(self) -> None:
-            gallery = Gallery(store, clock=lambda: NOW)
-            gallery.enrol([crop(9)], np.ones((1, DIM)), model=MODEL)
-            gallery.assign([item_id("crop4")], "p8")
-            gallery.name_identity("p4", "Bob Beta")
+    def meanwhile() -> None:
+        gallery = Gallery(store, clock=lambda: NOW)
+        gallery.enrol([crop(9)], np.ones((1, DIM)), model=MODEL)
+        gallery.assign([item_id("crop4")], "p8")
+        gallery.name_identity("p4", "Bob Beta")
 
-    write_backup(Source(store), tmp_path / "backup")
+    write_backup(Interrupted(store, meanwhile), tmp_path / "backup")
     target = everything(restored(Backup(tmp_path / "backup")))
     for what in ("rows", IDENTITIES, OPERATIONS):
         assert target[what] == before[what], what
 
 
-def test_who_is_forgotten_while_it_is_made_is_not_restored(tmp_path: Path) -> None:
-    store = gallery_of(MemoryStore()).store
-
-    class Source(Interrupted):
-        def meanwhile(self) -> None:
-            Gallery(store, clock=lambda: NOW).forget("p1")
-
-    write_backup(Source(store), tmp_path / "backup")
+@pytest.mark.parametrize("at_end", [False, True])
+def test_who_is_forgotten_while_it_is_made_is_not_restored(tmp_path: Path, at_end: bool) -> None:
+    gallery = gallery_of(MemoryStore())
+    source = Interrupted(gallery.store, lambda: gallery.forget("p1"), at_end=at_end)
+    write_backup(source, tmp_path / "backup")
     check_ann_is_gone(restored(Backup(tmp_path / "backup")))
+
+
+@pytest.mark.parametrize("at_end", [False, True])
+def test_who_is_forgotten_while_a_copy_is_made_is_not_in_the_copy(at_end: bool) -> None:
+    gallery, target = gallery_of(MemoryStore()), MemoryStore()
+    source = Interrupted(gallery.store, lambda: gallery.forget("p1"), at_end=at_end)
+    assert restore(source, target, clock=lambda: NOW).items == 3
+    check_ann_is_gone(target)
+
+
+def test_a_forgotten_name_without_items_does_not_come_back_either(tmp_path: Path) -> None:
+    gallery = gallery_of(MemoryStore())
+    gallery.name_identity("p0", "Zoe Zeta")
+    gallery.assign([item_id("crop0")], "p4")
+    backup = backup_of(gallery.store, tmp_path / "backup")
+    gallery.forget("p0")
+    write_tombstones(gallery.store, tmp_path / "forgotten.json")
+    target = restored(backup, tombstones=read_tombstones(tmp_path / "forgotten.json"))
+    assert "Zoe" not in held(target, "audit-chain")
+    assert len(everything(target)["rows"]) == 5
 
 
 def check_ann_is_gone(target: MemoryStore) -> None:

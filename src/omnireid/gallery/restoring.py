@@ -23,16 +23,17 @@ from omnireid.core.progress import progress_bar
 from omnireid.gallery.audit import CHAINS, SETTINGS
 from omnireid.gallery.backup import Source
 from omnireid.gallery.enrolling import unit_embeddings
-from omnireid.gallery.forgetting import TOMBSTONES, Tombstones, forget_buried, tidying
+from omnireid.gallery.forgetting import TOMBSTONES, Tombstones, forget_buried, parts, tidying
 from omnireid.gallery.generations import GENERATIONS, Generation, collection_name
 from omnireid.gallery.identities import IDENTITIES, OPERATIONS
-from omnireid.gallery.journal import RESTORING, carry_out
+from omnireid.gallery.journal import RESTORING, Task, carry_out
 from omnireid.gallery.retention import STEPS, Retention, is_expired, read_retention
 from omnireid.gallery.rows import embeddings_of
 from omnireid.gallery.store import CollectionInfo, GalleryStore, Precision
 
 _ID = "target"
 _BATCH = 1024
+_SIFTED = ("id", "identity", "camera", "time", "enrolled")
 
 
 class Restored(NamedTuple):
@@ -90,13 +91,20 @@ def restore(
         if not had_audit:
             _put_new(store, CHAINS, records.get(CHAINS, {}))
             _append_audit(source, store)
-        # Once more: somebody may have been forgotten while items were copied.
-        _put_new(store, TOMBSTONES, source.records().get(TOMBSTONES, {}))
-        if buried := _buried(store, tombstones):
-            forget_buried(store, buried)
-        if buried or sieve.num_dropped:
-            carry_out(store, tidying(sieve.identities), STEPS)
-        live = _live(store, source, clock())
+        live = _live(source, clock())
+        tasks: list[Task] = []
+        latest = source.records().get(TOMBSTONES, {})
+        if live is not None and latest.keys() - records.get(TOMBSTONES, {}).keys():
+            # Somebody was forgotten while items were copied.
+            _put_new(store, TOMBSTONES, latest)
+            sieve.buried = _buried(store, tombstones)
+            for rows in store.scan(live.collection, columns=_SIFTED):
+                gone = set(rows["id"].to_pylist()) - set(sieve.filter(rows)["id"].to_pylist())
+                tasks += [Task("forget-items", {"items": part}) for part in parts(sorted(gone))]
+        if sieve.buried:
+            forget_buried(store, sieve.buried)
+        if sieve.buried or sieve.num_dropped:
+            carry_out(store, [*tasks, *tidying(sieve.identities)], STEPS)
         num_items = 0 if live is None else store.count(live.collection)
         if live is not None:
             store.put_records(GENERATIONS, {live.collection: live.record()})
@@ -135,7 +143,7 @@ class _Sieve:
     """Leaves out what must not come back, and counts it."""
 
     def __init__(self, buried: Sequence[Tombstones], retention: Retention, now: float) -> None:
-        self._buried, self._retention, self._now = buried, retention, now
+        self.buried, self._retention, self._now = buried, retention, now
         self.num_forgotten = self.num_expired = 0
         self.identities: set[str] = set()
         """Of items that were left out: perhaps nothing is left of them."""
@@ -147,7 +155,7 @@ class _Sieve:
     def filter(self, rows: pa.Table) -> pa.Table:
         ids, identities = (rows[name].to_pylist() for name in ("id", "identity"))
         gone = np.zeros(rows.num_rows, np.bool_)
-        for names in self._buried:
+        for names in self.buried:
             gone |= [one in names or who in names for one, who in zip(ids, identities, strict=True)]
         dropped = gone | is_expired(rows, self._retention, self._now)
         self.num_forgotten += int(gone.sum())
@@ -183,7 +191,7 @@ def _put_new(store: GalleryStore, kind: str, records: dict[str, dict[str, Any]])
         store.put_records(kind, new)
 
 
-def _live(store: GalleryStore, source: Source, now: float) -> Generation | None:
+def _live(source: Source, now: float) -> Generation | None:
     if source.generation is None:
         return None
     model = source.generation.model
