@@ -163,6 +163,54 @@ def test_threads_share_a_chain_and_wait_together() -> None:
     assert len(store.batches) < 30, "entries that wait at the same time are one write"
 
 
+@pytest.mark.parametrize("begun", ["nothing", "key", "chain"])
+def test_who_holds_the_lock_and_who_writes_first_do_not_wait_for_each_other(begun: str) -> None:
+    store = MemoryStore()
+    log = AuditLog(store, Clock(), "a")
+    if begun == "key":
+        log.subject("x")
+    elif begun == "chain":
+        log.write("search", count=0)
+    has_lock, is_searching = threading.Event(), threading.Event()
+    append = store.append_audit
+
+    def told(entries) -> None:
+        is_searching.set()
+        append(entries)
+
+    store.append_audit = told
+
+    def enrol() -> None:
+        with store.lock():
+            has_lock.set()
+            is_searching.wait(0.2)
+            log.write("enrol", count=1)
+
+    def search() -> None:
+        assert has_lock.wait(5)
+        log.write("search", count=2, subjects=["x"])
+
+    # Not in a pool, which would wait for them for ever.
+    threads = [threading.Thread(target=one, daemon=True) for one in (enrol, search)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(5)
+    assert not any(one.is_alive() for one in threads)
+    assert log.verify().problems == ()
+
+
+def test_a_chain_that_was_killed_before_it_was_known_is_no_problem() -> None:
+    for writes in range(3):
+        store = MemoryStore()
+        log = AuditLog(store, Clock(), "a")
+        store.writes_left = writes
+        with pytest.raises(StoppedError):
+            log.write("search", count=1)
+        store.writes_left = None
+        assert AuditLog(store, Clock(), "reader").verify().problems == ()
+
+
 def test_what_could_not_be_written_is_told_and_breaks_no_chain() -> None:
     store = MemoryStore()
     log = AuditLog(store, Clock(), "a")

@@ -116,23 +116,21 @@ class AuditLog:
                 "detail": dict(detail or {}),
             }
         )
-        self._register()
+        # Nothing takes the store's lock while `_writing` is held: who has that lock may wait to write.
+        self._key()
         self._waiting.append(ticket)
         with self._writing:
             if not ticket.is_done:
                 self._write_waiting()
         if ticket.error is not None:
             raise ticket.error
+        self._register()
 
     def _register(self) -> None:
-        """Note that this chain begins.
-
-        Not while `_writing` is held: this waits for the store's lock, whose holder may be waiting to write.
-        """
+        """Note that this chain exists; after its first entry, so that an empty one was tampered with."""
         if not self._is_registered:
             with self._store.lock():
                 if not self._is_registered:
-                    self._key()
                     self._store.put_records(CHAINS, {self._writer: {"entries": None, "last": None}})
                     self._is_registered = True
 
@@ -200,20 +198,18 @@ class AuditLog:
             entries, last = ends.get(writer, (0, _START))
             if chain["entries"] is None:
                 open_chains += 1
-                if entries == 0 and writer != self._writer:
-                    problems.append(
-                        f"writer {writer}: all its entries were removed, or it was killed at its first"
-                    )
+                if entries == 0:
+                    problems.append(f"writer {writer}: all its entries were removed")
             elif (entries, last) != (chain["entries"], chain["last"]):
                 problems.append(f"writer {writer}: wrote {chain['entries']} entries, {entries} are there")
         return Verified(seen, tuple(problems), open_chains)
 
     def close(self) -> None:
         """Put down where this chain ends."""
-        with self._writing:
-            if self._is_registered:
+        if self._is_registered:
+            with self._writing:
                 end = {"entries": self._count, "last": self._last}
-                self._store.put_records(CHAINS, {self._writer: end})
+            self._store.put_records(CHAINS, {self._writer: end})
 
     def _key(self) -> bytes:
         if self._salt is None:
