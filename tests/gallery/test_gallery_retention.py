@@ -37,13 +37,14 @@ def run(store: MemoryStore, now: float = NOW) -> dict[str, int]:
 
 def random_items(count: int) -> list[Item]:
     rng = np.random.default_rng(5)
-    return [
+    # The first is exactly 5,000 seconds old, and has not expired yet.
+    return [person("crop0", camera="hall", time=5_000.0)] + [
         person(
             f"crop{number}",
             camera=str(rng.choice(["", "door", "hall", 'yard\'s "end"'])),
             time=None if rng.random() < 0.3 else float(rng.integers(0, 12_000)),
         )
-        for number in range(count)
+        for number in range(1, count)
     ]
 
 
