@@ -16,6 +16,7 @@ from gallery.people import MODEL, Clock, calibration, crowd, items_of, memory_ga
 from omnireid.core.errors import StorageError
 from omnireid.gallery import Filter, Gallery, Item
 from omnireid.gallery.audit import MAX_SUBJECTS, AuditLog
+from omnireid.gallery.opening import open_store
 
 
 def test_everything_that_is_done_is_written_down() -> None:
@@ -269,6 +270,17 @@ def test_the_log_is_read_a_page_at_a_time() -> None:
     last = gallery.audit(limit=3, latest=True)
     assert [one.count for one in last] == [6, 5, 4]
     assert [one.seq for one in gallery.audit(after=last[-1].seq, limit=9, latest=True)] == [3, 2, 1, 0]
+
+
+def test_a_clock_that_is_set_back_over_the_end_of_a_month_breaks_no_chain(tmp_path: Path) -> None:
+    store, clock = open_store(str(tmp_path / "gallery")), Clock()
+    log = AuditLog(store, clock, "a")
+    for now in (86_400.0 * 30.5, 86_400.0 * 31.5, 86_400.0 * 30.75):
+        clock.now = now
+        log.write("search", count=1)
+    assert [one.time / 86_400 for one in log.entries()] == [30.5, 31.5, 31.5]
+    assert log.verify().problems == ()
+    store.close()
 
 
 def test_a_local_gallery_keeps_its_log_over_openings(tmp_path: Path) -> None:

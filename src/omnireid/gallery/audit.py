@@ -77,7 +77,7 @@ class AuditLog:
         self._writer = secrets.token_hex(8)
         self._waiting: deque[_Ticket] = deque()
         self._writing = threading.Lock()
-        self._count, self._last = 0, _START
+        self._count, self._last, self._time = 0, _START, float("-inf")
         self._is_registered = False
         self._salt: bytes | None = None
 
@@ -137,16 +137,18 @@ class AuditLog:
     def _write_waiting(self) -> None:
         """Write what all threads wait for, in one go."""
         tickets = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        count, last = self._count, self._last
+        count, last, time = self._count, self._last, self._time
         try:
             key = self._key()
             for ticket in tickets:
                 entry = ticket.entry
+                # A store may keep months apart: a chain's entries stay in order when the clock is set back.
+                entry["time"] = time = max(time, entry["time"])
                 entry["writer"], entry["n"], entry["prev"] = self._writer, count, last
                 entry["hash"] = last = _hash(entry, key)
                 count += 1
             self._store.append_audit([ticket.entry for ticket in tickets])
-            self._count, self._last = count, last
+            self._count, self._last, self._time = count, last, time
         except BaseException as error:
             for ticket in tickets:
                 ticket.error = error
