@@ -1,12 +1,18 @@
 """The operator's page in a real browser, against a real server process with rendered people.
 
+With OMNIREID_PAGE_IMAGES=docs/images the pictures in docs/ are taken, of the demo in runs/demo.
 After every test: nothing was asked of another origin, and the console holds no error that was not expected.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import re
+import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +37,9 @@ ARGUMENTS = (
 )
 expect.set_options(timeout=10_000)
 VIEWS = ("search", "people", "pictures", "compare", "enrol", "gallery", "audit", "history", "person/p1")
+DEMO = Path(os.environ.get("OMNIREID_PAGE_DEMO", "runs/demo"))
+MOST_BYTES = 300_000
+IMAGES = os.environ.get("OMNIREID_PAGE_IMAGES", "")
 REFUSED = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
 GONE = re.compile(r"Failed to load resource: net::ERR_")
 
@@ -70,6 +79,35 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, tokens: dict[str, str]) ->
     process.stop()
 
 
+@pytest.fixture
+def shown(server: PageServer, tmp_path: Path) -> Iterator[tuple[str, Path, bytes, str]]:
+    """For pictures of the page: its address, where they go, who is searched for, and whose view is shown."""
+    if not IMAGES:
+        yield server.url, tmp_path, picture(3, 1, 0), "p3"
+        return
+    shutil.copytree(DEMO / "gallery", tmp_path / "gallery")
+    command = [sys.executable, "-m", "omnireid", "serve", "--model", "runs/quickstart/model.safetensors"]
+    command += ["--gallery", str(tmp_path / "gallery"), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1] + "/"
+        pictures = [file.read_bytes() for file in sorted((DEMO / "try").glob("seen_*"))]
+        wanted = next(one for one in pictures if is_known(url, one))
+        people = httpx2.get(url + "v1/identities").json()["identities"]
+        person = max(people, key=lambda one: (len(one["cameras"]), one["name"] or ""))
+        yield url, Path(IMAGES), wanted, person["id"]
+        process.terminate()
+
+
+def is_known(url: str, content: bytes) -> bool:
+    """Whether the server is sure who it is, and knows a name."""
+    headers = {"Content-Type": "image/jpeg"}
+    while (answer := httpx2.post(url + "v1/search", content=content, headers=headers)).status_code == 503:
+        time.sleep(0.2)
+    best = answer.raise_for_status().json()["groups"][0]
+    return best["decision"] == "same" and best["name"] is not None
+
+
 class Watched:
     """A browser page, and what must not happen in it."""
 
@@ -95,11 +133,12 @@ Open = Callable[..., Watched]
 def open_page(browser: Browser) -> Iterator[Open]:
     opened: list[tuple[Watched, str]] = []
 
-    def open_it(server: PageServer, view: str = "search", **options: Any) -> Watched:
+    def open_it(server: PageServer | str, view: str = "search", **options: Any) -> Watched:
+        url = server if isinstance(server, str) else server.url
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         watched = Watched(context.new_page())
-        opened.append((watched, server.url))
-        watched.page.goto(f"{server.url}#/{view}")
+        opened.append((watched, url))
+        watched.page.goto(f"{url}#/{view}")
         return watched
 
     yield open_it
@@ -663,3 +702,43 @@ def test_axe_finds_nothing_serious(open_page: Open, server: PageServer, scheme: 
     page.goto(server.url + "assets/responsible-use.html")
     check("responsible use")
     assert found == []
+
+
+def test_pictures_for_the_docs(open_page: Open, shown: tuple[str, Path, bytes, str]) -> None:
+    url, folder, wanted, person = shown
+
+    def take(page: Page, name: str, *, whole: bool = False) -> None:
+        settled(page)
+        page.wait_for_function("""() => [...document.querySelectorAll(".thumb")]
+            .filter((one) => one.getBoundingClientRect().top < innerHeight)
+            .filter((one) => one.getBoundingClientRect().left < innerWidth - 40)
+            .every((one) => one.querySelector("img")?.complete)""")
+        page.mouse.move(0, 0)
+        page.evaluate("document.activeElement.blur()")
+        taken = Image.open(io.BytesIO(page.screenshot(animations="disabled", full_page=whole)))
+        file = folder / f"page_{name}.png"
+        taken.convert("RGB").save(file, optimize=True)
+        if file.stat().st_size > MOST_BYTES:
+            # 256 colours: a third of the bytes, and hardly a difference to see.
+            taken.convert("RGB").quantize(256).save(file, optimize=True)
+        assert file.stat().st_size < MOST_BYTES
+
+    size = {"width": 1200, "height": 800}
+    page = open_page(url, viewport=size, reduced_motion="reduce").page
+    search_for(page, wanted)
+    take(page, "search")
+    page.locator(".candidate").first.click()
+    button(page.get_by_role("dialog"), "Compare with your picture").click()
+    expect(page.locator(".maps img")).to_have_count(2)
+    take(page, "compare", whole=True)
+    view(page, f"person/{person}")
+    expect(page.locator(".sighting").first).to_be_visible()
+    take(page, "person")
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    view(page, "people")
+    expect(page.locator(".person-tile img").nth(5)).to_be_visible()
+    take(page, "dark")
+    phone = {"width": 360, "height": 780}
+    page = open_page(url, viewport=phone, device_scale_factor=1.5, reduced_motion="reduce").page
+    search_for(page, wanted)
+    take(page, "phone")

@@ -93,7 +93,7 @@ function groupActions(group, isKnown, { subject }) {
       h("button.quiet", {
         type: "button",
         onclick: async () => (await splitOff(items, text.search.name)) && refresh(),
-      }, icon("edit"), text.search.name, items.length > 1 ? h("span.hint", {}, pictures(items.length)) : null),
+      }, icon("edit"), `${text.search.name} (${pictures(items.length)})`),
     );
   } else if (subject.kind === "file") {
     actions.push(
