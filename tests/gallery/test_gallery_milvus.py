@@ -24,6 +24,7 @@ pytest.importorskip("milvus_lite")
 
 import grpc
 from milvus_lite.search.filter.tokens import TokenKind, tokenize
+from pymilvus import MilvusClient
 from pymilvus.grpc_gen import milvus_pb2_grpc
 
 from gallery.milvus_server import MilvusServer, free_port
@@ -463,6 +464,12 @@ def test_an_index_is_searched_and_exact_compares_all(tmp_path: Path, monkeypatch
         store.close()
     finally:
         server.kill()
+
+
+def test_pictures_and_what_nobody_searches_for_are_not_held_in_memory() -> None:
+    schema = milvus_rows.collection_schema(MilvusClient, FACES).to_dict()
+    on_disk = {field["name"] for field in schema["fields"] if field["params"].get("mmap_enabled")}
+    assert on_disk == {"thumbnail", "attributes", "source"}
 
 
 @pytest.mark.parametrize("precision", ["float16", "int8"])

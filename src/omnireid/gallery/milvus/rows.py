@@ -23,9 +23,20 @@ MAX_BYTES = 65_535
 """UTF-8 bytes of Milvus's longest text."""
 
 # UTF-8 bytes. MAX_TEXT characters have at most four bytes each; JSON writes each as up to twelve.
-_TEXTS = {"id": 64, "identity": 2048, "camera": 2048, "tracklet": 2048, "source": 16_384}
+_TEXTS = {
+    "id": 64,
+    "identity": 2048,
+    "camera": 2048,
+    "tracklet": 2048,
+    "source": 16_384,
+    "attributes": MAX_BYTES,
+    "thumbnail": MAX_BYTES,
+}
 _TAG_BYTES = 2048 + 1 + 512 * 12 + 2
 _OPTIONAL_TEXTS = ("identity", "tracklet")
+
+# No search compares these, and a query node would hold them in memory; thumbnails are larger than embeddings.
+_READ_FROM_DISK = ("source", "attributes", "thumbnail")
 
 
 def collection_schema(client: Any, info: CollectionInfo) -> Any:
@@ -38,11 +49,11 @@ def collection_schema(client: Any, info: CollectionInfo) -> Any:
 
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
     for name, longest in _TEXTS.items():
-        schema.add_field(name, DataType.VARCHAR, max_length=longest, is_primary=name == "id")
+        on_disk = {"mmap_enabled": True} if name in _READ_FROM_DISK else {}
+        schema.add_field(name, DataType.VARCHAR, max_length=longest, is_primary=name == "id", **on_disk)
     schema.add_field("time", DataType.DOUBLE, nullable=True)
     schema.add_field("box", DataType.ARRAY, element_type=DataType.FLOAT, max_capacity=4)
     schema.add_field("quality", DataType.FLOAT)
-    schema.add_field("attributes", DataType.VARCHAR, max_length=MAX_BYTES)
     schema.add_field(
         "tags",
         DataType.ARRAY,
@@ -51,7 +62,6 @@ def collection_schema(client: Any, info: CollectionInfo) -> Any:
         max_length=_TAG_BYTES,
     )
     schema.add_field("enrolled", DataType.DOUBLE)
-    schema.add_field("thumbnail", DataType.VARCHAR, max_length=MAX_BYTES)
     schema.add_field("embedding", getattr(DataType, VECTOR_TYPES[info.precision]), dim=info.dim)
     return schema
 
