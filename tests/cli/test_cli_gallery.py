@@ -1,0 +1,300 @@
+"""`omnireid gallery` as a user meets it: from crops on disk to a search, corrections, erasure and backups."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omnireid.cli.app import main
+from omnireid.cli.gallery_options import duration, moment, printed_duration
+from omnireid.core.errors import ConfigError
+from toy_people import write_toy_people
+
+
+@dataclass
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def omnireid(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: str | Path) -> Done:
+        monkeypatch.setattr("sys.argv", ["omnireid", "gallery", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return Done(code, captured.out, captured.err)
+
+    return call
+
+
+def save_network(path: Path, seed: int) -> Path:
+    """Random weights: they tell pictures apart, which is all that is asked of them here."""
+    torch = pytest.importorskip("torch")
+    from omnireid.core.card import InputSpec
+    from omnireid.models.cards import model_card
+    from omnireid.models.config import architecture_config
+    from omnireid.models.osnet import OSNet
+    from omnireid.models.weights import save_weights
+
+    torch.manual_seed(seed)
+    spec = InputSpec(height=64, width=32)
+    card = model_card("osnet_x0_25").model_copy(update={"name": path.stem, "input": spec})
+    save_weights(path, OSNet(architecture_config("osnet_x0_25")).eval(), card)
+    return path
+
+
+@dataclass
+class Place:
+    people: Path
+    first: Path
+    second: Path
+    gallery: Path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Toy people, two models, and a gallery of the first: 12 crops of 3 people with their identities."""
+    folder = tmp_path_factory.mktemp("galleries")
+    place = Place(
+        write_toy_people(folder / "people"),
+        save_network(folder / "first.safetensors", 1),
+        save_network(folder / "second.safetensors", 2),
+        folder / "gallery",
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        command = ["enrol", "-g", place.gallery, "-m", place.first, "--with-identities"]
+        patch.setattr("sys.argv", ["omnireid", "gallery", *map(str, [*command, *dataset(place)])])
+        with pytest.raises(SystemExit) as stop:
+            main()
+    assert not stop.value.code
+    return place
+
+
+@pytest.fixture
+def place(made: Place, tmp_path: Path) -> Place:
+    """With a gallery of one's own."""
+    shutil.copytree(made.gallery, tmp_path / "gallery")
+    return Place(made.people, made.first, made.second, tmp_path / "gallery")
+
+
+def dataset(place: Place) -> list[str]:
+    return ["--data", "market-layout", "--root", str(place.people)]
+
+
+def a_crop(place: Place) -> Path:
+    return place.people / "bounding_box_test" / "0008_c2s1_000001_00.jpg"
+
+
+def state_of(omnireid: Run, gallery: Path) -> dict[str, Any]:
+    state: dict[str, Any] = json.loads(omnireid("state", "-g", gallery, "--json").out)
+    return state
+
+
+def test_a_picture_that_was_enrolled_is_found_with_its_person_and_camera(omnireid: Run, place: Place) -> None:
+    done = omnireid("search", a_crop(place), "-g", place.gallery, "-m", place.first, "-k", "3", "--json")
+    assert done.code == 0, done.err
+    answer = json.loads(done.out)
+    best = answer["candidates"][0]
+    assert best["score"] == pytest.approx(1, abs=1e-3)
+    assert (best["identity"], best["item"]["camera"]) == ("pid-8", "c2")
+    assert len(answer["candidates"]) == 3
+    assert answer["decision"] is None
+    assert "calibrat" in answer["note"]
+    elsewhere = omnireid(
+        "search", a_crop(place), "-g", place.gallery, "-m", place.first, "--camera", "c1", "--json"
+    )
+    cameras = {one["item"]["camera"] for one in json.loads(elsewhere.out)["candidates"]}
+    assert cameras == {"c1"}
+    table = omnireid("search", a_crop(place), a_crop(place), "-g", place.gallery, "-m", place.first)
+    assert table.code == 0, table.err
+    assert "pid-8" in table.out
+
+
+def test_enrolling_again_changes_nothing_and_a_folder_needs_no_dataset(omnireid: Run, place: Place) -> None:
+    enrol = ["enrol", "-g", place.gallery, "-m", place.first]
+    again = omnireid(*enrol, *dataset(place), "--with-identities")
+    assert "0 enrolled, 12 were there already" in again.out
+    folder = place.people / "query"
+    assert "6 enrolled, 0 were there" in omnireid(*enrol, folder, "--camera", "door").out
+    state = state_of(omnireid, place.gallery)
+    assert (state["items"], state["identities"], state["cameras"]) == (18, 3, ["c1", "c2", "door"])
+    other = omnireid("enrol", "-g", place.gallery, "-m", place.second, folder)
+    assert other.code == 2
+    assert "not of second" in other.err
+
+
+def test_ctrl_c_says_what_stays(omnireid: Run, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from omnireid.gallery import files
+
+    enrol_files = files.enrol_files
+
+    def interrupted(*args: Any, **options: Any) -> Iterator[Any]:
+        yield next(enrol_files(*args, **options))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "enrol_files", interrupted)
+    folder = place.people / "query"
+    done = omnireid("enrol", "-g", place.gallery, "-m", place.first, folder, "--batch-size", "4")
+    assert done.code != 0
+    assert "stopped after 4 of 6: these are enrolled; run again to go on" in done.err
+    # The batch that was being written is let to its end.
+    assert state_of(omnireid, place.gallery)["items"] in (16, 18)
+
+
+def test_people_are_named_merged_split_and_all_of_it_undone(omnireid: Run, place: Place) -> None:
+    at = ["-g", place.gallery]
+    assert omnireid("name", *at, "pid-7", "Ann [Alpha]").code == 0
+    assert omnireid("merge", *at, "pid-7", "pid-8").code == 0
+    people = json.loads(omnireid("identities", *at, "--json").out)
+    assert [(one["id"], one["name"], one["items"]) for one in people] == [
+        ("pid-7", "Ann [Alpha]", 8),
+        ("pid-9", None, 4),
+    ]
+    assert "Ann [Alpha]" in omnireid("identities", *at, "--text", "ann").out
+    timeline = json.loads(omnireid("show", *at, "pid-8", "--json").out)
+    assert timeline["identity"] == "pid-7"
+    item = timeline["cameras"][0]["sightings"][0]["items"][0]
+    assert omnireid("split", *at, item, "--name", "Bob").code == 0
+    assert "Bob" in omnireid("identities", *at).out
+    assert omnireid("undo", *at).code == 0
+    assert omnireid("undo", *at).code == 0
+    assert len(json.loads(omnireid("identities", *at, "--json").out)) == 3
+    operations = json.loads(omnireid("operations", *at, "--json").out)
+    assert [(one["kind"], one["undone"]) for one in operations] == [
+        ("split", True),
+        ("merge", True),
+        ("name", False),
+    ]
+
+
+def test_an_item_is_shown_with_its_picture(omnireid: Run, place: Place, tmp_path: Path) -> None:
+    timeline = json.loads(omnireid("show", "-g", place.gallery, "pid-9", "--json").out)
+    item = timeline["cameras"][1]["sightings"][0]["items"][0]
+    shown = json.loads(omnireid("show", "-g", place.gallery, item, "--json").out)
+    assert (shown["id"], shown["identity"], shown["has_thumbnail"]) == (item, "pid-9", True)
+    assert "0009_c2" in shown["source"]
+    omnireid("show", "-g", place.gallery, item, "--thumbnail", tmp_path / "item.jpg")
+    assert (tmp_path / "item.jpg").read_bytes()[:3] == b"\xff\xd8\xff"
+
+
+def test_forgetting_asks_first(omnireid: Run, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = ["-g", place.gallery]
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    refused = omnireid("forget", *at, "--identity", "pid-7")
+    assert refused.code == 1
+    assert state_of(omnireid, place.gallery)["items"] == 12
+    assert "forgotten: 4 items, 1 identity" in omnireid("forget", *at, "--identity", "pid-7", "--yes").out
+    assert state_of(omnireid, place.gallery)["items"] == 8
+    gone = omnireid("forget", *at, "--identity", "pid-7", "--yes")
+    assert (gone.code, gone.out) == (2, "")
+    assert "'pid-7': not in this gallery" in gone.err
+    assert "none of these items" in omnireid("forget", *at, "--item", "0" * 32, "--yes").err
+    assert "either --identity or --item" in omnireid("forget", *at).err
+
+
+def test_retention_is_set_shown_and_run(omnireid: Run, place: Place) -> None:
+    at = ["-g", place.gallery]
+    assert omnireid("retention", "show", *at).out == "default: keep\n"
+    done = omnireid("retention", "set", *at, "--default", "3d", "--camera", "c1=12h", "--camera", "a=b=keep")
+    assert done.out == "default: 3d\ncamera a=b: keep\ncamera c1: 12h\n"
+    done = omnireid("retention", "set", *at, "--camera", "c1=default", "--camera", "c2=1.5s")
+    assert done.out == "default: 3d\ncamera a=b: keep\ncamera c2: 1.5s\n"
+    assert "erased: 6 items" in omnireid("retention", "run", *at).out
+    assert state_of(omnireid, place.gallery)["cameras"] == ["c1"]
+
+
+def test_a_backup_is_restored_without_who_was_forgotten_since(
+    omnireid: Run, place: Place, tmp_path: Path
+) -> None:
+    at = ["-g", place.gallery]
+    assert omnireid("backup", *at, tmp_path / "backup").code == 0
+    omnireid("forget", *at, "--identity", "pid-8", "--yes")
+    assert omnireid("forgotten", *at, "--out", tmp_path / "gone.json").code == 0
+    done = omnireid(
+        "restore", tmp_path / "backup", "-g", tmp_path / "new", "--forgotten", tmp_path / "gone.json"
+    )
+    assert "8 items (4 forgotten, 0 expired left out)" in done.out, done.err
+    assert "8 items" in omnireid("copy", place.gallery, tmp_path / "copy").out
+    again = omnireid("restore", tmp_path / "backup", "-g", tmp_path / "copy")
+    assert again.code == 2
+    assert "holds items" in again.err
+    for gallery in (tmp_path / "new", tmp_path / "copy"):
+        assert state_of(omnireid, gallery)["identities"] == 2
+        assert "0 problems" in omnireid("audit", "-g", gallery, "--verify").out
+
+
+def test_the_gallery_moves_to_another_model(omnireid: Run, place: Place) -> None:
+    at = ["-g", place.gallery]
+    done = omnireid("move", *at, "-m", place.second)
+    assert "12 items moved to second" in done.out, done.err
+    answer = json.loads(omnireid("search", a_crop(place), *at, "-m", place.second, "--json").out)
+    assert answer["candidates"][0]["identity"] == "pid-8"
+    old = omnireid("search", a_crop(place), *at, "-m", place.first)
+    assert (old.code, "not of first" in old.err) == (2, True)
+    assert "no move had begun" in omnireid("move", *at, "--abandon").out
+
+
+def test_the_audit_says_who_did_what(omnireid: Run, place: Place) -> None:
+    omnireid("name", "-g", place.gallery, "pid-7", "Ann Alpha")
+    entries = json.loads(omnireid("audit", "-g", place.gallery, "--json").out)
+    assert entries[0]["action"] == "name"
+    assert {entry["action"] for entry in entries} == {"enrol", "name"}
+    assert "Ann" not in json.dumps(entries)
+    log = next((place.gallery / "audit").glob("*.jsonl"))
+    log.write_text(log.read_text().replace('"count": 12', '"count": 11', 1))
+    spoiled = omnireid("audit", "-g", place.gallery, "--verify")
+    assert spoiled.code == 1
+    assert "changed" in spoiled.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["state", "-g", "no/such/gallery"], "no gallery there; 'omnireid gallery enrol' makes one"),
+        (["enrol", "-g", "x", "-m", "y"], "either SOURCE, or --data and --root"),
+        (["name", "-g", "x", "p1"], "either a NAME or --remove"),
+        (["move", "-g", "x"], "either --model or --abandon"),
+        (["restore", "no/such/backup", "-g", "x"], "not a gallery's backup"),
+        (["retention", "set", "-g", "x"], "give --default, --camera, or both"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    omnireid: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = omnireid(*arguments)
+    assert done.code == 2
+    assert done.err.startswith("error: ")
+    assert said in done.err
+    assert not any(tmp_path.iterdir())
+
+
+def test_times_and_durations_are_read_as_written() -> None:
+    assert moment("1970-01-02T00:00:00Z", "--since") == 86_400
+    assert moment("1970-01-01T02:00:00+02:00", "--since") == 0
+    assert moment(None, "--since") is None
+    with pytest.raises(ConfigError, match="--until 'soon': expected a date"):
+        moment("soon", "--until")
+    for text, seconds in (("90s", 90), ("30m", 1_800), ("12h", 43_200), ("3d", 259_200), ("2w", 1_209_600)):
+        assert duration(text, "--default") == seconds
+        assert duration(printed_duration(seconds), "--default") == seconds
+    assert duration("keep", "--default") is None
+    for text in ("0h", "3", "d", "-1d", "3 d", "1y"):
+        with pytest.raises(ConfigError, match="--default"):
+            duration(text, "--default")
