@@ -468,7 +468,7 @@ def test_an_index_is_searched_and_exact_compares_all(tmp_path: Path, monkeypatch
 
 def test_pictures_and_what_nobody_searches_for_are_not_held_in_memory() -> None:
     schema = milvus_rows.collection_schema(MilvusClient, FACES).to_dict()
-    on_disk = {field["name"] for field in schema["fields"] if field["params"].get("mmap_enabled")}
+    on_disk = {field["name"] for field in schema["fields"] if field.get("params", {}).get("mmap_enabled")}
     assert on_disk == {"thumbnail", "attributes", "source"}
 
 
