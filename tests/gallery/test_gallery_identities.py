@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -440,3 +444,46 @@ def test_a_slow_reader_hides_nothing_and_holds_nobody_up(monkeypatch: pytest.Mon
     assert (remembered.read(), remembered.read(fresh=True), remembered.read()) == (2, 3, 3)
     remembered.forget()
     assert remembered.read() == 3
+
+
+WORKER = """
+import sys
+from omnireid.gallery import Filter, Gallery
+with Gallery.open(sys.argv[1]) as gallery:
+    ids = sorted(item.id for item in gallery.items(Filter(has_identity=False), limit=1000))
+    print("ready", flush=True)
+    for number, name in enumerate(ids):
+        gallery.undo(gallery.merge("a", ["b"]).id)
+        print(name, gallery.split([name], f"name {number}").identity, flush=True)
+"""
+
+
+def test_killed_at_any_moment_what_was_acknowledged_is_there(tmp_path: Path) -> None:
+    uri = str(tmp_path / "gallery")
+    with Gallery.open(uri) as gallery:
+        items = [Item(key=str(n)) for n in range(200)]
+        gallery.enrol(items, vectors(0, 200), model=MODEL)
+        gallery.enrol([Item(identity="a"), Item(identity="b")], vectors(1, 2), model=MODEL)
+    split: dict[str, str] = {}
+    for num_lines, delay_s in ((1, 0.05), (2, 0.0)):
+        worker = subprocess.Popen([sys.executable, "-c", WORKER, uri], stdout=subprocess.PIPE, text=True)
+        assert worker.stdout is not None
+        lines = [worker.stdout.readline() for _ in range(num_lines + 1)][1:]
+        time.sleep(delay_s)
+        worker.kill()
+        lines += worker.communicate()[0].splitlines(keepends=True)
+        # A line that was cut was not acknowledged.
+        split.update(line.split() for line in lines if line.endswith("\n"))
+        with Gallery.open(uri) as gallery:
+            shown = {item.id: item.identity for item in gallery.items(limit=1000)}
+            assert {name: shown[name] for name in split} == split
+            done = gallery.operations(limit=1000)
+            assert {one.identity for one in done if one.kind == "split"} >= set(split.values())
+            # One more may have been on its way: it is done as a whole or not at all.
+            named = {person.id for person in gallery.identities(text="name", limit=1000)}
+            assert named == {one for one in shown.values() if one not in ("a", "b", None)}
+            assert gallery.verify_audit().problems == ()
+            for one in done:
+                if one.kind == "merge" and one.can_undo:
+                    gallery.undo(one.id)
+    assert len(split) >= 3
