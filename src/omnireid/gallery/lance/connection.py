@@ -41,7 +41,7 @@ class Connection:
     """Tables and records of one gallery. Every read sees what any process has committed before it began."""
 
     def __init__(self, uri: str, folder: Path | None, storage_options: Mapping[str, str] | None) -> None:
-        # It takes its level from here when it is loaded, and warns on stderr of what is none of a user's concern.
+        # Its level, taken when it is loaded: it warns on stderr of what does not concern a user.
         os.environ.setdefault("LANCEDB_LOG", "error")
         import lancedb
 
@@ -59,7 +59,9 @@ class Connection:
                     index_cache_size_bytes=_INDEX_CACHE_BYTES, metadata_cache_size_bytes=_METADATA_CACHE_BYTES
                 ),
             )
-            self._records = self._database.create_table(_RECORDS, schema=_RECORD_SCHEMA, exist_ok=True)
+            if _RECORDS not in self._table_names():
+                self._database.create_table(_RECORDS, schema=_RECORD_SCHEMA, exist_ok=True)
+            self._records = self._database.open_table(_RECORDS)
             written = (self._records.schema.metadata or {}).get(_FORMAT_KEY, b"").decode()
         if written != FORMAT:
             raise InputError(

@@ -1,0 +1,163 @@
+"""Kills, full disks, foreign folders and two processes at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from gallery.lance_rows import DIM, item_table
+from omnireid.core.errors import InputError, StorageError
+from omnireid.gallery.lance import connection
+from omnireid.gallery.lance.store import LanceStore
+from omnireid.gallery.store import CollectionInfo
+
+ROOT = Path(__file__).parents[2]
+FAULTS = ROOT / "benchmarks" / "gallery_faults.py"
+
+FULL_DISK = """
+import resource, signal, sys
+from gallery.lance_rows import DIM, item_table
+from omnireid.core.errors import StorageError
+from omnireid.gallery.lance.store import LanceStore
+from omnireid.gallery.store import CollectionInfo
+
+store = LanceStore(sys.argv[1])
+store.create_collection(CollectionInfo("c", DIM, "float32"))
+store.add("c", item_table(100))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+for attempt in (
+    lambda: store.add("c", item_table(3000, seed=1)),
+    lambda: store.put_records("k", {str(n): {"n": str(hash(str(n)))} for n in range(9000)}),
+    lambda: store.append_audit([{"time": 0.0, "long": "x" * 90_000}]),
+):
+    try:
+        attempt()
+    except StorageError as error:
+        print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+assert store.count("c") == 100
+assert store.records("k") == {}
+assert list(store.audit()) == []
+store.add("c", item_table(3000, seed=1))
+assert store.count("c") == 3100
+"""
+
+ADD_MANY = """
+import sys
+from gallery.lance_rows import item_table
+from omnireid.gallery.lance.store import LanceStore
+
+store = LanceStore(sys.argv[1])
+new = 0
+for seed in range(12):
+    rows = item_table(40 if seed % 2 else 400, seed=seed)
+    new += int(store.add("c", rows).sum())
+print(new)
+"""
+
+
+def python(code: str, folder: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)],
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+@pytest.mark.parametrize("kind", ["add", "index", "forget", "drop"])
+def test_killed_at_random_nothing_is_lost_or_half_done(kind: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(FAULTS), "--kills", "2", "--only", kind],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "killed 2 times" in done.stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of a process are POSIX's")
+def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path: Path) -> None:
+    process = python(FULL_DISK, tmp_path / "gallery")
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    lines = output.splitlines()
+    assert len(lines) == 3, output
+    assert all("cannot write" in line for line in lines)
+
+
+def test_two_processes_add_the_same_items_once(tmp_path: Path) -> None:
+    folder = tmp_path / "gallery"
+    store = LanceStore(str(folder))
+    store.create_collection(CollectionInfo("c", DIM, "float32"))
+    processes = [python(ADD_MANY, folder) for _ in range(2)]
+    outcomes = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outcomes
+    assert sum(int(output) for output, _ in outcomes) == 6 * 440 == store.count("c")
+    ids = [name for rows in store.scan("c", columns=("id",)) for name in rows["id"].to_pylist()]
+    assert len(set(ids)) == len(ids)
+
+
+def test_a_collection_dropped_by_another_handle_is_not_there(tmp_path: Path) -> None:
+    one, other = (LanceStore(str(tmp_path / "gallery")) for _ in range(2))
+    one.create_collection(CollectionInfo("c", DIM, "float32"))
+    one.add("c", item_table(5))
+    other.drop_collection("c")
+    with pytest.raises(InputError, match="no collection 'c'"):
+        one.count("c")
+    other.create_collection(CollectionInfo("c", DIM, "float32"))
+    assert one.count("c") == 0
+
+
+def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"not a gallery, it holds 'notes.txt'"):
+        LanceStore(str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    with pytest.raises(InputError, match="expected the folder of a gallery, got a file"):
+        LanceStore(str(tmp_path / "notes.txt"))
+
+
+def test_a_later_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as later:
+        schema = connection._RECORD_SCHEMA.with_metadata({b"omnireid_gallery_format": b"2"})
+        later.setattr(connection, "_RECORD_SCHEMA", schema)
+        later.setattr(connection, "FORMAT", "2")
+        LanceStore(str(tmp_path / "gallery")).put_records("k", {"a": {}})
+    with pytest.raises(InputError, match="a gallery of format 2, and this version reads format 1"):
+        LanceStore(str(tmp_path / "gallery"))
+
+
+def test_the_format_survives_a_purge(tmp_path: Path) -> None:
+    store = LanceStore(str(tmp_path / "gallery"))
+    store.put_records("k", {"a": {"n": 1}})
+    store.purge_records()
+    assert LanceStore(store.uri).records("k") == {"a": {"n": 1}}
+
+
+def test_a_damaged_table_is_an_error_that_names_the_gallery(tmp_path: Path) -> None:
+    store = LanceStore(str(tmp_path / "gallery"))
+    store.create_collection(CollectionInfo("c", DIM, "float32"))
+    store.add("c", item_table(5))
+    for manifest in (tmp_path / "gallery").glob("c-*.lance/_versions/*.manifest"):
+        manifest.write_bytes(b"nonsense")
+    with pytest.raises(StorageError, match="gallery"):
+        LanceStore(store.uri).count("c")
+
+
+def test_rows_of_another_dimension_are_refused(tmp_path: Path) -> None:
+    store = LanceStore(str(tmp_path / "gallery"))
+    store.create_collection(CollectionInfo("c", DIM, "float32"))
+    with pytest.raises((InputError, StorageError)):
+        store.add("c", item_table(5, dim=DIM + 8))
+    assert store.count("c") == 0
+    assert isinstance(store.get("c", []), pa.Table)
