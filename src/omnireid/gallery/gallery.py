@@ -280,7 +280,7 @@ class Gallery:
         query = self._query(np.asarray(embedding)[None], model)[0]
         searcher = self._searcher(model, judge)
         result = empty_result(judge, model) if searcher is None else searcher.search(query, asked)
-        self._audit_search("search", result, asked, prior, actor)
+        self._audit_search(result, asked, prior, actor)
         return result
 
     def search_tracklet(
@@ -317,7 +317,7 @@ class Gallery:
             if searcher is None
             else search_tracklets(searcher, frames, qualities, asked)
         )
-        self._audit_search("search", result, asked, prior, actor, frames=len(frames))
+        self._audit_search(result, asked, prior, actor, frames=len(frames))
         return result
 
     def judge(self, model: ModelRef, *, false_alarm_rate: float | None = None, prior: float = 0.5) -> Judge:
@@ -624,7 +624,6 @@ class Gallery:
 
     def _audit_search(
         self,
-        action: str,
         result: SearchResult,
         asked: Question,
         prior: float,
@@ -637,7 +636,7 @@ class Gallery:
         conditions = [name for name in fields if getattr(asked.where, name) != getattr(EVERYTHING, name)]
         found = [*result.candidates, *(one for group in result.groups for one in group.candidates)]
         self.log.write(
-            action,
+            "search",
             count=len(result.candidates),
             subjects=dict.fromkeys(one.item.id for one in found),
             detail={
