@@ -58,7 +58,8 @@ class Group:
 
     Attributes:
         score, probability, decision: of the best candidate.
-        candidates: at most k, in the order of the search.
+        candidates: at most k, in the order of the search; those of the items that were looked through to find
+            k groups, 4 · k at least.
     """
 
     identity: str | None
