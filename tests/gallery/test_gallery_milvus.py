@@ -151,7 +151,7 @@ def test_what_nothing_meets_needs_no_request() -> None:
 def test_nobody_there_is_said_at_once(capfd: pytest.CaptureFixture[str]) -> None:
     uri = f"http://127.0.0.1:{free_port()}/a"
     began = time.monotonic()
-    with pytest.raises(StorageError, match=f"{uri}: .*no Milvus answers .* start it"):
+    with pytest.raises(StorageError, match=f"{uri}: cannot open the gallery: no Milvus answers .* start it"):
         open_store(uri)
     assert time.monotonic() - began < 5
     assert capfd.readouterr() == ("", "")

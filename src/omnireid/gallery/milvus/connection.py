@@ -132,7 +132,7 @@ class Connection:
 
     def is_lite(self) -> bool:
         """Whether the server is `milvus-lite`, which lacks what a cluster has."""
-        version = self.run("read the version", lambda client: client.get_server_version(timeout=10))
+        version = self.run("open the gallery", lambda client: client.get_server_version(timeout=10))
         return str(version).startswith("milvus_lite")
 
     def close(self) -> None:
