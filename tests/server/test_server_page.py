@@ -196,7 +196,9 @@ def two_people() -> bytes:
     return content.getvalue()
 
 
-def test_search_says_who_where_and_when(page: Page) -> None:
+def test_search_says_who_where_and_when(open_page: Open, server: PageServer) -> None:
+    watched = open_page(server)
+    page = watched.page
     search_for(page, picture(3, 0, 0))
     expect(page.locator(".verdict h2")).to_have_text("Same person: p3")
     best = page.locator(".group").first
@@ -208,6 +210,11 @@ def test_search_says_who_where_and_when(page: Page) -> None:
     assert candidate.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 64
     # A decision is never told by colour alone.
     assert "Same person" in candidate.locator(".mark").inner_text()
+    # Each search is in the audit log: coming back is none.
+    view(page, "people")
+    view(page, "search")
+    expect(page.locator(".verdict h2")).to_have_text("Same person: p3")
+    assert sum("/v1/search" in one for one in watched.requests) == 1
 
 
 def test_a_stranger_is_not_called_somebody(page: Page, server: PageServer) -> None:
@@ -513,7 +520,9 @@ def test_the_gallery_its_index_retention_and_audit(open_page: Open, server: Page
 
 def test_another_gallery_that_is_empty(page: Page) -> None:
     page.get_by_label("Gallery", exact=True).first.select_option("empty")
-    expect(page.get_by_text("The gallery is empty")).to_be_visible()
+    choose(page, picture(1, 0, 0))
+    button(page, "Search").click()
+    expect(page.get_by_text("The gallery is empty, or no picture in it")).to_be_visible()
     view(page, "people")
     expect(page.get_by_text("Nobody here yet")).to_be_visible()
     view(page, "pictures")

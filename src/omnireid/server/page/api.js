@@ -1,7 +1,7 @@
 // The server's REST interface: one function per call, errors as `Problem`.
 
 import { lost } from "./connection.js";
-import { galleryName, getToken } from "./session.js";
+import { galleryName, getToken, session } from "./session.js";
 import { text } from "./text.js";
 
 const RETRIES = 3;
@@ -86,6 +86,13 @@ async function json(method, path, options) {
   return content ? JSON.parse(content) : null;
 }
 
+/** For calls after which what was read before is out of date. */
+async function change(method, path, options) {
+  const result = await json(method, path, options);
+  session.changes += 1;
+  return result;
+}
+
 const part = encodeURIComponent;
 const here = () => part(galleryName());
 
@@ -93,28 +100,28 @@ export const api = {
   info: (options) => json("GET", "v1/info", options),
   search: (body, signal) => json("POST", "v1/search", { body, signal }),
   verify: (body, signal) => json("POST", "v1/verify", { body, signal }),
-  enrol: (body) => json("POST", "v1/enrol", { body }),
+  enrol: (body) => change("POST", "v1/enrol", { body }),
 
   items: (query, signal) => json("GET", "v1/items", { query, signal }),
   item: (id) => json("GET", `v1/items/${part(id)}`),
   thumbnail: async (id) => (await answer("GET", `v1/items/${part(id)}/thumbnail`)).blob(),
-  forgetItem: (id) => json("DELETE", `v1/items/${part(id)}`),
+  forgetItem: (id) => change("DELETE", `v1/items/${part(id)}`),
 
   identities: (query, signal) => json("GET", "v1/identities", { query, signal }),
   identity: (id) => json("GET", `v1/identities/${part(id)}`),
   timeline: (id) => json("GET", `v1/identities/${part(id)}/timeline`),
-  nameIdentity: (id, name) => json("PUT", `v1/identities/${part(id)}`, { body: { name } }),
-  forgetIdentity: (id) => json("DELETE", `v1/identities/${part(id)}`),
-  merge: (into, identities) => json("POST", "v1/identities/merge", { body: { into, identities } }),
-  split: (items, name) => json("POST", "v1/identities/split", { body: name ? { items, name } : { items } }),
-  assign: (items, identity) => json("POST", "v1/identities/assign", { body: { items, identity } }),
+  nameIdentity: (id, name) => change("PUT", `v1/identities/${part(id)}`, { body: { name } }),
+  forgetIdentity: (id) => change("DELETE", `v1/identities/${part(id)}`),
+  merge: (into, identities) => change("POST", "v1/identities/merge", { body: { into, identities } }),
+  split: (items, name) => change("POST", "v1/identities/split", { body: name ? { items, name } : { items } }),
+  assign: (items, identity) => change("POST", "v1/identities/assign", { body: { items, identity } }),
 
   operations: () => json("GET", "v1/operations"),
-  undo: (id) => json("POST", `v1/operations/${part(id)}/undo`),
+  undo: (id) => change("POST", `v1/operations/${part(id)}/undo`),
 
   galleryState: () => json("GET", `v1/galleries/${here()}`),
   buildIndex: () => json("POST", `v1/galleries/${here()}/index`),
   setRetention: (body) => json("PUT", `v1/galleries/${here()}/retention`, { body }),
-  runRetention: () => json("POST", `v1/galleries/${here()}/retention/run`),
+  runRetention: () => change("POST", `v1/galleries/${here()}/retention/run`),
   audit: (query) => json("GET", "v1/audit", { query }),
 };

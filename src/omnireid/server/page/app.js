@@ -59,6 +59,8 @@ function header() {
   const chooser = select(galleries.map((name) => [name, name]), galleryName(), (name) => {
     chooseGallery(name);
     dropAllThumbnails();
+    // People, cameras and pictures are others there.
+    for (const one of Object.values(TAKERS)) one.reset();
     refresh();
   });
   chooser.setAttribute("aria-label", text.gallery);
@@ -95,6 +97,7 @@ function banner() {
 }
 
 const frame = h("div.frame");
+const top = h("div.top-frame");
 
 /** Ask who the server is, then show the page; whatever prevents it is said in its place. */
 async function start() {
@@ -106,7 +109,8 @@ async function start() {
     return;
   }
   const main = startRouter(ROUTES);
-  fill(frame, header(), main, footer());
+  fill(top, header());
+  fill(frame, top, main, footer());
 }
 
 const footer = () => h("footer.bottom", {}, h("a", { href: "assets/responsible-use.html" }, text.responsibleUse));
@@ -119,6 +123,7 @@ onTokenNeeded(() => {
     setToken(token);
     try {
       session.info = await api.info({ asksToken: false });
+      fill(top, header()); // another token may do other things
       return "";
     } catch (error) {
       setToken(null);

@@ -1,6 +1,7 @@
 // Everybody and everything in the gallery, a page at a time.
 
 import { api } from "./api.js";
+import { cameraSelect } from "./cameras.js";
 import { arrowKeys, field, fill, h, select } from "./dom.js";
 import { cameraName, days, fromLocal, personName, whenShort } from "./format.js";
 import { showItem } from "./itemdialog.js";
@@ -78,7 +79,6 @@ function personTile(person) {
 }
 
 export async function picturesView() {
-  const { cameras = [] } = await api.galleryState();
   const list = pagedGrid(
     async (after, signal) => {
       const { camera, since, until, has } = chosen;
@@ -97,7 +97,6 @@ export async function picturesView() {
     return input;
   };
   const assigned = [["", text.browse.anything], ["false", text.browse.unassigned], ["true", text.browse.assigned]];
-  const cameraOptions = [["", text.browse.anyCamera], ...cameras.filter(Boolean).map((name) => [name, name])];
   list.load();
   return h(
     "div",
@@ -107,7 +106,7 @@ export async function picturesView() {
     h(
       "div.toolbar",
       {},
-      field(text.browse.camera, select(cameraOptions, chosen.camera, set("camera"))),
+      field(text.browse.camera, cameraSelect(chosen.camera, set("camera"))),
       field(text.search.since, moment("since")),
       field(text.search.until, moment("until")),
       field(text.browse.only, select(assigned, chosen.has, set("has"))),

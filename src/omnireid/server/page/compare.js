@@ -10,7 +10,8 @@ import { failed, loading } from "./states.js";
 import { asRequest } from "./subject.js";
 import { text } from "./text.js";
 
-const state = { subjects: [null, null], withMaps: true, rate: "", hasRun: false };
+const nothing = () => ({ subjects: [null, null], withMaps: true, rate: "", hasRun: false });
+const state = nothing();
 let shown = null;
 
 const NEEDED_FOR_MAPS = ["activations", "a.item", "b.item"];
@@ -25,6 +26,7 @@ export const compare = {
   // Dropped or pasted beside the two places: into the first that is empty, else into the second.
   take: (files) => shown?.slots[state.subjects[0] && !files[1] ? 1 : 0].take(files),
   submit: () => shown?.run(),
+  reset: () => Object.assign(state, nothing()),
 };
 
 export async function compareView() {

@@ -1,7 +1,8 @@
 // Questions that need an answer before the page goes on. <dialog> keeps the focus inside and Escape closes it.
 
 import { api } from "./api.js";
-import { arrowKeys, field, fill, h, icon, select, uniqueId } from "./dom.js";
+import { cameraSelect } from "./cameras.js";
+import { arrowKeys, field, fill, h, icon, uniqueId } from "./dom.js";
 import { cameraName, personName, whenShort } from "./format.js";
 import { complaint, empty, loadInto } from "./states.js";
 import { cameras as cameraCount, pictures, text } from "./text.js";
@@ -178,12 +179,12 @@ export function choosePerson(title, { except = [], allowNew = false, hint } = {}
 }
 
 /** A picture of the gallery; null where left. */
-export function chooseItem(cameras) {
+export function chooseItem() {
   return ask(
     text.chooseItem.title,
     (close) => {
       const grid = h("div.picker");
-      const camera = select([["", text.browse.anyCamera], ...cameras.map((name) => [name, cameraName(name)])], "", () => look());
+      const camera = cameraSelect("", () => look());
       const choice = (item) =>
         h(
           "button.tile",

@@ -2,6 +2,7 @@
 
 import { api } from "./api.js";
 import { boxEditor } from "./box.js";
+import { whenStateIsKnown } from "./cameras.js";
 import { ask, choosePerson } from "./dialogs.js";
 import { checkbox, field, fill, h, icon, uniqueId } from "./dom.js";
 import { fromLocal, personName, toLocal } from "./format.js";
@@ -13,7 +14,8 @@ import { text } from "./text.js";
 import { toast } from "./toasts.js";
 
 // entries: { subject, status, kind } with kind "waiting", "good" or "bad".
-const state = { entries: [], camera: "", time: "", who: "open", person: null, name: "", keep: true, isRunning: false };
+const nothing = () => ({ entries: [], camera: "", time: "", who: "open", person: null, name: "", keep: true, isRunning: false });
+const state = nothing();
 let shown = null;
 
 /** Come with a picture; `person` { id, name }, or null for a new one. */
@@ -26,11 +28,11 @@ const entry = (subject) => ({ subject, kind: "waiting", status: text.enrol.waiti
 export const enrol = {
   take: (files) => shown?.take(files),
   submit: () => shown?.run(),
+  reset: () => Object.assign(state, nothing()),
 };
 
 export async function enrolView() {
   if (!may("write")) return empty("enrol", text.enrol.title, text.enrol.mayNot);
-  const { cameras = [] } = await api.galleryState();
   const list = h("ul.entries");
   const problems = h("div", { "aria-live": "polite" });
   const button = h("button.primary", { type: "submit" });
@@ -90,7 +92,7 @@ export async function enrolView() {
         },
       },
       h("section.card", {}, dropPlace(input, take), problems, list),
-      h("section.card.fields", {}, details(cameras, show), h("div.row.end", {}, button)),
+      h("section.card.fields", {}, details(show), h("div.row.end", {}, button)),
     ),
   );
 }
@@ -141,8 +143,9 @@ function row(one, show) {
   );
 }
 
-function details(cameras, show) {
-  const names = h("datalist", { id: uniqueId("cameras") }, cameras.filter(Boolean).map((name) => h("option", { value: name })));
+function details(show) {
+  const names = h("datalist", { id: uniqueId("cameras") });
+  whenStateIsKnown(names, ({ cameras }) => cameras.filter(Boolean).map((name) => h("option", { value: name })));
   const camera = h("input", { type: "text", value: state.camera, maxLength: 200, autocomplete: "off", oninput: () => { state.camera = camera.value; } });
   camera.setAttribute("list", names.id);
   const time = h("input", { type: "datetime-local", step: 1, value: state.time, oninput: () => { state.time = time.value; } });

@@ -12,15 +12,15 @@ import { empty } from "./states.js";
 import { people, pictures, text } from "./text.js";
 import { thumbnail } from "./thumbnails.js";
 
-export function results(answer, context) {
+export function results(answer, subject) {
   if (!answer.groups.length) {
-    return empty("search", text.search.nobodyFound, context.isEmpty ? text.search.emptyGallery : text.search.nobodyHint);
+    return empty("search", text.search.nobodyFound, text.search.nobodyHint);
   }
   return [
     verdict(answer),
     h("p.sr-only", {}, text.search.gridHelp),
-    h("ol.groups", {}, answer.groups.map((group) => h("li", {}, card(group, context)))),
-    may("write") && context.subject.kind === "file" ? enrolNew(context.subject) : null,
+    h("ol.groups", {}, answer.groups.map((group) => h("li", {}, card(group, subject)))),
+    may("write") && subject.kind === "file" ? enrolNew(subject) : null,
   ];
 }
 
@@ -49,33 +49,33 @@ function title(kind, best) {
   return best.identity ? text.search.is(personName({ id: best.identity, name: best.name })) : text.search.isUnassigned;
 }
 
-function card(group, context) {
+function card(group, subject) {
   const [best] = group.candidates;
   const name = group.identity ? personName({ id: group.identity, name: group.name }) : text.nobody;
   const isKnown = Boolean(group.identity);
   return h(
     "article.card.group",
     { "aria-label": name },
-    h("button.best", { type: "button", "aria-label": `${text.search.best}: ${name}`, onclick: () => open(best, context) }, thumbnail(best.item, "big")),
+    h("button.best", { type: "button", "aria-label": `${text.search.best}: ${name}`, onclick: () => open(best, subject) }, thumbnail(best.item, "big")),
     h(
       "div.group-body",
       {},
       h("div.group-head", {}, h("h3", {}, isKnown ? h("a", { href: link("person", group.identity) }, name) : name), badge(group.decision)),
       likeness(group),
-      h("div.strip", {}, group.candidates.map((candidate) => tile(candidate, context))),
-      h("div.row", {}, groupActions(group, isKnown, context)),
+      h("div.strip", {}, group.candidates.map((candidate) => tile(candidate, subject))),
+      h("div.row", {}, groupActions(group, isKnown, subject)),
     ),
   );
 }
 
-const open = (candidate, { subject }) => showItem(candidate.item, { candidate, query: subject });
+const open = (candidate, subject) => showItem(candidate.item, { candidate, query: subject });
 
-function tile(candidate, context) {
+function tile(candidate, subject) {
   const { item, probability } = candidate;
   const known = probability === null || probability === undefined ? score(candidate.score) : percent(probability);
   return h(
     "button.candidate",
-    { type: "button", onclick: () => open(candidate, context) },
+    { type: "button", onclick: () => open(candidate, subject) },
     thumbnail(item, "middle"),
     h("span.candidate-likeness", {}, mark(candidate.decision), known),
     h("span.tile-line", {}, cameraName(item.camera)),
@@ -83,7 +83,7 @@ function tile(candidate, context) {
   );
 }
 
-function groupActions(group, isKnown, { subject }) {
+function groupActions(group, isKnown, subject) {
   const actions = [];
   if (isKnown) actions.push(h("a.button.quiet", { href: link("person", group.identity) }, icon("person"), text.search.open));
   if (!may("write")) return actions;

@@ -1,6 +1,7 @@
 // The search view: a picture, filters, candidates grouped by person.
 
 import { api } from "./api.js";
+import { whenStateIsKnown } from "./cameras.js";
 import { rateChoice } from "./decisions.js";
 import { choosePerson } from "./dialogs.js";
 import { arrowKeys, checkbox, field, fill, h, icon, select } from "./dom.js";
@@ -17,39 +18,39 @@ const NUMBERS = [5, 10, 20, 50];
 const noFilters = () => ({ cameras: [], since: "", until: "", person: null, rate: "", exact: false, rerank: false, number: 10 });
 
 // Kept while other views are shown, so that coming back finds everything as it was.
-const state = { subject: null, filters: noFilters(), answer: null, asked: null };
+const nothing = () => ({ subject: null, filters: noFilters(), answer: null, isUpTo: 0, runNow: false });
+const state = nothing();
 const isNarrow = () => window.matchMedia("(max-width: 900px)").matches;
 let running = null;
 let shown = null;
 
 /** Put a subject into the search and run it. */
 export function searchWith(subject) {
-  Object.assign(state, { subject, answer: null, asked: null });
-  state.runNow = true;
+  Object.assign(state, { subject, answer: null, runNow: true });
   go("search");
 }
 
 export const search = {
   take: (files) => shown?.slot.take(files),
   submit: () => shown?.run(),
+  reset: () => Object.assign(state, nothing()),
 };
 
 export async function searchView({ query }) {
   if (query.get("item") && state.subject?.item?.id !== query.get("item")) {
     Object.assign(state, { subject: fromItem(await api.item(query.get("item"))), answer: null, runNow: true });
   }
-  const { cameras = [], items } = await api.galleryState();
   const output = h("section.results", { "aria-label": text.search.results, "aria-live": "polite" });
   const button = h("button.primary.wide-button", { type: "submit" }, icon("search"), text.search.run);
   const changed = () => {
     button.disabled = !state.subject;
-    fill(button, icon("search"), state.asked ? text.search.again : text.search.run);
+    fill(button, icon("search"), state.answer ? text.search.again : text.search.run);
   };
   const slot = pictureSlot(text.search.title, state.subject, (subject) => {
-    state.subject = subject;
+    Object.assign(state, { subject, answer: null });
     changed();
   });
-  const run = () => runSearch(output, items).finally(changed);
+  const run = () => runSearch(output).finally(changed);
   const form = h(
     "form.query",
     {
@@ -61,17 +62,24 @@ export async function searchView({ query }) {
     },
     slot.element,
     button,
-    filters(cameras, changed),
+    filters(changed),
   );
   shown = { slot, run: () => state.subject && run() };
   changed();
-  if (state.runNow || (state.asked && state.subject)) run();
-  else fill(output, items ? empty("search", text.search.first, text.search.firstHint) : empty("gallery", text.search.emptyGallery, ""));
+  const isOutdated = state.answer && state.isUpTo !== session.changes;
+  if (state.runNow || isOutdated) run();
+  else if (state.answer) showAnswer(output);
+  else fill(output, empty("search", text.search.first, text.search.firstHint));
   state.runNow = false;
   return h("div.search", {}, h("div.side", {}, h("h1", {}, text.search.title), h("p.lead", {}, text.search.lead), form), output);
 }
 
-async function runSearch(output, items) {
+function showAnswer(output) {
+  fill(output, results(state.answer, state.subject));
+  arrowKeys(output, ".candidate");
+}
+
+async function runSearch(output) {
   running?.abort();
   running = new AbortController();
   const { signal } = running;
@@ -82,13 +90,12 @@ async function runSearch(output, items) {
   try {
     const body = { ...(await asRequest(subject)), ...conditions() };
     const answer = await api.search(body, signal);
-    Object.assign(state, { answer, asked: body });
-    fill(output, results(answer, { subject, isEmpty: items === 0 }));
-    arrowKeys(output, ".candidate");
+    Object.assign(state, { answer, isUpTo: session.changes });
+    showAnswer(output);
     if (isNarrow()) output.scrollIntoView({ block: "start" });
   } catch (error) {
     if (error.name === "AbortError") return;
-    fill(output, failed(error, () => runSearch(output, items)));
+    fill(output, failed(error, () => runSearch(output)));
   }
   output.classList.remove("is-stale");
   output.removeAttribute("aria-busy");
@@ -105,9 +112,10 @@ function conditions() {
   return body;
 }
 
-function filters(cameras, onchange) {
+function filters(onchange) {
   const { filters: chosen } = state;
   const count = h("span.count", {});
+  const cameras = h("div");
   const element = h("details.filters", { open: !isNarrow() });
   const set = (name) => (value) => {
     chosen[name] = value;
@@ -120,10 +128,11 @@ function filters(cameras, onchange) {
     onchange();
   }
   function build() {
+    whenStateIsKnown(cameras, (state) => (state.cameras.length ? cameraChoice(state.cameras, chosen.cameras, changed) : []));
     fill(
       element,
       h("summary", {}, icon("filter"), text.search.filters, count),
-      cameras.length ? cameraChoice(cameras, chosen.cameras, changed) : null,
+      cameras,
       h("div.pair", {}, field(text.search.since, moment(chosen.since, set("since"))), field(text.search.until, moment(chosen.until, set("until")))),
       personChoice(chosen, changed),
       session.info.calibrated ? field(text.falseAlarmRate, rateChoice(chosen.rate, set("rate")), text.falseAlarmHint) : null,

@@ -3,8 +3,8 @@
 const TOKEN = "omnireid-token";
 const GALLERY = "omnireid-gallery";
 
-/** The answer of /v1/info; null until it came. */
-export const session = { info: null };
+/** `info`: the answer of /v1/info, null until it came. `changes`: how often this tab changed the gallery. */
+export const session = { info: null, changes: 0 };
 
 function stored(name) {
   try {

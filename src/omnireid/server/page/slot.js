@@ -1,6 +1,5 @@
 // A place for one picture: dropped, pasted, chosen from disk or taken from the gallery.
 
-import { api } from "./api.js";
 import { boxEditor } from "./box.js";
 import { chooseItem } from "./dialogs.js";
 import { fill, h, icon } from "./dom.js";
@@ -31,8 +30,7 @@ export function pictureSlot(label, subject, onchange) {
   }
 
   async function pick() {
-    const { cameras = [] } = await api.galleryState().catch(() => ({}));
-    const item = await chooseItem(cameras);
+    const item = await chooseItem();
     if (item) set(fromItem(item));
   }
 

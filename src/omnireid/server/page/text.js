@@ -20,10 +20,6 @@ export const text = {
   close: "Close",
   save: "Save",
   more: "Show more",
-  all: "all",
-  yes: "Yes",
-  no: "No",
-  unknown: "unknown",
   noTime: "time unknown",
   noCamera: "camera unknown",
   nobody: "Not assigned",
@@ -35,8 +31,6 @@ export const text = {
   connection: {
     lost: "The server does not answer. Trying again until it does; nothing you entered is lost.",
     found: "The server answers again.",
-    starting: "The server is starting.",
-    busy: "The server is busy. Trying again…",
   },
   errors: {
     title: "This did not work",
@@ -130,15 +124,13 @@ export const text = {
     first: "Give a picture of a person to see who looks like them.",
     firstHint: "Candidates are grouped by person, the most alike first.",
     nobodyFound: "Nobody found",
-    nobodyHint: "No picture in the gallery meets these filters.",
-    emptyGallery: "The gallery is empty. Enrol pictures first.",
+    nobodyHint: "The gallery is empty, or no picture in it meets these filters.",
     open: "Open person",
     name: "Name this person",
     enrolAs: "Enrol picture as this person",
     enrolNew: "Enrol picture as a new person",
     best: "Most alike",
     gridHelp: "Arrow keys move between candidates, Enter opens one.",
-    same: (score) => `score ${score}`,
   },
 
   item: {
@@ -197,7 +189,6 @@ export const text = {
     none: "Nobody of this name.",
     newPerson: "New person",
     newNamed: (name) => `New person called ${name}`,
-    open: "Nobody: leave them unassigned",
   },
   chooseItem: { title: "Choose a picture", camera: "Camera", empty: "There are no pictures." },
 
@@ -247,7 +238,6 @@ export const text = {
     mapsSwitch: "Show activation maps",
     noMaps: (reason) => `No activation maps: ${reason}.`,
     mapAlt: (which) => `Activation map of the ${which} picture`,
-    both: "Give two pictures to compare them.",
   },
 
   enrol: {
@@ -318,9 +308,7 @@ export const text = {
     run: "Run now",
     runTitle: "Forget what is older now?",
     ran: (count) => (count ? `${pictures(count)} forgotten.` : "Nothing was older. Nothing was forgotten."),
-    auditLink: "Audit log",
     version: (version) => `OmniReID ${version}`,
-    noData: "This part could not be read.",
   },
 
   audit: {

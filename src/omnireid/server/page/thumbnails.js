@@ -39,12 +39,12 @@ const seen = new IntersectionObserver(
 );
 
 /** Call `load` once, when the element comes into view. */
-export function whenSeen(element, load) {
+function whenSeen(element, load) {
   loaders.set(element, load);
   seen.observe(element);
 }
 
-export const describe = (item) => text.item.alt(cameraName(item.camera), when(item.time));
+const describe = (item) => text.item.alt(cameraName(item.camera), when(item.time));
 
 /** A frame that fills itself with the item's thumbnail; `size` is a class of parts.css. */
 export function thumbnail(item, size = "middle") {
