@@ -14,6 +14,7 @@ from omnireid.server.limits import Limits
 from omnireid.server.problems import Problem
 
 MAX_HEAD_BYTES = 32_768
+_AROUND_HEADER = len(b": \r\n")
 # Chunks of one byte take six; trailers come after the body.
 _MOST_OVERHEAD = 2
 _TAKE_ANSWER_S = 30.0
@@ -67,7 +68,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value))
+        self._count(len(name) + len(value) + _AROUND_HEADER)
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
