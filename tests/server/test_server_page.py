@@ -400,6 +400,9 @@ def test_merge_and_undo_in_the_history(page: Page, server: PageServer) -> None:
     dialog = page.get_by_role("dialog")
     expect(dialog.locator(".choice", has_text="p6")).to_be_visible()
     assert dialog.locator(".choice strong", has_text=re.compile("^p5$")).count() == 0
+    # A whole thumbnail in each row.
+    heights = dialog.locator(".choice").evaluate_all("all => all.map((one) => one.offsetHeight)")
+    assert min(heights) > 64
     dialog.locator(".choice", has_text="p6").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("p6")
     expect(page.locator(".person-head")).to_contain_text("12 pictures")
