@@ -54,11 +54,10 @@ from gallery.lance_rows import item_table
 from omnireid.gallery.lance.store import LanceStore
 
 store = LanceStore(sys.argv[1])
-new = 0
-for seed in range(12):
-    rows = item_table(40 if seed % 2 else 400, seed=seed)
-    new += int(store.add("c", rows).sum())
-print(new)
+tables = [item_table(40 if seed % 2 else 400, seed=seed) for seed in range(24)]
+print("ready", flush=True)
+sys.stdin.readline()
+print(sum(int(store.add("c", rows).sum()) for rows in tables))
 """
 
 
@@ -68,6 +67,7 @@ def python(code: str, folder: Path) -> subprocess.Popen[str]:
         [sys.executable, "-c", code, str(folder)],
         env=environment,
         text=True,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -100,9 +100,16 @@ def test_two_processes_add_the_same_items_once(tmp_path: Path) -> None:
     store = LanceStore(str(folder))
     store.create_collection(CollectionInfo("c", DIM, "float32"))
     processes = [python(ADD_MANY, folder) for _ in range(2)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
     outcomes = [process.communicate(timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outcomes
-    assert sum(int(output) for output, _ in outcomes) == 6 * 440 == store.count("c")
+    assert sum(int(output) for output, _ in outcomes) == 12 * 440 == store.count("c")
     ids = [name for rows in store.scan("c", columns=("id",)) for name in rows["id"].to_pylist()]
     assert len(set(ids)) == len(ids)
 

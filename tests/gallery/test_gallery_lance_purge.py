@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
-from gallery.lance_rows import DIM, files_with, item_table, traces_of, unit_rows
+from gallery.lance_rows import DIM, files_with, item_table, noise, traces_of, unit_rows
+from omnireid.core.errors import StorageError
 from omnireid.gallery.items import EVERYTHING, Filter
 from omnireid.gallery.lance import indexing, purging
+from omnireid.gallery.lance.failures import committing, reading
 from omnireid.gallery.lance.store import LanceStore
 from omnireid.gallery.store import CollectionInfo
 
@@ -37,8 +43,15 @@ def found(store: LanceStore, trace: bytes) -> list[str]:
     return files_with(Path(store.uri), trace)
 
 
-def only(rows: object, row: int) -> Filter:
-    return Filter(ids=frozenset({rows["id"][row].as_py()}))  # type: ignore[index]
+def indexed_as_it_is(store: LanceStore, rows: pa.Table) -> list[int]:
+    """Rows whose embeddings are found in the index: it makes all of unit norm, changing last bits."""
+    (index,) = Path(store.uri).glob("c-*.lance/_indices/*/auxiliary.idx")
+    content = index.read_bytes()
+    return [row for row in range(rows.num_rows) if traces_of(rows, row)["embedding"] in content]
+
+
+def only(rows: pa.Table, row: int) -> Filter:
+    return Filter(ids=frozenset({rows["id"][row].as_py()}))
 
 
 def test_one_item_of_many_is_gone_from_every_file(store: LanceStore) -> None:
@@ -79,12 +92,7 @@ def test_entries_of_indexes_go_too(store: LanceStore) -> None:
     store.add("c", rows)
     store.build_index("c")
     table = store._collection("c").table
-    # As the index holds them: LanceDB makes them of unit norm once more, which may change the last bits.
-    row = next(
-        row
-        for row in range(1000)
-        if any(n.endswith(".idx") for n in found(store, traces_of(rows, row)["embedding"]))
-    )
+    row = indexed_as_it_is(store, rows)[0]
     traces = traces_of(rows, row)
     assert len(found(store, traces["id"])) >= 2, "not in the index on ids"
     store.delete("c", only(rows, row))
@@ -97,12 +105,17 @@ def test_entries_of_indexes_go_too(store: LanceStore) -> None:
 def test_an_index_that_cannot_be_cleaned_is_dropped(store: LanceStore) -> None:
     rows = item_table(300)
     store.add("c", rows)
-    store.build_index("c")
     store.add("c", item_table(50, seed=1))
-    # Every row of the fragment that the index covers.
+    # One index on two fragments; `build_index` would merge them first.
+    collection = store._collection("c")
+    collection.tuning = indexing.build(collection.table, 350)
+    store._record_index(collection)
+    known = indexed_as_it_is(store, rows)[:5]
+    assert known
+    # Every row of one of them.
     store.delete("c", Filter(cameras=frozenset({"seed 0"})))
     store.purge("c")
-    assert not any(found(store, trace) for row in (0, 150, 299) for trace in traces_of(rows, row).values())
+    assert not any(found(store, trace) for row in known for trace in traces_of(rows, row).values())
     assert store.index_state("c").status == "none"
     store.add("c", item_table(100, seed=2))
     store.build_index("c")
@@ -140,8 +153,6 @@ def test_records_are_gone_after_their_purge(store: LanceStore) -> None:
 
 
 def noise_name(number: int) -> str:
-    from gallery.lance_rows import noise
-
     return noise(f"name {number}", 12).hex()
 
 
@@ -191,8 +202,69 @@ def test_a_scan_that_a_purge_interrupts_gives_each_item_once(store: LanceStore) 
     assert sorted(thumbnails) == sorted(rows["thumbnail"].to_pylist())
 
 
-def test_fragments_are_counted_by_the_upper_half_of_the_address() -> None:
-    import numpy as np
+def test_a_read_whose_files_are_gone_is_made_again() -> None:
+    left = [OSError("Not found: data/1.lance"), RuntimeError("lance error: not found")]
 
+    def read() -> str:
+        if left:
+            raise left.pop()
+        return "read"
+
+    assert reading("cannot read", read) == "read"
+    with pytest.raises(StorageError, match=r"cannot read: Not found"):
+        reading("cannot read", always(OSError("Not found: data/1.lance")))
+
+
+def test_a_write_that_met_another_is_made_again() -> None:
+    left = [OSError("Retryable commit conflict for version 7")]
+
+    def write() -> str:
+        if left:
+            raise left.pop()
+        return "written"
+
+    assert committing("cannot write", write) == "written"
+    with pytest.raises(StorageError, match="cannot write: disk on fire"):
+        committing("cannot write", always(RuntimeError("disk on fire")))
+
+
+def always(error: Exception) -> Callable[[], str]:
+    def fail() -> str:
+        raise error
+
+    return fail
+
+
+def test_a_scan_whose_files_are_gone_goes_on_without_what_it_gave(
+    store: LanceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = item_table(1000)
+    store.add("c", rows)
+    collection = store._collection("c")
+    query = collection._query
+    breaks = [3, 2]
+
+    class Breaking:
+        def __init__(self, *arguments: Any) -> None:
+            self.query = query(*arguments)
+
+        def to_batches(self, size: int) -> Iterator[pa.RecordBatch]:
+            last = breaks.pop() if breaks else 1000
+            for number, batch in enumerate(self.query.to_batches(size)):
+                if number == last:
+                    raise OSError("Not found: data/1.lance")
+                yield batch
+
+    monkeypatch.setattr(collection, "_query", Breaking)
+    given = [
+        name for one in store.scan("c", columns=("id",), batch_size=100) for name in one["id"].to_pylist()
+    ]
+    assert not breaks
+    assert sorted(given) == sorted(rows["id"].to_pylist())
+    breaks[:] = [3, 2]
+    assert sum(one.num_rows for one in store.scan("c", batch_size=100, limit=450)) == 450
+
+
+def test_fragments_are_counted_by_the_upper_half_of_the_address() -> None:
     addresses = np.array([0, 1, (3 << 32) + 5, (3 << 32) + 9, 3 << 32], np.uint64)
     assert purging.fragments(addresses) == {0: 2, 3: 3}
