@@ -16,6 +16,7 @@ BLOCK_TORCH = """
 import sys
 
 EXTRAS = {"torch", "lightning_fabric", "tensorboard", "kornia", "onnx", "openvino", "triton", "cv2"}
+EXTRAS.add("pymilvus")
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
@@ -73,6 +74,7 @@ NEED_AN_EXTRA = (
     "omnireid.robustness.weather",
     "omnireid.synthetic",
     "omnireid.__main__",
+    "omnireid.server.demo",
 )
 
 
@@ -108,7 +110,11 @@ def test_the_block_blocks() -> None:
     ("module", "heavy"),
     [
         ("omnireid", ("torch", "onnxruntime", "pyarrow", "matplotlib", "numpy")),
-        ("omnireid.cli.app", ("torch", "onnxruntime", "pyarrow", "matplotlib", "huggingface_hub")),
+        (
+            "omnireid.cli.app",
+            ("torch", "onnxruntime", "pyarrow", "matplotlib", "huggingface_hub", "lancedb", "fastapi"),
+        ),
+        ("omnireid.gallery", ("torch", "lancedb", "pymilvus", "pyarrow", "numpy")),
         ("omnireid.evaluation", ("torch", "onnxruntime", "pyarrow", "matplotlib", "numba")),
     ],
 )

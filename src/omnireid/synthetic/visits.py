@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from omnireid.core.errors import InputError
 from omnireid.core.seeds import numpy_generator
-from omnireid.synthetic.camera import make_cameras
-from omnireid.synthetic.crop import World
+
+if TYPE_CHECKING:
+    from omnireid.synthetic.crop import World
 
 DAY_S = 86_400.0
 FRAME_S = 0.5
@@ -37,6 +39,9 @@ class SeenCrop:
 
 def camera_names(world: World) -> tuple[str, ...]:
     """A name for each camera, by the place it looks at: "1 station", "2 parking"."""
+    # Cameras are drawn, which needs OpenCV; visits are not.
+    from omnireid.synthetic.camera import make_cameras
+
     cameras = make_cameras(world.seed, world.num_cameras)
     return tuple(f"{number} {camera.scene.kind}" for number, camera in enumerate(cameras, start=1))
 
