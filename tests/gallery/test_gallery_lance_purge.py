@@ -268,3 +268,13 @@ def test_a_scan_whose_files_are_gone_goes_on_without_what_it_gave(
 def test_fragments_are_counted_by_the_upper_half_of_the_address() -> None:
     addresses = np.array([0, 1, (3 << 32) + 5, (3 << 32) + 9, 3 << 32], np.uint64)
     assert purging.fragments(addresses) == {0: 2, 3: 3}
+
+
+def test_what_a_deletion_was_told_is_not_kept(store: LanceStore) -> None:
+    """LanceDB writes the condition of a deletion into its log, also where nothing is left to be rewritten."""
+    rows = item_table(3)
+    store.add("c", rows)
+    store.delete("c", Filter(ids=frozenset(rows["id"].to_pylist())))
+    assert found(store, rows["id"][1].as_py().encode())
+    store.purge("c")
+    assert found(store, rows["id"][1].as_py().encode()) == []

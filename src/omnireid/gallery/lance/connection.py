@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ FORMAT = "1"
 
 _FORMAT_KEY = b"omnireid_gallery_format"
 _RECORDS = "records"
+_AUDIT = "audit"
 _RECORD_SCHEMA = pa.schema(
     [
         pa.field("kind", pa.string(), nullable=False),
@@ -87,14 +88,14 @@ class Connection:
         """Delete tables made with a prefix ("" for any) but those to be kept; also what is left of one."""
         with storing(f"cannot delete a table of the gallery {self.uri}"):
             for name in self._table_names():
-                if name.startswith(f"{prefix}-" if prefix else "") and name not in {_RECORDS, *kept}:
+                if name.startswith(f"{prefix}-" if prefix else "") and name not in {_RECORDS, _AUDIT, *kept}:
                     self._tables.pop(name, None)
                     self._drop(name)
 
     def _table_names(self) -> list[str]:
         if self._folder is not None:
             return sorted(path.stem for path in self._folder.glob("*.lance"))
-        return list(self._database.table_names(limit=_MOST_TABLES))
+        return list(self._database.list_tables(limit=_MOST_TABLES).tables)
 
     def _drop(self, name: str) -> None:
         if self._folder is not None:
@@ -131,6 +132,19 @@ class Connection:
         )
         contents = map(json.loads, rows["content"].to_pylist())
         return dict(sorted(zip(rows["id"].to_pylist(), contents, strict=True)))
+
+    def append_audit(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Add entries to a table, in one commit: for where there are no files to append to."""
+        rows = pa.table({"content": [json.dumps(entry, ensure_ascii=False) for entry in entries]})
+        with storing(f"cannot write the audit log of {self.uri}"):
+            self._database.create_table(_AUDIT, schema=rows.schema, exist_ok=True).add(rows)
+
+    def audit(self) -> Iterator[dict[str, Any]]:
+        """Entries of that table, in the order of their commits."""
+        if _AUDIT in self._table_names():
+            rows = self.table(_AUDIT)
+            what = f"cannot read the audit log of {self.uri}"
+            yield from map(json.loads, reading(what, lambda: rows.search().to_arrow())["content"].to_pylist())
 
     @property
     def record_table(self) -> Any:

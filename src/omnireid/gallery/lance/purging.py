@@ -41,6 +41,9 @@ def rewrite(table: Any, folder: Path | None) -> None:
 
 def remove_old_versions(table: Any) -> None:
     """Remove all files that the newest version does not need. No other write may be under way."""
+    # The newest version tells which rows its own commit deleted, in words. Where there was nothing to rewrite
+    # since, that is what was purged; so there is one more commit, which deletes a row that cannot be.
+    committing(_WHAT, lambda: table.delete("id = ''"))
     with warnings.catch_warnings():
         # It warns of readers of older versions. Ours read again.
         warnings.filterwarnings("ignore", message="optimize", category=UserWarning)

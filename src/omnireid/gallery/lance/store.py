@@ -182,14 +182,15 @@ class LanceStore:
         """Add entries at the end of the audit log."""
         if not entries:
             return
+        if self._folder is None:
+            self._connection.append_audit(entries)
+            return
         with self._audit_lock.held():
-            if self._folder is not None:
-                auditing.append(self._folder / "audit", entries)
+            auditing.append(self._folder / "audit", entries)
 
     def audit(self) -> Iterator[dict[str, Any]]:
         """Entries of the audit log, the oldest first."""
-        assert self._folder is not None
-        return auditing.entries(self._folder / "audit")
+        return self._connection.audit() if self._folder is None else auditing.entries(self._folder / "audit")
 
     def lock(self) -> AbstractContextManager[None]:
         """Keep other writers out."""

@@ -1,0 +1,54 @@
+"""The store where there is no folder: LanceDB's memory stands for object storage."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gallery.lance_rows import DIM, item_table, unit_rows
+from omnireid.gallery.items import Filter
+from omnireid.gallery.lance import indexing
+from omnireid.gallery.lance.store import LanceStore
+from omnireid.gallery.store import CollectionInfo
+
+
+@pytest.fixture
+def store() -> LanceStore:
+    store = LanceStore("memory://gallery")
+    store.create_collection(CollectionInfo("c", DIM, "float32"))
+    return store
+
+
+def test_rows_are_written_searched_and_purged(store: LanceStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexing, "FEWEST_ROWS", 100)
+    rows = item_table(400)
+    assert store.add("c", rows).all()
+    assert not store.add("c", rows).any()
+    store.build_index("c")
+    best = store.search("c", unit_rows(400, 0)[9], k=1)
+    assert best["id"].to_pylist() == [rows["id"][9].as_py()]
+    assert best["score"].to_numpy()[0] == np.float32(1)
+    assert store.delete("c", Filter(until=50.0)) == 50
+    store.purge("c")
+    assert sum(one.num_rows for one in store.scan("c")) == store.count("c") == 350
+    assert store.disk_bytes() is None
+
+
+def test_records_and_the_audit_are_tables(store: LanceStore) -> None:
+    store.put_records("k", {"a": {"n": 1}, "b": {"n": 2}})
+    store.delete_records("k", ["a"])
+    store.purge_records()
+    assert store.records("k") == {"b": {"n": 2}}
+    assert list(store.audit()) == []
+    store.append_audit([{"time": 1.0, "n": 1}, {"time": 1.0, "n": 2}])
+    store.append_audit([{"time": 0.5, "n": 3}])
+    store.purge_records()
+    assert [entry["n"] for entry in store.audit()] == [1, 2, 3]
+
+
+def test_a_dropped_collection_is_gone(store: LanceStore) -> None:
+    store.add("c", item_table(3))
+    store.drop_collection("c")
+    assert store.collections() == {}
+    store.create_collection(CollectionInfo("c", DIM, "float32"))
+    assert store.count("c") == 0
