@@ -167,7 +167,7 @@ class GalleryStore(Protocol):
     def purge(self, collection: str) -> None:
         """Remove from disk what is not visible any more: rows, old versions, entries of indexes.
 
-        Interrupted, it is run again. Reads and writes go on meanwhile.
+        Interrupted, it is run again. Reads go on meanwhile; writes may wait.
         """
 
     def build_index(self, collection: str) -> None:
