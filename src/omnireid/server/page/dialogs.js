@@ -4,7 +4,7 @@ import { api } from "./api.js";
 import { cameraSelect } from "./cameras.js";
 import { arrowKeys, field, fill, h, icon, uniqueId } from "./dom.js";
 import { cameraName, personName, whenShort } from "./format.js";
-import { complaint, empty, loadInto } from "./states.js";
+import { complaint, empty, failed, loadInto } from "./states.js";
 import { cameras as cameraCount, pictures, text } from "./text.js";
 import { personThumbnail, thumbnail } from "./thumbnails.js";
 
@@ -154,11 +154,14 @@ export function choosePerson(title, { except = [], allowNew = false, hint } = {}
         personThumbnail(person.id, "small"),
         h("span.grow", {}, h("strong", {}, personName(person)), h("span.hint", {}, `${pictures(person.items)}, ${cameraCount(person.cameras.length)}`)),
       );
+    const page = async (name, after) => {
+      const { identities, next } = await api.identities({ text: name, limit: PAGE, after });
+      return [...identities.filter(({ id }) => !except.includes(id)).map(choice), moreButton(next, () => page(name, next))].filter(Boolean);
+    };
     const look = () =>
       loadInto(list, async () => {
         const name = input.value.trim();
-        const { identities } = await api.identities({ text: name, limit: PAGE });
-        const found = identities.filter(({ id }) => !except.includes(id)).map(choice);
+        const found = await page(name);
         const fresh = allowNew
           ? h(
               "button.choice",
@@ -178,6 +181,23 @@ export function choosePerson(title, { except = [], allowNew = false, hint } = {}
   });
 }
 
+/** A button that puts what `load` gives in its own place; null where nothing follows. */
+function moreButton(next, load) {
+  if (!next) return null;
+  const place = h("div.row.centred.whole-row", {});
+  const show = async () => {
+    button.disabled = true;
+    try {
+      place.replaceWith(...(await load()));
+    } catch (error) {
+      fill(place, failed(error, show));
+    }
+  };
+  const button = h("button", { type: "button", onclick: show }, text.more);
+  place.append(button);
+  return place;
+}
+
 /** A picture of the gallery; null where left. */
 export function chooseItem() {
   return ask(
@@ -195,16 +215,7 @@ export function chooseItem() {
         );
       const page = async (after) => {
         const { items, next } = await api.items({ camera: camera.value, limit: PAGE, after });
-        const more = next
-          ? h("button", {
-              type: "button",
-              onclick: async (event) => {
-                event.currentTarget.disabled = true;
-                event.currentTarget.closest(".row").replaceWith(...(await page(next)));
-              },
-            }, text.more)
-          : null;
-        return [...items.map(choice), more ? h("div.row.centred.whole-row", {}, more) : null].filter(Boolean);
+        return [...items.map(choice), moreButton(next, () => page(next))].filter(Boolean);
       };
       const look = () =>
         loadInto(grid, async () => {

@@ -51,13 +51,16 @@ export async function searchView({ query }) {
     changed();
   });
   const run = () => runSearch(output).finally(changed);
+  // From the button straight to the answer, not through all the filters; but nobody is torn from elsewhere.
+  const goToAnswer = () => {
+    if (document.activeElement === button) output.querySelector(".verdict h2")?.focus({ preventScroll: true });
+  };
   const form = h(
     "form.query",
     {
       onsubmit: (event) => {
         event.preventDefault();
-        // From the button straight to the answer, not through all the filters.
-        if (state.subject) run().then(() => output.querySelector(".verdict h2")?.focus({ preventScroll: true }));
+        if (state.subject) run().then(goToAnswer);
       },
     },
     slot.element,
