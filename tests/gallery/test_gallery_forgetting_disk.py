@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gallery.lifecycle import DIM, noise
-from omnireid.gallery import Gallery, Item, ModelRef
+from gallery.lifecycle import DIM, fill, noise, person
+from omnireid.gallery import Filter, Gallery, Item, ModelRef
 from omnireid.gallery.items import item_id
+from omnireid.gallery.opening import open_store
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "gallery_erasure.py"
 MODEL = ModelRef("toy", "a" * 64, DIM)
@@ -76,17 +77,17 @@ WORDS = (b"Ann Alpha", b"pseudonym-07", b"pseudonym-08")
 def test_a_person_is_found_in_the_files_before_and_not_after(
     gallery: Gallery, erasure: Any, tmp_path: Path
 ) -> None:
-    person = (*traces(gallery, PERSON), *WORDS)
+    of_person = (*traces(gallery, PERSON), *WORDS)
     others = [number for number in range(COUNT) if number not in PERSON]
     rest = traces(gallery, others)
-    assert sum(erasure.files_holding(tmp_path, person).values()) >= len(person)
+    assert sum(erasure.files_holding(tmp_path, of_person).values()) >= len(of_person)
     assert gallery.forget("pseudonym-08").items == 5
-    assert erasure.files_holding(tmp_path, person) == {}
+    assert erasure.files_holding(tmp_path, of_person) == {}
     # What others have is still in the files, so the search is able to find such things.
     held = erasure.files_holding(tmp_path, rest)
     assert sum(held.values()) >= len(rest)
     assert gallery.state().items == COUNT - 5
-    assert erasure.files_holding(tmp_path, person) == {}
+    assert erasure.files_holding(tmp_path, of_person) == {}
 
 
 def test_single_items_go_alone(gallery: Gallery, erasure: Any, tmp_path: Path) -> None:
@@ -112,6 +113,27 @@ def test_the_audit_holds_nothing_in_clear(gallery: Gallery, erasure: Any, tmp_pa
     gallery.forget("pseudonym-07")
     assert erasure.files_holding(tmp_path / "gallery" / "audit", (*WORDS, *ids)) == {}
     assert gallery.verify_audit().problems == ()
+
+
+def test_the_words_of_a_deletion_are_purged_where_there_was_nothing_to_rewrite(
+    erasure: Any, tmp_path: Path
+) -> None:
+    store = open_store(str(tmp_path / "store"))
+    fill(store, [person(f"other{number}", "other") for number in range(9)])
+    # A file of its own, which vanishes as a whole.
+    fill(store, [person(f"ann{number}", "pseudonym-07") for number in range(9)])
+    where = Filter(identities=frozenset({"pseudonym-07"}))
+    for expected in (9, 0):
+        assert store.delete("items_a", where) == expected
+        assert erasure.files_holding(tmp_path, WORDS)
+        store.purge("items_a")
+        assert erasure.files_holding(tmp_path, WORDS) == {}
+    for _ in range(2):
+        store.delete_records("identity", ["pseudonym-07"])
+        assert erasure.files_holding(tmp_path, WORDS)
+        store.purge_records()
+        assert erasure.files_holding(tmp_path, WORDS) == {}
+    store.close()
 
 
 @pytest.mark.parametrize("work", ["forget", "retention"])
