@@ -67,6 +67,28 @@ def test_filters_reach_the_store_with_all_that_was_merged() -> None:
     assert sorted(one.item.time for one in found.candidates) == wanted
 
 
+def test_the_prior_of_a_search_counts_people_not_pictures(known: Calibration) -> None:
+    gallery = memory_gallery(calibration=known)
+    rows = vectors(3, 9)
+    who = [("a", None), ("a", "t1"), ("b", "t2"), ("b", None), (None, "t3"), (None, "t3"), (None, "t4")]
+    seen = [*who, (None, None), (None, None)]
+    items = [Item(identity=one, tracklet=track, key=str(n)) for n, (one, track) in enumerate(seen)]
+    gallery.enrol(items, rows, model=MODEL)
+    # a, b, t3, t4 and two single items.
+    assert gallery.num_people() == 6
+    found = gallery.search(rows[0], model=MODEL, prior=None)
+    assert found.prior == 1 / 7
+    scores = np.array([one.score for one in found.candidates])
+    np.testing.assert_allclose(
+        [one.probability for one in found.candidates], known.probability(scores, prior=1 / 7)
+    )
+    gallery.merge("a", ["b"])
+    # Remembered, so that not every search reads every item.
+    assert gallery.num_people() == 6
+    assert memory_gallery(gallery.store).num_people() == 5
+    assert memory_gallery().search(rows[0], model=MODEL, prior=None).prior is None
+
+
 def test_an_empty_gallery_answers() -> None:
     found = memory_gallery().search(vectors(0, 1)[0], model=MODEL)
     assert (found.candidates, found.groups, found.decision, found.calibrated) == ((), (), None, False)

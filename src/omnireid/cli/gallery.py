@@ -194,8 +194,12 @@ def search(
         typer.Option("--false-alarm-rate", help="One that was calibrated; by default the lowest."),
     ] = None,
     prior: Annotated[
-        float, typer.Option("--prior", help="That a comparison is of one person, before looking.")
-    ] = 0.5,
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--prior",
+            help="That a comparison is of one person, before looking; by default 1 / (people + 1).",
+        ),
+    ] = None,
     as_json: AsJson = False,
     backend: options.BackendName = options.Backend.AUTO,
     device: options.Device = "auto",
@@ -508,6 +512,7 @@ def _result_of(result: SearchResult) -> dict[str, Any]:
         "decision": None if result.decision is None else result.decision.value,
         "calibrated": result.calibrated,
         "false_alarm_rate": result.false_alarm_rate,
+        "prior": result.prior,
         "is_exact": result.is_exact,
         "note": result.note,
         "candidates": [_candidate_of(one) for one in result.candidates],

@@ -225,6 +225,22 @@ def stored_values(store: GalleryStore, collection: str, column: str) -> set[str]
     return found
 
 
+def count_people(store: GalleryStore, collection: str, people: People) -> int:
+    """Different people as far as known: identities, and tracklets and single items that have none.
+
+    Reads the identity and tracklet of every item.
+    """
+    identities: set[str] = set()
+    tracklets: set[str] = set()
+    alone = 0
+    for rows in store.scan(collection, columns=("identity", "tracklet"), batch_size=_BATCH):
+        identities.update(pc.unique(rows.column("identity")).drop_null().to_pylist())
+        unknown = rows.filter(pc.is_null(rows.column("identity"))).column("tracklet")
+        tracklets.update(pc.unique(unknown).drop_null().to_pylist())
+        alone += unknown.null_count
+    return len({people.root(one) for one in identities}) + len(tracklets) + alone
+
+
 def timeline(
     store: GalleryStore, collection: str | None, people: People, identity: str, gap_s: float
 ) -> Timeline:

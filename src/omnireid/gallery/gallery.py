@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from omnireid.gallery.backup import Manifest
     from omnireid.inference.embedder import Embedder
 
+PEOPLE_AGE_S = 300.0
+"""Seconds for which the number of people is remembered."""
+
 SIGHTING_GAP_S = 60.0
 """Seconds without an item that end a sighting."""
 
@@ -119,6 +122,8 @@ class Gallery:
         self._precision = precision
         self._index_lock = threading.Lock()
         self._index_known: tuple[bool, float] | None = None
+        self._people_known: tuple[int, float] | None = None
+        self._counting = threading.Lock()
         check_whole(store)
         # What a crash has left half done, before anybody reads.
         finish_interrupted(store, STEPS)
@@ -252,7 +257,7 @@ class Gallery:
         group: bool = False,
         rerank: bool = False,
         false_alarm_rate: float | None = None,
-        prior: float = 0.5,
+        prior: float | None = 0.5,
         actor: str | None = None,
     ) -> SearchResult:
         """Who is this?
@@ -267,20 +272,20 @@ class Gallery:
             rerank: reorder the best 100 by k-reciprocal re-ranking; scores stay what they are.
             false_alarm_rate: of the decisions, one that the calibration holds; by default its lowest. It is
                 of each comparison with a stranger: expect N times as many false alarms among N of them.
-            prior: that a comparison is of one person, before its score is known: 1 / (N + 1) where N
-                strangers and the right person are looked through.
+            prior: that a comparison is of one person, before its score is known; None takes 1 / (N + 1) for
+                the N people of the gallery, which is what a search means that nobody has narrowed.
             actor: who; by default who opened the gallery.
 
         Raises:
             ModelMismatchError: the gallery holds embeddings of another model.
             ShapeError, InputError: an embedding, number or rate that cannot be used.
         """
-        judge = Judge.of(self.calibration, model, false_alarm_rate=false_alarm_rate, prior=prior)
+        judge = self._judge_of_search(model, false_alarm_rate, prior)
         asked = Question(k, where, exact, group, rerank)
         query = self._query(np.asarray(embedding)[None], model)[0]
         searcher = self._searcher(model, judge)
         result = empty_result(judge, model) if searcher is None else searcher.search(query, asked)
-        self._audit_search(result, asked, prior, actor)
+        self._audit_search(result, asked, judge.prior, actor)
         return result
 
     def search_tracklet(
@@ -295,7 +300,7 @@ class Gallery:
         group: bool = False,
         rerank: bool = False,
         false_alarm_rate: float | None = None,
-        prior: float = 0.5,
+        prior: float | None = 0.5,
         actor: str | None = None,
     ) -> SearchResult:
         """Who are these frames of one person? Candidates are whole tracklets; see `gallery.tracklets`.
@@ -308,7 +313,7 @@ class Gallery:
         Raises:
             ModelMismatchError, ShapeError, InputError: as `search`.
         """
-        judge = Judge.of(self.calibration, model, false_alarm_rate=false_alarm_rate, prior=prior)
+        judge = self._judge_of_search(model, false_alarm_rate, prior)
         asked = Question(k, where, exact, group, rerank)
         frames = self._query(np.asarray(embeddings), model)
         searcher = self._searcher(model, judge)
@@ -317,8 +322,36 @@ class Gallery:
             if searcher is None
             else search_tracklets(searcher, frames, qualities, asked)
         )
-        self._audit_search(result, asked, prior, actor, frames=len(frames))
+        self._audit_search(result, asked, judge.prior, actor, frames=len(frames))
         return result
+
+    def num_people(self) -> int:
+        """Different people as far as known: identities, and tracklets and single items that have none.
+
+        Counted at most every five minutes, for it reads two columns of every item.
+        """
+        live, known = self.generations.live(), self._people_known
+        if live is None:
+            return 0
+        if known is None or time.monotonic() - known[1] > PEOPLE_AGE_S:
+            # One thread counts; the others go on with what was known.
+            if known is not None and self._counting.locked():
+                return known[0]
+            with self._counting:
+                count = browsing.count_people(self.store, live.collection, self.people())
+                self._people_known = known = count, time.monotonic()
+        return known[0]
+
+    def _judge_of_search(self, model: ModelRef, false_alarm_rate: float | None, prior: float | None) -> Judge:
+        judge = Judge.of(
+            self.calibration,
+            model,
+            false_alarm_rate=false_alarm_rate,
+            prior=0.5 if prior is None else prior,
+        )
+        if prior is not None or judge.calibration is None:
+            return judge
+        return dataclasses.replace(judge, prior=1 / (self.num_people() + 1))
 
     def judge(self, model: ModelRef, *, false_alarm_rate: float | None = None, prior: float = 0.5) -> Judge:
         """What scores of a model mean by the calibration at hand, for pairs compared outside the gallery.

@@ -84,6 +84,7 @@ class SearchResult:
         model: that the scores are of.
         is_exact: whether every item that met the filter was compared.
         false_alarm_rate: of the decisions, for each comparison with a stranger.
+        prior: behind the probabilities; None without a calibration.
     """
 
     candidates: tuple[Candidate, ...]
@@ -94,6 +95,7 @@ class SearchResult:
     model: ModelRef
     is_exact: bool
     false_alarm_rate: float | None
+    prior: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,13 +252,23 @@ class Searcher:
             model=self.generation.model,
             is_exact=is_exact,
             false_alarm_rate=self.judge.rate,
+            prior=None if self.judge.calibration is None else self.judge.prior,
         )
 
 
 def empty_result(judge: Judge, model: ModelRef) -> SearchResult:
     """Of a gallery in which nothing was ever enrolled."""
+    is_calibrated = judge.calibration is not None
     return SearchResult(
-        (), (), judge.decision_of_none(), judge.calibration is not None, judge.note, model, True, judge.rate
+        candidates=(),
+        groups=(),
+        decision=judge.decision_of_none(),
+        calibrated=is_calibrated,
+        note=judge.note,
+        model=model,
+        is_exact=True,
+        false_alarm_rate=judge.rate,
+        prior=judge.prior if is_calibrated else None,
     )
 
 

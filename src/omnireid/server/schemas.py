@@ -229,7 +229,7 @@ class SearchOptions(Closed):
     group: bool = True
     rerank: bool = False
     false_alarm_rate: Rate | None = None
-    prior: Prior = 0.5
+    prior: Prior | None = None
 
 
 class SearchRequest(Filters, SearchOptions):
@@ -440,6 +440,7 @@ class SearchAnswer(Answer):
     note: str
     decision: DecisionName | None
     false_alarm_rate: float | None
+    prior: float | None
     is_exact: bool
     took_ms: float
     candidates: list[CandidateOut]

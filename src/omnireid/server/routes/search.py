@@ -180,11 +180,7 @@ def _without(
         groups.sort(key=lambda group: -group.score)
     every = [*candidates, *(one for group in groups for one in group.candidates)]
     top = max(every, key=lambda one: one.score, default=None)
-    decision = (
-        service.judge(options.false_alarm_rate, options.prior).decision_of_none()
-        if top is None
-        else top.decision
-    )
+    decision = service.judge(options.false_alarm_rate).decision_of_none() if top is None else top.decision
     return dataclasses.replace(found, candidates=candidates, groups=tuple(groups[:k]), decision=decision)
 
 

@@ -57,6 +57,7 @@ def search_answer(gallery: Gallery, found: SearchResult, took_ms: float) -> Sear
         note=found.note,
         decision=_decision(found),
         false_alarm_rate=found.false_alarm_rate,
+        prior=found.prior,
         is_exact=found.is_exact,
         took_ms=took_ms,
         candidates=[candidate(one) for one in found.candidates],
