@@ -145,8 +145,8 @@ def load(
     requests = int(_found(r"(\d+) requests in", text))
     return {
         "per_s": float(_found(r"Requests/sec:\s+([\d.]+)", text)),
-        "p50_ms": _milliseconds(_found(r"50%\s+(\S+)", text)),
-        "p99_ms": _milliseconds(_found(r"99%\s+(\S+)", text)),
+        "p50_ms": _milliseconds(_found(r"(?m)^\s+50%\s+(\S+)", text)),
+        "p99_ms": _milliseconds(_found(r"(?m)^\s+99%\s+(\S+)", text)),
         "server_cpu_ms": 1000 * used / requests,
         "wrk_cpu_ms": 1000 * (now.ru_utime + now.ru_stime - own.ru_utime - own.ru_stime) / requests,
         "errors": int((re.search(r"Non-2xx or 3xx responses: (\d+)", text) or ("", "0"))[1]),
