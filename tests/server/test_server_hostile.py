@@ -364,3 +364,18 @@ def test_a_full_disk_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         answer = post_picture(client, "/v1/enrol", person(1))
         check_problem(answer, 507, "")
         assert "free some space" in answer.json()["detail"]
+
+
+def test_a_store_that_is_away_is_asked_again_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from omnireid.gallery import Gallery
+    from omnireid.gallery.errors import StoreServerError
+
+    def away(*_: Any, **__: Any) -> None:
+        raise StoreServerError("http://milvus:19530/site: cannot search: no Milvus answers; start it")
+
+    with service(tmp_path) as client:
+        monkeypatch.setattr(Gallery, "items", away)
+        answer = client.get("/v1/items")
+        check_problem(answer, 503, "")
+        assert int(answer.headers["retry-after"]) > 0
+        assert "start it" in answer.json()["detail"]

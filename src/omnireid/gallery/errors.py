@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from omnireid.core.errors import InputError
+from omnireid.core.errors import InputError, StorageError
 
 
 class ModelMismatchError(InputError):
@@ -26,3 +26,7 @@ class NotInGalleryError(InputError):
 
 class ConflictError(InputError):
     """An operation that what was done meanwhile does not allow."""
+
+
+class StoreServerError(StorageError):
+    """A store's server that is away, refuses or failed. What it did not acknowledge may be asked again."""

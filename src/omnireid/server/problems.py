@@ -12,12 +12,19 @@ from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
 from omnireid.core.errors import ImageError, InputError, MissingExtraError, OmniReIDError, StorageError
-from omnireid.gallery.errors import ConflictError, ModelMismatchError, NotInGalleryError
+from omnireid.gallery.errors import (
+    ConflictError,
+    ModelMismatchError,
+    NotInGalleryError,
+    StoreServerError,
+)
 
 MEDIA_TYPE = "application/problem+json"
 
 _FIELD = re.compile(r"([a-z_][a-zA-Z0-9_.\[\]']*): ")
 _LONGEST = 500
+STORE_AWAY_S = 5
+"""When to ask again while the gallery's server does not answer."""
 
 
 class FieldError(BaseModel):
@@ -97,6 +104,8 @@ def of_errors(errors: Iterable[Mapping[str, Any]], prefix: tuple[str, ...] = ())
 def of_error(error: OmniReIDError, field: str = "") -> Problem:
     """What an error of ours means to a client."""
     text = _shortened(str(error))
+    if isinstance(error, StoreServerError):
+        return Problem(503, text, headers={"Retry-After": str(STORE_AWAY_S)})
     if isinstance(error, StorageError):
         return Problem(507, f"{text}. Nothing that was acknowledged is lost; this request was not stored")
     if isinstance(error, MissingExtraError):

@@ -26,7 +26,7 @@ _RECALL = 0.99
 _RECALL_AT = 10
 _QUERIES = 64
 _SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0)
-_CANDIDATES = (100, 1000)
+_CANDIDATES = (200, 1000)
 # Each taking in of new items leaves a part that is searched by itself.
 _MOST_PARTS = 12
 # Grown by this factor the index is trained again: its partitions no longer fit.

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from omnireid.core.errors import InputError, MissingExtraError, OmniReIDError, StorageError, UnknownNameError
+from omnireid.core.errors import InputError, MissingExtraError, OmniReIDError, UnknownNameError
+from omnireid.gallery.errors import StoreServerError
 
 TOKEN_VARIABLE = "OMNIREID_MILVUS_TOKEN"
 DEFAULT_NAME = "omnireid"
@@ -148,7 +149,7 @@ class Connection:
             return self._client
 
 
-class MilvusError(StorageError):
+class MilvusError(StoreServerError):
     """A request that failed, with what to do about it.
 
     Attributes:

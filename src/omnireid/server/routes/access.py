@@ -30,6 +30,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         (415, "Neither JSON nor a picture."),
         (422, "Something in the request cannot be used; `errors` names the fields."),
         (429, "Too much to do; `Retry-After` says when to come back."),
+        (503, "The gallery's store does not answer, or the request took too long."),
         (507, "The disk is full."),
     )
 }
