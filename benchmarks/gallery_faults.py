@@ -79,7 +79,9 @@ def opened(folder: Path) -> LanceStore:
 
 def said(*words: object) -> None:
     """Tell the parent what is done."""
-    print(*words, flush=True)
+    # In one piece: a word on its way when the process is killed says nothing.
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
 
 
 # What the process does until it is killed. Batches go on where the last process stopped.
@@ -231,7 +233,7 @@ def killed(kind: str, folder: Path, first: int, after_s: float) -> Iterator[list
         process.send_signal(signal.SIGKILL)
         rest = process.stdout.read()
         assert process.wait() == -signal.SIGKILL, "the process ended by itself"
-    for line in (begun + rest).splitlines():
+    for line in (begun + rest).rpartition("\n")[0].splitlines():
         yield line.split()
 
 
