@@ -34,7 +34,8 @@ trained, installed = ResultRecord.load(sys.argv[1]), ResultRecord.load("evaluati
 assert abs(trained.metrics.mAP - installed.metrics.mAP) < 1e-3, (trained.metrics, installed.metrics)
 PYTHON
 # And it serves: enrol, then search, over HTTP.
-query=$(find "$tree/runs/quickstart/data/query" -name '*.jpg' | sort | head -1)
+queries=("$tree"/runs/quickstart/data/query/*.jpg)
+query=${queries[0]}
 venv/bin/omnireid serve --model quickstart.onnx --gallery gallery --port 0 >served 2>&1 &
 server=$!
 trap 'kill $server 2>/dev/null || true; rm -rf "$work"' EXIT
