@@ -65,6 +65,7 @@ def table_of(batch: int) -> pa.Table:
         "attributes": ["{}"] * BATCH,
         "tags": [[]] * BATCH,
         "enrolled": [0.0] * BATCH,
+        "has_thumbnail": [True] * BATCH,
         "thumbnail": [noise(f"picture {batch}/{n}", 200) for n in range(BATCH)],
         "embedding": list(embeddings_of(batch)),
     }

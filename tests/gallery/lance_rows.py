@@ -37,6 +37,7 @@ def item_table(count: int, seed: int = 0, dim: int = DIM) -> pa.Table:
         "attributes": ["{}"] * count,
         "tags": [[]] * count,
         "enrolled": [0.0] * count,
+        "has_thumbnail": [True] * count,
         "thumbnail": [noise(f"picture {name}", 120) for name in names],
         "embedding": list(unit_rows(count, seed, dim)),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ from omnireid.gallery.items import item_id
 from omnireid.gallery.journal import check_whole
 from omnireid.gallery.opening import open_store
 from omnireid.gallery.restoring import read_tombstones, restore, write_tombstones
-from omnireid.gallery.store import Precision
+from omnireid.gallery.store import COLUMNS, Precision
 
 MODEL = ModelRef("toy", "a" * 64, DIM)
 NOW = 1_000.0
@@ -61,8 +62,7 @@ def everything(store: Any) -> dict[str, Any]:
     rows: list[Any] = []
     if columns is None:
         assert live is not None
-        names = ("id", "identity", "camera", "time", "box", "attributes", "tags", "enrolled", "thumbnail")
-        tables = store.scan(live.collection, columns=(*names, "embedding"))
+        tables = store.scan(live.collection, columns=(*COLUMNS, "thumbnail", "embedding"))
         rows = sorted((row for table in tables for row in table.to_pylist()), key=lambda row: row["id"])
     kinds = (IDENTITIES, OPERATIONS, CHAINS, "settings")
     return {"rows": rows, "audit": list(store.audit()), **{kind: store.records(kind) for kind in kinds}}
@@ -105,6 +105,26 @@ def test_its_files_are_plain_parquet_with_the_hashes_of_the_manifest(tmp_path: P
     assert sorted(manifest["files"]) == sorted(path.name for path in tmp_path.glob("*.parquet"))
 
 
+def test_a_backup_of_version_1_is_read(tmp_path: Path) -> None:
+    """Its items do not say whether they have a thumbnail."""
+    gallery = gallery_of(MemoryStore())
+    gallery.enrol([Item(key="plain")], np.ones((1, DIM)), model=MODEL)
+    backup_of(gallery.store, tmp_path)
+    rows = pq.read_table(tmp_path / "items.parquet")
+    pq.write_table(rows.drop_columns(["has_thumbnail"]), tmp_path / "items.parquet")
+    content = (tmp_path / "items.parquet").read_bytes()
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest["version"] = 1
+    manifest["files"]["items.parquet"] = {
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    target = restored(Backup(tmp_path))
+    assert everything(target) == everything(gallery.store)
+    assert [Gallery(target).item(item_id(key)).has_thumbnail for key in ("crop3", "plain")] == [True, False]
+
+
 def test_an_empty_gallery_has_a_backup_too(tmp_path: Path) -> None:
     target = restored(backup_of(MemoryStore(), tmp_path / "backup"))
     assert Gallery(target).state().items == 0
@@ -130,7 +150,7 @@ def test_an_interrupted_or_damaged_backup_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"audit.parquet: missing"):
         Backup(tmp_path / "incomplete")
     manifest = damaged("later") / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"version": 1', '"version": 2'))
+    manifest.write_text(manifest.read_text().replace('"version": 2', '"version": 3'))
     with pytest.raises(InputError, match=r"version.*later version of omnireid"):
         Backup(tmp_path / "later")
     with pytest.raises(InputError, match="not a gallery's backup"):

@@ -207,6 +207,7 @@ def meets(row: dict[str, Any], where: Filter) -> bool:
     own = json.loads(row["attributes"])
     return all(
         name in own and type(own[name]) is type(value) and own[name] == value
+            "has_thumbnail": number % 5 != 0,
         for name, value in where.attributes.items()
     )
 
@@ -372,6 +373,7 @@ def test_only_the_columns_asked_for_come_back(
 ) -> None:
     store, rows = crowd
     assert store.get("faces", [rows[0]["id"]], columns=columns).column_names == list(columns)
+        "has_thumbnail": True,
     assert next(store.scan("faces", columns=columns)).column_names == list(columns)
     found = store.search("faces", unit(1), k=1, columns=columns)
     assert found.column_names == [*columns, "score"]

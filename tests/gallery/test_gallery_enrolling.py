@@ -38,7 +38,7 @@ def test_an_item_comes_back_as_it_went_in(tmp_path: Path) -> None:
         enrolment = gallery.enrol([WHOLE, Item()], vectors(0, 2), model=MODEL)
         (whole, plain) = enrolment.ids
         assert enrolment.is_new.tolist() == [True, True]
-        expected = dataclasses.replace(WHOLE, thumbnail=None, id=whole, enrolled=77.0)
+        expected = dataclasses.replace(WHOLE, thumbnail=None, id=whole, enrolled=77.0, has_thumbnail=True)
         assert gallery.item(whole) == expected
         assert gallery.item(plain) == Item(id=plain, enrolled=77.0)
         assert gallery.thumbnail(whole) == WHOLE.thumbnail

@@ -136,11 +136,11 @@ def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
 
 def test_a_later_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as later:
-        schema = connection._RECORD_SCHEMA.with_metadata({b"omnireid_gallery_format": b"2"})
+        schema = connection._RECORD_SCHEMA.with_metadata({b"omnireid_gallery_format": b"3"})
         later.setattr(connection, "_RECORD_SCHEMA", schema)
-        later.setattr(connection, "FORMAT", "2")
+        later.setattr(connection, "FORMAT", "3")
         LanceStore(str(tmp_path / "gallery")).put_records("k", {"a": {}})
-    with pytest.raises(InputError, match="a gallery of format 2, and this version reads format 1"):
+    with pytest.raises(InputError, match="a gallery of format 3, and this version reads format 2"):
         LanceStore(str(tmp_path / "gallery"))
 
 

@@ -89,17 +89,13 @@ def check_moved(store: MemoryStore, keys: set[str]) -> None:
     for row, found, key in zip(rows.to_pylist(), embeddings_of(rows), sorted(keys), strict=True):
         expected = load_crop(picture(key), SPEC).astype(np.float64).mean(axis=1).reshape(-1)
         np.testing.assert_allclose(found, expected / np.linalg.norm(expected), atol=1e-6)
-        assert (row["camera"], row["time"], row["enrolled"], row["thumbnail"]) == (
-            key,
-            1.0,
-            7.0,
-            picture(key),
-        )
+        known = (row["camera"], row["time"], row["enrolled"], row["has_thumbnail"], row["thumbnail"])
+        assert known == (key, 1.0, 7.0, True, picture(key))
     assert ids_in(store, new_collection(store)) == {item_id(key) for key in keys}
 
 
 RANDOM = ("settings", "audit-chain")
-NAMES = ("id", "camera", "time", "enrolled", "identity", "thumbnail", "embedding")
+NAMES = ("id", "camera", "time", "enrolled", "identity", "has_thumbnail", "thumbnail", "embedding")
 ALL = {f"crop{number}" for number in range(5)}
 
 

@@ -293,15 +293,15 @@ def show(
         except NotInGalleryError:
             item = None
         if item is not None:
-            picture = opened.thumbnail(name)
             if thumbnail is not None:
+                picture = opened.thumbnail(name)
                 if picture is None:
                     raise InputError(f"item {name}: was enrolled without a picture")
                 write_bytes(thumbnail, picture)
             if as_json:
-                print_json(_item_of(item, picture is not None))
+                print_json(_item_of(item))
             else:
-                _print_item(item, picture)
+                _print_item(item)
             return
         timeline = opened.timeline(name)
     if as_json:
@@ -491,11 +491,11 @@ def _print_result(result: SearchResult) -> None:
         stderr.print(result.note, markup=False)
 
 
-def _print_item(item: Item, picture: bytes | None) -> None:
+def _print_item(item: Item) -> None:
     from rich.table import Table
 
     facts = Table.grid(padding=(0, 2))
-    for label, value in _item_of(item, picture is not None).items():
+    for label, value in _item_of(item).items():
         shown = printed_time(value) if label in ("time", "enrolled") else value
         if shown not in (None, "", {}):
             facts.add_row(label, _plain(shown))
@@ -530,12 +530,13 @@ def _candidate_of(one: Candidate) -> dict[str, Any]:
     }
 
 
-def _item_of(item: Item, has_thumbnail: bool | None = None) -> dict[str, Any]:
-    fields = ("id", "camera", "time", "identity", "tracklet", "box", "source", "quality", "enrolled")
+def _item_of(item: Item) -> dict[str, Any]:
+    fields = (
+        "id", "camera", "time", "identity", "tracklet", "box", "source", "quality", "enrolled",
+        "has_thumbnail",
+    )  # fmt: skip
     found = {field: getattr(item, field) for field in fields}
     found["attributes"] = dict(item.attributes)
-    if has_thumbnail is not None:
-        found["has_thumbnail"] = has_thumbnail
     return found
 
 

@@ -136,7 +136,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal["omnireid-gallery-backup"] = "omnireid-gallery-backup"
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 2
     omnireid: str
     source: str
     created: float
@@ -220,7 +220,8 @@ class Backup:
     def rows(self) -> Iterator[pa.Table]:
         with pq.ParquetFile(self._folder / ITEMS) as items:
             for batch in items.iter_batches(_BATCH):
-                yield pa.Table.from_batches([batch])
+                rows = pa.Table.from_batches([batch])
+                yield _with_marks(rows) if self.manifest.version == 1 else rows
 
     def records(self) -> dict[str, Records]:
         found: dict[str, Records] = {}
@@ -240,6 +241,13 @@ class Backup:
                 raise InputError(f"{path}: missing from the backup; take another one")
             if path.stat().st_size != expected.bytes or sha256_file(path) != expected.sha256:
                 raise InputError(f"{path}: not what was written (its SHA-256 differs); take another backup")
+
+
+def _with_marks(rows: pa.Table) -> pa.Table:
+    """Rows of version 1, whose items do not say whether they have a thumbnail, as `item_schema`."""
+    schema = item_schema(rows.schema.field("embedding").type.list_size)
+    marked = rows.append_column("has_thumbnail", rows["thumbnail"].is_valid())
+    return marked.select(schema.names).cast(schema)
 
 
 def _read_manifest(folder: Path) -> Manifest:

@@ -389,14 +389,6 @@ class Gallery:
         content: bytes | None = self._row(item_id, ("thumbnail",)).column("thumbnail")[0].as_py()
         return content
 
-    def with_thumbnail(self, item_ids: Sequence[str]) -> frozenset[str]:
-        """Which of some items have a thumbnail. Reads the thumbnails: for a page of items, not for all."""
-        collection = self._live_collection()
-        if collection is None or not item_ids:
-            return frozenset()
-        rows = self.store.get(collection, list(item_ids), columns=("id", "thumbnail"))
-        return frozenset(rows.filter(rows.column("thumbnail").is_valid()).column("id").to_pylist())
-
     def embedding(self, item_id: str) -> Float32:
         """Stored embedding of an item, of the live model: (D,) float32.
 

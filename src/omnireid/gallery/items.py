@@ -49,6 +49,8 @@ class Item:
         key: content key; two items with the same key are one. `content_key` where None.
         id: 32 hexadecimal digits made of the key; filled in by the gallery.
         enrolled: Unix seconds; filled in by the gallery.
+        has_thumbnail: whether the gallery keeps a thumbnail of it, which is read by itself; filled in by the
+            gallery.
     """
 
     camera: str = ""
@@ -63,6 +65,7 @@ class Item:
     key: str | None = None
     id: str = ""
     enrolled: float = 0.0
+    has_thumbnail: bool = False
 
 
 @dataclass(frozen=True, slots=True)

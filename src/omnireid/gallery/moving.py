@@ -132,8 +132,8 @@ def _begin(
     if old.model.sha256 == model.sha256:
         raise InputError(f"move: the gallery holds embeddings of {model} already")
     if filling is None and not drop_without_picture:
-        pictures = store.scan(old.collection, columns=("thumbnail",))
-        if count := sum(rows["thumbnail"].null_count for rows in pictures):
+        marks = store.scan(old.collection, columns=("has_thumbnail",))
+        if count := sum(rows["has_thumbnail"].to_pylist().count(False) for rows in marks):
             raise InputError(_without_picture(count, "no thumbnail was stored"))
     with store.lock():
         # Read again: another process may have begun a move.

@@ -37,6 +37,7 @@ def table_of(items: Sequence[Item], ids: Sequence[str], enrolled: float, embeddi
         _column(items, has_attributes, lambda item: json.dumps(dict(item.attributes)), "{}", pa.string()),
         _column(items, has_attributes, lambda item: tags(item.attributes), [], pa.list_(pa.string())),
         pa.array(np.full(count, enrolled)),
+        pa.array([item.thumbnail is not None for item in items], pa.bool_()),
         pa.array([item.thumbnail for item in items], pa.binary()),
         pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(embeddings).reshape(-1)), dim),
     ]
@@ -73,6 +74,7 @@ def _item(row: dict[str, Any], identity: Callable[[str | None], str | None]) -> 
         thumbnail=row.get("thumbnail"),
         id=row["id"],
         enrolled=row["enrolled"],
+        has_thumbnail=row["has_thumbnail"],
     )
 
 

@@ -34,8 +34,12 @@ DESCRIPTION: tuple[pa.Field, ...] = (
     pa.field("attributes", pa.string(), nullable=False),
     pa.field("tags", pa.list_(pa.string()), nullable=False),
     pa.field("enrolled", pa.float64(), nullable=False),
+    pa.field("has_thumbnail", pa.bool_(), nullable=False),
 )
-"""Columns of an item without its picture and its embedding. `attributes` is a JSON object."""
+"""Columns of an item without its picture and its embedding.
+
+`attributes` is a JSON object; `has_thumbnail` says that "thumbnail", which is large, is not null.
+"""
 
 COLUMNS = tuple(column.name for column in DESCRIPTION)
 

@@ -6,8 +6,9 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from omnireid.core.errors import InputError
 from omnireid.gallery.lance.failures import committing, reading, storing
 from omnireid.gallery.lance.filters import quoted
 
-FORMAT = "1"
-"""Of what this store writes. A later one is refused."""
+FORMAT = "2"
+"""Of what this store writes. "1" is brought forward, a later one is refused."""
 
+_OLDER = "1"
 _FORMAT_KEY = b"omnireid_gallery_format"
 _RECORDS = "records"
 _AUDIT = "audit"
@@ -39,7 +41,11 @@ _MOST_TABLES = 10_000
 
 
 class Connection:
-    """Tables and records of one gallery. Every read sees what any process has committed before it began."""
+    """Tables and records of one gallery. Every read sees what any process has committed before it began.
+
+    Attributes:
+        is_older: it is of an older format; `bring_forward` before anything else.
+    """
 
     def __init__(self, uri: str, folder: Path | None, storage_options: Mapping[str, str] | None) -> None:
         # Its level, taken when it is loaded: it warns on stderr of what does not concern a user.
@@ -64,11 +70,32 @@ class Connection:
                 self._database.create_table(_RECORDS, schema=_RECORD_SCHEMA, exist_ok=True)
             self._records = self._database.open_table(_RECORDS)
             written = (self._records.schema.metadata or {}).get(_FORMAT_KEY, b"").decode()
-        if written != FORMAT:
+        if written not in (FORMAT, _OLDER):
             raise InputError(
                 f"{uri}: a gallery of format {written or 'unknown'}, and this version reads format {FORMAT}; "
                 "install the version of omnireid that wrote it, or a later one"
             )
+        self.is_older = written == _OLDER
+
+    def bring_forward(self, collections: Iterable[str]) -> None:
+        """Make a gallery of format 1 one of `FORMAT`: its items say whether they have a thumbnail.
+
+        Interrupted, or done by another process meanwhile, it may be done again. No other write may be under
+        way: it would be lost.
+
+        Args:
+            collections: names of the tables with items.
+        """
+        what = f"cannot bring the gallery {self.uri} to format {FORMAT}"
+        for name in collections:
+            table = self.table(name)
+            if "has_thumbnail" not in table.schema.names:
+                committing(what, partial(table.add_columns, {"has_thumbnail": "thumbnail IS NOT NULL"}))
+        with storing(what):
+            records = self._records.to_arrow().replace_schema_metadata(_RECORD_SCHEMA.metadata)
+            # Last, for it says that all is done; one commit.
+            self._database.create_table(_RECORDS, data=records, mode="overwrite")
+        self.is_older = False
 
     def table(self, name: str) -> Any:
         """The LanceDB table of this name."""

@@ -44,6 +44,9 @@ class LanceStore:
         self.uri = uri
         self._connection = Connection(uri, self._folder, storage_options)
         self._lock = FolderLock(None if self._folder is None else self._folder / ".lock")
+        if self._connection.is_older:
+            with self._lock.held():
+                self._connection.bring_forward(self._tables())
         # Of its own: a search writes to the audit, and must not wait for a long write of items.
         self._audit_lock = FolderLock(None if self._folder is None else self._folder / ".audit.lock")
         # Held by who builds indexes and who removes files, which would take those of an index in the making.

@@ -62,12 +62,22 @@ def collection_schema(client: Any, info: CollectionInfo) -> Any:
         max_length=_TAG_BYTES,
     )
     schema.add_field("enrolled", DataType.DOUBLE)
+    schema.add_field("has_thumbnail", DataType.BOOL)
     schema.add_field("embedding", getattr(DataType, VECTOR_TYPES[info.precision]), dim=info.dim)
     return schema
 
 
 def collection_info(name: str, description: Mapping[str, Any]) -> CollectionInfo:
-    """What pymilvus's description of a collection says about its embeddings."""
+    """What pymilvus's description of a collection says about its embeddings.
+
+    Raises:
+        InputError: an earlier version made it, with other fields.
+    """
+    if not any(field["name"] == "has_thumbnail" for field in description["fields"]):
+        raise InputError(
+            f"Milvus collection {description['collection_name']!r}: made by an earlier version of omnireid; "
+            "back the gallery up with that version (omnireid gallery backup) and restore it into another name"
+        )
     (field,) = (field for field in description["fields"] if field["name"] == "embedding")
     precisions = {kind: precision for precision, kind in VECTOR_TYPES.items()}
     return CollectionInfo(name, int(field["params"]["dim"]), precisions[field["type"].name])

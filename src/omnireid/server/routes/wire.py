@@ -30,11 +30,9 @@ from omnireid.server.schemas import (
 
 
 def items_out(gallery: Gallery, items: Iterable[Item], people: People | None = None) -> list[ItemOut]:
-    """Items, each with the name of its identity and whether there is a picture to ask for."""
-    every = list(items)
+    """Items, each with the name of its identity."""
     people = gallery.people() if people is None else people
-    pictured = gallery.with_thumbnail([one.id for one in every])
-    return [_item(one, people, one.id in pictured) for one in every]
+    return [_item(one, people) for one in items]
 
 
 def search_answer(gallery: Gallery, found: SearchResult, took_ms: float) -> SearchAnswer:
@@ -147,7 +145,7 @@ def gallery_out(name: str, gallery: Gallery) -> GalleryOut:
     )
 
 
-def _item(item: Item, people: People, has_thumbnail: bool) -> ItemOut:
+def _item(item: Item, people: People) -> ItemOut:
     box = item.box
     return ItemOut(
         id=item.id,
@@ -161,7 +159,7 @@ def _item(item: Item, people: People, has_thumbnail: bool) -> ItemOut:
         quality=item.quality,
         attributes=dict(item.attributes),
         enrolled=item.enrolled,
-        has_thumbnail=has_thumbnail,
+        has_thumbnail=item.has_thumbnail,
     )
 
 
