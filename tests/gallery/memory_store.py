@@ -161,6 +161,9 @@ class MemoryStore:
     def build_index(self, collection: str) -> None:
         self._write()
 
+    def warm(self, collection: str) -> None:
+        pass
+
     def index_state(self, collection: str) -> IndexState:
         return IndexState("none", 0, len(self._rows[collection]))
 

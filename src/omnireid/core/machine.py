@@ -6,6 +6,12 @@ import os
 import platform
 from pathlib import Path
 
+# Of containers: version 2 of control groups, and version 1.
+_MEMORY_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+
 
 def available_cores() -> int:
     """Cores this process may run on (its affinity, where the system has one)."""
@@ -24,3 +30,15 @@ def machine_name() -> str:
                 cpu = line.partition(":")[2].strip()
                 break
     return f"{cpu}, {platform.system()} {platform.machine()}"
+
+
+def memory_bytes() -> int | None:
+    """Main memory that this process may use (its control group's, where it has one); None if unknown."""
+    try:
+        found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+    for limit in _MEMORY_LIMITS:
+        if limit.is_file() and (text := limit.read_text().strip()).isdigit():
+            found = min(found, int(text))
+    return found

@@ -180,6 +180,12 @@ class GalleryStore(Protocol):
         Interrupted, the collection is as before. Few items need none; then nothing happens.
         """
 
+    def warm(self, collection: str) -> None:
+        """Take into memory what makes searches quick, and keep it up; returns when that is done.
+
+        What a store finds does not depend on it. One that keeps nothing in memory does nothing.
+        """
+
     def index_state(self, collection: str) -> IndexState:
         """Of the approximate index."""
 

@@ -1,4 +1,4 @@
-"""What a gallery needs while it is served: retention, its index, a count for the metrics."""
+"""What a gallery needs while it is served: retention, codes in memory, its index, a count for the metrics."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _INDEX_AGAIN_SHARE = 0.1
 class Upkeep:
     """Two threads of one gallery.
 
-    An index is built when so many items are outside of it that searches notice: from 50,000 items, and again
-    when a tenth is not in it yet.
+    What makes searches quick is taken into memory at once, and kept up. An index is built when so many items
+    are outside of it that searches notice: from 50,000 items, and again when a tenth is not in it yet.
     """
 
     def __init__(self, name: str, gallery: Gallery, metrics: Metrics) -> None:
@@ -60,6 +60,7 @@ class Upkeep:
         if not live:
             self._metrics.items(self._name, 0)
             return
+        self._gallery.warm()
         state = self._gallery.store.index_state(live[0].collection)
         self._metrics.items(self._name, state.indexed + state.unindexed)
         if state.status != "building" and state.unindexed >= max(

@@ -18,6 +18,7 @@ from omnireid.gallery.lance.failures import READS, committing, is_gone, reading,
 from omnireid.gallery.lance.filters import condition, quoted
 from omnireid.gallery.lance.indexing import Tuning
 from omnireid.gallery.lance.known_ids import KnownIds, prefixes
+from omnireid.gallery.lance.resident import Resident
 from omnireid.gallery.store import CollectionInfo, Float32, IndexState
 
 # How far a distance of LanceDB may be from the one of the stored embedding, computed exactly.
@@ -42,12 +43,14 @@ class Collection:
         table: the LanceDB table.
         info: name, dimension, precision.
         tuning: how the index is searched; None without one.
+        resident: codes in memory; None where they are not wanted.
     """
 
-    def __init__(self, table: Any, info: CollectionInfo) -> None:
+    def __init__(self, table: Any, info: CollectionInfo, *, keeps_codes: bool = False) -> None:
         self.table = table
         self.info = info
         self.tuning: Tuning | None = None
+        self.resident = Resident(table, info.dim) if keeps_codes else None
         self._known: KnownIds | None = None
 
     def add(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
@@ -120,7 +123,10 @@ class Collection:
         """The k rows with the largest cosine to `query`."""
         wanted = list(dict.fromkeys([*columns, "id", "embedding"]))
         tuning = None if exact else self.tuning
-        if self._is_scanned(where, has_index=tuning is not None):
+        found = self._in_memory(query, k, where, wanted, approximate=tuning is not None)
+        if found is not None:
+            pass
+        elif self._is_scanned(where, has_index=tuning is not None):
             found = self._scanned(query, k, where, wanted)
         elif tuning is None:
             found = self._compared(query, k, where, wanted)
@@ -130,6 +136,12 @@ class Collection:
         order = pc.sort_indices(found, sort_keys=[("score", "descending"), ("id", "ascending")])
         return decode(found.take(order[:k])).select([*columns, "score"])
 
+    def keep_codes(self) -> None:
+        """Keep codes of all rows in memory from now on, if there is room; returns when they are there."""
+        if self.resident is None:
+            self.resident = Resident(self.table, self.info.dim)
+        self.resident.load()
+
     def index_state(self) -> IndexState:
         """Where the index stands, but for one that is being built."""
         rows = self.count(EVERYTHING)
@@ -138,6 +150,14 @@ class Collection:
         stats = reading(_READ, lambda: self.table.index_stats(indexing.INDEX))
         indexed = min(rows, 0 if stats is None else stats.num_indexed_rows)
         return IndexState("ready", indexed, rows - indexed)
+
+    def _in_memory(
+        self, query: Float32, k: int, where: Filter, columns: list[str], *, approximate: bool
+    ) -> pa.Table | None:
+        if self.resident is None:
+            return None
+        found = self.resident.nearest(query, k, condition(where), approximate, columns)
+        return None if found is None else _scored(found, query)
 
     def _is_scanned(self, where: Filter, *, has_index: bool) -> bool:
         """Whether the rows that meet `where` are compared here: LanceDB compares with all rows first."""

@@ -53,6 +53,7 @@ class LanceStore:
         self._upkeep = FolderLock(None if self._folder is None else self._folder / ".upkeep.lock")
         self._open: dict[str, tuple[Collection, float]] = {}
         self._building: set[str] = set()
+        self._keeps_codes = False
 
     def collections(self) -> dict[str, CollectionInfo]:
         """By name."""
@@ -154,6 +155,11 @@ class LanceStore:
         with self.lock():
             self._record_index(one)
 
+    def warm(self, collection: str) -> None:
+        """Keep codes of all embeddings in memory, here and of every collection that is searched later."""
+        self._keeps_codes = True
+        self._collection(collection).keep_codes()
+
     def index_state(self, collection: str) -> IndexState:
         """Of the approximate index; "building" where this process builds it."""
         state = self._collection(collection).index_state()
@@ -219,7 +225,7 @@ class LanceStore:
         index = self._connection.records(_INDEXES).get(name)
         if found is None or found.table.name != record["table"]:
             info = CollectionInfo(name, record["dim"], record["precision"])
-            found = Collection(self._connection.table(record["table"]), info)
+            found = Collection(self._connection.table(record["table"]), info, keeps_codes=self._keeps_codes)
         found.tuning = None if index is None else Tuning(**index["tuning"])
         self._open[name] = found, time.monotonic()
         return found

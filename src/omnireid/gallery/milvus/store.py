@@ -203,6 +203,9 @@ class MilvusStore:
                 raise StorageError(f"{self.uri}: Milvus is still building the index; look at its state later")
             time.sleep(0.5)
 
+    def warm(self, collection: str) -> None:
+        """Nothing: Milvus keeps in memory what it searches."""
+
     def index_state(self, collection: str) -> IndexState:
         count = self.count(collection)
         if not count or not self._has_index(self._info(collection)):

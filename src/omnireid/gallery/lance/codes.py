@@ -1,0 +1,240 @@
+"""Two short codes of every embedding, in memory, by which nearly all rows are ruled out without reading them.
+
+The signs of a rotated embedding (64 bytes at 512 dimensions) estimate its cosine with a query, without bias:
+RaBitQ (Gao and Long, SIGMOD 2024). Eight bits for each dimension (512 bytes) give it up to an error that is
+known for each row, so that a search over these alone finds exactly what one over all embeddings would. They
+are in memory only: what is forgotten leaves no trace of them on disk.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from omnireid.core.machine import available_cores
+from omnireid.gallery.store import Float32
+
+_SEED = 20260
+_PLACE_BITS = 32
+# Of one float32 operation.
+_ROUNDING = 2.0**-24
+_LARGEST_LEVEL = 127
+_LARGEST_QUERY = 16_383
+
+Addresses = npt.NDArray[np.uint64]
+"""Number of a fragment times 2^32, and the place of a row in it."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Codes of some rows of one fragment, in the order of their addresses.
+
+    Attributes:
+        addresses: (N,), sorted.
+        words: (W, N) signs of the centred and rotated embedding, 64 in a uint64.
+        factors: (N,) float32, from the agreement of signs to the product with what was centred.
+        levels: (N, D) int8; times `scales` they are the embedding of unit norm, up to `errors`.
+        scales: (N,) float32.
+        errors: (N,) float32, norm of the difference.
+    """
+
+    addresses: Addresses
+    words: npt.NDArray[np.uint64]
+    factors: Float32
+    levels: npt.NDArray[np.int8]
+    scales: Float32
+    errors: Float32
+
+    def __len__(self) -> int:
+        return len(self.addresses)
+
+    @property
+    def fragment(self) -> int:
+        """Number of the fragment."""
+        return int(self.addresses[0]) >> _PLACE_BITS
+
+    def only(self, kept_N: npt.NDArray[np.bool_]) -> Block:
+        """A block of some of its rows."""
+        return Block(
+            self.addresses[kept_N],
+            np.ascontiguousarray(self.words[:, kept_N]),
+            self.factors[kept_N],
+            self.levels[kept_N],
+            self.scales[kept_N],
+            self.errors[kept_N],
+        )
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query in the forms that the codes are compared with.
+
+    Attributes:
+        planes: (4, W) bits of its rotation.
+        base: product with the centre.
+        step: of the rotation's numbers.
+        levels: (D,) int16.
+        scale: of the levels.
+        error: norm of what the levels leave out.
+    """
+
+    planes: npt.NDArray[np.uint64]
+    base: float
+    step: float
+    levels: npt.NDArray[np.int16]
+    scale: float
+    error: float
+
+
+class Coder:
+    """Makes codes.
+
+    Args:
+        centre_D: float32, near the mean of the embeddings. The nearer, the better the estimates from signs.
+    """
+
+    def __init__(self, centre_D: Float32) -> None:
+        dim = len(centre_D)
+        # A word has 64 signs; the Hadamard matrix has a power of two of rows.
+        self.size = max(64, 1 << (dim - 1).bit_length())
+        self._centre_D = centre_D
+        flips_P = np.random.default_rng(_SEED).choice(np.array([-1, 1], np.float32), self.size)
+        self._flips_P: Float32 = flips_P
+
+    def block(self, addresses_N: Addresses, embeddings_ND: npt.NDArray[np.generic]) -> Block:
+        """Codes of rows, which need not be of unit norm."""
+        from omnireid.gallery.lance import code_kernels
+
+        rows, dim = embeddings_ND.shape
+        made = Block(
+            addresses_N,
+            np.empty((self.size // 64, rows), np.uint64),
+            np.empty(rows, np.float32),
+            np.empty((rows, dim), np.int8),
+            np.empty(rows, np.float32),
+            np.empty(rows, np.float32),
+        )
+        vectors_ND = np.ascontiguousarray(embeddings_ND, np.float32)
+
+        def encode(part: slice) -> None:
+            code_kernels.encode(
+                vectors_ND[part],
+                self._centre_D,
+                self._flips_P,
+                made.words[:, part],
+                made.factors[part],
+                made.levels[part],
+                made.scales[part],
+                made.errors[part],
+            )
+
+        in_parallel(encode, _parts(rows))
+        return made
+
+    def query(self, query_D: Float32) -> Query:
+        """A query of unit norm, of which it is known what its short forms leave out."""
+        from omnireid.gallery.lance import code_kernels
+
+        dim = len(query_D)
+        columns_P1 = np.zeros((self.size, 1), np.float32)
+        columns_P1[:dim, 0] = query_D * self._flips_P[:dim]
+        code_kernels.rotate(columns_P1)
+        largest = max(float(np.abs(columns_P1).max()), 1e-30)
+        most = 2**code_kernels.PLANES - 1
+        numbers_P = np.rint((columns_P1[:, 0] / largest + 1) * (most / 2)).astype(np.uint8)
+        bits_4P = numbers_P >> np.arange(code_kernels.PLANES, dtype=np.uint8)[:, None] & 1
+        planes_4W = np.packbits(bits_4P, axis=1, bitorder="little").view("<u8").astype(np.uint64)
+        # Sums of int32 hold: at most `_LARGEST_LEVEL` times this, D times.
+        top = min(_LARGEST_QUERY, (2**31 - 1) // (_LARGEST_LEVEL * dim))
+        scale = max(float(np.abs(query_D).max()), 1e-30) / top
+        levels_D = np.rint(query_D / scale).astype(np.int16)
+        left_D = query_D.astype(np.float64) - levels_D * scale
+        return Query(
+            planes=planes_4W,
+            base=float(query_D @ self._centre_D),
+            # In each plane a bit stands for half its value, up or down.
+            step=2 * largest / most / (2 * self.size),
+            levels=levels_D,
+            scale=scale,
+            error=float(np.linalg.norm(left_D)),
+        )
+
+
+def estimates(blocks: Sequence[Block], query: Query) -> Float32:
+    """(N,) cosines with all rows, from signs."""
+    from omnireid.gallery.lance import code_kernels
+
+    def score(block: Block, scores_N: Float32) -> None:
+        code_kernels.bit_scores(block.words, block.factors, query.planes, query.base, query.step, scores_N)
+
+    return _scored(blocks, score)
+
+
+def cosines(blocks: Sequence[Block], query: Query) -> Float32:
+    """(N,) cosines with all rows, from levels."""
+    from omnireid.gallery.lance import code_kernels
+
+    def score(block: Block, scores_N: Float32) -> None:
+        code_kernels.level_scores(block.levels, block.scales, query.levels, query.scale, scores_N)
+
+    return _scored(blocks, score)
+
+
+def cosines_of(blocks: Sequence[Block], query: Query, picked: Sequence[npt.NDArray[np.int64]]) -> Float32:
+    """(M,) cosines with some rows of each block, from levels."""
+    from omnireid.gallery.lance import code_kernels
+
+    scores_M = np.empty(sum(map(len, picked)), np.float32)
+
+    def score(one: tuple[Block, npt.NDArray[np.int64], Float32]) -> None:
+        block, rows_M, part_M = one
+        code_kernels.level_scores_of(rows_M, block.levels, block.scales, query.levels, query.scale, part_M)
+
+    in_parallel(score, list(zip(blocks, picked, _shares(scores_M, picked), strict=True)))
+    return scores_M
+
+
+def most_wrong(errors_N: Float32, query: Query) -> Float32:
+    """(N,) how far a cosine from levels may be from the one of the embedding."""
+    # |q·x − q'·x'| ≤ |q| |x − x'| + |q − q'| |x'|, and |x'| ≤ 1 + |x − x'|.
+    # Norms are sums of D float32 terms, in any order.
+    rounding = 2 * len(query.levels) * _ROUNDING
+    bound: Float32 = errors_N * np.float32(1 + query.error) + np.float32(query.error + rounding)
+    return bound
+
+
+def in_parallel(task: Callable[[Any], None], parts: Sequence[Any]) -> None:
+    """Run a task for all parts, by the threads that all searches share."""
+    if len(parts) == 1:
+        task(parts[0])
+    else:
+        list(_threads().map(task, parts))
+
+
+def _scored(blocks: Sequence[Block], score: Callable[[Block, Float32], None]) -> Float32:
+    scores_N = np.empty(sum(map(len, blocks)), np.float32)
+    in_parallel(lambda one: score(*one), list(zip(blocks, _shares(scores_N, blocks), strict=True)))
+    return scores_N
+
+
+def _shares(scores_N: Float32, parts: Sequence[Any]) -> Iterator[Float32]:
+    start = 0
+    for part in parts:
+        yield scores_N[start : start + len(part)]
+        start += len(part)
+
+
+def _parts(rows: int) -> list[slice]:
+    size = 4096
+    return [slice(start, min(rows, start + size)) for start in range(0, rows, size)]
+
+
+@functools.cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(available_cores(), "omnireid-codes")

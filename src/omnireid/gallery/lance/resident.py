@@ -1,0 +1,369 @@
+"""Codes of a whole table in memory, kept up with its versions, and searches through them."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from omnireid.core.machine import memory_bytes
+from omnireid.gallery.lance import codes
+from omnireid.gallery.lance.codes import Addresses, Block, Coder, Query
+from omnireid.gallery.lance.encoding import matrix, scores
+from omnireid.gallery.lance.failures import READS, reading
+from omnireid.gallery.store import Float32
+
+_MEMORY_SHARE = 0.25
+_MEMORY_BYTES = 4 << 30
+# Of one row beside its signs and levels: address, factor, scale, error.
+_ROW_BYTES = 20
+_BLOCK_ROWS = 65_536
+_BATCH = 8192
+# Up to so many new rows are read by the search that finds them there; more in the background.
+_MOST_NEW = 20_000
+# Codes of rows that are not there any more are dropped beyond this share.
+_DEAD_SHARE = 0.01
+# Grown by this factor all codes are made anew: the centre no longer fits.
+_GROWTH = 4
+_FEWEST_TO_CENTRE = 1000
+# Rows whose levels are looked at, best by their signs, and for each wanted row.
+_CANDIDATES = 8192
+_CANDIDATES_EACH = 32
+# An exact search reads more embeddings than this only in the plain way.
+_MOST_READ = 16_384
+_PLACE_BITS = 32
+_WHAT = "cannot search the gallery"
+
+
+Places = npt.NDArray[np.int64]
+"""Of rows, counted through all blocks; sorted."""
+
+
+class _MovedError(Exception):
+    """Rows are not where they were: another version of the table is the newest now."""
+
+
+@dataclass(frozen=True)
+class _State:
+    """Codes of every row of one version; and perhaps of some that are gone.
+
+    Attributes:
+        loaded: rows when all codes were last made.
+    """
+
+    version: int
+    coder: Coder
+    loaded: int
+    blocks: tuple[Block, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.blocks))
+
+    def addresses(self, places_M: Places) -> Addresses:
+        """(M,) of the rows at these places."""
+        parts = [block.addresses[rows] for block, rows in self.by_block(places_M)]
+        return np.concatenate([np.empty(0, np.uint64), *parts])
+
+    def by_block(self, places_M: Places) -> Iterator[tuple[Block, Places]]:
+        """Each block that has some of these places, and its rows there."""
+        start = 0
+        for block in self.blocks:
+            first, last = np.searchsorted(places_M, [start, start + len(block)])
+            if first < last:
+                yield block, places_M[first:last] - start
+            start += len(block)
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """Rows that may be found.
+
+    Attributes:
+        cosines: (M,) float32, from levels.
+        errors: (M,) float32, how far these may be off.
+    """
+
+    places: Places
+    cosines: Float32
+    errors: Float32
+
+
+class Resident:
+    """Codes of all rows of a LanceDB table. Threads may share it.
+
+    Args:
+        table: the LanceDB table.
+        dim: D of its embeddings.
+    """
+
+    def __init__(self, table: Any, dim: int) -> None:
+        self._table = table
+        self._dim = dim
+        self._state: _State | None = None
+        self._following = threading.Lock()
+        self._loading = threading.Lock()
+
+    def load(self) -> None:
+        """Make codes of all rows, unless they are there or take more than a quarter of the memory."""
+        with self._loading:
+            if self._state is None and self._fits():
+                self._state = reading(_WHAT, self._loaded)
+
+    def nearest(
+        self, query: Float32, k: int, predicate: str | None, approximate: bool, columns: Sequence[str]
+    ) -> pa.Table | None:
+        """Rows among which are the best k, in no order.
+
+        Args:
+            query: (D,) float32 of unit norm.
+            predicate: that rows meet; then every one of them is compared.
+            approximate: whether signs may rule out a row.
+
+        Returns:
+            `columns`, "embedding" among them; None where the codes are not there or cannot tell.
+        """
+        for _ in range(READS):
+            state = self._followed()
+            if state is None:
+                return None
+            asked = (state, query, k, predicate, approximate, list(columns))
+            try:
+                return reading(_WHAT, functools.partial(self._found, *asked))
+            except _MovedError:
+                continue
+        return None
+
+    def _found(
+        self,
+        state: _State,
+        query: Float32,
+        k: int,
+        predicate: str | None,
+        approximate: bool,
+        columns: list[str],
+    ) -> pa.Table | None:
+        coded = state.coder.query(query)
+        wanted = max(_CANDIDATES, _CANDIDATES_EACH * k)
+        if predicate is not None:
+            candidates = _picked(state, coded, self._places(state, predicate))
+        elif approximate and len(state) > 2 * wanted:
+            signs_N = codes.estimates(state.blocks, coded)
+            candidates = _picked(state, coded, _largest(signs_N, wanted))
+        else:
+            candidates = _all(state, coded)
+        return self._read(state, query, k, candidates, columns, is_exact=not approximate)
+
+    def _read(
+        self,
+        state: _State,
+        query: Float32,
+        k: int,
+        candidates: _Candidates,
+        columns: list[str],
+        *,
+        is_exact: bool,
+    ) -> pa.Table | None:
+        """Rows of the best candidates, and where it must be exact of all that may be as good."""
+        count = len(candidates.places)
+        size = k + max(8, k // 4)
+        while True:
+            chosen = _largest(candidates.cosines, size)
+            rows = self._rows(state, candidates.places[chosen], columns)
+            if rows.num_rows >= k or size >= count:
+                break
+            size *= 4
+        if not is_exact or rows.num_rows < k:
+            return rows
+        found = scores(matrix(rows["embedding"]), query)
+        kth = np.partition(found, -k)[-k]
+        may_be_as_good = candidates.cosines + candidates.errors >= kth
+        may_be_as_good[chosen] = False
+        others = candidates.places[may_be_as_good]
+        if len(others) > _MOST_READ:
+            return None
+        return pa.concat_tables([rows, self._rows(state, others, columns)]) if len(others) else rows
+
+    def _rows(self, state: _State, places_M: Places, columns: list[str]) -> pa.Table:
+        if not len(places_M):
+            return self._table.search().where("false").select(columns).to_arrow()
+        addresses = state.addresses(places_M).tolist()
+        rows = self._table.take_row_ids(addresses).select(columns).to_arrow()
+        # A row that is missing was deleted, before this version or since; or it moved.
+        if rows.num_rows < len(addresses) and self._table.version != state.version:
+            raise _MovedError
+        return rows
+
+    def _places(self, state: _State, predicate: str) -> Places:
+        """Of the rows that meet a condition."""
+        found = self._table.search().where(predicate).select(["_rowaddr"]).to_arrow()
+        addresses = np.sort(found["_rowaddr"].to_numpy())
+        places, start = [np.empty(0, np.int64)], 0
+        for block in state.blocks:
+            first, last = np.searchsorted(addresses, [block.addresses[0], block.addresses[-1]])
+            part = addresses[first : last + 1]
+            rows = np.minimum(np.searchsorted(block.addresses, part), len(block) - 1)
+            places.append(start + rows[block.addresses[rows] == part])
+            start += len(block)
+        if sum(map(len, places)) < len(addresses):
+            raise _MovedError
+        return np.concatenate(places)
+
+    def _followed(self) -> _State | None:
+        """Codes of the newest version; None where they are being made."""
+        with self._following:
+            for _ in range(READS):
+                state = self._state
+                if state is None:
+                    break
+                version = self._table.version
+                if version == state.version:
+                    return state
+                if not self._follow(state, version):
+                    self._state = None
+                    break
+            else:
+                return None
+        if not self._loading.locked() and self._fits():
+            threading.Thread(target=self.load, name="omnireid-codes", daemon=True).start()
+        return None
+
+    def _follow(self, state: _State, version: int) -> bool:
+        """Take in what other versions have brought; whether that is better than making all codes anew."""
+        new = reading(_WHAT, lambda: self._new_rows(state))
+        if new.num_rows > _MOST_NEW:
+            return False
+        blocks = [*state.blocks, *_blocks(new.to_batches(), state.coder)]
+        rows, live = sum(map(len, blocks)), self._table.count_rows()
+        if live > _GROWTH * max(state.loaded, _FEWEST_TO_CENTRE) or not self._fits():
+            return False
+        if rows - live > _DEAD_SHARE * live:
+            blocks = self._without_dead(blocks)
+            # Of which version these are there is not known. Rows that moved meanwhile would be missed.
+            if self._table.version != version:
+                return True
+        self._state = _State(version, state.coder, state.loaded, tuple(blocks))
+        return True
+
+    def _new_rows(self, state: _State) -> pa.Table:
+        """Rows of fragments that no code is of, a few too many at most. Rows never join a fragment later."""
+        predicate = _outside({block.fragment for block in state.blocks})
+        query = self._table.search().select(["_rowaddr", "embedding"]).limit(_MOST_NEW + 1)
+        return (query if predicate is None else query.where(predicate)).to_arrow()
+
+    def _without_dead(self, blocks: Iterable[Block]) -> list[Block]:
+        addresses = np.sort(
+            reading(_WHAT, lambda: self._table.search().select(["_rowaddr"]).to_arrow())[
+                "_rowaddr"
+            ].to_numpy()
+        )
+        kept = []
+        for block in blocks:
+            places = np.minimum(np.searchsorted(addresses, block.addresses), len(addresses) - 1)
+            is_live = addresses[places] == block.addresses if len(addresses) else np.zeros(len(block), bool)
+            if is_live.all():
+                kept.append(block)
+            elif is_live.any():
+                kept.append(block.only(is_live))
+        return kept
+
+    def _loaded(self) -> _State:
+        version, rows = self._table.version, self._table.count_rows()
+        batches = self._table.search().select(["_rowaddr", "embedding"]).to_batches(_BATCH)
+        first = next(iter(batches), None)
+        if first is None:
+            return _State(version, Coder(np.zeros(self._dim, np.float32)), 0, ())
+        coder = Coder(_centre(matrix(pa.chunked_array([first["embedding"]]))))
+        return _State(version, coder, rows, tuple(_blocks(_with(first, batches), coder)))
+
+    def _fits(self) -> bool:
+        room = memory_bytes()
+        most = _MEMORY_BYTES if room is None else _MEMORY_SHARE * room
+        # Signs are of the next power of two.
+        return int(self._table.count_rows()) * (self._dim + self._dim / 4 + _ROW_BYTES) <= most
+
+
+def _all(state: _State, query: Query) -> _Candidates:
+    cosines_N = codes.cosines(state.blocks, query)
+    errors_N = np.concatenate([np.empty(0, np.float32), *(block.errors for block in state.blocks)])
+    return _Candidates(np.arange(len(cosines_N)), cosines_N, codes.most_wrong(errors_N, query))
+
+
+def _picked(state: _State, query: Query, places_M: Places) -> _Candidates:
+    parts = list(state.by_block(places_M))
+    blocks, picked = [block for block, _ in parts], [rows for _, rows in parts]
+    errors = [block.errors[rows] for block, rows in parts]
+    errors_M = np.concatenate([np.empty(0, np.float32), *errors])
+    return _Candidates(places_M, codes.cosines_of(blocks, query, picked), codes.most_wrong(errors_M, query))
+
+
+def _largest(scores_N: Float32, count: int) -> Places:
+    """Sorted places of the `count` largest, and of all that equal the last of them."""
+    if count >= len(scores_N):
+        return np.arange(len(scores_N))
+    return np.flatnonzero(scores_N >= np.partition(scores_N, -count)[-count])
+
+
+def _blocks(batches: Iterable[pa.RecordBatch], coder: Coder) -> Iterator[Block]:
+    """Codes of rows, those of each fragment by themselves."""
+    waiting: dict[int, list[tuple[Addresses, npt.NDArray[np.generic]]]] = {}
+    for batch in batches:
+        addresses = batch["_rowaddr"].to_numpy()
+        embeddings = matrix(pa.chunked_array([batch["embedding"]]))
+        numbers = addresses >> np.uint64(_PLACE_BITS)
+        for number in np.unique(numbers).tolist():
+            of_it = numbers == number
+            parts = waiting.setdefault(number, [])
+            parts.append((addresses, embeddings) if of_it.all() else (addresses[of_it], embeddings[of_it]))
+            if sum(len(part) for part, _ in parts) >= _BLOCK_ROWS:
+                yield _block(waiting.pop(number), coder)
+    for parts in waiting.values():
+        yield _block(parts, coder)
+
+
+def _block(parts: Sequence[tuple[Addresses, npt.NDArray[np.generic]]], coder: Coder) -> Block:
+    addresses = np.concatenate([part for part, _ in parts])
+    embeddings = np.concatenate([part for _, part in parts])
+    order = np.argsort(addresses, kind="stable")
+    is_sorted = (order[1:] > order[:-1]).all()
+    return coder.block(addresses[order], embeddings if is_sorted else embeddings[order])
+
+
+def _centre(embeddings_ND: npt.NDArray[np.generic]) -> Float32:
+    """(D,) mean direction; none of few rows, which tell little of those to come."""
+    rows_ND = embeddings_ND.astype(np.float32)
+    rows_ND /= np.linalg.norm(rows_ND, axis=1, keepdims=True)
+    mean: Float32 = rows_ND.mean(axis=0)
+    return mean if len(rows_ND) >= _FEWEST_TO_CENTRE else np.zeros_like(mean)
+
+
+def _outside(fragments: set[int]) -> str | None:
+    """A condition that rows of all other fragments meet; None for all rows.
+
+    Not only those with higher numbers: they are given out before a commit, which may come after later ones.
+    """
+    ranges: list[list[int]] = []
+    for number in sorted(fragments):
+        if ranges and ranges[-1][1] == number:
+            ranges[-1][1] = number + 1
+        else:
+            ranges.append([number, number + 1])
+    if not ranges:
+        return None
+    edges = [0, *(edge for one in ranges for edge in one)]
+    between = [
+        f"(_rowaddr >= {first << _PLACE_BITS} AND _rowaddr < {last << _PLACE_BITS})"
+        for first, last in zip(edges[::2], edges[1::2], strict=False)
+        if first < last
+    ]
+    return " OR ".join([*between, f"_rowaddr >= {edges[-1] << _PLACE_BITS}"])
+
+
+def _with(first: pa.RecordBatch, others: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    yield first
+    yield from others

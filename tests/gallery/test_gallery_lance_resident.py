@@ -1,0 +1,355 @@
+"""Codes in memory while a table changes: they find what plain NumPy finds in the rows that are there."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gallery.lance_rows import DIM, item_table, unit_rows
+from omnireid.gallery.items import Filter
+from omnireid.gallery.lance import resident
+from omnireid.gallery.lance.collection import Collection
+from omnireid.gallery.lance.encoding import matrix
+from omnireid.gallery.lance.resident import Resident
+from omnireid.gallery.lance.store import LanceStore
+from omnireid.gallery.store import CollectionInfo, Precision
+
+COUNT = 600
+
+
+class Watched:
+    """A store with codes in memory, and a copy of its rows to compare with."""
+
+    def __init__(self, folder: Path, precision: Precision = "float32") -> None:
+        self.store = LanceStore(str(folder))
+        self.store.create_collection(CollectionInfo("c", DIM, precision))
+        self.other = LanceStore(str(folder))
+        self.queries = unit_rows(3, 99)
+
+    @property
+    def collection(self) -> Collection:
+        return self.store._collection("c")
+
+    @property
+    def codes(self) -> Resident:
+        found = self.collection.resident
+        assert found is not None
+        return found
+
+    def coded(self) -> int:
+        """Rows that there are codes of."""
+        state = self.codes._state
+        return -1 if state is None else len(state)
+
+    def check(self, k: int = 10, where: Filter | None = None) -> None:
+        """Ids and scores of exact searches, from codes alone."""
+        where = where or Filter()
+        rows = pa.concat_tables(self.other.scan("c", where=where, columns=("id", "embedding")))
+        ids, embeddings = np.array(rows["id"].to_pylist()), matrix(rows["embedding"]).astype(np.float64)
+        for query in self.queries:
+            cosines = embeddings @ query
+            order = np.lexsort((ids, -cosines.astype(np.float32)))[:k]
+            with pytest.MonkeyPatch.context() as patch:
+                for way in ("_compared", "_scanned"):
+                    patch.delattr(Collection, way)
+                found = self.store.search("c", query, k=k, where=where, exact=True)
+            assert found["id"].to_pylist() == ids[order].tolist()
+            np.testing.assert_allclose(found["score"].to_numpy(), cosines[order], atol=1e-6)
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Watched:
+    made = Watched(tmp_path / "gallery")
+    made.store.add("c", item_table(COUNT))
+    made.store.warm("c")
+    return made
+
+
+def ids_of(seed: int, count: int) -> list[str]:
+    return list(item_table(count, seed=seed)["id"].to_pylist())
+
+
+def without_waiting(patch: pytest.MonkeyPatch) -> None:
+    """Load in the search that finds codes missing, which itself is answered in the plain way."""
+
+    class Now:
+        def __init__(self, target: Any, **_: Any) -> None:
+            self.start = target
+
+    patch.setattr(resident.threading, "Thread", Now)
+
+
+def test_it_finds_what_numpy_finds(watched: Watched) -> None:
+    assert watched.coded() == COUNT
+    for k in (1, 10, COUNT, 1000):
+        watched.check(k)
+
+
+def test_new_rows_are_found_whoever_adds_them(watched: Watched) -> None:
+    for seed in range(1, 6):
+        watched.other.add("c", item_table(20, seed=seed))
+        watched.check()
+    assert watched.coded() == COUNT + 5 * 20
+
+
+def test_an_empty_collection_fills(tmp_path: Path) -> None:
+    watched = Watched(tmp_path / "gallery")
+    watched.store.warm("c")
+    assert watched.store.search("c", watched.queries[0], k=3).num_rows == 0
+    watched.other.add("c", item_table(1))
+    watched.check()
+    watched.other.add("c", item_table(200, seed=1))
+    watched.check()
+    assert watched.coded() == 201
+
+
+def test_deleted_rows_are_not_found_and_their_codes_go(watched: Watched) -> None:
+    best = watched.store.search("c", watched.queries[0], k=5)["id"].to_pylist()
+    # Fewer than the share at which codes are dropped, then more.
+    for gone in (best, ids_of(0, 100)):
+        watched.other.delete("c", Filter(ids=frozenset(gone)))
+        watched.check()
+    assert watched.coded() == watched.store.count("c") <= COUNT - 100
+    watched.other.delete("c", Filter(cameras=frozenset({"seed 0"})))
+    assert watched.store.search("c", watched.queries[0], k=3, exact=True).num_rows == 0
+    assert watched.coded() == 0
+
+
+def test_rows_that_are_written_anew_are_found_once(watched: Watched) -> None:
+    for number in range(0, 300, 100):
+        watched.other.set_identity("c", ids_of(0, COUNT)[number : number + 100], "somebody")
+        watched.check(COUNT)
+    watched.other.delete("c", Filter(ids=frozenset(ids_of(0, 50))))
+    watched.other.purge("c")
+    watched.check(COUNT)
+    assert watched.coded() == COUNT - 50
+
+
+def test_merged_files_are_followed(watched: Watched) -> None:
+    for seed in range(1, 20):
+        watched.other.add("c", item_table(5, seed=seed))
+    watched.check()
+    watched.other.build_index("c")
+    watched.check()
+    assert watched.coded() == COUNT + 19 * 5
+
+
+def test_filters_are_met_by_all_that_is_found(watched: Watched) -> None:
+    watched.store.add("c", item_table(300, seed=1))
+    watched.check(where=Filter(cameras=frozenset({"seed 1"})))
+    watched.check(where=Filter(cameras=frozenset({"seed 1"}), since=10, until=14))
+    watched.check(where=Filter(ids=frozenset(ids_of(0, 3))))
+    assert (
+        watched.store.search("c", watched.queries[0], k=3, where=Filter(cameras=frozenset({"no"}))).num_rows
+        == 0
+    )
+
+
+def test_many_new_rows_are_coded_in_the_background(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_waiting(monkeypatch)
+    monkeypatch.setattr(resident, "_MOST_NEW", 50)
+    watched.other.add("c", item_table(51, seed=1))
+    expected = watched.other.search("c", watched.queries[0], k=5, exact=True)["id"].to_pylist()
+    assert watched.store.search("c", watched.queries[0], k=5, exact=True)["id"].to_pylist() == expected
+    assert watched.coded() == COUNT + 51
+    watched.check()
+
+
+def test_codes_are_made_anew_where_the_centre_no_longer_fits(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_waiting(monkeypatch)
+    monkeypatch.setattr(resident, "_FEWEST_TO_CENTRE", 100)
+    before = watched.codes._state
+    for seed in range(1, 5):
+        watched.other.add("c", item_table(COUNT, seed=seed))
+        watched.store.search("c", watched.queries[0], k=5)
+    after = watched.codes._state
+    assert before is not None
+    assert after is not None
+    assert (before.loaded, after.loaded) == (COUNT, 5 * COUNT)
+    assert before.coder is not after.coder
+    watched.check()
+
+
+def test_what_does_not_fit_into_memory_is_searched_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = Watched(tmp_path / "gallery")
+    watched.store.add("c", item_table(COUNT))
+    monkeypatch.setattr(resident, "memory_bytes", lambda: 4 * COUNT * (DIM + DIM // 4 + 20) - 1)
+    watched.store.warm("c")
+    assert watched.coded() == -1
+    assert watched.store.search("c", watched.queries[0], k=5).num_rows == 5
+    monkeypatch.setattr(resident, "memory_bytes", lambda: 4 * COUNT * (DIM + DIM // 4 + 20))
+    watched.store.warm("c")
+    watched.check()
+    # It grows beyond.
+    watched.other.add("c", item_table(1, seed=1))
+    assert watched.store.search("c", watched.queries[0], k=5).num_rows == 5
+    assert watched.coded() == -1
+
+
+def test_rows_that_move_between_comparing_and_reading_are_found(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best = watched.store.search("c", watched.queries[0], k=5)["id"].to_pylist()
+    rows = Resident._rows
+    moves = iter([best])
+
+    def moved_first(self: Resident, *asked: Any) -> pa.Table:
+        for ids in moves:
+            watched.other.set_identity("c", ids, "moved")
+        return rows(self, *asked)
+
+    monkeypatch.setattr(Resident, "_rows", moved_first)
+    watched.check(5)
+
+
+def test_fragments_with_lower_numbers_that_come_later_are_found(watched: Watched) -> None:
+    state = watched.codes._state
+    assert state is not None
+    numbers = {block.fragment for block in state.blocks}
+    gone = max(numbers)
+    # As if rows of a lower number had been committed after those of a higher one.
+    watched.other.add("c", item_table(30, seed=1))
+    watched.check()
+    state = watched.codes._state
+    assert state is not None
+    kept = tuple(block for block in state.blocks if block.fragment != gone)
+    assert len(kept) < len(state.blocks)
+    watched.codes._state = resident._State(state.version - 1, state.coder, state.loaded, kept)
+    watched.check()
+
+
+@pytest.mark.parametrize("known", [set(), {0}, {1, 2, 7}, {2, 3}, {0, 1, 2, 3, 7, 8}])
+def test_which_rows_are_of_other_fragments(known: set[int]) -> None:
+    predicate = resident._outside(known)
+    for number in range(10):
+        for address in (number << 32, (number << 32) + 5, (number + 1 << 32) - 1):
+            # The condition is of arithmetic that Python reads the same way.
+            words = (predicate or "True").replace("AND", "and").replace("OR", "or")
+            assert eval(words, {"_rowaddr": address}) == (number not in known)
+
+
+def test_ties_are_all_looked_at(tmp_path: Path) -> None:
+    watched = Watched(tmp_path / "gallery")
+    rows = item_table(300)
+    same = np.repeat(unit_rows(3, 5), 100, axis=0)
+    embeddings = pa.FixedSizeListArray.from_arrays(pa.array(same.reshape(-1)), DIM)
+    field = rows.schema.field("embedding")
+    watched.store.add("c", rows.set_column(rows.column_names.index("embedding"), field, embeddings))
+    watched.store.warm("c")
+    watched.check(7)
+    watched.check(150)
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_it_compares_what_is_stored(tmp_path: Path, precision: Precision) -> None:
+    watched = Watched(tmp_path / "gallery", precision)
+    watched.store.add("c", item_table(COUNT))
+    watched.store.warm("c")
+    watched.check()
+
+
+def test_signs_rule_out_rows_of_an_indexed_gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("omnireid.gallery.lance.indexing.FEWEST_ROWS", 1000)
+    monkeypatch.setattr(resident, "_CANDIDATES", 100)
+    watched = Watched(tmp_path / "gallery")
+    watched.store.add("c", item_table(3000))
+    watched.store.build_index("c")
+    watched.store.warm("c")
+    hits, looked_at = 0, []
+    picked = resident._picked
+
+    def counted(*asked: Any) -> Any:
+        looked_at.append(len(asked[2]))
+        return picked(*asked)
+
+    monkeypatch.setattr(resident, "_picked", counted)
+    monkeypatch.delattr("omnireid.gallery.lance.indexing.nearest")
+    ids, rows = np.array(ids_of(0, 3000)), unit_rows(3000, 0)
+    for query in unit_rows(20, 98):
+        found = watched.store.search("c", query, k=3)["id"].to_pylist()
+        hits += len(set(found) & set(ids[np.argsort(-(rows @ query))[:3]]))
+    assert looked_at == [100] * 20
+    assert hits >= 55
+    # An exact search rules out none, and one with a filter none that meets it.
+    watched.check()
+    watched.check(where=Filter(since=100, until=200))
+
+
+def test_a_search_for_too_many_that_may_be_as_good_is_left_to_the_store(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resident, "_MOST_READ", 0)
+    monkeypatch.setattr(resident.codes, "most_wrong", lambda errors, _: np.full_like(errors, 3))
+    assert watched.codes.nearest(watched.queries[0], 3, None, False, ["id", "embedding"]) is None
+    assert watched.store.search("c", watched.queries[0], k=3, exact=True).num_rows == 3
+
+
+def test_it_is_kept_up_while_others_write(watched: Watched) -> None:
+    done = threading.Event()
+    errors: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            for seed in range(1, 13):
+                watched.other.add("c", item_table(10, seed=seed))
+                watched.other.set_identity("c", ids_of(seed, 10)[:5], f"person {seed}")
+                watched.other.delete("c", Filter(ids=frozenset(ids_of(seed, 10)[8:])))
+                if seed % 4 == 0:
+                    watched.other.build_index("c")
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            done.set()
+
+    # Ten rows that stay where a search looks: nothing hides them at any moment.
+    steady = ids_of(0, COUNT)[:10]
+    writer = threading.Thread(target=write)
+    writer.start()
+    searches = 0
+    while not done.is_set():
+        for row, name in enumerate(steady):
+            found = watched.store.search("c", unit_rows(COUNT, 0)[row], k=1, exact=True)
+            assert found["id"].to_pylist() == [name]
+            searches += 1
+    writer.join()
+    assert errors == []
+    assert searches >= 10
+    watched.check(COUNT)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["add", "name", "delete", "merge", "purge"]), st.integers(0, 5)), max_size=8
+    )
+)
+def test_any_sequence_of_writes_is_followed(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
+) -> None:
+    watched = Watched(tmp_path_factory.mktemp("codes") / "gallery")
+    watched.store.add("c", item_table(60, seed=100))
+    watched.store.warm("c")
+    for kind, number in steps:
+        some = ids_of(100, 60)[10 * number : 10 * number + 4] + ids_of(number, 15)[:7]
+        if kind == "add":
+            watched.other.add("c", item_table(15, seed=number))
+        elif kind == "name":
+            watched.other.set_identity("c", some, f"person {number}")
+        elif kind == "delete":
+            watched.other.delete("c", Filter(ids=frozenset(some)))
+        elif kind == "merge":
+            watched.other.build_index("c")
+        else:
+            watched.other.purge("c")
+        watched.check(k=4 + 20 * number)
