@@ -1,7 +1,8 @@
-"""Galleries of format 1, whose items did not say whether they have a thumbnail."""
+"""Galleries of format 1, whose items did not say whether they have a thumbnail; and LanceDB's own format."""
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import lancedb
@@ -114,3 +115,21 @@ def test_a_milvus_collection_of_an_earlier_version_is_refused_with_the_next_step
     description = {"collection_name": "omnireid__c__a", "fields": [{"name": "id"}, {"name": "embedding"}]}
     with pytest.raises(InputError, match="made by an earlier version of omnireid; back the gallery up with"):
         collection_info("a", description)
+
+
+def test_files_keep_the_version_that_gives_single_rows_quickly(tmp_path: Path) -> None:
+    """The end of a file is its version, two numbers of two bytes, and LANC."""
+
+    def versions() -> set[tuple[int, ...]]:
+        ends = [path.read_bytes()[-8:] for path in tmp_path.glob("c-*.lance/data/*.lance")]
+        assert all(end.endswith(b"LANC") for end in ends)
+        return {struct.unpack("<HH", end[:4]) for end in ends}
+
+    store = LanceStore(str(tmp_path))
+    store.create_collection(CollectionInfo("c", DIM, "float32"))
+    for seed in range(3):
+        store.add("c", item_table(20, seed=seed))
+    assert versions() == {(2, 1)}
+    store.delete("c", Filter(ids=frozenset([item_table(1)["id"][0].as_py()])))
+    store.purge("c")
+    assert versions() == {(2, 1)}

@@ -19,7 +19,7 @@ from omnireid.core.errors import InputError
 from omnireid.gallery.errors import NotInGalleryError
 from omnireid.gallery.identities import People
 from omnireid.gallery.items import Filter, Item
-from omnireid.gallery.rows import items_of
+from omnireid.gallery.rows import ITEM_COLUMNS, items_of
 from omnireid.gallery.store import GalleryStore
 
 Entry = TypeVar("Entry")
@@ -114,7 +114,7 @@ def items_page(
         found = zip(keys.tolist(), rows.column("id").to_pylist(), strict=True)
         best = sorted([*best, *(one for one in found if start is None or one > start)])[: limit + 1]
     chosen = best[:limit]
-    rows = store.get(collection, [one for _, one in chosen])
+    rows = store.get(collection, [one for _, one in chosen], columns=ITEM_COLUMNS)
     following = f"{chosen[-1][0]!r}|{chosen[-1][1]}" if len(best) > limit else None
     return Page(tuple(items_of(rows, people.shown)), following)
 
@@ -255,7 +255,8 @@ def timeline(
     root = person(store, collection, people, identity).id
     by_camera: dict[str, list[Item]] = {}
     if collection is not None:
-        for rows in store.scan(collection, where=Filter(identities=people.aliases(root))):
+        wanted = Filter(identities=people.aliases(root))
+        for rows in store.scan(collection, where=wanted, columns=ITEM_COLUMNS):
             for item in items_of(rows, people.shown):
                 by_camera.setdefault(item.camera, []).append(item)
     cameras = [CameraTimeline(camera, _sightings(by_camera[camera], gap_s)) for camera in sorted(by_camera)]

@@ -31,9 +31,9 @@ from omnireid.gallery.moving import Moved, abandon, clear_left, move
 from omnireid.gallery.opening import open_store
 from omnireid.gallery.records import MAX_AGE_S
 from omnireid.gallery.retention import STEPS, Retention
-from omnireid.gallery.rows import embeddings_of, items_of
+from omnireid.gallery.rows import ITEM_COLUMNS, embeddings_of, items_of
 from omnireid.gallery.searching import Question, Searcher, SearchResult, empty_result
-from omnireid.gallery.store import COLUMNS, PRECISIONS, Float32, GalleryStore, IndexState, Precision
+from omnireid.gallery.store import PRECISIONS, Float32, GalleryStore, IndexState, Precision
 from omnireid.gallery.tracklets import search_tracklets
 
 if TYPE_CHECKING:
@@ -378,7 +378,7 @@ class Gallery:
         Raises:
             NotInGalleryError: it is not there.
         """
-        return items_of(self._row(item_id, COLUMNS), self.people().shown)[0]
+        return items_of(self._row(item_id, ITEM_COLUMNS), self.people().shown)[0]
 
     def thumbnail(self, item_id: str) -> bytes | None:
         """Picture of an item as it was enrolled; None where it has none.

@@ -10,7 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from omnireid.gallery.items import Box, Item, tags
-from omnireid.gallery.store import Float32, item_schema
+from omnireid.gallery.store import COLUMNS, Float32, item_schema
+
+ITEM_COLUMNS = tuple(name for name in COLUMNS if name != "tags")
+"""Of which an item is made: `tags` are the attributes once more, for filters."""
 
 
 def table_of(items: Sequence[Item], ids: Sequence[str], enrolled: float, embeddings: Float32) -> pa.Table:
@@ -53,7 +56,7 @@ def _column(
 
 
 def items_of(rows: pa.Table, identity: Callable[[str | None], str | None] = lambda one: one) -> list[Item]:
-    """Items of rows with the columns of `DESCRIPTION`, and "thumbnail" where it is there.
+    """Items of rows with `ITEM_COLUMNS`, and "thumbnail" where it is there.
 
     Args:
         identity: from the stored identity to the one that is shown.

@@ -15,8 +15,8 @@ from omnireid.gallery.decisions import Judge
 from omnireid.gallery.generations import Generation, ModelRef
 from omnireid.gallery.identities import People
 from omnireid.gallery.items import EVERYTHING, Filter, Item
-from omnireid.gallery.rows import embeddings_of, items_of
-from omnireid.gallery.store import COLUMNS, Float32, GalleryStore
+from omnireid.gallery.rows import ITEM_COLUMNS, embeddings_of, items_of
+from omnireid.gallery.store import Float32, GalleryStore
 
 MAX_K = 1000
 MOST_FETCHED = 16_384
@@ -180,7 +180,7 @@ class Searcher:
             k=size,
             where=asked.where,
             exact=asked.exact,
-            columns=(*COLUMNS, "embedding") if needs_vectors else COLUMNS,
+            columns=(*ITEM_COLUMNS, "embedding") if needs_vectors else ITEM_COLUMNS,
         )
         scores = np.asarray(rows.column("score"), np.float64)
         if not needs_vectors or rows.num_rows == 0:

@@ -34,6 +34,10 @@ _RECORD_SCHEMA = pa.schema(
     metadata={_FORMAT_KEY: FORMAT},
 )
 
+# Later files keep a column whose values are all alike as one value for a whole page, and make all of the page
+# to give some rows of it: 10 items of a million take 9 ms in place of 4 ms.
+_FILE_VERSION = "2.1"
+
 # Bounds of LanceDB's caches; index and metadata of a million items fit.
 _INDEX_CACHE_BYTES = 1 << 30
 _METADATA_CACHE_BYTES = 128 << 20
@@ -108,7 +112,9 @@ class Connection:
         """Make an empty table and give its name, which is new: leftovers of a drop are never met."""
         name = f"{prefix}-{uuid.uuid4().hex[:12]}"
         with storing(f"cannot make a table in the gallery {self.uri}"):
-            self._tables[name] = self._database.create_table(name, schema=schema)
+            self._tables[name] = self._database.create_table(
+                name, schema=schema, storage_options={"new_table_data_storage_version": _FILE_VERSION}
+            )
         return name
 
     def drop_tables(self, prefix: str, kept: Collection[str]) -> None:
