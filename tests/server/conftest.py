@@ -1,10 +1,14 @@
-"""A small model file that every live server shares."""
+"""A small model file that every live server shares, and what the page's tests share."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+
+from server.page_browser import browser, open_page, page, server
+
+__all__ = ["browser", "open_page", "page", "server"]
 
 
 @pytest.fixture(scope="session")

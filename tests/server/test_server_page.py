@@ -13,53 +13,37 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from omnireid.server.tokens import SCOPES, TokenFile
+from server.page_browser import (
+    NEEDS_CHROMIUM,
+    REFUSED,
+    Open,
+    ask,
+    button,
+    choose,
+    file_of,
+    search_for,
+    settled,
+    two_people,
+    view,
+)
 from server.page_server import HOSTILE, STRANGER, PageServer, picture
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-expect.set_options(timeout=10_000)
 VIEWS = ("search", "people", "pictures", "compare", "enrol", "gallery", "audit", "history", "person/p1")
 DEMO = Path(os.environ.get("OMNIREID_PAGE_DEMO", "runs/demo"))
 MOST_BYTES = 300_000
 IMAGES = os.environ.get("OMNIREID_PAGE_IMAGES", "")
-REFUSED = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
 GONE = re.compile(r"Failed to load resource: net::ERR_")
 
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed: the page cannot be tested in a browser"
-)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(ARGUMENTS))
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
-    process = PageServer(tmp_path_factory.mktemp("page"))
-    process.start()
-    yield process
-    process.stop()
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.fixture(scope="module")
@@ -106,94 +90,6 @@ def is_known(url: str, content: bytes) -> bool:
         time.sleep(0.2)
     best = answer.raise_for_status().json()["groups"][0]
     return best["decision"] == "same" and best["name"] is not None
-
-
-class Watched:
-    """A browser page, and what must not happen in it."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.errors: list[str] = []
-        self.requests: list[str] = []
-        page.set_default_timeout(8_000)
-        page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("request", lambda request: self.requests.append(request.url))
-
-    def expect_errors(self, pattern: re.Pattern[str]) -> None:
-        """Forget errors that the test caused; there must be one."""
-        assert any(pattern.match(error) for error in self.errors)
-        self.errors = [error for error in self.errors if not pattern.match(error)]
-
-
-Open = Callable[..., Watched]
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Open]:
-    opened: list[tuple[Watched, str]] = []
-
-    def open_it(server: PageServer | str, view: str = "search", **options: Any) -> Watched:
-        url = server if isinstance(server, str) else server.url
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-        watched = Watched(context.new_page())
-        opened.append((watched, url))
-        watched.page.goto(f"{url}#/{view}")
-        return watched
-
-    yield open_it
-    for watched, url in opened:
-        watched.page.context.close()
-        own = ("blob:" + url, url, "data:image/png")
-        assert [one for one in watched.requests if not one.startswith(own)] == []
-        assert watched.errors == []
-
-
-@pytest.fixture
-def page(open_page: Open, server: PageServer) -> Page:
-    return open_page(server).page
-
-
-def file_of(content: bytes, name: str = "somebody.jpg") -> dict[str, Any]:
-    return {"name": name, "mimeType": "image/jpeg", "buffer": content}
-
-
-def choose(page: Page, content: bytes, name: str = "somebody.jpg", *, slot: int = 0) -> None:
-    page.locator("input[type=file]").nth(slot).set_input_files(file_of(content, name))
-
-
-def button(place: Page | Locator, name: str) -> Locator:
-    return place.get_by_role("button", name=name, exact=True)
-
-
-def search_for(page: Page, content: bytes) -> None:
-    choose(page, content)
-    button(page, "Search").click()
-    expect(page.locator(".verdict")).to_be_visible()
-
-
-def view(page: Page, name: str) -> None:
-    page.evaluate("name => { location.hash = '#/' + name; }", name)
-    expect(page.locator(f"main[data-view={name.partition('/')[0]}]")).to_be_visible()
-
-
-def settled(page: Page) -> None:
-    """Wait until nothing is being loaded."""
-    expect(page.locator(".loading, [aria-busy]")).to_have_count(0)
-
-
-def ask(server: PageServer, path: str, **query: str) -> Any:
-    return httpx2.get(server.url + path, params=query).raise_for_status().json()
-
-
-def two_people() -> bytes:
-    """Person 4 on the left and a stranger on the right, as PNG of 128×128."""
-    both = Image.new("RGB", (128, 128))
-    for place, (pid, index) in enumerate([(4, 0), (STRANGER, 5)]):
-        both.paste(Image.open(io.BytesIO(picture(pid, 0, index))), (64 * place, 0))
-    content = io.BytesIO()
-    both.save(content, "PNG")
-    return content.getvalue()
 
 
 def test_search_says_who_where_and_when(open_page: Open, server: PageServer) -> None:
@@ -529,7 +425,7 @@ def test_another_gallery_that_is_empty(page: Page) -> None:
     page.get_by_label("Gallery", exact=True).first.select_option("empty")
     choose(page, picture(1, 0, 0))
     button(page, "Search").click()
-    expect(page.get_by_text("The gallery is empty, or no picture in it")).to_be_visible()
+    expect(page.get_by_text("The gallery is empty: nothing was enrolled")).to_be_visible()
     view(page, "people")
     expect(page.get_by_text("Nobody here yet")).to_be_visible()
     view(page, "pictures")
@@ -555,7 +451,7 @@ def test_a_search_by_keyboard_alone(page: Page) -> None:
         page.keyboard.press("Enter")
     chooser.value.set_files(file_of(picture(3, 1, 0)))
     expect(button(page, "Draw a box")).to_be_focused()
-    for _ in range(3):
+    for _ in range(4):
         page.keyboard.press("Tab")
     expect(button(page, "Search")).to_be_focused()
     page.keyboard.press("Enter")

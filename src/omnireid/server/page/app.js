@@ -2,7 +2,7 @@
 
 import { api, onTokenNeeded } from "./api.js";
 import { auditView } from "./audit.js";
-import { peopleView, picturesView } from "./browse.js";
+import { peopleView, picturesView, resetBrowsing } from "./browse.js";
 import { compare, compareView } from "./compare.js";
 import { connection, watch } from "./connection.js";
 import { askToken } from "./dialogs.js";
@@ -12,15 +12,15 @@ import { galleryView } from "./gallery.js";
 import { historyView } from "./history.js";
 import { listenToKeys, showHelp } from "./keys.js";
 import { personView } from "./person.js";
-import { go, link, place, recover, refresh, startRouter } from "./router.js";
+import { go, link, place, recover, startRouter } from "./router.js";
 import { search, searchView } from "./search.js";
-import { chooseGallery, galleryName, may, session, setToken } from "./session.js";
+import { galleryName, may, session, setToken } from "./session.js";
 import { failed, loading } from "./states.js";
 import { filesOf } from "./subject.js";
 import { text } from "./text.js";
 import { themeButton } from "./theme.js";
 import { dropAllThumbnails } from "./thumbnails.js";
-import { toast, toastShelf } from "./toasts.js";
+import { forgetUndo, toast, toastShelf, undoButton } from "./toasts.js";
 
 const ROUTES = {
   search: { title: text.views.search, view: searchView },
@@ -56,28 +56,34 @@ function navigation() {
 
 function header() {
   const { galleries } = session.info;
-  const chooser = select(galleries.map((name) => [name, name]), galleryName(), (name) => {
-    chooseGallery(name);
-    dropAllThumbnails();
-    // People, cameras and pictures are others there.
-    for (const one of Object.values(TAKERS)) one.reset();
-    refresh();
-  });
+  // Nobody of this gallery is in the other one.
+  const chooser = select(galleries.map((name) => [name, name]), galleryName(), (gallery) =>
+    go(place().name === "person" ? "people" : place().name, "", { gallery }));
   chooser.setAttribute("aria-label", text.gallery);
   return h(
     "header.top",
     {},
-    h("a.brand", { href: link("search") }, h("img", { src: "assets/mark.svg", alt: "", width: 24, height: 24 }), h("span", {}, text.product)),
+    h("a.brand", { href: link("search"), "aria-label": text.product }, h("img", { src: "assets/mark.svg", alt: "", width: 24, height: 24 }), h("span", {}, text.product)),
     navigation(),
     h(
       "div.tools",
       {},
       galleries.length > 1 ? chooser : null,
+      may("write") ? undoButton() : null,
       h("a.icon-button", { href: link("history"), title: text.views.history, "aria-label": text.views.history }, icon("history")),
       themeButton(),
       h("button.icon-button", { type: "button", title: text.help, "aria-label": text.help, onclick: showHelp }, icon("help")),
     ),
   );
+}
+
+/** People, cameras and pictures are others in another gallery. */
+function switched() {
+  dropAllThumbnails();
+  for (const one of Object.values(TAKERS)) one.reset();
+  resetBrowsing();
+  forgetUndo();
+  fill(top, header());
 }
 
 function banner() {
@@ -108,7 +114,7 @@ async function start() {
     fill(frame, h("main", {}, failed(error, start)));
     return;
   }
-  const main = startRouter(ROUTES);
+  const main = startRouter(ROUTES, switched);
   fill(top, header());
   fill(frame, top, main, footer());
 }

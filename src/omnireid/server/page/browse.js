@@ -2,10 +2,14 @@
 
 import { api } from "./api.js";
 import { cameraSelect } from "./cameras.js";
-import { arrowKeys, field, fill, h, select } from "./dom.js";
+import { named } from "./conditions.js";
+import { choosePerson } from "./dialogs.js";
+import { arrowKeys, field, fill, h, icon, select } from "./dom.js";
+import { moment } from "./filters.js";
 import { cameraName, days, fromLocal, personName, whenShort } from "./format.js";
 import { showItem } from "./itemdialog.js";
-import { link } from "./router.js";
+import { go, link, remember } from "./router.js";
+import { may } from "./session.js";
 import { empty, failed, loading } from "./states.js";
 import { cameras as cameraCount, pictures, text } from "./text.js";
 import { personThumbnail, thumbnail } from "./thumbnails.js";
@@ -44,20 +48,42 @@ function pagedGrid(ask, nothing) {
   return { element: h("div", {}, grid, foot), load: () => page() };
 }
 
-const chosen = { text: "", camera: "", since: "", until: "", has: "" };
+// What each view looks for; kept while others are shown.
+const nobodyChosen = () => ({ people: { text: "" }, pictures: { camera: "", since: "", until: "", has: "", person: null } });
+const chosen = nobodyChosen();
 
-export async function peopleView() {
+export const resetBrowsing = () => Object.assign(chosen, nobodyChosen());
+
+/** Be as the address says; where it says nothing, say there what is kept. */
+async function follow(view, query) {
+  if (query.size) {
+    const wanted = nobodyChosen()[view];
+    for (const name of Object.keys(wanted)) wanted[name] = query.get(name) ?? wanted[name];
+    if (wanted.person) wanted.person = await named(wanted.person);
+    chosen[view] = wanted;
+  }
+  say(view);
+}
+
+const say = (view) => {
+  const said = Object.entries(chosen[view]).map(([name, value]) => [name, value?.id ?? value]);
+  remember(view, said.filter(([, value]) => value));
+};
+
+export async function peopleView({ query }) {
+  await follow("people", query);
   const list = pagedGrid(
     async (after, signal) => {
-      const { identities, next } = await api.identities({ text: chosen.text, limit: PAGE, after }, signal);
+      const { identities, next } = await api.identities({ text: chosen.people.text, limit: PAGE, after }, signal);
       return { tiles: identities.map(personTile), next };
     },
-    () => empty("people", text.browse.noPeople, chosen.text ? text.choosePerson.none : text.browse.noPeopleHint),
+    () => (chosen.people.text ? empty("people", text.browse.nobodyNamed(chosen.people.text)) : empty("people", text.browse.noPeople, text.browse.noPeopleHint, enrolLink())),
   );
-  const input = h("input", { type: "search", value: chosen.text, autocomplete: "off", placeholder: text.choosePerson.placeholder });
+  const input = h("input", { type: "search", value: chosen.people.text, autocomplete: "off", placeholder: text.browse.findHint });
   let timer = 0;
   input.addEventListener("input", () => {
-    chosen.text = input.value.trim();
+    chosen.people.text = input.value.trim();
+    say("people");
     clearTimeout(timer);
     timer = setTimeout(list.load, 200);
   });
@@ -78,23 +104,28 @@ function personTile(person) {
   );
 }
 
-export async function picturesView() {
+export async function picturesView({ query }) {
+  await follow("pictures", query);
+  let all = [];
   const list = pagedGrid(
     async (after, signal) => {
-      const { camera, since, until, has } = chosen;
-      const query = { camera, since: fromLocal(since), until: fromLocal(until), has_identity: has, limit: PAGE, after };
-      const { items, next } = await api.items(query, signal);
-      return { tiles: items.map(itemTile), next };
+      const { camera, since, until, has, person } = chosen.pictures;
+      const wanted = { camera, since: fromLocal(since), until: fromLocal(until), has_identity: has, identity: person?.id, limit: PAGE, after };
+      const { items, next } = await api.items(wanted, signal);
+      all = [...(after ? all : []), ...items.map((item) => ({ item }))];
+      return { tiles: items.map((item) => itemTile(item, () => all)), next };
     },
-    () => empty("pictures", text.browse.noPictures, text.browse.noPicturesHint),
+    () => empty("pictures", text.browse.noPictures, isNarrowed() ? text.browse.noPicturesHint : text.search.nobodyHint, clearOrEnrol()),
   );
   const set = (name) => (value) => {
-    chosen[name] = value;
+    chosen.pictures[name] = value;
+    say("pictures");
     list.load();
   };
-  const moment = (name) => {
-    const input = h("input", { type: "datetime-local", step: 1, value: chosen[name], onchange: () => set(name)(input.value) });
-    return input;
+  const isNarrowed = () => Object.values(chosen.pictures).some(Boolean);
+  const clearOrEnrol = () => {
+    if (isNarrowed()) return h("button", { type: "button", onclick: () => { resetBrowsing(); go("pictures"); } }, text.search.clear);
+    return enrolLink();
   };
   const assigned = [["", text.browse.anything], ["false", text.browse.unassigned], ["true", text.browse.assigned]];
   list.load();
@@ -106,19 +137,38 @@ export async function picturesView() {
     h(
       "div.toolbar",
       {},
-      field(text.browse.camera, cameraSelect(chosen.camera, set("camera"))),
-      field(text.search.since, moment("since")),
-      field(text.search.until, moment("until")),
-      field(text.browse.only, select(assigned, chosen.has, set("has"))),
+      field(text.browse.camera, cameraSelect(chosen.pictures.camera, set("camera"))),
+      field(text.search.since, moment(chosen.pictures.since, set("since"))),
+      field(text.search.until, moment(chosen.pictures.until, set("until"))),
+      field(text.browse.only, select(assigned, chosen.pictures.has, set("has"))),
+      personFilter(set("person")),
     ),
     list.element,
   );
 }
 
-const itemTile = (item) =>
+/** One person, or everybody. */
+function personFilter(onchange) {
+  const button = h("button", {
+    type: "button",
+    onclick: async () => {
+      const person = chosen.pictures.person ? null : await choosePerson(text.search.person);
+      if (person === chosen.pictures.person) return;
+      onchange(person);
+      label();
+    },
+  });
+  const label = () => fill(button, icon(chosen.pictures.person ? "close" : "person"), chosen.pictures.person ? personName(chosen.pictures.person) : text.search.anybody);
+  label();
+  return h("div.field", { role: "group", "aria-label": text.search.person }, h("span.label", {}, text.search.person), button);
+}
+
+const enrolLink = () => (may("write") ? h("a.button", { href: link("enrol") }, icon("enrol"), text.views.enrol) : null);
+
+const itemTile = (item, all) =>
   h(
     "button.tile",
-    { type: "button", onclick: () => showItem(item) },
+    { type: "button", onclick: () => showItem({ item }, { all: all() }) },
     thumbnail(item, "middle"),
     h("span.tile-line.strong", {}, item.identity ? personName({ id: item.identity, name: item.name }) : text.nobody),
     h("span.tile-line", {}, cameraName(item.camera)),

@@ -1,7 +1,7 @@
 // What an operator changes: names, merges, splits, assignments, forgetting. Each asks, does and says what it did.
 
 import { api } from "./api.js";
-import { askForget, askText, choosePerson } from "./dialogs.js";
+import { askConfirm, askForget, askText, choosePerson } from "./dialogs.js";
 import { personName } from "./format.js";
 import { refresh } from "./router.js";
 import { cameras as cameraCount, text } from "./text.js";
@@ -33,6 +33,31 @@ export async function assign(items) {
   if (!person) return false;
   const ids = items.map(({ id }) => id);
   return Boolean(await operate(() => (person.isNew ? api.split(ids, person.name) : api.assign(ids, person.id))));
+}
+
+/**
+ * What one press says: who was searched for is this person. Null where there is nothing to say.
+ *
+ * `subject`: what was searched with; `who`: { identity, name } of the found `items`, which all are theirs. Returns
+ * { words, run }; `run` resolves to whether it was done. A picture of the user's is enrolled instead (enrol.js).
+ */
+export function samePerson(subject, { identity, name }, items) {
+  if (subject?.kind !== "item") return null;
+  const { item } = subject;
+  const join = (items, person) => operate(() => api.assign(items.map(({ id }) => id), person.id)).then(Boolean);
+  const found = { id: identity, name };
+  const own = { id: item.identity, name: item.name };
+  if (identity && identity === item.identity) return null;
+  if (!identity && !item.identity) return { words: text.same.nobodyYet(items.length + 1), run: () => splitOff([item, ...items], text.search.name).then(Boolean) };
+  if (!item.identity) return { words: text.same.joins(personName(found)), run: () => join([item], found) };
+  if (!identity) return { words: text.same.join(items.length, personName(own)), run: () => join(items, own) };
+  return { words: text.same.merge(personName(own)), run: () => mergeTwo(found, own) };
+}
+
+/** Both are known as two people: that is asked about before. */
+async function mergeTwo(from, into) {
+  const isSure = await askConfirm(text.same.mergeTitle(personName(from), personName(into)), [text.person.mergeHint], text.same.mergeConfirm);
+  return Boolean(isSure && (await operate(() => api.merge(into.id, [from.id]))));
 }
 
 async function forget(run, ids) {

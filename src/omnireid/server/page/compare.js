@@ -1,9 +1,8 @@
 // Two pictures side by side: one person or two, and what the network looks at.
 
 import { api } from "./api.js";
-import { badge, likeness, rateChoice } from "./decisions.js";
+import { badge, likeness, meaningOf, rateChoice, strictest } from "./decisions.js";
 import { checkbox, field, fill, h, icon } from "./dom.js";
-import { rate } from "./format.js";
 import { session } from "./session.js";
 import { pictureSlot } from "./slot.js";
 import { failed, loading } from "./states.js";
@@ -23,8 +22,11 @@ export function setSlots([first, second = null]) {
 }
 
 export const compare = {
-  // Dropped or pasted beside the two places: into the first that is empty, else into the second.
-  take: (files) => shown?.slots[state.subjects[0] && !files[1] ? 1 : 0].take(files),
+  // Dropped or pasted beside the two places: two into both, one into the first that is empty, else into the second.
+  take: ([first, second]) => {
+    if (second) shown?.slots.forEach((slot, index) => slot.take([[first, second][index]]));
+    else shown?.slots[state.subjects[0] ? 1 : 0].take([first]);
+  },
   submit: () => shown?.run(),
   reset: () => Object.assign(state, nothing()),
 };
@@ -97,7 +99,7 @@ async function verify() {
 function compared(answer) {
   const kind = answer.calibrated ? answer.decision : "none";
   const note = answer.note || (answer.calibrated ? "" : text.search.verdict.noneHint);
-  const stated = state.rate ? text.search.stated(rate(Number(state.rate))) : "";
+  const stated = answer.decision ? meaningOf(Number(state.rate) || strictest()) : "";
   return [
     h("div.card.outcome", {}, badge(answer.decision), likeness({ ...answer, decision: kind }), h("p.hint", {}, [note, stated].filter(Boolean).join(" "))),
     answer.activations ? maps(answer.activations) : null,

@@ -1,7 +1,7 @@
 // Same, new or unsure: in words and shape, never by colour alone.
 
 import { h, icon, select } from "./dom.js";
-import { percent, rate, score } from "./format.js";
+import { inStrangers, oneIn, percent, rate, score } from "./format.js";
 import { session } from "./session.js";
 import { text } from "./text.js";
 
@@ -32,6 +32,22 @@ export function likeness({ probability, score: value, decision }) {
   );
 }
 
+/** The rate that holds where none is chosen. */
+export const strictest = () => Math.min(...session.info.false_alarm_rates);
+
+/** What a false-alarm rate means to somebody who looks at answers. */
+export const meaningOf = (share) => text.search.stated(rate(share), inStrangers(share));
+
 /** A choice among the rates that the calibration has thresholds for; "" is its own default. */
-export const rateChoice = (value, onchange) =>
-  select([["", text.falseAlarmDefault(rate(Math.min(...session.info.false_alarm_rates)))], ...session.info.false_alarm_rates.map((share) => [String(share), rate(share)])], value, onchange);
+export function rateChoice(value, onchange) {
+  const rates = session.info.false_alarm_rates;
+  return select([["", text.falseAlarmDefault(rate(strictest()))], ...rates.map((share) => [String(share), `${rate(share)} · ${oneIn(share)}`])], value, onchange);
+}
+
+const PRIORS = ["0.5", "0.1", "0.01", "0.001", "0.0001"];
+
+/** How likely a comparison is of one person before the pictures are looked at; "" goes by the gallery's size. */
+export function priorChoice(value, onchange) {
+  const shares = [...new Set([...PRIORS, ...(value ? [value] : [])])];
+  return select([["", text.priorDefault], ...shares.map((share) => [share, text.priors[share] ?? oneIn(Number(share))])], value, onchange);
+}

@@ -9,12 +9,13 @@ import { cameras as cameraCount, pictures, text } from "./text.js";
 import { personThumbnail, thumbnail } from "./thumbnails.js";
 
 const PAGE = 24;
+const LIKE_ID = /^\S{2,}$/;
 
 /**
  * Open a dialog and wait for what it was closed with; null where it was left.
  * `build(close)` returns its content; `close(value)` answers.
  */
-export function ask(title, build, { wide = false } = {}) {
+export function ask(title, build, { wide = false, onkeydown } = {}) {
   return new Promise((resolve) => {
     let answer = null;
     const opener = document.activeElement;
@@ -25,7 +26,7 @@ export function ask(title, build, { wide = false } = {}) {
     const heading = h("h2", { id: uniqueId("dialog") }, title);
     const dialog = h(
       wide ? "dialog.wide" : "dialog",
-      { "aria-labelledby": heading.id },
+      { "aria-labelledby": heading.id, onkeydown },
       h(
         "div.dialog-head",
         {},
@@ -154,6 +155,16 @@ export function choosePerson(title, { except = [], allowNew = false, hint } = {}
         personThumbnail(person.id, "small"),
         h("span.grow", {}, h("strong", {}, personName(person)), h("span.hint", {}, `${pictures(person.items)}, ${cameraCount(person.cameras.length)}`)),
       );
+    // Most people have no name, but an id that can be copied where they are shown.
+    const byId = async (id) => {
+      try {
+        const person = await api.identity(id);
+        return except.includes(person.id) ? [] : [choice(person)];
+      } catch (error) {
+        if (error.status !== 404) throw error;
+        return [];
+      }
+    };
     const page = async (name, after) => {
       const { identities, next } = await api.identities({ text: name, limit: PAGE, after });
       return [...identities.filter(({ id }) => !except.includes(id)).map(choice), moreButton(next, () => page(name, next))].filter(Boolean);
@@ -161,7 +172,8 @@ export function choosePerson(title, { except = [], allowNew = false, hint } = {}
     const look = () =>
       loadInto(list, async () => {
         const name = input.value.trim();
-        const found = await page(name);
+        let found = await page(name);
+        if (!found.length && LIKE_ID.test(name)) found = await byId(name);
         const fresh = allowNew
           ? h(
               "button.choice",

@@ -1,5 +1,7 @@
 // Building elements. Data only ever becomes text or an attribute, never markup.
 
+import { text } from "./text.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
@@ -57,6 +59,10 @@ export function checkbox(label, checked, onchange) {
   const box = h("input", { type: "checkbox", checked, onchange: () => onchange?.(box.checked) });
   return h("label.check", {}, box, h("span", {}, label));
 }
+
+/** Words with a button that takes them away. */
+export const removable = (words, remove) =>
+  h("span.chip.is-on", {}, h("span", {}, words), h("button.chip-remove", { type: "button", "aria-label": text.remove(words), onclick: remove }, icon("close")));
 
 /** A choice among [value, words] pairs. */
 export function select(options, value, onchange) {

@@ -1,15 +1,15 @@
 // Adding pictures, each with camera, time and person, and what became of it.
 
 import { api } from "./api.js";
-import { boxEditor } from "./box.js";
+import { askBox } from "./boxdialog.js";
 import { whenStateIsKnown } from "./cameras.js";
-import { ask, choosePerson } from "./dialogs.js";
+import { choosePerson } from "./dialogs.js";
 import { checkbox, field, fill, h, icon, uniqueId } from "./dom.js";
 import { fromLocal, personName, toLocal } from "./format.js";
 import { refresh } from "./router.js";
 import { may, session } from "./session.js";
 import { complaint, empty } from "./states.js";
-import { asRequest, filesOf, PictureError, readPicture, regionImage } from "./subject.js";
+import { asRequest, filesOf, PictureError, picturesOf, readPicture, regionImage } from "./subject.js";
 import { text } from "./text.js";
 import { toast } from "./toasts.js";
 
@@ -18,9 +18,9 @@ const nothing = () => ({ entries: [], camera: "", time: "", who: "open", person:
 const state = nothing();
 let shown = null;
 
-/** Come with a picture; `person` { id, name }, or null for a new one. */
+/** Come with what was searched with; `person` { id, name }, or null for a new one. */
 export function prefill(subject, person) {
-  Object.assign(state, { entries: [entry(subject)], who: person ? "existing" : "new", person, name: "" });
+  Object.assign(state, { entries: picturesOf(subject).map(entry), who: person ? "existing" : "new", person, name: "" });
 }
 
 const entry = (subject) => ({ subject, kind: "waiting", status: text.enrol.waiting });
@@ -119,14 +119,7 @@ function row(one, show) {
   const { subject } = one;
   const isOpen = one.kind !== "good";
   const edit = async () => {
-    await ask(text.enrol.boxTitle, (close) => {
-      const editor = boxEditor(subject);
-      return [
-        editor.element,
-        h("p.hint", {}, text.subject.drawHint),
-        h("div.row.end", {}, h("button", { type: "button", onclick: () => editor.start() }, icon("box"), text.subject.draw), h("button.primary", { type: "button", onclick: () => close(true) }, text.save)),
-      ];
-    });
+    await askBox(subject);
     show();
   };
   const remove = () => {

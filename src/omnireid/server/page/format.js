@@ -14,6 +14,22 @@ export function percent(share) {
 /** A wanted rate, exactly: 0.001 → "0.1 %". */
 export const rate = (share) => `${Number((share * 100).toPrecision(3)).toLocaleString()} %`;
 
+/** 0.001 → "of 1,000 comparisons with strangers, about 1 is called the same person." */
+export function inStrangers(share) {
+  let all = 100;
+  while (all * share < 0.999 && all < 1e9) all *= 10;
+  return text.strangers(all, Math.round(all * share));
+}
+
+/** 0.001 → "1 in 1,000". */
+export const oneIn = (share) => text.oneIn(Math.round(1 / share));
+
+/** bag = true; text in quotes, where it could be taken for something else. */
+export function attributeWords([name, value]) {
+  const isPlain = typeof value !== "string" || !/^(true|false|-?\d+(\.\d+)?|)$/.test(value);
+  return `${name} = ${isPlain ? value : JSON.stringify(value)}`;
+}
+
 export const score = (value) => value.toFixed(3);
 
 const UNITS = ["B", "kB", "MB", "GB", "TB"];

@@ -6,7 +6,7 @@ import { when } from "./format.js";
 import { may } from "./session.js";
 import { empty } from "./states.js";
 import { text } from "./text.js";
-import { complain, undo } from "./toasts.js";
+import { undo } from "./toasts.js";
 
 export async function historyView() {
   const { operations } = await api.operations();
@@ -31,17 +31,4 @@ function row(operation) {
         ? h("button", { type: "button", onclick: () => undo(id) }, icon("undo"), text.history.undo)
         : h("span.hint", {}, text.history.cannot),
   );
-}
-
-/** Undo the latest operation that can be. */
-export async function undoLast() {
-  if (!may("write")) return;
-  try {
-    const { operations } = await api.operations();
-    const last = operations.find(({ undone, can_undo: canUndo }) => !undone && canUndo);
-    if (last) await undo(last.id);
-    else complain({ message: text.history.empty });
-  } catch (error) {
-    complain(error);
-  }
 }

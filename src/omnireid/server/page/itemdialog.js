@@ -1,41 +1,80 @@
-// One picture of the gallery, large, with what can be done with it.
+// One picture of the gallery, large, with what can be done with it. Arrow keys go on to the next one.
 
-import { assign, forgetItems } from "./changes.js";
+import { assign, forgetItems, samePerson } from "./changes.js";
 import { setSlots } from "./compare.js";
+import { copyable } from "./copy.js";
 import { badge, likeness } from "./decisions.js";
 import { ask } from "./dialogs.js";
-import { h, icon } from "./dom.js";
-import { cameraName, personName, when } from "./format.js";
+import { fill, h, icon } from "./dom.js";
+import { prefill } from "./enrol.js";
+import { attributeWords, cameraName, personName, when } from "./format.js";
 import { go, link, refresh } from "./router.js";
-import { searchWith } from "./search.js";
+import { onlyWith, searchWith } from "./search.js";
 import { may } from "./session.js";
-import { fromItem, regionImage } from "./subject.js";
+import { faceOf, fromItem, regionImage } from "./subject.js";
 import { text } from "./text.js";
 import { thumbnail } from "./thumbnails.js";
 
-/** `candidate` and `query` (a subject) where it came out of a search. */
-export async function showItem(item, { candidate, query } = {}) {
-  const action = await ask(text.item.title, (close) => [
-    h("div.item-view", {}, query ? h("figure", {}, beside(query), h("figcaption", {}, text.subject.yours)) : null, h("figure", {}, thumbnail(item, "huge"), query ? h("figcaption", {}, text.subject.fromGallery) : null), h("div.grow", {}, likenessOf(candidate), facts(item))),
-    h("div.row.end", {}, actions(query).map(([name, symbol, words, style = ""]) =>
-      h(`button${style}`, { type: "button", onclick: () => close(name) }, icon(symbol), words))),
-  ], { wide: Boolean(query) });
-  if (action === "search") searchWith(fromItem(item));
-  if (action === "compare") {
-    setSlots(query ? [query, fromItem(item)] : [fromItem(item)]);
-    go("compare");
+const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
+
+/**
+ * `shown`: a candidate, or { item } alone; `all`: those it stands among, in their order. `query`: what was searched
+ * with (subject.js), where it came out of a search.
+ */
+export async function showItem(shown, { query, all = [] } = {}) {
+  const order = all.map((one) => one.item.id);
+  const body = h("div.item-dialog");
+  let leave = () => {};
+
+  function step(by) {
+    const next = all[order.indexOf(shown.item.id) + by];
+    if (!next) return;
+    shown = next;
+    show();
   }
-  if (action === "assign" && (await assign([item]))) refresh();
-  if (action === "forget" && (await forgetItems([item]))) refresh();
+
+  function show() {
+    const hadFocus = document.activeElement?.dataset.step;
+    const place = order.indexOf(shown.item.id);
+    fill(
+      body,
+      order.length > 1 && place >= 0 ? steps(place, order.length, step) : null,
+      h("div.item-view", {}, query ? h("figure", {}, beside(query), h("figcaption", {}, text.subject.yours)) : null, h("figure", {}, thumbnail(shown.item, "huge"), query ? h("figcaption", {}, text.subject.fromGallery) : null), h("div.grow", {}, likenessOf(shown), facts(shown.item))),
+      h("div.row.end", {}, actions(shown.item, query).map(({ run, symbol, words, style = "" }) =>
+        h(`button${style}`, { type: "button", onclick: () => leave(run) }, icon(symbol), words))),
+    );
+    const again = body.querySelector(`[data-step="${hadFocus}"]:not(:disabled)`) ?? body.querySelector("[data-step]:not(:disabled)");
+    if (hadFocus) again?.focus();
+  }
+
+  const run = await ask(
+    text.item.title,
+    (close) => {
+      leave = close;
+      show();
+      return body;
+    },
+    { wide: Boolean(query), onkeydown: (event) => STEPS[event.key] && !event.altKey && !event.ctrlKey && !event.metaKey && step(STEPS[event.key]) },
+  );
+  await run?.();
 }
+
+const steps = (place, count, step) =>
+  h(
+    "div.row.steps",
+    {},
+    h("button.icon-button", { type: "button", disabled: place === 0, "aria-label": text.item.previous, title: text.item.previous, dataset: { step: "-1" }, onclick: () => step(-1) }, icon("back")),
+    h("span.hint", { role: "status" }, text.item.place(place + 1, count)),
+    h("button.icon-button", { type: "button", disabled: place === count - 1, "aria-label": text.item.next, title: text.item.next, dataset: { step: "1" }, onclick: () => step(1) }, icon("forth")),
+  );
 
 /** What was searched with, so that the two can be told apart by eye. */
 function beside(query) {
   if (query.kind === "item") return thumbnail(query.item, "huge");
-  return h("span.thumb.huge", {}, regionImage(query));
+  return h("span.thumb.huge", {}, regionImage(faceOf(query)));
 }
 
-const likenessOf = (candidate) => (candidate ? h("div.item-likeness", {}, badge(candidate.decision), likeness(candidate)) : null);
+const likenessOf = (shown) => (shown.score === undefined ? null : h("div.item-likeness", {}, badge(shown.decision), likeness(shown)));
 
 function facts(item) {
   const person = item.identity
@@ -48,17 +87,36 @@ function facts(item) {
     [text.item.enrolled, when(item.enrolled)],
     [text.item.source, item.source],
     [text.item.tracklet, item.tracklet],
-    ...Object.entries(item.attributes ?? {}).map(([name, value]) => [name, String(value)]),
-    [text.item.id, h("code", {}, item.id)],
+    ...Object.entries(item.attributes ?? {}).map(([name, value]) => [name, attributeLink(name, value)]),
+    [text.item.id, copyable(item.id)],
   ];
   return h("dl.facts", {}, rows.filter(([, value]) => value).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
 }
 
-function actions(query) {
-  const shown = [
-    ["search", "search", text.item.searchWith],
-    ["compare", "compare", query ? text.item.compareQuery : text.item.compare],
-  ];
-  if (may("write")) shown.push(["assign", "move", text.item.assign], ["forget", "forget", text.item.forget, ".danger-quiet"]);
+/** The value, and a way to search for all that have it. */
+function attributeLink(name, value) {
+  const words = text.item.onlyWith(attributeWords([name, value]));
+  return h("button.quiet.inline", { type: "button", title: words, "aria-label": words, onclick: () => onlyWith(name, value) }, String(value), icon("filter"));
+}
+
+function actions(item, query) {
+  const then = (work) => async () => (await work()) && refresh();
+  const shown = [];
+  const same = may("write") ? samePerson(query, item, [item]) : null;
+  if (same) shown.push({ symbol: "tick", words: same.words, run: then(same.run), style: ".primary" });
+  if (may("write") && item.identity && query && query.kind !== "item") {
+    const person = { id: item.identity, name: item.name };
+    shown.push({ symbol: "enrol", words: text.same.enrol(personName(person)), style: ".primary", run: () => { prefill(query, person); go("enrol"); } });
+  }
+  shown.push(
+    { symbol: "search", words: text.item.searchWith, run: () => searchWith(fromItem(item)) },
+    { symbol: "compare", words: query ? text.item.compareQuery : text.item.compare, run: () => { setSlots(query ? [faceOf(query), fromItem(item)] : [fromItem(item)]); go("compare"); } },
+  );
+  if (may("write")) {
+    shown.push(
+      { symbol: "move", words: text.item.assign, run: then(() => assign([item])) },
+      { symbol: "forget", words: text.item.forget, style: ".danger-quiet", run: then(() => forgetItems([item])) },
+    );
+  }
   return shown;
 }

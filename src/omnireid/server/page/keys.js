@@ -2,11 +2,11 @@
 
 import { ask } from "./dialogs.js";
 import { checkbox, h } from "./dom.js";
-import { undoLast } from "./history.js";
 import { go } from "./router.js";
-import { getToken, session, setToken } from "./session.js";
+import { getToken, may, session, setToken } from "./session.js";
 import { text } from "./text.js";
 import { nextTheme } from "./theme.js";
+import { undoLast } from "./toasts.js";
 
 const OFF = "omnireid-keys-off";
 const VIEWS = ["search", "people", "pictures", "compare", "enrol", "gallery"];
@@ -32,7 +32,7 @@ const isTyping = (target) => target.matches?.("input:not([type=checkbox]):not([t
 
 const ACTIONS = {
   "?": () => showHelp(),
-  u: undoLast,
+  u: () => may("write") && undoLast(),
   h: () => go("history"),
   t: nextTheme,
   ...Object.fromEntries(VIEWS.map((name, index) => [String(index + 1), () => go(name)])),

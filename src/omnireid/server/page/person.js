@@ -2,6 +2,7 @@
 
 import { api } from "./api.js";
 import { assign, forgetItems, forgetPerson, mergeInto, rename, splitOff } from "./changes.js";
+import { copyable } from "./copy.js";
 import { fill, h, icon } from "./dom.js";
 import { cameraName, clock, personName, span, when } from "./format.js";
 import { showItem } from "./itemdialog.js";
@@ -28,7 +29,8 @@ export async function personView({ id }) {
   const sightings = lanes.flatMap(({ camera, sightings: seen }) => seen.map((sighting) => ({ ...sighting, camera, key: sighting.items[0].id })));
   // The latest first, those without time last.
   sightings.sort((a, b) => (b.start ? Date.parse(b.start) : -Infinity) - (a.start ? Date.parse(a.start) : -Infinity));
-  const sections = new Map(sightings.map((sighting) => [sighting.key, section(sighting, selection)]));
+  const all = sightings.flatMap(({ items }) => items.map((item) => ({ item })));
+  const sections = new Map(sightings.map((sighting) => [sighting.key, section(sighting, selection, all)]));
   const line = timeline(lanes, ({ items }) => {
     const target = sections.get(items[0].id);
     target.scrollIntoView({ block: "start" });
@@ -62,7 +64,7 @@ function head(person, sightings) {
       "div.grow",
       {},
       h("h1", {}, personName(person)),
-      h("p.hint", {}, h("code", {}, person.id)),
+      h("p.hint", {}, copyable(person.id)),
       h("p", {}, facts.filter(Boolean).join(" · ")),
       may("write") ? h("div.row", {}, actions(person, sightings)) : h("p.hint", {}, text.readOnly),
     ),
@@ -87,14 +89,14 @@ const actions = (person, sightings) => [
   }, icon("forget"), text.person.forget),
 ];
 
-function section(sighting, selection) {
+function section(sighting, selection, all) {
   const { camera, start, end, items } = sighting;
   const tiles = h("div.tiles");
   const show = (count) => {
     const rest = items.length - count;
     fill(
       tiles,
-      items.slice(0, count).map((item) => tile(item, selection)),
+      items.slice(0, count).map((item) => tile(item, selection, all)),
       rest > 0 ? h("button.tile-more", { type: "button", onclick: () => show(items.length) }, text.person.showAll(items.length)) : null,
     );
   };
@@ -114,11 +116,11 @@ function section(sighting, selection) {
   );
 }
 
-function tile(item, selection) {
+function tile(item, selection, all) {
   return h(
     "div.tile",
     {},
-    h("button.bare", { type: "button", "aria-label": `${text.item.view}, ${cameraName(item.camera)}, ${when(item.time)}`, onclick: () => showItem(item) }, thumbnail(item)),
+    h("button.bare", { type: "button", "aria-label": `${text.item.view}, ${cameraName(item.camera)}, ${when(item.time)}`, onclick: () => showItem({ item }, { all }) }, thumbnail(item)),
     may("write") ? selection.checkbox(item) : null,
     h("span.tile-line.hint", {}, item.time ? clock(item.time) : text.noTime),
   );

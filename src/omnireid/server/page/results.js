@@ -1,41 +1,45 @@
 // What a search answered: the verdict, then people, the most alike first.
 
-import { splitOff } from "./changes.js";
-import { badge, likeness, mark } from "./decisions.js";
+import { samePerson, splitOff } from "./changes.js";
+import { badge, likeness, mark, meaningOf } from "./decisions.js";
 import { prefill } from "./enrol.js";
 import { h, icon } from "./dom.js";
-import { cameraName, percent, personName, rate, score, whenShort } from "./format.js";
+import { cameraName, oneIn, percent, personName, score, whenShort } from "./format.js";
 import { showItem } from "./itemdialog.js";
 import { go, link, refresh } from "./router.js";
 import { may } from "./session.js";
-import { empty } from "./states.js";
 import { people, pictures, text } from "./text.js";
-import { thumbnail } from "./thumbnails.js";
+import { loadAll, thumbnail } from "./thumbnails.js";
 
-export function results(answer, subject) {
-  if (!answer.groups.length) {
-    return empty("search", text.search.nobodyFound, text.search.nobodyHint);
-  }
+/** `words`: the conditions that the answer had. */
+export function results(answer, subject, words) {
+  const all = answer.groups.flatMap(({ candidates }) => candidates);
+  const open = (candidate) => showItem(candidate, { query: subject, all });
+  const groups = h("ol.groups", {}, answer.groups.map((group) => h("li", {}, card(group, subject, open))));
   return [
-    verdict(answer),
+    verdict(answer, words),
     h("p.sr-only", {}, text.search.gridHelp),
-    h("ol.groups", {}, answer.groups.map((group) => h("li", {}, card(group, subject)))),
-    may("write") && subject.kind === "file" ? enrolNew(subject) : null,
+    groups,
+    h("div.row.centred", {}, may("write") && subject.kind !== "item" ? enrolNew(subject) : null, h("button", { type: "button", onclick: () => loadAll(groups).then(() => print()) }, icon("print"), text.search.print)),
   ];
 }
 
-function verdict(answer) {
-  const kind = answer.calibrated ? answer.decision : "none";
+function verdict(answer, words) {
+  const kind = answer.calibrated ? answer.decision ?? "none" : "none";
   const best = answer.groups[0];
   const same = answer.groups.filter(({ decision }) => decision === "same").length;
   const facts = [
     answer.calibrated && best.probability !== null ? percent(best.probability) : null,
-    answer.false_alarm_rate ? text.search.stated(rate(answer.false_alarm_rate)) : null,
     people(answer.groups.length),
     answer.is_exact ? text.search.exactDone : text.search.approximateDone,
     text.search.took(answer.took_ms),
   ];
-  const notes = [answer.note || (answer.calibrated ? "" : text.search.verdict.noneHint), same > 1 ? text.search.several(same) : ""];
+  const notes = [
+    words.length ? text.search.only(words) : "",
+    same > 1 ? text.search.several(same) : "",
+    answer.note || (answer.calibrated ? "" : text.search.verdict.noneHint),
+    [answer.false_alarm_rate ? meaningOf(answer.false_alarm_rate) : "", answer.prior ? text.search.prior(oneIn(answer.prior)) : ""].join(" ").trim(),
+  ];
   return h(
     `header.verdict.${kind}`,
     {},
@@ -49,33 +53,31 @@ function title(kind, best) {
   return best.identity ? text.search.is(personName({ id: best.identity, name: best.name })) : text.search.isUnassigned;
 }
 
-function card(group, subject) {
+function card(group, subject, open) {
   const [best] = group.candidates;
   const name = group.identity ? personName({ id: group.identity, name: group.name }) : text.nobody;
   const isKnown = Boolean(group.identity);
   return h(
     "article.card.group",
     { "aria-label": name },
-    h("button.best", { type: "button", "aria-label": `${text.search.best}: ${name}`, onclick: () => open(best, subject) }, thumbnail(best.item, "big")),
+    h("button.best", { type: "button", "aria-label": `${text.search.best}: ${name}`, onclick: () => open(best) }, thumbnail(best.item, "big")),
     h(
       "div.group-body",
       {},
       h("div.group-head", {}, h("h3", {}, isKnown ? h("a", { href: link("person", group.identity) }, name) : name), badge(group.decision)),
       likeness(group),
-      h("div.strip", {}, group.candidates.map((candidate) => tile(candidate, subject))),
+      h("div.strip", {}, group.candidates.map((candidate) => tile(candidate, open))),
       h("div.row", {}, groupActions(group, isKnown, subject)),
     ),
   );
 }
 
-const open = (candidate, subject) => showItem(candidate.item, { candidate, query: subject });
-
-function tile(candidate, subject) {
+function tile(candidate, open) {
   const { item, probability } = candidate;
   const known = probability === null || probability === undefined ? score(candidate.score) : percent(probability);
   return h(
     "button.candidate",
-    { type: "button", onclick: () => open(candidate, subject) },
+    { type: "button", onclick: () => open(candidate) },
     thumbnail(item, "middle"),
     h("span.candidate-likeness", {}, mark(candidate.decision), known),
     h("span.tile-line", {}, cameraName(item.camera)),
@@ -87,15 +89,21 @@ function groupActions(group, isKnown, subject) {
   const actions = [];
   if (isKnown) actions.push(h("a.button.quiet", { href: link("person", group.identity) }, icon("person"), text.search.open));
   if (!may("write")) return actions;
-  if (!isKnown) {
-    const items = group.candidates.map(({ item }) => item);
+  const items = group.candidates.map(({ item }) => item);
+  const same = samePerson(subject, group, items);
+  if (same) {
+    actions.push(h("button.quiet", { type: "button", onclick: async () => (await same.run()) && refresh() }, icon("tick"), same.words));
+  }
+  if (!isKnown && !(subject.kind === "item" && !subject.item.identity)) {
     actions.push(
       h("button.quiet", {
         type: "button",
         onclick: async () => (await splitOff(items, text.search.name)) && refresh(),
       }, icon("edit"), `${text.search.name} (${pictures(items.length)})`),
     );
-  } else if (subject.kind === "file") {
+  }
+  if (isKnown && subject.kind !== "item") {
+    const words = subject.kind === "tracklet" ? text.search.enrolManyAs(subject.pictures.length) : text.search.enrolAs;
     actions.push(
       h("button.quiet", {
         type: "button",
@@ -103,17 +111,17 @@ function groupActions(group, isKnown, subject) {
           prefill(subject, { id: group.identity, name: group.name });
           go("enrol");
         },
-      }, icon("enrol"), text.search.enrolAs),
+      }, icon("enrol"), words),
     );
   }
   return actions;
 }
 
 const enrolNew = (subject) =>
-  h("div.row.centred", {}, h("button", {
+  h("button", {
     type: "button",
     onclick: () => {
       prefill(subject, null);
       go("enrol");
     },
-  }, icon("enrol"), text.search.enrolNew));
+  }, icon("enrol"), subject.kind === "tracklet" ? text.search.enrolManyNew(subject.pictures.length) : text.search.enrolNew);

@@ -1,28 +1,50 @@
-// The search view: a picture, filters, candidates grouped by person.
+// The search view: one person's pictures, filters, candidates grouped by person.
 
 import { api } from "./api.js";
-import { whenStateIsKnown } from "./cameras.js";
-import { rateChoice } from "./decisions.js";
-import { choosePerson } from "./dialogs.js";
-import { arrowKeys, checkbox, field, fill, h, icon, select } from "./dom.js";
-import { cameraName, fromLocal, personName } from "./format.js";
+import { asBody, asQuery, asWords, fromQuery, noConditions } from "./conditions.js";
+import { arrowKeys, fill, h, icon } from "./dom.js";
+import { filters } from "./filters.js";
 import { results } from "./results.js";
-import { go } from "./router.js";
-import { session } from "./session.js";
+import { go, link, place, remember } from "./router.js";
+import { may, session } from "./session.js";
 import { pictureSlot } from "./slot.js";
-import { empty, failed, loading } from "./states.js";
+import { complaint, empty, failed, loading } from "./states.js";
 import { asRequest, fromItem } from "./subject.js";
 import { text } from "./text.js";
 
-const NUMBERS = [5, 10, 20, 50];
-const noFilters = () => ({ cameras: [], since: "", until: "", person: null, rate: "", exact: false, rerank: false, number: 10 });
+const KEPT_PICTURES = 20;
 
-// Kept while other views are shown, so that coming back finds everything as it was.
-const nothing = () => ({ subject: null, filters: noFilters(), answer: null, isUpTo: 0, runNow: false });
+// Kept while other views are shown, so that coming back finds everything as it was. `words`: the conditions of
+// `answer`; `said`: what the address says, which is what was searched last, not what is being changed.
+const nothing = () => ({ subject: null, chosen: noConditions(), answer: null, words: [], said: "", isUpTo: 0, runNow: false });
 const state = nothing();
 const isNarrow = () => window.matchMedia("(max-width: 900px)").matches;
 let running = null;
 let shown = null;
+
+/** The user's pictures have no address of their own: the address holds a number, and this tab what it stands for. */
+const given = new Map();
+let lastNumber = Date.now(); // none that an address from before a reload may hold
+
+function numberOf(subject) {
+  for (const [number, one] of given) if (one === subject) return number;
+  lastNumber += 1;
+  given.set(String(lastNumber), subject);
+  if (given.size > KEPT_PICTURES) given.delete(given.keys().next().value);
+  return String(lastNumber);
+}
+
+function address() {
+  const { subject, chosen } = state;
+  const who = !subject ? [] : subject.kind === "item" ? [["item", subject.item.id]] : [["picture", numberOf(subject)]];
+  return [...who, ...asQuery(chosen)];
+}
+
+/** `isStep`: going back leads to the search before. */
+function say({ isStep = false } = {}) {
+  remember("search", address(), { isStep: isStep && state.said !== "" });
+  if (place().name === "search") state.said = place().query.toString();
+}
 
 /** Put a subject into the search and run it. */
 export function searchWith(subject) {
@@ -30,18 +52,59 @@ export function searchWith(subject) {
   go("search");
 }
 
+/** Search for items with this attribute; what is searched with stays. */
+export function onlyWith(name, value) {
+  state.chosen.attributes = [...state.chosen.attributes.filter(([other]) => other !== name), [name, value]];
+  state.runNow = Boolean(state.subject);
+  go("search");
+}
+
 export const search = {
   take: (files) => shown?.slot.take(files),
   submit: () => shown?.run(),
-  reset: () => Object.assign(state, nothing()),
+  reset: () => {
+    Object.assign(state, nothing());
+    given.clear();
+  },
 };
 
-export async function searchView({ query }) {
-  if (query.get("item") && state.subject?.item?.id !== query.get("item")) {
-    Object.assign(state, { subject: fromItem(await api.item(query.get("item"))), answer: null, runNow: true });
+/** Be as the address says; an address that says nothing leaves all as it was. Returns words about what is missing. */
+async function follow(query) {
+  const wanted = query.toString();
+  if (!wanted || wanted === state.said) return "";
+  state.chosen = await fromQuery(query);
+  const item = query.get("item");
+  if (item) {
+    if (state.subject?.item?.id === item) state.runNow = true;
+    else return takeItem(item);
+  } else {
+    const before = state.subject;
+    state.subject = given.get(query.get("picture")) ?? null;
+    state.runNow = Boolean(state.subject);
+    if (state.subject !== before) state.answer = null;
   }
+  return "";
+}
+
+async function takeItem(id) {
+  Object.assign(state, { subject: null, answer: null });
+  try {
+    Object.assign(state, { subject: fromItem(await api.item(id)), runNow: true });
+    return "";
+  } catch (error) {
+    if (error.status !== 404) throw error;
+    return text.search.goneItem;
+  }
+}
+
+export async function searchView({ query }) {
+  const isOutdated = state.answer && state.isUpTo !== session.changes;
+  let missing = await follow(query);
+  // Who it belongs to may have changed, also by an undo; it may be forgotten.
+  if (isOutdated && state.subject?.kind === "item" && !state.runNow) missing = await takeItem(state.subject.item.id);
+  say();
   const output = h("section.results", { "aria-label": text.search.results, "aria-live": "polite" });
-  const button = h("button.primary.wide-button", { type: "submit" }, icon("search"), text.search.run);
+  const button = h("button.primary.wide-button", { type: "submit" });
   const changed = () => {
     button.disabled = !state.subject;
     fill(button, icon("search"), state.answer ? text.search.again : text.search.run);
@@ -49,11 +112,17 @@ export async function searchView({ query }) {
   const slot = pictureSlot(text.search.title, state.subject, (subject) => {
     Object.assign(state, { subject, answer: null });
     changed();
-  });
-  const run = () => runSearch(output).finally(changed);
+  }, { takesMany: true });
+  const run = () => runSearch(output, clear).finally(changed);
   // From the button straight to the answer, not through all the filters; but nobody is torn from elsewhere.
   const goToAnswer = () => {
     if (document.activeElement === button) output.querySelector(".verdict h2")?.focus({ preventScroll: true });
+  };
+  const limits = filters(state.chosen, changed, !isNarrow());
+  const clear = () => {
+    Object.assign(state.chosen, noConditions());
+    limits.show();
+    run();
   };
   const form = h(
     "form.query",
@@ -65,131 +134,54 @@ export async function searchView({ query }) {
     },
     slot.element,
     button,
-    filters(changed),
+    limits.element,
   );
   shown = { slot, run: () => state.subject && run() };
   changed();
-  const isOutdated = state.answer && state.isUpTo !== session.changes;
-  if (state.runNow || isOutdated) run();
-  else if (state.answer) showAnswer(output);
-  else fill(output, empty("search", text.search.first, text.search.firstHint));
+  if (state.subject && (state.runNow || isOutdated)) run();
+  else if (state.answer) showAnswer(output, clear);
+  else showNothingYet(output, missing);
   state.runNow = false;
   return h("div.search", {}, h("div.side", {}, h("h1", {}, text.search.title), h("p.lead", {}, text.search.lead), form), output);
 }
 
-function showAnswer(output) {
-  fill(output, results(state.answer, state.subject));
-  arrowKeys(output, ".candidate");
+function showNothingYet(output, missing) {
+  fill(output, missing ? complaint(missing) : null, empty("search", text.search.first, text.search.firstHint));
 }
 
-async function runSearch(output) {
+function showAnswer(output, clear) {
+  const { answer, subject, words } = state;
+  if (answer.groups.length) {
+    fill(output, results(answer, subject, words));
+    arrowKeys(output, ".candidate");
+  } else if (words.length) {
+    fill(output, empty("search", text.search.nobodyFound, text.search.nobodyWith(words), h("button", { type: "button", onclick: clear }, text.search.clearAndSearch)));
+  } else {
+    const enrolLink = may("write") ? h("a.button", { href: link("enrol") }, text.views.enrol) : null;
+    fill(output, empty("search", text.search.nobodyFound, text.search.nobodyHint, enrolLink));
+  }
+}
+
+async function runSearch(output, clear) {
   running?.abort();
   running = new AbortController();
   const { signal } = running;
-  const { subject } = state;
+  const { subject, chosen } = state;
+  const words = asWords(chosen);
+  say({ isStep: true });
   output.setAttribute("aria-busy", "true");
   if (output.childElementCount) output.classList.add("is-stale");
   else fill(output, loading(text.search.running));
   try {
-    const body = { ...(await asRequest(subject)), ...conditions() };
+    const body = { ...(await asRequest(subject)), ...asBody(chosen) };
     const answer = await api.search(body, signal);
-    Object.assign(state, { answer, isUpTo: session.changes });
-    showAnswer(output);
+    Object.assign(state, { answer, words, isUpTo: session.changes });
+    showAnswer(output, clear);
     if (isNarrow()) output.scrollIntoView({ block: "start" });
   } catch (error) {
     if (error.name === "AbortError") return;
-    fill(output, failed(error, () => runSearch(output)));
+    fill(output, failed(error, () => runSearch(output, clear)));
   }
   output.classList.remove("is-stale");
   output.removeAttribute("aria-busy");
-}
-
-function conditions() {
-  const { cameras, since, until, person, rate: falseAlarms, exact, rerank, number } = state.filters;
-  const body = { k: number, group: true, exact, rerank };
-  if (cameras.length) body.cameras = cameras;
-  if (since) body.since = fromLocal(since);
-  if (until) body.until = fromLocal(until);
-  if (person) body.identities = [person.id];
-  if (falseAlarms) body.false_alarm_rate = Number(falseAlarms);
-  return body;
-}
-
-function filters(onchange) {
-  const { filters: chosen } = state;
-  const count = h("span.count", {});
-  const cameras = h("div");
-  const element = h("details.filters", { open: !isNarrow() });
-  const set = (name) => (value) => {
-    chosen[name] = value;
-    changed();
-  };
-  function changed() {
-    const none = noFilters();
-    const active = Object.keys(none).filter((name) => name !== "number" && String(chosen[name] ?? "") !== String(none[name] ?? ""));
-    count.textContent = active.length ? text.search.active(active.length) : "";
-    onchange();
-  }
-  function build() {
-    whenStateIsKnown(cameras, (state) => (state.cameras.length ? cameraChoice(state.cameras, chosen.cameras, changed) : []));
-    fill(
-      element,
-      h("summary", {}, icon("filter"), text.search.filters, count),
-      cameras,
-      h("div.pair", {}, field(text.search.since, moment(chosen.since, set("since"))), field(text.search.until, moment(chosen.until, set("until")))),
-      personChoice(chosen, changed),
-      session.info.calibrated ? field(text.falseAlarmRate, rateChoice(chosen.rate, set("rate")), text.falseAlarmHint) : null,
-      field(text.search.number, select(NUMBERS.map((number) => [String(number), String(number)]), String(chosen.number), (value) => set("number")(Number(value)))),
-      checkbox(text.search.exact, chosen.exact, set("exact")),
-      checkbox(text.search.rerank, chosen.rerank, set("rerank")),
-      h("div.row.end", {}, h("button.quiet", {
-        type: "button",
-        onclick: () => {
-          Object.assign(chosen, noFilters());
-          build();
-          changed();
-        },
-      }, text.search.clear)),
-    );
-  }
-  build();
-  return element;
-}
-
-function moment(value, onchange) {
-  const input = h("input", { type: "datetime-local", step: 1, value, onchange: () => onchange(input.value) });
-  return input;
-}
-
-function cameraChoice(cameras, chosen, onchange) {
-  const toggle = (name) => (isOn) => {
-    if (isOn) chosen.push(name);
-    else chosen.splice(chosen.indexOf(name), 1);
-    onchange();
-  };
-  return h(
-    "fieldset",
-    {},
-    h("legend", {}, text.search.cameras),
-    h("div.chips", {}, cameras.map((name) => {
-      const chip = checkbox(cameraName(name), chosen.includes(name), toggle(name));
-      chip.className = "chip";
-      return chip;
-    })),
-    h("p.hint", {}, text.search.camerasHint),
-  );
-}
-
-function personChoice(chosen, onchange) {
-  const button = h("button.wide-button", {
-    type: "button",
-    onclick: async () => {
-      chosen.person = chosen.person ? null : await choosePerson(text.search.person);
-      label();
-      onchange();
-    },
-  });
-  const label = () => fill(button, icon(chosen.person ? "close" : "person"), chosen.person ? personName(chosen.person) : text.search.anybody);
-  label();
-  return h("div.field", { role: "group", "aria-label": text.search.person }, h("span.label", {}, text.search.person), button);
 }

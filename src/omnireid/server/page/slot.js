@@ -1,32 +1,47 @@
-// A place for one picture: dropped, pasted, chosen from disk or taken from the gallery.
+// A place for one person: pictures that are dropped, pasted or chosen from disk, or one taken from the gallery.
 
 import { boxEditor } from "./box.js";
 import { chooseItem } from "./dialogs.js";
 import { fill, h, icon } from "./dom.js";
 import { cameraName, when } from "./format.js";
 import { complaint } from "./states.js";
-import { filesOf, fromItem, PictureError, readPicture } from "./subject.js";
+import { checkTogether, filesOf, fromItem, PictureError, picturesOf, readPicture, together } from "./subject.js";
 import { text } from "./text.js";
 import { thumbnail } from "./thumbnails.js";
+import { trackletPictures } from "./tracklet.js";
 
 /**
  * { element, take(files) }. `subject` is what lies in it (subject.js) or null; `onchange(subject)` is called when
- * another picture, or another box, lies in it.
+ * another picture, or another box, lies in it. `takesMany`: several pictures are one person's.
  */
-export function pictureSlot(label, subject, onchange) {
-  const input = h("input", { type: "file", accept: "image/*", hidden: true, onchange: () => take(filesOf(input)) });
+export function pictureSlot(label, subject, onchange, { takesMany = false } = {}) {
+  const fileInput = (isMore) => {
+    const input = h("input", { type: "file", accept: "image/*", multiple: takesMany, hidden: true, onchange: () => take(filesOf(input), { isMore }) });
+    return input;
+  };
+  const [input, moreInput] = [fileInput(false), fileInput(true)];
   const element = h("div.slot", { role: "group", "aria-label": label });
 
-  async function take([file]) {
-    if (!file) return;
-    try {
-      set(await readPicture(file));
-    } catch (error) {
-      if (!(error instanceof PictureError)) throw error;
-      show(subject, error.message);
-    } finally {
-      input.value = "";
+  /** `isMore`: beside what lies here, as to several pictures another is added. */
+  async function take(files, { isMore = subject?.kind === "tracklet" } = {}) {
+    const pictures = isMore ? [...picturesOf(subject)] : [];
+    const problems = [];
+    const attempt = async (run) => {
+      try {
+        return await run();
+      } catch (error) {
+        if (!(error instanceof PictureError)) throw error;
+        problems.push(error.message);
+        return null;
+      }
+    };
+    for (const file of takesMany ? files : files.slice(0, 1)) {
+      const picture = await attempt(() => readPicture(file));
+      if (picture && (await attempt(() => checkTogether([...pictures, picture]) ?? true))) pictures.push(picture);
     }
+    input.value = moreInput.value = "";
+    if (pictures.length > (isMore ? picturesOf(subject).length : 0)) set(together(pictures), problems);
+    else show(problems);
   }
 
   async function pick() {
@@ -34,26 +49,32 @@ export function pictureSlot(label, subject, onchange) {
     if (item) set(fromItem(item));
   }
 
-  function set(next) {
+  function set(next, problems) {
     const hadFocus = element.contains(document.activeElement);
     subject = next;
-    show(subject);
+    show(problems);
     onchange(subject);
     if (hadFocus) element.querySelector("button").focus();
   }
 
-  const sources = (isFirst) => [
-    h(isFirst ? "button.primary" : "button", { type: "button", onclick: () => input.click() }, icon("upload"), isFirst ? text.subject.choose : text.subject.other),
-    h("button", { type: "button", onclick: pick }, icon("pictures"), isFirst ? text.subject.pick : text.subject.fromGalleryShort),
-  ];
+  const button = (symbol, words, onclick, style = "") => h(`button${style}`, { type: "button", onclick }, icon(symbol), words);
+  const more = (words) => (takesMany ? button("pictures", words, () => moreInput.click()) : null);
+  const others = () => [button("upload", text.subject.other, () => input.click()), button("gallery", text.subject.fromGalleryShort, pick)];
 
-  function show(current, problem) {
-    const content = !current ? blank() : current.kind === "file" ? file(current) : item(current.item);
-    fill(element, content, problem ? complaint(problem) : null, input);
+  function show(problems = []) {
+    const content = { file, item, tracklet }[subject?.kind] ?? blank;
+    fill(element, content(subject), problems.map(complaint), input, takesMany ? moreInput : null);
   }
 
   const blank = () =>
-    h("div.blank", {}, icon("person"), h("p.state-title", {}, text.subject.drop), h("p.hint", {}, text.subject.dropHint), h("div.row.centred", {}, sources(true)));
+    h(
+      "div.blank",
+      {},
+      icon("person"),
+      h("p.state-title", {}, text.subject.drop),
+      h("p.hint", {}, text.subject.dropHint, takesMany ? [" ", text.subject.dropMany] : null),
+      h("div.row.centred", {}, button("upload", text.subject.choose, () => input.click(), ".primary"), button("gallery", text.subject.pick, pick)),
+    );
 
   function file(current) {
     const drawn = h("button", { type: "button" });
@@ -68,18 +89,23 @@ export function pictureSlot(label, subject, onchange) {
     return [
       editor.element,
       h("p.hint", {}, `${current.name} · ${text.subject.size(current.width, current.height)}. ${text.subject.drawHint}`),
-      h("div.row", {}, drawn, sources(false)),
+      h("div.row", {}, drawn, others(), more(text.subject.addMoreOfOne)),
     ];
   }
 
-  const item = (current) => [
+  const tracklet = ({ pictures }) => [
+    trackletPictures(pictures, (left) => set(together(left))),
+    h("div.row", {}, more(text.subject.addMore), button("close", text.subject.clearAll, () => set(null)), button("gallery", text.subject.fromGalleryShort, pick)),
+  ];
+
+  const item = ({ item: shown }) => [
     h(
       "div.slot-item",
       {},
-      thumbnail(current, "big"),
-      h("div", {}, h("p.overline", {}, text.subject.fromGallery), h("p.strong", {}, cameraName(current.camera)), h("p.hint", {}, when(current.time)), current.name ? h("p", {}, current.name) : null),
+      thumbnail(shown, "big"),
+      h("div", {}, h("p.overline", {}, text.subject.fromGallery), h("p.strong", {}, cameraName(shown.camera)), h("p.hint", {}, when(shown.time)), shown.name ? h("p", {}, shown.name) : null),
     ),
-    h("div.row", {}, sources(false)),
+    h("div.row", {}, others()),
   ];
 
   element.addEventListener("dragover", (event) => {
@@ -93,6 +119,6 @@ export function pictureSlot(label, subject, onchange) {
     element.classList.remove("is-over");
     take(filesOf(event.dataTransfer));
   });
-  show(subject);
+  show();
   return { element, take };
 }

@@ -42,6 +42,24 @@ export async function readPicture(file) {
 
 export const fromItem = (item) => ({ kind: "item", item });
 
+/** One person's pictures: one is itself, several are a tracklet; null where there are none. */
+export const together = (pictures) => (pictures.length > 1 ? { kind: "tracklet", pictures } : (pictures[0] ?? null));
+
+/** The user's pictures in a subject; none where it is an item. */
+export const picturesOf = (subject) => ({ file: [subject], tracklet: subject?.pictures })[subject?.kind] ?? [];
+
+/** What stands for the subject where one picture is shown, or compared. */
+export const faceOf = (subject) => (subject.kind === "tracklet" ? subject.pictures[0] : subject);
+
+/** Refuse what does not fit into one request, before it is sent. */
+export function checkTogether(pictures) {
+  const limits = session.info?.limits ?? {};
+  if (pictures.length > (limits.max_items ?? Infinity)) throw new PictureError(text.errors.tooMany(pictures.length, limits.max_items));
+  const size = pictures.reduce((sum, { blob }) => sum + blob.size, 0);
+  const most = Math.floor((limits.max_bytes ?? Infinity) * SHARE);
+  if (size > most) throw new PictureError(text.errors.tooLargeTogether(pictures.length, bytes(size), bytes(most)));
+}
+
 /** The picture, or the part in its box, as an element. */
 export function regionImage({ url, name, width, height, region }) {
   const image = h("img", { src: url, alt: text.subject.alt(name) });
@@ -63,9 +81,23 @@ function base64(blob) {
   });
 }
 
-/** The subject as the API takes it: { item } or { image, region? }. */
+/** The part of a picture in its box, cut out by the browser: a request with several pictures has no regions. */
+async function cutOut({ url, region: { x, y, width, height } }) {
+  const image = new Image();
+  image.src = url;
+  await image.decode();
+  const canvas = h("canvas", { width, height });
+  canvas.getContext("2d").drawImage(image, x, y, width, height, 0, 0, width, height);
+  return new Promise((resolve) => canvas.toBlob(resolve)); // PNG: nothing is lost
+}
+
+/** The subject as the API takes it: { item }, { image, region? } or { images }. */
 export async function asRequest(subject) {
   if (subject.kind === "item") return { item: subject.item.id };
+  if (subject.kind === "tracklet") {
+    const parts = await Promise.all(subject.pictures.map((one) => (one.region ? cutOut(one) : one.blob)));
+    return { images: await Promise.all(parts.map(base64)) };
+  }
   const image = await base64(subject.blob);
   return subject.region ? { image, region: subject.region } : { image };
 }

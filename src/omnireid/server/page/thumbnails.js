@@ -44,6 +44,16 @@ function whenSeen(element, load) {
   seen.observe(element);
 }
 
+/** Load what was not in view yet too, as paper shows everything. */
+export async function loadAll(place) {
+  const frames = [...place.querySelectorAll(".thumb")].filter((frame) => !frame.childElementCount && loaders.has(frame));
+  await Promise.all(frames.map((frame) => {
+    seen.unobserve(frame);
+    return loaders.get(frame)();
+  }));
+  await Promise.all([...place.querySelectorAll("img")].map((image) => image.decode().catch(() => {})));
+}
+
 const describe = (item) => text.item.alt(cameraName(item.camera), when(item.time));
 
 /** A frame that fills itself with the item's thumbnail; `size` is a class of parts.css. */

@@ -1,7 +1,7 @@
 // Short notes at the edge of the page, some with an undo.
 
 import { api } from "./api.js";
-import { h, icon } from "./dom.js";
+import { fill, h, icon } from "./dom.js";
 import { refresh } from "./router.js";
 import { text } from "./text.js";
 
@@ -10,6 +10,7 @@ const shelf = h("div.toasts", { role: "status", "aria-live": "polite" });
 
 export const toastShelf = () => shelf;
 
+/** Returns the note. */
 export function toast(message, { kind = "note", action } = {}) {
   const note = h(
     `div.toast.${kind}`,
@@ -29,27 +30,65 @@ export function toast(message, { kind = "note", action } = {}) {
   note.addEventListener("focusin", hold);
   note.addEventListener("pointerleave", release);
   note.addEventListener("focusout", release);
+  return note;
 }
 
 export const complain = (error) => toast(error.message, { kind: "problem" });
 
+/** This tab's operations that may still be undone, the latest last: { id, words, note }. */
+let done = [];
+const button = h("button.undo", { type: "button", hidden: true, onclick: () => undoLast() });
+
+/** For the header; it shows while this tab has something to undo. */
+export const undoButton = () => button;
+
+function showUndo() {
+  const last = done.at(-1);
+  button.hidden = !last;
+  if (!last) return;
+  fill(button, icon("undo"), h("span.wide-only", {}, text.history.undo));
+  button.title = text.history.undoThis(last.words);
+  button.setAttribute("aria-label", button.title);
+}
+
+/** Another gallery has other operations. */
+export function forgetUndo() {
+  done = [];
+  showUndo();
+}
+
 export async function undo(id) {
+  const before = done;
+  done.find((one) => one.id === id)?.note.remove();
+  done = done.filter((one) => one.id !== id);
+  showUndo();
   try {
     await api.undo(id);
     toast(text.history.didUndo);
   } catch (error) {
     complain(error);
+    // What did not arrive can be tried again; what was refused would be refused again.
+    if (!error.status) done = before;
+    showUndo();
   }
   refresh();
+}
+
+/** Undo what this tab did last; nobody undoes by a key what another did. */
+export function undoLast() {
+  const last = done.at(-1);
+  if (last) undo(last.id);
+  else toast(text.history.nothing);
 }
 
 /** Run an operation on people; say that it is done and offer to undo it. Returns it, or null where it failed. */
 export async function operate(run) {
   try {
     const operation = await run();
-    toast(text.history.done[operation.kind] ?? operation.summary, {
-      action: { label: text.history.undo, run: () => undo(operation.id) },
-    });
+    const words = text.history.done[operation.kind] ?? operation.summary;
+    const note = toast(words, { action: { label: text.history.undo, run: () => undo(operation.id) } });
+    done.push({ id: operation.id, words, note });
+    showUndo();
     return operation;
   } catch (error) {
     complain(error);

@@ -1,0 +1,129 @@
+// The search's filters: cameras, times, people, attributes, and how the answer is weighed.
+
+import { attributeEditor } from "./attributes.js";
+import { whenStateIsKnown } from "./cameras.js";
+import { active, noConditions } from "./conditions.js";
+import { meaningOf, priorChoice, rateChoice, strictest } from "./decisions.js";
+import { choosePerson } from "./dialogs.js";
+import { checkbox, field, fill, h, icon, removable, select } from "./dom.js";
+import { cameraName, personName } from "./format.js";
+import { session } from "./session.js";
+import { text } from "./text.js";
+
+const NUMBERS = [5, 10, 20, 50];
+
+/** { element, show() }: a form part that keeps `chosen` (conditions.js) up to date. `show` after it was changed. */
+export function filters(chosen, onchange, isOpen) {
+  const count = h("span.count", {});
+  const element = h("details.filters", { open: isOpen });
+  const set = (name) => (value) => {
+    chosen[name] = value;
+    changed();
+  };
+  function label() {
+    const number = active(chosen);
+    count.textContent = number ? text.search.active(number) : "";
+  }
+  function changed() {
+    label();
+    onchange();
+  }
+  function show() {
+    const cameras = h("div");
+    whenStateIsKnown(cameras, (state) => {
+      // One of the address may be gone from the gallery; it still holds until it is switched off.
+      const names = [...new Set([...state.cameras, ...chosen.cameras])];
+      return names.length ? cameraChoice(names, chosen.cameras, changed) : [];
+    });
+    const numbers = [...new Set([...NUMBERS, chosen.number])].sort((a, b) => a - b).map(String);
+    fill(
+      element,
+      h("summary", {}, icon("filter"), text.search.filters, count),
+      cameras,
+      h("div.pair", {}, field(text.search.since, moment(chosen.since, set("since"))), field(text.search.until, moment(chosen.until, set("until")))),
+      personChoice(chosen, changed),
+      attributeEditor(chosen.attributes, changed),
+      session.info.calibrated ? weighing(chosen, set) : null,
+      field(text.search.number, select(numbers.map((number) => [number, number]), String(chosen.number), (value) => set("number")(Number(value)))),
+      checkbox(text.search.exact, chosen.exact, set("exact")),
+      checkbox(text.search.rerank, chosen.rerank, set("rerank")),
+      h("div.row.end", {}, h("button.quiet", {
+        type: "button",
+        onclick: () => {
+          Object.assign(chosen, noConditions());
+          show();
+          changed();
+        },
+      }, text.search.clear)),
+    );
+    label();
+  }
+  show();
+  return { element, show };
+}
+
+export function moment(value, onchange) {
+  const input = h("input", { type: "datetime-local", step: 1, value, onchange: () => onchange(input.value) });
+  return input;
+}
+
+function weighing(chosen, set) {
+  const meaning = h("p.hint", { "aria-live": "polite" });
+  const explain = () => {
+    meaning.textContent = meaningOf(Number(chosen.rate) || strictest());
+  };
+  explain();
+  const rates = rateChoice(chosen.rate, (value) => {
+    set("rate")(value);
+    explain();
+  });
+  return [
+    h("div.field", {}, field(text.falseAlarmRate, rates), meaning),
+    field(text.prior, priorChoice(chosen.prior, set("prior")), text.priorHint),
+  ];
+}
+
+function cameraChoice(cameras, chosen, onchange) {
+  const toggle = (name) => (isOn) => {
+    if (isOn) chosen.push(name);
+    else chosen.splice(chosen.indexOf(name), 1);
+    onchange();
+  };
+  return h(
+    "fieldset",
+    {},
+    h("legend", {}, text.search.cameras),
+    h("div.chips", {}, cameras.map((name) => {
+      const chip = checkbox(cameraName(name), chosen.includes(name), toggle(name));
+      chip.className = "chip";
+      return chip;
+    })),
+    h("p.hint", {}, text.search.camerasHint),
+  );
+}
+
+function personChoice(chosen, onchange) {
+  const list = h("div.chips");
+  const add = h("button.wide-button", {
+    type: "button",
+    onclick: async () => {
+      const person = await choosePerson(text.search.person, { except: chosen.people.map(({ id }) => id) });
+      if (!person) return;
+      chosen.people.push(person);
+      show();
+      onchange();
+    },
+  });
+  const show = () => {
+    fill(list, chosen.people.map((person) => removable(personName(person), () => {
+      chosen.people.splice(chosen.people.indexOf(person), 1);
+      show();
+      onchange();
+      add.focus();
+    })));
+    list.hidden = !chosen.people.length;
+    fill(add, icon("person"), chosen.people.length ? text.search.anotherPerson : text.search.anybody);
+  };
+  show();
+  return h("div.field", { role: "group", "aria-label": text.search.person }, h("span.label", {}, text.search.person), list, add);
+}

@@ -1,0 +1,397 @@
+"""An hour's work with the page: several pictures of one person, filters, links, changes and their undo."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, Route, expect
+
+from server.page_browser import (
+    NEEDS_CHROMIUM,
+    REFUSED,
+    Open,
+    ask,
+    button,
+    choose,
+    file_of,
+    search_for,
+    settled,
+    two_people,
+    view,
+)
+from server.page_server import PageServer, picture
+
+pytestmark = NEEDS_CHROMIUM
+
+DROP = """([kind, pictures]) => {
+    const transfer = new DataTransfer();
+    pictures.forEach((bytes, index) =>
+        transfer.items.add(new File([new Uint8Array(bytes)], `${kind}${index}.jpg`, { type: "image/jpeg" })));
+    const options = { bubbles: true, cancelable: true };
+    document.dispatchEvent(kind === "paste"
+        ? new ClipboardEvent(kind, { ...options, clipboardData: transfer })
+        : new DragEvent(kind, { ...options, dataTransfer: transfer }));
+}"""
+
+
+def enrol(server: PageServer, content: bytes, **place: Any) -> str:
+    """Id of a picture that was not there before."""
+    item = {"image": base64.b64encode(content).decode(), **place}
+    (answer,) = (
+        httpx2.post(server.url + "v1/enrol", json={"items": [item]}).raise_for_status().json()["items"]
+    )
+    assert answer["is_new"]
+    return str(answer["id"])
+
+
+def searched(page: Page) -> dict[str, Any]:
+    """What the next press of the button asks for."""
+    with page.expect_request("**/v1/search*") as request:
+        page.get_by_role("button", name=re.compile("^Search( again)?$")).click()
+    expect(page.locator("[aria-busy]")).to_have_count(0)
+    body: dict[str, Any] = request.value.post_data_json
+    return body
+
+
+def test_several_pictures_are_one_search(page: Page) -> None:
+    files = [file_of(picture(4, 0, n), f"seen{n}.jpg") for n in range(2)] + [file_of(two_people(), "two.png")]
+    page.locator("input[type=file]").first.set_input_files(files)
+    expect(page.get_by_text("One person, 3 pictures")).to_be_visible()
+    button(page, "Box in two.png").click()
+    dialog = page.get_by_role("dialog")
+    button(dialog, "Draw a box").click()
+    for keys in ("ArrowLeft", "Shift+ArrowRight", "Control+ArrowUp"):
+        page.keyboard.press(keys)
+    said = dialog.locator(".stage .sr-only").last
+    expect(said).to_contain_text("pixels, ")
+    width, height, left, top = (int(one) for one in re.findall(r"\d+", said.inner_text()))
+    button(dialog, "Save").click()
+    asked = searched(page)
+    assert len(asked["images"]) == 3
+    assert [base64.b64decode(one) for one in asked["images"][:2]] == [picture(4, 0, n) for n in range(2)]
+    # Its box is cut out here: the same pixels as another library cuts out.
+    sent = np.asarray(Image.open(io.BytesIO(base64.b64decode(asked["images"][2]))).convert("RGB"))
+    whole = np.asarray(Image.open(io.BytesIO(two_people())))
+    assert np.array_equal(sent, whole[top : top + height, left : left + width])
+    expect(page.locator(".group h3").first).to_have_text("p4")
+    expect(page.locator(".verdict")).to_contain_text("Scores are of whole tracklets")
+    button(page, "Remove seen0.jpg").click()
+    expect(page.get_by_text("One person, 2 pictures")).to_be_visible()
+    button(page, "Remove two.png").click()
+    expect(page.locator(".stage img")).to_have_attribute("alt", "Your picture seen1.jpg")
+    assert "image" in searched(page)
+
+
+def test_several_pictures_are_dropped_pasted_and_enrolled_together(page: Page, server: PageServer) -> None:
+    expect(button(page, "Choose a file")).to_be_visible()
+    page.evaluate(DROP, ["drop", [list(picture(52, 0, n)) for n in range(2)]])
+    expect(page.get_by_text("One person, 2 pictures")).to_be_visible()
+    page.evaluate(DROP, ["paste", [list(picture(52, 0, 2))]])
+    expect(page.get_by_text("One person, 3 pictures")).to_be_visible()
+    page.evaluate(DROP, ["paste", [[1, 2, 3]]])
+    expect(page.locator(".complaint")).to_have_text(re.compile("paste0.jpg is not a picture"))
+    expect(page.locator(".tracklet .tile")).to_have_count(3)
+    searched(page)
+    button(page, "Enrol 3 pictures as a new person").click()
+    expect(page.locator(".entry")).to_have_count(3)
+    page.get_by_label("A new person: Name (optional)").fill("Tess")
+    button(page, "Enrol 3 pictures").click()
+    expect(page.locator(".entry-status.good")).to_have_count(3)
+    assert ask(server, "v1/identities", text="Tess")["identities"][0]["items"] == 3
+
+
+def test_attributes_are_exact_in_value_and_type(page: Page, server: PageServer) -> None:
+    wanted = enrol(
+        server, picture(53, 0, 0), attributes={"bag": True, "floor": 2, "code": "2"}, camera="Lift"
+    )
+    enrol(server, picture(53, 0, 1), attributes={"bag": "true", "floor": 3, "code": "2"}, camera="Lift")
+    choose(page, picture(53, 0, 2))
+    for name, value in (("floor", "3"), ("bag", "true"), ("code", '"2"'), ("floor", "2")):
+        page.get_by_label("Attributes: name").fill(name)
+        page.get_by_label("Attributes: value").fill(value)
+        page.keyboard.press("Enter")
+    expect(page.locator(".chip.is-on")).to_have_text(["bag = true", 'code = "2"', "floor = 2"])
+    assert searched(page)["attributes"] == {"bag": True, "code": "2", "floor": 2}
+    expect(page.locator(".candidate")).to_have_count(1)
+    expect(page.locator(".verdict")).to_contain_text('Only: bag = true · code = "2" · floor = 2')
+    page.locator(".candidate").click()
+    expect(page.get_by_role("dialog")).to_contain_text(wanted)
+    page.keyboard.press("Escape")
+    button(page, "Remove floor = 2").click()
+    button(page, "Clear filters").click()
+    assert "attributes" not in searched(page)
+    # What an item shows leads to all that have it.
+    page.locator(".candidate", has_text="Lift").first.click()
+    button(page.get_by_role("dialog"), "Only pictures with floor = 2").click()
+    expect(page.locator(".chip.is-on")).to_have_text(["floor = 2"])
+    expect(page.locator(".candidate")).to_have_count(1)
+    page.get_by_label("Attributes: name").fill("floor")
+    page.get_by_label("Attributes: value").fill("99")
+    button(page, "Add").click()
+    searched(page)
+    expect(page.get_by_text("Nothing in the gallery meets: floor = 99.")).to_be_visible()
+    button(page, "Clear filters and search").click()
+    expect(page.locator(".verdict")).to_be_visible()
+
+
+def test_rate_and_prior_in_words(page: Page) -> None:
+    choose(page, picture(3, 0, 0))
+    page.get_by_label("Wanted false-alarm rate").select_option("0.01")
+    rate = (
+        "At a false-alarm rate of 1 %: of 100 comparisons with strangers, about 1 is called the same person."
+    )
+    expect(page.locator(".filters")).to_contain_text(rate)
+    asked = searched(page)
+    assert (asked["false_alarm_rate"], "prior" in asked) == (0.01, False)
+    verdict = page.locator(".verdict")
+    expect(verdict).to_contain_text(rate)
+    before = page.locator(".likeness-number").first.inner_text()
+    page.get_by_label("Chance before looking").select_option("0.001")
+    assert searched(page)["prior"] == 0.001
+    expect(verdict).to_contain_text("the chance before looking to be 1 in 1,000")
+    assert page.locator(".likeness-number").first.inner_text() != before
+
+
+def test_the_audit_by_action_and_page_by_page(open_page: Open, server: PageServer) -> None:
+    items = ask(server, "v1/items", limit="2")["items"]
+    sides = {side: {"item": item["id"]} for side, item in zip("ab", items, strict=True)}
+    for _ in range(7):
+        httpx2.post(server.url + "v1/verify", json=sides).raise_for_status()
+    page = open_page(server, "gallery").page
+
+    def in_small_pages(route: Route) -> None:
+        route.continue_(url=re.sub(r"limit=\d+", "limit=4", route.request.url))
+
+    page.route("**/v1/audit*", in_small_pages)
+    view(page, "audit")
+    entries = ask(server, "v1/audit", limit="1000", latest="true")["entries"]
+    numbers = page.locator("td.col-seq")
+    for count in (4, 8):
+        expect(numbers).to_have_text([str(one["seq"]) for one in entries[:count]])
+        button(page, "Show more").click()
+    page.get_by_label("Action").select_option("retention")
+    old = [one["seq"] for one in entries if one["action"] == "retention"]
+    # Whole pages are looked through until one is found.
+    expect(numbers if old else page.get_by_text("No entry: retention")).not_to_have_count(0)
+    page.get_by_label("Action").select_option("verify")
+    expect(numbers).to_have_text([str(one["seq"]) for one in entries[:4]])
+    expect(page.get_by_text("4 shown, among the latest 4 entries")).to_be_visible()
+    button(page, "Show more").click()
+    expect(numbers).to_have_count(7)
+    assert set(page.locator("td.col-action").all_inner_texts()) == {"verify"}
+    assert "action=verify" in page.url
+    page.reload()
+    expect(page.get_by_label("Action")).to_have_value("verify")
+
+
+def test_an_address_says_gallery_search_and_filters(open_page: Open, server: PageServer) -> None:
+    first, second = (ask(server, "v1/items", identity=f"p{n}")["items"][0]["id"] for n in (3, 4))
+    since = "camera=Hall&person=p1&since=2026-01-01T00:00"
+    where = "person=p1&attribute=bag%3Dtrue&rate=0.1&prior=0.5&number=20"
+    watched = open_page(server, f"search?item={first}&{since}&exact=1")
+    page = watched.page
+    expect(page.locator(".verdict")).to_contain_text("Only: Hall · from 2026-01-01 00:00 · Ada · exact")
+    expect(page.locator(".chip", has_text="Hall").locator("input")).to_be_checked()
+    assert "gallery=main" in page.url
+    page.locator(".candidate").first.click()
+    button(page.get_by_role("dialog"), "Search with this").click()
+    expect(page).not_to_have_url(re.compile(first))
+    settled(page)
+    page.get_by_label("Exact: compare with every picture").uncheck()
+    searched(page)
+    assert "exact" not in page.url
+    page.go_back()
+    expect(page.get_by_label("Exact: compare with every picture")).to_be_checked()
+    settled(page)
+    page.go_back()
+    expect(page).to_have_url(re.compile(f"item={first}"))
+    expect(page.locator(".verdict")).to_contain_text("Hall")
+    # The user's own picture has no address, but this tab knows it.
+    view(page, "people")
+    page.goto(f"{server.url}#/search?{where}")
+    expect(page.locator(".chip.is-on")).to_have_text(["Ada", "bag = true"])
+    chosen = {"Wanted false-alarm rate": "0.1", "Chance before looking": "0.5", "People to show": "20"}
+    for label, value in chosen.items():
+        expect(page.get_by_label(label)).to_have_value(value)
+    button(page, "Clear filters").click()
+    search_for(page, picture(5, 0, 0))
+    page.goto(f"{server.url}#/search?item={second}")
+    expect(page.locator(".slot-item")).to_be_visible()
+    settled(page)
+    page.go_back()
+    expect(page.locator(".stage img")).to_be_visible()
+    expect(page.locator(".verdict h2")).to_contain_text("p5")
+    # What is not there any more is said.
+    page.goto(f"{server.url}#/search?item={'0' * 32}")
+    expect(page.locator(".complaint")).to_contain_text("may have been forgotten")
+    watched.expect_errors(REFUSED)
+    page.goto(f"{server.url}#/people?gallery=yard")
+    expect(page.get_by_text("There is no gallery called yard")).to_be_visible()
+    page.goto(f"{server.url}#/people?gallery=empty")
+    expect(page.get_by_text("Nobody here yet")).to_be_visible()
+    expect(page.get_by_label("Gallery", exact=True)).to_have_value("empty")
+    page.go_back()
+    page.goto(f"{server.url}#/pictures?gallery=main&camera=Hall&person=p4")
+    expect(page.locator("main .tile")).to_have_count(2)
+    page.get_by_label("Show").select_option("false")
+    expect(page.get_by_text("Nothing is enrolled that meets these filters.")).to_be_visible()
+    view(page, "people")
+    page.go_back()
+    expect(page.get_by_label("Show")).to_have_value("false")
+    button(page.locator("main"), "Clear filters").click()
+    expect(page.locator("main .tile").nth(20)).to_be_visible()
+
+
+def test_same_person_in_two_presses_and_undo(open_page: Open, server: PageServer) -> None:
+    mine = enrol(server, picture(54, 0, 0), camera="Door", tracklet="mine")
+    theirs = [enrol(server, picture(54, 0, n), camera="Door", tracklet="theirs") for n in (1, 2)]
+
+    def whose(item: str) -> str | None:
+        found: str | None = ask(server, f"v1/items/{item}")["identity"]
+        return found
+
+    page = open_page(server, f"search?item={mine}&camera=Door").page
+    undo = page.get_by_role("button", name=re.compile("Undo what you did last"))
+    expect(undo).to_have_count(0)
+    # Both unknown: one name for all.
+    button(page, "Same person: name all 3 pictures").click()
+    page.get_by_role("dialog").get_by_label("Name of the new person").fill("Uma")
+    page.keyboard.press("Enter")
+    expect(page.locator(".group h3").first).to_have_text("Uma")
+    uma = whose(mine)
+    assert uma is not None
+    assert [whose(one) for one in theirs] == [uma, uma]
+    undo.click()
+    expect(button(page, "Same person: name all 3 pictures")).to_be_visible()
+    assert whose(mine) is None
+    expect(undo).to_have_count(0)
+
+    # They are known: mine joins, by the dialog of a candidate.
+    split = {"items": theirs, "name": "Vic"}
+    vic = httpx2.post(server.url + "v1/identities/split", json=split).json()["identity"]
+    searched(page)
+    page.locator(".candidate").first.click()
+    button(page.get_by_role("dialog"), "Same person: your picture is Vic").click()
+    expect(page.locator(".toast", has_text="Assigned.").last).to_be_visible()
+    assert whose(mine) == vic
+    # Somebody else is asked about first.
+    other = enrol(server, picture(54, 0, 3), camera="Door", identity="other")
+    searched(page)
+    button(page, "Same person: merge into Vic").click()
+    button(page.get_by_role("dialog"), "One person: merge").click()
+    expect(page.locator(".group h3")).to_have_text(["Vic"])
+    assert ask(server, f"v1/identities/{whose(other)}")["id"] == vic
+    # By key, and never what another did.
+    page.locator("main").focus()
+    for _ in range(3):
+        page.keyboard.press("u")
+    expect(page.locator(".toast", has_text="You changed nothing that could be undone")).to_be_visible()
+    expect(page.locator(".toast", has_text="Undone.")).to_have_count(3)
+    expect(undo).to_have_count(0)
+    assert whose(mine) is None
+    assert ask(server, f"v1/identities/{vic}")["name"] == "Vic"
+
+    # A picture of the user's: enrolled as who was found.
+    choose(page, picture(54, 0, 4))
+    searched(page)
+    page.locator(".candidate").first.click()
+    button(page.get_by_role("dialog"), "Same person: enrol as Vic").click()
+    button(page, "Enrol 1 picture").click()
+    expect(page.locator(".entry-status.good")).to_have_count(1)
+    assert ask(server, f"v1/identities/{vic}")["items"] == 3
+
+
+def test_step_through_candidates_and_copy_an_id(open_page: Open, server: PageServer) -> None:
+    page = open_page(server).page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    search_for(page, picture(3, 0, 0))
+    count = page.locator(".candidate").count()
+    page.locator(".candidate").first.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".steps")).to_have_text(f"1 of {count}")
+    seen = [dialog.locator("code").inner_text()]
+    page.keyboard.press("ArrowLeft")
+    for place in (2, 3):
+        page.keyboard.press("ArrowRight")
+        expect(dialog.locator(".steps")).to_have_text(f"{place} of {count}")
+        seen.append(dialog.locator("code").inner_text())
+    assert len(set(seen)) == 3
+    button(dialog, "Previous picture (left arrow)").click()
+    expect(dialog.locator("code")).to_have_text(seen[1])
+    assert dialog.evaluate("dialog => dialog.contains(document.activeElement)")
+    button(dialog, "Copy the id").click()
+    expect(dialog.get_by_text("Copied")).to_be_attached()
+    assert page.evaluate("navigator.clipboard.readText()") == seen[1]
+    page.keyboard.press("Escape")
+    # An id that was copied finds a person without a name.
+    button(page.locator(".filters"), "Anybody").click()
+    page.get_by_role("dialog").get_by_label("Name").fill("p4")
+    page.locator(".choice", has_text="p4").click()
+    assert searched(page)["identities"] == ["p4"]
+    # The arrow keys go on in a list of pictures too.
+    view(page, "person/p3")
+    page.locator(".sighting .bare").first.click()
+    expect(dialog.locator(".steps")).to_have_text(re.compile("^1 of "))
+
+
+def test_a_search_on_paper(page: Page) -> None:
+    search_for(page, picture(3, 0, 0))
+    page.evaluate("() => { window.print = () => { document.title = 'printed'; }; }")
+    button(page, "Print").click()
+    page.wait_for_function("document.title === 'printed'")
+    # Also what was never scrolled to has its picture.
+    assert page.locator(".groups .thumb:not(:has(img))").count() == 0
+    page.emulate_media(media="print")
+    for hidden in (".top-frame", ".filters", "button.primary"):
+        expect(page.locator(hidden).first).to_be_hidden()
+    for shown in (".verdict", ".stage img", ".candidate"):
+        expect(page.locator(shown).first).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_new_states_are_accessible_and_fit(open_page: Open, server: PageServer, width: int) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    size = {"width": width, "height": 800}
+    scheme = "light" if width > 1000 else "dark"
+    page = open_page(server, viewport=size, color_scheme=scheme, reduced_motion="reduce").page
+    found: list[str] = []
+
+    def check(name: str) -> None:
+        settled(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        violations = axe.run(page, options={"resultTypes": ["violations"]}).response["violations"]
+        serious = [one for one in violations if one["impact"] in ("serious", "critical")]
+        found.extend(f"{name}: {one['id']} {json.dumps(one['nodes'][0]['html'])[:200]}" for one in serious)
+
+    files = [file_of(picture(4, 0, n), f"a-long-name-of-a-picture-{n}.jpg") for n in range(3)]
+    page.locator("input[type=file]").first.set_input_files(files)
+    if width < 1000:
+        page.locator(".filters summary").click()
+    page.get_by_label("Attributes: name").fill("a-name-that-is-longer-than-most")
+    page.get_by_label("Attributes: value").fill("and-a-value-that-is-longer-still")
+    button(page, "Add").click()
+    searched(page)
+    check("several pictures, attributes, nothing found")
+    button(page, "Clear filters and search").click()
+    expect(page.locator(".verdict")).to_be_visible()
+    page.locator(".candidate").nth(1).click()
+    check("stepping through candidates")
+    page.keyboard.press("Escape")
+    view(page, "person/p3")
+    button(page, "Name").click()
+    page.get_by_role("dialog").get_by_label("Name", exact=True).fill("Cleo")
+    page.keyboard.press("Enter")
+    undo = page.get_by_role("button", name=re.compile("Undo what you did last"))
+    expect(undo).to_be_visible()
+    check("undo in the header")
+    undo.click()
+    expect(undo).to_have_count(0)
+    assert found == []
