@@ -122,6 +122,27 @@ def test_deleted_rows_are_not_found_and_their_codes_go(watched: Watched) -> None
     assert watched.coded() == 0
 
 
+def test_codes_of_many_deleted_rows_are_only_in_the_way(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resident, "_DEAD_SHARE", 1.0)
+    best = watched.store.search("c", watched.queries[0], k=200)["id"].to_pylist()
+    watched.other.delete("c", Filter(ids=frozenset(best)))
+    watched.check()
+    assert watched.coded() == COUNT
+
+
+def test_rows_that_are_read_out_of_order_are_coded_in_order() -> None:
+    rows, order = unit_rows(40, 1), np.random.default_rng(0).permutation(40)
+    coder = resident.Coder(np.zeros(DIM, np.float32))
+    addresses = order.astype(np.uint64) + np.uint64(7 << 32)
+    parts = [(addresses[:25], rows[order[:25]]), (addresses[25:], rows[order[25:]])]
+    block = resident._block(parts, coder)
+    assert (block.addresses == np.sort(addresses)).all()
+    assert (block.levels == coder.block(addresses, rows).levels).all()
+    assert block.fragment == 7
+
+
 def test_rows_that_are_written_anew_are_found_once(watched: Watched) -> None:
     for number in range(0, 300, 100):
         watched.other.set_identity("c", ids_of(0, COUNT)[number : number + 100], "somebody")
@@ -210,6 +231,38 @@ def test_rows_that_move_between_comparing_and_reading_are_found(
         return rows(self, *asked)
 
     monkeypatch.setattr(Resident, "_rows", moved_first)
+    watched.check(5)
+
+
+def test_rows_that_move_before_the_condition_is_asked_are_found(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = Resident._places
+    moves = iter([ids_of(0, COUNT)[5:8]])
+
+    def moved_first(self: Resident, *asked: Any) -> Any:
+        for ids in moves:
+            watched.other.set_identity("c", ids, "moved")
+        return places(self, *asked)
+
+    monkeypatch.setattr(Resident, "_places", moved_first)
+    watched.check(20, where=Filter(since=0, until=10))
+
+
+def test_rows_that_move_while_the_codes_of_others_are_dropped_are_found(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_dead = Resident._without_dead
+    best = watched.store.search("c", watched.queries[0], k=5)["id"].to_pylist()
+    moves = iter([best])
+
+    def moved_first(self: Resident, *asked: Any) -> Any:
+        for ids in moves:
+            watched.other.set_identity("c", ids, "moved")
+        return without_dead(self, *asked)
+
+    monkeypatch.setattr(Resident, "_without_dead", moved_first)
+    watched.other.delete("c", Filter(since=500))
     watched.check(5)
 
 
