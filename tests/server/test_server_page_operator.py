@@ -346,7 +346,7 @@ def test_a_search_on_paper(page: Page) -> None:
     search_for(page, picture(3, 0, 0))
     page.evaluate("() => { window.print = () => { document.title = 'printed'; }; }")
     button(page, "Print").click()
-    page.wait_for_function("document.title === 'printed'")
+    expect(page).to_have_title("printed")
     # Also what was never scrolled to has its picture.
     assert page.locator(".groups .thumb:not(:has(img))").count() == 0
     page.emulate_media(media="print")
