@@ -132,6 +132,25 @@ def test_codes_of_many_deleted_rows_are_only_in_the_way(
     assert watched.coded() == COUNT
 
 
+def test_no_code_of_a_forgotten_row_stays(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resident, "_DEAD_SHARE", 1.0)
+    gone = ids_of(0, 3)
+    watched.other.delete("c", Filter(ids=frozenset(gone[:2])))
+    watched.check()
+    assert watched.coded() == COUNT
+    # Another process forgot: the next look at the gallery drops them. This one does so at once.
+    watched.store.warm("c")
+    assert watched.coded() == COUNT - 2
+    watched.store.delete("c", Filter(ids=frozenset(gone[2:])))
+    watched.store.purge("c")
+    assert watched.coded() == COUNT - 3
+    codes = np.concatenate([block.levels for block in watched.codes._state.blocks])  # type: ignore[union-attr]
+    forgotten = resident.Coder(np.zeros(DIM, np.float32)).block(
+        np.arange(3, dtype=np.uint64), unit_rows(COUNT, 0)[:3]
+    )
+    assert not (codes[:, None] == forgotten.levels).all(axis=2).any()
+
+
 def test_rows_that_are_read_out_of_order_are_coded_in_order() -> None:
     rows, order = unit_rows(40, 1), np.random.default_rng(0).permutation(40)
     coder = resident.Coder(np.zeros(DIM, np.float32))
@@ -278,7 +297,7 @@ def test_fragments_with_lower_numbers_that_come_later_are_found(watched: Watched
     assert state is not None
     kept = tuple(block for block in state.blocks if block.fragment != gone)
     assert len(kept) < len(state.blocks)
-    watched.codes._state = resident._State(state.version - 1, state.coder, state.loaded, kept)
+    watched.codes._state = resident._State(state.version - 1, state.coder, state.loaded, 0, kept)
     watched.check()
 
 

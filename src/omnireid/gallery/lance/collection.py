@@ -137,7 +137,7 @@ class Collection:
         return decode(found.take(order[:k])).select([*columns, "score"])
 
     def keep_codes(self) -> None:
-        """Keep codes of all rows in memory from now on, if there is room; returns when they are there."""
+        """Keep codes of all rows in memory from now on, if there is room; and of no others."""
         if self.resident is None:
             self.resident = Resident(self.table, self.info.dim)
         self.resident.load()

@@ -27,7 +27,7 @@ _BLOCK_ROWS = 65_536
 _BATCH = 8192
 # Up to so many new rows are read by the search that finds them there; more in the background.
 _MOST_NEW = 20_000
-# Codes of rows that are not there any more are dropped beyond this share.
+# A search drops codes of rows that are not there any more beyond this share.
 _DEAD_SHARE = 0.01
 # Grown by this factor all codes are made anew: the centre no longer fits.
 _GROWTH = 4
@@ -55,11 +55,13 @@ class _State:
 
     Attributes:
         loaded: rows when all codes were last made.
+        dead: codes of rows that are gone.
     """
 
     version: int
     coder: Coder
     loaded: int
+    dead: int
     blocks: tuple[Block, ...]
 
     def __len__(self) -> int:
@@ -110,7 +112,13 @@ class Resident:
         self._loading = threading.Lock()
 
     def load(self) -> None:
-        """Make codes of all rows, unless they are there or take more than a quarter of the memory."""
+        """Make codes of all rows, unless they take more than a quarter of the memory.
+
+        Where they are made already, take in new rows, and drop codes of those that are gone.
+        """
+        if self._state is not None:
+            self._followed(dead_share=0.0)
+            return
         with self._loading:
             if self._state is None and self._fits():
                 self._state = reading(_WHAT, self._loaded)
@@ -214,17 +222,18 @@ class Resident:
             raise _MovedError
         return np.concatenate(places)
 
-    def _followed(self) -> _State | None:
+    def _followed(self, dead_share: float | None = None) -> _State | None:
         """Codes of the newest version; None where they are being made."""
+        dead_share = _DEAD_SHARE if dead_share is None else dead_share
         with self._following:
             for _ in range(READS):
                 state = self._state
                 if state is None:
                     break
                 version = self._table.version
-                if version == state.version:
+                if version == state.version and state.dead <= dead_share * len(state):
                     return state
-                if not self._follow(state, version):
+                if not self._follow(state, version, dead_share):
                     self._state = None
                     break
             else:
@@ -233,21 +242,22 @@ class Resident:
             threading.Thread(target=self.load, name="omnireid-codes", daemon=True).start()
         return None
 
-    def _follow(self, state: _State, version: int) -> bool:
+    def _follow(self, state: _State, version: int, dead_share: float) -> bool:
         """Take in what other versions have brought; whether that is better than making all codes anew."""
         new = reading(_WHAT, lambda: self._new_rows(state))
         if new.num_rows > _MOST_NEW:
             return False
         blocks = [*state.blocks, *_blocks(new.to_batches(), state.coder)]
-        rows, live = sum(map(len, blocks)), self._table.count_rows()
+        live = self._table.count_rows()
+        dead = sum(map(len, blocks)) - live
         if live > _GROWTH * max(state.loaded, _FEWEST_TO_CENTRE) or not self._fits():
             return False
-        if rows - live > _DEAD_SHARE * live:
-            blocks = self._without_dead(blocks)
+        if dead > dead_share * live:
+            blocks, dead = self._without_dead(blocks), 0
             # Of which version these are there is not known. Rows that moved meanwhile would be missed.
             if self._table.version != version:
                 return True
-        self._state = _State(version, state.coder, state.loaded, tuple(blocks))
+        self._state = _State(version, state.coder, state.loaded, dead, tuple(blocks))
         return True
 
     def _new_rows(self, state: _State) -> pa.Table:
@@ -277,9 +287,9 @@ class Resident:
         batches = self._table.search().select(["_rowaddr", "embedding"]).to_batches(_BATCH)
         first = next(iter(batches), None)
         if first is None:
-            return _State(version, Coder(np.zeros(self._dim, np.float32)), 0, ())
+            return _State(version, Coder(np.zeros(self._dim, np.float32)), 0, 0, ())
         coder = Coder(_centre(matrix(pa.chunked_array([first["embedding"]]))))
-        return _State(version, coder, rows, tuple(_blocks(_with(first, batches), coder)))
+        return _State(version, coder, rows, 0, tuple(_blocks(_with(first, batches), coder)))
 
     def _fits(self) -> bool:
         room = memory_bytes()

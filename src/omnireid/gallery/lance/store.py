@@ -141,6 +141,8 @@ class LanceStore:
                 self._connection.delete_records(_INDEXES, [collection])
                 one.tuning = None
             self._record_index(one)
+        if one.resident is not None:
+            one.keep_codes()
 
     def build_index(self, collection: str) -> None:
         """Build the approximate index, or take new items into it; merge the files of many small writes."""
