@@ -243,7 +243,11 @@ class Resident:
         return None
 
     def _follow(self, state: _State, version: int, dead_share: float) -> bool:
-        """Take in what other versions have brought; whether that is better than making all codes anew."""
+        """Take in what other versions have brought; whether that is better than making all codes anew.
+
+        What is read may be of later versions than `version`, and rows may have moved between two reads: these are
+        found when the next version is followed.
+        """
         new = reading(_WHAT, lambda: self._new_rows(state))
         if new.num_rows > _MOST_NEW:
             return False
@@ -254,9 +258,6 @@ class Resident:
             return False
         if dead > dead_share * live:
             blocks, dead = self._without_dead(blocks), 0
-            # Of which version these are there is not known. Rows that moved meanwhile would be missed.
-            if self._table.version != version:
-                return True
         self._state = _State(version, state.coder, state.loaded, dead, tuple(blocks))
         return True
 
