@@ -245,8 +245,8 @@ class Resident:
     def _follow(self, state: _State, version: int, dead_share: float) -> bool:
         """Take in what other versions have brought; whether that is better than making all codes anew.
 
-        What is read may be of later versions than `version`, and rows may have moved between two reads: these are
-        found when the next version is followed.
+        What is read may be of later versions than `version`, and rows may have moved between two reads: these
+        are found when the next version is followed.
         """
         new = reading(_WHAT, lambda: self._new_rows(state))
         if new.num_rows > _MOST_NEW:
