@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from pathlib import Path
 from typing import Any
@@ -159,7 +160,6 @@ def test_rows_that_are_read_out_of_order_are_coded_in_order() -> None:
     block = resident._block(parts, coder)
     assert (block.addresses == np.sort(addresses)).all()
     assert (block.levels == coder.block(addresses, rows).levels).all()
-    assert block.fragment == 7
 
 
 def test_rows_that_are_written_anew_are_found_once(watched: Watched) -> None:
@@ -286,19 +286,31 @@ def test_rows_that_move_while_the_codes_of_others_are_dropped_are_found(
 
 
 def test_fragments_with_lower_numbers_that_come_later_are_found(watched: Watched) -> None:
+    for seed in (1, 2):
+        watched.other.add("c", item_table(30, seed=seed))
+        watched.check()
     state = watched.codes._state
     assert state is not None
-    numbers = {block.fragment for block in state.blocks}
-    gone = max(numbers)
-    # As if rows of a lower number had been committed after those of a higher one.
-    watched.other.add("c", item_table(30, seed=1))
-    watched.check()
-    state = watched.codes._state
-    assert state is not None
-    kept = tuple(block for block in state.blocks if block.fragment != gone)
+    late = sorted(state.fragments)[-2]
+    # As if these rows had been committed after those of a higher number.
+    kept = tuple(block for block in state.blocks if not (block.addresses >> np.uint64(32) == late).any())
     assert len(kept) < len(state.blocks)
-    watched.codes._state = resident._State(state.version - 1, state.coder, state.loaded, 0, kept)
+    watched.codes._state = dataclasses.replace(
+        state, version=state.version - 1, fragments=state.fragments - {late}, blocks=kept
+    )
     watched.check()
+    assert watched.coded() == COUNT + 60
+
+
+def test_many_small_writes_do_not_make_many_blocks(watched: Watched) -> None:
+    for seed in range(1, 60):
+        watched.other.add("c", item_table(1, seed=seed))
+        watched.store.search("c", watched.queries[0], k=1)
+    state = watched.codes._state
+    assert state is not None
+    assert len(state.blocks) <= resident._MOST_SMALL_BLOCKS
+    assert len(state) == COUNT + 59
+    watched.check(100)
 
 
 @pytest.mark.parametrize("known", [set(), {0}, {1, 2, 7}, {2, 3}, {0, 1, 2, 3, 7, 8}])

@@ -6,13 +6,18 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from omnireid.gallery.lance.failures import storing
 
 Entries = Sequence[Mapping[str, Any]]
+
+_DIGIT = "[0-9]"
+# Places of a month: more than the bytes of its file. Those of six centuries stay below 2^53.
+_MONTH = 1 << 40
+_BLOCK = 1 << 16
 
 
 def append(folder: Path, entries: Entries) -> None:
@@ -37,11 +42,66 @@ def entries(folder: Path) -> Iterator[dict[str, Any]]:
 
     A last line that a power loss has cut is left out; so is one that is just being written.
     """
-    for path in sorted(folder.glob("*.jsonl")):
+    return (entry for _, entry in _after(folder, None))
+
+
+def page(folder: Path, known: int | None, limit: int, *, latest: bool) -> list[tuple[int, dict[str, Any]]]:
+    """As `GalleryStore.audit_page`. A place is the month, and where in its file the line begins."""
+    return list(islice((_before if latest else _after)(folder, known), limit))
+
+
+def _after(folder: Path, known: int | None) -> Iterator[tuple[int, dict[str, Any]]]:
+    for path in _files(folder):
+        first, begin = _first_place(path), 0
+        if known is not None and known >= first:
+            begin = known - first
+            if begin >= _MONTH:
+                continue
         with storing(f"cannot read the audit log {path}"), path.open("rb") as lines:
+            place = first + lines.seek(begin)
             for line in lines:
-                if line.endswith(b"\n") and (entry := _parsed(line)) is not None:
-                    yield entry
+                if place != known and (entry := _parsed(line)) is not None:
+                    yield place, entry
+                place += len(line)
+
+
+def _before(folder: Path, known: int | None) -> Iterator[tuple[int, dict[str, Any]]]:
+    for path in reversed(_files(folder)):
+        first = _first_place(path)
+        if known is not None and known <= first:
+            continue
+        with storing(f"cannot read the audit log {path}"), path.open("rb") as lines:
+            size = lines.seek(0, os.SEEK_END)
+            end = size if known is None else min(size, known - first)
+            for begin, line in _lines_before(lines, end):
+                if (entry := _parsed(line)) is not None:
+                    yield first + begin, entry
+
+
+def _lines_before(file: BinaryIO, end: int) -> Iterator[tuple[int, bytes]]:
+    """Lines before a byte of a file, the last first, each with where it begins."""
+    # Of the line whose beginning is still to be read.
+    rest, newline = b"", b""
+    while end > 0:
+        begin = max(0, end - _BLOCK)
+        file.seek(begin)
+        first, *lines = (file.read(end - begin) + rest).split(b"\n")
+        place = end + len(rest)
+        for line in reversed(lines):
+            place -= len(line)
+            yield place, line + newline
+            newline, place = b"\n", place - 1
+        rest, end = first, begin
+    yield 0, rest + newline
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"{_DIGIT * 4}-{_DIGIT * 2}.jsonl"))
+
+
+def _first_place(path: Path) -> int:
+    year, month = map(int, path.stem.split("-"))
+    return (12 * (year - 1970) + month - 1) * _MONTH
 
 
 def _append_whole(descriptor: int, content: bytes) -> None:
@@ -60,6 +120,9 @@ def _append_whole(descriptor: int, content: bytes) -> None:
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
+    """The entry of a line; None where it has no end (yet), or is none."""
+    if not line.endswith(b"\n"):
+        return None
     try:
         entry = json.loads(line)
     except ValueError:

@@ -21,7 +21,6 @@ from omnireid.core.machine import available_cores
 from omnireid.gallery.store import Float32
 
 _SEED = 20260
-_PLACE_BITS = 32
 # Of one float32 operation.
 _ROUNDING = 2.0**-24
 _LARGEST_LEVEL = 127
@@ -33,7 +32,7 @@ Addresses = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class Block:
-    """Codes of some rows of one fragment, in the order of their addresses.
+    """Codes of some rows, in the order of their addresses.
 
     Attributes:
         addresses: (N,), sorted.
@@ -54,11 +53,6 @@ class Block:
     def __len__(self) -> int:
         return len(self.addresses)
 
-    @property
-    def fragment(self) -> int:
-        """Number of the fragment."""
-        return int(self.addresses[0]) >> _PLACE_BITS
-
     def only(self, kept_N: npt.NDArray[np.bool_]) -> Block:
         """A block of some of its rows."""
         return Block(
@@ -68,6 +62,19 @@ class Block:
             self.levels[kept_N],
             self.scales[kept_N],
             self.errors[kept_N],
+        )
+
+    @staticmethod
+    def joined(blocks: Sequence[Block]) -> Block:
+        """One block of the rows of several."""
+        order = np.argsort(np.concatenate([block.addresses for block in blocks]), kind="stable")
+        return Block(
+            np.concatenate([block.addresses for block in blocks])[order],
+            np.concatenate([block.words for block in blocks], axis=1)[:, order],
+            np.concatenate([block.factors for block in blocks])[order],
+            np.concatenate([block.levels for block in blocks])[order],
+            np.concatenate([block.scales for block in blocks])[order],
+            np.concatenate([block.errors for block in blocks])[order],
         )
 
 

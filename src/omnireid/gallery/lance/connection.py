@@ -179,6 +179,29 @@ class Connection:
             what = f"cannot read the audit log of {self.uri}"
             yield from map(json.loads, reading(what, lambda: rows.search().to_arrow())["content"].to_pylist())
 
+    def audit_page(self, known: int | None, limit: int, *, latest: bool) -> list[tuple[int, dict[str, Any]]]:
+        """As `GalleryStore.audit_page`: rows of that table by their number, of which none is ever deleted."""
+        if _AUDIT not in self._table_names():
+            return []
+        rows = self.table(_AUDIT)
+
+        def read() -> list[tuple[int, dict[str, Any]]]:
+            count = rows.count_rows()
+            if latest:
+                end = count if known is None else min(known, count)
+                places = range(max(0, end - limit), end)
+            else:
+                first = 0 if known is None else known + 1
+                places = range(first, min(first + limit, count))
+            if not places:
+                return []
+            taken = rows.take_offsets(list(places)).select(["content"]).with_row_id().to_arrow()
+            contents = taken.sort_by("_rowid")["content"].to_pylist()
+            found = list(zip(places, map(json.loads, contents), strict=True))
+            return found[::-1] if latest else found
+
+        return reading(f"cannot read the audit log of {self.uri}", read)
+
     @property
     def record_table(self) -> Any:
         """The LanceDB table of the records."""

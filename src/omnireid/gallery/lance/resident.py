@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,8 @@ _MEMORY_BYTES = 4 << 30
 # Of one row beside its signs and levels: address, factor, scale, error.
 _ROW_BYTES = 20
 _BLOCK_ROWS = 65_536
+_SMALL_BLOCK = 4096
+_MOST_SMALL_BLOCKS = 16
 _BATCH = 8192
 # Up to so many new rows are read by the search that finds them there; more in the background.
 _MOST_NEW = 20_000
@@ -54,12 +56,14 @@ class _State:
     """Codes of every row of one version; and perhaps of some that are gone.
 
     Attributes:
+        fragments: whose rows have codes.
         loaded: rows when all codes were last made.
         dead: codes of rows that are gone.
     """
 
     version: int
     coder: Coder
+    fragments: frozenset[int]
     loaded: int
     dead: int
     blocks: tuple[Block, ...]
@@ -251,19 +255,19 @@ class Resident:
         new = reading(_WHAT, lambda: self._new_rows(state))
         if new.num_rows > _MOST_NEW:
             return False
-        blocks = [*state.blocks, *_blocks(new.to_batches(), state.coder)]
+        blocks = _with_few_small([*state.blocks, *_blocks(new.to_batches(), state.coder)])
         live = self._table.count_rows()
         dead = sum(map(len, blocks)) - live
         if live > _GROWTH * max(state.loaded, _FEWEST_TO_CENTRE) or not self._fits():
             return False
         if dead > dead_share * live:
             blocks, dead = self._without_dead(blocks), 0
-        self._state = _State(version, state.coder, state.loaded, dead, tuple(blocks))
+        self._state = _State(version, state.coder, _fragments(blocks), state.loaded, dead, tuple(blocks))
         return True
 
     def _new_rows(self, state: _State) -> pa.Table:
         """Rows of fragments that no code is of, a few too many at most. Rows never join a fragment later."""
-        predicate = _outside({block.fragment for block in state.blocks})
+        predicate = _outside(state.fragments)
         query = self._table.search().select(["_rowaddr", "embedding"]).limit(_MOST_NEW + 1)
         return (query if predicate is None else query.where(predicate)).to_arrow()
 
@@ -288,9 +292,10 @@ class Resident:
         batches = self._table.search().select(["_rowaddr", "embedding"]).to_batches(_BATCH)
         first = next(iter(batches), None)
         if first is None:
-            return _State(version, Coder(np.zeros(self._dim, np.float32)), 0, 0, ())
+            return _State(version, Coder(np.zeros(self._dim, np.float32)), frozenset(), 0, 0, ())
         coder = Coder(_centre(matrix(pa.chunked_array([first["embedding"]]))))
-        return _State(version, coder, rows, 0, tuple(_blocks(_with(first, batches), coder)))
+        blocks = tuple(_blocks(_with(first, batches), coder))
+        return _State(version, coder, _fragments(blocks), rows, 0, blocks)
 
     def _fits(self) -> bool:
         room = memory_bytes()
@@ -321,19 +326,14 @@ def _largest(scores_N: Float32, count: int) -> Places:
 
 
 def _blocks(batches: Iterable[pa.RecordBatch], coder: Coder) -> Iterator[Block]:
-    """Codes of rows, those of each fragment by themselves."""
-    waiting: dict[int, list[tuple[Addresses, npt.NDArray[np.generic]]]] = {}
+    """Codes of rows, of as many in each block as are compared by one thread."""
+    parts: list[tuple[Addresses, npt.NDArray[np.generic]]] = []
     for batch in batches:
-        addresses = batch["_rowaddr"].to_numpy()
-        embeddings = matrix(pa.chunked_array([batch["embedding"]]))
-        numbers = addresses >> np.uint64(_PLACE_BITS)
-        for number in np.unique(numbers).tolist():
-            of_it = numbers == number
-            parts = waiting.setdefault(number, [])
-            parts.append((addresses, embeddings) if of_it.all() else (addresses[of_it], embeddings[of_it]))
-            if sum(len(part) for part, _ in parts) >= _BLOCK_ROWS:
-                yield _block(waiting.pop(number), coder)
-    for parts in waiting.values():
+        parts.append((batch["_rowaddr"].to_numpy(), matrix(pa.chunked_array([batch["embedding"]]))))
+        if sum(len(part) for part, _ in parts) >= _BLOCK_ROWS:
+            yield _block(parts, coder)
+            parts = []
+    if any(len(part) for part, _ in parts):
         yield _block(parts, coder)
 
 
@@ -345,6 +345,19 @@ def _block(parts: Sequence[tuple[Addresses, npt.NDArray[np.generic]]], coder: Co
     return coder.block(addresses[order], embeddings if is_sorted else embeddings[order])
 
 
+def _with_few_small(blocks: list[Block]) -> list[Block]:
+    """Join small blocks where there are many: each of a few rows takes as long as one of hundreds."""
+    small = [block for block in blocks if len(block) < _SMALL_BLOCK]
+    if len(small) <= _MOST_SMALL_BLOCKS:
+        return blocks
+    return [*(block for block in blocks if len(block) >= _SMALL_BLOCK), Block.joined(small)]
+
+
+def _fragments(blocks: Iterable[Block]) -> frozenset[int]:
+    numbers = [np.unique(block.addresses >> np.uint64(_PLACE_BITS)) for block in blocks]
+    return frozenset(np.unique(np.concatenate([np.empty(0, np.uint64), *numbers])).tolist())
+
+
 def _centre(embeddings_ND: npt.NDArray[np.generic]) -> Float32:
     """(D,) mean direction; none of few rows, which tell little of those to come."""
     rows_ND = embeddings_ND.astype(np.float32)
@@ -353,7 +366,7 @@ def _centre(embeddings_ND: npt.NDArray[np.generic]) -> Float32:
     return mean if len(rows_ND) >= _FEWEST_TO_CENTRE else np.zeros_like(mean)
 
 
-def _outside(fragments: set[int]) -> str | None:
+def _outside(fragments: Collection[int]) -> str | None:
     """A condition that rows of all other fragments meet; None for all rows.
 
     Not only those with higher numbers: they are given out before a commit, which may come after later ones.

@@ -203,6 +203,12 @@ class LanceStore:
         """Entries of the audit log, the oldest first."""
         return self._connection.audit() if self._folder is None else auditing.entries(self._folder / "audit")
 
+    def audit_page(self, known: int | None, limit: int, *, latest: bool) -> list[tuple[int, dict[str, Any]]]:
+        """Some entries of the audit log with their places."""
+        if self._folder is None:
+            return self._connection.audit_page(known, limit, latest=latest)
+        return auditing.page(self._folder / "audit", known, limit, latest=latest)
+
     def lock(self) -> AbstractContextManager[None]:
         """Keep other writers out."""
         return self._lock.held()
