@@ -85,6 +85,20 @@ def test_what_is_no_crop_is_refused(embedder: Embedder) -> None:
         Embedder(embedder.backend, batch_size=0)
 
 
+def test_only_native_is_told_how_many_threads_a_call_may_use(
+    embedder: Embedder, exported: Callable[[str], Any]
+) -> None:
+    crop = np.zeros((1, 32, 16, 3), np.uint8)
+    assert embedder.calls_side_by_side == 1
+    with pytest.raises(InputError, match="threads: a call of onnx"):
+        embedder.embed(crop, threads=1)
+    ours = Embedder.open(exported("osnet_ain_x0_25").safetensors, device="cpu", threads=1)
+    assert ours.calls_side_by_side == 1
+    size = ours.card.input
+    crop = np.zeros((1, size.height, size.width, 3), np.uint8)
+    assert np.array_equal(ours.embed(crop, threads=1), ours.embed(crop))
+
+
 def test_samples_keep_their_order_and_facts(embedder: Embedder, pictures: list[Sample]) -> None:
     found = embedder.embed_samples(pictures, threads=2)
     np.testing.assert_allclose(found.embeddings, colours_of(pictures), atol=1e-5)

@@ -136,7 +136,11 @@ def test_many_threads_share_one_backend() -> None:
 
     def work(index: int) -> None:
         for _ in range(5):
-            results[index] = np.concatenate([backend.embed(batch[:1]), backend.embed(batch[1:])])
+            # Some keep to a thread, others take what is left.
+            most = 1 if index % 2 else None
+            results[index] = np.concatenate(
+                [backend.embed(batch[:1], threads=most), backend.embed(batch[1:])]
+            )
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(6)]
     for thread in threads:
@@ -145,6 +149,26 @@ def test_many_threads_share_one_backend() -> None:
         thread.join()
     assert len(results) == 6
     assert all(np.array_equal(result, wanted) for result in results.values())
+
+
+def test_a_call_uses_no_more_threads_than_it_may_or_others_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, size = uneven("osnet_x0_25"), (64, 32)
+    backend, batch = native(network, size, threads=THREADS), crops(1, size)
+    engine, used = backend._engine, []
+    in_parts = engine._in_parts
+
+    def noted(crops: Any, features: Any, maps: Any, threads: int) -> None:
+        used.append(threads)
+        if len(used) == 3:
+            backend.embed(batch)
+        in_parts(crops, features, maps, threads)
+
+    monkeypatch.setattr(engine, "_in_parts", noted)
+    backend.embed(batch)
+    backend.embed(batch, threads=1)
+    backend.embed(batch)
+    # The fourth came while the third had them all.
+    assert used == [THREADS, 1, THREADS, 1]
 
 
 def test_strange_memory_orders_and_wrong_crops() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,11 +24,13 @@ class Engine:
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
+        self.threads: list[int | None] = []
         self.may_run = threading.Semaphore(0)
         self.is_running = threading.Event()
         self.fails = False
 
-    def embed(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def embed(self, crops: npt.NDArray[np.uint8], *, threads: int | None = None) -> npt.NDArray[np.float32]:
+        self.threads.append(threads)
         self.is_running.set()
         assert self.may_run.acquire(timeout=10)
         self.batches.append(crops[:, 0, 0, 0].tolist())
@@ -59,7 +62,12 @@ async def until(is_so: Callable[[], bool]) -> None:
         await asyncio.sleep(0.002)
 
 
-def test_requests_that_wait_are_embedded_together_and_answered_apart() -> None:
+# Decoding ahead of the engine, and by its own thread.
+decoding = pytest.mark.parametrize("decode_threads", [1, 0])
+
+
+@decoding
+def test_requests_that_wait_are_embedded_together_and_answered_apart(decode_threads: int) -> None:
     engine = Engine()
 
     async def work() -> None:
@@ -73,13 +81,14 @@ def test_requests_that_wait_are_embedded_together_and_answered_apart() -> None:
         assert [(await one).tolist() for one in others] == [[[n], [n + 100]] for n in range(2, 7)]
         assert made.waiting == 0
 
-    with batcher(engine, max_batch=8) as made:
+    with batcher(engine, max_batch=8, decode_threads=decode_threads) as made:
         run(work())
     # Alone at once; then all that waited, as many as a batch holds.
     assert [len(batch) for batch in engine.batches] == [1, 8, 2]
 
 
-def test_a_request_that_was_cancelled_is_not_embedded() -> None:
+@decoding
+def test_a_request_that_was_cancelled_is_not_embedded(decode_threads: int) -> None:
     engine = Engine()
 
     async def work() -> None:
@@ -95,7 +104,7 @@ def test_a_request_that_was_cancelled_is_not_embedded() -> None:
         await first
         assert made.waiting == 0
 
-    with batcher(engine) as made:
+    with batcher(engine, decode_threads=decode_threads) as made:
         run(work())
     assert engine.batches == [[1], [4]]
 
@@ -119,7 +128,8 @@ def test_too_many_pictures_are_told_when_to_come_back() -> None:
         run(work())
 
 
-def test_a_picture_that_cannot_be_decoded_fails_its_own_request_only() -> None:
+@decoding
+def test_a_picture_that_cannot_be_decoded_fails_its_own_request_only(decode_threads: int) -> None:
     engine = Engine()
 
     def bad() -> npt.NDArray[np.uint8]:
@@ -133,7 +143,7 @@ def test_a_picture_that_cannot_be_decoded_fails_its_own_request_only() -> None:
         assert (await good).tolist() == [[1]]
         assert made.waiting == 0
 
-    with batcher(engine) as made:
+    with batcher(engine, decode_threads=decode_threads) as made:
         run(work())
 
 
@@ -150,6 +160,48 @@ def test_an_engine_that_fails_once_goes_on() -> None:
 
     with batcher(engine) as made:
         run(work())
+
+
+def test_threads_side_by_side_share_what_waits_and_the_cores() -> None:
+    engine = Engine()
+
+    async def work() -> None:
+        alone = asyncio.ensure_future(made.embed([crop_of(0)]))
+        await until(lambda: engine.threads == [4])
+        # Three threads are free: each takes its part, and the request is whole when the last is done.
+        large = asyncio.ensure_future(made.embed([crop_of(n) for n in range(1, 10)]))
+        await until(lambda: len(engine.threads) == 4)
+        assert set(engine.threads[1:]) <= {2, 1}
+        assert not large.done()
+        engine.may_run.release(10)
+        assert (await large).ravel().tolist() == list(range(1, 10))
+        assert (await alone).tolist() == [[0]]
+        engine.threads.clear()
+        await made.embed([crop_of(1)])
+
+    with batcher(engine, engine_threads=4, decode_threads=0) as made:
+        run(work())
+    assert sorted(n for batch in engine.batches[:-1] for n in batch) == list(range(10))
+    # All the cores again for whoever is alone.
+    assert engine.threads == [4]
+
+
+def test_the_rate_counts_threads_side_by_side_together() -> None:
+    engine = Engine()
+
+    async def work() -> None:
+        engine.may_run.release(1_000)
+        for _ in range(30):
+            await asyncio.gather(*(made.embed([slow_crop] * 2) for _ in range(2)))
+
+    def slow_crop() -> npt.NDArray[np.uint8]:
+        time.sleep(0.004)
+        return np.zeros((2, 2, 3), np.uint8)
+
+    with batcher(engine, engine_threads=2, decode_threads=0) as made:
+        run(work())
+        # One thread alone would make at most 250 a second, both 500; newer batches count more.
+        assert 260 < made.rate < 650
 
 
 def test_no_pictures_are_no_work() -> None:

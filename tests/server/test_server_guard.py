@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from omnireid.core.errors import InputError
 from omnireid.server.guard import Guard
 from omnireid.server.limits import Limits
 from omnireid.server.metrics import Metrics
@@ -62,7 +64,8 @@ def run(work: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(bounded())
 
 
-def test_the_work_of_a_client_that_has_gone_is_cancelled() -> None:
+@pytest.mark.parametrize("after_s", [0, 0.2])
+def test_the_work_of_a_client_that_has_gone_is_cancelled(after_s: float) -> None:
     seen: list[str] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,22 +80,73 @@ def test_the_work_of_a_client_that_has_gone_is_cancelled() -> None:
         task = asyncio.ensure_future(guarded(app)(scope_of(), client.receive, client.send))
         while not seen:
             await asyncio.sleep(0.001)
+        await asyncio.sleep(after_s)
         client.more.set()
         await task
         assert client.sent == []
+        assert not task.cancelled()
 
     run(work)
     assert seen == ["began", "ended"]
 
 
-def test_an_answer_that_takes_too_long_is_given_up() -> None:
+@pytest.mark.parametrize("timeout_s", [0.05, 0.2])
+def test_an_answer_that_takes_too_long_is_given_up(timeout_s: float) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.Event().wait()
 
     async def work() -> None:
         client = Client(whole())
-        await guarded(app, request_timeout_s=0.05)(scope_of(), client.receive, client.send)
+        started = time.perf_counter()
+        await guarded(app, request_timeout_s=timeout_s)(scope_of(), client.receive, client.send)
         assert client.status == 503
+        assert timeout_s <= time.perf_counter() - started < timeout_s + 1
+        # Nothing of the cancellation is left in the task.
+        await asyncio.wait_for(asyncio.sleep(0), 1)
+
+    run(work)
+
+
+def test_an_answer_within_the_time_stays_however_long_its_task_goes_on() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.15)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def work() -> None:
+        client = Client(whole())
+        await guarded(app, request_timeout_s=0.3)(scope_of(), client.receive, client.send)
+        await asyncio.sleep(0.4)
+        assert client.status == 200
+
+    run(work)
+
+
+def test_a_server_that_stops_cancels_the_work() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.Event().wait()
+
+    async def work() -> None:
+        client = Client(whole())
+        guard = guarded(app)
+        task = asyncio.ensure_future(guard(scope_of(), client.receive, client.send))
+        await asyncio.sleep(0.15)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert guard._under_way == 0
+
+    run(work)
+
+
+def test_errors_of_ours_are_problems() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise InputError("k: expected at least 1, got 0")
+
+    async def work() -> None:
+        client = Client(whole())
+        await guarded(app)(scope_of(), client.receive, client.send)
+        assert (client.status, client.detail) == (422, "k: expected at least 1, got 0")
 
     run(work)
 

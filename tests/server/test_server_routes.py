@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from starlette.testclient import TestClient
 from omnireid.core.images import load_crop
 from omnireid.gallery import Gallery
 from omnireid.inference import Embedder
+from omnireid.server.app import Shortcut
+from omnireid.server.guard import Guard
 from server.toy_service import DIM, MODEL, SHA256, ToyBackend, enrol, person, post_picture, service, text_of
 
 
@@ -56,6 +59,38 @@ def test_embeddings_are_those_of_the_model(client: TestClient) -> None:
     np.testing.assert_allclose(alone["embeddings"], expected[:1], atol=1e-6)
     assert alone["model"] == {"name": "toy", "sha256": SHA256}
     np.testing.assert_allclose(np.linalg.norm(answer["embeddings"], axis=1), 1, atol=1e-6)
+
+
+EMBED_REQUESTS: list[dict[str, Any]] = [
+    {"content": person(1), "headers": {"Content-Type": "image/jpeg"}},
+    {"json": {"images": [text_of(person(1)), text_of(person(2))]}},
+    {"json": {"images": []}},
+    {"json": {"images": ["?"]}},
+    {"json": {"pictures": []}},
+    {"content": b"{", "headers": {"Content-Type": "application/json"}},
+    {"content": b"no picture", "headers": {"Content-Type": "image/png"}},
+    {"content": person(1), "headers": {"Content-Type": "text/plain"}},
+    {"content": b""},
+]
+
+
+@pytest.mark.parametrize("request_", EMBED_REQUESTS)
+def test_the_shortcut_answers_as_the_router_does(
+    client: TestClient, request_: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = client.post("/v1/embed", **request_)
+    app: Any = client.app
+    # Everything that is behind the guard, without the shortcut.
+    guard = app.middleware_stack.app
+    while not isinstance(guard, Guard):
+        guard = guard.app
+    assert isinstance(guard.app, Shortcut)
+    monkeypatch.setattr(guard, "app", guard.app.app)
+    routed = client.post("/v1/embed", **request_)
+    assert (short.status_code, short.headers) == (routed.status_code, routed.headers)
+    assert short.content == routed.content
+    counted = client.get("/metrics").text
+    assert f'omnireid_requests_total{{route="/v1/embed",status="{short.status_code}"}} 2.0' in counted
 
 
 def test_what_is_enrolled_is_found_with_its_place_and_time(client: TestClient) -> None:

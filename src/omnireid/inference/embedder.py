@@ -19,6 +19,7 @@ from omnireid.core.progress import progress_bar
 from omnireid.core.types import EmbeddingSet, Sample, SkippedFile
 from omnireid.data.loading import CropLoader, LoadCrop, load_sample
 from omnireid.inference.backends import Backend
+from omnireid.inference.backends.native import NativeBackend
 from omnireid.inference.backends.protocol import Embeddings, FeatureMaps, check_crops
 from omnireid.inference.lookup import find_weights
 from omnireid.inference.opening import BackendName, PrecisionName, open_backend
@@ -133,20 +134,28 @@ class Embedder:
         """Name and short hash, what `EmbeddingSet.model` holds: two models are never mixed."""
         return f"{self.card.name}@{self.sha256[:12] if self.sha256 else 'unsaved'}"
 
-    def embed(self, crops: Crop | Sequence[Crop]) -> Embeddings:
+    @property
+    def calls_side_by_side(self) -> int:
+        """How many calls of one thread each fill the cores; 1 where every call takes all it can get."""
+        return self.backend.threads if isinstance(self.backend, NativeBackend) else 1
+
+    def embed(self, crops: Crop | Sequence[Crop], *, threads: int | None = None) -> Embeddings:
         """Embed pictures of persons.
 
         Args:
             crops: (N, H, W, 3) uint8 RGB of the card's size, in any memory order; or a list of N
                 (H, W, 3) uint8 RGB crops of any size, which are resized as the card says.
+            threads: that this call may use at most, so that others run beside it; only native can be told.
 
         Returns:
             (N, D) float32, of unit L2 norm unless `normalise` is off. An embedding of only zeros stays so.
 
         Raises:
-            ShapeError, InputError: crops of another shape or dtype.
+            ShapeError, InputError: crops of another shape or dtype; threads for another engine.
         """
-        return self._normalised(self._run(crops))
+        if threads is not None and not isinstance(self.backend, NativeBackend):
+            raise InputError(f"threads: a call of {self.backend.name} cannot be told how many to use")
+        return self._normalised(self._run(crops, threads))
 
     def feature_maps(self, crops: Crop | Sequence[Crop]) -> FeatureMaps | None:
         """What the global average pool takes: (N, C, h, w) float32.
@@ -289,14 +298,18 @@ class Embedder:
     def _normalised(self, rows: Embeddings) -> Embeddings:
         return l2_normalised(rows) if self.normalise and not self.is_normalised_inside else rows
 
-    def _run(self, crops: Crop | Sequence[Crop]) -> Embeddings:
+    def _run(self, crops: Crop | Sequence[Crop], threads: int | None = None) -> Embeddings:
         """What the model gives: raw embeddings, unless it normalises inside."""
         if isinstance(crops, np.ndarray):
             check_crops(crops, self.card)
         rows = np.empty((len(crops), self.dim), np.float32)
         for start in range(0, len(crops), self.batch_size):
             stop = start + self.batch_size
-            rows[start:stop] = self.backend.embed(self._as_batch(crops[start:stop], start))
+            batch = self._as_batch(crops[start:stop], start)
+            if threads is not None and isinstance(self.backend, NativeBackend):
+                rows[start:stop] = self.backend.embed(batch, threads=threads)
+            else:
+                rows[start:stop] = self.backend.embed(batch)
         return rows
 
     def _as_batch(self, crops: Crop | Sequence[Crop], first: int) -> Crop:

@@ -1,12 +1,13 @@
 """Pictures of many requests, embedded together.
 
-A batch starts as soon as the engine is free, with whatever has been decoded by then: a lone request never
+A batch starts as soon as a thread of the engine is free, with whatever waits by then: a lone request never
 waits for company, and under load the batches grow by themselves.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections import deque
@@ -33,8 +34,8 @@ class Engine(Protocol):
     @property
     def dim(self) -> int: ...
 
-    def embed(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """(N, H, W, 3) uint8 RGB → (N, D) float32."""
+    def embed(self, crops: npt.NDArray[np.uint8], *, threads: int | None = None) -> npt.NDArray[np.float32]:
+        """(N, H, W, 3) uint8 RGB → (N, D) float32; `threads` is given where calls run side by side."""
         ...
 
 
@@ -64,14 +65,20 @@ class Job:
             self.done.set_exception(error)
 
 
+_Outcome = tuple[Job, "BaseException | None"]
+
+
 class Batcher:
-    """One engine thread, fed by decoding threads.
+    """Engine threads, which take what waits.
 
     Args:
         engine: that embeds.
+        engine_threads: that call it side by side. With more than one, each call is told its share of them:
+            alone all, in company fewer.
+        decode_threads: that decode ahead of the engine; with 0 its own threads decode what they embed next,
+            which spares the hand-over.
         max_batch: pictures in one run.
         max_waiting: pictures that may wait; beyond, `embed` says when to come back.
-        decode_threads: that decode beside the engine.
         observer: is told of every batch.
     """
 
@@ -79,23 +86,28 @@ class Batcher:
         self,
         engine: Engine,
         *,
+        engine_threads: int = 1,
+        decode_threads: int = 1,
         max_batch: int = 32,
         max_waiting: int = 1024,
-        decode_threads: int = 1,
         observer: Observer | None = None,
     ) -> None:
         self._engine = engine
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._observer = observer
-        self._ready: deque[tuple[Job, int, Crop]] = deque()
+        self._ready: deque[_Place] = deque()
         self._changed = threading.Condition()
         self._is_closing = False
         self._waiting = 0
-        self._rate = _FIRST_RATE
-        self._decoders = ThreadPoolExecutor(decode_threads, "omnireid-decode")
-        self._thread = threading.Thread(target=self._run, name="omnireid-engine", daemon=True)
-        self._thread.start()
+        self._pace = _Pace()
+        self._decoders = ThreadPoolExecutor(decode_threads, "omnireid-decode") if decode_threads else None
+        self._threads = [
+            threading.Thread(target=self._run, name=f"omnireid-engine-{number}", daemon=True)
+            for number in range(engine_threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def waiting(self) -> int:
@@ -105,7 +117,7 @@ class Batcher:
     @property
     def rate(self) -> float:
         """Pictures per second of the last batches."""
-        return self._rate
+        return self._pace.rate
 
     async def embed(self, prepares: Sequence[Prepare]) -> npt.NDArray[np.float32]:
         """Embed the pictures of one request.
@@ -124,14 +136,16 @@ class Batcher:
         # One request larger than the room is taken on where nothing else waits.
         if self._waiting and self._waiting + len(prepares) > self._max_waiting:
             raise busy(
-                f"{self._waiting} pictures wait for the engine; come back later", self._waiting / self._rate
+                f"{self._waiting} pictures wait for the engine; come back later", self._waiting / self.rate
             )
-        loop = asyncio.get_running_loop()
-        job = Job(prepares, self._engine.dim, loop.create_future())
+        job = Job(prepares, self._engine.dim, asyncio.get_running_loop().create_future())
         self._waiting += len(prepares)
         try:
-            for index in range(len(prepares)):
-                self._decoders.submit(self._decode, job, index, loop)
+            if self._decoders is None:
+                self._add([_Place(job, index) for index in range(len(prepares))])
+            else:
+                for index in range(len(prepares)):
+                    self._decoders.submit(self._decode, _Place(job, index))
             await job.done
         finally:
             job.is_dropped = True
@@ -140,64 +154,129 @@ class Batcher:
 
     def close(self) -> None:
         """Finish what waits, and stop the threads."""
-        self._decoders.shutdown()
+        if self._decoders is not None:
+            self._decoders.shutdown()
         with self._changed:
             self._is_closing = True
-            self._changed.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
-    def _decode(self, job: Job, index: int, loop: asyncio.AbstractEventLoop) -> None:
-        if job.is_dropped:
-            return
-        try:
-            crop = job.prepares[index]()
-        except Exception as error:
-            job.is_dropped = True
-            _tell(loop, [(job, error)])
-            return
+    def _add(self, places: Sequence[_Place]) -> None:
         with self._changed:
-            self._ready.append((job, index, crop))
-            self._changed.notify()
+            self._ready.extend(places)
+            self._changed.notify(len(places))
+
+    def _decode(self, place: _Place) -> None:
+        if place.decode() is not None:
+            self._add([place])
 
     def _run(self) -> None:
-        while batch := self._take():
-            started = time.perf_counter()
-            try:
-                rows = self._engine.embed(np.stack([crop for _, _, crop in batch]))
-            except Exception as error:
-                _tell(batch[0][0].done.get_loop(), [(job, error) for job, _, _ in batch])
-                continue
-            seconds = time.perf_counter() - started
-            finished: list[tuple[Job, BaseException | None]] = []
-            for (job, index, _), row in zip(batch, rows, strict=True):
-                job.rows[index] = row
-                job.remaining -= 1
-                if job.remaining == 0:
-                    finished.append((job, None))
-            if finished:
-                _tell(finished[0][0].done.get_loop(), finished)
-            self._rate = _OLD_RATE_SHARE * self._rate + (1 - _OLD_RATE_SHARE) * len(batch) / seconds
-            if self._observer is not None:
-                self._observer.batch(len(batch), seconds)
-
-    def _take(self) -> list[tuple[Job, int, Crop]]:
-        """The next batch, without what nobody waits for any more; empty when closing."""
-        while True:
+        while taken := self._take():
+            decoded = [(place, crop) for place in taken if (crop := place.decode()) is not None]
+            finished: list[_Outcome] = []
+            if decoded:
+                finished = self._embed(
+                    [place for place, _ in decoded], np.stack([crop for _, crop in decoded])
+                )
+            # Before its requests are told: who asks next is alone then, and gets all the cores.
             with self._changed:
+                self._pace.end(len(decoded))
+            if finished:
+                _tell(finished)
+
+    def _embed(self, batch: Sequence[_Place], crops: npt.NDArray[np.uint8]) -> list[_Outcome]:
+        """Embed one batch; what has become of requests with it."""
+        started = time.perf_counter()
+        try:
+            rows = self._engine.embed(crops, threads=self._share())
+        except Exception as error:
+            return [(place.job, error) for place in batch]
+        if self._observer is not None:
+            self._observer.batch(len(batch), time.perf_counter() - started)
+        finished: list[_Outcome] = []
+        # Another thread may have the other pictures of a request.
+        with self._changed:
+            for place, row in zip(batch, rows, strict=True):
+                place.job.rows[place.index] = row
+                place.job.remaining -= 1
+                if place.job.remaining == 0:
+                    finished.append((place.job, None))
+        return finished
+
+    def _share(self) -> int | None:
+        """Of the engine's threads, for one of the batches under way."""
+        if len(self._threads) == 1:
+            return None
+        with self._changed:
+            return max(1, len(self._threads) // self._pace.running)
+
+    def _take(self) -> list[_Place]:
+        """The next batch, without what nobody waits for any more; empty when closing."""
+        batch: list[_Place] = []
+        with self._changed:
+            while not batch:
                 while not self._ready:
                     if self._is_closing:
                         return []
                     self._changed.wait()
-                batch: list[tuple[Job, int, Crop]] = []
-                while self._ready and len(batch) < self._max_batch:
-                    one = self._ready.popleft()
-                    if not one[0].is_dropped:
-                        batch.append(one)
-            if batch:
-                return batch
+                share = min(self._max_batch, math.ceil(len(self._ready) / len(self._threads)))
+                while self._ready and len(batch) < share:
+                    place = self._ready.popleft()
+                    if not place.job.is_dropped:
+                        batch.append(place)
+            self._pace.begin()
+        return batch
 
 
-def _tell(loop: asyncio.AbstractEventLoop, finished: Sequence[tuple[Job, BaseException | None]]) -> None:
+class _Place:
+    """One picture of a request."""
+
+    def __init__(self, job: Job, index: int) -> None:
+        self.job = job
+        self.index = index
+        self._crop: Crop | None = None
+
+    def decode(self) -> Crop | None:
+        """None where nobody waits for it any more, or it cannot be decoded, which its request is told."""
+        if self._crop is None and not self.job.is_dropped:
+            try:
+                self._crop = self.job.prepares[self.index]()
+            except Exception as error:
+                self.job.is_dropped = True
+                _tell([(self.job, error)])
+        return self._crop
+
+
+class _Pace:
+    """Pictures a second while at least one thread has something to do; older batches count less and less."""
+
+    def __init__(self) -> None:
+        self._pictures = 1.0
+        self._seconds = 1 / _FIRST_RATE
+        self.running = 0
+        self._since = 0.0
+
+    @property
+    def rate(self) -> float:
+        return self._pictures / self._seconds
+
+    def begin(self) -> None:
+        if self.running == 0:
+            self._since = time.perf_counter()
+        self.running += 1
+
+    def end(self, pictures: int) -> None:
+        now = time.perf_counter()
+        self._pictures = _OLD_RATE_SHARE * self._pictures + pictures
+        self._seconds = _OLD_RATE_SHARE * self._seconds + now - self._since
+        self._since = now
+        self.running -= 1
+
+
+def _tell(finished: Sequence[_Outcome]) -> None:
+    loop = finished[0][0].done.get_loop()
+
     def finish() -> None:
         for job, error in finished:
             job.finish(error)

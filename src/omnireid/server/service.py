@@ -57,12 +57,14 @@ class Service:
         self.failure = ""
         self.decoder = Decoder(embedder.card.input, limits.max_pixels)
         self._upkeep = [Upkeep(name, gallery, metrics) for name, gallery in self.galleries.items()]
+        engine_threads = embedder.calls_side_by_side
         self._batcher = Batcher(
             embedder,
+            engine_threads=engine_threads,
+            # Decoding takes a small part of the time; more threads would take the engine's cores from it.
+            decode_threads=0 if engine_threads > 1 else max(1, available_cores() // 2),
             max_batch=MAX_BATCH,
             max_waiting=limits.max_waiting,
-            # Decoding takes a small part of the time; more threads would take the engine's cores from it.
-            decode_threads=max(1, available_cores() // 2),
             observer=metrics,
         )
         metrics.watch("omnireid_pictures_waiting", "Pictures that wait for the engine.", self._num_waiting)

@@ -79,14 +79,18 @@ class NativeBackend:
         card = header.card.model_copy(update={"sha256": sha256_file(path)})
         return cls(network, card, threads=threads, precision=precision)
 
-    def embed(self, crops: Crops) -> Embeddings:
+    def embed(self, crops: Crops, *, threads: int | None = None) -> Embeddings:
         """(N, H, W, 3) uint8 RGB → (N, D) float32, not normalised.
+
+        Args:
+            threads: that this call may use at most, so that calls side by side leave cores to each other; all
+                of the engine's when None.
 
         Raises:
             ShapeError, InputError: crops of another shape or dtype.
         """
         check_crops(crops, self.card)
-        return self._engine.embed(crops)
+        return self._engine.embed(crops, threads=threads)
 
     def feature_maps(self, crops: Crops) -> FeatureMaps:
         """(N, H, W, 3) uint8 RGB → (N, C, h, w) float32."""

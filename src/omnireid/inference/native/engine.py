@@ -65,14 +65,18 @@ class NativeEngine:
         self._pool = ThreadPoolExecutor(threads - 1, "omnireid-native") if threads > 1 else None
         self._idle: list[_Workspace] = []
         self._lock = threading.Lock()
-        self._team = threading.Lock()
+        self._num_busy = 0
         self._tiles = _tile_configuration() if precision != "fp32" else np.zeros(0, np.uint8)
         self._num_map_channels = len(network.head.bias)
 
-    def embed(self, crops: Crops) -> Embeddings:
-        """(N, H, W, 3) uint8 RGB of the engine's size → (N, D) float32."""
+    def embed(self, crops: Crops, *, threads: int | None = None) -> Embeddings:
+        """(N, H, W, 3) uint8 RGB of the engine's size → (N, D) float32.
+
+        Args:
+            threads: that this call may use at most; all of the engine's when None.
+        """
         program = self._program
-        features, _ = self._run_network(crops, with_maps=False)
+        features, _ = self._run_network(crops, with_maps=False, most_threads=threads)
         embeddings = np.empty((len(crops), program.num_embeddings_padded), np.float32)
         weights, bias_at = program.embedding, program.embedding_bias
         embed_means(product_address("fp32"), features, weights, bias_at, program.constants, embeddings)
@@ -86,7 +90,7 @@ class NativeEngine:
         return np.ascontiguousarray(channels_last.transpose(0, 3, 1, 2))
 
     def _run_network(
-        self, crops: Crops, *, with_maps: bool
+        self, crops: Crops, *, with_maps: bool, most_threads: int | None = None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """The means over conv5, (N, C), and if wanted its maps, (N, h · w, C)."""
         crops = np.ascontiguousarray(crops)
@@ -94,17 +98,18 @@ class NativeEngine:
         height, width, channels = self._program.map_shape
         features = np.empty((count, self._program.num_features), np.float32)
         maps = np.empty((count if with_maps else 0, height * width, channels), np.float32)
-        # While another call is using the threads, this one stays on its own.
-        together = self._pool is not None and self._team.acquire(blocking=False)
+        # Another call may be using some: then this one makes do with what is left, or its own thread.
+        with self._lock:
+            threads = max(1, min(most_threads or self._threads, self._threads - self._num_busy))
+            self._num_busy += threads
         try:
-            threads = self._threads if together else 1
             # A few pictures, or what is left over, would leave threads idle: these are cut in parts.
             whole = count if count >= _MANY * threads else count - count % threads
             self._side_by_side(crops[:whole], features[:whole], maps[:whole], threads)
             self._in_parts(crops[whole:], features[whole:], maps[whole:], threads)
         finally:
-            if together:
-                self._team.release()
+            with self._lock:
+                self._num_busy -= threads
         return features, maps
 
     def _side_by_side(
@@ -127,8 +132,9 @@ class NativeEngine:
 
         others: list[Future[None]] = []
         try:
-            if self._pool is not None:
-                others += [self._pool.submit(work) for _ in range(threads - 1)]
+            for _ in range(threads - 1):
+                assert self._pool is not None
+                others.append(self._pool.submit(work))
             work()
         finally:
             wait(others)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
+
+from fastapi import Request, Response
+
 from omnireid.server.routes import embed, enrol, galleries, health, identities, items, search
 
 ROUTERS = (
@@ -13,3 +17,8 @@ ROUTERS = (
     identities.router,
     galleries.router,
 )
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+SHORTCUTS: Mapping[tuple[str, str], Endpoint] = {("POST", "/v1/embed"): embed.embed_soon}
+"""Routes whose requests take FastAPI longer than the work they ask for, by method and path."""

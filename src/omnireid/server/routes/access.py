@@ -65,7 +65,9 @@ def _needs(scope: Scope) -> Callable[[Request], Awaitable[Token]]:
     return check
 
 
-Reader = Annotated[Token, Depends(_needs("read"))]
+may_read = _needs("read")
+
+Reader = Annotated[Token, Depends(may_read)]
 Writer = Annotated[Token, Depends(_needs("write"))]
 Admin = Annotated[Token, Depends(_needs("admin"))]
 
