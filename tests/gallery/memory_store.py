@@ -191,6 +191,12 @@ class MemoryStore:
             self._write()
             self._audit.extend(json.dumps(entry, allow_nan=False) for entry in entries)
 
+    def audit_page(self, known: int | None, limit: int, *, latest: bool) -> list[tuple[int, dict[str, Any]]]:
+        places = list(enumerate(self.audit()))
+        if latest:
+            return places[:known][::-1][:limit]
+        return places[0 if known is None else known + 1 :][:limit]
+
     def audit(self) -> Iterator[dict[str, Any]]:
         with self._audit_lock:
             entries = list(self._audit)

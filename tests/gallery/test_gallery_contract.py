@@ -721,6 +721,40 @@ def test_the_audit_log_keeps_the_order_of_what_was_appended(place: Callable[[], 
     assert list(again.audit()) == entries
 
 
+@pytest.mark.parametrize("limit", [1, 4, 25, 100])
+def test_pages_of_the_audit_log_from_both_ends(place: Callable[[], GalleryStore], limit: int) -> None:
+    store = place()
+    assert store.audit_page(None, limit, latest=False) == store.audit_page(None, limit, latest=True) == []
+    # Over the end of a month, some of them long.
+    entries = [
+        {"time": 2_678_400.0 + number - 12, "n": number, "text": "é" * 4000 * (number % 9 == 0)}
+        for number in range(25)
+    ]
+    for first in range(0, 25, 5):
+        store.append_audit(entries[first : first + 5])
+
+    def walked(latest: bool) -> list[tuple[int, dict[str, Any]]]:
+        found: list[tuple[int, dict[str, Any]]] = []
+        while page := store.audit_page(found[-1][0] if found else None, limit, latest=latest):
+            assert len(page) == min(limit, 25 - len(found))
+            found += page
+        return found
+
+    forwards = walked(latest=False)
+    assert [entry for _, entry in forwards] == entries
+    assert walked(latest=True) == forwards[::-1]
+    places = [number for number, _ in forwards]
+    assert places == sorted(set(places))
+    assert 0 <= places[0] < places[-1] < 2**53
+    store.append_audit([{"time": 2_678_500.0, "n": 25}])
+    ((newest, entry),) = place().audit_page(None, 1, latest=True)
+    assert (newest > places[-1], entry["n"]) == (True, 25)
+    assert place().audit_page(newest, 25, latest=True)[:limit] == forwards[::-1][:limit]
+    for known in (newest, 2**53, 10**30):
+        assert store.audit_page(known, limit, latest=False) == []
+    assert store.audit_page(0, 1, latest=True) == []
+
+
 # Several threads, several handles
 
 

@@ -112,6 +112,58 @@ def test_the_audit_goes_on_after_a_line_that_was_cut(tmp_path: Path) -> None:
     assert [entry["n"] for entry in auditing.entries(folder)] == [1, 3]
 
 
+@pytest.mark.parametrize("block", [1, 7, 64, 1 << 16])
+def test_pages_of_the_audit_are_those_of_all_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(auditing, "_BLOCK", block)
+    months = {
+        "2025-11": b'{"n": 1}\n{"n": 2, "text": "\xc3\xa9\\n"}\n',
+        "2025-12": b'{"n": 3}\n{"n": \n\n[4]\n{"n": 5}\n{"n": 6}',
+        "2026-01": b"",
+        "2026-02": b'{"n": 7}\n{"n"',
+    }
+    for month, content in months.items():
+        (tmp_path / f"{month}.jsonl").write_bytes(content)
+    whole = [1, 2, 3, 5, 7]
+    assert [entry["n"] for entry in auditing.entries(tmp_path)] == whole
+    for limit in range(1, 7):
+        for latest in (False, True):
+            found: list[tuple[int, dict[str, object]]] = []
+            while page := auditing.page(tmp_path, found[-1][0] if found else None, limit, latest=latest):
+                found += page
+                assert len(found) <= len(whole)
+            assert [entry["n"] for _, entry in found] == (whole[::-1] if latest else whole)
+            assert sorted(found, key=lambda one: one[0], reverse=latest) == found
+    # A place that no entry has is between two.
+    for known in range(671 * 2**40, 671 * 2**40 + 60):  # December 2025
+        later = [entry["n"] for _, entry in auditing.page(tmp_path, known, 9, latest=False)]
+        earlier = [entry["n"] for _, entry in auditing.page(tmp_path, known, 9, latest=True)]
+        assert later == whole[len(whole) - len(later) :]
+        assert earlier == whole[: len(earlier)][::-1]
+        assert 4 <= len(later) + len(earlier) <= 5
+
+
+def test_a_page_of_the_audit_reads_what_it_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    auditing.append(tmp_path, [{"time": 4e6 * month, "n": n} for month in range(3) for n in range(4000)])
+    parsed, read = auditing._parsed, []
+
+    def counted(line: bytes) -> dict[str, object] | None:
+        read.append(line)
+        return parsed(line)
+
+    monkeypatch.setattr(auditing, "_parsed", counted)
+    known = None
+    for _ in range(3):
+        page = auditing.page(tmp_path, known, 50, latest=True)
+        known = page[-1][0]
+    assert page[-1][1]["n"] == 3850
+    assert [entry["n"] for _, entry in auditing.page(tmp_path, known, 50, latest=False)] == [
+        *range(3851, 3901)
+    ]
+    assert len(read) <= 4 * 52
+
+
 def test_the_audit_has_a_file_for_each_month(tmp_path: Path) -> None:
     folder = tmp_path / "audit"
     times = [1_764_547_199.0, 1_764_547_200.0, 1_764_547_201.5]  # around the end of November 2025, UTC

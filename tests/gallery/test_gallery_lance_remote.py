@@ -52,3 +52,19 @@ def test_a_dropped_collection_is_gone(store: LanceStore) -> None:
     assert store.collections() == {}
     store.create_collection(CollectionInfo("c", DIM, "float32"))
     assert store.count("c") == 0
+
+
+def test_pages_of_the_audit_from_both_ends(store: LanceStore) -> None:
+    assert store.audit_page(None, 5, latest=False) == store.audit_page(None, 5, latest=True) == []
+    for number in range(11):
+        store.append_audit([{"time": 1.0, "n": 2 * number}, {"time": 1.0, "n": 2 * number + 1}])
+    for limit in (1, 5, 22, 30):
+        for latest in (False, True):
+            found: list[int] = []
+            known = None
+            while page := store.audit_page(known, limit, latest=latest):
+                known = page[-1][0]
+                found += [entry["n"] for _, entry in page]
+                assert len(found) <= 22
+            assert found == (list(range(22))[::-1] if latest else list(range(22)))
+    assert store.audit_page(10**30, 5, latest=False) == []

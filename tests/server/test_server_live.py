@@ -78,7 +78,9 @@ def test_the_client_speaks_of_everything(live: Live, tmp_path: Path) -> None:
         assert client.forget(identity="p2") == 1
         assert client.forget(item=ids[3]) == 1
         assert client.galleries()[0].items == 3
-        assert client.audit(limit=1).next == 0
+        first = client.audit(limit=1)
+        assert first.next == first.entries[0].seq
+        assert client.audit(after=first.next).entries[0].action == "search"
         with pytest.raises(InputError, match="not in this gallery"):
             client.item(ids[3])
         with pytest.raises(InputError, match="k: "):

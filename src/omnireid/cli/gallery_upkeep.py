@@ -170,11 +170,10 @@ def audit(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("seq", "time", "who", "what", "count", "how", box=None, pad_edge=False)
+    table = Table("time", "who", "what", "count", "how", box=None, pad_edge=False)
     for entry in entries:
         how = ", ".join(f"{name} {value}" for name, value in entry.detail.items() if value not in (None, []))
         table.add_row(
-            str(entry.seq),
             printed_time(entry.time),
             Text(entry.actor),
             entry.action,

@@ -16,7 +16,7 @@ import json
 import secrets
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,7 @@ class AuditEntry:
     """One line of the log.
 
     Attributes:
-        seq: place in the log, from 0.
+        seq: place in the log; grows along it, with gaps.
         time: Unix seconds.
         actor: who, as the caller named them.
         action: "enrol", "search", "merge", …
@@ -155,45 +155,29 @@ class AuditLog:
         for ticket in tickets:
             ticket.is_done = True
 
-    def entries(self, *, after: int | None = None, limit: int | None = None) -> Iterator[AuditEntry]:
-        """Entries of all writers, the oldest first.
+    def page(self, *, after: int | None = None, limit: int, latest: bool = False) -> list[AuditEntry]:
+        """Entries of all writers, the oldest first; with `latest` the latest first. Reads no others.
 
         Args:
-            after: the `seq` of the last one known.
+            after: the `seq` of the last one known, in the order asked for.
             limit: how many.
         """
-        first = 0 if after is None else after + 1
-        stop = None if limit is None else first + limit
-        for seq, entry in enumerate(self._store.audit()):
-            if stop is not None and seq >= stop:
-                return
-            if seq >= first:
-                yield _public(seq, entry)
-
-    def latest(self, *, before: int | None = None, limit: int) -> list[AuditEntry]:
-        """The last entries of all writers, the latest first. Reads all that are older too.
-
-        Args:
-            before: the `seq` of the last one known.
-            limit: how many.
-        """
-        entries = itertools.islice(enumerate(self._store.audit()), before)
-        return [_public(seq, entry) for seq, entry in reversed(deque(entries, maxlen=limit))]
+        return [_public(*one) for one in self._store.audit_page(after, limit, latest=latest)]
 
     def verify(self) -> Verified:
-        """Follow every chain through the whole log."""
+        """Follow every chain through the whole log. Problems count its entries from 0."""
         key, problems, seen = self._key(), [], 0
         ends: dict[str, tuple[int, str]] = {}
         # Read before the log: a chain that begins meanwhile is not missed.
         chains = self._store.records(CHAINS)
-        for seq, entry in enumerate(self._store.audit()):
+        for number, entry in enumerate(self._store.audit()):
             seen += 1
             writer = str(entry.get("writer"))
             count, last = ends.get(writer, (0, _START))
             if entry.get("hash") != _hash(entry, key):
-                problems.append(f"entry {seq}: was changed")
+                problems.append(f"entry {number}: was changed")
             if entry.get("prev") != last or entry.get("n") != count:
-                problems.append(f"entry {seq}: what {writer} wrote before it was changed or removed")
+                problems.append(f"entry {number}: what {writer} wrote before it was changed or removed")
             ends[writer] = (entry.get("n", count) + 1, str(entry.get("hash")))
         open_chains = 0
         for writer, chain in sorted(chains.items()):

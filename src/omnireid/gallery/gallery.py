@@ -615,9 +615,7 @@ class Gallery:
         Args:
             after: `seq` of the last one known, in the order asked for.
         """
-        if latest:
-            return self.log.latest(before=after, limit=limit)
-        return list(self.log.entries(after=after, limit=limit))
+        return self.log.page(after=after, limit=limit, latest=latest)
 
     def verify_audit(self) -> Verified:
         """Look for entries of the audit that were changed or removed. Reads all of it."""

@@ -210,6 +210,17 @@ class GalleryStore(Protocol):
     def audit(self) -> Iterator[dict[str, Any]]:
         """Entries of the audit log, the oldest first."""
 
+    def audit_page(self, known: int | None, limit: int, *, latest: bool) -> list[tuple[int, dict[str, Any]]]:
+        """Some entries with their places in the log: what lies before or behind them is not read.
+
+        A place is at least 0 and below 2^53, and grows along the log, with gaps. It stays.
+
+        Args:
+            known: the place of an entry; those behind it are given, the first of all when None.
+            limit: how many at most.
+            latest: turn the log round: the last entry comes first, and behind an entry are those before it.
+        """
+
     def lock(self) -> AbstractContextManager[None]:
         """Keep other writers out, of other processes too where the store can; may be taken again inside.
 

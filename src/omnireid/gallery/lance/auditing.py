@@ -68,8 +68,6 @@ def _after(folder: Path, known: int | None) -> Iterator[tuple[int, dict[str, Any
 def _before(folder: Path, known: int | None) -> Iterator[tuple[int, dict[str, Any]]]:
     for path in reversed(_files(folder)):
         first = _first_place(path)
-        if known is not None and known <= first:
-            continue
         with storing(f"cannot read the audit log {path}"), path.open("rb") as lines:
             size = lines.seek(0, os.SEEK_END)
             end = size if known is None else min(size, known - first)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from omnireid.gallery.milvus.tables import Table, Tables
 
 _PAGE = 1000
 _ENTRY = "entry"
+_SECOND = 1_000_000
 
 
 class Records:
@@ -70,7 +72,7 @@ class Records:
             return
         with self._writing:
             # Numbered by the clock, and never below what is there, should the clock have been set back.
-            first = max(time.time_ns(), (self._last_entry or self._newest_entry()) + 1)
+            first = max(_now(), (self._last_entry or self._newest_entry()) + 1)
             named = [Document(_ENTRY, f"{first + place:020d}", entry) for place, entry in enumerate(entries)]
             self._tables.upsert(self._log.alias, documents.to_rows(named, in_order=True))
             self._last_entry = first + len(entries) - 1
@@ -80,11 +82,53 @@ class Records:
         for entry in documents.from_rows(self._rows(self._log, "")):
             yield dict(entry.value)
 
+    def page(self, known: int | None, limit: int, *, latest: bool) -> list[tuple[int, dict[str, Any]]]:
+        """As `GalleryStore.audit_page`. The place of an entry is its number."""
+        if latest:
+            end = max(_now(), self._newest_entry()) + 1 if known is None else known
+            rows = self._rows(self._log, _between(self._begin(end, limit), end))
+        else:
+            first = 0 if known is None else known + 1
+            rows = self._rows(self._log, f'id >= "{first:020d}"', limit)
+        found = ((int(one.name), dict(one.value)) for one in documents.from_rows(rows))
+        return list(deque(found, limit))[::-1] if latest else list(itertools.islice(found, limit))
+
+    def _begin(self, end: int, limit: int) -> int:
+        """A number with `limit` entries or some more from it to `end`, or with all of them.
+
+        Milvus gives rows in the order of their ids only, so the end of the log is found by counting.
+        """
+        enough, few, count = end, end, 0
+        while count < limit and enough > 0:
+            few, enough = enough, max(0, end - 16 * max(end - enough, _SECOND))
+            count = self._count(enough, end)
+        while count > max(_PAGE, 4 * limit) and few - enough > 1:
+            middle = (enough + few) // 2
+            if (there := self._count(middle, end)) < limit:
+                few = middle
+            else:
+                enough, count = middle, there
+        return enough
+
+    def _count(self, begin: int, end: int) -> int:
+        condition = f"{_between(begin, end)} and part == 0"
+        (row,) = self._tables.query(self._log.alias, condition, ["count(*)"])
+        return int(row["count(*)"])
+
     def _newest_entry(self) -> int:
-        ahead = self._rows(self._log, f'id > "{time.time_ns():020d}"')
+        ahead = self._rows(self._log, f'id > "{_now():020d}"')
         return max((int(row["name"]) for row in ahead), default=0)
 
-    def _rows(self, table: Table, condition: str) -> Iterator[dict[str, Any]]:
+    def _rows(self, table: Table, condition: str, size: int = _PAGE) -> Iterator[dict[str, Any]]:
         return itertools.chain.from_iterable(
-            self._tables.pages(table.alias, condition, documents.FIELDS, _PAGE)
+            self._tables.pages(table.alias, condition, documents.FIELDS, min(size, _PAGE))
         )
+
+
+def _now() -> int:
+    """Microseconds, which every reader of JSON keeps whole."""
+    return time.time_ns() // 1000
+
+
+def _between(begin: int, end: int) -> str:
+    return f'id >= "{begin:020d}" and id < "{end:020d}"'

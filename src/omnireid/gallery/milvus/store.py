@@ -233,6 +233,9 @@ class MilvusStore:
     def audit(self) -> Iterator[dict[str, Any]]:
         return self._records.entries()
 
+    def audit_page(self, known: int | None, limit: int, *, latest: bool) -> list[tuple[int, dict[str, Any]]]:
+        return self._records.page(known, limit, latest=latest)
+
     def lock(self) -> AbstractContextManager[None]:
         return self._locked()
 

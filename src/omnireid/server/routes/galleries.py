@@ -70,8 +70,10 @@ def run_retention(name: str, service: ServiceOf, caller: Admin) -> ForgottenAnsw
 )
 def audit(query: Annotated[AuditQuery, Query()], service: ServiceOf, _: Admin) -> AuditAnswer:
     name = query.gallery or next(iter(service.galleries), "")
-    entries = service.gallery(query.gallery).audit(after=query.after, limit=query.limit, latest=query.latest)
-    is_first = query.latest and bool(entries) and entries[-1].seq == 0
+    gallery = service.gallery(query.gallery)
+    # One more than is shown tells whether there are more.
+    found = gallery.audit(after=query.after, limit=query.limit + 1, latest=query.latest)
+    entries = found[: query.limit]
     return AuditAnswer(
         entries=[
             AuditEntryOut(
@@ -86,6 +88,5 @@ def audit(query: Annotated[AuditQuery, Query()], service: ServiceOf, _: Admin) -
             )
             for one in entries
         ],
-        # Counted from the end, the first entry of all (0) is the last one.
-        next=entries[-1].seq if len(entries) == query.limit and not is_first else None,
+        next=entries[-1].seq if len(found) > query.limit else None,
     )
