@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -73,20 +74,23 @@ def shown(server: PageServer, tmp_path: Path) -> Iterator[tuple[str, Path, bytes
     command = [sys.executable, "-m", "omnireid", "serve", "--model", "runs/quickstart/model.safetensors"]
     command += ["--gallery", str(tmp_path / "gallery"), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        url = process.stdout.readline().split()[-1] + "/"
-        pictures = [file.read_bytes() for file in sorted((DEMO / "try").glob("seen_*"))]
-        wanted = next(one for one in pictures if is_known(url, one))
-        people = httpx2.get(url + "v1/identities").json()["identities"]
-        person = max(people, key=lambda one: (len(one["cameras"]), one["name"] or ""))
-        yield url, Path(IMAGES), wanted, person["id"]
-        process.terminate()
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().split()[-1] + "/"
+            pictures = [file.read_bytes() for file in sorted((DEMO / "try").glob("seen_*"))]
+            wanted = next(one for one in pictures if is_known(url, one))
+            people = httpx2.get(url + "v1/identities").json()["identities"]
+            person = max(people, key=lambda one: (len(one["cameras"]), one["name"] or ""))
+            yield url, Path(IMAGES), wanted, person["id"]
+        finally:
+            process.terminate()
 
 
 def is_known(url: str, content: bytes) -> bool:
     """Whether the server is sure who it is, and knows a name."""
     headers = {"Content-Type": "image/jpeg"}
-    while (answer := httpx2.post(url + "v1/search", content=content, headers=headers)).status_code == 503:
+    ask_it = partial(httpx2.post, url + "v1/search", content=content, headers=headers, timeout=60)
+    while (answer := ask_it()).status_code == 503:  # the engine is being compiled
         time.sleep(0.2)
     best = answer.raise_for_status().json()["groups"][0]
     return best["decision"] == "same" and best["name"] is not None
@@ -618,7 +622,7 @@ def test_axe_finds_nothing_serious(open_page: Open, server: PageServer, scheme: 
     assert found == []
 
 
-def test_pictures_for_the_docs(open_page: Open, shown: tuple[str, Path, bytes, str]) -> None:
+def test_pictures_for_the_docs(shown: tuple[str, Path, bytes, str], open_page: Open) -> None:
     url, folder, wanted, person = shown
 
     def take(page: Page, name: str, *, whole: bool = False) -> None:
@@ -648,6 +652,20 @@ def test_pictures_for_the_docs(open_page: Open, shown: tuple[str, Path, bytes, s
     view(page, f"person/{person}")
     expect(page.locator(".sighting").first).to_be_visible()
     take(page, "person")
+    # Several pictures of one camera: where else was this person?
+    items = httpx2.get(f"{url}v1/items", params={"identity": person, "limit": "1000"}).json()["items"]
+    here = items[0]["camera"]
+    seen = [one["id"] for one in items if one["camera"] == here][:3]
+    files = [httpx2.get(f"{url}v1/items/{one}/thumbnail").content for one in seen]
+    view(page, "search")
+    page.locator("input[type=file]").first.set_input_files(
+        [file_of(content, f"{here} {n + 1}.jpg") for n, content in enumerate(files)]
+    )
+    for camera in sorted({one["camera"] for one in items} - {here}):
+        page.locator(".chip", has_text=camera).click()
+    button(page, "Search").click()
+    expect(page.locator(".verdict")).to_contain_text("Only:")
+    take(page, "several")
     page.emulate_media(color_scheme="dark", reduced_motion="reduce")
     view(page, "people")
     expect(page.locator(".person-tile img").nth(5)).to_be_visible()

@@ -55,11 +55,12 @@ const chosen = nobodyChosen();
 export const resetBrowsing = () => Object.assign(chosen, nobodyChosen());
 
 /** Be as the address says; where it says nothing, say there what is kept. */
-async function follow(view, query) {
+async function follow(view, { query, isCurrent }) {
   if (query.size) {
     const wanted = nobodyChosen()[view];
     for (const name of Object.keys(wanted)) wanted[name] = query.get(name) ?? wanted[name];
     if (wanted.person) wanted.person = await named(wanted.person);
+    if (!isCurrent()) return;
     chosen[view] = wanted;
   }
   say(view);
@@ -70,8 +71,8 @@ const say = (view) => {
   remember(view, said.filter(([, value]) => value));
 };
 
-export async function peopleView({ query }) {
-  await follow("people", query);
+export async function peopleView(here) {
+  await follow("people", here);
   const list = pagedGrid(
     async (after, signal) => {
       const { identities, next } = await api.identities({ text: chosen.people.text, limit: PAGE, after }, signal);
@@ -104,8 +105,8 @@ function personTile(person) {
   );
 }
 
-export async function picturesView({ query }) {
-  await follow("pictures", query);
+export async function picturesView(here) {
+  await follow("pictures", here);
   let all = [];
   const list = pagedGrid(
     async (after, signal) => {

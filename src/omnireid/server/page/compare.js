@@ -3,6 +3,7 @@
 import { api } from "./api.js";
 import { badge, likeness, meaningOf, rateChoice, strictest } from "./decisions.js";
 import { checkbox, field, fill, h, icon } from "./dom.js";
+import { oneIn } from "./format.js";
 import { session } from "./session.js";
 import { pictureSlot } from "./slot.js";
 import { failed, loading } from "./states.js";
@@ -13,6 +14,7 @@ const nothing = () => ({ subjects: [null, null], withMaps: true, rate: "", hasRu
 const state = nothing();
 let shown = null;
 
+const PRIOR = 0.5; // of two pictures that somebody chose, not of one among a whole gallery
 const NEEDED_FOR_MAPS = ["activations", "a.item", "b.item"];
 
 /** Put one or two subjects into the view; the second stays empty where there is one. */
@@ -84,7 +86,7 @@ export async function compareView() {
 
 async function verify() {
   const [a, b] = await Promise.all(state.subjects.map(asRequest));
-  const body = { a, b, activations: state.withMaps };
+  const body = { a, b, activations: state.withMaps, ...(session.info.calibrated ? { prior: PRIOR } : {}) };
   if (state.rate) body.false_alarm_rate = Number(state.rate);
   try {
     return await api.verify(body);
@@ -99,9 +101,9 @@ async function verify() {
 function compared(answer) {
   const kind = answer.calibrated ? answer.decision : "none";
   const note = answer.note || (answer.calibrated ? "" : text.search.verdict.noneHint);
-  const stated = answer.decision ? meaningOf(Number(state.rate) || strictest()) : "";
+  const stated = answer.decision ? [meaningOf(Number(state.rate) || strictest()), text.search.prior(oneIn(PRIOR))] : [];
   return [
-    h("div.card.outcome", {}, badge(answer.decision), likeness({ ...answer, decision: kind }), h("p.hint", {}, [note, stated].filter(Boolean).join(" "))),
+    h("div.card.outcome", {}, badge(answer.decision), likeness({ ...answer, decision: kind }), h("p.hint", {}, [note, ...stated].filter(Boolean).join(" "))),
     answer.activations ? maps(answer.activations) : null,
   ];
 }

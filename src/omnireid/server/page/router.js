@@ -70,7 +70,8 @@ function adopt(gallery) {
 async function show({ isNew }) {
   latest += 1;
   const mine = latest;
-  const here = place();
+  // A view that waits for the server asks afterwards whether it still is the one that is wanted.
+  const here = { ...place(), isCurrent: () => mine === latest };
   const route = routes[here.name];
   hasFailed = false;
   document.title = `${route?.title ?? text.product} · ${text.product}`;

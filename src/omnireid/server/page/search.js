@@ -63,45 +63,51 @@ export const search = {
   take: (files) => shown?.slot.take(files),
   submit: () => shown?.run(),
   reset: () => {
+    stop();
     Object.assign(state, nothing());
     given.clear();
   },
 };
 
-/** Be as the address says; an address that says nothing leaves all as it was. Returns words about what is missing. */
-async function follow(query) {
+/**
+ * Be as the address says; an address that says nothing leaves all as it was. Returns words about what is missing, or
+ * null where another view was asked for meanwhile: then all is as it was.
+ */
+async function follow({ query, isCurrent }) {
   const wanted = query.toString();
   if (!wanted || wanted === state.said) return "";
-  state.chosen = await fromQuery(query);
+  const chosen = await fromQuery(query);
+  if (!isCurrent()) return null;
+  stop();
+  state.chosen = chosen;
   const item = query.get("item");
-  if (item) {
-    if (state.subject?.item?.id === item) state.runNow = true;
-    else return takeItem(item);
-  } else {
-    const before = state.subject;
-    state.subject = given.get(query.get("picture")) ?? null;
-    state.runNow = Boolean(state.subject);
-    if (state.subject !== before) state.answer = null;
-  }
+  if (item && state.subject?.item?.id !== item) return takeItem(item, isCurrent);
+  const before = state.subject;
+  if (!item) state.subject = given.get(query.get("picture")) ?? null;
+  if (state.subject !== before) state.answer = null;
+  state.runNow = Boolean(state.subject);
   return "";
 }
 
-async function takeItem(id) {
-  Object.assign(state, { subject: null, answer: null });
+async function takeItem(id, isCurrent) {
+  let [subject, missing] = [null, ""];
   try {
-    Object.assign(state, { subject: fromItem(await api.item(id)), runNow: true });
-    return "";
+    subject = fromItem(await api.item(id));
   } catch (error) {
     if (error.status !== 404) throw error;
-    return text.search.goneItem;
+    missing = text.search.goneItem;
   }
+  if (!isCurrent()) return null;
+  Object.assign(state, { subject, answer: null, runNow: Boolean(subject) });
+  return missing;
 }
 
-export async function searchView({ query }) {
+export async function searchView(here) {
   const isOutdated = state.answer && state.isUpTo !== session.changes;
-  let missing = await follow(query);
+  let missing = await follow(here);
   // Who it belongs to may have changed, also by an undo; it may be forgotten.
-  if (isOutdated && state.subject?.kind === "item" && !state.runNow) missing = await takeItem(state.subject.item.id);
+  if (here.isCurrent() && isOutdated && state.subject?.kind === "item" && !state.runNow) missing = await takeItem(state.subject.item.id, here.isCurrent);
+  if (!here.isCurrent()) return null;
   say();
   const output = h("section.results", { "aria-label": text.search.results, "aria-live": "polite" });
   const button = h("button.primary.wide-button", { type: "submit" });
@@ -110,6 +116,7 @@ export async function searchView({ query }) {
     fill(button, icon("search"), state.answer ? text.search.again : text.search.run);
   };
   const slot = pictureSlot(text.search.title, state.subject, (subject) => {
+    stop();
     Object.assign(state, { subject, answer: null });
     changed();
   }, { takesMany: true });
@@ -162,8 +169,14 @@ function showAnswer(output, clear) {
   }
 }
 
-async function runSearch(output, clear) {
+/** What is being searched for is not wanted any more. */
+function stop() {
   running?.abort();
+  running = null;
+}
+
+async function runSearch(output, clear) {
+  stop();
   running = new AbortController();
   const { signal } = running;
   const { subject, chosen } = state;
@@ -175,12 +188,14 @@ async function runSearch(output, clear) {
   try {
     const body = { ...(await asRequest(subject)), ...asBody(chosen) };
     const answer = await api.search(body, signal);
+    signal.throwIfAborted();
     Object.assign(state, { answer, words, isUpTo: session.changes });
     showAnswer(output, clear);
     if (isNarrow()) output.scrollIntoView({ block: "start" });
   } catch (error) {
-    if (error.name === "AbortError") return;
-    fill(output, failed(error, () => runSearch(output, clear)));
+    if (error.name !== "AbortError") fill(output, failed(error, () => runSearch(output, clear)));
+    else if (running) return; // another search took its place
+    else showNothingYet(output);
   }
   output.classList.remove("is-stale");
   output.removeAttribute("aria-busy");

@@ -6,6 +6,7 @@ import { refresh } from "./router.js";
 import { text } from "./text.js";
 
 const SHOWN_MS = 8000;
+const MOST = 2; // more would cover what lies below
 const shelf = h("div.toasts", { role: "status", "aria-live": "polite" });
 
 export const toastShelf = () => shelf;
@@ -20,6 +21,7 @@ export function toast(message, { kind = "note", action } = {}) {
     h("button.icon-button", { type: "button", "aria-label": text.close, onclick: () => note.remove() }, icon("close")),
   );
   shelf.append(note);
+  while (shelf.childElementCount > MOST) shelf.firstElementChild.remove();
   let timer = setTimeout(() => note.remove(), SHOWN_MS);
   const hold = () => clearTimeout(timer);
   const release = () => {
@@ -74,11 +76,14 @@ export async function undo(id) {
   refresh();
 }
 
-/** Undo what this tab did last; nobody undoes by a key what another did. */
+let undoing = Promise.resolve();
+
+/** Undo what this tab did last, one after the other; nobody undoes by a key what another did. */
 export function undoLast() {
-  const last = done.at(-1);
-  if (last) undo(last.id);
-  else toast(text.history.nothing);
+  undoing = undoing.then(() => {
+    const last = done.at(-1);
+    return last ? undo(last.id) : toast(text.history.nothing);
+  });
 }
 
 /** Run an operation on people; say that it is done and offer to undo it. Returns it, or null where it failed. */
