@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ def without_waiting(patch: pytest.MonkeyPatch) -> None:
         def __init__(self, target: Any, **_: Any) -> None:
             self.start = target
 
-    patch.setattr(resident.threading, "Thread", Now)
+    patch.setattr(resident, "threading", SimpleNamespace(Thread=Now))
 
 
 def test_it_finds_what_numpy_finds(watched: Watched) -> None:

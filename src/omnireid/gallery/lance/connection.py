@@ -17,6 +17,7 @@ import pyarrow as pa
 from omnireid.core.errors import InputError
 from omnireid.gallery.lance.failures import committing, reading, storing
 from omnireid.gallery.lance.filters import quoted
+from omnireid.gallery.lance.purging import merge_files
 
 FORMAT = "2"
 """Of what this store writes. "1" is brought forward, a later one is refused."""
@@ -42,6 +43,7 @@ _FILE_VERSION = "2.1"
 _INDEX_CACHE_BYTES = 1 << 30
 _METADATA_CACHE_BYTES = 128 << 20
 _MOST_TABLES = 10_000
+_MERGED_EACH = 32
 
 
 class Connection:
@@ -59,6 +61,7 @@ class Connection:
         self.uri = uri
         self._folder = folder
         self._tables: dict[str, Any] = {}
+        self._record_writes = 0
         if folder is not None:
             _check_folder(folder)
         with storing(f"cannot open the gallery {uri}"):
@@ -147,6 +150,10 @@ class Connection:
         merge = self._records.merge_insert(["kind", "id"])
         merge = merge.when_matched_update_all().when_not_matched_insert_all()
         committing(f"cannot write to the gallery {self.uri}", lambda: merge.execute(rows))
+        self._record_writes += 1
+        # Each write leaves a file and a version, and every read opens all files.
+        if self._record_writes % _MERGED_EACH == 0:
+            merge_files(self._records)
 
     def delete_records(self, kind: str, ids: Sequence[str]) -> None:
         """Delete records in one commit."""

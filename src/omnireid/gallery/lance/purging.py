@@ -20,6 +20,8 @@ _WHAT = "cannot remove deleted rows from disk"
 # Of the visible rows. With one deleted row beside them it is more than a tenth of the fragment; of fewer rows
 # than this share has, the deleted one is more than a tenth by itself.
 _MOVED = 8
+# A reader of an older version that takes longer reads on in a newer one.
+_READERS_STAY = timedelta(minutes=10)
 
 
 def rewrite(table: Any, folder: Path | None) -> None:
@@ -37,6 +39,13 @@ def rewrite(table: Any, folder: Path | None) -> None:
             last = addresses[first + rows // _MOVED]
             _move(table, number << 32, int(last))
     committing(_WHAT, table.optimize)
+
+
+def merge_files(table: Any) -> None:
+    """Merge small fragments, and remove versions that nobody reads any more."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="optimize", category=UserWarning)
+        committing("cannot merge small files", lambda: table.optimize(cleanup_older_than=_READERS_STAY))
 
 
 def remove_old_versions(table: Any) -> None:

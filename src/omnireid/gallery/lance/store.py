@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -15,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from omnireid.core.errors import InputError
+from omnireid.core.errors import InputError, OmniReIDError
 from omnireid.gallery.items import EVERYTHING, Filter
 from omnireid.gallery.lance import auditing, purging, upkeep
 from omnireid.gallery.lance.collection import Collection
@@ -29,6 +31,10 @@ _COLLECTIONS = "store-collection"
 _INDEXES = "store-index"
 # After so long it is looked whether another process has dropped a collection or built its index.
 _FRESH_S = 10.0
+# Writes between two looks at how many files there are.
+_LOOK_EACH = 16
+
+_log = logging.getLogger("omnireid.gallery")
 
 
 class LanceStore:
@@ -54,6 +60,8 @@ class LanceStore:
         self._open: dict[str, tuple[Collection, float]] = {}
         self._building: set[str] = set()
         self._keeps_codes = False
+        self._writes = 0
+        self._merging: dict[str, threading.Thread] = {}
 
     def collections(self) -> dict[str, CollectionInfo]:
         """By name."""
@@ -87,7 +95,9 @@ class LanceStore:
     def add(self, collection: str, rows: pa.Table) -> npt.NDArray[np.bool_]:
         """Add those rows whose id is new, in one commit."""
         with self.lock():
-            return self._collection(collection).add(rows)
+            is_new = self._collection(collection).add(rows)
+        self._written(collection)
+        return is_new
 
     def search(
         self,
@@ -125,7 +135,9 @@ class LanceStore:
     def set_identity(self, collection: str, ids: Sequence[str], identity: str | None) -> int:
         """Give items an identity, or take it away, in one commit."""
         with self.lock():
-            return self._collection(collection).set_identity(ids, identity)
+            count = self._collection(collection).set_identity(ids, identity)
+        self._written(collection)
+        return count
 
     def delete(self, collection: str, where: Filter) -> int:
         """Make items invisible in one commit."""
@@ -220,8 +232,31 @@ class LanceStore:
         return sum(_size(Path(root) / name) for root, _, names in os.walk(self._folder) for name in names)
 
     def close(self) -> None:
-        """Let go of the tables."""
+        """Wait for files that are being merged, and let go of the tables."""
+        for thread in list(self._merging.values()):
+            thread.join()
         self._open.clear()
+
+    def _written(self, collection: str) -> None:
+        """Now and then merge the files of many writes, beside what goes on."""
+        self._writes += 1
+        if self._writes % _LOOK_EACH == 1 and collection not in self._merging:
+            thread = threading.Thread(target=self._merge_files, args=(collection,), name="omnireid-merge")
+            self._merging[collection] = thread
+            thread.start()
+
+    def _merge_files(self, collection: str) -> None:
+        try:
+            one = self._collection(collection)
+            if upkeep.is_scattered(one):
+                with self._upkeep.held():
+                    one.tuning = upkeep.merge_files(one)
+                with self.lock():
+                    self._record_index(one)
+        except OmniReIDError as error:  # Whoever wrote has been answered; a later write tries again.
+            _log.warning("%s: the files of many writes were not merged: %s", self.uri, error)
+        finally:
+            del self._merging[collection]
 
     def _collection(self, name: str) -> Collection:
         found, opened = self._open.get(name, (None, 0.0))

@@ -8,25 +8,44 @@ from pathlib import Path
 from omnireid.gallery.items import EVERYTHING
 from omnireid.gallery.lance import indexing, purging
 from omnireid.gallery.lance.collection import Collection
-from omnireid.gallery.lance.failures import committing
+from omnireid.gallery.lance.failures import reading
 from omnireid.gallery.lance.indexing import Tuning
 
 # So many small fragments are worth being merged, index or not.
 _FRAGMENTS = 16
+# So many fragments, and one more for so many rows, are merged without being asked.
+_MOST_FRAGMENTS = 64
+_ROWS_EACH = 2000
 
 
 def build_index(collection: Collection) -> Tuning | None:
     """Take new rows into the index, or build it where there is none; None where none pays."""
     table, rows = collection.table, collection.count(EVERYTHING)
-    small = table.stats()["fragment_stats"]["num_small_fragments"]
     if collection.info.precision == "int8" or rows < indexing.FEWEST_ROWS:
-        if small > _FRAGMENTS:
-            committing("cannot merge small files", table.optimize)
+        if table.stats()["fragment_stats"]["num_small_fragments"] > _FRAGMENTS:
+            purging.merge_files(table)
         return collection.tuning
-    committing("cannot merge small files", table.optimize)
+    purging.merge_files(table)
     if collection.tuning is not None and not indexing.is_outgrown(table, collection.tuning, rows):
         return collection.tuning
     return indexing.build(table, rows)
+
+
+def is_scattered(collection: Collection) -> bool:
+    """Whether writes have left so many files that reading all of them takes long.
+
+    The more rows there are, the more files may be: merging writes them all again.
+    """
+    stats = reading("cannot read the gallery", collection.table.stats)
+    return bool(stats["fragment_stats"]["num_fragments"] > _MOST_FRAGMENTS + stats["num_rows"] // _ROWS_EACH)
+
+
+def merge_files(collection: Collection) -> Tuning | None:
+    """Merge the files of many writes, and take new rows into the index where there is one."""
+    if collection.tuning is not None:
+        return build_index(collection)
+    purging.merge_files(collection.table)
+    return None
 
 
 def purge(collection: Collection, folder: Path | None, indexed: Iterable[int] | None) -> bool:
