@@ -6,6 +6,7 @@ search and an enrolment are timed against a gallery of made-up people.
 
     python benchmarks/serving.py                # prints the tables, writes benchmarks/results/serving.json
     python benchmarks/serving.py --soak 600     # ten minutes of good and hostile requests as well
+    python benchmarks/serving.py --models osnet_x0_25 --rounds 1 --seconds 3 --soak 0 --out FILE    # a look
 
 Needs `wrk` (Debian: apt-get install wrk). Speed does not depend on the weights, which are random.
 """
@@ -123,7 +124,7 @@ def files_to_embeddings(embedder: Embedder, paths: list[str], seconds: float) ->
 
 
 def load(
-    url: str, process: int, script: Path, paths: list[str], clients: int, seconds: float
+    url: str, process: int, script: Path, paths: list[str], clients: int, seconds: int
 ) -> dict[str, Any]:
     """One run of wrk: requests a second, latencies, and processor time of the server and of wrk."""
     target = f"{url}/v1/embed"
@@ -132,7 +133,7 @@ def load(
         "wrk",
         "-t1",
         f"-c{clients}",
-        f"-d{seconds:g}s",
+        f"-d{seconds}s",
         "--latency",
         "-s",
         str(script),
@@ -153,7 +154,7 @@ def load(
     }
 
 
-def measure(name: str, folder: Path, paths: list[str], rounds: int, seconds: float) -> dict[str, Any]:
+def measure(name: str, folder: Path, paths: list[str], rounds: int, seconds: int) -> dict[str, Any]:
     model = write_model(name, folder)
     script = folder / "post.lua"
     script.write_text(_POST)
@@ -382,7 +383,8 @@ def _milliseconds(text: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description="The REST service under load.")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each run of wrk and of the engine")
+    parser.add_argument("--seconds", type=int, default=8, help="of each run of wrk and of the engine")
+    parser.add_argument("--models", nargs="+", choices=ARCHITECTURES, default=ARCHITECTURES)
     parser.add_argument(
         "--soak", type=float, default=20.0, help="seconds of good and hostile load; 0 for none"
     )
@@ -393,7 +395,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths = write_pictures(folder)
-        rows = [measure(one, folder, paths, options.rounds, options.seconds) for one in ARCHITECTURES]
+        rows = [measure(one, folder, paths, options.rounds, options.seconds) for one in options.models]
         soaked = soak(folder, paths, options.soak) if options.soak else None
     result = {
         "goal": GOAL,

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from omnireid.inference.embedder import Embedder
 
 MAX_BATCH = 32
+# Of a thread that decodes for itself: so few crops stay in its core's cache until they are embedded.
+_MAX_OWN_BATCH = 8
 
 
 class Service:
@@ -63,7 +65,7 @@ class Service:
             engine_threads=engine_threads,
             # Decoding takes a small part of the time; more threads would take the engine's cores from it.
             decode_threads=0 if engine_threads > 1 else max(1, available_cores() // 2),
-            max_batch=MAX_BATCH,
+            max_batch=_MAX_OWN_BATCH if engine_threads > 1 else MAX_BATCH,
             max_waiting=limits.max_waiting,
             observer=metrics,
         )
