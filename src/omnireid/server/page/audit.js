@@ -77,7 +77,7 @@ const table = (body) =>
     h("table", {}, h("thead", {}, h("tr", {}, COLUMNS.map((name) => h("th", { scope: "col" }, text.audit.columns[name])))), body),
   );
 
-const row = (entry) => h("tr", {}, COLUMNS.map((name) => h(`td.col-${name}`, {}, cell(name, entry[name]))));
+const row = (entry) => h("tr", { dataset: { seq: entry.seq } }, COLUMNS.map((name) => h(`td.col-${name}`, {}, cell(name, entry[name]))));
 
 function cell(name, value) {
   if (value === null || value === undefined) return "";

@@ -366,7 +366,7 @@ export const text = {
   audit: {
     title: "Audit log",
     lead: "Who enrolled, searched and forgot. Entries are only ever added; people appear as keyed hashes.",
-    columns: { seq: "No.", time: "Time", actor: "Who", action: "Action", gallery: "Gallery", count: "Pictures", detail: "Details" },
+    columns: { time: "Time", actor: "Who", action: "Action", gallery: "Gallery", count: "Pictures", detail: "Details" },
     empty: "Nothing happened yet",
     anything: "All actions",
     // Those that the server writes, and what they mean.
