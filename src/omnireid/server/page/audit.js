@@ -83,6 +83,11 @@ function cell(name, value) {
   if (value === null || value === undefined) return "";
   if (name === "time") return when(value);
   if (name !== "detail" || typeof value !== "object") return String(value);
-  const said = Object.entries(value).filter(([, inner]) => inner !== null && String(inner) !== "");
-  return said.map(([key, inner]) => h("span.detail", {}, h("span.hint", {}, `${key} `), typeof inner === "object" ? JSON.stringify(inner) : String(inner)));
+  const entries = Object.entries(value).filter(([, inner]) => inner !== null && String(inner) !== "");
+  return entries.map(([key, inner]) => h("span.detail", {}, h("span.hint", {}, `${key} `), said(inner)));
+}
+
+function said(value) {
+  if (typeof value === "number" && !Number.isInteger(value)) return String(Number(value.toPrecision(3)));
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
