@@ -157,10 +157,26 @@ def test_rows_that_are_read_out_of_order_are_coded_in_order() -> None:
     rows, order = unit_rows(40, 1), np.random.default_rng(0).permutation(40)
     coder = resident.Coder(np.zeros(DIM, np.float32))
     addresses = order.astype(np.uint64) + np.uint64(7 << 32)
-    parts = [(addresses[:25], rows[order[:25]]), (addresses[25:], rows[order[25:]])]
-    block = resident._block(parts, coder)
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(rows[order].reshape(-1)), DIM)
+    batch = pa.RecordBatch.from_arrays([pa.array(addresses), flat], ["_rowaddr", "embedding"])
+    (block,) = resident._blocks([batch.slice(0, 25), batch.slice(25), batch.slice(40)], coder)
     assert (block.addresses == np.sort(addresses)).all()
     assert (block.levels == coder.block(addresses, rows).levels).all()
+
+
+@pytest.mark.parametrize(("size", "count"), [(10_000, 50), (100_000, 6144), (100_000, 99_999), (5, 7)])
+def test_the_largest_are_all_there(size: int, count: int) -> None:
+    rng = np.random.default_rng(size + count)
+    for scores in (rng.standard_normal(size), np.sort(rng.standard_normal(size)), rng.integers(0, 3, size)):
+        scores = scores.astype(np.float32)
+        # Every 16th is small, so that it says nothing of the others.
+        misleading = np.where(np.arange(size) % 16 == 0, -9, scores).astype(np.float32)
+        for values in (scores, misleading):
+            found = resident._largest(values, count)
+            assert len(found) >= min(count, size)
+            assert (np.diff(found) > 0).all()
+            others = np.delete(values, found)
+            assert others.max(initial=-np.inf) < values[found].min()
 
 
 def test_rows_that_are_written_anew_are_found_once(watched: Watched) -> None:
@@ -354,9 +370,9 @@ def test_signs_rule_out_rows_of_an_indexed_gallery(tmp_path: Path, monkeypatch: 
     hits, looked_at = 0, []
     picked = resident._picked
 
-    def counted(*asked: Any) -> Any:
+    def counted(*asked: Any, **options: Any) -> Any:
         looked_at.append(len(asked[2]))
-        return picked(*asked)
+        return picked(*asked, **options)
 
     monkeypatch.setattr(resident, "_picked", counted)
     monkeypatch.delattr("omnireid.gallery.lance.indexing.nearest")

@@ -18,6 +18,9 @@ Array = Any
 PLANES = 4
 """Bits of each number of a rotated query."""
 
+WORDS = 4
+"""W is a multiple of this."""
+
 _operation: Callable[[Any], Any] = intrinsic
 
 _TINY = np.float32(1e-30)
@@ -122,21 +125,19 @@ def bit_scores(
     for first in range(0, rows, _TILE):
         size = min(_TILE, rows - first)
         counts_T[:] = 0
-        for word in range(words):
-            one, two, four, eight = (
-                planes_4W[0, word],
-                planes_4W[1, word],
-                planes_4W[2, word],
-                planes_4W[3, word],
-            )
-            row_T = words_WN[word, first : first + size]
+        # Four words at a time: their counts are summed before they are weighed and stored.
+        for word in range(0, words, WORDS):
+            a_T, b_T = words_WN[word, first : first + size], words_WN[word + 1, first : first + size]
+            c_T, d_T = words_WN[word + 2, first : first + size], words_WN[word + 3, first : first + size]
+            a_4, b_4 = planes_4W[:, word], planes_4W[:, word + 1]
+            c_4, d_4 = planes_4W[:, word + 2], planes_4W[:, word + 3]
             for n in range(size):
-                counts_T[n] += (
-                    np.int64(_ones(row_T[n] ^ one))
-                    + 2 * np.int64(_ones(row_T[n] ^ two))
-                    + 4 * np.int64(_ones(row_T[n] ^ four))
-                    + 8 * np.int64(_ones(row_T[n] ^ eight))
-                )
+                a, b, c, d = a_T[n], b_T[n], c_T[n], d_T[n]
+                ones = _ones(a ^ a_4[0]) + _ones(b ^ b_4[0]) + _ones(c ^ c_4[0]) + _ones(d ^ d_4[0])
+                twos = _ones(a ^ a_4[1]) + _ones(b ^ b_4[1]) + _ones(c ^ c_4[1]) + _ones(d ^ d_4[1])
+                fours = _ones(a ^ a_4[2]) + _ones(b ^ b_4[2]) + _ones(c ^ c_4[2]) + _ones(d ^ d_4[2])
+                eights = _ones(a ^ a_4[3]) + _ones(b ^ b_4[3]) + _ones(c ^ c_4[3]) + _ones(d ^ d_4[3])
+                counts_T[n] += np.int64(ones + 2 * twos + 4 * fours + 8 * eights)
         for n in range(size):
             agreement = np.float32(15 * 64 * words - 2 * counts_T[n])
             scores_N[first + n] = np.float32(base) + factors_N[first + n] * np.float32(step) * agreement

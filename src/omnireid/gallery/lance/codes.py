@@ -32,7 +32,7 @@ Addresses = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class Block:
-    """Codes of some rows, in the order of their addresses.
+    """Codes of some rows, in the order of their addresses once it is complete.
 
     Attributes:
         addresses: (N,), sorted.
@@ -53,8 +53,8 @@ class Block:
     def __len__(self) -> int:
         return len(self.addresses)
 
-    def only(self, kept_N: npt.NDArray[np.bool_]) -> Block:
-        """A block of some of its rows."""
+    def only(self, kept_N: npt.NDArray[np.bool_ | np.int64]) -> Block:
+        """A block of some of its rows, or of all in another order."""
         return Block(
             self.addresses[kept_N],
             np.ascontiguousarray(self.words[:, kept_N]),
@@ -64,18 +64,24 @@ class Block:
             self.errors[kept_N],
         )
 
+    def in_order(self) -> Block:
+        """A block of the same rows, by their addresses."""
+        if (self.addresses[1:] > self.addresses[:-1]).all():
+            return self
+        return self.only(np.argsort(self.addresses))
+
     @staticmethod
     def joined(blocks: Sequence[Block]) -> Block:
         """One block of the rows of several."""
-        order = np.argsort(np.concatenate([block.addresses for block in blocks]), kind="stable")
-        return Block(
-            np.concatenate([block.addresses for block in blocks])[order],
-            np.concatenate([block.words for block in blocks], axis=1)[:, order],
-            np.concatenate([block.factors for block in blocks])[order],
-            np.concatenate([block.levels for block in blocks])[order],
-            np.concatenate([block.scales for block in blocks])[order],
-            np.concatenate([block.errors for block in blocks])[order],
+        made = Block(
+            np.concatenate([block.addresses for block in blocks]),
+            np.concatenate([block.words for block in blocks], axis=1),
+            np.concatenate([block.factors for block in blocks]),
+            np.concatenate([block.levels for block in blocks]),
+            np.concatenate([block.scales for block in blocks]),
+            np.concatenate([block.errors for block in blocks]),
         )
+        return made.in_order()
 
 
 @dataclass(frozen=True)
@@ -107,48 +113,61 @@ class Coder:
     """
 
     def __init__(self, centre_D: Float32) -> None:
-        dim = len(centre_D)
-        # A word has 64 signs; the Hadamard matrix has a power of two of rows.
-        self.size = max(64, 1 << (dim - 1).bit_length())
+        from omnireid.gallery.lance import code_kernels
+
+        # The Hadamard matrix has a power of two of rows; a word has 64 signs.
+        self.dim = len(centre_D)
+        self.size = max(64 * code_kernels.WORDS, 1 << (len(centre_D) - 1).bit_length())
         self._centre_D = centre_D
         flips_P = np.random.default_rng(_SEED).choice(np.array([-1, 1], np.float32), self.size)
         self._flips_P: Float32 = flips_P
 
     def block(self, addresses_N: Addresses, embeddings_ND: npt.NDArray[np.generic]) -> Block:
         """Codes of rows, which need not be of unit norm."""
-        from omnireid.gallery.lance import code_kernels
+        made = self.empty(len(addresses_N))
+        self.fill(made, 0, addresses_N, embeddings_ND)
+        return made
 
-        rows, dim = embeddings_ND.shape
-        made = Block(
-            addresses_N,
+    def empty(self, rows: int) -> Block:
+        """A block to be filled."""
+        return Block(
+            np.empty(rows, np.uint64),
             np.empty((self.size // 64, rows), np.uint64),
             np.empty(rows, np.float32),
-            np.empty((rows, dim), np.int8),
+            np.empty((rows, self.dim), np.int8),
             np.empty(rows, np.float32),
             np.empty(rows, np.float32),
         )
+
+    def fill(
+        self, block: Block, first: int, addresses_N: Addresses, embeddings_ND: npt.NDArray[np.generic]
+    ) -> None:
+        """Write codes of rows into a block, from its row `first` on."""
+        from omnireid.gallery.lance import code_kernels
+
         vectors_ND = np.ascontiguousarray(embeddings_ND, np.float32)
+        block.addresses[first : first + len(addresses_N)] = addresses_N
 
         def encode(part: slice) -> None:
+            rows = slice(first + part.start, first + part.stop)
             code_kernels.encode(
                 vectors_ND[part],
                 self._centre_D,
                 self._flips_P,
-                made.words[:, part],
-                made.factors[part],
-                made.levels[part],
-                made.scales[part],
-                made.errors[part],
+                block.words[:, rows],
+                block.factors[rows],
+                block.levels[rows],
+                block.scales[rows],
+                block.errors[rows],
             )
 
-        in_parallel(encode, _parts(rows))
-        return made
+        in_parallel(encode, _parts(len(addresses_N)))
 
     def query(self, query_D: Float32) -> Query:
         """A query of unit norm, of which it is known what its short forms leave out."""
         from omnireid.gallery.lance import code_kernels
 
-        dim = len(query_D)
+        dim = self.dim
         columns_P1 = np.zeros((self.size, 1), np.float32)
         columns_P1[:dim, 0] = query_D * self._flips_P[:dim]
         code_kernels.rotate(columns_P1)
@@ -218,10 +237,18 @@ def most_wrong(errors_N: Float32, query: Query) -> Float32:
 
 def in_parallel(task: Callable[[Any], None], parts: Sequence[Any]) -> None:
     """Run a task for all parts, by the threads that all searches share."""
-    if len(parts) == 1:
-        task(parts[0])
-    else:
-        list(_threads().map(task, parts))
+    shares = min(available_cores(), len(parts))
+
+    def run(share: int) -> None:
+        for part in parts[share::shares]:
+            task(part)
+
+    # The caller has nothing else to do.
+    others = [_threads().submit(run, share) for share in range(1, shares)]
+    if parts:
+        run(0)
+    for other in others:
+        other.result()
 
 
 def _scored(blocks: Sequence[Block], score: Callable[[Block, Float32], None]) -> Float32:

@@ -35,8 +35,12 @@ _DEAD_SHARE = 0.01
 _GROWTH = 4
 _FEWEST_TO_CENTRE = 1000
 # Rows whose levels are looked at, best by their signs, and for each wanted row.
-_CANDIDATES = 8192
+_CANDIDATES = 6144
 _CANDIDATES_EACH = 32
+# The threshold of many scores is guessed from every 16th, so that a tenth more reach it.
+_SAMPLED = 16
+_MORE = 1.1
+_FEWEST_SAMPLED = 256
 # An exact search reads more embeddings than this only in the plain way.
 _MOST_READ = 16_384
 _PLACE_BITS = 32
@@ -92,12 +96,12 @@ class _Candidates:
 
     Attributes:
         cosines: (M,) float32, from levels.
-        errors: (M,) float32, how far these may be off.
+        errors: (M,) float32, how far these may be off; None where the best by levels are enough.
     """
 
     places: Places
     cosines: Float32
-    errors: Float32
+    errors: Float32 | None
 
 
 class Resident:
@@ -163,13 +167,13 @@ class Resident:
         coded = state.coder.query(query)
         wanted = max(_CANDIDATES, _CANDIDATES_EACH * k)
         if predicate is not None:
-            candidates = _picked(state, coded, self._places(state, predicate))
+            candidates = _picked(state, coded, self._places(state, predicate), needs_errors=not approximate)
         elif approximate and len(state) > 2 * wanted:
             signs_N = codes.estimates(state.blocks, coded)
-            candidates = _picked(state, coded, _largest(signs_N, wanted))
+            candidates = _picked(state, coded, _largest(signs_N, wanted), needs_errors=False)
         else:
-            candidates = _all(state, coded)
-        return self._read(state, query, k, candidates, columns, is_exact=not approximate)
+            candidates = _all(state, coded, needs_errors=not approximate)
+        return self._read(state, query, k, candidates, columns)
 
     def _read(
         self,
@@ -178,19 +182,17 @@ class Resident:
         k: int,
         candidates: _Candidates,
         columns: list[str],
-        *,
-        is_exact: bool,
     ) -> pa.Table | None:
-        """Rows of the best candidates, and where it must be exact of all that may be as good."""
+        """Rows of the best candidates; where it is known how far they are off, of all that may be as good."""
         count = len(candidates.places)
-        size = k + max(8, k // 4)
+        size = k + max(4, k // 4)
         while True:
             chosen = _largest(candidates.cosines, size)
             rows = self._rows(state, candidates.places[chosen], columns)
             if rows.num_rows >= k or size >= count:
                 break
             size *= 4
-        if not is_exact or rows.num_rows < k:
+        if candidates.errors is None or rows.num_rows < k:
             return rows
         found = scores(matrix(rows["embedding"]), query)
         kth = np.partition(found, -k)[-k]
@@ -304,45 +306,55 @@ class Resident:
         return int(self._table.count_rows()) * (self._dim + self._dim / 4 + _ROW_BYTES) <= most
 
 
-def _all(state: _State, query: Query) -> _Candidates:
+def _all(state: _State, query: Query, *, needs_errors: bool) -> _Candidates:
     cosines_N = codes.cosines(state.blocks, query)
-    errors_N = np.concatenate([np.empty(0, np.float32), *(block.errors for block in state.blocks)])
-    return _Candidates(np.arange(len(cosines_N)), cosines_N, codes.most_wrong(errors_N, query))
+    errors = [block.errors for block in state.blocks] if needs_errors else None
+    return _Candidates(np.arange(len(cosines_N)), cosines_N, _most_wrong(errors, query))
 
 
-def _picked(state: _State, query: Query, places_M: Places) -> _Candidates:
+def _picked(state: _State, query: Query, places_M: Places, *, needs_errors: bool) -> _Candidates:
     parts = list(state.by_block(places_M))
-    blocks, picked = [block for block, _ in parts], [rows for _, rows in parts]
-    errors = [block.errors[rows] for block, rows in parts]
-    errors_M = np.concatenate([np.empty(0, np.float32), *errors])
-    return _Candidates(places_M, codes.cosines_of(blocks, query, picked), codes.most_wrong(errors_M, query))
+    cosines_M = codes.cosines_of([block for block, _ in parts], query, [rows for _, rows in parts])
+    errors = [block.errors[rows] for block, rows in parts] if needs_errors else None
+    return _Candidates(places_M, cosines_M, _most_wrong(errors, query))
+
+
+def _most_wrong(errors: list[Float32] | None, query: Query) -> Float32 | None:
+    if errors is None:
+        return None
+    return codes.most_wrong(np.concatenate([np.empty(0, np.float32), *errors]), query)
 
 
 def _largest(scores_N: Float32, count: int) -> Places:
-    """Sorted places of the `count` largest, and of all that equal the last of them."""
+    """Sorted places of at least the `count` largest."""
     if count >= len(scores_N):
         return np.arange(len(scores_N))
+    # Sorting a million scores for their threshold would take longer than finding all that reach it.
+    sample = scores_N[::_SAMPLED]
+    guess = int(count / _SAMPLED * _MORE)
+    if _FEWEST_SAMPLED <= guess < len(sample):
+        found = np.flatnonzero(scores_N >= np.partition(sample, -guess)[-guess])
+        if len(found) >= count:
+            return found
     return np.flatnonzero(scores_N >= np.partition(scores_N, -count)[-count])
 
 
 def _blocks(batches: Iterable[pa.RecordBatch], coder: Coder) -> Iterator[Block]:
     """Codes of rows, of as many in each block as are compared by one thread."""
-    parts: list[tuple[Addresses, npt.NDArray[np.generic]]] = []
+    block, used = coder.empty(_BLOCK_ROWS), 0
     for batch in batches:
-        parts.append((batch["_rowaddr"].to_numpy(), matrix(pa.chunked_array([batch["embedding"]]))))
-        if sum(len(part) for part, _ in parts) >= _BLOCK_ROWS:
-            yield _block(parts, coder)
-            parts = []
-    if any(len(part) for part, _ in parts):
-        yield _block(parts, coder)
-
-
-def _block(parts: Sequence[tuple[Addresses, npt.NDArray[np.generic]]], coder: Coder) -> Block:
-    addresses = np.concatenate([part for part, _ in parts])
-    embeddings = np.concatenate([part for _, part in parts])
-    order = np.argsort(addresses, kind="stable")
-    is_sorted = (order[1:] > order[:-1]).all()
-    return coder.block(addresses[order], embeddings if is_sorted else embeddings[order])
+        addresses_N = batch["_rowaddr"].to_numpy()
+        embeddings_ND = matrix(pa.chunked_array([batch["embedding"]]))
+        while len(addresses_N):
+            room = _BLOCK_ROWS - used
+            coder.fill(block, used, addresses_N[:room], embeddings_ND[:room])
+            used += len(addresses_N[:room])
+            addresses_N, embeddings_ND = addresses_N[room:], embeddings_ND[room:]
+            if used == _BLOCK_ROWS:
+                yield block.in_order()
+                block, used = coder.empty(_BLOCK_ROWS), 0
+    if used:
+        yield block.only(np.arange(used)).in_order()
 
 
 def _with_few_small(blocks: list[Block]) -> list[Block]:
