@@ -53,7 +53,8 @@ class Watched:
     def check(self, k: int = 10, where: Filter | None = None) -> None:
         """Ids and scores of exact searches, from codes alone."""
         where = where or Filter()
-        rows = pa.concat_tables(self.other.scan("c", where=where, columns=("id", "embedding")))
+        nothing = item_table(0).select(["id", "embedding"])
+        rows = pa.concat_tables([nothing, *self.other.scan("c", where=where, columns=("id", "embedding"))])
         ids, embeddings = np.array(rows["id"].to_pylist()), matrix(rows["embedding"]).astype(np.float64)
         for query in self.queries:
             cosines = embeddings @ query
@@ -153,15 +154,23 @@ def test_no_code_of_a_forgotten_row_stays(watched: Watched, monkeypatch: pytest.
     assert not (codes[:, None] == forgotten.levels).all(axis=2).any()
 
 
-def test_rows_that_are_read_out_of_order_are_coded_in_order() -> None:
+def test_rows_that_are_read_out_of_order_are_coded_in_order(watched: Watched) -> None:
     rows, order = unit_rows(40, 1), np.random.default_rng(0).permutation(40)
     coder = resident.Coder(np.zeros(DIM, np.float32))
     addresses = order.astype(np.uint64) + np.uint64(7 << 32)
-    flat = pa.FixedSizeListArray.from_arrays(pa.array(rows[order].reshape(-1)), DIM)
-    batch = pa.RecordBatch.from_arrays([pa.array(addresses), flat], ["_rowaddr", "embedding"])
-    (block,) = resident._blocks([batch.slice(0, 25), batch.slice(25), batch.slice(40)], coder)
+    columns = {
+        "_rowaddr": pa.array(addresses),
+        "camera": pa.array([f"camera {row % 3}" for row in order]),
+        "time": pa.array([None if row == 5 else float(row) for row in order]),
+        "embedding": pa.FixedSizeListArray.from_arrays(pa.array(rows[order].reshape(-1)), DIM),
+    }
+    batch = pa.RecordBatch.from_pydict(columns)
+    (block,) = watched.codes._blocks([batch.slice(0, 25), batch.slice(25), batch.slice(40)], coder)
     assert (block.addresses == np.sort(addresses)).all()
     assert (block.levels == coder.block(addresses, rows).levels).all()
+    assert (block.seen.cameras[3:] == block.seen.cameras[:-3]).all()
+    assert len(set(block.seen.cameras[:3])) == 3
+    np.testing.assert_array_equal(block.seen.times, [np.nan if row == 5 else row for row in range(40)])
 
 
 @pytest.mark.parametrize(("size", "count"), [(10_000, 50), (100_000, 6144), (100_000, 99_999), (5, 7)])
@@ -198,15 +207,26 @@ def test_merged_files_are_followed(watched: Watched) -> None:
     assert watched.coded() == COUNT + 19 * 5
 
 
-def test_filters_are_met_by_all_that_is_found(watched: Watched) -> None:
-    watched.store.add("c", item_table(300, seed=1))
-    watched.check(where=Filter(cameras=frozenset({"seed 1"})))
-    watched.check(where=Filter(cameras=frozenset({"seed 1"}), since=10, until=14))
+def test_filters_are_met_by_all_that_is_found(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = item_table(300, seed=1)
+    times = pa.array([None if n % 3 else float(n) for n in range(300)])
+    watched.store.add("c", rows.set_column(rows.column_names.index("time"), rows.schema.field("time"), times))
+    cameras = frozenset({"seed 1", "unknown"})
     watched.check(where=Filter(ids=frozenset(ids_of(0, 3))))
-    assert (
-        watched.store.search("c", watched.queries[0], k=3, where=Filter(cameras=frozenset({"no"}))).num_rows
-        == 0
-    )
+    watched.check(where=Filter(cameras=cameras, has_identity=True))
+    watched.check(where=Filter(cameras=cameras, identities=frozenset({"nobody"})))
+    # The table is not asked for cameras and times.
+    monkeypatch.delattr(resident, "condition")
+    for where in (
+        Filter(cameras=cameras),
+        Filter(cameras=cameras, since=9, until=15),
+        Filter(since=9),
+        Filter(until=15),
+        Filter(cameras=frozenset({"seed 0", "seed 1"}), since=12, until=13),
+        Filter(cameras=frozenset({"unknown"})),
+        Filter(cameras=frozenset()),
+    ):
+        watched.check(where=where)
 
 
 def test_many_new_rows_are_coded_in_the_background(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,11 +261,11 @@ def test_what_does_not_fit_into_memory_is_searched_without(
 ) -> None:
     watched = Watched(tmp_path / "gallery")
     watched.store.add("c", item_table(COUNT))
-    monkeypatch.setattr(resident, "memory_bytes", lambda: 4 * COUNT * (DIM + DIM // 4 + 20) - 1)
+    monkeypatch.setattr(resident, "memory_bytes", lambda: 4 * COUNT * (DIM + DIM // 4 + 32) - 1)
     watched.store.warm("c")
     assert watched.coded() == -1
     assert watched.store.search("c", watched.queries[0], k=5).num_rows == 5
-    monkeypatch.setattr(resident, "memory_bytes", lambda: 4 * COUNT * (DIM + DIM // 4 + 20))
+    monkeypatch.setattr(resident, "memory_bytes", lambda: 4 * COUNT * (DIM + DIM // 4 + 32))
     watched.store.warm("c")
     watched.check()
     # It grows beyond.
@@ -282,7 +302,7 @@ def test_rows_that_move_before_the_condition_is_asked_are_found(
         return places(self, *asked)
 
     monkeypatch.setattr(Resident, "_places", moved_first)
-    watched.check(20, where=Filter(since=0, until=10))
+    watched.check(20, where=Filter(ids=frozenset(ids_of(0, COUNT)[:10])))
 
 
 def test_rows_that_move_while_the_codes_of_others_are_dropped_are_found(
@@ -392,7 +412,7 @@ def test_a_search_for_too_many_that_may_be_as_good_is_left_to_the_store(
 ) -> None:
     monkeypatch.setattr(resident, "_MOST_READ", 0)
     monkeypatch.setattr(resident.codes, "most_wrong", lambda errors, _: np.full_like(errors, 3))
-    assert watched.codes.nearest(watched.queries[0], 3, None, False, ["id", "embedding"]) is None
+    assert watched.codes.nearest(watched.queries[0], 3, Filter(), False, ["id", "embedding"]) is None
     assert watched.store.search("c", watched.queries[0], k=3, exact=True).num_rows == 3
 
 

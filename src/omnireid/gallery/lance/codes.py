@@ -12,7 +12,7 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,12 +30,25 @@ Addresses = npt.NDArray[np.uint64]
 """Number of a fragment times 2^32, and the place of a row in it."""
 
 
+class Seen(NamedTuple):
+    """Where and when rows were seen.
+
+    Attributes:
+        cameras: (N,) int32, a number for each.
+        times: (N,) float64, Unix seconds; NaN where unknown.
+    """
+
+    cameras: npt.NDArray[np.int32]
+    times: npt.NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class Block:
     """Codes of some rows, in the order of their addresses once it is complete.
 
     Attributes:
         addresses: (N,), sorted.
+        seen: what filters mostly ask for.
         words: (W, N) signs of the centred and rotated embedding, 64 in a uint64.
         factors: (N,) float32, from the agreement of signs to the product with what was centred.
         levels: (N, D) int8; times `scales` they are the embedding of unit norm, up to `errors`.
@@ -44,6 +57,7 @@ class Block:
     """
 
     addresses: Addresses
+    seen: Seen
     words: npt.NDArray[np.uint64]
     factors: Float32
     levels: npt.NDArray[np.int8]
@@ -57,6 +71,7 @@ class Block:
         """A block of some of its rows, or of all in another order."""
         return Block(
             self.addresses[kept_N],
+            Seen(self.seen.cameras[kept_N], self.seen.times[kept_N]),
             np.ascontiguousarray(self.words[:, kept_N]),
             self.factors[kept_N],
             self.levels[kept_N],
@@ -75,6 +90,10 @@ class Block:
         """One block of the rows of several."""
         made = Block(
             np.concatenate([block.addresses for block in blocks]),
+            Seen(
+                np.concatenate([block.seen.cameras for block in blocks]),
+                np.concatenate([block.seen.times for block in blocks]),
+            ),
             np.concatenate([block.words for block in blocks], axis=1),
             np.concatenate([block.factors for block in blocks]),
             np.concatenate([block.levels for block in blocks]),
@@ -132,6 +151,7 @@ class Coder:
         """A block to be filled."""
         return Block(
             np.empty(rows, np.uint64),
+            Seen(np.zeros(rows, np.int32), np.full(rows, np.nan)),
             np.empty((self.size // 64, rows), np.uint64),
             np.empty(rows, np.float32),
             np.empty((rows, self.dim), np.int8),
@@ -140,13 +160,21 @@ class Coder:
         )
 
     def fill(
-        self, block: Block, first: int, addresses_N: Addresses, embeddings_ND: npt.NDArray[np.generic]
+        self,
+        block: Block,
+        first: int,
+        addresses_N: Addresses,
+        embeddings_ND: npt.NDArray[np.generic],
+        seen: Seen | None = None,
     ) -> None:
         """Write codes of rows into a block, from its row `first` on."""
         from omnireid.gallery.lance import code_kernels
 
         vectors_ND = np.ascontiguousarray(embeddings_ND, np.float32)
         block.addresses[first : first + len(addresses_N)] = addresses_N
+        if seen is not None:
+            block.seen.cameras[first : first + len(addresses_N)] = seen.cameras
+            block.seen.times[first : first + len(addresses_N)] = seen.times
 
         def encode(part: slice) -> None:
             rows = slice(first + part.start, first + part.stop)

@@ -156,7 +156,7 @@ class Collection:
     ) -> pa.Table | None:
         if self.resident is None:
             return None
-        found = self.resident.nearest(query, k, condition(where), approximate, columns)
+        found = self.resident.nearest(query, k, where, approximate, columns)
         return None if found is None else _scored(found, query)
 
     def _is_scanned(self, where: Filter, *, has_index: bool) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,16 +13,18 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from omnireid.core.machine import memory_bytes
+from omnireid.gallery.items import Filter
 from omnireid.gallery.lance import codes
-from omnireid.gallery.lance.codes import Addresses, Block, Coder, Query
+from omnireid.gallery.lance.codes import Addresses, Block, Coder, Query, Seen
 from omnireid.gallery.lance.encoding import matrix, scores
 from omnireid.gallery.lance.failures import READS, reading
+from omnireid.gallery.lance.filters import condition
 from omnireid.gallery.store import Float32
 
 _MEMORY_SHARE = 0.25
 _MEMORY_BYTES = 4 << 30
-# Of one row beside its signs and levels: address, factor, scale, error.
-_ROW_BYTES = 20
+# Of one row beside its signs and levels: address, camera, time, factor, scale, error.
+_ROW_BYTES = 32
 _BLOCK_ROWS = 65_536
 _SMALL_BLOCK = 4096
 _MOST_SMALL_BLOCKS = 16
@@ -45,6 +47,7 @@ _FEWEST_SAMPLED = 256
 _MOST_READ = 16_384
 _PLACE_BITS = 32
 _WHAT = "cannot search the gallery"
+_COLUMNS = ["_rowaddr", "camera", "time", "embedding"]
 
 
 Places = npt.NDArray[np.int64]
@@ -115,6 +118,7 @@ class Resident:
     def __init__(self, table: Any, dim: int) -> None:
         self._table = table
         self._dim = dim
+        self._cameras: dict[str, int] = {}
         self._state: _State | None = None
         self._following = threading.Lock()
         self._loading = threading.Lock()
@@ -132,13 +136,13 @@ class Resident:
                 self._state = reading(_WHAT, self._loaded)
 
     def nearest(
-        self, query: Float32, k: int, predicate: str | None, approximate: bool, columns: Sequence[str]
+        self, query: Float32, k: int, where: Filter, approximate: bool, columns: Sequence[str]
     ) -> pa.Table | None:
         """Rows among which are the best k, in no order.
 
         Args:
             query: (D,) float32 of unit norm.
-            predicate: that rows meet; then every one of them is compared.
+            where: that rows meet; then every one of them is compared.
             approximate: whether signs may rule out a row.
 
         Returns:
@@ -148,7 +152,7 @@ class Resident:
             state = self._followed()
             if state is None:
                 return None
-            asked = (state, query, k, predicate, approximate, list(columns))
+            asked = (state, query, k, where, approximate, list(columns))
             try:
                 return reading(_WHAT, functools.partial(self._found, *asked))
             except _MovedError:
@@ -160,14 +164,14 @@ class Resident:
         state: _State,
         query: Float32,
         k: int,
-        predicate: str | None,
+        where: Filter,
         approximate: bool,
         columns: list[str],
     ) -> pa.Table | None:
         coded = state.coder.query(query)
         wanted = max(_CANDIDATES, _CANDIDATES_EACH * k)
-        if predicate is not None:
-            candidates = _picked(state, coded, self._places(state, predicate), needs_errors=not approximate)
+        if not where.is_empty:
+            candidates = _picked(state, coded, self._places(state, where), needs_errors=not approximate)
         elif approximate and len(state) > 2 * wanted:
             signs_N = codes.estimates(state.blocks, coded)
             candidates = _picked(state, coded, _largest(signs_N, wanted), needs_errors=False)
@@ -213,9 +217,11 @@ class Resident:
             raise _MovedError
         return rows
 
-    def _places(self, state: _State, predicate: str) -> Places:
-        """Of the rows that meet a condition."""
-        found = self._table.search().where(predicate).select(["_rowaddr"]).to_arrow()
+    def _places(self, state: _State, where: Filter) -> Places:
+        """Of the rows that meet a filter."""
+        if where == Filter(cameras=where.cameras, since=where.since, until=where.until):
+            return np.flatnonzero(np.concatenate([np.empty(0, bool), *map(self._meets(where), state.blocks)]))
+        found = self._table.search().where(condition(where)).select(["_rowaddr"]).to_arrow()
         addresses = np.sort(found["_rowaddr"].to_numpy())
         places, start = [np.empty(0, np.int64)], 0
         for block in state.blocks:
@@ -227,6 +233,50 @@ class Resident:
         if sum(map(len, places)) < len(addresses):
             raise _MovedError
         return np.concatenate(places)
+
+    def _meets(self, where: Filter) -> Callable[[Block], npt.NDArray[np.bool_]]:
+        """Which rows of a block have one of the cameras and a time in the window."""
+        cameras = None
+        if where.cameras is not None:
+            cameras = np.array([self._cameras.get(name, -1) for name in where.cameras], np.int32)
+
+        def meets(block: Block) -> npt.NDArray[np.bool_]:
+            kept_N = np.ones(len(block), bool) if cameras is None else np.isin(block.seen.cameras, cameras)
+            # No comparison holds for NaN.
+            if where.since is not None:
+                kept_N &= block.seen.times >= where.since
+            if where.until is not None:
+                kept_N &= block.seen.times < where.until
+            return kept_N
+
+        return meets
+
+    def _seen(self, batch: pa.RecordBatch) -> Seen:
+        names = batch["camera"].dictionary_encode()
+        numbers = [
+            self._cameras.setdefault(name, len(self._cameras)) for name in names.dictionary.to_pylist()
+        ]
+        cameras_N = np.array(numbers, np.int32)[names.indices.to_numpy()]
+        return Seen(cameras_N, batch["time"].to_numpy(zero_copy_only=False))
+
+    def _blocks(self, batches: Iterable[pa.RecordBatch], coder: Coder) -> Iterator[Block]:
+        """Codes of rows, of as many in each block as are compared by one thread."""
+        block, used = coder.empty(_BLOCK_ROWS), 0
+        for batch in batches:
+            addresses_N, seen = batch["_rowaddr"].to_numpy(), self._seen(batch)
+            embeddings_ND = matrix(pa.chunked_array([batch["embedding"]]))
+            first = 0
+            while first < len(addresses_N):
+                part = slice(first, first + _BLOCK_ROWS - used)
+                rows = addresses_N[part]
+                there = Seen(seen.cameras[part], seen.times[part])
+                coder.fill(block, used, rows, embeddings_ND[part], there)
+                first, used = first + len(rows), used + len(rows)
+                if used == _BLOCK_ROWS:
+                    yield block.in_order()
+                    block, used = coder.empty(_BLOCK_ROWS), 0
+        if used:
+            yield block.only(np.arange(used)).in_order()
 
     def _followed(self, dead_share: float | None = None) -> _State | None:
         """Codes of the newest version; None where they are being made."""
@@ -257,7 +307,7 @@ class Resident:
         new = reading(_WHAT, lambda: self._new_rows(state))
         if new.num_rows > _MOST_NEW:
             return False
-        blocks = _with_few_small([*state.blocks, *_blocks(new.to_batches(), state.coder)])
+        blocks = _with_few_small([*state.blocks, *self._blocks(new.to_batches(), state.coder)])
         live = self._table.count_rows()
         dead = sum(map(len, blocks)) - live
         if live > _GROWTH * max(state.loaded, _FEWEST_TO_CENTRE) or not self._fits():
@@ -270,7 +320,7 @@ class Resident:
     def _new_rows(self, state: _State) -> pa.Table:
         """Rows of fragments that no code is of, a few too many at most. Rows never join a fragment later."""
         predicate = _outside(state.fragments)
-        query = self._table.search().select(["_rowaddr", "embedding"]).limit(_MOST_NEW + 1)
+        query = self._table.search().select(_COLUMNS).limit(_MOST_NEW + 1)
         return (query if predicate is None else query.where(predicate)).to_arrow()
 
     def _without_dead(self, blocks: Iterable[Block]) -> list[Block]:
@@ -291,12 +341,12 @@ class Resident:
 
     def _loaded(self) -> _State:
         version, rows = self._table.version, self._table.count_rows()
-        batches = self._table.search().select(["_rowaddr", "embedding"]).to_batches(_BATCH)
+        batches = self._table.search().select(_COLUMNS).to_batches(_BATCH)
         first = next(iter(batches), None)
         if first is None:
             return _State(version, Coder(np.zeros(self._dim, np.float32)), frozenset(), 0, 0, ())
         coder = Coder(_centre(matrix(pa.chunked_array([first["embedding"]]))))
-        blocks = tuple(_blocks(_with(first, batches), coder))
+        blocks = tuple(self._blocks(_with(first, batches), coder))
         return _State(version, coder, _fragments(blocks), rows, 0, blocks)
 
     def _fits(self) -> bool:
@@ -337,24 +387,6 @@ def _largest(scores_N: Float32, count: int) -> Places:
         if len(found) >= count:
             return found
     return np.flatnonzero(scores_N >= np.partition(scores_N, -count)[-count])
-
-
-def _blocks(batches: Iterable[pa.RecordBatch], coder: Coder) -> Iterator[Block]:
-    """Codes of rows, of as many in each block as are compared by one thread."""
-    block, used = coder.empty(_BLOCK_ROWS), 0
-    for batch in batches:
-        addresses_N = batch["_rowaddr"].to_numpy()
-        embeddings_ND = matrix(pa.chunked_array([batch["embedding"]]))
-        while len(addresses_N):
-            room = _BLOCK_ROWS - used
-            coder.fill(block, used, addresses_N[:room], embeddings_ND[:room])
-            used += len(addresses_N[:room])
-            addresses_N, embeddings_ND = addresses_N[room:], embeddings_ND[room:]
-            if used == _BLOCK_ROWS:
-                yield block.in_order()
-                block, used = coder.empty(_BLOCK_ROWS), 0
-    if used:
-        yield block.only(np.arange(used)).in_order()
 
 
 def _with_few_small(blocks: list[Block]) -> list[Block]:
