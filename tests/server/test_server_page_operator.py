@@ -229,6 +229,13 @@ def test_an_address_says_gallery_search_and_filters(open_page: Open, server: Pag
         expect(page.get_by_label(label)).to_have_value(value)
     button(page, "Clear filters").click()
     search_for(page, picture(5, 0, 0))
+    page.get_by_label("Only pictures that nobody has assigned to a person").check()
+    assert searched(page)["has_identity"] is False
+    expect(page.locator(".verdict")).to_contain_text("not assigned")
+    assert "unassigned=1" in page.url
+    expect(page.locator(".verdict")).not_to_contain_text("p5")
+    button(page, "Clear filters").click()
+    searched(page)
     page.goto(f"{server.url}#/search?item={second}")
     expect(page.locator(".slot-item")).to_be_visible()
     settled(page)

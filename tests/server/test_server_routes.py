@@ -131,6 +131,13 @@ def test_filters_leave_out_what_does_not_meet_them(client: TestClient) -> None:
     body = {"image": text_of(person(0)), "cameras": ["cam0"], "group": False}
     assert len(client.post("/v1/search", json=body).json()["candidates"]) == 2
     assert cameras(camera="' OR 1=1 --") == []
+    unknown = enrol(client, 7, camera="cam0")["id"]
+    for has, expected in ((False, [unknown]), (True, [])):
+        body = {"image": text_of(person(7)), "cameras": ["cam0"], "has_identity": has, "k": 1, "group": False}
+        found = client.post("/v1/search", json=body).json()["candidates"]
+        assert [one["item"]["id"] for one in found if one["item"]["identity"] is None] == expected
+        picture = post_picture(client, "/v1/search", person(7), group=False, has_identity=has).json()
+        assert {one["item"]["identity"] is not None for one in picture["candidates"]} == {has}
 
 
 def test_enrolling_again_changes_nothing_and_says_so(client: TestClient) -> None:

@@ -208,6 +208,7 @@ class Filters(Closed):
     since: Time | None = None
     until: Time | None = None
     identities: Texts = []
+    has_identity: bool | None = None
     attributes: Attributes = {}
 
     def where(self) -> Filter:
@@ -217,6 +218,7 @@ class Filters(Closed):
             since=self.since,
             until=self.until,
             identities=texts(self.identities or None),
+            has_identity=self.has_identity,
             attributes=self.attributes,
         )
 
@@ -250,6 +252,7 @@ class SearchQuery(SearchOptions, GalleryQuery):
     since: Time | None = None
     until: Time | None = None
     identity: Texts = []
+    has_identity: bool | None = None
 
     def where(self) -> Filter:
         """As the gallery has it."""
@@ -258,6 +261,7 @@ class SearchQuery(SearchOptions, GalleryQuery):
             since=self.since,
             until=self.until,
             identities=texts(self.identity or None),
+            has_identity=self.has_identity,
         )
 
 

@@ -7,7 +7,7 @@ import { text } from "./text.js";
 
 /** `people`: { id, name } each; `attributes`: [name, value] each, the value with its type; times as their inputs. */
 export const noConditions = () => ({
-  cameras: [], since: "", until: "", people: [], attributes: [], rate: "", prior: "", exact: false, rerank: false, number: 10,
+  cameras: [], since: "", until: "", people: [], isUnassigned: false, attributes: [], rate: "", prior: "", exact: false, rerank: false, number: 10,
 });
 
 /** How many differ from `noConditions`; the number of people is no condition. */
@@ -16,12 +16,13 @@ export function active(chosen) {
   return Object.keys(none).filter((name) => name !== "number" && JSON.stringify(chosen[name]) !== JSON.stringify(none[name])).length;
 }
 
-export function asBody({ cameras, since, until, people, attributes, rate: share, prior, exact, rerank, number }) {
+export function asBody({ cameras, since, until, people, isUnassigned, attributes, rate: share, prior, exact, rerank, number }) {
   const body = { k: number, group: true, exact, rerank };
   if (cameras.length) body.cameras = cameras;
   if (since) body.since = fromLocal(since);
   if (until) body.until = fromLocal(until);
   if (people.length) body.identities = people.map(({ id }) => id);
+  if (isUnassigned) body.has_identity = false;
   if (attributes.length) body.attributes = Object.fromEntries(attributes);
   if (share) body.false_alarm_rate = Number(share);
   if (prior) body.prior = Number(prior);
@@ -29,13 +30,14 @@ export function asBody({ cameras, since, until, people, attributes, rate: share,
 }
 
 /** As pairs of the address. */
-export function asQuery({ cameras, since, until, people, attributes, rate: share, prior, exact, rerank, number }) {
+export function asQuery({ cameras, since, until, people, isUnassigned, attributes, rate: share, prior, exact, rerank, number }) {
   const one = (name, value) => (value ? [[name, value]] : []);
   return [
     ...cameras.map((camera) => ["camera", camera]),
     ...one("since", since),
     ...one("until", until),
     ...people.map(({ id }) => ["person", id]),
+    ...one("unassigned", isUnassigned && "1"),
     ...attributes.map(([name, value]) => ["attribute", `${name}=${JSON.stringify(value)}`]),
     ...one("rate", share),
     ...one("prior", prior),
@@ -54,6 +56,7 @@ export async function fromQuery(query) {
     since: moment(query.get("since")),
     until: moment(query.get("until")),
     people: await Promise.all(query.getAll("person").map(named)),
+    isUnassigned: query.has("unassigned"),
     attributes: query.getAll("attribute").flatMap(attribute),
     rate: share(query.get("rate")),
     prior: share(query.get("prior")),
@@ -87,12 +90,13 @@ export async function named(id) {
 }
 
 /** Each condition in words. */
-export function asWords({ cameras, since, until, people, attributes, exact, rerank }) {
+export function asWords({ cameras, since, until, people, isUnassigned, attributes, exact, rerank }) {
   return [
     cameras.map(cameraName).join(text.search.or),
     since ? `${text.search.since.toLowerCase()} ${since.replace("T", " ")}` : "",
     until ? `${text.search.until.toLowerCase()} ${until.replace("T", " ")}` : "",
     people.map(personName).join(text.search.or),
+    isUnassigned ? text.search.unassignedShort : "",
     ...attributes.map(attributeWords),
     exact ? text.search.exactShort : "",
     rerank ? text.search.rerankShort : "",

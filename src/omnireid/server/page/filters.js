@@ -42,6 +42,7 @@ export function filters(chosen, onchange, isOpen) {
       cameras,
       h("div.pair", {}, field(text.search.since, moment(chosen.since, set("since"))), field(text.search.until, moment(chosen.until, set("until")))),
       personChoice(chosen, changed),
+      checkbox(text.search.unassigned, chosen.isUnassigned, set("isUnassigned")),
       attributeEditor(chosen.attributes, changed),
       session.info.calibrated ? weighing(chosen, set) : null,
       field(text.search.number, select(numbers.map((number) => [number, number]), String(chosen.number), (value) => set("number")(Number(value)))),

@@ -122,6 +122,8 @@ export const text = {
     person: "Person",
     anybody: "Anybody",
     anotherPerson: "Another person",
+    unassigned: "Only pictures that nobody has assigned to a person",
+    unassignedShort: "not assigned",
     attributes: "Attributes",
     attributeName: "Name",
     attributeValue: "Value",
