@@ -221,7 +221,6 @@ def show(record: dict[str, Any]) -> None:
     table = Table("measure", "in memory", "without", "goal")
     fills, warm, cold = record["enrol"], record["search"], record["search_without_codes"]
     memory = max(record[part]["peak_gib"] or 0 for part in PARTS)
-    start_s = warm["open_s"] + warm["warm_s"] + warm["first_search_s"]
     lines = [
         ("enrol, embeddings/s", f"{fills['per_s']:,.0f}", "", "50,000"),
         ("enrol with 4 KB thumbnails, items/s", f"{record['enrol_thumbnails']['per_s']:,.0f}", "", "10,000"),
@@ -241,12 +240,8 @@ def show(record: dict[str, Any]) -> None:
         ),
         ("recall@10", *(f"{one['approximate']['recall_at_10']:.4f}" for one in (warm, cold)), "0.98"),
         ("index build", f"{record['build']['seconds']:.0f} s", "", ""),
-        (
-            "from start to first answer",
-            f"{start_s:.1f} s",
-            f"{cold['open_s'] + cold['first_search_s']:.1f} s",
-            "5 s",
-        ),
+        ("open, and first search", "", f"{cold['open_s']:.1f} s, {cold['first_search_s']:.1f} s", "5 s"),
+        ("codes are in memory after", f"{warm['warm_s']:.1f} s", "", ""),
         ("largest memory", f"{memory:.2f} GiB", f"{cold['peak_gib'] or 0:.2f} GiB", "3 GiB"),
         ("on disk", f"{warm['disk_gib']:.2f} GiB", "", ""),
     ]
