@@ -9,7 +9,7 @@ import pytest
 
 from gallery.lance_rows import unit_rows
 from omnireid.gallery.lance import code_kernels, codes
-from omnireid.gallery.lance.codes import Block, Coder
+from omnireid.gallery.lance.codes import Block, Coder, Seen
 
 DIMS = (8, 64, 96, 512, 2048)
 
@@ -41,7 +41,14 @@ def hard_queries(dim: int) -> np.ndarray:
 
 def block_of(rows: np.ndarray, centre: np.ndarray | None = None) -> tuple[Coder, Block]:
     coder = Coder(np.zeros(rows.shape[1], np.float32) if centre is None else centre)
-    return coder, coder.block(np.arange(len(rows), dtype=np.uint64), rows)
+    return coder, coded(coder, rows)
+
+
+def coded(coder: Coder, rows: np.ndarray, first: int = 0) -> Block:
+    block = coder.empty(len(rows))
+    addresses = np.arange(first, first + len(rows), dtype=np.uint64)
+    coder.fill(block, 0, addresses, Seen(np.zeros(len(rows), np.int32), np.zeros(len(rows))), rows)
+    return block
 
 
 def cosines_of(rows: np.ndarray, query: np.ndarray) -> np.ndarray:
@@ -118,8 +125,7 @@ def test_some_rows_many_blocks_and_one_row_are_the_same_as_all() -> None:
     rows = unit_rows(9001, 6, 96)
     coder, whole = block_of(rows)
     cuts = [0, 1, 17, 4096, 5000, 9001]
-    addresses = np.arange(9001, dtype=np.uint64)
-    parts = [coder.block(addresses[first:last], rows[first:last]) for first, last in itertools.pairwise(cuts)]
+    parts = [coded(coder, rows[first:last], first) for first, last in itertools.pairwise(cuts)]
     query = coder.query(unit_rows(1, 7, 96)[0])
     for compared in (codes.cosines, codes.estimates):
         np.testing.assert_allclose(compared(parts, query), compared([whole], query), atol=1e-6)

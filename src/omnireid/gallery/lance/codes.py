@@ -141,17 +141,11 @@ class Coder:
         flips_P = np.random.default_rng(_SEED).choice(np.array([-1, 1], np.float32), self.size)
         self._flips_P: Float32 = flips_P
 
-    def block(self, addresses_N: Addresses, embeddings_ND: npt.NDArray[np.generic]) -> Block:
-        """Codes of rows, which need not be of unit norm."""
-        made = self.empty(len(addresses_N))
-        self.fill(made, 0, addresses_N, embeddings_ND)
-        return made
-
     def empty(self, rows: int) -> Block:
-        """A block to be filled."""
+        """A block for that many rows, to be filled."""
         return Block(
             np.empty(rows, np.uint64),
-            Seen(np.zeros(rows, np.int32), np.full(rows, np.nan)),
+            Seen(np.empty(rows, np.int32), np.empty(rows)),
             np.empty((self.size // 64, rows), np.uint64),
             np.empty(rows, np.float32),
             np.empty((rows, self.dim), np.int8),
@@ -164,17 +158,16 @@ class Coder:
         block: Block,
         first: int,
         addresses_N: Addresses,
+        seen: Seen,
         embeddings_ND: npt.NDArray[np.generic],
-        seen: Seen | None = None,
     ) -> None:
-        """Write codes of rows into a block, from its row `first` on."""
+        """Write codes of rows, which need not be of unit norm, into a block from its row `first` on."""
         from omnireid.gallery.lance import code_kernels
 
         vectors_ND = np.ascontiguousarray(embeddings_ND, np.float32)
         block.addresses[first : first + len(addresses_N)] = addresses_N
-        if seen is not None:
-            block.seen.cameras[first : first + len(addresses_N)] = seen.cameras
-            block.seen.times[first : first + len(addresses_N)] = seen.times
+        block.seen.cameras[first : first + len(addresses_N)] = seen.cameras
+        block.seen.times[first : first + len(addresses_N)] = seen.times
 
         def encode(part: slice) -> None:
             rows = slice(first + part.start, first + part.stop)

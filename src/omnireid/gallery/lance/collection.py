@@ -124,15 +124,8 @@ class Collection:
         wanted = list(dict.fromkeys([*columns, "id", "embedding"]))
         tuning = None if exact else self.tuning
         found = self._in_memory(query, k, where, wanted, approximate=tuning is not None)
-        if found is not None:
-            pass
-        elif self._is_scanned(where, has_index=tuning is not None):
-            found = self._scanned(query, k, where, wanted)
-        elif tuning is None:
-            found = self._compared(query, k, where, wanted)
-        else:
-            nearest = indexing.nearest(self.table, query, k, tuning, condition(where), wanted)
-            found = _scored(nearest, query)
+        if found is None:
+            found = self._on_disk(query, k, where, wanted, tuning)
         order = pc.sort_indices(found, sort_keys=[("score", "descending"), ("id", "ascending")])
         return decode(found.take(order[:k])).select([*columns, "score"])
 
@@ -158,6 +151,15 @@ class Collection:
             return None
         found = self.resident.nearest(query, k, where, approximate, columns)
         return None if found is None else _scored(found, query)
+
+    def _on_disk(
+        self, query: Float32, k: int, where: Filter, columns: list[str], tuning: Tuning | None
+    ) -> pa.Table:
+        if self._is_scanned(where, has_index=tuning is not None):
+            return self._scanned(query, k, where, columns)
+        if tuning is None:
+            return self._compared(query, k, where, columns)
+        return _scored(indexing.nearest(self.table, query, k, tuning, condition(where), columns), query)
 
     def _is_scanned(self, where: Filter, *, has_index: bool) -> bool:
         """Whether the rows that meet `where` are compared here: LanceDB compares with all rows first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -122,9 +123,12 @@ class Resident:
         self._state: _State | None = None
         self._following = threading.Lock()
         self._loading = threading.Lock()
+        self._taken = 0.0
+        with _residents_lock:
+            _residents.add(self)
 
     def load(self) -> None:
-        """Make codes of all rows, unless they take more than a quarter of the memory.
+        """Make codes of all rows, unless those of all tables would take more than a quarter of the memory.
 
         Where they are made already, take in new rows, and drop codes of those that are gone.
         """
@@ -270,7 +274,7 @@ class Resident:
                 part = slice(first, first + _BLOCK_ROWS - used)
                 rows = addresses_N[part]
                 there = Seen(seen.cameras[part], seen.times[part])
-                coder.fill(block, used, rows, embeddings_ND[part], there)
+                coder.fill(block, used, rows, there, embeddings_ND[part])
                 first, used = first + len(rows), used + len(rows)
                 if used == _BLOCK_ROWS:
                     yield block.in_order()
@@ -350,10 +354,20 @@ class Resident:
         return _State(version, coder, _fragments(blocks), rows, 0, blocks)
 
     def _fits(self) -> bool:
+        """Whether there is room for codes of all rows beside those of other tables; if so, it is taken."""
         room = memory_bytes()
         most = _MEMORY_BYTES if room is None else _MEMORY_SHARE * room
         # Signs are of the next power of two.
-        return int(self._table.count_rows()) * (self._dim + self._dim / 4 + _ROW_BYTES) <= most
+        wanted = int(self._table.count_rows()) * (self._dim + self._dim / 4 + _ROW_BYTES)
+        with _residents_lock:
+            fits = wanted + sum(one._taken for one in _residents if one is not self) <= most
+            self._taken = wanted if fits else 0.0
+        return fits
+
+
+# Of this process.
+_residents: weakref.WeakSet[Resident] = weakref.WeakSet()
+_residents_lock = threading.Lock()
 
 
 def _all(state: _State, query: Query, *, needs_errors: bool) -> _Candidates:
