@@ -100,6 +100,24 @@ def test_a_failure_concerns_no_writer(
     assert "not merged: the disk is full" in caplog.text
 
 
+def test_records_of_short_processes_are_merged_and_a_failure_concerns_none(
+    opened: LanceStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(_: object) -> None:
+        raise StorageError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "merge_files", fails)
+        for number in range(12):
+            LanceStore(opened.uri).put_records("kind", {str(number): {}})
+    assert "not merged: the disk is full" in caplog.text
+    for number in range(12, 24):
+        LanceStore(opened.uri).put_records("kind", {str(number): {}})
+    files = opened._connection.record_table.stats()["fragment_stats"]["num_fragments"]
+    assert files < 12
+    assert set(opened.records("kind")) == {str(number) for number in range(24)}
+
+
 def test_closing_waits_for_it(opened: LanceStore, monkeypatch: pytest.MonkeyPatch) -> None:
     within, go_on, merged = threading.Event(), threading.Event(), []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import uuid
@@ -14,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from omnireid.core.errors import InputError
+from omnireid.core.errors import InputError, StorageError
 from omnireid.gallery.lance.failures import committing, reading, storing
 from omnireid.gallery.lance.filters import quoted
 from omnireid.gallery.lance.purging import merge_files
@@ -43,7 +44,10 @@ _FILE_VERSION = "2.1"
 _INDEX_CACHE_BYTES = 1 << 30
 _METADATA_CACHE_BYTES = 128 << 20
 _MOST_TABLES = 10_000
+# Writes of records after which their files are merged.
 _MERGED_EACH = 32
+
+_log = logging.getLogger("omnireid.gallery")
 
 
 class Connection:
@@ -61,7 +65,6 @@ class Connection:
         self.uri = uri
         self._folder = folder
         self._tables: dict[str, Any] = {}
-        self._record_writes = 0
         if folder is not None:
             _check_folder(folder)
         with storing(f"cannot open the gallery {uri}"):
@@ -150,10 +153,16 @@ class Connection:
         merge = self._records.merge_insert(["kind", "id"])
         merge = merge.when_matched_update_all().when_not_matched_insert_all()
         committing(f"cannot write to the gallery {self.uri}", lambda: merge.execute(rows))
-        self._record_writes += 1
-        # Each write leaves a file and a version, and every read opens all files.
-        if self._record_writes % _MERGED_EACH == 0:
-            merge_files(self._records)
+        self._merge_record_files()
+
+    def _merge_record_files(self) -> None:
+        """Each write leaves a file and a version, and every read opens all files."""
+        try:
+            # The version counts the writes of all processes, also of those that write once and end.
+            if reading("cannot read the gallery", lambda: self._records.version) % _MERGED_EACH == 0:
+                merge_files(self._records)
+        except StorageError as error:  # What was to be written is there; a later write tries again.
+            _log.warning("%s: the files of many small writes were not merged: %s", self.uri, error)
 
     def delete_records(self, kind: str, ids: Sequence[str]) -> None:
         """Delete records in one commit."""
