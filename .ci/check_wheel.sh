@@ -38,6 +38,7 @@ queries=("$tree"/runs/quickstart/data/query/*.jpg)
 query=${queries[0]}
 venv/bin/omnireid serve --model quickstart.onnx --gallery gallery --port 0 >served 2>&1 &
 server=$!
+# The server may have ended by itself; then there is nothing to kill.
 trap 'kill $server 2>/dev/null || true; rm -rf "$work"' EXIT
 for _ in $(seq 120); do url=$(sed -n 's/^serving on //p' served); [ -n "$url" ] && break; sleep 0.5; done
 curl --silent --fail --retry 60 --retry-delay 1 --retry-all-errors "$url/readyz"

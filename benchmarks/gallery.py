@@ -201,6 +201,7 @@ def search(folder: Path, rows: int, noise: float, warm: bool) -> dict[str, Any]:
             row["recall_at_10"] = hits / (count * K)
         found[kind] = row
     (collection,) = (model.collection for model in gallery.models)
+    # Of a LanceStore, which `GalleryStore` does not say.
     tuning = gallery.store._collection(collection).tuning  # type: ignore[attr-defined]
     found["tuning"] = None if tuning is None else tuning._asdict()
     found["disk_gib"] = (gallery.store.disk_bytes() or 0) / 2**30

@@ -344,7 +344,7 @@ def _ours(subject: Subject, precision: str, options: argparse.Namespace) -> GpuO
         subject.folded,
         subject.card.input,
         device=str(subject.device),
-        precision=precision,  # type: ignore[arg-type]
+        precision=precision,  # type: ignore[arg-type]  # bf16 or fp16, see the loop
         engine="triton" if on_gpu else "eager",
         largest_batch=1 << (max(options.batches) - 1).bit_length(),
     )
