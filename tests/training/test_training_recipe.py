@@ -89,8 +89,27 @@ def test_recipes_know_every_augmentation() -> None:
 def test_an_unknown_key_names_the_nearest_known_one() -> None:
     with pytest.raises(ConfigError, match="'optimizer', did you mean 'optimiser'"):
         load_recipe("quickstart", {"optimizer.lr": 1})
-    with pytest.raises(ConfigError, match=r"unknown key 'sampler\.batchsize', did you mean 'batch_size'"):
+    with pytest.raises(ConfigError, match=r"'sampler\.batchsize', did you mean 'sampler\.batch_size'"):
         load_recipe("quickstart", {"sampler.batchsize": 1})
+
+
+@pytest.mark.parametrize(
+    ("key", "suggestion"),
+    [
+        ("lr", "did you mean 'optimiser.lr'?"),
+        ("learning_rate", "did you mean 'optimiser.lr'?"),
+        ("batch_size", "did you mean 'sampler.batch_size'?"),
+        ("batchsize", "did you mean 'sampler.batch_size'?"),
+        ("sampler.lr", "did you mean 'optimiser.lr'?"),
+        ("loss.name", "did you mean 'name' or 'sampler.name' or 'optimiser.name' or 'schedule.name'?"),
+        ("input.heigth", "did you mean 'input.height'?"),
+        ("nonsense", "known: name, source, model"),
+    ],
+)
+def test_an_unknown_key_names_the_known_one_wherever_it_stands(key: str, suggestion: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        load_recipe("quickstart", {key: 1})
+    assert f"unknown key {key!r}, {suggestion}" in str(refusal.value)
 
 
 def test_an_unknown_recipe_names_the_nearest_known_one() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -27,6 +27,8 @@ AugmentationName = Literal[
     "color_jitter",
     "random_erase",
 ]
+
+_LIKE = 0.6
 
 
 class _Closed(BaseModel):
@@ -190,21 +192,44 @@ def _explain(problem: Any) -> str:
     where = ".".join(map(str, problem["loc"]))
     if problem["type"] != "extra_forbidden":
         return f"{where}: {problem['msg']}" if where else str(problem["msg"])
-    *parents, key = map(str, problem["loc"])
-    known = list(_section(parents).model_fields)
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    near = _nearest_keys(where)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(_keys())}"
     return f"unknown key {where!r}, {hint}"
 
 
-def _section(parents: list[str]) -> type[BaseModel]:
-    section: type[BaseModel] = Recipe
-    for name in parents:
-        annotation: Any = section.model_fields[name].annotation
-        if get_origin(annotation) is Union:
-            annotation = next(kind for kind in get_args(annotation) if kind is not type(None))
-        section = annotation
-    return section
+def _keys(section: type[BaseModel] | None = None, prefix: str = "") -> list[str]:
+    """Every key of a recipe, at any depth, as `--set` takes it."""
+    keys = []
+    for name, item in (section or Recipe).model_fields.items():
+        keys.append(prefix + name)
+        if isinstance(item.annotation, type) and issubclass(item.annotation, BaseModel):
+            keys += _keys(item.annotation, f"{prefix}{name}.")
+    return keys
+
+
+def _nearest_keys(unknown: str) -> list[str]:
+    """Keys of the same last name wherever they stand, or of the same initials; else the one most alike."""
+    last = _last(unknown)
+    same = [key for key in _keys() if _last(key) == last]
+    same = same or [key for key in _keys() if _initials(last) == _last(key) or last == _initials(_last(key))]
+    if same:
+        return same
+
+    def likeness(key: str) -> float:
+        pairs = ((unknown, key), (last, _last(key)))
+        return max(difflib.SequenceMatcher(None, *pair).ratio() for pair in pairs)
+
+    nearest = max(_keys(), key=likeness)
+    return [nearest] if likeness(nearest) >= _LIKE else []
+
+
+def _last(key: str) -> str:
+    return key.rpartition(".")[2]
+
+
+def _initials(name: str) -> str:
+    """ "learning_rate" → "lr"."""
+    return "".join(word[:1] for word in name.split("_"))
 
 
 def _read_chain(name_or_path: str | Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
