@@ -16,6 +16,8 @@ Bool = npt.NDArray[np.bool_]
 
 UNKNOWN_CAMERA = -1
 
+_QUERIES_AT_ONCE = 256
+
 
 class Pairs:
     """The pairs whose meaning labels, cameras and files decide.
@@ -75,6 +77,14 @@ class Pairs:
         junk = np.append(np.isin(key, own_key), np.ones(int(unlabelled.sum()), np.bool_))
         order = np.lexsort((item, query))
         return query[order], item[order], junk[order]
+
+    def has_valid_query(self) -> bool:
+        """Whether any query has a match that is not junk."""
+        end = len(self.q_pids)
+        return any(
+            not self.known(first, min(first + _QUERIES_AT_ONCE, end))[2].all()
+            for first in range(0, end, _QUERIES_AT_ONCE)
+        )
 
     def draw_others(self, generator: np.random.Generator, pid: int, draws: int) -> Int64:
         """(draws, I) gallery items: in each draw, one of every identity but `pid`."""

@@ -31,6 +31,7 @@ from omnireid.data.datasets import require_splits
 from omnireid.data.datasets.manifest import write_manifest
 from omnireid.data.frames import FrameSampling
 from omnireid.evaluation import QueryExpansion, Reranking, RetrievalResult, evaluate_embeddings
+from omnireid.evaluation.pairs import Pairs
 from omnireid.experiment.queries import QUERIES, write_queries
 from omnireid.inference import Embedder, embed_tracklets
 from omnireid.report import Activation, ReportData, activation_map, write_report
@@ -102,7 +103,7 @@ def evaluate_model(
         ImageError: a picture cannot be decoded and `on_bad` is "error".
         InputError: no query has a match that is not junk, or `frames` for a dataset of pictures.
     """
-    require_splits(dataset, "query", "gallery")
+    check_scorable(dataset)
     if dataset.query.is_video or dataset.gallery.is_video:
         frames = frames or FrameSampling()
     elif frames is not None:
@@ -128,6 +129,28 @@ def evaluate_model(
         training=training,
     )
     return Evaluation(record, retrieval, query, gallery, ranking, dataset)
+
+
+def check_scorable(dataset: Dataset) -> None:
+    """Refuse a dataset that no model can be scored on: pids and cameras say so before any picture is read.
+
+    Raises:
+        DatasetError: query or gallery is empty.
+        InputError: no query has a match that is not junk, or a camera that the protocol needs is not known.
+    """
+    require_splits(dataset, "query", "gallery")
+    query, gallery = dataset.query, dataset.gallery
+    pairs = Pairs(
+        query.pids,
+        gallery.pids,
+        query.camids,
+        gallery.camids,
+        query.paths,
+        gallery.paths,
+        dataset.protocol,
+    )
+    if not pairs.has_valid_query():
+        raise InputError(f"{dataset.name} in {dataset.root}: {pairs.why_no_query_is_valid()}")
 
 
 def rank_by(
