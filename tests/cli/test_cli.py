@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from omnireid.core.record import ResultRecord
 from omnireid.data.datasets import read_dataset
 from omnireid.gallery import Gallery, ModelRef
 from omnireid.inference import Embedder, read_embeddings
+from omnireid.models.weight_file import read_arrays
 
 TINY = ["--set", "epochs=2", "--set", "sampler.batch_size=12", "--set", "input={height: 64, width: 32}"]
 
@@ -143,6 +145,81 @@ def test_run_refuses_a_used_folder_until_told_what_to_do(
     assert (tmp_path / "thesis.txt").read_text() == "precious"
     resumed = omnireid(*arguments, trained, "--resume")
     assert resumed.code == 0, resumed.err
+    both = omnireid(*arguments, trained, "--resume", "--overwrite")
+    assert both.code == 2
+    assert "give one of them" in both.err
+
+
+def test_train_keeps_the_rule_of_run(omnireid: Run, trained: Path, toy_root: Path, tmp_path: Path) -> None:
+    arguments = ["train", "--data", "market-layout", "--root", toy_root, "--recipe", "quickstart", *TINY]
+    before = (trained / "checkpoint.pt").read_bytes()
+    refused = omnireid(*arguments, "--set", "seed=9", "--out", trained)
+    assert refused.code == 2
+    assert "holds a run already; --resume goes on with it, --overwrite replaces it" in refused.err
+    assert (trained / "checkpoint.pt").read_bytes() == before
+    copy = tmp_path / "run"
+    shutil.copytree(trained, copy)
+    done = omnireid(
+        *arguments, "--set", "seed=9", "--set", "evaluation.every=1", "--out", copy, "--overwrite"
+    )
+    assert done.code == 0, done.err
+    assert f"best:    {copy / 'best.safetensors'} (epoch" in done.out
+    # The report of the run that was replaced says nothing of this one.
+    assert not (copy / "result.json").exists()
+    assert json.loads((copy / "recipe.json").read_text())["seed"] == 9
+
+
+def test_the_checkpoint_of_an_unfinished_run_serves_wherever_weights_do(
+    omnireid: Run, trained: Path, toy_root: Path, tmp_path: Path
+) -> None:
+    source = ["--data", "market-layout", "--root", toy_root]
+    checkpoint = tmp_path / "run" / "checkpoint.pt"
+    checkpoint.parent.mkdir()
+    shutil.copy(trained / "checkpoint.pt", checkpoint)
+    ranked = ["--distance", "cosine", "--normalise", "--no-analysis", "--threads", "1"]
+    done = omnireid("evaluate", "--model", checkpoint, *source, *ranked, "--out", tmp_path / "evaluation")
+    assert done.code == 0, done.err
+    assert "Weights after epoch 2 of 2" in done.err
+    finished = ResultRecord.load(trained / "result.json")
+    assert ResultRecord.load(tmp_path / "evaluation" / "result.json").metrics == finished.metrics
+    done = omnireid("embed", toy_root / "query", "--model", checkpoint, "--out", tmp_path / "query.npz")
+    assert done.code == 0, done.err
+    done = omnireid("models", "convert", checkpoint, "--out", tmp_path / "weights.safetensors")
+    assert done.code == 0, done.err
+    converted, original = (
+        read_arrays(file) for file in (tmp_path / "weights.safetensors", trained / "model.safetensors")
+    )
+    assert converted[0].tensors_sha256 == original[0].tensors_sha256
+    assert converted[0].card.input == original[0].card.input
+    assert converted[0].card.training_data == original[0].card.training_data
+    assert converted[0].card.training_pids == original[0].card.training_pids == 6
+    other = omnireid("models", "convert", checkpoint, "--architecture", "osnet_x1_0", "--out", tmp_path / "w")
+    assert other.code == 2
+    assert "holds osnet_x0_25, osnet_x1_0 was asked for" in other.err
+    train = ["train", *source, "--recipe", "quickstart", *TINY]
+    started = omnireid(
+        *train, "--init", checkpoint, "--set", "optimiser.lr=0.001", "--out", tmp_path / "tuned"
+    )
+    assert started.code == 0, started.err
+
+
+def test_init_need_not_be_repeated_and_its_path_may_be_written_otherwise(
+    omnireid: Run, trained: Path, toy_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(trained / "model.safetensors", tmp_path / "w.safetensors")
+    train = ["train", "--data", "market-layout", "--root", toy_root, "--recipe", "quickstart", *TINY]
+    train += ["--out", "run"]
+    begun = omnireid(*train, "--init", "w.safetensors")
+    assert begun.code == 0, begun.err
+    for again in ([], ["--init", tmp_path / "w.safetensors"], ["--init", "./w.safetensors"]):
+        resumed = omnireid(*train, "--resume", *again)
+        assert resumed.code == 0, resumed.err
+        assert json.loads(Path("run/recipe.json").read_text())["initial_weights"] == "w.safetensors"
+    for other in ("none", trained / "checkpoint.pt"):
+        refused = omnireid(*train, "--resume", "--init", other)
+        assert refused.code == 2
+        assert "began with w.safetensors" in refused.err
 
 
 @pytest.mark.parametrize(
@@ -220,8 +297,6 @@ def test_lists_and_cards_can_be_read(omnireid: Run) -> None:
 def test_validate_exits_with_1_on_a_dataset_with_errors(
     omnireid: Run, toy_root: Path, tmp_path: Path
 ) -> None:
-    import shutil
-
     whole = omnireid("data", "validate", "market-layout", "--root", toy_root)
     assert whole.code == 0, whole.out
     broken = tmp_path / "people"
@@ -236,8 +311,6 @@ def test_validate_exits_with_1_on_a_dataset_with_errors(
 def test_skipped_pictures_are_named_in_the_record(
     omnireid: Run, trained: Path, toy_root: Path, tmp_path: Path
 ) -> None:
-    import shutil
-
     broken = tmp_path / "people"
     shutil.copytree(toy_root, broken)
     victim = sorted((broken / "bounding_box_test").iterdir())[0]

@@ -1,21 +1,33 @@
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from omnireid.core.errors import DatasetError, ImageError, InputError, StorageError, TrainingError
+from omnireid.core.errors import (
+    ConfigError,
+    DatasetError,
+    ImageError,
+    InputError,
+    StorageError,
+    TrainingError,
+    WeightsError,
+)
 from omnireid.core.types import Split
 from omnireid.data import augmentation
 from omnireid.data.datasets import read_dataset
@@ -62,7 +74,7 @@ class StoppedError(Exception):
 
 def stop_after(epochs: int) -> Any:
     def evaluate(_: object, epochs_done: int) -> dict[str, float]:
-        if epochs_done > epochs:
+        if epochs_done >= epochs:
             raise StoppedError
         return {}
 
@@ -224,7 +236,7 @@ def test_resume_refuses_another_recipe_other_data_or_a_damaged_checkpoint(
     samples: Split, tmp_path: Path
 ) -> None:
     train(tiny_recipe(epochs=1), samples, tmp_path)
-    with pytest.raises(TrainingError, match="another epochs, seed"):
+    with pytest.raises(TrainingError, match="another seed"):
         train(tiny_recipe(epochs=2, seed=7), samples, tmp_path, resume=True)
     fewer = Split("train", samples.samples[:-1])
     with pytest.raises(TrainingError, match="training samples are not the ones"):
@@ -241,7 +253,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(
     samples: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fill_the_disk(_: object, epochs_done: int) -> dict[str, float]:
-        if epochs_done == 2:
+        if epochs_done == 1:
             monkeypatch.setattr(os, "fsync", full)
         return {}
 
@@ -261,11 +273,226 @@ def test_a_device_that_is_not_there_is_named(samples: Split, tmp_path: Path) -> 
 
 def test_two_runs_cannot_share_a_folder(samples: Split, tmp_path: Path) -> None:
     def second_run(_: object, __: int) -> dict[str, float]:
-        with pytest.raises(TrainingError, match="another process trains in this folder"):
-            train(tiny_recipe(), samples, tmp_path)
+        for how in ("resume", "overwrite"):
+            # In a thread of its own, as in a process of its own.
+            with ThreadPoolExecutor(1) as other:
+                started = other.submit(train, tiny_recipe(), samples, tmp_path, **{how: True})
+                assert isinstance(started.exception(), TrainingError)
+                assert "another process trains in this folder" in str(started.exception())
         return {}
 
-    train(tiny_recipe(epochs=1, evaluation__every=1), samples, tmp_path, evaluate=second_run)
+    trained = train(tiny_recipe(epochs=1, evaluation__every=1), samples, tmp_path, evaluate=second_run)
+    assert len(trained.record.history) == 1
+
+
+def test_a_run_is_replaced_only_when_that_is_asked_for(samples: Split, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(tiny_recipe(epochs=2), samples, run)
+    (run / "notes.md").write_text("which of these was the good one")
+    kept = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    assert {"checkpoint.pt", "model.safetensors", "history.jsonl"} <= set(kept)
+    with pytest.raises(InputError, match="--resume goes on with it, --overwrite replaces it, another --out"):
+        train(tiny_recipe(epochs=1, seed=9), samples, run)
+    with pytest.raises(InputError, match="give one of them"):
+        train(tiny_recipe(epochs=1, seed=9), samples, run, resume=True, overwrite=True)
+    # Nothing is replaced by a run that cannot begin.
+    with pytest.raises(ConfigError, match=r"exceeds the 36 samples.*--set sampler\.batch_size=36"):
+        train(tiny_recipe(sampler__batch_size=37), samples, run, overwrite=True)
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == kept
+    # From its own weights, too.
+    start, _ = load_weights(run / "model.safetensors")
+    replaced = train(tiny_recipe(epochs=1, seed=9), samples, run, initial=start, overwrite=True)
+    assert len(replaced.record.history) == 1
+    assert (run / "notes.md").read_bytes() == kept["notes.md"]
+    assert load_checkpoint(run / "checkpoint.pt").recipe["seed"] == 9
+
+
+def test_a_folder_of_somebody_else_is_left_alone_and_a_failed_attempt_is_in_nobodys_way(
+    samples: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    for _ in range(2):
+        with pytest.raises(InputError, match="not empty, and not a run of ours"):
+            train(tiny_recipe(), samples, tmp_path, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "learning_rate", lambda *_: 1e30)
+        with pytest.raises(TrainingError, match="there is no checkpoint: start again with --set optimiser"):
+            train(tiny_recipe(epochs=1), samples, tmp_path / "run")
+    with pytest.raises(TrainingError, match="no checkpoint to resume from; start without --resume"):
+        train(tiny_recipe(epochs=1), samples, tmp_path / "run", resume=True)
+    train(tiny_recipe(epochs=1), samples, tmp_path / "run")
+    assert not (tmp_path / "run" / "bad_batch.json").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named(samples: Split, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"cannot write .*file/run"):
+        train(tiny_recipe(), samples, tmp_path / "file" / "run")
+
+
+def test_an_evaluation_that_fails_does_not_cost_the_epoch_and_resume_gets_past(
+    samples: Split, tmp_path: Path
+) -> None:
+    calls: list[int] = []
+
+    def fails(_: object, epochs_done: int) -> dict[str, float]:
+        calls.append(epochs_done)
+        raise ImageError("query/0001.jpg", "truncated")
+
+    recipe = tiny_recipe(evaluation__every=1)
+    for epoch in (1, 2, 3):
+        with pytest.raises(TrainingError, match=rf"0001\.jpg: truncated\. Epoch {epoch} is trained and kept"):
+            train(recipe, samples, tmp_path / "run", evaluate=fails, resume=epoch > 1)
+        assert load_checkpoint(tmp_path / "run" / "checkpoint.pt").epochs_done == epoch
+    assert calls == [1, 2, 3]
+    train(recipe, samples, tmp_path / "run", evaluate=fails, resume=True)
+    train(tiny_recipe(), samples, tmp_path / "never")
+    assert_same_weights(tmp_path / "run", tmp_path / "never")
+
+
+def test_an_evaluation_that_was_killed_is_made_when_the_run_goes_on(samples: Split, tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def evaluate(_: object, epochs_done: int) -> dict[str, float]:
+        calls.append(epochs_done)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return {"mAP": 0.5}
+
+    recipe = tiny_recipe(epochs=2, evaluation__every=1)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, samples, tmp_path, evaluate=evaluate)
+    trained = train(recipe, samples, tmp_path, evaluate=evaluate, resume=True)
+    assert calls == [1, 1, 2]
+    assert [row["mAP"] for row in trained.record.history] == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("rate", [1e30, float("nan")], ids=["finite-weights", "nan-weights"])
+def test_the_last_good_checkpoint_survives_a_step_that_diverges(
+    rate: float, samples: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three steps an epoch; the last step of the run is the bad one, so no loss shows it."""
+    usual = loop.learning_rate
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "learning_rate", lambda recipe, at: rate if at > 1.5 else usual(recipe, at))
+        with pytest.raises(TrainingError, match="diverged in the last steps of epoch 2") as stop:
+            train(tiny_recipe(epochs=2), samples, tmp_path / "run")
+    checkpoint = tmp_path / "run" / "checkpoint.pt"
+    assert load_checkpoint(checkpoint).epochs_done == 1
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert f"--init {checkpoint} --set optimiser.lr=0.0002" in str(stop.value)
+    network, card = load_weights(checkpoint)
+    assert "epoch 1 of 2" in card.notes
+    on = train(tiny_recipe(epochs=1, optimiser__lr=0.0002), samples, tmp_path / "on", initial=network)
+    assert math.isfinite(on.record.history[-1]["loss"])
+
+
+def test_one_flipped_bit_in_a_checkpoint_is_noticed_wherever_it_is(samples: Split, tmp_path: Path) -> None:
+    train(tiny_recipe(epochs=1), samples, tmp_path)
+    checkpoint = tmp_path / "checkpoint.pt"
+    whole = checkpoint.read_bytes()
+    # All over the content, its last bytes included; the hash itself is not content.
+    for place in [*np.random.default_rng(0).integers(0, len(whole) - 71, 60), len(whole) - 72]:
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x40
+        checkpoint.write_bytes(damaged)
+        with pytest.raises(TrainingError, match="damaged"):
+            load_checkpoint(checkpoint)
+        with pytest.raises(WeightsError, match="damaged"):
+            load_weights(checkpoint)
+    for size in (0, 10, len(whole) // 2, len(whole) - 80, len(whole) - 68, len(whole) - 10):
+        checkpoint.write_bytes(whole[:size])
+        with pytest.raises(TrainingError, match=r"damaged|is empty"):
+            load_checkpoint(checkpoint)
+    torch.save({"state_dict": {}}, checkpoint)
+    with pytest.raises(TrainingError, match="not the checkpoint of a training run"):
+        load_checkpoint(checkpoint)
+
+
+def test_a_checkpoint_of_before_the_hash_still_resumes(samples: Split, tmp_path: Path) -> None:
+    recipe = tiny_recipe(epochs=2, evaluation__every=1)
+    train(recipe, samples, tmp_path / "whole")
+    with pytest.raises(StoppedError):
+        train(recipe, samples, tmp_path / "old", evaluate=stop_after(1))
+    checkpoint = tmp_path / "old" / "checkpoint.pt"
+    state = dataclasses.asdict(load_checkpoint(checkpoint))
+    for newer in ("training_data", "evaluation_due", "extensions"):
+        del state[newer]
+    torch.save({"format": 1, **state}, checkpoint)
+    network, card = load_weights(checkpoint)
+    assert card.input.height == 64
+    assert torch.equal(network.conv1.conv.weight, state["model"]["backbone.conv1.conv.weight"])
+    train(recipe, samples, tmp_path / "old", resume=True)
+    assert_same_weights(tmp_path / "whole", tmp_path / "old")
+
+
+def test_the_best_weights_lie_beside_the_last_and_say_what_chose_them(samples: Split, tmp_path: Path) -> None:
+    scores = iter([0.2, 0.5, 0.5, 0.3])
+    states: list[dict[str, torch.Tensor]] = []
+
+    def evaluate(network: nn.Module, _: int) -> dict[str, float]:
+        states.append({key: value.clone() for key, value in network.state_dict().items()})
+        return {"a/mAP": (score := next(scores)) + 0.1, "b/mAP": score - 0.1, "a/rank1": 0.9}
+
+    recipe = tiny_recipe(epochs=4, evaluation__every=1)
+    trained = train(recipe, samples, tmp_path, evaluate=evaluate, evaluated_on="toy people")
+    best = trained.record.best
+    assert best is not None
+    assert (best.epoch, best.metric, best.evaluated_on) == (2, "mAP", "toy people")
+    assert best.value == pytest.approx(0.5)
+    assert [row.get("best") for row in trained.record.history] == [1.0, 1.0, None, None]
+    assert trained.best_weights == tmp_path / "best.safetensors"
+    network, card = load_weights(tmp_path / "best.safetensors")
+    assert all(torch.equal(value, states[1][key]) for key, value in network.state_dict().items())
+    assert "epoch 2, mAP 0.500 on toy people" in card.notes
+    assert all(torch.equal(value, states[3][key]) for key, value in weights_of(tmp_path).items())
+
+
+def test_without_evaluations_there_are_no_best_weights(samples: Split, tmp_path: Path) -> None:
+    trained = train(tiny_recipe(epochs=1), samples, tmp_path)
+    assert (trained.record.best, trained.best_weights) == (None, None)
+    assert not (tmp_path / "best.safetensors").exists()
+
+
+def test_a_finished_run_is_extended_as_if_it_had_been_longer_from_the_start(
+    samples: Split, tmp_path: Path
+) -> None:
+    step = {"schedule__name": "step", "schedule__milestones": [1]}
+    train(tiny_recipe(epochs=3, **step), samples, tmp_path / "long")
+    train(tiny_recipe(epochs=2, **step), samples, tmp_path / "short")
+    extended = train(tiny_recipe(epochs=3, **step), samples, tmp_path / "short", resume=True)
+    assert_same_weights(tmp_path / "long", tmp_path / "short")
+    assert extended.record.extensions == ((2, 2),)
+    assert "Extended after epoch 2 from 2 epochs to 3." in extended.card.notes
+    with pytest.raises(TrainingError, match="another epochs"):
+        train(tiny_recipe(epochs=2, **step), samples, tmp_path / "short", resume=True)
+
+
+def test_a_cosine_goes_on_over_the_new_length_and_the_extended_run_resumes_exactly(
+    samples: Split, tmp_path: Path
+) -> None:
+    def recipe(epochs: int) -> Recipe:
+        return tiny_recipe(
+            epochs=epochs, schedule__name="cosine", schedule__interval="epoch", evaluation__every=1
+        )
+
+    train(recipe(1), samples, tmp_path / "once")
+    shutil.copytree(tmp_path / "once", tmp_path / "twice")
+    extended = train(recipe(3), samples, tmp_path / "once", resume=True)
+    with pytest.raises(StoppedError):
+        train(recipe(3), samples, tmp_path / "twice", evaluate=stop_after(2), resume=True)
+    train(recipe(3), samples, tmp_path / "twice", resume=True)
+    assert_same_weights(tmp_path / "once", tmp_path / "twice")
+    rates = [row["lr"] for row in extended.record.history]
+    assert rates == pytest.approx([0.002, 0.002 * 0.75, 0.002 * 0.25])
+
+
+def test_how_a_run_is_evaluated_may_change_when_it_goes_on(samples: Split, tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        train(tiny_recipe(evaluation__every=1), samples, tmp_path, evaluate=stop_after(1))
+    train(tiny_recipe(evaluation__every=0), samples, tmp_path, evaluate=stop_after(1), resume=True)
+    assert len((tmp_path / "history.jsonl").read_text().splitlines()) == 3
 
 
 def test_a_bad_picture_stops_or_is_skipped_as_asked(toy_root: Path, tmp_path: Path) -> None:
@@ -292,5 +519,6 @@ def test_bf16_and_ablations_train_too(samples: Split, tmp_path: Path) -> None:
         epochs=1, precision="bf16-mixed", model_options={"fusion": "concatenation", "stream_depths": [1, 2]}
     )
     train(recipe, samples, tmp_path)
-    network, _ = load_weights(tmp_path / "model.safetensors")
-    assert network.config.fusion == "concatenation"
+    for name in ("model.safetensors", "checkpoint.pt"):
+        network, _ = load_weights(tmp_path / name)
+        assert network.config.fusion == "concatenation"

@@ -35,7 +35,7 @@ def demo(
 
     if not (trained / "model.safetensors").is_file() or not (trained / "data").is_dir():
         stderr.print(f"{trained}: no quick start yet, so it is trained now", markup=False)
-        run(out=trained, overwrite=True)
+        run(out=trained, resume=True)
     world = World(
         QUICKSTART_DATA["seed"],
         QUICKSTART_DATA["num_cameras"],

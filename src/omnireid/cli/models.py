@@ -53,7 +53,10 @@ def show(model: Annotated[str, typer.Argument(help="Name, or a model file.")]) -
 
 @app.command()
 def convert(
-    checkpoint: Annotated[Path, typer.Argument(help="Published file: .pth, .pth.tar, .pt or .onnx.")],
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(help="Published file (.pth, .pth.tar, .pt, .onnx), or checkpoint.pt of a run."),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write (.safetensors).")],
     architecture: Annotated[
         Optional[str],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
@@ -61,15 +64,22 @@ def convert(
     ] = None,
 ) -> None:
     """Convert a published checkpoint or ONNX file to safetensors with a card, without running its code."""
+    from omnireid.core.errors import WeightsError
     from omnireid.models.convert import convert_checkpoint
     from omnireid.models.onnx_import import import_onnx
     from omnireid.models.registry import build_model
-    from omnireid.models.weights import save_weights
+    from omnireid.models.run_checkpoint import is_run_checkpoint
+    from omnireid.models.weights import load_weights, save_weights
 
-    read = import_onnx if checkpoint.suffix == ".onnx" else convert_checkpoint
-    state, card = read(checkpoint, architecture)
-    network = build_model(card.architecture)
-    network.load_state_dict(state)
+    if is_run_checkpoint(checkpoint):
+        network, card = load_weights(checkpoint)
+        if architecture not in (None, card.architecture):
+            raise WeightsError(f"{checkpoint}: holds {card.architecture}, {architecture} was asked for")
+    else:
+        read = import_onnx if checkpoint.suffix == ".onnx" else convert_checkpoint
+        state, card = read(checkpoint, architecture)
+        network = build_model(card.architecture)
+        network.load_state_dict(state)
     save_weights(out, network, card)
     stdout.print(f"{out}: {card.architecture}, {card.num_parameters or 0:,} parameters", markup=False)
     if card.notes:

@@ -11,7 +11,17 @@ import typer
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
 from omnireid.cli.process import keep_freed_memory
-from omnireid.cli.train import Initial, Overrides, Recipe, Resume, interrupted, read_sources, recipe_overrides
+from omnireid.cli.train import (
+    Initial,
+    Overrides,
+    Overwrite,
+    Recipe,
+    Resume,
+    check_init,
+    interrupted,
+    read_sources,
+    recipe_overrides,
+)
 
 if TYPE_CHECKING:
     from omnireid.experiment.job import TargetResult
@@ -46,7 +56,7 @@ def run(
     recipe: Recipe = "quickstart",
     overrides: Overrides = None,
     init: Initial = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older run in --out.")] = False,
+    overwrite: Overwrite = False,
     resume: Resume = False,
     protocol: options.Protocol = None,
     no_check_counts: options.AnyCounts = False,
@@ -62,17 +72,20 @@ def run(
     --split-id all does the whole job for each random split of a benchmark and reports mean and deviation.
     """
     from omnireid.core.errors import ConfigError
-    from omnireid.experiment import main_job, prepare_run_folder, summarise_splits, write_summaries
+    from omnireid.experiment import main_job, summarise_splits, write_summaries
     from omnireid.report import rich_means, rich_table, write_overview
+    from omnireid.training.folder import check_run_folder, only_writer
     from omnireid.training.recipe import load_recipe
 
     if (data is None) != (root is None):
         raise ConfigError("--data and --root belong together: give both, or neither for rendered people")
     keep_freed_memory()
-    chosen = load_recipe(recipe, recipe_overrides(overrides, init))
+    changes = recipe_overrides(overrides, init)
+    chosen = load_recipe(recipe, changes)
     jobs = [(out, None)] if data is None else _jobs(data, out, options.split_id(split_id))
     for folder, _ in jobs:
-        prepare_run_folder(folder, overwrite=overwrite, resume=resume)
+        check_run_folder(folder, resume=resume, overwrite=overwrite)
+        check_init(folder, changes, resume=resume)
     results = []
     try:
         if data is None:
@@ -89,25 +102,27 @@ def run(
                 "extract": extract,
                 "console": stderr,
             }
-            dataset, targets = read_sources(
-                data, root, target, target_root, combineall=combineall, reading=reading
-            )
-            result = main_job(
-                chosen,
-                dataset,
-                folder,
-                targets=targets,
-                device=device,
-                threads=threads,
-                resume=resume,
-                on_bad=on_bad.value,
-                console=stderr,
-            )
-            for one in result.results:
-                searched = fill_gallery(
-                    result.weights, one, device=device, threads=threads, on_bad=on_bad.value
+            with only_writer(folder):
+                dataset, targets = read_sources(
+                    data, root, target, target_root, combineall=combineall, reading=reading
                 )
-                results.append((result.weights, one, searched))
+                result = main_job(
+                    chosen,
+                    dataset,
+                    folder,
+                    targets=targets,
+                    device=device,
+                    threads=threads,
+                    resume=resume,
+                    overwrite=overwrite,
+                    on_bad=on_bad.value,
+                    console=stderr,
+                )
+                for one in result.results:
+                    searched = fill_gallery(
+                        result.weights, one, device=device, threads=threads, on_bad=on_bad.value
+                    )
+                    results.append((result.weights, one, searched))
     except KeyboardInterrupt:
         stderr.print(interrupted(folder))
         raise typer.Exit(130) from None

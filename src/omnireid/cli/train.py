@@ -27,7 +27,11 @@ Initial = Annotated[
         "--init", help="Weights to start from; 'none' starts from scratch whatever the recipe says."
     ),
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in the output folder.")]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on from the checkpoint in --out; with more epochs, extend the run."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an older run in --out.")]
 
 FROM_SCRATCH = "none"
 
@@ -39,6 +43,7 @@ def train(
     out: Annotated[Path, typer.Option("--out", help="Folder for weights, checkpoint and history.")],
     overrides: Overrides = None,
     init: Initial = None,
+    overwrite: Overwrite = False,
     resume: Resume = False,
     combineall: options.CombineAll = False,
     target: options.Target = None,
@@ -62,10 +67,14 @@ def train(
     """
     from omnireid.data.datasets import require_splits
     from omnireid.experiment import train_on
+    from omnireid.training.folder import check_run_folder
     from omnireid.training.recipe import load_recipe
 
     keep_freed_memory()
-    chosen = load_recipe(recipe, recipe_overrides(overrides, init))
+    changes = recipe_overrides(overrides, init)
+    chosen = load_recipe(recipe, changes)
+    check_run_folder(out, resume=resume, overwrite=overwrite)
+    check_init(out, changes, resume=resume)
     reading = {
         "check_counts": not no_check_counts,
         "split_id": options.one_split(split_id),
@@ -84,6 +93,7 @@ def train(
             device=device,
             threads=threads,
             resume=resume,
+            overwrite=overwrite,
             on_bad=on_bad.value,
             console=stderr,
         )
@@ -92,6 +102,13 @@ def train(
         raise typer.Exit(130) from None
     for skipped in trained.skipped:
         stderr.print(f"skipped {skipped}", markup=False)
+    best = trained.record.best
+    if best is not None:
+        stdout.print(
+            f"best:    {trained.best_weights} (epoch {best.epoch}, {best.metric} {best.value:.3f} on "
+            f"{best.evaluated_on})",
+            markup=False,
+        )
     stdout.print(
         f"weights: {trained.weights}\n"
         f"{trained.record.images_per_second:.0f} images/s, {trained.record.data_wait_share:.1%} of the time "
@@ -130,8 +147,34 @@ def read_sources(
 def interrupted(out: Path) -> str:
     """What to tell a user who pressed Ctrl-C."""
     if (out / "checkpoint.pt").is_file():
-        return f"interrupted; the last finished epoch is in {out}: the same command with --resume goes on"
+        return (
+            f"interrupted; the last finished epoch is in {out}: the same command with --resume goes on "
+            "(in place of --overwrite)"
+        )
     return "interrupted before the first epoch was finished"
+
+
+def check_init(out: Path, overrides: dict[str, Any], *, resume: bool) -> None:
+    """Refuse other weights to start from than a run began with: --resume has no use for them.
+
+    The same file by another path is the same, and --init need not be repeated.
+
+    Raises:
+        ConfigError: names both.
+        TrainingError: the checkpoint is damaged.
+    """
+    from omnireid.core.errors import ConfigError
+    from omnireid.training.checkpoint import CHECKPOINT, load_checkpoint
+
+    if not resume or "initial_weights" not in overrides or not (out / CHECKPOINT).is_file():
+        return
+    given, began = overrides["initial_weights"], load_checkpoint(out / CHECKPOINT).recipe["initial_weights"]
+    same_file = began is not None and given is not None and Path(began).resolve() == Path(given).resolve()
+    if given != began and not same_file:
+        raise ConfigError(
+            f"--init {given or FROM_SCRATCH}: the run in {out} began with {began or FROM_SCRATCH}, and "
+            "--resume goes on with the weights of its checkpoint; leave --init out"
+        )
 
 
 def recipe_overrides(assignments: list[str] | None, init: str | None) -> dict[str, Any]:

@@ -137,8 +137,30 @@ class EnvironmentRecord(BaseModel):
         )
 
 
+class BestEpochRecord(BaseModel):
+    """The evaluated epoch with the highest score, whose weights were kept beside the last.
+
+    Attributes:
+        metric: "mAP", or "rank1" where the protocol has no mAP; of several datasets the mean.
+        evaluated_on: the data that chose it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epoch: int
+    metric: str
+    value: float
+    evaluated_on: str
+
+
 class TrainingRecord(BaseModel):
-    """The run that made the weights. `history` holds one row per epoch."""
+    """The run that made the weights.
+
+    Attributes:
+        history: one row per epoch.
+        best: the best epoch of those evaluated in between; None where none was.
+        extensions: (epochs done, epochs planned until then) for each time the run was made longer.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -147,6 +169,8 @@ class TrainingRecord(BaseModel):
     images_per_second: float
     data_wait_share: float
     seconds: float
+    best: BestEpochRecord | None = None
+    extensions: tuple[tuple[int, int], ...] = ()
 
 
 class SpreadRecord(BaseModel):

@@ -20,7 +20,7 @@ from omnireid.experiment.evaluation import (
 from omnireid.experiment.several import result_folders, result_names, summarise_splits, write_summaries
 
 if TYPE_CHECKING:
-    from omnireid.experiment.job import MainJobResult, main_job, prepare_run_folder
+    from omnireid.experiment.job import MainJobResult, main_job
     from omnireid.experiment.robustness import check_corruptible, evaluate_corrupted
     from omnireid.experiment.training import train_on
 
@@ -29,7 +29,6 @@ _HOMES = {
     "check_corruptible": "robustness",
     "evaluate_corrupted": "robustness",
     "main_job": "job",
-    "prepare_run_folder": "job",
     "train_on": "training",
 }
 
@@ -46,7 +45,6 @@ __all__ = [
     "evaluate_model",
     "load_result",
     "main_job",
-    "prepare_run_folder",
     "result_folders",
     "result_names",
     "summarise_splits",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +9,15 @@ from typing import Literal
 
 from rich.console import Console
 
-from omnireid.core.errors import InputError
 from omnireid.core.record import ResultRecord
 from omnireid.core.types import Dataset
 from omnireid.data.datasets import require_splits
 from omnireid.experiment.analysis import analyse
-from omnireid.experiment.evaluation import ResultFiles, evaluate_model, write_results
+from omnireid.experiment.evaluation import ResultFiles, check_scorable, evaluate_model, write_results
 from omnireid.experiment.several import result_folders
 from omnireid.experiment.training import train_on
 from omnireid.inference import Embedder, write_embeddings
+from omnireid.training.folder import holds_results
 from omnireid.training.recipe import Recipe
 
 
@@ -47,6 +46,7 @@ def main_job(
     device: str = "auto",
     threads: int | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     on_bad: Literal["error", "skip"] = "error",
     console: Console | None = None,
 ) -> MainJobResult:
@@ -58,15 +58,17 @@ def main_job(
     Args:
         dataset: to train on.
         targets: to evaluate on, each apart; the dataset itself when empty.
+        resume, overwrite: as for `omnireid.training.loop.train`, but where nothing was trained yet, `resume`
+            begins.
 
     Raises:
-        DatasetError: a split is empty.
+        DatasetError, InputError: a split is empty or no query has a match; known before the first batch.
         TrainingError, ImageError, StorageError: as the steps do.
     """
     targets = targets or (dataset,)
     require_splits(dataset, "train")
     for target in targets:
-        require_splits(target, "query", "gallery")
+        check_scorable(target)
     trained = train_on(
         recipe,
         dataset,
@@ -75,7 +77,8 @@ def main_job(
         device=device,
         threads=threads,
         # A run that was interrupted while it rendered has nothing to resume yet.
-        resume=resume and (run_dir / "checkpoint.pt").is_file(),
+        resume=resume and holds_results(run_dir),
+        overwrite=overwrite,
         on_bad=on_bad,
         console=console,
     )
@@ -100,26 +103,3 @@ def main_job(
         write_embeddings(embeddings, evaluation.gallery, card=embedder.card)
         results.append(TargetResult(target, evaluation.record, files, embeddings))
     return MainJobResult(trained.weights, tuple(results))
-
-
-def prepare_run_folder(run_dir: Path, *, overwrite: bool, resume: bool) -> None:
-    """Make sure that a run does not mix with an older one.
-
-    Raises:
-        InputError: the folder holds a run and neither flag says what to do with it, or it holds something
-            that is no run.
-    """
-    if not run_dir.exists() or not any(run_dir.iterdir()) or resume:
-        return
-    is_run = (run_dir / "recipe.json").is_file() or (run_dir / "data" / "card.json").is_file()
-    if not is_run:
-        raise InputError(f"{run_dir}: not empty, and not a run of ours; choose another --out")
-    if not overwrite:
-        raise InputError(
-            f"{run_dir}: holds a run already; --resume goes on with it, --overwrite replaces it, "
-            "another --out keeps it"
-        )
-    # Rendered data is a function of its settings and is checked before it is used again.
-    for entry in run_dir.iterdir():
-        if entry.name != "data":
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()

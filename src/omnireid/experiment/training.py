@@ -8,9 +8,10 @@ from typing import Literal
 
 from rich.console import Console
 
+from omnireid.core.errors import DatasetError, InputError
 from omnireid.core.types import Dataset
 from omnireid.data.frames import flatten
-from omnireid.experiment.evaluation import evaluate_model
+from omnireid.experiment.evaluation import check_scorable, evaluate_model
 from omnireid.experiment.several import result_names
 from omnireid.inference import Embedder
 from omnireid.inference.backends import TorchBackend
@@ -33,29 +34,42 @@ def train_on(
     device: str = "auto",
     threads: int | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     on_bad: Literal["error", "skip"] = "error",
     console: Console | None = None,
 ) -> TrainedModel:
     """Train on a dataset's train split. Tracklets are taken apart: each frame is a picture of its own.
 
     Args:
-        recipe: its `initial_weights` are a file or a name whose weights have been pulled.
+        recipe: its `initial_weights` are a file or a name whose weights have been pulled; not needed by a run
+            that is resumed.
         targets: what the evaluations in between are made on, each apart; the dataset itself when empty.
         frames_per_tracklet: train on so many frames of each tracklet, taken evenly; on every frame when None.
-        run_dir, device, threads, resume, on_bad, console: as for `omnireid.training.loop.train`.
+        run_dir, device, threads, resume, overwrite, on_bad, console: as for `omnireid.training.loop.train`.
 
     Raises:
+        DatasetError, InputError: the recipe evaluates in between, and a target cannot be scored.
         WeightsError: the weights to start from are missing or do not fit.
         TrainingError, ImageError: as for `train`.
     """
+    evaluated = targets or [dataset]
+    names = result_names(evaluated)
+    if recipe.evaluation.every:
+        try:
+            for target in evaluated:
+                check_scorable(target)
+        except (DatasetError, InputError) as error:
+            raise type(error)(
+                f"{error}. Known before the first batch, because the recipe evaluates every "
+                f"{recipe.evaluation.every} epochs; --set evaluation.every=0 trains without"
+            ) from error
 
     def evaluate(network: OSNet, epochs_done: int) -> dict[str, float]:
         card = model_card(recipe.model).model_copy(update={"input": recipe.input})
         backend = TorchBackend(network.eval(), card, device=device)
         embedder = Embedder(backend, normalise=recipe.evaluation.normalise)
         values: dict[str, float] = {}
-        evaluated = targets or [dataset]
-        for target, name in zip(evaluated, result_names(evaluated), strict=True):
+        for target, name in zip(evaluated, names, strict=True):
             evaluation = evaluate_model(
                 embedder, target, distance=recipe.evaluation.distance, seed=recipe.seed, on_bad=on_bad
             )
@@ -74,8 +88,10 @@ def train_on(
         device=device,
         threads=threads,
         resume=resume,
+        overwrite=overwrite,
         on_bad=on_bad,
         evaluate=evaluate,
+        evaluated_on=", ".join(names) + f" (query and gallery, {recipe.evaluation.distance} distance)",
         console=console,
     )
 

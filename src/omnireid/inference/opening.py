@@ -13,6 +13,7 @@ from omnireid.inference.formats import FORMATS, FileFormat, identify
 from omnireid.inference.fused.fold import check_foldable
 from omnireid.inference.lookup import CHECKPOINT_SUFFIXES
 from omnireid.inference.native.precision import MIN_SIZE, missing_for
+from omnireid.models.run_checkpoint import is_run_checkpoint
 from omnireid.models.weight_file import read_header
 
 BackendName = Literal[
@@ -46,9 +47,11 @@ def open_backend(
     if backend not in get_args(BackendName):
         expected = ", ".join(map(repr, get_args(BackendName)))
         raise InputError(f"backend: expected one of {expected}, got {backend!r}")
-    if path.suffix in CHECKPOINT_SUFFIXES:
+    is_of_run = is_run_checkpoint(path)
+    if path.suffix in CHECKPOINT_SUFFIXES and not is_of_run:
         raise WeightsError(_not_a_model(path))
-    kind = identify(path)
+    # Weights of a network in training are weights.
+    kind = FORMATS["safetensors"] if is_of_run else identify(path)
     chosen = _automatic(path, kind, device, precision) if backend == "auto" else backend
     if chosen not in kind.backends:
         raise InputError(_misfit(path, kind, chosen))

@@ -55,14 +55,18 @@ class WeightHeader:
 
 
 def read_header(path: str | os.PathLike[str]) -> WeightHeader:
-    """Read a weight file's header without its weights.
+    """Read a weight file's header without its weights; of a run's checkpoint, what stands for one.
 
     Raises:
         WeightsError: missing, truncated, another format, or without a card.
     """
     from safetensors import SafetensorError, safe_open
 
+    from omnireid.models.run_checkpoint import is_run_checkpoint, read_run_weights
+
     require_file(path)
+    if is_run_checkpoint(path):
+        return read_run_weights(path)[0]
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -90,6 +94,11 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[WeightHeader, dict[str, n
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
+    from omnireid.models.run_checkpoint import is_run_checkpoint, read_run_weights
+
+    if is_run_checkpoint(path):
+        header, state = read_run_weights(path)
+        return header, {key: value.numpy() for key, value in state.items()}
     header = read_header(path)
     try:
         arrays = load_file(path)

@@ -14,6 +14,7 @@ from omnireid.core.errors import WeightsError
 from omnireid.core.files import write_bytes
 from omnireid.models.classifier import IdentityClassifier
 from omnireid.models.osnet import OSNet, blank_network
+from omnireid.models.run_checkpoint import is_run_checkpoint, read_run_weights
 from omnireid.models.state_dict import check_state_dict, name_some
 from omnireid.models.weight_file import WeightHeader, arrays_sha256, read_header
 
@@ -48,6 +49,9 @@ def save_weights(path: str | os.PathLike[str], model: OSNet | IdentityClassifier
 def load_weights(path: str | os.PathLike[str]) -> tuple[OSNet, ModelCard]:
     """Build the network a weight file belongs to and give it these weights, in evaluation mode on the CPU.
 
+    Args:
+        path: safetensors with a card, or the checkpoint of a training run.
+
     Raises:
         WeightsError: missing, truncated, damaged or another kind of file; no card; keys or shapes that do not
             fit the network (they are named).
@@ -55,11 +59,14 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[OSNet, ModelCard]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    header = read_header(path)
-    try:
-        state = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: damaged or truncated ({error})") from error
+    if is_run_checkpoint(path):
+        header, state = read_run_weights(path)
+    else:
+        header = read_header(path)
+        try:
+            state = load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise WeightsError(f"{path}: damaged or truncated ({error})") from error
     network = blank_network(header.config)
     check_state_dict(network.state_dict(), state, source=str(path))
     if tensors_sha256(state) != header.tensors_sha256:

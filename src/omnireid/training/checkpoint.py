@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import pickle
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import torch
+from omnireid.core.errors import TrainingError, WeightsError
+from omnireid.models.run_checkpoint import read_run_state, write_run_state
 
-from omnireid.core.errors import TrainingError
-from omnireid.core.files import write_bytes
+CHECKPOINT = "checkpoint.pt"
 
-_FORMAT = 1
+# The first is of no use any more when a run goes on; the second does not decide the weights.
+_MAY_DIFFER = ("initial_weights", "evaluation")
+_START_AGAIN = "start again with --overwrite, or in another --out"
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,9 @@ class Checkpoint:
         history: one row per finished epoch.
         recipe: the recipe as plain values.
         data_digest: which samples, in which order, with which labels.
+        training_data: what the card says the weights were trained on.
+        evaluation_due: whether the evaluation after the last epoch is still to be made.
+        extensions: (epochs done, epochs planned until then) for each time the run was made longer.
     """
 
     epochs_done: int
@@ -37,19 +40,18 @@ class Checkpoint:
     history: list[dict[str, float]]
     recipe: dict[str, Any]
     data_digest: str
+    training_data: str = ""
+    evaluation_due: bool = False
+    extensions: tuple[tuple[int, int], ...] = ()
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Replace `path` atomically: kill -9 leaves the last epoch's checkpoint or this one.
+    """Replace `path` atomically, with a hash over its content.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written; the old checkpoint is kept.
     """
-    state = {item.name: getattr(checkpoint, item.name) for item in fields(checkpoint)}
-    # Into memory first: torch's writer hides a full disk behind errors of its own.
-    content = io.BytesIO()
-    torch.save({"format": _FORMAT, **state}, content)
-    write_bytes(path, content.getvalue())
+    write_run_state(path, {item.name: getattr(checkpoint, item.name) for item in fields(checkpoint)})
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -58,35 +60,40 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         TrainingError: missing, damaged, or not a training checkpoint of this version.
     """
+    if not path.is_file():
+        raise TrainingError(f"{path}: no checkpoint to resume from; start without --resume")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise TrainingError(f"{path}: no checkpoint to resume from") from error
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
-        raise TrainingError(
-            f"{path}: damaged or not a checkpoint ({error}); start again without --resume"
-        ) from error
-    if not isinstance(state, dict) or state.pop("format", None) != _FORMAT:
-        raise TrainingError(
-            f"{path}: not a training checkpoint of this version; start again without --resume"
-        )
-    return Checkpoint(**state)
+        state = read_run_state(path)
+    except WeightsError as error:
+        raise TrainingError(f"{error}; {_START_AGAIN}") from error
+    try:
+        return Checkpoint(**state)
+    except TypeError as error:
+        raise TrainingError(f"{path}: not a checkpoint of this version; {_START_AGAIN}") from error
 
 
-def check_resumable(checkpoint: Checkpoint, recipe: dict[str, Any], data_digest: str) -> None:
+def check_resumable(path: Path, checkpoint: Checkpoint, recipe: dict[str, Any], data_digest: str) -> None:
     """Refuse to go on with another recipe or other data than the run began with.
+
+    More epochs extend the run; how often and how it is evaluated may change.
 
     Raises:
         TrainingError: names what differs.
     """
+    began_with = checkpoint.recipe
     differing = [
-        key for key in sorted({*recipe, *checkpoint.recipe}) if recipe.get(key) != checkpoint.recipe.get(key)
+        key
+        for key in sorted({*recipe, *began_with})
+        if key not in _MAY_DIFFER
+        and recipe.get(key) != began_with.get(key)
+        and not (key == "epochs" and recipe[key] > began_with[key])
     ]
     if differing:
-        was = {key: checkpoint.recipe.get(key) for key in differing}
+        was = {key: began_with.get(key) for key in differing}
         raise TrainingError(
-            f"cannot resume: the run began with another {', '.join(differing)} ({was}); "
-            "use the same recipe and options, or start again in another folder"
+            f"cannot resume: the run began with another {', '.join(differing)} ({was}); use the same recipe "
+            "and options (epochs can be raised, evaluation changed), or start another run in another folder, "
+            f"from these weights with --init {path}"
         )
     if data_digest != checkpoint.data_digest:
         raise TrainingError(

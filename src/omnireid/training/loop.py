@@ -6,25 +6,23 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from lightning_fabric import Fabric
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
 from omnireid.core.card import ModelCard
-from omnireid.core.errors import DatasetError, TrainingError
+from omnireid.core.errors import ConfigError, DatasetError, InputError, OmniReIDError, TrainingError
 from omnireid.core.files import sha256_file, write_text
 from omnireid.core.machine import available_cores
 from omnireid.core.progress import progress_bar
-from omnireid.core.record import TrainingRecord
+from omnireid.core.record import BestEpochRecord, TrainingRecord
 from omnireid.core.seeds import derive_seed
 from omnireid.core.types import Sample, Split, label_map
 from omnireid.data.augmentation import Augmentation
@@ -32,12 +30,25 @@ from omnireid.data.loading import Batch, CropLoader
 from omnireid.data.samplers import GroupSampler, PKSampler, RandomSampler
 from omnireid.inference.backends.torch_eager import choose_device
 from omnireid.losses import CrossEntropyLabelSmooth, HardTripletLoss, jensen_shannon
-from omnireid.models.cards import model_card
 from omnireid.models.classifier import IdentityClassifier
 from omnireid.models.osnet import OSNet
 from omnireid.models.registry import build_model
+from omnireid.models.run_checkpoint import trained_card
 from omnireid.models.weights import save_weights
-from omnireid.training.checkpoint import Checkpoint, check_resumable, load_checkpoint, save_checkpoint
+from omnireid.training.checkpoint import (
+    CHECKPOINT,
+    Checkpoint,
+    check_resumable,
+    load_checkpoint,
+    save_checkpoint,
+)
+from omnireid.training.folder import (
+    BEST_WEIGHTS,
+    WEIGHTS,
+    check_run_folder,
+    clear_run_folder,
+    only_writer,
+)
 from omnireid.training.optimisers import build_optimiser
 from omnireid.training.recipe import Recipe
 from omnireid.training.schedule import learning_rate
@@ -49,11 +60,18 @@ EpochEvaluation = Callable[[OSNet, int], dict[str, float]]
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What a run leaves behind. `skipped` names pictures that could not be decoded, with the reason."""
+    """What a run leaves behind.
+
+    Attributes:
+        model, card, weights: the network after the last epoch, and its file.
+        best_weights: the file of the best evaluated epoch (`record.best`); None without evaluations.
+        skipped: pictures that could not be decoded, with the reason.
+    """
 
     model: OSNet
     card: ModelCard
     weights: Path
+    best_weights: Path | None
     record: TrainingRecord
     skipped: tuple[str, ...]
 
@@ -84,51 +102,64 @@ def train(
     device: str = "auto",
     threads: int | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     on_bad: Literal["error", "skip"] = "error",
     cache_bytes: int = DEFAULT_CACHE_BYTES,
     evaluate: EpochEvaluation | None = None,
+    evaluated_on: str = "",
     console: Console | None = None,
 ) -> TrainedModel:
     """Train a network and leave its weights, history and checkpoint in `run_dir`.
 
     On the CPU the weights are a function of (recipe, samples) alone, bit for bit, also when the run was
-    interrupted and resumed any number of times.
+    interrupted and resumed any number of times. A run that was extended with a cosine schedule has other
+    weights than one that was as long from the start: the record names the extension.
 
     Args:
         samples: training split; pids below 0 (junk) are left out.
-        run_dir: gets `model.safetensors`, `checkpoint.pt`, `history.jsonl`, `recipe.json`, `tensorboard/`.
+        run_dir: gets `model.safetensors`, `checkpoint.pt`, `history.jsonl`, `recipe.json`, `tensorboard/`,
+            and `best.safetensors` where epochs are evaluated.
         initial: network to start from; None initialises one from the recipe's seed.
         training_data: what the card says the weights were trained on.
         device: "auto" (CUDA, then MPS, then the CPU), "cpu", "cuda", "cuda:1" or "mps".
         threads: decoding threads; None for one per core.
-        resume: go on from `run_dir/checkpoint.pt`.
+        resume: go on from `run_dir/checkpoint.pt`; a recipe with more epochs than it began with extends it.
+        overwrite: replace the run in `run_dir`, once everything is read and the first epoch can begin.
         on_bad: what to do with a picture that cannot be decoded.
         evaluate: called with the network and the epochs done, every `recipe.evaluation.every` epochs; its
-            values join the history.
+            values join the history. The epoch is safe before it is called. The epoch with the highest mAP
+            (rank-1 where the protocol has no mAP; the mean over several datasets) is the best.
+        evaluated_on: what `evaluate` evaluates on, for card and record of the best weights.
 
     Raises:
-        InputError: a device that is not there.
+        InputError: a device that is not there; `run_dir` holds a run, or something else.
         StorageError: the disk is full; the last epoch's checkpoint is kept.
-        TrainingError: the loss is not finite (the batch is named), the checkpoint belongs to another run,
-            or another process trains in `run_dir`.
+        TrainingError: training diverged (the loss or the weights are of no use; the last good checkpoint is
+            kept), the checkpoint belongs to another run, or another process trains in `run_dir`.
         ImageError: a picture cannot be decoded and `on_bad` is "error".
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
-    with _only_writer(run_dir):
+    # Before the folder of somebody else gets a lock in it, and again: another run may have ended in between.
+    check_run_folder(run_dir, resume=resume, overwrite=overwrite)
+    with only_writer(run_dir):
+        check_run_folder(run_dir, resume=resume, overwrite=overwrite)
         run = _Run(
             recipe,
             samples,
             run_dir,
             initial=initial,
+            training_data=training_data,
+            evaluated_on=evaluated_on,
             device=device,
             threads=threads,
             on_bad=on_bad,
             cache_bytes=cache_bytes,
         )
         if resume:
-            run.restore(load_checkpoint(run_dir / "checkpoint.pt"))
+            run.restore(load_checkpoint(run_dir / CHECKPOINT), console)
+        else:
+            clear_run_folder(run_dir)
         run.fit(evaluate, console)
-        return run.finish(training_data)
+        return run.finish()
 
 
 class _Run:
@@ -141,6 +172,8 @@ class _Run:
         run_dir: Path,
         *,
         initial: OSNet | None,
+        training_data: str,
+        evaluated_on: str,
         device: str,
         threads: int | None,
         on_bad: Literal["error", "skip"],
@@ -149,6 +182,8 @@ class _Run:
         kept = tuple(sample for sample in samples if sample.pid >= 0)
         self.recipe = recipe
         self.run_dir = run_dir
+        self.training_data = training_data
+        self.evaluated_on = evaluated_on
         self.paths = [sample.path for sample in kept]
         pids = np.array([sample.pid for sample in kept], dtype=np.int64)
         labels = label_map(pids)
@@ -160,12 +195,10 @@ class _Run:
         self.num_pids = len(labels)
         self.data_digest = _digest(kept)
         self.history: list[dict[str, float]] = []
+        self.evaluation_due = False
+        self.extensions: tuple[tuple[int, int], ...] = ()
 
         self.sampler = _build_sampler(recipe, kept)
-        if not self.sampler.batches(0):
-            raise DatasetError(
-                f"{len(kept)} training images do not fill one batch of {recipe.sampler.batch_size}"
-            )
         self.loader = CropLoader(
             kept,
             recipe.input,
@@ -177,6 +210,7 @@ class _Run:
         # For consistency, two AugMix views beside each crop (Hendrycks et al., ICLR 2020).
         num_views = 3 if recipe.loss.consistency else 1
         self.augmentation = Augmentation(recipe.augmentation, recipe.input, num_views=num_views)
+        self.plain = Augmentation((), recipe.input)
 
         where = torch.device(choose_device(device))
         devices = 1 if where.index is None else [where.index]
@@ -195,17 +229,35 @@ class _Run:
         assert isinstance(module, IdentityClassifier)
         return module
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        check_resumable(checkpoint, self.recipe.model_dump(mode="json"), self.data_digest)
-        self.classifier.load_state_dict(checkpoint.model)
-        self.optimiser.load_state_dict(checkpoint.optimiser)
-        self.augmentation.load_state_dict(checkpoint.augmentation)
+    def restore(self, checkpoint: Checkpoint, console: Console | None) -> None:
+        path = self.run_dir / CHECKPOINT
+        check_resumable(path, checkpoint, self.recipe.model_dump(mode="json"), self.data_digest)
+        try:
+            self.classifier.load_state_dict(checkpoint.model)
+            self.optimiser.load_state_dict(checkpoint.optimiser)
+            self.augmentation.load_state_dict(checkpoint.augmentation)
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            # Only in a checkpoint without a hash: recipe and data are the ones it was written with.
+            raise TrainingError(f"{path}: damaged ({error})") from error
         self.history = list(checkpoint.history)
+        self.evaluation_due = checkpoint.evaluation_due and self.recipe.evaluation.every > 0
+        self.extensions = tuple(checkpoint.extensions)
+        began_with = checkpoint.recipe
+        self.recipe = self.recipe.model_copy(update={"initial_weights": began_with["initial_weights"]})
+        if self.recipe.epochs > began_with["epochs"]:
+            self.extensions = (*self.extensions, (checkpoint.epochs_done, began_with["epochs"]))
+            if console is not None:
+                rate = learning_rate(self.recipe, checkpoint.epochs_done)
+                console.print(
+                    f"extended from {began_with['epochs']} to {self.recipe.epochs} epochs; after epoch "
+                    f"{checkpoint.epochs_done}, the {self.recipe.schedule.name} schedule over "
+                    f"{self.recipe.epochs} epochs goes on with a learning rate of {rate:.2g}"
+                )
 
     def fit(self, evaluate: EpochEvaluation | None, console: Console | None) -> None:
         write_text(self.run_dir / "recipe.json", self.recipe.model_dump_json(indent=2) + "\n")
         first = len(self.history)
-        writer = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=first)
+        writer = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=first + 1)
         try:
             with progress_bar(console) as bar:
                 task = bar.add_task(
@@ -213,15 +265,53 @@ class _Run:
                     total=self.recipe.epochs * self._images_per_epoch(),
                     completed=first * self._images_per_epoch(),
                 )
+                # A run that was killed in the evaluation of an epoch makes it now.
+                self._evaluate(evaluate, writer)
                 for epoch in range(first, self.recipe.epochs):
                     row = self._epoch(epoch, lambda images: bar.advance(task, images))
+                    self.history.append(row)
                     every = self.recipe.evaluation.every
-                    if evaluate is not None and every and (epoch + 1) % every == 0:
-                        row |= evaluate(self.classifier.backbone, epoch + 1)
-                    self._close_epoch(row, writer)
+                    self.evaluation_due = every > 0 and (epoch + 1) % every == 0
+                    # Before the evaluation: if that fails, the epoch is not lost with it.
+                    self._save()
+                    _write_scalars(writer, row, epoch + 1)
+                    self._evaluate(evaluate, writer)
                     bar.console.print(_line(row, self.recipe.epochs)) if console else None
         finally:
             writer.close()
+
+    def _evaluate(self, evaluate: EpochEvaluation | None, writer: SummaryWriter) -> None:
+        """Evaluate the last epoch where that is due; one that failed is not tried again."""
+        if evaluate is None or not self.evaluation_due:
+            return
+        self.evaluation_due = False
+        row, epoch = self.history[-1], len(self.history)
+        try:
+            values = evaluate(self.classifier.backbone, epoch)
+        except OmniReIDError as error:
+            self._save()
+            raise TrainingError(
+                f"{error}. Epoch {epoch} is trained and kept, only its evaluation failed: --resume goes on "
+                "without it"
+            ) from error
+        row |= values
+        best = self._best()
+        if best is not None and best.epoch == epoch:
+            row["best"] = 1.0
+            save_weights(self.run_dir / BEST_WEIGHTS, self.classifier.backbone, self._card(_why_best(best)))
+        self._save()
+        _write_scalars(writer, values, epoch)
+
+    def _best(self) -> BestEpochRecord | None:
+        """The first of the evaluated epochs with the highest score."""
+        best: BestEpochRecord | None = None
+        for row in self.history:
+            score = _score(row)
+            if score is not None and (best is None or score[1] > best.value):
+                best = BestEpochRecord(
+                    epoch=int(row["epoch"]), metric=score[0], value=score[1], evaluated_on=self.evaluated_on
+                )
+        return best
 
     def _images_per_epoch(self) -> int:
         return sum(len(batch) for batch in self.sampler.batches(0))
@@ -244,6 +334,7 @@ class _Run:
                 self._account(epoch, pending, meter)
             advance(len(batch.indices))
         self._account(epoch, pending, meter)
+        self._check_sane(epoch, batch)
         seconds = time.perf_counter() - began
         return {
             "epoch": float(epoch + 1),
@@ -302,17 +393,54 @@ class _Run:
         write_text(report, json.dumps(named, indent=2) + "\n")
         raise TrainingError(
             f"the loss became {numbers['loss']} in epoch {epoch + 1}, step {step + 1}, on a batch that "
-            f"begins with {files[0]} (all {len(files)} files: {report}); "
-            f"the checkpoint of epoch {epoch} is kept. Lower the learning rate, or use precision 32-true"
+            f"begins with {files[0]} (all {len(files)} files: {report}). {self._way_out(epoch)}"
         )
 
-    def _close_epoch(self, row: dict[str, float], writer: SummaryWriter) -> None:
-        self.history.append(row)
-        for name, value in row.items():
-            if name != "epoch":
-                writer.add_scalar(name, value, int(row["epoch"]))
+    def _check_sane(self, epoch: int, batch: Batch) -> None:
+        """Refuse to close an epoch whose state would spoil what the last one left.
+
+        The loss was computed before the last step, and weights of 1e30 are finite: so the last batch goes
+        through the network once more, in evaluation mode, as whoever uses it will. A length that overflows
+        float32 makes no distance.
+
+        Raises:
+            TrainingError: weights or optimiser state hold NaN or infinity, or embeddings cannot be compared.
+        """
+        states = {
+            "weights": self.classifier.state_dict().values(),
+            "optimiser": _tensors(self.optimiser.state_dict()["state"].values()),
+        }
+        ruined = [name for name, tensors in states.items() if not _all_finite(tensors)]
+        if not ruined:
+            self.classifier.eval()
+            with torch.inference_mode():
+                crops = torch.from_numpy(batch.crops).to(self.fabric.device)
+                outputs = self.classifier(self.plain(crops, torch.Generator()))
+                lengths = torch.cat([torch.linalg.vector_norm(values, dim=1) for values in outputs])
+            ruined = [] if lengths.isfinite().all() else ["embeddings"]
+        if ruined:
+            raise TrainingError(
+                f"training diverged in the last steps of epoch {epoch + 1}: the {' and '.join(ruined)} hold "
+                f"NaN, infinity or what becomes it. {self._way_out(epoch)}"
+            )
+
+    def _way_out(self, epoch: int) -> str:
+        """What to do about divergence in an epoch: the last good one, and the options that go on from it."""
+        rate = self.recipe.optimiser.lr
+        # A tenth of what diverged; nobody trains an OSNet with more than 0.01 after that.
+        options = f"--set optimiser.lr={min(rate / 10, 0.01):g}"
+        if self.recipe.precision != "32-true":
+            options += " --set precision=32-true"
+        if epoch == 0:
+            return f"No epoch was finished, so there is no checkpoint: start again with {options}"
+        return (
+            f"The checkpoint of epoch {epoch} is kept. --resume would meet the same again; to go on from it, "
+            f"train into another --out with --init {self.run_dir / CHECKPOINT} {options}"
+        )
+
+    def _save(self) -> None:
         save_checkpoint(
-            self.run_dir / "checkpoint.pt",
+            self.run_dir / CHECKPOINT,
             Checkpoint(
                 epochs_done=len(self.history),
                 model=self.classifier.state_dict(),
@@ -321,26 +449,26 @@ class _Run:
                 history=self.history,
                 recipe=self.recipe.model_dump(mode="json"),
                 data_digest=self.data_digest,
+                training_data=self.training_data,
+                evaluation_due=self.evaluation_due,
+                extensions=self.extensions,
             ),
         )
         write_text(self.run_dir / "history.jsonl", "".join(json.dumps(line) + "\n" for line in self.history))
 
-    def finish(self, training_data: str) -> TrainedModel:
-        backbone = self.classifier.backbone.cpu().eval()
-        card = model_card(self.recipe.model).model_copy(
-            update={
-                "name": f"{self.recipe.model}_{self.recipe.name}",
-                "input": self.recipe.input,
-                "licence": "as the training data allows",
-                "origin": f"trained with recipe {self.recipe.name}, seed {self.recipe.seed}",
-                "training_data": training_data,
-                "training_pids": self.num_pids,
-                "recipe": self.recipe.name,
-                "metrics": (),
-                "notes": "",
-            }
+    def _card(self, notes: str = "") -> ModelCard:
+        return trained_card(
+            self.recipe.model_dump(mode="json"),
+            training_data=self.training_data,
+            training_pids=self.num_pids,
+            notes=notes,
         )
-        weights = self.run_dir / "model.safetensors"
+
+    def finish(self) -> TrainedModel:
+        backbone = self.classifier.backbone.cpu().eval()
+        extended = ", ".join(f"after epoch {done} from {planned} epochs" for done, planned in self.extensions)
+        card = self._card(f"Extended {extended} to {self.recipe.epochs}." if extended else "")
+        weights = self.run_dir / WEIGHTS
         save_weights(weights, backbone, card)
         seconds = sum(row["seconds"] for row in self.history)
         images = sum(row["images"] for row in self.history)
@@ -351,27 +479,37 @@ class _Run:
             images_per_second=images / seconds,
             data_wait_share=waited / seconds,
             seconds=seconds,
+            best=self._best(),
+            extensions=self.extensions,
         )
         card = card.model_copy(update={"sha256": sha256_file(weights)})
         skipped = tuple(str(error) for _, error in sorted(self.loader.skipped.items()))
-        return TrainedModel(backbone, card, weights, record, skipped)
+        best_weights = self.run_dir / BEST_WEIGHTS if record.best else None
+        return TrainedModel(backbone, card, weights, best_weights, record, skipped)
 
 
 def _build_sampler(recipe: Recipe, samples: Sequence[Sample]) -> RandomSampler | PKSampler | GroupSampler:
     sampler = recipe.sampler
-    if sampler.name == "random":
-        return RandomSampler(len(samples), sampler.batch_size, seed=recipe.seed, drop_last=True)
-    if sampler.name == "pk":
-        num_pids = sampler.batch_size // sampler.num_instances
-        pids = [sample.pid for sample in samples]
-        return PKSampler(pids, num_pids=num_pids, num_instances=sampler.num_instances, seed=recipe.seed)
-    return GroupSampler(
-        [sample.camid if sampler.name == "camera" else sample.dsetid for sample in samples],
-        num_groups=sampler.num_groups,
-        batch_size=sampler.batch_size,
-        seed=recipe.seed,
-        kind=sampler.name,
-    )
+    pids = [sample.pid for sample in samples]
+    num_pids = len(set(pids))
+    try:
+        if sampler.name == "random":
+            fits = f"--set sampler.batch_size={len(samples)}"
+            return RandomSampler(len(samples), sampler.batch_size, seed=recipe.seed, drop_last=True)
+        if sampler.name == "pk":
+            k = sampler.num_instances
+            fits = f"--set sampler.batch_size={num_pids * k}"
+            return PKSampler(pids, num_pids=sampler.batch_size // k, num_instances=k, seed=recipe.seed)
+        fits = "--set sampler.num_groups=… --set sampler.batch_size=…"
+        return GroupSampler(
+            [sample.camid if sampler.name == "camera" else sample.dsetid for sample in samples],
+            num_groups=sampler.num_groups,
+            batch_size=sampler.batch_size,
+            seed=recipe.seed,
+            kind=sampler.name,
+        )
+    except InputError as error:
+        raise ConfigError(f"{error}: {fits}") from error
 
 
 def _build_network(recipe: Recipe, num_pids: int, initial: OSNet | None) -> IdentityClassifier:
@@ -407,16 +545,37 @@ def _line(row: dict[str, float], epochs: int) -> str:
     )
 
 
-@contextmanager
-def _only_writer(run_dir: Path) -> Iterator[None]:
-    lock = FileLock(run_dir / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise TrainingError(
-            f"{run_dir}: another process trains in this folder; choose another --out"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+def _score(row: dict[str, float]) -> tuple[str, float] | None:
+    """What epochs are compared by: mAP, or rank-1 where the protocol has none; over several data the mean."""
+    for metric in ("mAP", "rank1"):
+        values = [value for name, value in row.items() if name.rpartition("/")[2] == metric]
+        if values:
+            return metric, sum(values) / len(values)
+    return None
+
+
+def _why_best(best: BestEpochRecord) -> str:
+    where = f" on {best.evaluated_on}" if best.evaluated_on else ""
+    return (
+        f"The best of the epochs evaluated: epoch {best.epoch}, {best.metric} {best.value:.3f}{where}. It "
+        "was chosen by that figure, which is therefore optimistic."
+    )
+
+
+def _write_scalars(writer: SummaryWriter, values: dict[str, float], epoch: int) -> None:
+    for name, value in values.items():
+        if name != "epoch":
+            writer.add_scalar(name, value, epoch)
+
+
+def _tensors(values: Iterable[Any]) -> Iterator[torch.Tensor]:
+    """Every tensor in nested dictionaries."""
+    for value in values:
+        if isinstance(value, dict):
+            yield from _tensors(value.values())
+        elif isinstance(value, torch.Tensor):
+            yield value
+
+
+def _all_finite(tensors: Iterable[torch.Tensor]) -> bool:
+    return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)

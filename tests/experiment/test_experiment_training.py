@@ -1,0 +1,96 @@
+"""What cannot be scored is known before the first batch, from names alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from omnireid.core.errors import DatasetError, InputError
+from omnireid.core.record import ResultRecord
+from omnireid.core.types import Dataset, Protocol, Sample, Split
+from omnireid.data.datasets import read_dataset
+from omnireid.experiment import main_job, train_on
+from omnireid.experiment.evaluation import check_scorable
+from omnireid.models.weights import load_weights
+from omnireid.training.recipe import Recipe, load_recipe
+
+TINY = {"input": {"height": 64, "width": 32}, "sampler.batch_size": 12, "epochs": 2}
+
+
+def recipe(**overrides: object) -> Recipe:
+    return load_recipe("quickstart", {**TINY, **{key.replace("__", "."): v for key, v in overrides.items()}})
+
+
+def split(name: str, *people: tuple[int, int]) -> Split:
+    """Pictures that do not exist, of (pid, camid): whoever opens one fails."""
+    return Split(name, tuple(Sample(f"/nowhere/{name}{i}.jpg", *person) for i, person in enumerate(people)))
+
+
+def dataset(query: Split, gallery: Split, protocol: Protocol = Protocol.MARKET1501) -> Dataset:
+    train = split("train", *[(pid, camid) for pid in range(6) for camid in range(4)])
+    return Dataset("people", "/nowhere", train, query, gallery, protocol)
+
+
+ONE_CAMERA = dataset(split("query", (7, 0), (8, 0)), split("gallery", (7, 0), (8, 0)))
+UNSCORABLE = {
+    "one camera": (ONE_CAMERA, "2 meet their person only in their own camera"),
+    "nobody in common": (dataset(split("query", (7, 0)), split("gallery", (8, 1))), "that the gallery lacks"),
+    "junk only": (dataset(split("query", (-1, 0)), split("gallery", (-1, 1))), "that the gallery lacks"),
+    "no query": (dataset(split("query"), split("gallery", (7, 1))), "no pictures for query"),
+    "neither": (dataset(split("query"), split("gallery")), "no pictures for query and gallery"),
+    "no cameras": (dataset(split("query", (7, -1)), split("gallery", (7, -1))), "has no camera"),
+    "its own file": (
+        dataset(split("people", (7, 0)), split("people", (7, 0)), Protocol.NO_CAMERA),
+        "are the only picture of their person",
+    ),
+}  # fmt: skip
+SCORABLE = dataset(split("query", (7, 0), (8, 0)), split("gallery", (7, 1), (9, 1)))
+
+
+@pytest.mark.parametrize(("unscorable", "message"), UNSCORABLE.values(), ids=UNSCORABLE)
+def test_what_cannot_be_scored_is_refused_before_a_picture_is_read(
+    unscorable: Dataset, message: str, tmp_path: Path
+) -> None:
+    for job in (
+        lambda: train_on(recipe(evaluation__every=1), unscorable, tmp_path / "run"),
+        lambda: train_on(
+            recipe(evaluation__every=1), unscorable, tmp_path / "run", targets=[SCORABLE, unscorable]
+        ),
+        lambda: main_job(recipe(), unscorable, tmp_path / "run"),
+        lambda: main_job(recipe(), unscorable, tmp_path / "run", targets=[SCORABLE, unscorable]),
+    ):
+        with pytest.raises((DatasetError, InputError), match=message):
+            job()
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_can_be_scored_passes() -> None:
+    check_scorable(SCORABLE)
+    check_scorable(replace(ONE_CAMERA, protocol=Protocol.NO_CAMERA))
+    # Only the very last of many queries has a match.
+    many = [(pid, 0) for pid in range(1000)]
+    check_scorable(dataset(split("query", *many), split("gallery", (999, 1))))
+
+
+def test_training_alone_asks_for_nothing_to_score(toy_root: Path, tmp_path: Path) -> None:
+    train_only = replace(
+        read_dataset("market-layout", toy_root), query=split("query"), gallery=split("gallery")
+    )
+    train_on(recipe(epochs=1), train_only, tmp_path / "run")
+    with pytest.raises(DatasetError, match=r"--set evaluation\.every=0 trains without"):
+        train_on(recipe(epochs=2, evaluation__every=1), train_only, tmp_path / "run", resume=True)
+
+
+def test_the_record_names_the_best_epoch_and_the_data_that_chose_it(toy_root: Path, tmp_path: Path) -> None:
+    toy = read_dataset("market-layout", toy_root)
+    result = main_job(recipe(evaluation__every=1), toy, tmp_path)
+    training = ResultRecord.load(result.results[0].files.record).training
+    assert training is not None
+    assert training.best is not None
+    values = [row["mAP"] for row in training.history]
+    assert (training.best.epoch, training.best.value) == (1 + values.index(max(values)), max(values))
+    assert training.best.evaluated_on == "market-layout (query and gallery, cosine distance)"
+    _, card = load_weights(tmp_path / "best.safetensors")
+    assert f"epoch {training.best.epoch}, mAP {max(values):.3f} on market-layout" in card.notes
