@@ -10,14 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from omnireid.cli.app import main
 from omnireid.core.images import decode
 from omnireid.core.record import ResultRecord
 from omnireid.data.datasets import read_dataset
-from omnireid.gallery import Gallery, ModelRef
+from omnireid.gallery import Gallery, Item, ModelRef
 from omnireid.inference import Embedder, read_embeddings
 from omnireid.models.weight_file import read_arrays
+from omnireid.models.weights import load_weights, save_weights
 
 TINY = ["--set", "epochs=2", "--set", "sampler.batch_size=12", "--set", "input={height: 64, width: 32}"]
 
@@ -201,6 +203,53 @@ def test_the_checkpoint_of_an_unfinished_run_serves_wherever_weights_do(
         *train, "--init", checkpoint, "--set", "optimiser.lr=0.001", "--out", tmp_path / "tuned"
     )
     assert started.code == 0, started.err
+
+
+def test_what_is_no_earlier_output_of_the_same_command_is_not_replaced(
+    omnireid: Run, trained: Path, tmp_path: Path
+) -> None:
+    weights, published = tmp_path / "w.safetensors", tmp_path / "published.onnx"
+    for _ in range(2):
+        # Converting again is nothing new.
+        assert omnireid("models", "convert", trained / "checkpoint.pt", "--out", weights).code == 0
+    network, card = load_weights(weights)
+    with torch.no_grad():
+        network.conv1.conv.weight.zero_()
+    save_weights(weights, network, card)
+    published.write_bytes(b"\x08\x07\x12\x07pytorch of somebody else")
+    kept = weights.read_bytes(), published.read_bytes()
+    for command in (
+        ["models", "convert", trained / "checkpoint.pt", "--out", weights],
+        ["models", "convert", trained / "checkpoint.pt", "--out", published],
+        ["export", trained / "model.safetensors", "--out", published],
+    ):
+        done = omnireid(*command)
+        assert done.code == 2
+        assert "lies there already" in done.err
+    assert (weights.read_bytes(), published.read_bytes()) == kept
+
+
+def test_a_gallery_in_which_others_enrolled_outlives_the_run(
+    omnireid: Run, trained: Path, toy_root: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(trained, copy)
+    run = ["run", "--data", "market-layout", "--root", toy_root, *TINY, "--out", copy, "--resume"]
+    embedder = Embedder.open(copy / "model.safetensors")
+    visitor = embedder.embed([np.zeros((64, 32, 3), np.uint8)])
+    with Gallery.open(str(copy / "gallery"), actor="reception") as gallery:
+        gallery.search(visitor[0], model=ModelRef.of(embedder))
+    searched = omnireid(*run)
+    assert searched.code == 0, searched.err
+    with Gallery.open(str(copy / "gallery"), actor="reception") as gallery:
+        gallery.enrol([Item(camera="door", identity="visitor-7")], visitor, model=ModelRef.of(embedder))
+    refused = omnireid(*run)
+    assert refused.code == 2
+    assert "holds what others enrolled or named, and is kept" in refused.err
+    with Gallery.open(str(copy / "gallery")) as gallery:
+        assert gallery.identity("visitor-7").items == 1
+    shutil.move(copy / "gallery", tmp_path / "moved")
+    assert omnireid(*run).code == 0
 
 
 def test_init_need_not_be_repeated_and_its_path_may_be_written_otherwise(

@@ -8,10 +8,18 @@ from pathlib import Path
 import pytest
 
 from omnireid.core.errors import DatasetError, InputError
-from omnireid.core.record import ResultRecord
+from omnireid.core.record import (
+    DatasetRecord,
+    EnvironmentRecord,
+    MetricsRecord,
+    ModelRecord,
+    ProtocolRecord,
+    ResultRecord,
+    RobustnessRecord,
+)
 from omnireid.core.types import Dataset, Protocol, Sample, Split
 from omnireid.data.datasets import read_dataset
-from omnireid.experiment import main_job, train_on
+from omnireid.experiment import check_replaceable, main_job, train_on
 from omnireid.experiment.evaluation import check_scorable
 from omnireid.models.weights import load_weights
 from omnireid.training.recipe import Recipe, load_recipe
@@ -26,6 +34,26 @@ def recipe(**overrides: object) -> Recipe:
 def split(name: str, *people: tuple[int, int]) -> Split:
     """Pictures that do not exist, of (pid, camid): whoever opens one fails."""
     return Split(name, tuple(Sample(f"/nowhere/{name}{i}.jpg", *person) for i, person in enumerate(people)))
+
+
+def result_record(sha256: str) -> ResultRecord:
+    model = ModelRecord(
+        name="m", architecture="osnet_x1_0", source="", sha256=sha256, backend="", input_size=(256, 128),
+        embedding_size=512,
+    )  # fmt: skip
+    protocol = ProtocolRecord(
+        name="market1501", distance="euclidean", normalised=False, num_queries=2, num_valid_queries=2,
+        num_gallery=2,
+    )  # fmt: skip
+    return ResultRecord(
+        dataset=DatasetRecord(name="people", root="/nowhere", splits={}),
+        model=model,
+        protocol=protocol,
+        metrics=MetricsRecord(rank1=1, rank5=1, rank10=1, rank20=1, mAP=1, mINP=1),
+        cmc=(1.0,),
+        seed=0,
+        environment=EnvironmentRecord.capture(),
+    )
 
 
 def dataset(query: Split, gallery: Split, protocol: Protocol = Protocol.MARKET1501) -> Dataset:
@@ -94,3 +122,21 @@ def test_the_record_names_the_best_epoch_and_the_data_that_chose_it(toy_root: Pa
     assert training.best.evaluated_on == "market-layout (query and gallery, cosine distance)"
     _, card = load_weights(tmp_path / "best.safetensors")
     assert f"epoch {training.best.epoch}, mAP {max(values):.3f} on market-layout" in card.notes
+    with pytest.raises(InputError, match="belongs to the training run in this folder"):
+        check_replaceable(tmp_path, None, corruptions=False)
+
+
+def test_a_corruption_benchmark_is_replaced_only_by_one_of_the_same_model(tmp_path: Path) -> None:
+    check_replaceable(tmp_path, "b" * 64, corruptions=False)
+    plain = result_record(sha256="a" * 64)
+    plain.save(tmp_path / "result.json")
+    check_replaceable(tmp_path, "b" * 64, corruptions=False)
+    robustness = RobustnessRecord(benchmark="people-C", rounds=10, seed=0, conditions={})
+    plain.model_copy(update={"robustness": robustness}).save(tmp_path / "result.json")
+    check_replaceable(tmp_path, "a" * 64, corruptions=True)
+    for sha256, corruptions in (("a" * 64, False), ("b" * 64, True), (None, True)):
+        with pytest.raises(InputError, match="holds a corruption benchmark of m; choose another --out"):
+            check_replaceable(tmp_path, sha256, corruptions=corruptions)
+    (tmp_path / "result.json").write_text("{}")
+    with pytest.raises(InputError, match="not a result record"):
+        check_replaceable(tmp_path, "a" * 64, corruptions=False)

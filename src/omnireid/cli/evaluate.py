@@ -121,6 +121,7 @@ def evaluate(
     from omnireid.experiment import (
         RankingOptions,
         analyse,
+        check_replaceable,
         evaluate_model,
         result_folders,
         summarise_splits,
@@ -170,8 +171,11 @@ def evaluate(
         batch_size=batch_size,
         normalise=corruptions if normalise is None else normalise,
     )
+    folders = result_folders(datasets, out)
+    for folder in folders:
+        check_replaceable(folder, embedder.sha256, corruptions=corruptions)
     records, reports = [], []
-    for dataset, folder in zip(datasets, result_folders(datasets, out), strict=True):
+    for dataset, folder in zip(datasets, folders, strict=True):
         evaluation = evaluate_model(
             embedder,
             dataset,

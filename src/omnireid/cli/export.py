@@ -90,6 +90,7 @@ def export(
     from omnireid.inference.embedder import find_weights
     from omnireid.inference.export import check_options, export_model
     from omnireid.inference.export.material import choose_crops, render_people
+    from omnireid.inference.export.metadata import read_metadata
     from omnireid.inference.formats import FORMATS, identify
     from omnireid.models.weights import load_weights
 
@@ -109,6 +110,8 @@ def export(
     target = Path(f"{named}{suffix}") if out is None else out
     calibrates = precision is Precision.INT8
     check_options(target, format_.value, precision.value)
+    if target.is_file() and read_metadata(target) is None:
+        raise ConfigError(f"{target}: lies there already and is no export of ours; choose another --out")
     chosen = None
     if crops is not None:
         chosen = choose_crops(crops, card.input, calibrates=calibrates, console=stderr)

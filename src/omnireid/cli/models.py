@@ -69,7 +69,7 @@ def convert(
     from omnireid.models.onnx_import import import_onnx
     from omnireid.models.registry import build_model
     from omnireid.models.run_checkpoint import is_run_checkpoint
-    from omnireid.models.weights import load_weights, save_weights
+    from omnireid.models.weights import holds_weights, load_weights, save_weights
 
     if is_run_checkpoint(checkpoint):
         network, card = load_weights(checkpoint)
@@ -80,6 +80,8 @@ def convert(
         state, card = read(checkpoint, architecture)
         network = build_model(card.architecture)
         network.load_state_dict(state)
+    if out.exists() and (not out.is_file() or not holds_weights(out, network)):
+        raise WeightsError(f"{out}: lies there already and holds something else; choose another --out")
     save_weights(out, network, card)
     stdout.print(f"{out}: {card.architecture}, {card.num_parameters or 0:,} parameters", markup=False)
     if card.notes:

@@ -25,7 +25,11 @@ from omnireid.cli.train import (
 
 if TYPE_CHECKING:
     from omnireid.experiment.job import TargetResult
+    from omnireid.gallery import Gallery
     from omnireid.gallery.datasets import FirstQuery
+
+_ACTOR = "omnireid run"
+_READS = ("search", "retention", "backup")
 
 # Enough people for the quick start to learn what to look at, few enough to render in half a minute.
 QUICKSTART_DATA = {
@@ -171,18 +175,40 @@ def fill_gallery(
     threads: int | None,
     on_bad: Literal["error", "skip"],
 ) -> FirstQuery:
-    """Fill the target's gallery anew, and ask it the first query."""
+    """Fill the target's gallery anew, and ask it the first query.
+
+    Raises:
+        InputError: somebody else has worked in the gallery that lies there; it is kept.
+    """
+    from omnireid.core.errors import InputError
     from omnireid.gallery import Gallery
     from omnireid.gallery.datasets import ask_first_query, fill_from_dataset
     from omnireid.inference import Embedder
 
     folder = gallery_folder(result)
+    if folder.is_dir():
+        with Gallery.open(str(folder), actor=_ACTOR) as older:
+            if _is_in_use(older):
+                raise InputError(
+                    f"{folder}: holds what others enrolled or named, and is kept; everything else of the run "
+                    "is done. Move that gallery away, then --resume fills a new one"
+                )
     # A resumed run may have trained on: what an earlier network embedded is of no use.
     shutil.rmtree(folder, ignore_errors=True)
     embedder = Embedder.open(weights, device=device)
-    with Gallery.open(str(folder), actor="omnireid run") as gallery:
+    with Gallery.open(str(folder), actor=_ACTOR) as gallery:
         fill_from_dataset(gallery, embedder, result.dataset, on_bad=on_bad, threads=threads, console=stderr)
         return ask_first_query(gallery, embedder, result.dataset)
+
+
+def _is_in_use(gallery: Gallery) -> bool:
+    """Whether anybody but the main job has changed what a gallery holds."""
+    after = None
+    while page := gallery.audit(after=after, limit=1000):
+        if any(entry.actor != _ACTOR and entry.action not in _READS for entry in page):
+            return True
+        after = page[-1].seq
+    return False
 
 
 def _jobs(data: str, out: Path, split_id: int | Literal["all"] | None) -> list[tuple[Path, int | None]]:

@@ -14,6 +14,7 @@ from omnireid.experiment.evaluation import (
     Evaluation,
     RankingOptions,
     ResultFiles,
+    check_replaceable,
     evaluate_model,
     write_results,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "ResultFiles",
     "analyse",
     "check_corruptible",
+    "check_replaceable",
     "compare_results",
     "differences",
     "evaluate_corrupted",

@@ -37,6 +37,7 @@ from omnireid.inference import Embedder, embed_tracklets
 from omnireid.report import Activation, ReportData, activation_map, write_report
 
 NUM_ACTIVATION_MAPS = 12
+RECORD = "result.json"
 SPLIT = "split.csv"
 
 
@@ -177,6 +178,29 @@ def rank_by(
     )
 
 
+def check_replaceable(folder: Path, model_sha256: str | None, *, corruptions: bool) -> None:
+    """Refuse to replace a result that another one cannot stand for.
+
+    An evaluation is made again by its command, so it replaces an older one. A training run's result belongs
+    to the run, and a corruption benchmark takes hours: only one of the same model replaces that.
+
+    Args:
+        model_sha256: of the model to be evaluated.
+        corruptions: whether it will be evaluated on corrupted pictures.
+
+    Raises:
+        InputError: names the result.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        return
+    older = ResultRecord.load(path)
+    if older.training is not None:
+        raise InputError(f"{path}: belongs to the training run in this folder; choose another --out")
+    if older.robustness is not None and not (corruptions and older.model.sha256 == model_sha256):
+        raise InputError(f"{path}: holds a corruption benchmark of {older.model.name}; choose another --out")
+
+
 @dataclass(frozen=True)
 class ResultFiles:
     """Where `write_results` put things."""
@@ -196,9 +220,7 @@ def write_results(
     Raises:
         StorageError: the folder cannot be written.
     """
-    files = ResultFiles(
-        record=folder / "result.json", report=folder / "report.html", queries=folder / QUERIES
-    )
+    files = ResultFiles(record=folder / RECORD, report=folder / "report.html", queries=folder / QUERIES)
     write_report(
         files.report,
         ReportData(

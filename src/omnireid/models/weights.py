@@ -75,6 +75,14 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[OSNet, ModelCard]:
     return network.eval(), header.card
 
 
+def holds_weights(path: str | os.PathLike[str], network: OSNet) -> bool:
+    """Whether a weight file holds just these weights."""
+    try:
+        return read_header(path).tensors_sha256 == tensors_sha256(network.state_dict())
+    except WeightsError:
+        return False
+
+
 def tensors_sha256(state: Mapping[str, Tensor]) -> str:
     """`arrays_sha256` of tensors."""
     return arrays_sha256({key: tensor.detach().cpu().numpy() for key, tensor in state.items()})

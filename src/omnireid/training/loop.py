@@ -434,8 +434,8 @@ class _Run:
         if epoch == 0:
             return f"No epoch was finished, so there is no checkpoint: start again with {options}"
         return (
-            f"The checkpoint of epoch {epoch} is kept. --resume would meet the same again; to go on from it, "
-            f"train into another --out with --init {self.run_dir / CHECKPOINT} {options}"
+            f"The checkpoint of epoch {epoch} is kept. --resume would meet the same again; what goes on from "
+            f"it is the same command with another --out and --init {self.run_dir / CHECKPOINT} {options}"
         )
 
     def _save(self) -> None:
