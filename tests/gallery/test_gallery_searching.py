@@ -301,3 +301,31 @@ def test_the_local_store_answers_as_the_plain_one(tmp_path: Path, known: Calibra
                     [one.score for one in expected.candidates],
                     atol=1e-6,
                 )
+
+
+@pytest.mark.parametrize("whitened", [False, True])
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("is_warm", [False, True])
+def test_no_score_is_above_1_and_the_order_is_that_of_exact_cosines(
+    tmp_path: Path, whitened: bool, precision: str, is_warm: bool
+) -> None:
+    rows = vectors(3, 60)
+    known = calibration(whitened=True) if whitened else None
+    with Gallery.open(str(tmp_path / "g"), precision=precision, calibration=known) as gallery:  # type: ignore[arg-type]
+        ids = gallery.enrol([Item(tracklet=f"t{n // 3}") for n in range(60)], rows, model=MODEL).ids
+        if is_warm:
+            gallery.warm()
+        stored = np.stack([gallery.embedding(one) for one in ids]).astype(np.float64)
+        for query in (*rows[:20], *-rows[:20]):
+            found = gallery.search(query, model=MODEL, k=60).candidates
+            tracklets = gallery.search_tracklet(query[None], model=MODEL, k=20).candidates
+            assert all(-1 <= one.score <= 1 for one in (*found, *tracklets))
+            if not whitened:
+                cosines = stored @ query / (np.linalg.norm(stored, axis=1) * np.linalg.norm(query))
+                expected = sorted(zip(-cosines.astype(np.float32), ids, strict=True))
+                np.testing.assert_allclose(
+                    [one.score for one in found], [-one[0] for one in expected], atol=1e-6
+                )
+                assert [one.item.id for one in found] == [one[1] for one in expected]
+        same = gallery.search_tracklet(stored[:3], model=MODEL, k=1).candidates[0]
+        assert 0.999 < same.score <= 1

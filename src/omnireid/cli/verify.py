@@ -38,7 +38,7 @@ def verify(
     from omnireid.core.errors import ConfigError
     from omnireid.core.images import decode
     from omnireid.evaluation.calibration import SUFFIX, Calibration
-    from omnireid.evaluation.whitening import unit_rows
+    from omnireid.evaluation.whitening import unit_cosines, unit_rows
     from omnireid.inference import Embedder, find_weights
     from omnireid.report.calibration import verification_lines
 
@@ -56,7 +56,7 @@ def verify(
     known = None if calibration is None else Calibration.load(calibration, embedder.sha256)
     rows = embedder.embed(crops)
     a, b = unit_rows(rows) if known is None else known.transform(rows)
-    score = float(a @ b)
+    score = float(unit_cosines(a[None], b)[0])
     if known is None:
         stdout.print(f"score        {score:.4f} (cosine similarity; 1 is identical)", markup=False)
         stderr.print(

@@ -128,6 +128,11 @@ def unit_rows(embeddings: npt.NDArray[np.floating]) -> Float32:
     return np.asarray(embeddings / norms, np.float32)
 
 
+def unit_cosines(rows_ND: Float32, vector_D: Float32) -> npt.NDArray[np.float64]:
+    """(N,) float64 cosines of rows and a vector, all of unit norm up to rounding; never beyond −1 and 1."""
+    return np.clip(rows_ND.astype(np.float64) @ vector_D.astype(np.float64), -1.0, 1.0)
+
+
 def _oas(covariance: npt.NDArray[np.float64], num_samples: int) -> float:
     dim, trace = len(covariance), float(np.trace(covariance))
     sq_trace = float((covariance * covariance).sum())

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from omnireid.core.errors import InputError
 from omnireid.evaluation.calibration import Decision
+from omnireid.evaluation.whitening import unit_cosines
 from omnireid.gallery.decisions import Judge
 from omnireid.gallery.generations import Generation, ModelRef
 from omnireid.gallery.identities import People
@@ -187,7 +188,7 @@ class Searcher:
             return Ranked(rows, scores)
         vectors = self.judge.vectors(np.concatenate([query[None], embeddings_of(rows)]))
         if self.judge.whitens:
-            scores = vectors[1:].astype(np.float64) @ vectors[0].astype(np.float64)
+            scores = unit_cosines(vectors[1:], vectors[0])
         # Stable: what was equal stays in the order of the store, by id.
         order = np.argsort(-scores, kind="stable")
         if asked.rerank:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from omnireid.core.errors import InputError, ShapeError
-from omnireid.evaluation.whitening import unit_rows
+from omnireid.evaluation.whitening import unit_cosines, unit_rows
 from omnireid.gallery.items import Filter
 from omnireid.gallery.rows import embeddings_of
 from omnireid.gallery.searching import (
@@ -94,7 +94,7 @@ def search_tracklets(
     # What was deleted since it was found has no frames any more.
     kept = np.flatnonzero(frame_counts)
     rows, vectors, frame_counts = rows.take(kept), unit_rows(sums[kept]), frame_counts[kept]
-    scores = vectors.astype(np.float64) @ query.astype(np.float64)
+    scores = unit_cosines(vectors, query)
     ids = np.array(rows.column("id").to_pylist(), dtype=str)
     order = np.lexsort((ids, -scores))
     if asked.rerank:

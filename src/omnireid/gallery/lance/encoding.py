@@ -56,10 +56,11 @@ def matrix(column: pa.ChunkedArray) -> npt.NDArray[np.generic]:
 
 
 def scores(embeddings_ND: npt.NDArray[np.generic], query: Float32) -> Float32:
-    """(N,) cosine similarity to a query of unit norm, each the same whatever rows are beside it."""
-    rows_ND = embeddings_ND.astype(np.float64)
-    products = np.einsum("nd,d->n", rows_ND, query.astype(np.float64))
-    norms = np.sqrt(np.einsum("nd,nd->n", rows_ND, rows_ND))
+    """(N,) cosine similarity to a query, from −1 to 1, each the same whatever rows are beside it."""
+    rows_ND, query_D = embeddings_ND.astype(np.float64), query.astype(np.float64)
+    products = np.einsum("nd,d->n", rows_ND, query_D)
+    # A query of unit norm is so up to the rounding of float32, which alone makes cosines above 1.
+    norms = np.sqrt(np.einsum("nd,nd->n", rows_ND, rows_ND) * (query_D @ query_D))
     cosines: Float32 = (products / norms).astype(np.float32)
     return cosines
 
