@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from omnireid.core.errors import StorageError
+from omnireid.core.errors import DiskFullError, StorageError
 from omnireid.core.files import atomic_write, sha256_file, write_bytes, write_text
 
 
@@ -110,3 +110,13 @@ def test_sha256_is_that_of_the_content(tmp_path):
     content = b"omni" * 1_000_000
     write_bytes(tmp_path / "x", content)
     assert sha256_file(tmp_path / "x") == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_where_there_is_no_room_the_error_says_so_by_its_kind(tmp_path, monkeypatch, code):
+    def full(_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DiskFullError, match="the disk is full"):
+        write_text(tmp_path / "a", "text")

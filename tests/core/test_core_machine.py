@@ -33,3 +33,10 @@ def test_a_system_may_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(machine.os, "sysconf", unknown)
     assert machine.memory_bytes() is None
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").is_file(), reason="the system does not list them")
+def test_the_processor_tells_what_the_system_lists() -> None:
+    listed = Path("/proc/cpuinfo").read_text().split()
+    for name in ("avx2", "fma", "bmi2", "f16c", "movbe", "avx512f"):
+        assert (name in machine.processor_features()) == (name in listed), name

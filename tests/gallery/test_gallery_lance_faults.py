@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from gallery.lance_rows import DIM, item_table
-from omnireid.core.errors import InputError, StorageError
+from omnireid.core.errors import DiskFullError, InputError, StorageError
+from omnireid.gallery import Gallery, Item, ModelRef
+from omnireid.gallery.errors import GalleryAwayError
 from omnireid.gallery.lance import connection
+from omnireid.gallery.lance.failures import storing
 from omnireid.gallery.lance.store import LanceStore
 from omnireid.gallery.store import CollectionInfo
 
 ROOT = Path(__file__).parents[2]
+MODEL = ModelRef("toy", "ab" * 32, DIM)
 FAULTS = ROOT / "benchmarks" / "gallery_faults.py"
 
 FULL_DISK = """
@@ -168,3 +175,136 @@ def test_rows_of_another_dimension_are_refused(tmp_path: Path) -> None:
         store.add("c", item_table(5, dim=DIM + 8))
     assert store.count("c") == 0
     assert isinstance(store.get("c", []), pa.Table)
+
+
+@pytest.mark.parametrize("what_is_left", ["nothing", "an empty folder"])
+@pytest.mark.parametrize("is_warm", [False, True])
+def test_a_folder_that_has_gone_is_said_and_not_made_anew(
+    tmp_path: Path, what_is_left: str, is_warm: bool
+) -> None:
+    """Moved, deleted, or its disk unmounted, which leaves the empty folder that it was mounted on."""
+    folder, elsewhere = tmp_path / "g", tmp_path / "elsewhere"
+    item, row = Item(identity="p1", camera="a"), np.ones((1, DIM))
+    with Gallery.open(str(folder)) as gallery:
+        (known,) = gallery.enrol([item], row, model=MODEL).ids
+        if is_warm:
+            gallery.warm()
+        folder.rename(elsewhere)
+        if what_is_left != "nothing":
+            folder.mkdir()
+        for ask in (
+            gallery.check,
+            gallery.state,
+            gallery.items,
+            gallery.identities,
+            gallery.retention,
+            gallery.operations,
+            gallery.audit,
+            gallery.verify_audit,
+            gallery.build_index,
+            gallery.run_retention,
+            gallery.warm,
+            lambda: gallery.item(known),
+            lambda: gallery.search(row[0], model=MODEL),
+            lambda: gallery.search_tracklet(row, model=MODEL),
+            lambda: gallery.enrol([Item(camera="b")], row, model=MODEL),
+            lambda: gallery.name_identity("p1", "Ann"),
+            lambda: gallery.forget("p1"),
+        ):
+            with pytest.raises(GalleryAwayError) as raised:
+                ask()
+            assert str(raised.value) == "the gallery cannot be read: its folder is not there"
+        assert not folder.exists() if what_is_left == "nothing" else list(folder.iterdir()) == []
+        if folder.exists():
+            folder.rmdir()
+        elsewhere.rename(folder)
+        gallery.check()
+        assert gallery.search(row[0], model=MODEL).candidates[0].item.id == known
+        assert gallery.enrol([Item(camera="b")], row, model=MODEL).is_new.all()
+
+
+def test_errors_name_no_path_of_the_machine_that_built_the_store(tmp_path: Path) -> None:
+    folder = tmp_path / "g"
+    with Gallery.open(str(folder)) as gallery:
+        gallery.enrol([Item()], np.ones((1, DIM)), model=MODEL)
+    (data,) = folder.glob("items*/data/*")
+    for harm in (
+        lambda: data.write_bytes(data.read_bytes()[:100]),
+        lambda: data.write_bytes(b"x"),
+        data.unlink,
+    ):
+        harm()
+        with Gallery.open(str(folder)) as gallery, pytest.raises(StorageError) as raised:
+            gallery.search(np.ones(DIM), model=MODEL)
+        assert str(raised.value).startswith("cannot search the gallery: ")
+        assert not re.search(r"cargo|\.rs\b|src/", str(raised.value)), raised.value
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), DiskFullError, "the disk is full"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), DiskFullError, "the disk is full"),
+        (RuntimeError("lance error: IO: No space left on device (os error 28)"), DiskFullError, "is full"),
+        (
+            RuntimeError("lance error: IO: Disk quota exceeded (os error 122), /r/x.rs:1"),
+            DiskFullError,
+            "full",
+        ),
+        (OSError(errno.EIO, "Input/output error"), StorageError, "input/output error"),
+        (OSError(errno.EACCES, "Permission denied"), StorageError, "no permission"),
+        (
+            RuntimeError("lance error: Not found: a/b, /root/.cargo/r/c-1.0/src/io/d.rs:65:3"),
+            StorageError,
+            "a/b",
+        ),
+        (RuntimeError("lance error: odd, (/root/c/src/d.rs:65)\nmore"), StorageError, "odd"),
+        (ValueError(""), StorageError, "ValueError"),
+    ],
+)
+def test_what_failed_is_said_by_kind_and_words(error: Exception, kind: type[StorageError], said: str) -> None:
+    with pytest.raises(StorageError) as raised, storing("cannot do it"):
+        raise error
+    assert type(raised.value) is kind
+    assert str(raised.value).startswith("cannot do it: ")
+    assert said in str(raised.value)
+    assert ".rs" not in str(raised.value)
+
+
+SANDY_BRIDGE = frozenset({"64bit", "aes", "avx", "cmov", "cx16", "popcnt", "sse2", "sse4.2", "xsave"})
+HASWELL = SANDY_BRIDGE | {"avx2", "fma", "bmi", "bmi2", "f16c", "lzcnt", "movbe"}
+
+
+@pytest.mark.parametrize(
+    ("features", "lacking"),
+    [(SANDY_BRIDGE, "AVX2 and FMA"), (HASWELL - {"fma"}, "FMA"), (HASWELL - {"movbe"}, "MOVBE")],
+)
+def test_a_processor_on_which_the_store_would_crash_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, features: frozenset[str], lacking: str
+) -> None:
+    monkeypatch.setattr(connection, "processor_features", lambda: features)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    with pytest.raises(InputError) as raised:
+        LanceStore(str(tmp_path / "g"))
+    assert str(raised.value) == (
+        f"galleries in a folder need {lacking}, which this processor lacks; "
+        "install lancedb-compat in place of lancedb, or use Milvus"
+    )
+    assert not (tmp_path / "g").exists()
+
+
+def test_other_processors_and_the_store_built_for_older_ones_are_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    for features in (HASWELL, frozenset()):
+        monkeypatch.setattr(connection, "processor_features", lambda found=features: found)
+        connection.check_processor()
+    monkeypatch.setattr(connection, "processor_features", lambda: SANDY_BRIDGE)
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    connection.check_processor()
+    monkeypatch.setattr("platform.machine", lambda: "AMD64")
+    with pytest.raises(InputError):
+        connection.check_processor()
+    monkeypatch.setattr("importlib.metadata.distribution", lambda name: {"lancedb-compat": name}[name])
+    connection.check_processor()

@@ -330,3 +330,17 @@ def test_other_processors(
     embeddings = np.load(tmp_path / "embeddings.npy")
     exact, _ = expected(network, batch, size)
     assert np.abs(embeddings - exact).max() < LIMITS[precision][0] * np.abs(exact).max()
+
+
+def test_another_precision_is_named_only_where_the_processor_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = uneven("osnet_x0_25")
+    lacking = {"fp32": "", "bf16": "bfloat16 products"}
+    monkeypatch.setattr(
+        "omnireid.inference.backends.native.missing_for", lambda precision: lacking[precision]
+    )
+    with pytest.raises(InputError, match="use another precision, or ONNX Runtime"):
+        native(network, (64, 32), precision="bf16")
+    lacking["fp32"] = "AVX2 with FMA"
+    for precision in ("fp32", "bf16"):
+        with pytest.raises(InputError, match="use ONNX Runtime"):
+            native(network, (64, 32), precision=precision)

@@ -72,6 +72,10 @@ class StorageError(OmniReIDError):
     """A file that could not be written (disk full, no permission); the old content is still there."""
 
 
+class DiskFullError(StorageError):
+    """A file that could not be written because its disk, or a quota on it, is full."""
+
+
 class MissingExtraError(OmniReIDError, ImportError):
     """A part whose optional dependencies are not installed."""
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from omnireid.core.errors import StorageError
+from omnireid.core.errors import DiskFullError, StorageError
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Itera
     except OSError as error:
         if is_callers:
             raise
-        raise StorageError(f"cannot write {target}: {write_failure(error)}") from error
+        raise storage_error(f"cannot write {target}", error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -87,9 +87,18 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def storage_error(what: str, error: OSError) -> StorageError:
+    """The `StorageError` of something that could not be written, `DiskFullError` where there is no room."""
+    kind = DiskFullError if error.errno in _NO_ROOM else StorageError
+    return kind(f"{what}: {write_failure(error)}")
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
 def write_failure(error: OSError) -> str:
     """Why something could not be written and what to do, for the end of a `StorageError`'s message."""
-    if error.errno == errno.ENOSPC:
+    if error.errno in _NO_ROOM:
         return "the disk is full; free some space and run the command again"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "no permission to write there; choose another folder"

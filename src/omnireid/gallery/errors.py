@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 from omnireid.core.errors import InputError, StorageError
 
+_SHOWN = 100
+"""Characters of an id in a message: what is wrong with it comes behind."""
+
 
 class ModelMismatchError(InputError):
     """Embeddings of another model than the gallery's: the same numbers mean something else there."""
@@ -21,11 +24,16 @@ class NotInGalleryError(InputError):
     """An item, identity or operation that is not there."""
 
     def __init__(self, kind: str, name: str) -> None:
-        super().__init__(f"{kind} {name!r}: not in this gallery; it may have been forgotten")
+        shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
+        super().__init__(f"{kind} {shown!r}: not in this gallery; it may have been forgotten")
 
 
 class ConflictError(InputError):
     """An operation that what was done meanwhile does not allow."""
+
+
+class GalleryAwayError(StorageError):
+    """A gallery whose folder has gone since it was opened: moved, deleted, or its disk is not mounted."""
 
 
 class StoreServerError(StorageError):

@@ -591,6 +591,14 @@ class Gallery:
         for collection in self._collections():
             self.store.warm(collection)
 
+    def check(self) -> None:
+        """Read a little of it, for whoever asks whether it is there.
+
+        Raises:
+            StorageError: it cannot be read; says why.
+        """
+        self.generations.all(fresh=True)
+
     def state(self) -> GalleryState:
         """What it holds. Reads the identity and camera of every item."""
         live, people = self.generations.live(fresh=True), self.who_is.people(fresh=True)

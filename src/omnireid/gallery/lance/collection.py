@@ -58,7 +58,7 @@ class Collection:
         ids = rows["id"].combine_chunks()
         is_new = np.zeros(len(ids), dtype=bool)
         is_new[np.unique(ids.to_numpy(zero_copy_only=False), return_index=True)[1]] = True
-        version = self.table.version
+        version = reading(_READ, lambda: self.table.version)
         known = self._known_ids(version, len(ids))
         hashes = prefixes(ids)
         asked = is_new if known is None else is_new & known.may_hold(hashes)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import logging
 import os
+import platform
 import shutil
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +18,8 @@ from typing import Any
 import pyarrow as pa
 
 from omnireid.core.errors import InputError, StorageError
-from omnireid.gallery.lance.failures import committing, reading, storing
+from omnireid.core.machine import processor_features
+from omnireid.gallery.lance.failures import RECORDS, check_there, committing, reading, storing
 from omnireid.gallery.lance.filters import quoted
 from omnireid.gallery.lance.purging import merge_files
 
@@ -25,7 +28,6 @@ FORMAT = "2"
 
 _OLDER = "1"
 _FORMAT_KEY = b"omnireid_gallery_format"
-_RECORDS = "records"
 _AUDIT = "audit"
 _RECORD_SCHEMA = pa.schema(
     [
@@ -47,6 +49,17 @@ _MOST_TABLES = 10_000
 # Writes of records after which their files are merged.
 _MERGED_EACH = 32
 
+# LanceDB's wheel for x86-64 is built for Haswell; LLVM's words, and the makers'.
+_NEEDED = {
+    "avx2": "AVX2",
+    "fma": "FMA",
+    "bmi": "BMI1",
+    "bmi2": "BMI2",
+    "f16c": "F16C",
+    "lzcnt": "LZCNT",
+    "movbe": "MOVBE",
+}
+
 _log = logging.getLogger("omnireid.gallery")
 
 
@@ -58,6 +71,7 @@ class Connection:
     """
 
     def __init__(self, uri: str, folder: Path | None, storage_options: Mapping[str, str] | None) -> None:
+        check_processor()
         # Its level, taken when it is loaded: it warns on stderr of what does not concern a user.
         os.environ.setdefault("LANCEDB_LOG", "error")
         import lancedb
@@ -76,9 +90,9 @@ class Connection:
                     index_cache_size_bytes=_INDEX_CACHE_BYTES, metadata_cache_size_bytes=_METADATA_CACHE_BYTES
                 ),
             )
-            if _RECORDS not in self._table_names():
-                self._database.create_table(_RECORDS, schema=_RECORD_SCHEMA, exist_ok=True)
-            self._records = self._database.open_table(_RECORDS)
+            if RECORDS not in self._table_names():
+                self._database.create_table(RECORDS, schema=_RECORD_SCHEMA, exist_ok=True)
+            self._records = self._database.open_table(RECORDS)
             written = (self._records.schema.metadata or {}).get(_FORMAT_KEY, b"").decode()
         if written not in (FORMAT, _OLDER):
             raise InputError(
@@ -104,7 +118,7 @@ class Connection:
         with storing(what):
             records = self._records.to_arrow().replace_schema_metadata(_RECORD_SCHEMA.metadata)
             # Last, for it says that all is done; one commit.
-            self._database.create_table(_RECORDS, data=records, mode="overwrite")
+            self._database.create_table(RECORDS, data=records, mode="overwrite")
         self.is_older = False
 
     def table(self, name: str) -> Any:
@@ -127,7 +141,7 @@ class Connection:
         """Delete tables made with a prefix ("" for any) but those to be kept; also what is left of one."""
         with storing(f"cannot delete a table of the gallery {self.uri}"):
             for name in self._table_names():
-                if name.startswith(f"{prefix}-" if prefix else "") and name not in {_RECORDS, _AUDIT, *kept}:
+                if name.startswith(f"{prefix}-" if prefix else "") and name not in {RECORDS, _AUDIT, *kept}:
                     self._tables.pop(name, None)
                     self._drop(name)
 
@@ -173,6 +187,7 @@ class Connection:
 
     def records(self, kind: str) -> dict[str, dict[str, Any]]:
         """Records of a kind, by id."""
+        check_there(self._folder)
         rows = reading(
             f"cannot read the gallery {self.uri}",
             lambda: (
@@ -224,12 +239,36 @@ class Connection:
         return self._records
 
 
+def check_processor() -> None:
+    """Refuse a processor on which loading LanceDB would end the process (illegal instruction).
+
+    Raises:
+        InputError: names what the processor lacks.
+    """
+    if platform.machine().lower() not in ("x86_64", "amd64") or not (features := processor_features()):
+        return
+    missing = [word for name, word in _NEEDED.items() if name not in features]
+    if missing and not _has_compatible_lancedb():
+        raise InputError(
+            f"galleries in a folder need {' and '.join(missing[:2])}, which this processor lacks; "
+            "install lancedb-compat in place of lancedb, or use Milvus"
+        )
+
+
+def _has_compatible_lancedb() -> bool:
+    try:
+        importlib.metadata.distribution("lancedb-compat")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
 def _check_folder(folder: Path) -> None:
     with storing(f"cannot make the gallery {folder}"):
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: expected the folder of a gallery, got a file")
         folder.mkdir(parents=True, exist_ok=True)
-        is_gallery = (folder / f"{_RECORDS}.lance").is_dir()
+        is_gallery = (folder / f"{RECORDS}.lance").is_dir()
         others = [] if is_gallery else [path.name for path in folder.iterdir() if path.name[0] != "."]
     if others:
         raise InputError(

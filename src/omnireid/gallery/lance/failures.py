@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from omnireid.core.errors import OmniReIDError, StorageError
-from omnireid.core.files import write_failure
+from omnireid.core.files import storage_error
+from omnireid.gallery.errors import GalleryAwayError
 
 _Result = TypeVar("_Result")
 
@@ -19,6 +22,33 @@ _Result = TypeVar("_Result")
 READS = 5
 _COMMITS = 10
 _BETWEEN_COMMITS_S = 0.1
+
+RECORDS = "records"
+"""The table that every gallery has from its beginning."""
+
+# Where in LanceDB's source an error was made, on the machine that built it.
+_SOURCE_LINE = re.compile(r"[,\s(]*\S*\.rs(:\d+)+\)?")
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
+_NO_PERMISSION = (errno.EACCES, errno.EPERM)
+_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+
+
+def check_there(folder: Path | None) -> None:
+    """Refuse a gallery whose folder has gone: what writes would make it anew, and empty.
+
+    Args:
+        folder: of a gallery that was there; None in object storage.
+
+    Raises:
+        GalleryAwayError: says why it cannot be read.
+    """
+    if folder is None:
+        return
+    try:
+        (folder / f"{RECORDS}.lance").stat()
+    except OSError as error:
+        reason = "its folder is not there" if error.errno in _NOT_THERE else _in_words(error)
+        raise GalleryAwayError(f"the gallery cannot be read: {reason}") from error
 
 
 @contextmanager
@@ -29,7 +59,7 @@ def storing(what: str) -> Iterator[None]:
     except OmniReIDError:
         raise
     except (OSError, RuntimeError, ValueError) as error:
-        raise StorageError(f"{what}: {_reason(error)}") from error
+        raise _explained(what, error) from error
 
 
 def reading(what: str, read: Callable[[], _Result]) -> _Result:
@@ -63,12 +93,24 @@ def is_gone(error: Exception) -> bool:
     return "not found" in text or "no such file" in text
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno is not None:
-        return write_failure(error)
+def _explained(what: str, error: Exception) -> StorageError:
+    code = error.errno if isinstance(error, OSError) else None
     text = str(error)
-    for code in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EFBIG, errno.EDQUOT):
-        if f"os error {code})" in text or os.strerror(code).lower() in text.lower():
-            return write_failure(OSError(code, os.strerror(code)))
+    if code is None:
+        named = (
+            one
+            for one in (*_WRITING, *_NO_PERMISSION)
+            if f"os error {one})" in text or os.strerror(one).lower() in text.lower()
+        )
+        code = next(named, None)
+    if code in _WRITING:
+        return storage_error(what, OSError(code, os.strerror(code)))
+    if code is not None:
+        return StorageError(f"{what}: {_in_words(OSError(code, os.strerror(code)))}")
     # LanceDB puts the cause first and its own source lines and advice after it.
-    return text.splitlines()[0][:300] if text else type(error).__name__
+    reason = _SOURCE_LINE.sub("", text.partition("\n")[0]).removeprefix("lance error: ").strip()
+    return StorageError(f"{what}: {reason[:300] or type(error).__name__}")
+
+
+def _in_words(error: OSError) -> str:
+    return "no permission" if error.errno in _NO_PERMISSION else (error.strerror or str(error)).lower()

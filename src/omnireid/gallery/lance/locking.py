@@ -9,6 +9,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from omnireid.gallery.lance.failures import check_there
+
 # What the library waits between two tries while another process holds the lock.
 _POLL_S = 0.005
 
@@ -20,6 +22,7 @@ class FolderLock:
     """
 
     def __init__(self, path: Path | None) -> None:
+        self._folder = None if path is None else path.parent
         self._threads = threading.RLock()
         self._file = None if path is None else FileLock(path, thread_local=False)
 
@@ -29,5 +32,7 @@ class FolderLock:
             if self._file is None:
                 yield
                 return
+            # The library would make the folder.
+            check_there(self._folder)
             with self._file.acquire(poll_interval=_POLL_S):
                 yield

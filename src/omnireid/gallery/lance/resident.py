@@ -18,7 +18,7 @@ from omnireid.gallery.items import Filter
 from omnireid.gallery.lance import codes
 from omnireid.gallery.lance.codes import Addresses, Block, Coder, Query, Seen
 from omnireid.gallery.lance.encoding import matrix, scores
-from omnireid.gallery.lance.failures import READS, reading
+from omnireid.gallery.lance.failures import READS, reading, storing
 from omnireid.gallery.lance.filters import condition
 from omnireid.gallery.store import Float32
 
@@ -133,9 +133,10 @@ class Resident:
         Where they are made already, take in new rows, and drop codes of those that are gone.
         """
         if self._state is not None:
-            self._followed(dead_share=0.0)
+            with storing(_WHAT):
+                self._followed(dead_share=0.0)
             return
-        with self._loading:
+        with self._loading, storing(_WHAT):
             if self._state is None and self._fits():
                 self._state = reading(_WHAT, self._loaded)
 
@@ -153,7 +154,8 @@ class Resident:
             `columns`, "embedding" among them; None where the codes are not there or cannot tell.
         """
         for _ in range(READS):
-            state = self._followed()
+            with storing(_WHAT):
+                state = self._followed()
             if state is None:
                 return None
             asked = (state, query, k, where, approximate, list(columns))

@@ -23,6 +23,7 @@ from omnireid.gallery.lance import auditing, purging, upkeep
 from omnireid.gallery.lance.collection import Collection
 from omnireid.gallery.lance.connection import Connection
 from omnireid.gallery.lance.encoding import stored_schema
+from omnireid.gallery.lance.failures import check_there
 from omnireid.gallery.lance.indexing import Tuning
 from omnireid.gallery.lance.locking import FolderLock
 from omnireid.gallery.store import COLUMNS, PRECISIONS, CollectionInfo, Float32, IndexState
@@ -213,10 +214,12 @@ class LanceStore:
 
     def audit(self) -> Iterator[dict[str, Any]]:
         """Entries of the audit log, the oldest first."""
+        check_there(self._folder)
         return self._connection.audit() if self._folder is None else auditing.entries(self._folder / "audit")
 
     def audit_page(self, known: int | None, limit: int, *, latest: bool) -> list[tuple[int, dict[str, Any]]]:
         """Some entries of the audit log with their places."""
+        check_there(self._folder)
         if self._folder is None:
             return self._connection.audit_page(known, limit, latest=latest)
         return auditing.page(self._folder / "audit", known, limit, latest=latest)

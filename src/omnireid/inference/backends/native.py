@@ -48,9 +48,10 @@ class NativeBackend:
             raise InputError(f"threads: expected 1 to {cores} (the cores of this process), got {threads}")
         missing = missing_for(precision)
         if missing:
+            another = "" if missing_for("fp32") else "another precision, or "
             raise InputError(
                 f"precision {precision!r}: this processor has no {missing}; "
-                "use another precision, or ONNX Runtime (omnireid export)"
+                f"use {another}ONNX Runtime (omnireid export)"
             )
         from omnireid.inference.native.engine import NativeEngine
 
