@@ -280,6 +280,9 @@ def show(
         Optional[Path],  # noqa: UP045
         typer.Option("--thumbnail", help="Write the item's picture to this file."),
     ] = None,
+    is_identity: Annotated[
+        bool, typer.Option("--identity", help="ID is an identity's, even where an item has the same.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show an identity's timeline by camera, or one item."""
@@ -289,7 +292,7 @@ def show(
 
     with open_gallery(gallery) as opened:
         try:
-            item = opened.item(name)
+            item = None if is_identity else opened.item(name)
         except NotInGalleryError:
             item = None
         if item is not None:

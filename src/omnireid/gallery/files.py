@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -19,6 +20,7 @@ from omnireid.gallery.gallery import Gallery
 from omnireid.gallery.generations import ModelRef
 from omnireid.gallery.items import MAX_SOURCE, Item
 from omnireid.gallery.store import Float32
+from omnireid.gallery.texts import fault, storable
 from omnireid.gallery.thumbnails import make_thumbnail
 from omnireid.inference.embedder import Embedder
 
@@ -59,10 +61,15 @@ def seen_files(
             camera if camera is not None else (f"c{sample.camid + 1}" if is_known else ""),
             None if first_s is None or sample.time is None else first_s + sample.time,
             f"pid-{sample.pid}" if with_identities and sample.pid > 0 else None,
-            sample.path if sample.frames else None,
+            tracklet_of(sample.path) if sample.frames else None,
         )
         found += [seen._replace(path=path) for path in sample.frames or (sample.path,)]
     return found
+
+
+def tracklet_of(path: str) -> str:
+    """A tracklet's id of where its frames lie: the path, or its hash where that may be no id."""
+    return hashlib.blake2b(os.fsencode(path), digest_size=16).hexdigest() if fault(path) else path
 
 
 def enrol_files(
@@ -121,12 +128,13 @@ def enrol_files(
 
 
 def _item(seen: SeenFile, thumbnail: bytes, content: str) -> Item:
+    key = json.dumps([content, seen.camera, seen.time, seen.tracklet])
     return Item(
         camera=seen.camera,
         time=seen.time,
         identity=seen.identity,
         tracklet=seen.tracklet,
-        source=seen.path[-MAX_SOURCE:],
+        source=storable(seen.path[-MAX_SOURCE:]),
         thumbnail=thumbnail,
-        key=json.dumps([content, seen.camera, seen.time, seen.tracklet]),
+        key=key if len(key) <= MAX_SOURCE else hashlib.blake2b(key.encode()).hexdigest(),
     )

@@ -17,9 +17,10 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from omnireid.core.errors import InputError
 from omnireid.gallery.errors import ConflictError, NotInGalleryError
-from omnireid.gallery.items import Filter, check_text
+from omnireid.gallery.items import Filter
 from omnireid.gallery.records import Records, RememberedRecords
 from omnireid.gallery.store import GalleryStore
+from omnireid.gallery.texts import check_text
 
 IDENTITIES = "identity"
 """Kind of the records: by id {name, merged_into, created}. An identity without name and merge has none."""
@@ -169,10 +170,10 @@ class Identities:
         """Name an identity, rename it, or with None take its name away.
 
         Raises:
-            InputError: an empty name, or one that is too long.
+            InputError: a name that breaks the rule for texts (`gallery.texts`).
             NotInGalleryError: nobody has this id.
         """
-        _check_name(name)
+        check_text("name", name)
         with self._writing() as people:
             self._check_known([identity], people)
             path = people.path(identity)
@@ -210,7 +211,7 @@ class Identities:
             InputError: no items, more than `MAX_ITEMS`, or an unusable name.
             NotInGalleryError: an item that is not there.
         """
-        _check_name(name)
+        check_text("name", name)
         with self._writing() as people:
             identity = new_identity()
             before = self._identities_of(item_ids)
@@ -225,8 +226,6 @@ class Identities:
             NotInGalleryError: an item that is not there.
         """
         check_text("identity", identity)
-        if identity == "":
-            raise InputError("identity: expected a text or None, got an empty text")
         with self._writing() as people:
             before = self._identities_of(item_ids)
             return self._do("assign", actor, people, identity=identity, items=before)
@@ -313,7 +312,6 @@ class Identities:
 
     def _check_known(self, identities: Iterable[str], people: People) -> None:
         for one in dict.fromkeys(identities):
-            check_text("identity", one)
             if one in people or len(people.aliases(one)) > 1:
                 continue
             where = Filter(identities=frozenset({one}))
@@ -408,12 +406,6 @@ _FINISHED = ("done", "undone")
 def new_identity() -> str:
     """A new pseudonym: 16 hexadecimal digits at random."""
     return secrets.token_hex(8)
-
-
-def _check_name(name: str | None) -> None:
-    check_text("name", name)
-    if name is not None and not name.strip():
-        raise InputError("name: expected a text, got only spaces; None takes a name away")
 
 
 def _slots(record: Mapping[str, Any]) -> set[tuple[str, str]]:

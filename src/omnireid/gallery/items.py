@@ -10,11 +10,10 @@ from math import isfinite
 from typing import NamedTuple
 
 from omnireid.core.errors import InputError
+from omnireid.gallery.texts import check_storable, check_text
 
 Attribute = str | int | float | bool
 
-MAX_TEXT = 512
-"""Characters of a camera, identity, tracklet or attribute, and of an attribute's name."""
 MAX_SOURCE = 4096
 MAX_ATTRIBUTES = 64
 MAX_THUMBNAIL = 48_000
@@ -128,18 +127,16 @@ def check_item(item: Item) -> None:
     """Check one item at the door.
 
     Raises:
-        InputError: names the field: a text that is too long, a number that is not finite, a box without area,
-            a thumbnail that is too large, attributes of other types.
+        InputError: names the field: a text that breaks the rule for texts, a number that is not finite, a box
+            without area, a thumbnail that is too large, attributes of other types.
     """
-    check_text("camera", item.camera)
+    check_text("camera", item.camera, may_be_empty=True)
     check_text("identity", item.identity)
     check_text("tracklet", item.tracklet)
-    check_text("source", item.source, MAX_SOURCE)
-    check_text("key", item.key, MAX_SOURCE)
+    check_storable("source", item.source, MAX_SOURCE)
+    check_storable("key", item.key, MAX_SOURCE)
     if item.camera is None or item.source is None:
         raise InputError("camera, source: expected a text, empty where unknown, got None")
-    if item.identity == "" or item.tracklet == "":
-        raise InputError("identity, tracklet: expected a text or None, got an empty text")
     if item.time is not None and not (isinstance(item.time, (int, float)) and isfinite(item.time)):
         raise InputError(f"time: expected Unix seconds, got {item.time!r}")
     if not (isinstance(item.quality, (int, float)) and 0 < item.quality <= 1):
@@ -156,7 +153,7 @@ def _check_attributes(attributes: Mapping[str, Attribute]) -> None:
     if len(attributes) > MAX_ATTRIBUTES:
         raise InputError(f"attributes: expected at most {MAX_ATTRIBUTES}, got {len(attributes)}")
     for name, value in attributes.items():
-        check_text("attributes", name, MAX_TEXT)
+        check_text("attributes", name)
         if not isinstance(value, (str, int, float, bool)):
             raise InputError(
                 f"attributes[{name!r}]: expected text, number or bool, got {type(value).__name__}"
@@ -164,28 +161,7 @@ def _check_attributes(attributes: Mapping[str, Attribute]) -> None:
         if isinstance(value, float) and not isfinite(value):
             raise InputError(f"attributes[{name!r}]: expected a finite number, got {value}")
         if isinstance(value, str):
-            check_text(f"attributes[{name!r}]", value, MAX_TEXT)
-
-
-def check_text(name: str, value: object, longest: int = MAX_TEXT) -> None:
-    """Check one text at the door; None passes.
-
-    Raises:
-        InputError: not a text, too long, or with characters that no store takes.
-    """
-    # Nearly every text passes here: this runs for several texts of every item.
-    if value is None or (isinstance(value, str) and len(value) <= longest and value.isprintable()):
-        return
-    if not isinstance(value, str):
-        raise InputError(f"{name}: expected text, got {type(value).__name__}")
-    if len(value) > longest:
-        raise InputError(f"{name}: expected at most {longest:,} characters, got {len(value):,}")
-    if any(map(_is_forbidden, value)):
-        raise InputError(f"{name}: holds a control character or half of a surrogate pair")
-
-
-def _is_forbidden(character: str) -> bool:
-    return character < " " or character == "\x7f" or "\ud800" <= character <= "\udfff"
+            check_text(f"attributes[{name!r}]", value, may_be_empty=True)
 
 
 def _check_box(box: object) -> None:

@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 from omnireid.core.errors import InputError
 from omnireid.gallery import forgetting
 from omnireid.gallery.forgetting import delete_everywhere, parts, tidying
-from omnireid.gallery.items import Filter, check_text
+from omnireid.gallery.items import Filter
 from omnireid.gallery.journal import Step, Task
 from omnireid.gallery.store import GalleryStore
+from omnireid.gallery.texts import MAX_TEXT, check_storable
 
 DAY_S = 86_400.0
 
@@ -74,7 +75,8 @@ def write_retention(store: GalleryStore, retention: Retention) -> None:
         InputError: a time that is not above 0.
     """
     for name, seconds in (("default_s", retention.default_s), *retention.cameras.items()):
-        check_text("camera", name)
+        # Of an earlier version's camera too.
+        check_storable("camera", name, MAX_TEXT)
         if seconds is not None and not 0 < seconds < float("inf"):
             raise InputError(f"retention of {name}: expected seconds above 0, or None to keep, got {seconds}")
     record = {"default_s": retention.default_s, "cameras": dict(retention.cameras)}

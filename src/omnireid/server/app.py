@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
@@ -20,7 +21,7 @@ from omnireid.server.guard import LOOPBACK_HOSTS, Guard
 from omnireid.server.limits import Limits
 from omnireid.server.metrics import Metrics
 from omnireid.server.page_files import page_router
-from omnireid.server.problems import MEDIA_TYPE, Problem, of_errors
+from omnireid.server.problems import MEDIA_TYPE, Problem, of_errors, shortened
 from omnireid.server.routes import ROUTERS, SHORTCUTS, Endpoint
 from omnireid.server.routes.access import BODIES, PROBLEMS
 from omnireid.server.service import Service
@@ -71,6 +72,8 @@ def create_app(
         # Their pages load scripts from third parties.
         docs_url=None,
         redoc_url=None,
+        # The guard takes slashes too many away; a redirect would name an address that a proxy hides.
+        redirect_slashes=False,
         responses=PROBLEMS,
     )
     app.state.service = service
@@ -118,9 +121,16 @@ def _of_request(_: Request, error: Exception) -> Response:
     return of_errors(found).response()
 
 
-def _of_http(_: Request, error: Exception) -> Response:
+def _of_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return Problem(error.status_code, str(error.detail), headers=error.headers).response()
+    detail, headers = str(error.detail), dict(error.headers or {})
+    path = shortened(request.url.path)
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        detail = f"there is nothing at {path}; /openapi.json describes every address"
+    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = headers["Allow"].replace("GET", "GET, HEAD")
+        detail = f"{request.method} cannot be asked of {path}; it takes {headers['Allow']}"
+    return Problem(error.status_code, detail, headers=headers).response()
 
 
 def _description(app: FastAPI) -> dict[str, Any]:

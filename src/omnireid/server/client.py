@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ValidationError
 
-from omnireid.core.errors import InputError, OmniReIDError, StorageError
+from omnireid.core.errors import DiskFullError, InputError, OmniReIDError
 from omnireid.server.schemas import (
     Accepted,
     AuditAnswer,
@@ -85,7 +85,7 @@ class Client:
 
     Raises (every method):
         InputError: something of the request cannot be used; says what.
-        StorageError: the service's disk is full; nothing was stored.
+        DiskFullError: the service's disk is full.
         ServerError: no token, no permission, too busy, failed, or not there.
     """
 
@@ -213,16 +213,16 @@ class Client:
 
     def identity(self, identity: str) -> IdentityOut:
         """One identity, by any of its ids."""
-        return self._get(IdentityOut, f"/v1/identities/{_name(identity)}")
+        return self._get(IdentityOut, "/v1/identity", {"id": identity})
 
     def timeline(self, identity: str) -> TimelineAnswer:
         """Where and when somebody was seen."""
-        return self._get(TimelineAnswer, f"/v1/identities/{_name(identity)}/timeline")
+        return self._get(TimelineAnswer, "/v1/identity/timeline", {"id": identity})
 
     def name_identity(self, identity: str, name: str | None) -> OperationOut:
         """Name an identity, or with None take its name away."""
-        path = f"/v1/identities/{_name(identity)}"
-        return self._parsed(OperationOut, self._send("PUT", path, self._query({}), {"name": name}))
+        query = self._query({"id": identity})
+        return self._parsed(OperationOut, self._send("PUT", "/v1/identity", query, {"name": name}))
 
     def merge(self, into: str, identities: Sequence[str]) -> OperationOut:
         """Say that identities are one person."""
@@ -250,8 +250,9 @@ class Client:
         """Delete somebody, or one item, for good; how many items."""
         if (identity is None) == (item is None):
             raise InputError("forget: name an identity or an item")
-        path = f"/v1/items/{_name(item)}" if item is not None else f"/v1/identities/{_name(identity or '')}"
-        return self._parsed(ForgottenAnswer, self._send("DELETE", path, self._query({}), None)).forgotten
+        path = "/v1/identity" if item is None else f"/v1/items/{_name(item)}"
+        query = self._query({"id": identity})
+        return self._parsed(ForgottenAnswer, self._send("DELETE", path, query, None)).forgotten
 
     def galleries(self) -> list[GalleryOut]:
         """What each gallery of the service holds."""
@@ -305,6 +306,8 @@ class Client:
         for attempt in range(self._retries + 1):
             try:
                 response = self._http.request(method, path, params=dict(query), json=body)
+            except UnicodeEncodeError as error:
+                raise InputError(f"{error.object!r}: holds half of a surrogate pair") from error
             except httpx2.HTTPError as error:
                 raise ServerError(f"{self._http.base_url}: {error or type(error).__name__}") from error
             if response.status_code != 429 or attempt == self._retries:
@@ -341,7 +344,7 @@ def _error_of(response: httpx2.Response) -> OmniReIDError:
         detail = f"answered {response.status_code} without saying why; is this an OmniReID service?"
     if response.status_code in _MEANS_INPUT:
         return InputError(detail)
-    return StorageError(detail) if response.status_code == 507 else ServerError(detail, response.status_code)
+    return DiskFullError(detail) if response.status_code == 507 else ServerError(detail, response.status_code)
 
 
 def _wait_s(response: httpx2.Response) -> float:
@@ -350,4 +353,5 @@ def _wait_s(response: httpx2.Response) -> float:
 
 
 def _name(text: str) -> str:
-    return quote(text, safe="")
+    # Half of a surrogate pair is nobody's id, which the service says.
+    return quote(text, safe="", errors="surrogatepass")

@@ -82,7 +82,11 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        answer = _Answer(send, is_private=scope["path"].startswith("/v1"))
+        method = scope["method"]
+        # HEAD is GET without the body; a slash too many at an end of the path is a slip of whoever joined it.
+        path, asked = f"/{scope['path'].strip('/')}", "GET" if method == "HEAD" else method
+        scope = {**scope, "method": asked, "path": path}
+        answer = _Answer(send, is_private=path.startswith("/v1"), has_body=method != "HEAD")
         started = time.perf_counter()
         self._under_way += 1
         try:
@@ -95,7 +99,7 @@ class Guard:
             answer.status = _GONE
         except Exception:
             name = secrets.token_hex(6)
-            errors.exception("request %s: %s %s", name, scope["method"], _route(scope))
+            errors.exception("request %s: %s %s", name, method, _route(scope))
             if not answer.is_started:
                 defect = Problem(500, f"a defect of the server; its log has more under {name}")
                 await answer.send_whole(defect.response(), scope, receive)
@@ -104,7 +108,7 @@ class Guard:
             seconds = time.perf_counter() - started
             route = _route(scope)
             self._metrics.request(route, answer.status, seconds)
-            _log(scope, route, answer.status, seconds)
+            _log(method, route, answer.status, seconds)
 
     async def _handle(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         headers = dict(scope["headers"])
@@ -260,8 +264,9 @@ class _ClientGoneError(Exception):
 class _Answer:
     """Sends an answer with the headers that every answer has, and remembers how far it is."""
 
-    def __init__(self, send: Send, *, is_private: bool) -> None:
+    def __init__(self, send: Send, *, is_private: bool, has_body: bool) -> None:
         self._send = send
+        self._has_body = has_body
         self._more = [*_SECURITY_HEADERS, _NO_STORE] if is_private else _SECURITY_HEADERS
         self.status = 0
         self.is_started = False
@@ -271,6 +276,8 @@ class _Answer:
             self.is_started = True
             self.status = message["status"]
             message["headers"] = [*message["headers"], *self._more]
+        elif not self._has_body:
+            message = {**message, "body": b""}
         await self._send(message)
 
     async def send_whole(self, response: Response, scope: Scope, receive: Receive) -> None:
@@ -329,14 +336,14 @@ def _netloc(origin: str) -> str:
 
 def _route(scope: Scope) -> str:
     """The route's template: paths hold ids of people."""
-    return getattr(scope.get("route"), "path", "other")
+    return getattr(scope.get("route"), "path_format", "other")
 
 
-def _log(scope: Scope, route: str, status: int, seconds: float) -> None:
+def _log(method: str, route: str, status: int, seconds: float) -> None:
     if access.isEnabledFor(logging.INFO):
         entry = {
             "time": round(time.time(), 3),
-            "method": scope["method"],
+            "method": method,
             "route": route,
             "status": status,
             "ms": round(1000 * seconds, 1),

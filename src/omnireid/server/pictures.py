@@ -15,6 +15,7 @@ from omnireid.gallery.items import Box
 from omnireid.gallery.thumbnails import make_thumbnail
 from omnireid.server.problems import Problem
 
+_FROM_URL_ALPHABET = str.maketrans("-_", "+/")
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM")
 
 
@@ -112,11 +113,10 @@ class Picture:
         content = self._content
         if isinstance(content, str):
             try:
-                content = base64.b64decode(content, validate=True)
+                content = _from_base64(content)
             except (binascii.Error, ValueError) as error:
                 raise self._problem("not base64") from error
-        # Pillow knows dozens of formats, some of which start other programs. Nobody's camera writes those.
-        if not content.startswith(_SIGNATURES) and not _is_webp(content):
+        if not is_picture(content):
             raise self._problem("not a JPEG, PNG, WebP or BMP picture")
         return content
 
@@ -124,8 +124,29 @@ class Picture:
         return Problem(422, f"{self._field}: {reason}", [(self._field, reason)])
 
 
-def _is_webp(content: bytes) -> bool:
-    return content[:4] == b"RIFF" and content[8:12] == b"WEBP"
+def is_picture(content: bytes) -> bool:
+    """Whether bytes begin as a picture of a kind that is read: JPEG, PNG, WebP or BMP.
+
+    Pillow knows dozens of formats, some of which start other programs. Nobody's camera writes those.
+    """
+    return content.startswith(_SIGNATURES) or (content[:4] == b"RIFF" and content[8:12] == b"WEBP")
+
+
+def _from_base64(text: str) -> bytes:
+    """Bytes of base64, also as a `data:` URI, with line breaks, without padding, or in the alphabet for URLs.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        if text[:5].lower() == "data:":
+            head, _, text = text.partition(",")
+            if not head.lower().endswith(";base64"):
+                raise
+        text = "".join(text.split()).rstrip("=").translate(_FROM_URL_ALPHABET)
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
 
 
 def _beside(field: str, name: str) -> str:

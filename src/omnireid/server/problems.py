@@ -11,20 +11,22 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
-from omnireid.core.errors import ImageError, InputError, MissingExtraError, OmniReIDError, StorageError
-from omnireid.gallery.errors import (
-    ConflictError,
-    ModelMismatchError,
-    NotInGalleryError,
-    StoreServerError,
+from omnireid.core.errors import (
+    DiskFullError,
+    ImageError,
+    InputError,
+    MissingExtraError,
+    OmniReIDError,
+    StorageError,
 )
+from omnireid.gallery.errors import ConflictError, ModelMismatchError, NotInGalleryError
 
 MEDIA_TYPE = "application/problem+json"
 
 _FIELD = re.compile(r"([a-z_][a-zA-Z0-9_.\[\]']*): ")
 _LONGEST = 500
 STORE_AWAY_S = 5
-"""When to ask again while the gallery's server does not answer."""
+"""When to ask again while a gallery cannot be read or written."""
 
 
 class FieldError(BaseModel):
@@ -92,9 +94,16 @@ def of_validation(error: ValidationError, prefix: tuple[str, ...] = ()) -> Probl
 
 def of_errors(errors: Iterable[Mapping[str, Any]], prefix: tuple[str, ...] = ()) -> Problem:
     """As `of_validation`, from pydantic's list of errors."""
-    found = [(_dotted((*prefix, *error["loc"])), str(error["msg"]), error["type"]) for error in errors]
+    found = [
+        # Pydantic's word for what our own checks say.
+        (_dotted((*prefix, *error["loc"])), str(error["msg"]).removeprefix("Value error, "), error["type"])
+        for error in errors
+    ]
     if any(kind == "json_invalid" for _, _, kind in found):
-        return Problem(400, f"the body is not JSON: {found[0][1]}", [("body", found[0][1])])
+        reason = found[0][1]
+        if "control character" in reason:
+            reason += r"; a line break within a text is written \n, and base64 needs none ('base64 -w0')"
+        return Problem(400, f"the body is not JSON: {reason}", [("body", reason)])
     fields = [(field, message) for field, message, _ in found[:20]]
     first, message = fields[0]
     more = f", and {len(found) - 1} more" if len(found) > 1 else ""
@@ -103,16 +112,16 @@ def of_errors(errors: Iterable[Mapping[str, Any]], prefix: tuple[str, ...] = ())
 
 def of_error(error: OmniReIDError, field: str = "") -> Problem:
     """What an error of ours means to a client."""
-    text = _shortened(str(error))
-    if isinstance(error, StoreServerError):
-        return Problem(503, text, headers={"Retry-After": str(STORE_AWAY_S)})
+    text = shortened(str(error))
+    if isinstance(error, DiskFullError):
+        return Problem(507, text)
     if isinstance(error, StorageError):
-        return Problem(507, f"{text}. Nothing that was acknowledged is lost; this request was not stored")
+        return Problem(503, text, headers={"Retry-After": str(STORE_AWAY_S)})
     if isinstance(error, MissingExtraError):
         return Problem(501, text)
     if isinstance(error, ImageError):
         return Problem(
-            422, f"{field or 'image'}: {_shortened(error.reason)}", [(field or "image", error.reason)]
+            422, f"{field or 'image'}: {shortened(error.reason)}", [(field or "image", error.reason)]
         )
     if isinstance(error, NotInGalleryError):
         return Problem(404, text, _field_of(text))
@@ -138,5 +147,6 @@ def _dotted(location: tuple[str | int, ...]) -> str:
     return ".".join(names) or "body"
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
+    """At most 500 characters: what a client sent may come back in an answer."""
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

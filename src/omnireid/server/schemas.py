@@ -17,10 +17,11 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from omnireid.gallery.items import MAX_ATTRIBUTES, MAX_SOURCE, MAX_TEXT, Box, Filter, texts
+from omnireid.gallery.items import MAX_ATTRIBUTES, MAX_SOURCE, Box, Filter, texts
+from omnireid.gallery.texts import MAX_TEXT, fault
 
 _RFC_3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([ +-])(\d\d):?(\d\d))", re.ASCII
 )
 _MOST = 2_000
 
@@ -28,7 +29,7 @@ DecisionName = Literal["same", "new", "unsure"]
 
 
 def parse_time(value: object) -> float:
-    """RFC 3339 with an offset → Unix seconds.
+    """RFC 3339 with an offset → Unix seconds. In a query "+" means a space: that is taken for it.
 
     Raises:
         ValueError: anything else.
@@ -36,8 +37,8 @@ def parse_time(value: object) -> float:
     found = _RFC_3339.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise ValueError("expected a time with its offset, such as 2026-03-01T12:00:00+01:00")
-    day, clock, fraction, offset = found.groups()
-    offset = "+00:00" if offset in "Zz" else offset
+    day, clock, fraction, sign, hours, minutes = found.groups()
+    offset = "+00:00" if sign is None else f"{'-' if sign == '-' else '+'}{hours}:{minutes}"
     whole = datetime.fromisoformat(f"{day}T{clock}{offset}")
     try:
         return whole.timestamp() + (float(f"0.{fraction}") if fraction else 0.0)
@@ -62,6 +63,17 @@ def check_attribute(value: object) -> object:
     raise ValueError("expected text, a finite number, true or false")
 
 
+def check_new(text: str) -> str:
+    """A text that comes in, by the rule for texts; "" says that nothing is known.
+
+    Raises:
+        ValueError: says why not.
+    """
+    if reason := fault(text, may_be_empty=True):
+        raise ValueError(reason)
+    return text
+
+
 def format_time(seconds: float) -> str:
     """Unix seconds → RFC 3339 in UTC; the nearest that can be written where out of range."""
     try:
@@ -83,7 +95,8 @@ TimeOut = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
-Name = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
+NewText = Annotated[Text, AfterValidator(check_new)]
+NewName = Annotated[str, Field(min_length=1, max_length=MAX_TEXT), AfterValidator(check_new)]
 Texts = Annotated[list[Text], Field(max_length=_MOST)]
 Id = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
 Ids = Annotated[list[Id], Field(min_length=1, max_length=_MOST)]
@@ -101,7 +114,11 @@ AttributeValue = Annotated[
         }
     ),
 ]
+NewAttributeValue = Annotated[
+    AttributeValue, AfterValidator(lambda value: check_new(value) if isinstance(value, str) else value)
+]
 Attributes = Annotated[dict[Text, AttributeValue], Field(max_length=MAX_ATTRIBUTES)]
+NewAttributes = Annotated[dict[NewName, NewAttributeValue], Field(max_length=MAX_ATTRIBUTES)]
 Base64 = Annotated[str, WithJsonSchema({"type": "string", "contentEncoding": "base64"})]
 Embedding = Annotated[list[Finite], Field(min_length=1, max_length=65_536)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -133,6 +150,12 @@ class GalleryQuery(Closed):
     """Which gallery is meant; the only one, or the first, by default."""
 
     gallery: Annotated[str | None, Field(max_length=MAX_TEXT)] = None
+
+
+class IdentityQuery(GalleryQuery):
+    """Who is meant, by any id."""
+
+    id: Id
 
 
 class Answer(BaseModel):
@@ -268,10 +291,10 @@ class SearchQuery(SearchOptions, GalleryQuery):
 class Place(Closed):
     """Where and when a crop was seen, and whom it shows as far as that is known."""
 
-    camera: Text = ""
+    camera: NewText = ""
     time: Time | None = None
-    identity: Name | None = None
-    tracklet: Name | None = None
+    identity: NewName | None = None
+    tracklet: NewName | None = None
     source: Annotated[str, Field(max_length=MAX_SOURCE)] = ""
     key: Annotated[str, Field(max_length=MAX_SOURCE)] | None = None
 
@@ -285,7 +308,7 @@ class EnrolItem(Place):
     model_sha256: Hash | None = None
     box: Region | None = None
     quality: Annotated[float, Field(gt=0, le=1)] = 1.0
-    attributes: Attributes = {}
+    attributes: NewAttributes = {}
     store_thumbnail: bool = True
 
 
@@ -367,7 +390,7 @@ class OperationsQuery(GalleryQuery):
 class NameRequest(Closed):
     """A name, or null to take it away."""
 
-    name: Name | None
+    name: NewName | None
 
 
 class MergeRequest(Closed):
@@ -381,15 +404,15 @@ class SplitRequest(Closed):
     """Items that are somebody else: a new identity."""
 
     items: Ids
-    name: Name | None = None
+    name: NewName | None = None
 
 
 class AssignRequest(Closed):
     """Items and the identity they are given; null takes theirs away. With a `name` that identity is named."""
 
     items: Ids
-    identity: Name | None
-    name: Name | None = None
+    identity: NewName | None
+    name: NewName | None = None
 
 
 class RetentionBody(Closed):

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from omnireid.core.errors import OmniReIDError
+from omnireid.core.errors import InputError, OmniReIDError
 from omnireid.core.machine import available_cores
 from omnireid.evaluation.calibration import Calibration
 from omnireid.gallery.decisions import Judge
 from omnireid.gallery.generations import ModelRef
+from omnireid.gallery.texts import check_text
 from omnireid.server.batching import Batcher
 from omnireid.server.limits import Limits
 from omnireid.server.metrics import Metrics
@@ -49,6 +50,8 @@ class Service:
         limits: Limits,
         metrics: Metrics,
     ) -> None:
+        for name in galleries:
+            _check_name(name)
         self.embedder = embedder
         self.galleries = dict(galleries)
         self.calibration = calibration
@@ -99,6 +102,15 @@ class Service:
             )
         return self.galleries[name]
 
+    def away(self) -> str:
+        """Why a gallery cannot be read now, with its name; "" where all can."""
+        for name, gallery in self.galleries.items():
+            try:
+                gallery.check()
+            except OmniReIDError as error:
+                return f"gallery {name}: {error}"
+        return ""
+
     def build_index(self, name: str) -> None:
         """Begin to build a gallery's approximate index.
 
@@ -138,3 +150,10 @@ class Service:
             self.failure = str(error)
             return
         self.is_ready = True
+
+
+def _check_name(name: str) -> None:
+    """Refuse a gallery's name that no address carries."""
+    check_text("gallery", name)
+    if "/" in name or name in (".", ".."):
+        raise InputError(f"gallery {name!r}: no address can carry this name; choose another")

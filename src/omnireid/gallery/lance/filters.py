@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from omnireid.gallery.items import Filter, tags
+from omnireid.gallery.texts import askable
 
 
 def condition(where: Filter) -> str | None:
@@ -40,6 +41,6 @@ def quoted(text: str) -> str:
 
 
 def _is_one_of(column: str, values: Iterable[str]) -> str:
-    literals = ", ".join(map(quoted, sorted(values)))
+    literals = ", ".join(map(quoted, askable(values)))
     # SQL has no empty list.
     return f"{column} IN ({literals})" if literals else "false"

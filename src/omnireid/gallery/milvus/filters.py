@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from omnireid.core.errors import InputError
 from omnireid.gallery.items import Filter, tags
+from omnireid.gallery.texts import askable
 
 
 def expression(where: Filter) -> str | None:
@@ -27,7 +28,7 @@ def expression(where: Filter) -> str | None:
         if values is None:
             continue
         # An empty text stands for None in the store, and no filter asks for None that way.
-        wanted = [value for value in values if value or field == "camera"]
+        wanted = [value for value in askable(values) if value or field == "camera"]
         if not wanted:
             return None
         conditions.append(is_one_of(field, wanted))

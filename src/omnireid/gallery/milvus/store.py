@@ -21,6 +21,7 @@ from omnireid.gallery.milvus.filters import expression, is_one_of
 from omnireid.gallery.milvus.records import Records
 from omnireid.gallery.milvus.tables import BACKGROUND_S, MAX_ROWS, MESSAGE_BYTES, Row, Table, Tables
 from omnireid.gallery.store import COLUMNS, CollectionInfo, Float32, IndexState, item_schema
+from omnireid.gallery.texts import askable
 
 _SLACK = 32
 """More candidates than asked for, so that rounding in the server does not decide who is among the k."""
@@ -283,7 +284,7 @@ class MilvusStore:
     def _by_id(self, info: CollectionInfo, ids: Iterable[str], fields: Sequence[str]) -> dict[str, Row]:
         alias = self._prefix + info.name
         found: dict[str, Row] = {}
-        for part in _parts(list(dict.fromkeys(ids)), _page_rows(fields, info)):
+        for part in _parts(askable(set(ids)), _page_rows(fields, info)):
             found |= {row["id"]: row for row in self._tables.query(alias, is_one_of("id", part), fields)}
         return found
 

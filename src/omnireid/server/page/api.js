@@ -108,10 +108,11 @@ export const api = {
   forgetItem: (id) => change("DELETE", `v1/items/${part(id)}`),
 
   identities: (query, signal) => json("GET", "v1/identities", { query, signal }),
-  identity: (id) => json("GET", `v1/identities/${part(id)}`),
-  timeline: (id) => json("GET", `v1/identities/${part(id)}/timeline`),
-  nameIdentity: (id, name) => change("PUT", `v1/identities/${part(id)}`, { body: { name } }),
-  forgetIdentity: (id) => change("DELETE", `v1/identities/${part(id)}`),
+  // Their ids are anybody's texts: no path carries them all.
+  identity: (id) => json("GET", "v1/identity", { query: { id } }),
+  timeline: (id) => json("GET", "v1/identity/timeline", { query: { id } }),
+  nameIdentity: (id, name) => change("PUT", "v1/identity", { query: { id }, body: { name } }),
+  forgetIdentity: (id) => change("DELETE", "v1/identity", { query: { id } }),
   merge: (into, identities) => change("POST", "v1/identities/merge", { body: { into, identities } }),
   split: (items, name) => change("POST", "v1/identities/split", { body: name ? { items, name } : { items } }),
   assign: (items, identity) => change("POST", "v1/identities/assign", { body: { items, identity } }),

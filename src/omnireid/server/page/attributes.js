@@ -1,6 +1,6 @@
 // Conditions on attributes: a name, and exactly this value of exactly this type.
 
-import { fill, h, removable } from "./dom.js";
+import { fill, h, removable, typedText } from "./dom.js";
 import { attributeWords } from "./format.js";
 import { text } from "./text.js";
 
@@ -27,7 +27,7 @@ export function attributeEditor(chosen, onchange) {
   const [name, value] = [input(text.search.attributeName), input(text.search.attributeValue)];
 
   function add() {
-    const [key, words] = [name.value.trim(), value.value.trim()];
+    const [key, words] = [typedText(name), typedText(value)];
     const missing = key ? (words ? null : value) : name;
     if (missing) {
       missing.focus();

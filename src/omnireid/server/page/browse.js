@@ -4,7 +4,7 @@ import { api } from "./api.js";
 import { cameraSelect } from "./cameras.js";
 import { named } from "./conditions.js";
 import { choosePerson } from "./dialogs.js";
-import { arrowKeys, field, fill, h, icon, select } from "./dom.js";
+import { arrowKeys, field, fill, h, icon, select, typedText } from "./dom.js";
 import { moment } from "./filters.js";
 import { cameraName, days, fromLocal, personName, whenShort } from "./format.js";
 import { showItem } from "./itemdialog.js";
@@ -83,7 +83,7 @@ export async function peopleView(here) {
   const input = h("input", { type: "search", value: chosen.people.text, autocomplete: "off", placeholder: text.browse.findHint });
   let timer = 0;
   input.addEventListener("input", () => {
-    chosen.people.text = input.value.trim();
+    chosen.people.text = typedText(input);
     say("people");
     clearTimeout(timer);
     timer = setTimeout(list.load, 200);

@@ -2,14 +2,13 @@
 
 import { api } from "./api.js";
 import { cameraSelect } from "./cameras.js";
-import { arrowKeys, field, fill, h, icon, uniqueId } from "./dom.js";
+import { arrowKeys, field, fill, h, icon, typedText, uniqueId } from "./dom.js";
 import { cameraName, personName, whenShort } from "./format.js";
 import { complaint, empty, failed, loadInto } from "./states.js";
 import { cameras as cameraCount, pictures, text } from "./text.js";
 import { personThumbnail, thumbnail } from "./thumbnails.js";
 
 const PAGE = 24;
-const LIKE_ID = /^\S{2,}$/;
 
 /**
  * Open a dialog and wait for what it was closed with; null where it was left.
@@ -94,7 +93,7 @@ export function askText(title, label, { value = "", hint, confirm = text.save, i
     return form(field(label, input, hint), {
       confirm,
       isReady: () => isOptional || input.value.trim() !== "",
-      submit: () => close(input.value.trim()),
+      submit: () => close(typedText(input)),
       cancel: () => close(null),
     });
   });
@@ -171,9 +170,9 @@ export function choosePerson(title, { except = [], allowNew = false, hint } = {}
     };
     const look = () =>
       loadInto(list, async () => {
-        const name = input.value.trim();
+        const name = typedText(input);
         let found = await page(name);
-        if (!found.length && LIKE_ID.test(name)) found = await byId(name);
+        if (!found.length && name) found = await byId(name);
         const fresh = allowNew
           ? h(
               "button.choice",

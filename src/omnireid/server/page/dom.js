@@ -54,6 +54,9 @@ export function field(label, control, hint) {
   return h("div.field", {}, h("label", { htmlFor: control.id }, label), control, note);
 }
 
+/** What was typed, as the server takes texts: without space around it, and in Unicode's composed form. */
+export const typedText = ({ value }) => value.trim().normalize();
+
 /** A checkbox and its words. */
 export function checkbox(label, checked, onchange) {
   const box = h("input", { type: "checkbox", checked, onchange: () => onchange?.(box.checked) });

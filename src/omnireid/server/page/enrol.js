@@ -4,7 +4,7 @@ import { api } from "./api.js";
 import { askBox } from "./boxdialog.js";
 import { whenStateIsKnown } from "./cameras.js";
 import { choosePerson } from "./dialogs.js";
-import { checkbox, field, fill, h, icon, uniqueId } from "./dom.js";
+import { checkbox, field, fill, h, icon, typedText, uniqueId } from "./dom.js";
 import { fromLocal, personName, toLocal } from "./format.js";
 import { refresh } from "./router.js";
 import { may, session } from "./session.js";
@@ -139,7 +139,7 @@ function row(one, show) {
 function details(show) {
   const names = h("datalist", { id: uniqueId("cameras") });
   whenStateIsKnown(names, ({ cameras }) => cameras.filter(Boolean).map((name) => h("option", { value: name })));
-  const camera = h("input", { type: "text", value: state.camera, maxLength: 200, autocomplete: "off", oninput: () => { state.camera = camera.value; } });
+  const camera = h("input", { type: "text", value: state.camera, maxLength: 200, autocomplete: "off", oninput: () => { state.camera = typedText(camera); } });
   camera.setAttribute("list", names.id);
   const time = h("input", { type: "datetime-local", step: 1, value: state.time, oninput: () => { state.time = time.value; } });
   const now = h("button.quiet", { type: "button", onclick: () => { time.value = toLocal(new Date()); state.time = time.value; } }, icon("clock"), text.enrol.now);
@@ -169,7 +169,7 @@ function who(show) {
       refresh();
     },
   }, icon("person"), state.person ? personName(state.person) : text.enrol.choose);
-  const newName = h("input", { type: "text", value: state.name, maxLength: 200, autocomplete: "off", placeholder: text.enrol.name, "aria-label": `${text.enrol.newPerson}: ${text.enrol.name}`, oninput: () => { state.name = newName.value; } });
+  const newName = h("input", { type: "text", value: state.name, maxLength: 200, autocomplete: "off", placeholder: text.enrol.name, "aria-label": `${text.enrol.newPerson}: ${text.enrol.name}`, oninput: () => { state.name = typedText(newName); } });
   const { calibrated } = session.info;
   return h(
     "fieldset",
@@ -199,6 +199,6 @@ async function enrolOne(one) {
 
 /** The first picture makes the person, the others of this run join. */
 async function joinNewPerson(id) {
-  const { identity } = await api.split([id], state.name.trim());
-  Object.assign(state, { who: "existing", person: { id: identity, name: state.name.trim() } });
+  const { identity } = await api.split([id], state.name);
+  Object.assign(state, { who: "existing", person: { id: identity, name: state.name } });
 }

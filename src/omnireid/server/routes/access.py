@@ -10,11 +10,15 @@ import numpy.typing as npt
 from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 
-from omnireid.server.problems import Problem, ProblemBody, of_validation
+from omnireid.server.pictures import is_picture
+from omnireid.server.problems import Problem, ProblemBody, of_validation, shortened
 from omnireid.server.service import Service
 from omnireid.server.tokens import Scope, Token
 
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp")
+_ALIASES = ("image/jpg", "image/pjpeg", "image/x-png", "image/x-bmp", "image/x-ms-bmp")
+_UNSAID = ("", "application/octet-stream", "binary/octet-stream", "image/*")
+"""Types that say nothing of the body: the bytes do."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -30,7 +34,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         (415, "Neither JSON nor a picture."),
         (422, "Something in the request cannot be used; `errors` names the fields."),
         (429, "Too much to do; `Retry-After` says when to come back."),
-        (503, "The gallery's store does not answer, or the request took too long."),
+        (503, "The gallery cannot be read or written now, or the request took too long."),
         (507, "The disk is full."),
     )
 }
@@ -77,6 +81,18 @@ def content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
+def holds_picture(request: Request, body: bytes) -> bool:
+    """Whether the body is a picture: its type says so, or says nothing and the bytes begin as one."""
+    kind = content_type(request)
+    return kind in IMAGE_TYPES or kind in _ALIASES or (kind in _UNSAID and is_picture(body))
+
+
+def holds_json(request: Request) -> bool:
+    """Whether the body's type says that it is JSON."""
+    kind = content_type(request)
+    return kind in ("application/json", "text/json") or kind.endswith("+json")
+
+
 def json_body(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
     """A dependency that reads the body as JSON of one model.
 
@@ -84,10 +100,8 @@ def json_body(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
     """
 
     async def read(request: Request) -> Model:
-        if content_type(request) != "application/json":
-            raise Problem(
-                415, "Content-Type: expected application/json", [("Content-Type", "application/json")]
-            )
+        if not holds_json(request):
+            raise _other_type(request, "expected application/json")
         return parse(model, await request.body())
 
     return read
@@ -100,7 +114,8 @@ def parse(model: type[Model], body: bytes) -> Model:
         Problem: 400 no JSON, 422 another shape; names the fields.
     """
     try:
-        return model.model_validate_json(body, strict=True)
+        # Some editors and shells write the mark of UTF-8 in front.
+        return model.model_validate_json(body.removeprefix(b"\xef\xbb\xbf"), strict=True)
     except ValidationError as error:
         raise of_validation(error) from error
 
@@ -123,10 +138,14 @@ def parse_json(request: Request, model: type[Model], body: bytes) -> Model:
     Raises:
         Problem: as `parse`; 415, neither JSON nor a picture.
     """
-    if content_type(request) != "application/json":
-        expected = f"expected application/json or one of {', '.join(IMAGE_TYPES)}"
-        raise Problem(415, f"Content-Type: {expected}", [("Content-Type", expected)])
+    if not holds_json(request):
+        raise _other_type(request, f"expected application/json or one of {', '.join(IMAGE_TYPES)}")
     return parse(model, body)
+
+
+def _other_type(request: Request, expected: str) -> Problem:
+    message = f"{expected}, got {shortened(content_type(request)) or 'none'}"
+    return Problem(415, f"Content-Type: {message}", [("Content-Type", message)])
 
 
 def check_count(field: str, count: int, most: int) -> None:

@@ -8,12 +8,11 @@ from pydantic_core import to_json
 from omnireid import __version__
 from omnireid.server.pictures import Picture
 from omnireid.server.routes.access import (
-    IMAGE_TYPES,
     Reader,
     ServiceOf,
     body_of,
     check_count,
-    content_type,
+    holds_picture,
     may_read,
     parse_json,
     service_of,
@@ -62,7 +61,7 @@ async def info(request: Request, service: ServiceOf, caller: Reader) -> Info:
 )
 async def embed(request: Request, service: ServiceOf, _: Reader) -> Response:
     body = await request.body()
-    if content_type(request) in IMAGE_TYPES:
+    if holds_picture(request, body):
         pictures = [Picture(body)]
     else:
         images = parse_json(request, EmbedRequest, body).images

@@ -17,15 +17,14 @@ from omnireid.gallery.items import Filter, Item
 from omnireid.server.pictures import Picture
 from omnireid.server.problems import Problem
 from omnireid.server.routes.access import (
-    IMAGE_TYPES,
     ServiceOf,
     Writer,
     body_of,
     check_alone,
     check_count,
     check_model,
-    content_type,
     given_row,
+    holds_picture,
     only_one,
     parse_json,
 )
@@ -47,7 +46,7 @@ async def enrol(
 ) -> EnrolAnswer:
     gallery = service.gallery(query.gallery)
     body = await request.body()
-    if content_type(request) in IMAGE_TYPES:
+    if holds_picture(request, body):
         # Checked already: the time is a number by now.
         place = {name: getattr(query, name) for name in Place.model_fields}
         entries, assign = [EnrolItem.model_construct(**place)], query.assign

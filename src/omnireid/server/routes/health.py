@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Response
 
 from omnireid.server.routes.access import ServiceOf
@@ -18,13 +19,17 @@ async def healthz() -> dict[str, str]:
 
 @router.get(
     "/readyz",
-    summary="The model has run its first batch",
-    responses={503: {"description": "Not yet, or never: `reason` says why."}},
+    summary="The model has run its first batch, and every gallery can be read",
+    responses={503: {"description": "Not yet, not now, or never: `reason` says why."}},
 )
 async def readyz(service: ServiceOf, response: Response) -> dict[str, str]:
-    if service.is_ready:
+    # In a thread beside those of the routes: a probe does not wait for requests.
+    away = service.is_ready and await to_thread.run_sync(service.away, limiter=CapacityLimiter(1))
+    if service.is_ready and not away:
         return {"status": "ready"}
     response.status_code = 503
+    if away:
+        return {"status": "away", "reason": away}
     return {"status": "failed", "reason": service.failure} if service.failure else {"status": "starting"}
 
 

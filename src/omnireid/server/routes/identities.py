@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
 
-from omnireid.gallery.items import MAX_TEXT
+from omnireid.gallery.texts import MAX_TEXT
 from omnireid.server.problems import Problem
 from omnireid.server.routes.access import Reader, ServiceOf, Writer, body_of, json_body
 from omnireid.server.routes.wire import identity_out, operation_out, timeline_answer
@@ -17,6 +17,7 @@ from omnireid.server.schemas import (
     IdentitiesAnswer,
     IdentitiesQuery,
     IdentityOut,
+    IdentityQuery,
     MergeRequest,
     NameRequest,
     OperationOut,
@@ -31,6 +32,8 @@ router = APIRouter(tags=["identities"])
 IdentityId = Annotated[str, Path(max_length=MAX_TEXT)]
 OperationId = Annotated[str, Path(max_length=MAX_TEXT)]
 InGallery = Annotated[GalleryQuery, Query()]
+WhoIsMeant = Annotated[IdentityQuery, Query()]
+NewNameOf = Annotated[NameRequest, Depends(json_body(NameRequest))]
 
 
 @router.get("/v1/identities", summary="Identities, those with a name first")
@@ -91,37 +94,67 @@ def assign(
     return operation_out(done)
 
 
-@router.get("/v1/identities/{identity}", summary="One identity, by any of its ids")
-def read_identity(identity: IdentityId, query: InGallery, service: ServiceOf, _: Reader) -> IdentityOut:
-    return identity_out(service.gallery(query.gallery).identity(identity))
+@router.get("/v1/identity", summary="One identity, by any of its ids")
+def read_identity(query: WhoIsMeant, service: ServiceOf, _: Reader) -> IdentityOut:
+    return identity_out(service.gallery(query.gallery).identity(query.id))
 
 
 @router.put(
-    "/v1/identities/{identity}",
+    "/v1/identity",
     summary="Name an identity, or take its name away",
     openapi_extra=body_of(NameRequest),
 )
-def name(
-    identity: IdentityId,
-    body: Annotated[NameRequest, Depends(json_body(NameRequest))],
-    query: InGallery,
-    service: ServiceOf,
-    caller: Writer,
+def name(query: WhoIsMeant, body: NewNameOf, service: ServiceOf, caller: Writer) -> OperationOut:
+    gallery = service.gallery(query.gallery)
+    return operation_out(gallery.name_identity(query.id, body.name, actor=caller.name))
+
+
+@router.delete("/v1/identity", summary="Forget somebody for good")
+def forget(query: WhoIsMeant, service: ServiceOf, caller: Writer) -> ForgottenAnswer:
+    gallery = service.gallery(query.gallery)
+    return ForgottenAnswer(forgotten=gallery.forget(query.id, actor=caller.name).items)
+
+
+@router.get("/v1/identity/timeline", summary="Where and when somebody was seen")
+def timeline(query: WhoIsMeant, service: ServiceOf, _: Reader) -> TimelineAnswer:
+    gallery = service.gallery(query.gallery)
+    return timeline_answer(gallery, gallery.timeline(query.id))
+
+
+# The same with the id in the path, for ids that are plain words. Browsers and proxies fold "." and ".." away,
+# and what ends in "/timeline" is a timeline here, so that no path reaches every id.
+
+
+@router.get("/v1/identities/{identity:path}/timeline", summary="As `/v1/identity/timeline`, of a plain id")
+def timeline_in_path(
+    identity: IdentityId, query: InGallery, service: ServiceOf, caller: Reader
+) -> TimelineAnswer:
+    return timeline(_who(identity, query), service, caller)
+
+
+@router.get("/v1/identities/{identity:path}", summary="As `/v1/identity`, of a plain id")
+def read_identity_in_path(
+    identity: IdentityId, query: InGallery, service: ServiceOf, caller: Reader
+) -> IdentityOut:
+    return read_identity(_who(identity, query), service, caller)
+
+
+@router.put(
+    "/v1/identities/{identity:path}",
+    summary="As `/v1/identity`, of a plain id",
+    openapi_extra=body_of(NameRequest),
+)
+def name_in_path(
+    identity: IdentityId, query: InGallery, body: NewNameOf, service: ServiceOf, caller: Writer
 ) -> OperationOut:
-    gallery = service.gallery(query.gallery)
-    return operation_out(gallery.name_identity(identity, body.name, actor=caller.name))
+    return name(_who(identity, query), body, service, caller)
 
 
-@router.delete("/v1/identities/{identity}", summary="Forget somebody for good")
-def forget(identity: IdentityId, query: InGallery, service: ServiceOf, caller: Writer) -> ForgottenAnswer:
-    gallery = service.gallery(query.gallery)
-    return ForgottenAnswer(forgotten=gallery.forget(identity, actor=caller.name).items)
-
-
-@router.get("/v1/identities/{identity}/timeline", summary="Where and when somebody was seen")
-def timeline(identity: IdentityId, query: InGallery, service: ServiceOf, _: Reader) -> TimelineAnswer:
-    gallery = service.gallery(query.gallery)
-    return timeline_answer(gallery, gallery.timeline(identity))
+@router.delete("/v1/identities/{identity:path}", summary="As `/v1/identity`, of a plain id")
+def forget_in_path(
+    identity: IdentityId, query: InGallery, service: ServiceOf, caller: Writer
+) -> ForgottenAnswer:
+    return forget(_who(identity, query), service, caller)
 
 
 @router.get("/v1/operations", summary="What operators did, the latest first")
@@ -133,3 +166,7 @@ def operations(query: Annotated[OperationsQuery, Query()], service: ServiceOf, _
 @router.post("/v1/operations/{operation}/undo", summary="Take an operation back")
 def undo(operation: OperationId, query: InGallery, service: ServiceOf, caller: Writer) -> OperationOut:
     return operation_out(service.gallery(query.gallery).undo(operation, actor=caller.name))
+
+
+def _who(identity: str, query: GalleryQuery) -> IdentityQuery:
+    return IdentityQuery.model_construct(id=identity, gallery=query.gallery)

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from omnireid.gallery.errors import NotInGalleryError
-from omnireid.gallery.items import MAX_TEXT
+from omnireid.gallery.texts import MAX_TEXT
 from omnireid.server.routes.access import Reader, ServiceOf, Writer
 from omnireid.server.routes.wire import items_out
 from omnireid.server.schemas import ForgottenAnswer, GalleryQuery, ItemOut, ItemsAnswer, ItemsQuery

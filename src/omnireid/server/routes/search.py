@@ -15,6 +15,7 @@ from PIL import Image
 from starlette.concurrency import run_in_threadpool
 
 from omnireid.core.images import Crop
+from omnireid.evaluation.whitening import unit_cosines
 from omnireid.gallery.gallery import Gallery
 from omnireid.gallery.items import Box, Filter
 from omnireid.gallery.searching import Group, SearchResult
@@ -22,15 +23,14 @@ from omnireid.report.activation import activation_map, overlay
 from omnireid.server.pictures import Picture
 from omnireid.server.problems import Problem
 from omnireid.server.routes.access import (
-    IMAGE_TYPES,
     Reader,
     ServiceOf,
     body_of,
     check_alone,
     check_count,
     check_model,
-    content_type,
     given_row,
+    holds_picture,
     only_one,
     parse_json,
 )
@@ -67,7 +67,7 @@ async def search(
     body = await request.body()
     options: SearchOptions = query
     is_tracklet, excluded = False, None
-    if content_type(request) in IMAGE_TYPES:
+    if holds_picture(request, body):
         where = query.where()
         embeddings = await service.embed([Picture(body)])
     else:
@@ -98,7 +98,7 @@ async def verify(
     def compare() -> VerifyAnswer:
         judge = service.judge(asked.false_alarm_rate, asked.prior)
         first, second = judge.vectors(np.stack(rows))
-        score = float(first @ second)
+        score = float(unit_cosines(first[None], second)[0])
         if gallery is not None:
             items = [one for one in (asked.a.item, asked.b.item) if one]
             gallery.log.write("verify", count=2, subjects=items, actor=caller.name)
