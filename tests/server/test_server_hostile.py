@@ -353,29 +353,36 @@ def test_a_defect_is_answered_without_its_insides(tmp_path: Path, monkeypatch: p
 
 
 def test_a_full_disk_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from omnireid.core.errors import StorageError
+    from omnireid.core.errors import DiskFullError
     from omnireid.gallery import Gallery
 
     def full(*_: Any, **__: Any) -> None:
-        raise StorageError("cannot write: the disk is full; free some space")
+        raise DiskFullError("cannot write: the disk is full; free some space")
 
     with service(tmp_path) as client:
         monkeypatch.setattr(Gallery, "enrol", full)
         answer = post_picture(client, "/v1/enrol", person(1))
         check_problem(answer, 507, "")
-        assert "free some space" in answer.json()["detail"]
+        assert answer.json()["detail"] == "cannot write: the disk is full; free some space"
 
 
 def test_a_store_that_is_away_is_asked_again_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from omnireid.core.errors import StorageError
     from omnireid.gallery import Gallery
-    from omnireid.gallery.errors import StoreServerError
+    from omnireid.gallery.errors import GalleryAwayError, StoreServerError
 
-    def away(*_: Any, **__: Any) -> None:
-        raise StoreServerError("http://milvus:19530/site: cannot search: no Milvus answers; start it")
+    for error in (
+        StoreServerError("http://milvus:19530/site: cannot search: no Milvus answers; start it"),
+        GalleryAwayError("the gallery cannot be read: its folder is not there"),
+        StorageError("cannot read the gallery: input/output error"),
+    ):
 
-    with service(tmp_path) as client:
-        monkeypatch.setattr(Gallery, "items", away)
-        answer = client.get("/v1/items")
-        check_problem(answer, 503, "")
-        assert int(answer.headers["retry-after"]) > 0
-        assert "start it" in answer.json()["detail"]
+        def away(*_: Any, raised: Exception = error, **__: Any) -> None:
+            raise raised
+
+        with service(tmp_path) as client:
+            monkeypatch.setattr(Gallery, "items", away)
+            answer = client.get("/v1/items")
+            check_problem(answer, 503, "")
+            assert int(answer.headers["retry-after"]) > 0
+            assert answer.json()["detail"] == str(error)

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from omnireid.core.errors import InputError, StorageError
+from omnireid.core.errors import InputError
 from omnireid.gallery import Gallery
 from omnireid.server.client import Client, EnrolItem, ServerError, picture_base64
 from server.live_server import Live, live_server
@@ -257,13 +257,14 @@ def test_two_servers_share_a_gallery(tmp_path: Path, model_file: Path, live: Liv
 
 
 def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path: Path, model_file: Path) -> None:
-    """A limit on the size of files stands for the disk: beyond it writes fail as on a full one."""
+    """A limit on the size of files stands for the disk: beyond it writes fail, as on a full one."""
     big = [EnrolItem(image=picture_base64(person(seed, size=(256, 512)))) for seed in range(50, 80)]
     # Blocks of 1 kB: three small crops fit, thirty large thumbnails do not.
     with live_server(tmp_path, model_file, prefix="ulimit -f 60") as live, Client(live.url) as client:
         kept = {one.id for one in client.enrol([item(seed) for seed in range(3)]).items}
-        with pytest.raises(StorageError, match="Nothing that was acknowledged is lost"):
+        with pytest.raises(ServerError, match="File too large") as raised:
             client.enrol(big)
+        assert raised.value.status == 503
         assert {one.id for one in client.items()} == kept
         assert client.search(person(1), k=1).candidates[0].score > 0.99
     assert stored_ids(tmp_path) == kept

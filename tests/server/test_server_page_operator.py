@@ -410,3 +410,38 @@ def test_new_states_are_accessible_and_fit(open_page: Open, server: PageServer, 
     undo.click()
     expect(undo).to_have_count(0)
     assert found == []
+
+
+@pytest.mark.parametrize("identity", ["building-2/ann", "..", "a?b#c%2Fd", "x/timeline", "张伟"])
+def test_whoever_was_enrolled_is_shown_named_and_forgotten(
+    page: Page, server: PageServer, identity: str
+) -> None:
+    enrol(server, picture(45, 1, 0), identity=identity, camera="Roof")
+    view(page, "people")
+    page.locator(".person-tile", has_text=identity).first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(identity)
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_have_text(identity)
+    button(page, "Name").click()
+    # As a keyboard of macOS or Vietnamese Windows may write it, and with a space too many.
+    page.get_by_role("dialog").get_by_label("Name", exact=True).fill(" Zoe\u0301 ")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Zo\u00e9")).to_be_visible()
+    assert ask(server, "v1/identity", id=identity)["name"] == "Zo\u00e9"
+    button(page, "Forget person").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("textbox").fill("Zo\u00e9")
+    dialog.get_by_role("button", name=re.compile("Forget")).click()
+    expect(page.locator("main[data-view=people]")).to_be_visible()
+    assert httpx2.get(server.url + "v1/identity", params={"id": identity}).status_code == 404
+
+
+def test_a_person_is_found_by_an_id_of_any_form(page: Page, server: PageServer) -> None:
+    enrol(server, picture(45, 1, 0), identity="Site 2/7", camera="Roof")
+    view(page, "person/p3")
+    button(page, "Merge into…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("searchbox").fill("Site 2/7")
+    expect(dialog.locator(".choice")).to_have_text(re.compile("Site 2/7"))
+    page.keyboard.press("Escape")
+    assert httpx2.delete(server.url + "v1/identity", params={"id": "Site 2/7"}).json() == {"forgotten": 1}

@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from omnireid.core.errors import InputError
 from omnireid.core.images import load_crop
 from omnireid.gallery import Gallery
 from omnireid.inference import Embedder
-from omnireid.server.app import Shortcut
+from omnireid.server.app import Shortcut, create_app
 from omnireid.server.guard import Guard
-from server.toy_service import DIM, MODEL, SHA256, ToyBackend, enrol, person, post_picture, service, text_of
+from server.toy_service import (
+    DIM,
+    MODEL,
+    SHA256,
+    URL,
+    ToyBackend,
+    enrol,
+    person,
+    post_picture,
+    service,
+    text_of,
+)
 
 
 @pytest.fixture
@@ -398,3 +413,256 @@ def test_a_gallery_of_another_model_refuses_searches(tmp_path: Path) -> None:
         assert refused.status_code == 409
         assert "move" in refused.json()["detail"]
     assert MODEL.dim == DIM
+
+
+IDS = [
+    "team/ann",
+    "a//b",
+    "/ann",
+    ".",
+    "..",
+    "x/timeline",
+    "merge",
+    "a?b#c",
+    "50%2F",
+    "张伟",
+    "a+b&gallery=yard",
+]
+
+
+@pytest.mark.parametrize("identity", IDS)
+def test_any_id_is_reached_in_the_query(client: TestClient, identity: str) -> None:
+    enrol(client, 1, identity=identity, camera="a")
+    asked = {"id": identity}
+    assert client.get("/v1/identity", params=asked).json()["id"] == identity
+    assert client.put("/v1/identity", params=asked, json={"name": "Ann"}).json()["identity"] == identity
+    timeline = client.get("/v1/identity/timeline", params=asked).json()
+    assert (timeline["name"], timeline["cameras"][0]["camera"]) == ("Ann", "a")
+    assert client.delete("/v1/identity", params=asked).json() == {"forgotten": 1}
+    assert client.get("/v1/identity", params=asked).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["team%2Fann", "team/ann", "Ann%20Smith", "%E5%BC%A0%E4%BC%9F", "merge"])
+def test_plain_ids_are_reached_in_the_path_too(client: TestClient, path: str) -> None:
+    identity = unquote(path)
+    enrol(client, 1, identity=identity, camera="a")
+    assert client.get(f"/v1/identities/{path}").json()["id"] == identity
+    assert client.put(f"/v1/identities/{path}", json={"name": "Ann"}).json()["identity"] == identity
+    assert client.get(f"/v1/identities/{path}/timeline").json()["name"] == "Ann"
+    assert client.delete(f"/v1/identities/{path}").json() == {"forgotten": 1}
+    answer = client.get(f"/v1/identities/{path}")
+    assert answer.status_code == 404
+    assert "not in this gallery" in answer.json()["detail"]
+
+
+def test_head_is_get_without_the_body(client: TestClient) -> None:
+    item = enrol(client, 1, identity="p1")["id"]
+    for path in (
+        "/",
+        "/assets/app.js",
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/v1/info",
+        "/v1/items",
+        f"/v1/items/{item}",
+        f"/v1/items/{item}/thumbnail",
+        "/v1/identity?id=p1",
+        "/v1/items/nothing",
+    ):
+        whole, head = client.get(path), client.head(path)
+        assert head.status_code == whole.status_code, path
+        assert head.content == b""
+        assert dict(head.headers) == dict(whole.headers), path
+        assert int(head.headers["content-length"]) == len(whole.content)
+    assert int(client.head("/metrics").headers["content-length"]) > 0
+    refused = client.head("/v1/search")
+    assert (refused.status_code, refused.headers["allow"], refused.content) == (405, "POST", b"")
+    assert client.post("/healthz").headers["allow"] == "GET, HEAD"
+
+
+def test_a_slash_too_many_at_an_end_is_no_other_address(client: TestClient) -> None:
+    for path in ("/healthz/", "//healthz", "/v1/items/", "//v1/items", "/v1/info/"):
+        assert client.get(f"{URL}{path}", follow_redirects=False).status_code == 200, path
+    assert post_picture(client, "/v1/embed/", person(1)).status_code == 200
+    nothing = client.get("/v1/nothing")
+    assert nothing.status_code == 404
+    assert "/v1/nothing" in nothing.json()["detail"]
+
+
+BASE64 = {
+    "line breaks": lambda content: base64.encodebytes(content).decode(),
+    "line breaks of mail": lambda content: text_of(content).replace("A", "A\r\n "),
+    "a data URI": lambda content: f"data:image/jpeg;base64,{text_of(content)}",
+    "a data URI in capitals": lambda content: f"DATA:image/jpeg;charset=x;BASE64,{text_of(content)}",
+    "no padding": lambda content: text_of(content).rstrip("="),
+    "the alphabet of URLs": lambda content: base64.urlsafe_b64encode(content).decode(),
+}
+
+
+@pytest.mark.parametrize("form", BASE64)
+@pytest.mark.parametrize("view", range(3))
+def test_base64_is_read_as_it_is_written_elsewhere(client: TestClient, form: str, view: int) -> None:
+    content = person(1, view) + b"\0" * view  # of every length modulo 3
+    answer = client.post("/v1/embed", json={"images": [BASE64[form](content)]})
+    assert answer.status_code == 200, answer.text
+    np.testing.assert_allclose(answer.json()["embeddings"][0], embedding_of(content), atol=1e-6)
+
+
+@pytest.mark.parametrize("text", ["data:image/jpeg,abc", "data:", "data:;base64", "%%%", "a", "ab=c", "ä"])
+def test_what_is_no_base64_is_still_refused(client: TestClient, text: str) -> None:
+    answer = client.post("/v1/embed", json={"images": [text]})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "images.0"
+
+
+@pytest.mark.parametrize("path", ["/v1/embed", "/v1/search", "/v1/enrol"])
+def test_pictures_come_under_other_names_of_their_types_or_none(client: TestClient, path: str) -> None:
+    for kind in (
+        "image/jpg",
+        "image/JPEG; q=1",
+        "IMAGE/PNG",
+        "image/pjpeg",
+        "application/octet-stream",
+        "",
+        None,
+    ):
+        headers = {} if kind is None else {"Content-Type": kind}
+        answer = client.post(path, content=person(1), headers=headers)
+        assert answer.status_code == 200, (kind, answer.text)
+    for kind, content in (
+        ("application/octet-stream", b"no picture"),
+        (None, b"no picture"),
+        ("", b'{"images": []}'),
+        ("text/plain", person(1)),
+        ("image/heic", person(1)),
+    ):
+        headers = {} if kind is None else {"Content-Type": kind}
+        answer = client.post(path, content=content, headers=headers)
+        assert answer.status_code == 415, kind
+        assert f"got {kind or 'none'}" in answer.json()["detail"]
+
+
+def test_json_comes_with_parameters_in_capitals_and_with_the_mark_of_utf8(client: TestClient) -> None:
+    body = json.dumps({"images": [text_of(person(1))]}).encode()
+    for kind in (
+        "application/json; charset=utf-8",
+        "Application/JSON",
+        "application/vnd.api+json",
+        "text/json",
+    ):
+        for content in (body, b"\xef\xbb\xbf" + body):
+            answer = client.post("/v1/embed", content=content, headers={"Content-Type": kind})
+            assert answer.status_code == 200, (kind, answer.text)
+    broken = client.post(
+        "/v1/embed", content=b'{"images": ["ab\ncd"]}', headers={"Content-Type": "application/json"}
+    )
+    assert broken.status_code == 400
+    assert "base64 -w0" in broken.json()["detail"]
+
+
+def test_a_body_in_chunks_is_a_body(client: TestClient) -> None:
+    content = person(1)
+    chunks = (content[start : start + 100] for start in range(0, len(content), 100))
+    answer = client.post("/v1/embed", content=chunks, headers={"Content-Type": "image/jpeg"})
+    np.testing.assert_allclose(answer.json()["embeddings"][0], embedding_of(content), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2026-03-01T12:00:00+01:00",
+        "2026-03-01T12:00:00 01:00",
+        "2026-03-01t12:00:00+0100",
+        "2026-03-01 11:00:00Z",
+    ],
+)
+def test_times_are_taken_as_they_come_through_a_query(client: TestClient, written: str) -> None:
+    answer = client.post(
+        f"/v1/enrol?time={written}", content=person(1), headers={"Content-Type": "image/jpeg"}
+    )
+    assert answer.status_code == 200, answer.text
+    assert client.get("/v1/items").json()["items"][0]["time"] == "2026-03-01T11:00:00Z"
+    assert client.get(f"/v1/items?since={written}").json()["items"]
+    assert not client.get(f"/v1/items?until={written}").json()["items"]
+
+
+def test_errors_are_in_our_words(client: TestClient) -> None:
+    for answer in (
+        client.get("/v1/items?since=yesterday"),
+        client.post("/v1/search", json={"image": "", "since": "2026-13-01T00:00:00Z"}),
+        client.post("/v1/enrol", json={"items": [{"image": "", "camera": " a"}]}),
+    ):
+        assert answer.status_code == 422
+        assert "alue error" not in answer.text
+    assert answer.json()["errors"][0] == {
+        "field": "items.0.camera",
+        "message": "begins or ends with white space, which nobody sees; leave it out",
+    }
+
+
+@pytest.mark.parametrize("written", ["%E9", "a%00", "%E2%80%AEann", "%20ann", "ann%20", "e%CC%81"])
+def test_an_id_that_would_not_be_reached_is_refused_before_its_picture_is_embedded(
+    client: TestClient, written: str
+) -> None:
+    answer = client.post(
+        f"/v1/enrol?identity={written}", content=b"no picture", headers={"Content-Type": "image/png"}
+    )
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["field"] == "identity"
+    assert client.get("/v1/items").json()["items"] == []
+
+
+def test_the_page_is_not_sent_again_to_who_has_it(client: TestClient) -> None:
+    tag = client.get("/assets/app.js").headers["etag"]
+    for known in (tag, f"W/{tag}", f'"other", {tag}'):
+        assert client.get("/assets/app.js", headers={"If-None-Match": known}).status_code == 304
+
+
+def test_no_score_is_above_1(client: TestClient) -> None:
+    for seed in range(8):
+        enrol(client, seed)
+        found = post_picture(client, "/v1/search", person(seed)).json()
+        assert 0.999 < found["candidates"][0]["score"] <= 1
+        side = {"image": text_of(person(seed))}
+        assert 0.999 < client.post("/v1/verify", json={"a": side, "b": side}).json()["score"] <= 1
+
+
+@pytest.mark.parametrize("name", [".", "..", "a/b", "", " a", "a\nb"])
+def test_galleries_have_names_that_addresses_carry(tmp_path: Path, name: str) -> None:
+    with Gallery.open(str(tmp_path)) as gallery, pytest.raises(InputError, match="gallery"):
+        create_app(Embedder(ToyBackend()), {name: gallery})
+
+
+def test_a_gallery_that_has_gone_is_said_and_comes_back(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "doors", tmp_path / "elsewhere"
+    with service(tmp_path) as client:
+        deadline = time.monotonic() + 30
+        while client.get("/readyz").status_code != 200:
+            assert time.monotonic() < deadline
+        enrol(client, 1, identity="p1")
+        folder.rename(elsewhere)
+        for answer in (
+            post_picture(client, "/v1/search", person(1)),
+            post_picture(client, "/v1/enrol", person(2)),
+            client.get("/v1/items"),
+            client.get("/v1/galleries/doors"),
+            client.get("/v1/audit"),
+            client.delete("/v1/identity?id=p1"),
+            client.put("/v1/galleries/doors/retention", json={"default_s": 60.0}),
+        ):
+            assert answer.status_code == 503, answer.text
+            assert answer.json()["detail"] == "the gallery cannot be read: its folder is not there"
+            assert int(answer.headers["retry-after"]) > 0
+        assert not folder.exists()
+        assert client.get("/v1/items?gallery=yard").status_code == 200
+        away = client.get("/readyz")
+        assert (away.status_code, away.json()["status"]) == (503, "away")
+        assert away.json()["reason"] == "gallery doors: the gallery cannot be read: its folder is not there"
+        elsewhere.rename(folder)
+        assert client.get("/readyz").json() == {"status": "ready"}
+        assert (
+            post_picture(client, "/v1/search", person(1)).json()["candidates"][0]["item"]["identity"] == "p1"
+        )
+        assert enrol(client, 2)["is_new"]
