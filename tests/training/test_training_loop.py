@@ -17,8 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 
+from folded_networks import folded, trained_network
+from omnireid.core.card import InputSpec
 from omnireid.core.errors import (
     ConfigError,
     DatasetError,
@@ -28,6 +31,7 @@ from omnireid.core.errors import (
     TrainingError,
     WeightsError,
 )
+from omnireid.core.images import load_crop, normalise
 from omnireid.core.types import Split
 from omnireid.data import augmentation
 from omnireid.data.datasets import read_dataset
@@ -209,6 +213,26 @@ def test_frozen_epochs_leave_the_base_alone(samples: Split, tmp_path: Path) -> N
     changed = [key for key in second if not torch.equal(second[key], third[key])]
     assert "conv1.conv.weight" in changed
     assert "conv1.bn.running_mean" in changed
+
+
+def test_initial_weights_with_folded_norms_are_kept_by_training(
+    samples: Split, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = InputSpec(height=64, width=32)
+    crops = np.stack([load_crop(sample.path, spec) for sample in samples])
+    pictures = torch.from_numpy(normalise(crops, spec))
+    true = trained_network("osnet_x0_25", pictures)
+    with torch.no_grad():
+        before = true(pictures)
+    # So slow that no weight moves: whatever changes is the statistics' doing.
+    recipe = tiny_recipe(optimiser__lr=1e-9, augmentation=[])
+    for initial, folder in ((folded(true), tmp_path / "folded"), (true, tmp_path / "true")):
+        trained = train(recipe, samples, folder, initial=initial, console=Console(width=400))
+        with torch.no_grad():
+            after = trained.model(pictures)
+        assert float(nn.functional.cosine_similarity(before, after).median()) > 0.9, folder.name
+        said = capsys.readouterr().out
+        assert ("80 batch norms folded" in said) == (folder.name == "folded")
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_batch_named(

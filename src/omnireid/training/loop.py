@@ -30,6 +30,7 @@ from omnireid.data.loading import Batch, CropLoader
 from omnireid.data.samplers import GroupSampler, PKSampler, RandomSampler
 from omnireid.inference.backends.torch_eager import choose_device
 from omnireid.losses import CrossEntropyLabelSmooth, HardTripletLoss, jensen_shannon
+from omnireid.models.batch_norms import folded_norms, restore_statistics
 from omnireid.models.classifier import IdentityClassifier
 from omnireid.models.osnet import OSNet
 from omnireid.models.registry import build_model
@@ -54,6 +55,9 @@ from omnireid.training.recipe import Recipe
 from omnireid.training.schedule import learning_rate
 
 DEFAULT_CACHE_BYTES = 2 << 30
+
+_PICTURES_TO_MEASURE = 2048
+"""What statistics of folded batch norms are taken from."""
 
 EpochEvaluation = Callable[[OSNet, int], dict[str, float]]
 
@@ -157,6 +161,7 @@ def train(
         if resume:
             run.restore(load_checkpoint(run_dir / CHECKPOINT), console)
         else:
+            run.restore_statistics(console)
             clear_run_folder(run_dir)
         run.fit(evaluate, console)
         return run.finish()
@@ -207,9 +212,7 @@ class _Run:
             refill=True,
             cache_bytes=cache_bytes,
         )
-        # For consistency, two AugMix views beside each crop (Hendrycks et al., ICLR 2020).
-        num_views = 3 if recipe.loss.consistency else 1
-        self.augmentation = Augmentation(recipe.augmentation, recipe.input, num_views=num_views)
+        self.augmentation = _augmentation(recipe)
         self.plain = Augmentation((), recipe.input)
 
         where = torch.device(choose_device(device))
@@ -253,6 +256,30 @@ class _Run:
                     f"{checkpoint.epochs_done}, the {self.recipe.schedule.name} schedule over "
                     f"{self.recipe.epochs} epochs goes on with a learning rate of {rate:.2g}"
                 )
+
+    def restore_statistics(self, console: Console | None) -> None:
+        """Measure on the training pictures what initial weights with folded batch norms have lost."""
+        if not folded_norms(self.classifier.backbone):
+            return
+        batches = self.sampler.batches(0)
+        batches = batches[: -(-_PICTURES_TO_MEASURE // len(batches[0]))]
+        # Pictures as training sees them, by an augmentation of its own: the run's has a state.
+        augmentation = Augmentation(
+            self.recipe.augmentation, self.recipe.input, num_views=self.augmentation.num_views
+        )
+
+        def pictures() -> Iterator[torch.Tensor]:
+            for step, batch in enumerate(self.loader.load(batches)):
+                generator = torch.Generator().manual_seed(derive_seed(self.recipe.seed, "statistics", step))
+                yield augmentation(torch.from_numpy(batch.crops).to(self.fabric.device), generator)
+
+        num_norms = restore_statistics(self.network, pictures())
+        if console is not None:
+            console.print(
+                f"the initial weights have {num_norms} batch norms folded into their convolutions: their "
+                f"statistics come of {sum(map(len, batches)):,} training pictures, embeddings stay",
+                markup=False,
+            )
 
     def fit(self, evaluate: EpochEvaluation | None, console: Console | None) -> None:
         write_text(self.run_dir / "recipe.json", self.recipe.model_dump_json(indent=2) + "\n")
@@ -510,6 +537,12 @@ def _build_sampler(recipe: Recipe, samples: Sequence[Sample]) -> RandomSampler |
         )
     except InputError as error:
         raise ConfigError(f"{error}: {fits}") from error
+
+
+def _augmentation(recipe: Recipe) -> Augmentation:
+    # For consistency, two AugMix views beside each crop (Hendrycks et al., ICLR 2020).
+    num_views = 3 if recipe.loss.consistency else 1
+    return Augmentation(recipe.augmentation, recipe.input, num_views=num_views)
 
 
 def _build_network(recipe: Recipe, num_pids: int, initial: OSNet | None) -> IdentityClassifier:

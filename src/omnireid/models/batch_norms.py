@@ -1,0 +1,99 @@
+"""Batch norms that were folded into their convolutions, and statistics for them.
+
+A folded norm is a scale of 1, a shift, mean 0 and variance 1. That gives the same embeddings, but training
+normalises by each batch's own statistics: the first step would put other activations in the place of those
+that the convolutions behind it expect, and nothing of the network would be left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from omnireid.core.errors import WeightsError
+
+_BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
+
+
+def folded_norms(network: nn.Module) -> list[str]:
+    """Names of the batch norms whose mean and variance are those of no data.
+
+    The norms of a network that was never trained are none of them: their scale is 1 and their shift 0.
+    """
+    return [
+        name
+        for name, norm in network.named_modules()
+        if isinstance(norm, _BatchNorm) and _is_neutral(norm) and not _is_fresh(norm)
+    ]
+
+
+def restore_statistics(network: nn.Module, batches: Iterable[Tensor]) -> int:
+    """Give folded batch norms the statistics of these pictures, and leave what the network computes as it is.
+
+    With mean m and variance v of what reaches a norm, its scale becomes √(v + ε) times what it was and its
+    shift takes m along: the same function to rounding, and now also the one that training computes. Nothing
+    that reaches a norm changes on the way, so one pass serves all of them.
+
+    Args:
+        network: changed in place, and left in evaluation mode.
+        batches: (N, 3, H, W) as training gives them, at least one of two or more pictures.
+
+    Returns:
+        How many norms were folded.
+
+    Raises:
+        WeightsError: what reaches a norm is not finite.
+    """
+    norms = {name: network.get_submodule(name) for name in folded_norms(network)}
+    moments: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in norms}
+
+    def measure(name: str, values: Tensor) -> None:
+        by_channel = values.detach().double().transpose(0, 1).flatten(1)
+        # The mean over batches of a batch's own variance: what running statistics converge to.
+        variance, mean = torch.var_mean(by_channel, dim=1)
+        moments[name].append((mean, variance))
+
+    handles = [
+        norm.register_forward_pre_hook(lambda _, inputs, name=name: measure(name, inputs[0]))
+        for name, norm in norms.items()
+    ]
+    network.eval()
+    try:
+        with torch.no_grad():
+            for pictures in batches:
+                network(pictures)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for name, norm in norms.items():
+        mean, variance = (torch.stack(values).mean(0) for values in zip(*moments[name], strict=True))
+        if not (mean.isfinite().all() and variance.isfinite().all()):
+            raise WeightsError(f"batch norm {name}: what reaches it on the training pictures is not finite")
+        assert isinstance(norm, _BatchNorm)
+        _set_statistics(norm, mean, variance)
+    return len(norms)
+
+
+def _is_neutral(norm: _BatchNorm) -> bool:
+    mean, variance = norm.running_mean, norm.running_var
+    if mean is None or variance is None:
+        return False
+    # A folded norm that lost its ε has a variance of 1 - ε.
+    return bool((mean == 0).all() and ((variance - 1).abs() < 1e-4).all())
+
+
+def _is_fresh(norm: _BatchNorm) -> bool:
+    return bool((norm.weight == 1).all() and (norm.bias == 0).all())
+
+
+@torch.no_grad()
+def _set_statistics(norm: _BatchNorm, mean: Tensor, variance: Tensor) -> None:
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    slope = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+    norm.bias.add_(slope * (mean - norm.running_mean))
+    norm.weight.copy_(slope * (variance + norm.eps).sqrt())
+    norm.running_mean.copy_(mean)
+    norm.running_var.copy_(variance)
