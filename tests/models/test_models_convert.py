@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import pickle
 import tarfile
@@ -11,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
+from folded_networks import folded, trained_network
 from omnireid.core.errors import UnknownNameError, UnsafeWeightsError, WeightsError
 from omnireid.core.files import sha256_file
 from omnireid.models import convert
@@ -21,6 +24,7 @@ from omnireid.models.classifier import IdentityClassifier
 from omnireid.models.config import ARCHITECTURES
 from omnireid.models.convert import convert_checkpoint
 from omnireid.models.registry import build_model
+from omnireid.models.weights import save_weights
 
 EXECUTED: list[str] = []
 
@@ -79,11 +83,54 @@ FORMS = {
     "engine": _engine_checkpoint,
     "float32 rank-1": lambda state: {"state_dict": state, "rank1": np.float32(0.5), "epoch": np.int64(7)},
     "no classifier": _without_classifier,
+    "before counters": lambda state: {k: v for k, v in state.items() if "num_batches" not in k},
+    "int8 epoch": lambda state: {"state_dict": state, "epoch": np.int8(6), "step": np.uint8(7)},
+    "CMC curve beside": lambda state: {
+        "state_dict": state,
+        "cmc": np.arange(5.0),
+        "pids": np.arange(4, dtype=np.uint16).reshape(2, 2),
+        "names": np.array(["ann", "bob"]),
+    },
+    "arrays": lambda state: {key: value.numpy() for key, value in state.items()},
+    "options beside": lambda state: {
+        "args": argparse.Namespace(lr=0.1, root=Path("data")),
+        "net": state,
+    },
+    **{
+        f"under {name}": lambda state, name=name: {name: state, "epoch": 3}
+        for name in ("model", "model_state_dict", "net", "params", "network", "ema", "anything else")
+    },
+    "nested twice": lambda state: {"state": {"model": state, "optimizer": {"state": {}, "param_groups": []}}},
+    "in a tuple": lambda state: (state, {"optimiser": torch.zeros(3)}, 7),
+    "in a list": lambda state: [{"epoch": 1}, OrderedDict(state)],
+    "compiled": lambda state: _prefixed("_orig_mod.", state),
+    "DataParallel, compiled": lambda state: _prefixed("module._orig_mod.", state),
+    "Lightning": lambda state: {
+        "pytorch-lightning_version": "2.1",
+        "state_dict": {**_prefixed("model.backbone.", state), "criterion.centers": torch.zeros(3, 4)},
+        "hyper_parameters": {"lr": 0.1},
+    },
+    "averaged": lambda state: {**_prefixed("module.", state), "n_averaged": torch.tensor(5)},
+    "classifier beside": lambda state: {
+        **_prefixed("backbone.", _without_classifier(state)),
+        "classifier.weight": torch.zeros(13, 512),
+        "classifier.bias": torch.zeros(13),
+    },
+    "twice the same": lambda state: {"model": state, "best": dict(state)},
 }
 
 
-@pytest.mark.parametrize("old_format", [False, True], ids=["zip", "before torch 1.6"])
-@pytest.mark.parametrize("form", FORMS)
+def _prefixed(prefix: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {prefix + key: value for key, value in state.items()}
+
+
+IN_BOTH_FORMATS = ("bare", "engine", "module prefix", "CMC curve beside", "options beside")
+
+
+@pytest.mark.parametrize(
+    ("form", "old_format"),
+    [(form, False) for form in FORMS] + [(form, True) for form in IN_BOTH_FORMATS],
+)
 def test_every_form_gives_the_same_weights(
     form: str, old_format: bool, published: dict[str, torch.Tensor], tmp_path: Path
 ):
@@ -98,6 +145,101 @@ def test_every_form_gives_the_same_weights(
     assert card.sha256 == sha256_file(path)
     assert card.metrics == ()
     assert card.licence == card.training_data == "unknown"
+
+
+def test_what_was_left_out_or_lay_deeper_stands_on_the_card(
+    published: dict[str, torch.Tensor], tmp_path: Path
+):
+    path = tmp_path / "model.ckpt"
+    torch.save(FORMS["Lightning"](published), path)
+    _, card = convert_checkpoint(path)
+    assert card.name == "model"
+    assert "under 'state_dict.model.backbone'" in card.notes
+    assert "Left out, as no part of an OSNet: criterion.centers." in card.notes
+
+
+def test_of_several_networks_one_is_named(published: dict[str, torch.Tensor], tmp_path: Path):
+    path = tmp_path / "model.pth"
+    averaged = {key: value * 2 for key, value in published.items()}
+    torch.save({"model": published, "ema": {"module": averaged}, "epoch": 3}, path)
+    with pytest.raises(WeightsError, match=r"2 networks, under 'model', 'ema\.module'.*--key model"):
+        convert_checkpoint(path)
+    with pytest.raises(WeightsError, match=r"no network under 'teacher'; there is one under 'model', 'ema"):
+        convert_checkpoint(path, key="teacher")
+    state, _ = convert_checkpoint(path, key="ema.module")
+    assert torch.equal(state["fc.0.bias"], averaged["fc.0.bias"])
+    # Student and teacher in one state dict.
+    torch.save({**_prefixed("student.", published), **_prefixed("teacher.", averaged)}, path)
+    state, _ = convert_checkpoint(path, key="student")
+    assert torch.equal(state["fc.0.bias"], published["fc.0.bias"])
+
+
+def test_safetensors_that_others_wrote(published: dict[str, torch.Tensor], tmp_path: Path):
+    path = tmp_path / "model.safetensors"
+    safetensors.torch.save_file(_prefixed("model.", published), path, metadata={"format": "pt"})
+    state, card = convert_checkpoint(path)
+    assert torch.equal(state["fc.0.bias"], published["fc.0.bias"])
+    assert (card.name, card.training_pids) == ("model", 13)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(WeightsError, match="damaged or truncated"):
+        convert_checkpoint(path)
+    save_weights(path, build_model("osnet_x0_25"), model_card("osnet_x0_25"))
+    with pytest.raises(WeightsError, match="has its card already"):
+        convert_checkpoint(path)
+
+
+def test_an_osnet_of_another_library_is_refused_with_the_reason(
+    published: dict[str, torch.Tensor], tmp_path: Path
+):
+    path = tmp_path / "model_best.pth"
+    backbone = {key: value for key, value in published.items() if not key.startswith(("fc.", "classifier."))}
+    heads = {"heads.bottleneck.0.weight": torch.ones(128), "pixel_mean": torch.ones(1, 3, 1, 1)}
+    torch.save({"model": {**_prefixed("backbone.", backbone), **heads}, "iteration": 7}, path)
+    with pytest.raises(WeightsError, match=r"without the layer behind its pooling \(fc\), as fast-reid"):
+        convert_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda value: torch.quantize_per_tensor(value, 0.1, 0, torch.qint8), "qint8"),
+        (lambda value: value.to(torch.int8), "int8"),
+        (lambda value: value.to_sparse(), "float32"),
+        (lambda value: value.to("meta"), "no values"),
+    ],
+    ids=["quantised", "int8", "sparse", "meta"],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_weights_of_other_kinds_are_named(
+    change: Any, named: str, published: dict[str, torch.Tensor], tmp_path: Path
+):
+    path = tmp_path / "model.pth"
+    torch.save({**published, "fc.0.weight": change(published["fc.0.weight"])}, path)
+    with pytest.raises(WeightsError, match=rf"fc\.0\.weight holds {named}, where floating-point"):
+        convert_checkpoint(path)
+
+
+def test_a_cycle_in_a_checkpoint_ends(published: dict[str, torch.Tensor], tmp_path: Path):
+    path = tmp_path / "model.pth"
+    content: dict[str, Any] = {"state_dict": published}
+    content["self"] = content
+    torch.save(content, path)
+    assert convert_checkpoint(path)[1].architecture == "osnet_x0_25"
+
+
+def test_an_array_of_objects_is_refused(published: dict[str, torch.Tensor], tmp_path: Path):
+    path = tmp_path / "model.pth"
+    torch.save({"state_dict": published, "x": np.array([Hostile()], dtype=object)}, path)
+    EXECUTED.clear()
+    with pytest.raises(UnsafeWeightsError, match="ObjectDType"):
+        convert_checkpoint(path)
+    assert EXECUTED == []
+
+
+def test_folded_norms_stand_on_the_card(tmp_path: Path):
+    network = folded(trained_network("osnet_x0_25", torch.randn(6, 3, 32, 16)))
+    torch.save(network.state_dict(), tmp_path / "folded.pth")
+    assert "80 batch norms are folded" in convert_checkpoint(tmp_path / "folded.pth")[1].notes
 
 
 def test_a_rank_1_that_numpy_1_wrote(published: dict[str, torch.Tensor], tmp_path: Path):
@@ -244,9 +386,9 @@ def test_files_that_are_no_checkpoint(published: dict[str, torch.Tensor], tmp_pa
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([1, 2], "no state dict inside, but list"),
-        ({}, "no state dict inside"),
-        ({"model": {"a": torch.ones(1)}, "epoch": 3}, "not tensors: model, epoch"),
+        ([1, 2], "no weights inside, but list"),
+        ({}, "no weights inside"),
+        ({"model": {"a": torch.ones(1)}, "epoch": 3}, r"not a checkpoint of a known OSNet.*model\.a"),
         (
             {"state_dict": {"layer1.weight": torch.ones(1)}},
             "not a checkpoint of a known OSNet.*layer1.weight",

@@ -55,31 +55,30 @@ def show(model: Annotated[str, typer.Argument(help="Name, or a model file.")]) -
 def convert(
     checkpoint: Annotated[
         Path,
-        typer.Argument(help="Published file (.pth, .pth.tar, .pt, .onnx), or checkpoint.pt of a run."),
+        typer.Argument(
+            help="Their file (.pth, .pth.tar, .pt, .ckpt, .safetensors, .onnx), or checkpoint.pt of a run."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write (.safetensors).")],
     architecture: Annotated[
         Optional[str],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
         typer.Option("--architecture", help="What it must be; inferred when not given."),
     ] = None,
+    key: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--key", help="Which network, where a file holds several, e.g. ema."),
+    ] = None,
 ) -> None:
-    """Convert a published checkpoint or ONNX file to safetensors with a card, without running its code."""
-    from omnireid.core.errors import WeightsError
-    from omnireid.models.convert import convert_checkpoint
-    from omnireid.models.onnx_import import import_onnx
-    from omnireid.models.registry import build_model
-    from omnireid.models.run_checkpoint import is_run_checkpoint
-    from omnireid.models.weights import holds_weights, load_weights, save_weights
+    """Convert a checkpoint or an ONNX file to safetensors with a card, without running its code."""
+    from omnireid.core.errors import ConfigError, WeightsError
+    from omnireid.models.convert import read_network
+    from omnireid.models.weights import holds_weights, save_weights
 
-    if is_run_checkpoint(checkpoint):
-        network, card = load_weights(checkpoint)
-        if architecture not in (None, card.architecture):
-            raise WeightsError(f"{checkpoint}: holds {card.architecture}, {architecture} was asked for")
-    else:
-        read = import_onnx if checkpoint.suffix == ".onnx" else convert_checkpoint
-        state, card = read(checkpoint, architecture)
-        network = build_model(card.architecture)
-        network.load_state_dict(state)
+    if out.suffix != ".safetensors":
+        raise ConfigError(f"--out {out}: safetensors are written; give a name that ends in .safetensors")
+    if out.exists() and checkpoint.exists() and out.samefile(checkpoint):
+        raise ConfigError(f"--out {out}: is the file to convert, which would be lost; name another")
+    network, card = read_network(checkpoint, architecture, key=key)
     if out.exists() and (not out.is_file() or not holds_weights(out, network)):
         raise WeightsError(f"{out}: lies there already and holds something else; choose another --out")
     save_weights(out, network, card)

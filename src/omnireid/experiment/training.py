@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
 
-from omnireid.core.errors import DatasetError, InputError
+from omnireid.core.errors import DatasetError, InputError, WeightsError
 from omnireid.core.types import Dataset
 from omnireid.data.frames import flatten
 from omnireid.experiment.evaluation import check_scorable, evaluate_model
@@ -17,9 +18,9 @@ from omnireid.inference import Embedder
 from omnireid.inference.backends import TorchBackend
 from omnireid.inference.embedder import find_weights
 from omnireid.models.cards import model_card
+from omnireid.models.config import OSNetConfig, architecture_config, nearest_architecture
+from omnireid.models.convert import read_network
 from omnireid.models.osnet import OSNet
-from omnireid.models.registry import build_model
-from omnireid.models.weights import load_weights
 from omnireid.training.loop import TrainedModel, train
 from omnireid.training.recipe import Recipe
 
@@ -97,9 +98,28 @@ def train_on(
 
 
 def _initial_network(recipe: Recipe) -> OSNet | None:
+    """The weights that the recipe starts from, in any form that can be read.
+
+    Raises:
+        WeightsError: missing, damaged, or of another network than the recipe trains.
+    """
     if recipe.initial_weights is None:
         return None
-    weights, _ = load_weights(find_weights(recipe.initial_weights))
-    network = build_model(recipe.model, **recipe.model_options)
-    network.load_state_dict(weights.state_dict())
+    path = find_weights(recipe.initial_weights)
+    network, _ = read_network(path)
+    wanted = architecture_config(recipe.model).with_overrides(recipe.model_options)
+    if network.config != wanted:
+        name, model_options = nearest_architecture(network.config)
+        remedy = f"--set model={name}"
+        if model_options or recipe.model_options:
+            remedy += f" --set 'model_options={json.dumps(model_options)}'"
+        raise WeightsError(
+            f"{path}: these weights are {_described(network.config)}, the recipe trains "
+            f"{_described(wanted)}; {remedy}, or other weights"
+        )
     return network
+
+
+def _described(config: OSNetConfig) -> str:
+    name, changes = nearest_architecture(config)
+    return " ".join([name, *(f"with {field} {value!r}" for field, value in changes.items())])

@@ -46,12 +46,8 @@ def find_weights(model: str | os.PathLike[str]) -> Path:
 
 def _convert(checkpoint: Path, converted: Path) -> None:
     try:
-        from omnireid.models.convert import convert_checkpoint
-        from omnireid.models.registry import build_model
+        from omnireid.models.convert import read_foreign
         from omnireid.models.weights import save_weights
     except ImportError as error:
         raise MissingExtraError(f"converting {checkpoint.name}", "train") from error
-    state, card = convert_checkpoint(checkpoint)
-    network = build_model(card.architecture)
-    network.load_state_dict(state)
-    save_weights(converted, network, card)
+    save_weights(converted, *read_foreign(checkpoint))

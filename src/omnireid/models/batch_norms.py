@@ -29,6 +29,14 @@ def folded_norms(network: nn.Module) -> list[str]:
     ]
 
 
+def folded_note(network: nn.Module) -> list[str]:
+    """What a card says of folded norms; nothing where there are none."""
+    folded = len(folded_norms(network))
+    if not folded:
+        return []
+    return [f"{folded} batch norms are folded into their convolutions; training measures statistics first."]
+
+
 def restore_statistics(network: nn.Module, batches: Iterable[Tensor]) -> int:
     """Give folded batch norms the statistics of these pictures, and leave what the network computes as it is.
 

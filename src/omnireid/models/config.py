@@ -161,3 +161,14 @@ def architecture_config(name: str) -> OSNetConfig:
     if name not in ARCHITECTURES:
         raise UnknownNameError("architecture", name, ARCHITECTURES)
     return ARCHITECTURES[name]
+
+
+def nearest_architecture(config: OSNetConfig) -> tuple[str, dict[str, Any]]:
+    """The published architecture that a network differs least from, and the options in which it does."""
+    wanted = config.to_dict()
+    differing = {
+        name: {field: wanted[field] for field, value in known.to_dict().items() if value != wanted[field]}
+        for name, known in ARCHITECTURES.items()
+    }
+    name = min(differing, key=lambda name: len(differing[name]))
+    return name, differing[name]

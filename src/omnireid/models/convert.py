@@ -1,21 +1,26 @@
-"""Published PyTorch checkpoints (`.pth`, `.pth.tar`, `.pt`) as state dicts with a card.
+"""Weights that others wrote, as state dicts with a card: PyTorch checkpoints, safetensors, ONNX files.
 
 A checkpoint is a pickle, and a pickle is a program. It is read with `torch.load(weights_only=True)`, which
-knows tensors and plain containers only and runs nothing. The one thing more that is allowed are NumPy scalars
-and their dtypes, because torchreid's training loop stores the rank-1 of an epoch as one.
+knows tensors and plain containers only and runs nothing. What is allowed besides holds values and nothing
+else: NumPy scalars and arrays of numbers and texts (torchreid stores the rank-1 of an epoch as one), paths,
+and argparse's namespaces.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+import pathlib
 import pickle
 import re
 import tarfile
 import threading
+import types
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,30 +31,77 @@ from torch import Tensor
 from omnireid.core.card import ModelCard
 from omnireid.core.errors import UnsafeWeightsError, WeightsError
 from omnireid.core.files import sha256_file
+from omnireid.models.batch_norms import folded_note
 from omnireid.models.cards import list_models, model_card
 from omnireid.models.config import ARCHITECTURES, architecture_config
-from omnireid.models.osnet import blank_network
+from omnireid.models.osnet import OSNet, blank_network
+from omnireid.models.run_checkpoint import is_run_checkpoint
 from omnireid.models.state_dict import CLASSIFIER_PREFIX, check_state_dict, name_some, without_classifier
-from omnireid.models.weight_file import require_file
+from omnireid.models.weight_file import has_card, require_file
+from omnireid.models.weights import load_weights
 
-_WRAPPER_PREFIX = "module."
-_NESTED_UNDER = "state_dict"
+_LANDMARK = "conv5.conv.weight"
+"""A key that every OSNet has exactly once; what stands before it is the prefix of all its keys."""
+_COUNTER = "num_batches_tracked"
 
 # torch's list of allowed names belongs to the process: two threads must not change it at once.
 _READING = threading.Lock()
 
 
-def convert_checkpoint(
-    path: str | os.PathLike[str], architecture: str | None = None
-) -> tuple[dict[str, Tensor], ModelCard]:
-    """Read a published checkpoint.
+def read_network(
+    path: str | os.PathLike[str], architecture: str | None = None, *, key: str | None = None
+) -> tuple[OSNet, ModelCard]:
+    """Read a network in any form: our weights, a run's checkpoint, or what `read_foreign` reads.
 
-    The state dict may lie bare or under `state_dict`, and its keys may carry the `module.` of DataParallel.
-    Its classifier may have any size: it is dropped, and the card states its number of classes.
+    Args, returns and errors as `read_foreign`.
+    """
+    if not (has_card(path) or is_run_checkpoint(path)):
+        return read_foreign(path, architecture, key=key)
+    network, card = load_weights(path)
+    if architecture not in (None, card.architecture):
+        raise WeightsError(f"{path}: holds {card.architecture}, {architecture} was asked for")
+    if key is not None:
+        raise WeightsError(f"{path}: holds one network; leave the key {key!r} out")
+    return network, card
+
+
+def read_foreign(
+    path: str | os.PathLike[str], architecture: str | None = None, *, key: str | None = None
+) -> tuple[OSNet, ModelCard]:
+    """Read the network of a checkpoint, of safetensors without our card, or of an ONNX file (by its suffix).
+
+    Args and errors as `convert_checkpoint` and `import_onnx`.
+
+    Returns:
+        The network in evaluation mode on the CPU, and its card.
+    """
+    if Path(path).suffix == ".onnx":
+        from omnireid.models.onnx_import import import_onnx
+
+        if key is not None:
+            raise WeightsError(f"{path}: an ONNX file holds one network; leave the key {key!r} out")
+        state, card = import_onnx(path, architecture)
+    else:
+        state, card = convert_checkpoint(path, architecture, key=key)
+    network = blank_network(architecture_config(card.architecture))
+    network.load_state_dict(state)
+    return network.eval(), card
+
+
+def convert_checkpoint(
+    path: str | os.PathLike[str], architecture: str | None = None, *, key: str | None = None
+) -> tuple[dict[str, Tensor], ModelCard]:
+    """Read a checkpoint, or safetensors that somebody else wrote.
+
+    The state dict may lie bare or in any depth of dicts and lists ("state_dict", "model", "ema", …), and its
+    keys may have any prefix ("module.", "_orig_mod.", "backbone.", …): the network is found by its keys.
+    What lies beside it is left out and named on the card. Its classifier may have any size: it is dropped,
+    and the card states its number of classes. Counters of batches, which old checkpoints lack, are zero.
 
     Args:
-        path: the checkpoint.
+        path: the file.
         architecture: what it must be; None infers it from keys and shapes.
+        key: which of several networks in the file, as the error names them.
 
     Returns:
         The backbone's state dict (float32), which fits `build_model(card.architecture)` exactly, and a card:
@@ -57,27 +109,47 @@ def convert_checkpoint(
 
     Raises:
         UnsafeWeightsError: the file could only be read by executing code in it; names what it asked for.
-        WeightsError: missing, damaged, no checkpoint, not an OSNet, or not of the stated architecture.
+        WeightsError: missing, damaged, no checkpoint, not an OSNet, several of them, or not of the stated
+            architecture.
         UnknownNameError: `architecture` is not known.
     """
     require_file(path)
     source = Path(path)
-    state = _state_dict(_load_safely(source), source)
-    classifier = state.get(f"{CLASSIFIER_PREFIX}weight")
-    backbone = without_classifier(state)
+    found = _choose(_networks(_content(source), source), key, source)
+    backbone = without_classifier(found.state)
     inferred = _infer_architecture(backbone, source)
     name = architecture or inferred
-    expected = blank_network(architecture_config(name)).state_dict()
+    network = blank_network(architecture_config(name))
+    expected = network.state_dict()
+    for counter in (key for key in expected if key.endswith(_COUNTER)):
+        # No embedding depends on them, and torch before 0.4.1 did not count.
+        backbone.setdefault(counter, torch.tensor(0))
     where = str(source) if name == inferred else f"{source} (it looks like {inferred}, {name} was asked for)"
     check_state_dict(expected, backbone, source=where)
     values = {key: _plain_values(key, backbone[key], source) for key in expected}
-    num_classes = None if classifier is None else int(classifier.shape[0])
-    return values, _card(source, name, num_classes)
+    network.load_state_dict(values)
+    return values, _card(source, name, found, folded_note(network))
+
+
+def _content(source: Path) -> Any:
+    with source.open("rb") as stream:
+        start = stream.read(9)
+    if start[8:] != b"{":
+        return _load_safely(source)
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if has_card(source):
+        raise WeightsError(f"{source}: has its card already; use it as it is")
+    try:
+        return load_file(source)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{source}: damaged or truncated ({error})") from error
 
 
 def _load_safely(source: Path) -> Any:
     try:
-        with _READING, _harmless_numpy(), warnings.catch_warnings():
+        with _READING, _harmless_values(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of archives and protocols that are refused below.
             return torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -98,17 +170,25 @@ def _load_safely(source: Path) -> Any:
         raise WeightsError(f"{source}: damaged, truncated or not a PyTorch checkpoint") from error
 
 
-def _harmless_numpy() -> AbstractContextManager[None]:
-    """Allow NumPy scalars of plain number types while the block lasts; nothing stays allowed after it."""
-    from numpy._core.multiarray import scalar
+def _harmless_values() -> AbstractContextManager[None]:
+    """Allow what only holds values while the block lasts; nothing stays allowed after it."""
+    from numpy._core.multiarray import _reconstruct, scalar
 
-    numbers = (np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_)
+    codes = "?" + np.typecodes["AllInteger"] + np.typecodes["AllFloat"] + "SU"
     allowed: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
         np.dtype,
-        *(type(np.dtype(number)) for number in numbers),
+        np.ndarray,
+        *{type(np.dtype(code)) for code in codes},
         scalar,
-        # NumPy before 2.0 wrote the same function under this name.
+        _reconstruct,
+        # NumPy before 2.0 wrote the same functions under these names.
         (scalar, "numpy.core.multiarray.scalar"),
+        (_reconstruct, "numpy.core.multiarray._reconstruct"),
+        argparse.Namespace,
+        types.SimpleNamespace,
+        # A path of another system can be read, but not used.
+        *((pathlib.PurePosixPath, f"{module}.PosixPath") for module in ("pathlib", "pathlib._local")),
+        *((pathlib.PureWindowsPath, f"{module}.WindowsPath") for module in ("pathlib", "pathlib._local")),
     ]
     # What somebody else has allowed stays allowed: torch would take it away at the end of the block.
     already = torch.serialization.get_safe_globals()
@@ -117,8 +197,8 @@ def _harmless_numpy() -> AbstractContextManager[None]:
 
 def _wanted_global(message: str) -> str | None:
     """What the pickle asked for, from torch's message."""
-    found = re.search(r"GLOBAL (\S+)", message) or re.search(r"function (\S+)", message)
-    return found.group(1) if found else None
+    found = re.search(r"GLOBAL (\S+)|function (\S+)|but got <class '(\S+)'>", message)
+    return next(filter(None, found.groups())) if found else None
 
 
 def _archive_of_code(source: Path) -> str | None:
@@ -131,24 +211,84 @@ def _archive_of_code(source: Path) -> str | None:
     return None
 
 
-def _state_dict(content: Any, source: Path) -> dict[str, Tensor]:
-    if isinstance(content, Mapping) and _NESTED_UNDER in content:
-        content = content[_NESTED_UNDER]
-    if not isinstance(content, Mapping) or not content:
-        raise WeightsError(f"{source}: no state dict inside, but {type(content).__name__}")
-    strange = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
-    if strange:
-        raise WeightsError(
-            f"{source}: no state dict, neither bare nor under {_NESTED_UNDER!r}; "
-            f"not tensors: {name_some(strange)}"
+@dataclass(frozen=True)
+class _Found:
+    """A network in a file: how its keys are reached, what it holds, and the keys beside it."""
+
+    key: str
+    state: dict[str, Tensor]
+    beside: dict[str, Tensor]
+
+    def same_as(self, other: _Found) -> bool:
+        return self.state.keys() == other.state.keys() and all(
+            torch.equal(value, other.state[key]) for key, value in self.state.items()
         )
-    keys = [str(key) for key in content]
-    wrapped = all(key.startswith(_WRAPPER_PREFIX) for key in keys)
-    return {key.removeprefix(_WRAPPER_PREFIX) if wrapped else key: content[key] for key in keys}
+
+
+def _networks(content: Any, source: Path) -> list[_Found]:
+    """Every OSNet in what a file holds, each once."""
+    found: list[_Found] = []
+    keys: list[str] = []
+    for where, tensors in _dicts_of_tensors(content, (), set()):
+        keys += [".".join((*where, key)) for key in tensors]
+        for prefix in (key.removesuffix(_LANDMARK) for key in tensors if key.endswith(_LANDMARK)):
+            if prefix and not prefix.endswith("."):
+                continue
+            state = {key.removeprefix(prefix): tensors[key] for key in tensors if key.startswith(prefix)}
+            beside = {key: value for key, value in tensors.items() if not key.startswith(prefix)}
+            network = _Found(".".join((*where, prefix)).strip("."), state, beside)
+            if not any(network.same_as(other) for other in found):
+                found.append(network)
+    if not keys:
+        raise WeightsError(f"{source}: no weights inside, but {type(content).__name__}")
+    if not found:
+        raise WeightsError(f"{source}: not a checkpoint of a known OSNet (its keys: {name_some(keys)})")
+    return found
+
+
+def _dicts_of_tensors(
+    content: Any, where: tuple[str, ...], seen: set[int]
+) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
+    """Every dict with tensors, or arrays of numbers, in nested dicts, lists and tuples."""
+    if not isinstance(content, Mapping | list | tuple) or id(content) in seen:
+        return
+    seen.add(id(content))
+    items = content.items() if isinstance(content, Mapping) else enumerate(content)
+    inside = [(str(key), value) for key, value in items]
+    if isinstance(content, Mapping):
+        tensors = {key: tensor for key, value in inside if (tensor := _tensor(value)) is not None}
+        if tensors:
+            yield where, tensors
+    for key, value in inside:
+        yield from _dicts_of_tensors(value, (*where, key), seen)
+
+
+def _tensor(value: Any) -> Tensor | None:
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiu":
+        return torch.from_numpy(value.copy())
+    return value if isinstance(value, Tensor) else None
+
+
+def _choose(found: list[_Found], key: str | None, source: Path) -> _Found:
+    chosen = found if key is None else [network for network in found if network.key == key]
+    if len(chosen) == 1:
+        return chosen[0]
+    names = ", ".join(repr(network.key) for network in found)
+    if key is not None:
+        raise WeightsError(f"{source}: no network under {key!r}; there is one under {names}")
+    raise WeightsError(
+        f"{source}: {len(found)} networks, under {names}; say which: omnireid models convert {source} "
+        f"--key {found[0].key} --out …"
+    )
 
 
 def _infer_architecture(backbone: Mapping[str, Tensor], source: Path) -> str:
     """From the family's key names and the stem's width; the caller checks everything else."""
+    if not any(key.startswith("fc.") for key in backbone):
+        raise WeightsError(
+            f"{source}: an OSNet without the layer behind its pooling (fc), as fast-reid builds it; its "
+            "embeddings come from a head of another kind, which no network here has"
+        )
     family = "osnet"
     if any(key.startswith("pool2.") for key in backbone):
         family = "osnet_ain"
@@ -164,27 +304,44 @@ def _infer_architecture(backbone: Mapping[str, Tensor], source: Path) -> str:
 
 
 def _plain_values(key: str, value: Tensor, source: Path) -> Tensor:
-    if not value.is_floating_point():
-        return value.clone()
+    if key.endswith(_COUNTER):
+        return value.long()
+    if value.is_meta or value.layout is not torch.strided or not value.is_floating_point():
+        kind = "no values" if value.is_meta else str(value.dtype).removeprefix("torch.")
+        raise WeightsError(f"{source}: {key} holds {kind}, where floating-point weights are expected")
     if not torch.isfinite(value).all():
         raise WeightsError(f"{source}: damaged: {key} holds NaN or infinity")
     return value.detach().to(torch.float32, copy=True).contiguous()
 
 
-def _card(source: Path, architecture: str, num_classes: int | None) -> ModelCard:
+def _card(source: Path, architecture: str, found: _Found, folded: list[str]) -> ModelCard:
     sha256 = sha256_file(source)
     for name in list_models():
         if model_card(name).sha256 == sha256:
             return model_card(name)
-    dropped = f" A classifier of {num_classes} classes was dropped." if num_classes is not None else ""
+    notes = [f"Converted from {source.name}; nothing but its weights is known."]
+    if found.key:
+        notes.append(f"They lay under {found.key!r}.")
+    # A wrapper's classifier may stand beside its backbone.
+    classifiers = [
+        value
+        for key, value in {**found.state, **found.beside}.items()
+        if f".{key}".endswith(f".{CLASSIFIER_PREFIX}weight") and value.ndim == 2
+    ]
+    num_classes = len(classifiers[0]) if len(classifiers) == 1 else None
+    if num_classes is not None:
+        notes.append(f"A classifier of {num_classes} classes was dropped.")
+    others = [key for key in found.beside if CLASSIFIER_PREFIX not in key]
+    if others:
+        notes.append(f"Left out, as no part of an OSNet: {name_some(others)}.")
     return model_card(architecture).model_copy(
         update={
-            "name": source.name.partition(".pth")[0].removesuffix(".pt"),
+            "name": re.sub(r"\.(pth|pt|ckpt|bin|safetensors)\b.*$", "", source.name),
             "licence": "unknown",
             "origin": source.name,
             "training_data": "unknown",
             "training_pids": num_classes,
             "sha256": sha256,
-            "notes": f"Converted from {source.name}; nothing but its weights is known.{dropped}",
+            "notes": " ".join([*notes, *folded]),
         }
     )

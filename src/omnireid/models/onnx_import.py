@@ -32,6 +32,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("importing an ONNX file", "train") from error
 
+from omnireid.models.batch_norms import folded_note
 from omnireid.models.osnet import OSNet, blank_network
 from omnireid.models.state_dict import check_state_dict
 
@@ -51,7 +52,7 @@ def import_onnx(
 
     The file may take normalised (N, 3, H, W) pictures, as published files do, or uint8 (N, H, W, 3), as ours
     do; batch norms may be folded. A folded one comes back as scale 1, shift b, mean 0 and variance 1: the
-    network gives the same embeddings, but should not be trained further without new statistics.
+    network gives the same embeddings, and `training.loop.train` measures statistics before it trains it.
 
     Args:
         path: the file; weights kept beside it are read too.
@@ -80,7 +81,8 @@ def import_onnx(
     check_state_dict(network.state_dict(), state, source=str(source))
     network.load_state_dict(state)
     _prove(network, card.input, model, source)
-    return network.state_dict(), card
+    notes = " ".join([card.notes, *folded_note(network)]).strip()
+    return network.state_dict(), card.model_copy(update={"notes": notes})
 
 
 def _load(source: Path) -> onnx.ModelProto:

@@ -24,9 +24,9 @@ from omnireid.models.config import OSNetConfig
 METADATA_KEY = "omnireid"
 
 _OTHER_FORMATS = (
-    (b"PK\x03\x04", "a PyTorch checkpoint; convert it first: omnireid models convert"),
-    (b"\x80", "a pickle (an old PyTorch checkpoint?); convert it first: omnireid models convert"),
-    (b"\x08", "perhaps an ONNX model, which is opened as it is, by its .onnx name"),
+    (b"PK\x03\x04", "a PyTorch checkpoint"),
+    (b"\x80", "a pickle (an old PyTorch checkpoint?)"),
+    (b"\x08", "perhaps an ONNX model"),
 )
 
 
@@ -74,10 +74,21 @@ def read_header(path: str | os.PathLike[str]) -> WeightHeader:
         raise WeightsError(_not_safetensors(Path(path), error)) from error
     if METADATA_KEY not in metadata:
         raise WeightsError(
-            f"{path}: no model card inside. Weights without a card cannot be used safely: input size, colour "
-            "normalisation and origin are not known. Write them with omnireid.models.weights.save_weights."
+            f"{path}: no model card inside, so input size, colour normalisation and origin are not known. "
+            f"{_convert(path)} reads it and gives it a card"
         )
     return _parse(metadata[METADATA_KEY], source=str(path))
+
+
+def has_card(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is safetensors with a header of ours, whatever that says."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return METADATA_KEY in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
 
 
 def read_card(path: str | os.PathLike[str]) -> ModelCard:
@@ -155,10 +166,15 @@ def _parse(text: str, *, source: str) -> WeightHeader:
         raise WeightsError(f"{source}: written for another version of OmniReID: {error}") from error
 
 
+def _convert(path: str | os.PathLike[str]) -> str:
+    name = Path(path).name.partition(".")[0]
+    return f"omnireid models convert {path} --out {name}_converted.safetensors"
+
+
 def _not_safetensors(path: Path, error: Exception) -> str:
     with path.open("rb") as stream:
         start = stream.read(4)
     for magic, what in _OTHER_FORMATS:
         if start.startswith(magic) and path.suffix != ".safetensors":
-            return f"{path}: not a safetensors file, but {what}"
+            return f"{path}: not a safetensors file, but {what}; convert it first: {_convert(path)}"
     return f"{path}: damaged, truncated or not a safetensors file ({error})"
