@@ -1,17 +1,20 @@
-"""Several sources, several targets and random splits, through the command."""
+"""Several sources, several targets, random splits and seeds, through the command."""
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from data.miniatures_small import build_prid
 from omnireid.cli import run as run_command
 from omnireid.cli.app import main
-from omnireid.core.record import ResultRecord, SplitsRecord
+from omnireid.core.record import MeansRecord, ResultRecord
 from omnireid.data.datasets import dataset_card, read_dataset
 from omnireid.models.weights import load_weights
 from toy_people import write_toy_people
@@ -79,7 +82,7 @@ def test_all_random_splits_are_trained_evaluated_and_averaged(
     )  # fmt: skip
     assert code == 0, error
     first, second = (ResultRecord.load(out / "prid" / f"split-0{index}" / "result.json") for index in (0, 1))
-    summary = SplitsRecord.model_validate_json((out / "prid" / "splits.json").read_text())
+    summary = MeansRecord.model_validate_json((out / "prid" / "splits.json").read_text())
     assert summary.metrics["rank1"].values == (first.metrics.rank1, second.metrics.rank1)
     assert first.dataset.partition is not None
     assert first.dataset.partition.sha256 != second.dataset.partition.sha256
@@ -152,3 +155,138 @@ def test_what_does_not_fit_together_is_named(omnireid: Command, toy_root: Path, 
         code, _, error = omnireid(*arguments, "--out", tmp_path / "out")
         assert code == 2, (arguments, error)
         assert message in " ".join(error.split()), error
+
+
+TINY_SEEDS = ["--set", "epochs=1", "--set", "sampler.batch_size=12", "--set", "input={height: 64, width: 32}"]
+
+
+def test_each_seed_is_a_run_of_its_own_and_their_mean_is_reported(
+    omnireid: Command, toy_root: Path, tmp_path: Path
+) -> None:
+    toy = ["--data", "market-layout", "--root", toy_root]
+    out = tmp_path / "out"
+    code, printed, error = omnireid("run", *toy, *TINY_SEEDS, "--seeds", "3,5", "--out", out)
+    assert code == 0, error
+    records = [ResultRecord.load(out / f"seed-{seed}" / "result.json") for seed in (3, 5)]
+    assert [record.training.recipe["seed"] for record in records if record.training] == [3, 5]
+    means = MeansRecord.model_validate_json((out / "seeds.json").read_text())
+    assert (means.seeds, means.partitions) == ((3, 5), ())
+    first, second = (record.metrics.mAP for record in records)
+    assert first is not None
+    assert second is not None
+    assert means.metrics["mAP"].mean == pytest.approx((first + second) / 2)
+    # The sample deviation of two values.
+    assert means.metrics["mAP"].deviation == pytest.approx(abs(first - second) / 2**0.5)
+    assert "mean ± deviation of 2 seeds (3, 5)" in printed
+    overview = (out / "overview.html").read_text()
+    assert 'href="seed-5/report.html">market-layout, seed 5' in overview
+    assert "market-layout, 2 seeds (3, 5)" in overview
+    # A single run by the same seed has the same weights.
+    assert omnireid("run", *toy, *TINY_SEEDS, "--set", "seed=5", "--out", tmp_path / "single")[0] == 0
+    single, _ = load_weights(tmp_path / "single" / "model.safetensors")
+    seeded, _ = load_weights(out / "seed-5" / "model.safetensors")
+    assert all(map(torch.equal, single.state_dict().values(), seeded.state_dict().values()))
+
+    code, _, error = omnireid("run", *toy, *TINY_SEEDS, "--seeds", "3,5", "--out", out)
+    assert code == 2
+    assert "seed-3: holds a run already" in " ".join(error.split())
+    # More seeds join those that are there.
+    code, printed, error = omnireid("run", *toy, *TINY_SEEDS, "--seeds", "3-5", "--out", out, "--resume")
+    assert code == 0, error
+    means = MeansRecord.model_validate_json((out / "seeds.json").read_text())
+    assert means.seeds == (3, 4, 5)
+    assert (means.metrics["mAP"].values[0], means.metrics["mAP"].values[2]) == (first, second)
+    code, _, error = omnireid(
+        "run", *toy, *TINY_SEEDS, "--seeds", "3-5", "--out", tmp_path / "single", "--resume"
+    )
+    assert code == 2
+    assert "single: holds a single run" in " ".join(error.split())
+
+
+def test_several_targets_have_a_mean_over_seeds_each(
+    omnireid: Command, toy_root: Path, tmp_path: Path
+) -> None:
+    other = write_toy_people(tmp_path / "other", num_train=4, num_test=5)
+    out = tmp_path / "out"
+    code, _, error = omnireid(
+        "run", "--data", "market-layout", "--root", toy_root, "--target", "market-layout+market-layout",
+        "--target-root", toy_root, "--target-root", other, *TINY_SEEDS, "--seeds", "1-2", "--out", out,
+    )  # fmt: skip
+    assert code == 0, error
+    for target in ("market-layout-1", "market-layout-2"):
+        records = [ResultRecord.load(out / f"seed-{seed}" / target / "result.json") for seed in (1, 2)]
+        means = MeansRecord.model_validate_json((out / target / "seeds.json").read_text())
+        assert means.metrics["rank1"].values == tuple(record.metrics.rank1 for record in records)
+
+
+def test_training_by_several_seeds_summarises_what_was_measured(
+    omnireid: Command, toy_root: Path, tmp_path: Path
+) -> None:
+    toy = ["train", "--recipe", "quickstart", "--data", "market-layout", "--root", toy_root, *TINY_SEEDS]
+    measured = [*toy, "--set", "epochs=3", "--set", "evaluation.every=2"]
+    out = tmp_path / "out"
+    code, printed, error = omnireid(*measured, "--seeds", "0-1", "--out", out)
+    assert code == 0, error
+    histories = [
+        [json.loads(line) for line in (out / f"seed-{seed}" / "history.jsonl").read_text().splitlines()]
+        for seed in (0, 1)
+    ]
+    means = MeansRecord.model_validate_json((out / "seeds.json").read_text())
+    assert means.protocol is None
+    assert means.seeds == (0, 1)
+    assert means.metrics["loss"].values == tuple(rows[2]["loss"] for rows in histories)
+    # Evaluated after epoch 2, not after epoch 3.
+    assert means.metrics["mAP"].values == tuple(rows[1]["mAP"] for rows in histories)
+    assert "lr" not in means.metrics
+    assert f"{means.metrics['loss'].mean:.4f} ± {means.metrics['loss'].deviation:.4f}" in printed
+    code, printed, error = omnireid(*measured, "--seeds", "0-2", "--out", out, "--resume")
+    assert code == 0, error
+    means = MeansRecord.model_validate_json((out / "seeds.json").read_text())
+    assert means.metrics["loss"].values[:2] == tuple(rows[2]["loss"] for rows in histories)
+
+
+def test_rendered_people_are_made_once_for_all_seeds(
+    omnireid: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_root: Path
+) -> None:
+    rendered: list[Path] = []
+
+    def render(root: Path, **_: object) -> None:
+        rendered.append(root)
+        shutil.copytree(toy_root, root)
+
+    monkeypatch.setattr("omnireid.synthetic.render_dataset", render)
+    code, _, error = omnireid("run", *TINY_SEEDS, "--seeds", "1-2", "--out", tmp_path / "out")
+    assert code == 0, error
+    assert rendered == [tmp_path / "out" / "data"]
+    for seed in (1, 2):
+        record = ResultRecord.load(tmp_path / "out" / f"seed-{seed}" / "result.json")
+        assert record.dataset.root == str(tmp_path / "out" / "data")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seeds", "5"], "--seeds '5': expected 2 to 100 seeds"),
+        (["--seeds", "5-1"], "--seeds '5-1': expected 2 to 100 seeds"),
+        (["--seeds", "1-999999999"], "expected 2 to 100 seeds"),
+        (["--seeds", "1-3,2"], "--seeds '1-3,2': a seed is there twice"),
+        (["--seeds", "one"], "--seeds 'one': expected numbers from 0"),
+        (["--seeds", "1,,2"], "expected numbers from 0"),
+        (["--seeds=-1-3"], "expected numbers from 0"),
+        (["--seeds", ""], "--seeds '': expected numbers from 0"),
+        (["--seeds", "1-2", "--set", "seed=4"], "--seeds and --set seed: give one"),
+        (["--seeds", "1-2", "--split-id", "all"], "--seeds and --split-id all: give one"),
+    ],
+)
+def test_seeds_that_make_no_sense_are_refused(
+    arguments: list[str], message: str, omnireid: Command, toy_root: Path, tmp_path: Path
+) -> None:
+    toy = ["--data", "market-layout", "--root", toy_root, "--out", tmp_path / "out"]
+    code, _, error = omnireid("run", *toy, *arguments)
+    assert code == 2
+    assert message in " ".join(error.split())
+    if "--split-id" not in arguments:
+        code, _, error = omnireid("train", "--recipe", "quickstart", *toy, *arguments)
+        assert code == 2
+        assert message in " ".join(error.split())
+    assert not (tmp_path / "out").exists()

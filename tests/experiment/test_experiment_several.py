@@ -11,16 +11,16 @@ from omnireid.core.errors import InputError
 from omnireid.core.record import (
     DatasetRecord,
     EnvironmentRecord,
+    MeansRecord,
     MetricsRecord,
     ModelRecord,
     PartitionRecord,
     ProtocolRecord,
     ResultRecord,
-    SplitsRecord,
     SpreadRecord,
 )
 from omnireid.core.types import Dataset, Partition, Split
-from omnireid.experiment import result_folders, result_names, summarise_splits, write_summaries
+from omnireid.experiment import result_folders, result_names, summarise, write_summaries
 
 
 def record(rank1: float, index: int | None, *, dataset: str = "viper", has_map: bool = True) -> ResultRecord:
@@ -51,7 +51,7 @@ def test_mean_and_deviation_over_splits() -> None:
     mixed = [record(value, index) for index, value in enumerate(values)] + [
         record(0.1, None, dataset="market1501")
     ]
-    (summary,) = summarise_splits(mixed)
+    (summary,) = summarise(mixed)
     assert summary.dataset == "viper"
     assert summary.metrics["rank1"].values == tuple(values)
     assert summary.metrics["rank1"].mean == 0.625
@@ -61,10 +61,10 @@ def test_mean_and_deviation_over_splits() -> None:
 
 
 def test_one_split_alone_has_no_mean() -> None:
-    assert summarise_splits([record(0.5, 3)]) == []
+    assert summarise([record(0.5, 3)]) == []
     assert SpreadRecord.of([0.5]).deviation is None
     with pytest.raises(InputError, match="two or more records of one dataset"):
-        SplitsRecord.of([record(0.5, 0), record(0.5, 1, dataset="grid")])
+        MeansRecord.of([record(0.5, 0), record(0.5, 1, dataset="grid")])
 
 
 def test_each_split_and_each_target_gets_a_folder_of_its_own(tmp_path: Path) -> None:
@@ -77,6 +77,6 @@ def test_each_split_and_each_target_gets_a_folder_of_its_own(tmp_path: Path) -> 
     ]  # fmt: skip
     sites = [Dataset("manifest", f"/site/{name}.csv", *empty) for name in "ab"]
     assert result_names([sites[0], fixed, sites[1]]) == ["manifest-1", "market1501", "manifest-2"]
-    summaries = summarise_splits([record(0.5, 0), record(0.6, 1)])
+    summaries = summarise([record(0.5, 0), record(0.6, 1)])
     (path,) = write_summaries(summaries, tmp_path)
-    assert SplitsRecord.model_validate_json(path.read_text()) == summaries[0]
+    assert MeansRecord.model_validate_json(path.read_text()) == summaries[0]

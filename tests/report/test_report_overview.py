@@ -16,12 +16,12 @@ from omnireid.core.record import (
     EnvironmentRecord,
     IntervalRecord,
     IntervalsRecord,
+    MeansRecord,
     MetricsRecord,
     ModelRecord,
     PartitionRecord,
     ProtocolRecord,
     ResultRecord,
-    SplitsRecord,
 )
 from omnireid.report import write_overview
 
@@ -100,7 +100,7 @@ def test_without_intervals_there_is_no_column_for_them(tmp_path: Path) -> None:
 def test_random_splits_have_their_mean(tmp_path: Path) -> None:
     records = [record("viper", rank1, None, split=split) for split, rank1 in enumerate((0.4, 0.6))]
     page = tmp_path / "overview.html"
-    write_overview(page, [(one, tmp_path / "r.html") for one in records], [SplitsRecord.of(records)])
+    write_overview(page, [(one, tmp_path / "r.html") for one in records], [MeansRecord.of(records)])
     splits, means = tables(page)
     assert [row[0] for row in splits[1:]] == ["viper, split 0 of 10", "viper, split 1 of 10"]
     assert means[1][:2] == ["viper, 2 splits of 10", "50.00 ± 14.14"]

@@ -124,7 +124,7 @@ def evaluate(
         check_replaceable,
         evaluate_model,
         result_folders,
-        summarise_splits,
+        summarise,
         write_results,
         write_summaries,
     )
@@ -216,10 +216,10 @@ def evaluate(
     if embedder.card.notes:
         stderr.print(f"note: {embedder.card.notes}", markup=False)
     stdout.print(rich_table(records))
-    summaries = summarise_splits(records)
+    summaries = summarise(records)
     for summary, summary_file in zip(summaries, write_summaries(summaries, out), strict=True):
         stdout.print(rich_means(summary))
-        stdout.print(f"splits: {summary_file}", markup=False)
+        stdout.print(f"means: {summary_file}", markup=False)
     if len(records) > 1:
         overview = out / "overview.html"
         write_overview(overview, list(zip(records, reports, strict=True)), summaries)

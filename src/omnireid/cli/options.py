@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Literal, Optional
@@ -88,6 +90,12 @@ SplitId = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--split-id", help="Random split, from 0, or 'all'; by default the first."),
 ]
+Seeds = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--seeds", help="Train with each of several seeds (1-5, or 1,3,7), and report mean ± deviation."
+    ),
+]
 Extract = Annotated[
     bool, typer.Option("--extract", help="Unpack archives found where the dataset's folders should be.")
 ]
@@ -133,6 +141,40 @@ def split_id(text: str | None) -> int | Literal["all"] | None:
     if not text.isdecimal():
         raise ConfigError(f"--split-id {text!r}: expected a number from 0, or 'all'")
     return int(text)
+
+
+MAX_SEEDS = 100
+
+
+def seeds(text: str | None, changes: Mapping[str, object], *, split_id: object = None) -> list[int] | None:
+    """What `--seeds` means: "1-5", "1,3,7", "1-3,7".
+
+    Args:
+        changes: of the recipe, which must not set its seed.
+        split_id: what `--split-id` means.
+
+    Raises:
+        ConfigError: not two to `MAX_SEEDS` different seeds, or together with what says otherwise.
+    """
+    if text is None:
+        return None
+    if "seed" in changes:
+        raise ConfigError("--seeds and --set seed: give one of them")
+    if split_id == "all":
+        raise ConfigError(
+            "--seeds and --split-id all: give one of them; a deviation over both would be that of neither"
+        )
+    if not re.fullmatch(r"\d{1,9}(-\d{1,9})?(,\d{1,9}(-\d{1,9})?)*", text, flags=re.ASCII):
+        raise ConfigError(f"--seeds {text!r}: expected numbers from 0 and ranges of them, as 1-5 or 1,3,7")
+    bounds = [[int(number) for number in part.split("-")] for part in text.split(",")]
+    ranges = [range(part[0], part[-1] + 1) for part in bounds]
+    count = sum(map(len, ranges))
+    if not all(ranges) or not 2 <= count <= MAX_SEEDS:
+        raise ConfigError(f"--seeds {text!r}: expected 2 to {MAX_SEEDS} seeds, smaller ones first in a range")
+    chosen = [seed for part in ranges for seed in part]
+    if len(set(chosen)) != count:
+        raise ConfigError(f"--seeds {text!r}: a seed is there twice")
+    return chosen
 
 
 def one_split(text: str | None) -> int | None:

@@ -18,6 +18,7 @@ from omnireid.cli.train import (
     Recipe,
     Resume,
     check_init,
+    check_seeds_folder,
     interrupted,
     read_sources,
     recipe_overrides,
@@ -60,6 +61,7 @@ def run(
     recipe: Recipe = "quickstart",
     overrides: Overrides = None,
     init: Initial = None,
+    seeds: options.Seeds = None,
     overwrite: Overwrite = False,
     resume: Resume = False,
     protocol: options.Protocol = None,
@@ -73,10 +75,11 @@ def run(
 
     Several sources (A+B) are trained on together; each target is evaluated apart, into a folder of its own,
     and overview.html sets them side by side.
-    --split-id all does the whole job for each random split of a benchmark and reports mean and deviation.
+    --split-id all does the whole job for each random split of a benchmark, --seeds for each of several
+    seeds; both report mean and deviation.
     """
     from omnireid.core.errors import ConfigError
-    from omnireid.experiment import main_job, summarise_splits, write_summaries
+    from omnireid.experiment import main_job, seed_runs, summarise, write_summaries
     from omnireid.report import rich_means, rich_table, write_overview
     from omnireid.training.folder import check_run_folder, only_writer
     from omnireid.training.recipe import load_recipe
@@ -86,8 +89,15 @@ def run(
     keep_freed_memory()
     changes = recipe_overrides(overrides, init)
     chosen = load_recipe(recipe, changes)
-    jobs = [(out, None)] if data is None else _jobs(data, out, options.split_id(split_id))
-    for folder, _ in jobs:
+    split = options.split_id(split_id)
+    chosen_seeds = options.seeds(seeds, changes, split_id=split)
+    check_seeds_folder(out, chosen_seeds)
+    jobs = [
+        (seeded, folder, one_split)
+        for seeded, seed_folder in seed_runs(chosen, out, chosen_seeds)
+        for folder, one_split in ([(seed_folder, None)] if data is None else _jobs(data, seed_folder, split))
+    ]
+    for _, folder, _ in jobs:
         check_run_folder(folder, resume=resume, overwrite=overwrite)
         check_init(folder, changes, resume=resume)
     results = []
@@ -98,11 +108,11 @@ def run(
             data, root = "market-layout", [out / "data"]
             render_dataset(root[0], **QUICKSTART_DATA, console=stderr)
         assert root is not None
-        for folder, split in jobs:
+        for seeded, folder, one_split in jobs:
             reading = {
                 "check_counts": not no_check_counts,
                 "protocol": protocol.value if protocol else None,
-                "split_id": split,
+                "split_id": one_split,
                 "extract": extract,
                 "console": stderr,
             }
@@ -111,7 +121,7 @@ def run(
                     data, root, target, target_root, combineall=combineall, reading=reading
                 )
                 result = main_job(
-                    chosen,
+                    seeded,
                     dataset,
                     folder,
                     targets=targets,
@@ -128,7 +138,7 @@ def run(
                     )
                     results.append((result.weights, one, searched))
     except KeyboardInterrupt:
-        stderr.print(interrupted(folder))
+        stderr.print(interrupted(*(folder for _, folder, _ in jobs)))
         raise typer.Exit(130) from None
 
     records = [one.record for _, one, _ in results]
@@ -152,10 +162,10 @@ def run(
             f"{gallery_folder(one)})",
             markup=False,
         )
-    summaries = summarise_splits(records)
+    summaries = summarise(records)
     for summary, summary_file in zip(summaries, write_summaries(summaries, out), strict=True):
         stdout.print(rich_means(summary))
-        stdout.print(f"splits: {summary_file}", markup=False)
+        stdout.print(f"means: {summary_file}", markup=False)
     if len(results) > 1:
         overview = out / "overview.html"
         write_overview(overview, [(one.record, one.files.report) for _, one, _ in results], summaries)

@@ -12,7 +12,10 @@ from omnireid.cli.console import stderr, stdout
 from omnireid.cli.process import keep_freed_memory
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from omnireid.core.types import Dataset
+    from omnireid.training.loop import TrainedModel
 
 Recipe = Annotated[
     str, typer.Option("--recipe", help="Recipe name (see 'omnireid recipes list') or YAML file.")
@@ -43,6 +46,7 @@ def train(
     out: Annotated[Path, typer.Option("--out", help="Folder for weights, checkpoint and history.")],
     overrides: Overrides = None,
     init: Initial = None,
+    seeds: options.Seeds = None,
     overwrite: Overwrite = False,
     resume: Resume = False,
     combineall: options.CombineAll = False,
@@ -64,17 +68,23 @@ def train(
     """Train a network by a recipe, on one dataset or several (A+B). Interrupt it at any time and --resume.
 
     --target matters only to recipes that evaluate in between.
+    --seeds trains once with each seed, into a folder of its own, and reports mean and deviation.
     """
+    from omnireid.core.record import MeansRecord
     from omnireid.data.datasets import require_splits
-    from omnireid.experiment import train_on
-    from omnireid.training.folder import check_run_folder
+    from omnireid.experiment import seed_runs, train_on, write_summaries
+    from omnireid.report import rich_means
+    from omnireid.training.folder import check_run_folder, holds_results
     from omnireid.training.recipe import load_recipe
 
     keep_freed_memory()
     changes = recipe_overrides(overrides, init)
-    chosen = load_recipe(recipe, changes)
-    check_run_folder(out, resume=resume, overwrite=overwrite)
-    check_init(out, changes, resume=resume)
+    chosen_seeds = options.seeds(seeds, changes)
+    check_seeds_folder(out, chosen_seeds)
+    runs = seed_runs(load_recipe(recipe, changes), out, chosen_seeds)
+    for _, folder in runs:
+        check_run_folder(folder, resume=resume, overwrite=overwrite)
+        check_init(folder, changes, resume=resume)
     reading = {
         "check_counts": not no_check_counts,
         "split_id": options.one_split(split_id),
@@ -83,23 +93,38 @@ def train(
     }
     dataset, targets = read_sources(data, root, target, target_root, combineall=combineall, reading=reading)
     require_splits(dataset, "train")
+    # Of several seeds, those that have not begun begin.
+    begun = [folder for _, folder in runs if holds_results(folder)]
+    models = []
     try:
-        trained = train_on(
-            chosen,
-            dataset,
-            out,
-            targets=targets,
-            frames_per_tracklet=num_frames,
-            device=device,
-            threads=threads,
-            resume=resume,
-            overwrite=overwrite,
-            on_bad=on_bad.value,
-            console=stderr,
-        )
+        for seeded, folder in runs:
+            trained = train_on(
+                seeded,
+                dataset,
+                folder,
+                targets=targets,
+                frames_per_tracklet=num_frames,
+                device=device,
+                threads=threads,
+                resume=resume and (folder in begun or not begun),
+                overwrite=overwrite,
+                on_bad=on_bad.value,
+                console=stderr,
+            )
+            models.append(trained)
+            report_training(trained)
     except KeyboardInterrupt:
-        stderr.print(interrupted(out))
+        stderr.print(interrupted(*(folder for _, folder in runs)))
         raise typer.Exit(130) from None
+    if chosen_seeds is not None:
+        records = [trained.record for trained in models]
+        summary = MeansRecord.of_training(dataset.name, models[0].card.name, records)
+        stdout.print(rich_means(summary))
+        stdout.print(f"means: {write_summaries([summary], out)[0]}", markup=False)
+
+
+def report_training(trained: TrainedModel) -> None:
+    """Say what a training left, and how fast it was."""
     for skipped in trained.skipped:
         stderr.print(f"skipped {skipped}", markup=False)
     best = trained.record.best
@@ -144,11 +169,26 @@ def read_sources(
     return combine_sources([combine_all(one) for one in sources] if combineall else sources), targets
 
 
-def interrupted(out: Path) -> str:
+def check_seeds_folder(out: Path, seeds: Sequence[int] | None) -> None:
+    """Refuse to put the runs of several seeds into the folder of a single run.
+
+    Raises:
+        InputError: the folder holds one.
+    """
+    from omnireid.core.errors import InputError
+
+    if seeds is not None and (out / "recipe.json").is_file():
+        raise InputError(
+            f"{out}: holds a single run; --seeds needs a folder of its own, choose another --out"
+        )
+
+
+def interrupted(*folders: Path) -> str:
     """What to tell a user who pressed Ctrl-C."""
-    if (out / "checkpoint.pt").is_file():
+    begun = [folder for folder in folders if (folder / "checkpoint.pt").is_file()]
+    if begun:
         return (
-            f"interrupted; the last finished epoch is in {out}: the same command with --resume goes on "
+            f"interrupted; the last finished epoch is in {begun[-1]}: the same command with --resume goes on "
             "(in place of --overwrite)"
         )
     return "interrupted before the first epoch was finished"

@@ -332,10 +332,13 @@ class AnalysisRecord(BaseModel):
     omitted: tuple[str, ...] = ()
 
 
-class SplitsRecord(BaseModel):
-    """A benchmark that is averaged over random splits: one model, or one recipe, on each of them.
+class MeansRecord(BaseModel):
+    """Means over repetitions: of a model or recipe over random splits, or of a recipe over seeds.
 
-    `metrics` holds a spread for each metric that the protocol defines.
+    Attributes:
+        protocol: null where nothing was ranked: the metrics are then what training itself measured.
+        metrics: a spread for each metric that the protocol defines.
+        partitions, seeds: what the repetitions differ in; the other one is empty.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -343,39 +346,72 @@ class SplitsRecord(BaseModel):
     schema_version: int = 1
     dataset: str
     model: str
-    protocol: ProtocolRecord
+    protocol: ProtocolRecord | None
     metrics: dict[str, SpreadRecord]
-    partitions: tuple[PartitionRecord, ...]
+    partitions: tuple[PartitionRecord, ...] = ()
+    seeds: tuple[int, ...] = ()
     environment: EnvironmentRecord
 
     @classmethod
-    def of(cls, records: Sequence[ResultRecord]) -> SplitsRecord:
-        """Summarise the records of one dataset's splits.
+    def of(cls, records: Sequence[ResultRecord]) -> MeansRecord:
+        """Summarise the records of one dataset's splits, or of one recipe's seeds on one dataset.
 
         Raises:
-            InputError: fewer than two, without partition, or of different datasets, models or protocols.
+            InputError: fewer than two, or of different datasets, models or protocols, or neither of different
+                splits nor of different seeds.
         """
         partitions = tuple(record.dataset.partition for record in records if record.dataset.partition)
+        if len({partition.index for partition in partitions}) > 1:
+            seeds: tuple[int, ...] = ()
+        else:
+            partitions, seeds = (), tuple(record.seed for record in records)
         kinds = {(record.dataset.name, record.protocol.name, record.protocol.distance) for record in records}
-        if len(partitions) < 2 or len(partitions) != len(records) or len(kinds) != 1:
-            raise InputError("a mean over splits needs two or more records of one dataset's splits")
-        table = [record.metrics.model_dump() for record in records]
+        repeated = max(len({partition.index for partition in partitions}), len(set(seeds)))
+        if repeated < 2 or repeated != len(records) or len(kinds) != 1:
+            raise InputError("a mean needs two or more records of one dataset's splits, or of seeds")
         return cls(
             dataset=records[0].dataset.name,
             model=records[0].model.name,
             protocol=records[0].protocol,
-            metrics={
-                name: SpreadRecord.of([row[name] for row in table])
-                for name in table[0]
-                if all(row[name] is not None for row in table)
-            },
+            metrics=_spreads([record.metrics.model_dump() for record in records]),
             partitions=partitions,
+            seeds=seeds,
+            environment=EnvironmentRecord.capture(),
+        )
+
+    @classmethod
+    def of_training(cls, dataset: str, model: str, records: Sequence[TrainingRecord]) -> MeansRecord:
+        """Summarise trainings of one recipe by several seeds: of each metric, what was measured last."""
+        last: list[dict[str, float]] = []
+        for record in records:
+            last.append({})
+            for row in record.history:
+                last[-1] |= {name: value for name, value in row.items() if name not in _NO_METRICS}
+        return cls(
+            dataset=dataset,
+            model=model,
+            protocol=None,
+            metrics=_spreads(last),
+            seeds=tuple(int(record.recipe["seed"]) for record in records),
             environment=EnvironmentRecord.capture(),
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write as JSON, atomically."""
         write_text(path, self.model_dump_json(indent=2) + "\n")
+
+
+_NO_METRICS = ("epoch", "lr", "seconds", "images", "images_per_second", "data_wait_share")
+"""What a row of a training's history holds besides metrics."""
+
+
+def _spreads(table: Sequence[dict[str, Any]]) -> dict[str, SpreadRecord]:
+    """Of each metric that every repetition has."""
+    return {
+        name: SpreadRecord.of([row[name] for row in table])
+        for name in table[0]
+        if all(row.get(name) is not None for row in table)
+    }
 
 
 class ResultRecord(BaseModel):

@@ -18,7 +18,7 @@ from omnireid.experiment.evaluation import (
     evaluate_model,
     write_results,
 )
-from omnireid.experiment.several import result_folders, result_names, summarise_splits, write_summaries
+from omnireid.experiment.several import result_folders, result_names, seed_runs, summarise, write_summaries
 
 if TYPE_CHECKING:
     from omnireid.experiment.job import MainJobResult, main_job
@@ -49,7 +49,8 @@ __all__ = [
     "main_job",
     "result_folders",
     "result_names",
-    "summarise_splits",
+    "seed_runs",
+    "summarise",
     "train_on",
     "write_results",
     "write_summaries",

@@ -1,14 +1,19 @@
-"""Several datasets, or all random splits of one: a folder for each, and means where they are defined."""
+"""Several datasets, all random splits of one, or several seeds: a folder for each, and means."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from omnireid.core.record import ResultRecord, SplitsRecord
+from omnireid.core.record import MeansRecord, ResultRecord
 from omnireid.core.types import Dataset
 
-SUMMARY = "splits.json"
+if TYPE_CHECKING:
+    from omnireid.training.recipe import Recipe
+
+SPLITS = "splits.json"
+SEEDS = "seeds.json"
 
 
 def result_names(datasets: Sequence[Dataset]) -> list[str]:
@@ -17,6 +22,10 @@ def result_names(datasets: Sequence[Dataset]) -> list[str]:
         one.name if one.partition is None else f"{one.name}/split-{one.partition.index:02d}"
         for one in datasets
     ]
+    return _told_apart(names)
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
     return [
         name if names.count(name) == 1 else f"{name}-{1 + names[:place].count(name)}"
         for place, name in enumerate(names)
@@ -28,22 +37,39 @@ def result_folders(datasets: Sequence[Dataset], out: Path) -> list[Path]:
     return [out] if len(datasets) == 1 else [out / name for name in result_names(datasets)]
 
 
-def summarise_splits(records: Iterable[ResultRecord]) -> list[SplitsRecord]:
-    """Mean and deviation for each dataset of which two or more splits were evaluated."""
-    groups: dict[str, list[ResultRecord]] = {}
+def seed_runs(recipe: Recipe, out: Path, seeds: Sequence[int] | None) -> list[tuple[Recipe, Path]]:
+    """What is trained, and where: the recipe in `out`, or for each seed the same in a folder of its own."""
+    if seeds is None:
+        return [(recipe, out)]
+    return [(recipe.model_copy(update={"seed": seed}), out / f"seed-{seed}") for seed in seeds]
+
+
+def summarise(records: Iterable[ResultRecord]) -> list[MeansRecord]:
+    """Mean and deviation for each dataset with several splits, or with networks of several seeds."""
+    groups: dict[tuple[str, str], list[ResultRecord]] = {}
     for record in records:
-        if record.dataset.partition is not None:
-            groups.setdefault(record.dataset.name, []).append(record)
-    return [SplitsRecord.of(group) for group in groups.values() if len(group) > 1]
+        if record.dataset.partition is not None or record.training is not None:
+            groups.setdefault((record.dataset.name, record.dataset.root), []).append(record)
+    return [MeansRecord.of(group) for group in groups.values() if len(group) == len(_repetitions(group)) > 1]
 
 
-def write_summaries(summaries: Sequence[SplitsRecord], out: Path) -> list[Path]:
-    """Write `out`/<dataset>/splits.json for each, atomically.
+def _repetitions(records: Sequence[ResultRecord]) -> set[tuple[int, int | None]]:
+    return {
+        (record.seed, None if record.dataset.partition is None else record.dataset.partition.index)
+        for record in records
+    }
+
+
+def write_summaries(summaries: Sequence[MeansRecord], out: Path) -> list[Path]:
+    """Write splits.json into `out`/<dataset>, or seeds.json into `out` (for several datasets as for splits).
 
     Raises:
         StorageError: the folder cannot be written.
     """
-    paths = [out / summary.dataset / SUMMARY for summary in summaries]
-    for summary, path in zip(summaries, paths, strict=True):
-        summary.save(path)
+    names = _told_apart([summary.dataset for summary in summaries])
+    paths = []
+    for summary, name in zip(summaries, names, strict=True):
+        folder = out if summary.seeds and len(summaries) == 1 else out / name
+        paths.append(folder / (SEEDS if summary.seeds else SPLITS))
+        summary.save(paths[-1])
     return paths

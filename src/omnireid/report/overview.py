@@ -1,4 +1,4 @@
-"""Several datasets or random splits on one page: a row for each, with a link to its own report."""
+"""Several datasets, random splits or seeds on one page: a row for each, with a link to its own report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from omnireid.core.errors import InputError
 from omnireid.core.files import write_bytes
-from omnireid.core.record import IntervalRecord, ResultRecord, SplitsRecord
+from omnireid.core.record import IntervalRecord, MeansRecord, ResultRecord
 from omnireid.report.template import render_page
 from omnireid.report.wording import (
     METRICS,
@@ -18,6 +18,7 @@ from omnireid.report.wording import (
     percent,
     protocol_sentence,
     protocol_terms,
+    repetitions,
     spread,
 )
 
@@ -25,16 +26,16 @@ from omnireid.report.wording import (
 def write_overview(
     path: str | os.PathLike[str],
     results: Sequence[tuple[ResultRecord, str | os.PathLike[str]]],
-    summaries: Sequence[SplitsRecord] = (),
+    summaries: Sequence[MeansRecord] = (),
 ) -> None:
     """Write one self-contained HTML page with the numbers of each dataset, atomically.
 
-    There is no mean over datasets: they differ in size and difficulty. Random splits of one have theirs.
+    There is no mean over datasets: they differ in size and difficulty. Random splits and seeds have theirs.
 
     Args:
         path: the page.
         results: each record with the file of its report, which the page links to by relative path.
-        summaries: means over random splits, from `summarise_splits`.
+        summaries: means over random splits or seeds, from `summarise`.
 
     Raises:
         InputError: no result.
@@ -60,11 +61,12 @@ def write_overview(
         "sentences": [protocol_sentence(record) for record in records],
         "means": [
             (
-                f"{one.dataset}, {len(one.partitions)} splits of {one.partitions[0].count}",
-                [spread(one.metrics[field]) if field in one.metrics else "–" for field, _ in METRICS],
-                protocol_terms(one.protocol),
+                f"{summary.dataset}, {repetitions(summary)}",
+                [spread(summary.metrics[field]) if field in summary.metrics else "–" for field, _ in METRICS],
+                protocol_terms(summary.protocol),
             )
-            for one in summaries
+            for summary in summaries
+            if summary.protocol is not None
         ],
     }
     write_bytes(path, render_page("overview.html.j2", page).encode("utf-8", "xmlcharrefreplace"))

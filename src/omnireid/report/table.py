@@ -8,8 +8,16 @@ from rich.table import Table
 from rich.text import Text
 
 from omnireid.core.errors import InputError
-from omnireid.core.record import ResultRecord, SplitsRecord
-from omnireid.report.wording import METRICS, dataset_title, dataset_titles, percent, protocol_terms, spread
+from omnireid.core.record import MeansRecord, ResultRecord
+from omnireid.report.wording import (
+    METRICS,
+    dataset_title,
+    dataset_titles,
+    percent,
+    protocol_terms,
+    repetitions,
+    spread,
+)
 
 _SHOWN = tuple((field, label) for field, label in METRICS if field != "rank20")
 _HEADER = ("model", "dataset", *(label for _, label in _SHOWN), "protocol")
@@ -69,12 +77,16 @@ def _letter(place: int) -> str:
     return chr(ord("a") + place) if place < 26 else str(place + 1)
 
 
-def rich_means(summary: SplitsRecord) -> Table:
-    """Mean ± deviation over the random splits of a dataset."""
-    num_splits, count = len(summary.partitions), summary.partitions[0].count
+def rich_means(summary: MeansRecord) -> Table:
+    """Mean ± deviation over the random splits of a dataset, or over seeds."""
+    if summary.protocol is None:
+        return _rich_training_means(summary)
     origins = " / ".join(dict.fromkeys(partition.origin for partition in summary.partitions))
     table = Table(
-        title=Text(f"{summary.dataset}: mean ± deviation of {num_splits} splits of {count} ({origins})"),
+        title=Text(
+            f"{summary.dataset}: mean ± deviation of {repetitions(summary)}"
+            + (f" ({origins})" if origins else "")
+        ),
         title_justify="left",
         caption=Text(f"percent; {protocol_terms(summary.protocol)}"),
         caption_justify="left",
@@ -83,6 +95,22 @@ def rich_means(summary: SplitsRecord) -> Table:
     for _, label in shown:
         table.add_column(label, justify="right", no_wrap=True)
     table.add_row(*(spread(values) for values, _ in shown))
+    return table
+
+
+def _rich_training_means(summary: MeansRecord) -> Table:
+    """What training measured: a row for each metric, as the history has it (fractions, not percent)."""
+    table = Table(
+        "metric",
+        title=Text(f"{summary.dataset}: mean ± deviation of {repetitions(summary)}"),
+        title_justify="left",
+        caption=Text("as in history.jsonl, last measured"),
+        caption_justify="left",
+    )
+    table.add_column("mean ± deviation", justify="right", no_wrap=True)
+    for name, values in summary.metrics.items():
+        deviation = "" if values.deviation is None else f" ± {values.deviation:.4f}"
+        table.add_row(Text(name), f"{values.mean:.4f}{deviation}")
     return table
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from omnireid.core.record import DatasetRecord, ProtocolRecord, ResultRecord, SpreadRecord
+from omnireid.core.record import DatasetRecord, MeansRecord, ProtocolRecord, ResultRecord, SpreadRecord
 
 METRICS: tuple[tuple[str, str], ...] = (
     ("rank1", "rank-1"),
@@ -42,15 +42,29 @@ def dataset_title(dataset: DatasetRecord) -> str:
 
 
 def dataset_titles(records: Sequence[ResultRecord]) -> list[str]:
-    """Their titles, with the folder or file where one model has several results of one title."""
+    """Their titles, with folder, file or seed where one model has several results of one title."""
     titles = [dataset_title(record.dataset) for record in records]
     roots: dict[tuple[str, str], set[str]] = {}
     for record, title in zip(records, titles, strict=True):
         roots.setdefault((record.model.name, title), set()).add(record.dataset.root)
-    return [
+    titles = [
         title if len(roots[record.model.name, title]) == 1 else f"{title} ({record.dataset.root})"
         for record, title in zip(records, titles, strict=True)
     ]
+    seeds: dict[tuple[str, str], set[int]] = {}
+    for record, title in zip(records, titles, strict=True):
+        seeds.setdefault((record.model.name, title), set()).add(record.seed)
+    return [
+        title if len(seeds[record.model.name, title]) == 1 else f"{title}, seed {record.seed}"
+        for record, title in zip(records, titles, strict=True)
+    ]
+
+
+def repetitions(summary: MeansRecord) -> str:
+    """What a mean is over: "10 splits of 20", "3 seeds (1, 2, 3)"."""
+    if summary.seeds:
+        return f"{len(summary.seeds)} seeds ({', '.join(map(str, summary.seeds))})"
+    return f"{len(summary.partitions)} splits of {summary.partitions[0].count}"
 
 
 def protocol_terms(protocol: ProtocolRecord) -> str:
