@@ -92,6 +92,14 @@ FORMS = {
         "names": np.array(["ann", "bob"]),
     },
     "arrays": lambda state: {key: value.numpy() for key, value in state.items()},
+    "arrays of other kinds": lambda state: {
+        "net": {
+            key: value.numpy().astype(">f4" if value.is_floating_point() else ">i8")
+            for key, value in state.items()
+        },
+        "wide": np.ones(3, np.longdouble),
+        "unsigned": np.ones(3, np.uint64),
+    },
     "options beside": lambda state: {
         "args": argparse.Namespace(lr=0.1, root=Path("data")),
         "net": state,
@@ -168,6 +176,9 @@ def test_of_several_networks_one_is_named(published: dict[str, torch.Tensor], tm
         convert_checkpoint(path, key="teacher")
     state, _ = convert_checkpoint(path, key="ema.module")
     assert torch.equal(state["fc.0.bias"], averaged["fc.0.bias"])
+    torch.save({"model": published, "ema": {key: value.half() for key, value in published.items()}}, path)
+    with pytest.raises(WeightsError, match="2 networks"):
+        convert_checkpoint(path)
     # Student and teacher in one state dict.
     torch.save({**_prefixed("student.", published), **_prefixed("teacher.", averaged)}, path)
     state, _ = convert_checkpoint(path, key="student")

@@ -58,10 +58,11 @@ def restore_statistics(network: nn.Module, batches: Iterable[Tensor]) -> int:
     moments: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in norms}
 
     def measure(name: str, values: Tensor) -> None:
-        by_channel = values.detach().double().transpose(0, 1).flatten(1)
+        by_channel = values.detach().float().transpose(0, 1).flatten(1)
         # The mean over batches of a batch's own variance: what running statistics converge to.
         variance, mean = torch.var_mean(by_channel, dim=1)
-        moments[name].append((mean, variance))
+        # On the CPU, as not every device has doubles.
+        moments[name].append((mean.cpu().double(), variance.cpu().double()))
 
     handles = [
         norm.register_forward_pre_hook(lambda _, inputs, name=name: measure(name, inputs[0]))
@@ -100,8 +101,11 @@ def _is_fresh(norm: _BatchNorm) -> bool:
 def _set_statistics(norm: _BatchNorm, mean: Tensor, variance: Tensor) -> None:
     assert norm.running_mean is not None
     assert norm.running_var is not None
-    slope = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-    norm.bias.add_(slope * (mean - norm.running_mean))
+    weight, bias, old_mean, old_variance = (
+        values.cpu().double() for values in (norm.weight, norm.bias, norm.running_mean, norm.running_var)
+    )
+    slope = weight / (old_variance + norm.eps).sqrt()
+    norm.bias.copy_(bias + slope * (mean - old_mean))
     norm.weight.copy_(slope * (variance + norm.eps).sqrt())
     norm.running_mean.copy_(mean)
     norm.running_var.copy_(variance)

@@ -221,7 +221,7 @@ class _Found:
 
     def same_as(self, other: _Found) -> bool:
         return self.state.keys() == other.state.keys() and all(
-            torch.equal(value, other.state[key]) for key, value in self.state.items()
+            _is_equal(value, other.state[key]) for key, value in self.state.items()
         )
 
 
@@ -265,8 +265,16 @@ def _dicts_of_tensors(
 
 def _tensor(value: Any) -> Tensor | None:
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiu":
-        return torch.from_numpy(value.copy())
+        # Whatever byte order or width it has, which torch may not know.
+        return torch.from_numpy(value.astype(np.float64 if value.dtype.kind == "f" else np.int64))
     return value if isinstance(value, Tensor) else None
+
+
+def _is_equal(first: Tensor, second: Tensor) -> bool:
+    if first is second:
+        return True
+    kinds = {(value.dtype, value.shape, value.layout, value.is_meta) for value in (first, second)}
+    return kinds == {(first.dtype, first.shape, torch.strided, False)} and torch.equal(first, second)
 
 
 def _choose(found: list[_Found], key: str | None, source: Path) -> _Found:
