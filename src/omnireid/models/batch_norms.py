@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from omnireid.core.errors import WeightsError
+from omnireid.models.osnet import OSNet, blank_network
 
 _BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 
@@ -37,12 +38,16 @@ def folded_note(network: nn.Module) -> list[str]:
     return [f"{folded} batch norms are folded into their convolutions; training measures statistics first."]
 
 
-def restore_statistics(network: nn.Module, batches: Iterable[Tensor]) -> int:
+def restore_statistics(network: OSNet, batches: Iterable[Tensor]) -> int:
     """Give folded batch norms the statistics of these pictures, and leave what the network computes as it is.
 
     With mean m and variance v of what reaches a norm, its scale becomes √(v + ε) times what it was and its
     shift takes m along: the same function to rounding, and now also the one that training computes. Nothing
     that reaches a norm changes on the way, so one pass serves all of them.
+
+    The layer before it gets the scale of a fresh one, which its norm takes off again. Folding leaves weights
+    some 25 times as large as training made them (published ×0.25), and behind a norm a step turns weights by
+    the inverse square of their size: they would hardly learn.
 
     Args:
         network: changed in place, and left in evaluation mode.
@@ -54,19 +59,21 @@ def restore_statistics(network: nn.Module, batches: Iterable[Tensor]) -> int:
     Raises:
         WeightsError: what reaches a norm is not finite.
     """
-    norms = {name: network.get_submodule(name) for name in folded_norms(network)}
-    moments: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in norms}
+    names = folded_norms(network)
+    moments: dict[str, list[Tensor]] = {name: [] for name in names}
 
     def measure(name: str, values: Tensor) -> None:
         by_channel = values.detach().float().transpose(0, 1).flatten(1)
         # The mean over batches of a batch's own variance: what running statistics converge to.
         variance, mean = torch.var_mean(by_channel, dim=1)
         # On the CPU, as not every device has doubles.
-        moments[name].append((mean.cpu().double(), variance.cpu().double()))
+        moments[name].append(torch.stack([mean, variance]).cpu().double())
 
     handles = [
-        norm.register_forward_pre_hook(lambda _, inputs, name=name: measure(name, inputs[0]))
-        for name, norm in norms.items()
+        network.get_submodule(name).register_forward_pre_hook(
+            lambda _, inputs, name=name: measure(name, inputs[0])
+        )
+        for name in names
     ]
     network.eval()
     try:
@@ -76,13 +83,28 @@ def restore_statistics(network: nn.Module, batches: Iterable[Tensor]) -> int:
     finally:
         for handle in handles:
             handle.remove()
-    for name, norm in norms.items():
-        mean, variance = (torch.stack(values).mean(0) for values in zip(*moments[name], strict=True))
+    fresh = blank_network(network.config)
+    for name in names:
+        mean, variance = torch.stack(moments[name]).mean(0)
         if not (mean.isfinite().all() and variance.isfinite().all()):
             raise WeightsError(f"batch norm {name}: what reaches it on the training pictures is not finite")
-        assert isinstance(norm, _BatchNorm)
-        _set_statistics(norm, mean, variance)
-    return len(norms)
+        layer, norm = _layer_and_norm(network, name)
+        fresh_layer, _ = _layer_and_norm(fresh, name)
+        size = _size(layer)
+        _set_statistics(layer, norm, mean, variance, factor=_size(fresh_layer) / size if size else 1.0)
+    return len(names)
+
+
+def _layer_and_norm(network: OSNet, name: str) -> tuple[nn.Module, nn.Module]:
+    """A norm and the layer that its parent has before it."""
+    parent, _, last = name.rpartition(".")
+    children = dict(network.get_submodule(parent).named_children())
+    before = list(children)[list(children).index(last) - 1]
+    return children[before], children[last]
+
+
+def _size(layer: nn.Module) -> float:
+    return float(layer.get_parameter("weight").detach().square().mean().sqrt())
 
 
 def _is_neutral(norm: _BatchNorm) -> bool:
@@ -98,7 +120,11 @@ def _is_fresh(norm: _BatchNorm) -> bool:
 
 
 @torch.no_grad()
-def _set_statistics(norm: _BatchNorm, mean: Tensor, variance: Tensor) -> None:
+def _set_statistics(
+    layer: nn.Module, norm: nn.Module, mean: Tensor, variance: Tensor, *, factor: float
+) -> None:
+    """Scale the layer by a factor, and give its norm what then reaches it; the two compute what they did."""
+    assert isinstance(norm, _BatchNorm)
     assert norm.running_mean is not None
     assert norm.running_var is not None
     weight, bias, old_mean, old_variance = (
@@ -106,6 +132,8 @@ def _set_statistics(norm: _BatchNorm, mean: Tensor, variance: Tensor) -> None:
     )
     slope = weight / (old_variance + norm.eps).sqrt()
     norm.bias.copy_(bias + slope * (mean - old_mean))
-    norm.weight.copy_(slope * (variance + norm.eps).sqrt())
-    norm.running_mean.copy_(mean)
-    norm.running_var.copy_(variance)
+    norm.weight.copy_(slope / factor * (factor**2 * variance + norm.eps).sqrt())
+    norm.running_mean.copy_(factor * mean)
+    norm.running_var.copy_(factor**2 * variance)
+    for values in layer.parameters():
+        values.mul_(factor)

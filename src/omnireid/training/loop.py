@@ -273,7 +273,7 @@ class _Run:
                 generator = torch.Generator().manual_seed(derive_seed(self.recipe.seed, "statistics", step))
                 yield augmentation(torch.from_numpy(batch.crops).to(self.fabric.device), generator)
 
-        num_norms = restore_statistics(self.network, pictures())
+        num_norms = restore_statistics(self.classifier.backbone, pictures())
         if console is not None:
             console.print(
                 f"the initial weights have {num_norms} batch norms folded into their convolutions: their "
