@@ -15,7 +15,7 @@ import pytest
 from omnireid.core import InputSpec, ModelCard
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError, WeightsError
 from omnireid.core.images import normalise
-from omnireid.core.machine import available_cores
+from omnireid.core.machine import cores_to_run_on
 from omnireid.core.seeds import numpy_generator
 from omnireid.inference.backends.native import NativeBackend
 from omnireid.inference.fused.fold import fold
@@ -26,7 +26,7 @@ torch = pytest.importorskip("torch")
 
 # How far embeddings may lie from float64: the largest difference over the largest value, and the cosine.
 LIMITS = {"fp32": (5e-6, 0.9999999), "bf16x3": (3e-5, 0.999999), "bf16": (1e-2, 0.9999)}
-THREADS = min(2, available_cores())
+THREADS = min(2, cores_to_run_on())
 
 
 def uneven(name: str, **overrides: Any) -> Any:
@@ -272,7 +272,7 @@ def test_bad_options_name_the_next_step() -> None:
     with pytest.raises(InputError, match="threads: expected 1 to"):
         native(network, size, threads=0)
     with pytest.raises(InputError, match="threads: expected 1 to"):
-        native(network, size, threads=available_cores() + 1)
+        native(network, size, threads=cores_to_run_on() + 1)
     with pytest.raises(InputError, match="16×16"):
         native(network, (12, 40))
 

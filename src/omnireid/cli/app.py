@@ -27,7 +27,7 @@ from omnireid.cli import (
     verify,
 )
 from omnireid.cli.console import stderr
-from omnireid.cli.process import spin_briefly
+from omnireid.cli.process import keep_to_the_quota, spin_briefly
 from omnireid.core.errors import OmniReIDError
 
 app = typer.Typer(
@@ -74,6 +74,7 @@ def _main(
 def main() -> None:
     """Entry point. An error the user can mend is one line on stderr and exit code 2."""
     spin_briefly()
+    keep_to_the_quota()
     try:
         app()
     except OmniReIDError as error:

@@ -6,6 +6,8 @@ import ctypes
 import os
 import sys
 
+from omnireid.core.machine import available_cores, cores_to_run_on
+
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
@@ -24,6 +26,19 @@ def keep_freed_memory() -> None:
     mallopt(_M_MMAP_MAX, 0)
     mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
     mallopt(_M_TOP_PAD, 256 << 20)
+
+
+def keep_to_the_quota() -> None:
+    """Let torch and NumPy's products, which take the machine's cores, keep to this process's share of them.
+
+    Call before torch is imported. A setting that is there already stays.
+    """
+    cores = available_cores()
+    if cores < cores_to_run_on() and "OMP_NUM_THREADS" not in os.environ:
+        from omnireid.evaluation.blas import limit_blas_threads
+
+        os.environ["OMP_NUM_THREADS"] = str(cores)
+        limit_blas_threads(cores)
 
 
 def spin_briefly() -> None:

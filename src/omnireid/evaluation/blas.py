@@ -53,6 +53,14 @@ def one_blas_thread() -> Iterator[bool]:
                 put(_before)
 
 
+def limit_blas_threads(most: int) -> None:
+    """Let products of this process use so many threads at most, where NumPy's OpenBLAS can be told."""
+    calls = _thread_calls()
+    if calls is not None:
+        get, put = calls
+        put(min(get(), most))
+
+
 @cache
 def _thread_calls() -> tuple[Any, Any] | None:
     """OpenBLAS's functions to ask for and to set its number of threads."""

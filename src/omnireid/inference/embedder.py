@@ -93,8 +93,8 @@ class Embedder:
                 `.safetensors` in our CPU engine ("native"); in torch where there is a GPU, or a network that
                 has no fast form. "openvino" takes `.onnx` too, "gpu" `.safetensors`.
             device: "auto", "cpu", "cuda", "cuda:1", "mps", as far as the backend has it.
-            threads: of one run in ONNX Runtime, OpenVINO and native; the cores available when None. torch
-                has one number of threads for the whole process, which is not ours to change.
+            threads: of one run in ONNX Runtime, OpenVINO and native; `compute_threads` when None. torch has
+                one number of threads for the whole process, which is not ours to change.
             precision: "fp32", "bf16x3" or "bf16" of native, "fp32" or "bf16" of openvino, "bf16", "fp16" or
                 "fp32" of gpu; their first when None, for openvino that of the file.
             batch_size: crops in one run of the network.

@@ -8,7 +8,7 @@ from typing import get_args
 from omnireid.core.card import ModelCard
 from omnireid.core.errors import ConfigError, InputError, UnknownNameError, WeightsError
 from omnireid.core.files import sha256_file
-from omnireid.core.machine import available_cores
+from omnireid.core.machine import compute_threads, cores_to_run_on
 from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps, check_crops
 from omnireid.inference.fused.fold import FoldedOSNet, fold
 from omnireid.inference.native.precision import Precision, missing_for
@@ -43,7 +43,7 @@ class NativeBackend:
         """
         if precision not in get_args(Precision):
             raise UnknownNameError("precision", str(precision), get_args(Precision))
-        cores = available_cores()
+        cores = cores_to_run_on()
         if threads is not None and not 1 <= threads <= cores:
             raise InputError(f"threads: expected 1 to {cores} (the cores of this process), got {threads}")
         missing = missing_for(precision)
@@ -57,7 +57,7 @@ class NativeBackend:
 
         self.card = card
         self.precision = precision
-        self.threads = cores if threads is None else threads
+        self.threads = compute_threads() if threads is None else threads
         self._engine = NativeEngine(network, card.input, precision=precision, threads=self.threads)
 
     @classmethod

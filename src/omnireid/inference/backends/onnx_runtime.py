@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from omnireid.core.errors import InputError, WeightsError
-from omnireid.core.machine import available_cores
+from omnireid.core.machine import compute_threads
 from omnireid.inference.backends.graph import GraphBackend, first_line, read_model_file
 from omnireid.inference.backends.onnx_graph import (
     CARD_KEY,
@@ -62,7 +62,7 @@ class OnnxBackend(GraphBackend):
         Args:
             source: the file, or its content.
             device: "auto" and "cpu" are the CPU; "cuda" needs onnxruntime-gpu.
-            threads: threads of one call; the cores available when None.
+            threads: threads of one call; `compute_threads` when None.
             label: what errors call the model; the file's name when None.
 
         Raises:
@@ -74,7 +74,7 @@ class OnnxBackend(GraphBackend):
         self._label = label or ("<bytes>" if isinstance(source, bytes) else str(source))
         providers, self.device = _providers(device)
         folder = None if isinstance(source, bytes) else str(Path(source).resolve().parent)
-        self._threads = threads or available_cores()
+        self._threads = threads or compute_threads()
         self._part = PART if self.device == "cpu" else None
         self._options = _Options(providers, self._threads, folder)
         content = source if isinstance(source, bytes) else read_model_file(source)

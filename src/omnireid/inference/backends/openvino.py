@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from omnireid.core.errors import InputError, MissingExtraError, WeightsError
-from omnireid.core.machine import available_cores
+from omnireid.core.machine import compute_threads
 from omnireid.inference.backends.graph import GraphBackend, first_line, read_model_file
 from omnireid.inference.backends.onnx_graph import (
     CARD_KEY,
@@ -75,7 +75,7 @@ class OpenVinoBackend(GraphBackend):
             source: an `.onnx` file, the `.xml` of a pair `.xml` and `.bin`, or the content of an ONNX file.
             precision: what float layers are computed in. "bf16" asks for a processor that has it; it is
                 never chosen for you, although OpenVINO would. Layers quantised to int8 run in int8 with both.
-            threads: threads of one call; the cores available when None.
+            threads: threads of one call; `compute_threads` when None.
             cache: folder where compiled graphs are kept, which opens them faster the next time.
             label: what errors call the model; the file's name when None.
 
@@ -96,7 +96,7 @@ class OpenVinoBackend(GraphBackend):
         self._core.set_property({"ENABLE_MMAP": False})
         self.precision = precision
         self._label = label or ("<bytes>" if isinstance(source, bytes) else str(source))
-        self._threads = threads or available_cores()
+        self._threads = threads or compute_threads()
         self._rows = self._part = _PARTS[precision]
         self._cache = cache
         self._lock = Lock()

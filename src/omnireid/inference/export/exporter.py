@@ -17,7 +17,7 @@ from rich.console import Console
 from omnireid.core.card import ModelCard
 from omnireid.core.errors import InputError, MissingExtraError, UnknownNameError
 from omnireid.core.files import write_bytes, write_text
-from omnireid.core.machine import available_cores
+from omnireid.core.machine import compute_threads
 from omnireid.core.record import EnvironmentRecord
 from omnireid.core.types import Dataset
 from omnireid.inference.backends.protocol import Crops, check_crops
@@ -176,7 +176,7 @@ def export_model(
         accuracy=accuracy,
         latency=latency,
         device=device,
-        threads=torch.get_num_threads() if backend == "torchscript" else threads or available_cores(),
+        threads=torch.get_num_threads() if backend == "torchscript" else threads or compute_threads(),
         float_layers=built.float_layers,
         environment=EnvironmentRecord.capture(),
     )
