@@ -35,7 +35,7 @@ def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Groups:
     return write
 
 
-# A container that sees its group as the root, one that does not, Kubernetes' nested groups, and both versions.
+# Containers that see their group as the root or not, groups in groups as in Kubernetes, and both versions.
 VERSION_1 = "12:cpu,cpuacct:/docker/abc\n3:memory:/docker/abc\n0::/\n"
 QUOTAS = {
     "version 2": ("0::/\n", {"cpu.max": "200000 100000\n"}, 2),

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from omnireid.core import forking
 from omnireid.server.batching import Batcher
 from omnireid.server.problems import Problem
 
@@ -210,3 +211,14 @@ def test_no_pictures_are_no_work() -> None:
 
     with batcher(Engine()) as made:
         run(work())
+
+
+def test_in_a_child_of_a_fork_a_request_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ask() -> None:
+        with batcher(Engine()) as waiting:
+            monkeypatch.setattr(forking.os, "getpid", lambda: -1)
+            with pytest.raises(forking.ForkError, match="--preload"):
+                await waiting.embed([crop_of(1)])
+            monkeypatch.undo()
+
+    run(ask())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import ImageError, InputError
+from omnireid.core.forking import ThreadPool, check_process
 from omnireid.core.images import Crop, load_crop
 from omnireid.core.types import Sample
 
@@ -153,10 +155,12 @@ class CropLoader:
             InputError: an index outside the samples.
             ImageError: a picture that cannot be decoded, with on_bad="error"; or, with refill, a
                 batch without a single good picture.
+            ForkError: a child of this process goes on where it was forked.
         """
+        process = os.getpid()
         source = iter(index_batches)
         pending: deque[_Pending] = deque()
-        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="omnireid-decode")
+        pool = ThreadPool(self.threads, "omnireid-decode")
         try:
             exhausted = False
             while True:
@@ -171,6 +175,7 @@ class CropLoader:
                 batch = self._collect(pending.popleft())
                 if len(batch):
                     yield batch
+                    check_process(process, "batches of pictures", "load them in the child")
         finally:
             # Reached by exhaustion, errors, Ctrl-C and a consumer that stops early.
             pool.shutdown(wait=True, cancel_futures=True)
@@ -181,9 +186,7 @@ class CropLoader:
             return True
         return sum(len(batch.indices) for batch in pending) < _ROWS_AHEAD_PER_THREAD * self.threads
 
-    def _submit(
-        self, pool: ThreadPoolExecutor, index_batch: Sequence[int] | npt.NDArray[np.int64]
-    ) -> _Pending:
+    def _submit(self, pool: ThreadPool, index_batch: Sequence[int] | npt.NDArray[np.int64]) -> _Pending:
         indices = np.asarray(index_batch, dtype=np.int64)
         if indices.ndim != 1:
             raise InputError(f"index batch: expected shape (N,), got {indices.shape}")

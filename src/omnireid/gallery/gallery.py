@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from omnireid.core.errors import InputError, ShapeError
+from omnireid.core.forking import check_process
 from omnireid.gallery import browsing, forgetting, retention
 from omnireid.gallery.audit import AuditEntry, AuditLog, Verified
 from omnireid.gallery.browsing import Page, Person, Timeline
@@ -223,12 +224,14 @@ class Gallery:
         Yields:
             What became of each batch, in order. What was yielded is durable.
         """
+        process = os.getpid()
         with ThreadPoolExecutor(1, "enrol") as writer:
             written: Future[Enrolment] | None = None
             for items, embeddings in batches:
                 rows = prepared(items, embeddings, model.dim, self.clock())
                 if written is not None:
                     yield written.result()
+                    check_process(process, "a gallery", "open it in the child")
                 written = writer.submit(self._add, rows, model, actor)
             if written is not None:
                 yield written.result()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -113,6 +113,17 @@ class Embedder:
             path, backend=backend, device=device, threads=threads, precision=precision
         )
         return cls(engine, batch_size=batch_size, normalise=normalise, is_normalised_inside=is_normalised)
+
+    def __reduce__(self) -> Any:
+        """Refuse to be pickled or copied.
+
+        Raises:
+            InputError: always; says what to do instead.
+        """
+        raise InputError(
+            f"an Embedder ({self.card.name}) holds threads and memory of its process, and cannot be pickled "
+            "or copied; pass on the name of its model file and open that in the process that embeds"
+        )
 
     @property
     def card(self) -> ModelCard:

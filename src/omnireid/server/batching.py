@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import threading
 import time
 from collections import deque
@@ -18,6 +19,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.forking import check_process
 from omnireid.core.images import Crop
 from omnireid.server.problems import busy
 
@@ -92,6 +94,7 @@ class Batcher:
         max_waiting: int = 1024,
         observer: Observer | None = None,
     ) -> None:
+        self._process = os.getpid()
         self._engine = engine
         self._max_batch = max_batch
         self._max_waiting = max_waiting
@@ -130,7 +133,9 @@ class Batcher:
         Raises:
             Problem: 429, too many pictures wait already.
             Exception: the first that one of `prepares` raised.
+            ForkError: the threads are those of the process that this one was forked from.
         """
+        check_process(self._process, "a service", "make the app in each worker (no --preload)")
         if not prepares:
             return np.empty((0, self._engine.dim), np.float32)
         # One request larger than the room is taken on where nothing else waits.

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.forking import ThreadPool
 from omnireid.core.machine import available_cores
 from omnireid.gallery.store import Float32
 
@@ -291,5 +291,5 @@ def _parts(rows: int) -> list[slice]:
 
 
 @functools.cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(available_cores(), "omnireid-codes")
+def _threads() -> ThreadPool:
+    return ThreadPool(available_cores(), "omnireid-codes")

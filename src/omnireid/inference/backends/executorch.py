@@ -11,6 +11,7 @@ import numpy as np
 from omnireid.core.card import ModelCard
 from omnireid.core.errors import MissingExtraError, WeightsError
 from omnireid.core.files import sha256_file
+from omnireid.core.forking import check_process
 from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps, check_crops
 from omnireid.inference.export.metadata import detach, read_metadata
 
@@ -51,6 +52,8 @@ class ExecuTorchBackend:
                 f"{path}: this ExecuTorch cannot load it ({error}); export it again"
             ) from error
         self._lock = Lock()
+        self._process = os.getpid()
+        self._label = str(path)
 
     def embed(self, crops: Crops) -> Embeddings:
         """(N, H, W, 3) uint8 RGB → (N, D) float32.
@@ -67,6 +70,7 @@ class ExecuTorchBackend:
     def _run(self, crops: Crops, output: int) -> np.ndarray:
         import torch
 
+        check_process(self._process, self._label, "open it in the child")
         check_crops(crops, self.card)
         fed = crops if len(crops) else np.zeros((1, *crops.shape[1:]), np.uint8)
         parts = []

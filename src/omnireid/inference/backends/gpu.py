@@ -10,6 +10,7 @@ import numpy as np
 from omnireid.core.card import ModelCard
 from omnireid.core.errors import MissingExtraError
 from omnireid.core.files import sha256_file
+from omnireid.core.forking import check_process
 from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps, check_crops
 from omnireid.inference.backends.tiny_weights import TINY
 from omnireid.inference.fused.fold import fold
@@ -57,6 +58,7 @@ class GpuBackend:
             InputError, UnknownNameError, MissingExtraError: as `GpuOSNet`.
         """
         self.card = card
+        self._process = os.getpid()
         self.device = device
         state = {name: values.detach().cpu().float().numpy() for name, values in model.state_dict().items()}
         self._network = GpuOSNet(
@@ -109,10 +111,12 @@ class GpuBackend:
         Raises:
             ShapeError, InputError: crops of another shape or dtype.
         """
+        check_process(self._process, self.card.name, "open it in the child")
         check_crops(crops, self.card)
         return self._network.embed(crops)
 
     def feature_maps(self, crops: Crops) -> FeatureMaps:
         """(N, H, W, 3) uint8 RGB → (N, C, h, w) float32."""
+        check_process(self._process, self.card.name, "open it in the child")
         check_crops(crops, self.card)
         return np.asarray(self._network.feature_maps(crops), np.float32)

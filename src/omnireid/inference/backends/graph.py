@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.errors import WeightsError
+from omnireid.core.forking import ThreadPool, in_every_child
 from omnireid.inference.backends.onnx_graph import GraphInput
 from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps, check_crops
 from omnireid.models.cards import list_architectures
@@ -27,7 +27,7 @@ class GraphBackend(ABC):
     Large batches run in parts of a few crops, one part per thread: activations of a part stay in the caches
     of the core that works on it, and threads wait for each other once a call, not once an operator.
 
-    An engine sets these before it calls `_finish`:
+    An engine calls `_begin` first, and sets these before it calls `_finish`:
         _label: what errors call the model.
         graph_input: what the graph takes.
         _threads: parts that run at the same time.
@@ -39,6 +39,16 @@ class GraphBackend(ABC):
     graph_input: GraphInput
     _threads: int
     _part: int | None
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
+        self._pool: ThreadPool | None = None
+        self._renew()
+        in_every_child(self._renew)
+
+    def _renew(self) -> None:
+        """What must not be taken into a child of this process."""
+        self._lock = Lock()
 
     @property
     def fixed_batch(self) -> int | None:
@@ -107,7 +117,7 @@ class GraphBackend(ABC):
             if self._threads == 1:
                 rows = [self._run(fed, alone=False) for fed in parts]
             else:
-                rows = list(self._pool.map(lambda fed: self._run(fed, alone=False), parts))
+                rows = list(self._threads_of_parts().map(lambda fed: self._run(fed, alone=False), parts))
         return np.concatenate([np.asarray(part, np.float32) for part in rows])[: len(crops)].reshape(
             len(crops), -1
         )
@@ -124,9 +134,11 @@ class GraphBackend(ABC):
             for start in range(0, len(crops), step)
         ]
 
-    @cached_property
-    def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self._threads, thread_name_prefix="omnireid-embed")
+    def _threads_of_parts(self) -> ThreadPool:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPool(self._threads, "omnireid-embed")
+            return self._pool
 
     def _try_once(self, spec: InputSpec) -> int:
         """Embedding size, from one run: a graph that cannot embed must fail when it is opened, not later."""

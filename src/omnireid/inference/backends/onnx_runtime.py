@@ -7,13 +7,13 @@ import os
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from omnireid.core.errors import InputError, WeightsError
+from omnireid.core.forking import check_process, keep_for_good
 from omnireid.core.machine import compute_threads
 from omnireid.inference.backends.graph import GraphBackend, first_line, read_model_file
 from omnireid.inference.backends.onnx_graph import (
@@ -71,6 +71,7 @@ class OnnxBackend(GraphBackend):
         """
         if threads is not None and threads < 1:
             raise InputError(f"threads: expected at least 1, got {threads}")
+        self._begin()
         self._label = label or ("<bytes>" if isinstance(source, bytes) else str(source))
         providers, self.device = _providers(device)
         folder = None if isinstance(source, bytes) else str(Path(source).resolve().parent)
@@ -79,14 +80,21 @@ class OnnxBackend(GraphBackend):
         self._options = _Options(providers, self._threads, folder)
         content = source if isinstance(source, bytes) else read_model_file(source)
         self._content = zero_tiny_weights(content)
-        self._session = _open_session(self._content, self._label, self._options)
         self.graph_input = read_input(self._session.get_inputs(), self._label)
         self._output = find_embedding_output(self._session.get_outputs(), self._label)
-        self._lock = Lock()
         card_text = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
         self._finish(card_text, hashlib.sha256(content).hexdigest())
 
+    def _renew(self) -> None:
+        """Sessions of several threads are opened anew in a child, and their like from here never closed."""
+        super()._renew()
+        for form in ("_opened_session", "_opened_map_session"):
+            if form in self.__dict__ and self._threads > 1:
+                keep_for_good(self.__dict__.pop(form))
+
     def _run(self, fed: npt.NDArray[Any], *, alone: bool) -> npt.NDArray[np.floating]:
+        if self.device != "cpu":
+            check_process(self._process, self._label, "open it in the child")
         session = self._session if alone else self._part_session
         return np.asarray(session.run([self._output], {self.graph_input.name: fed})[0])
 
@@ -96,6 +104,15 @@ class OnnxBackend(GraphBackend):
             return None
         session, tensor = exposed
         return np.asarray(session.run([tensor], {self.graph_input.name: fed})[0])
+
+    @property
+    def _session(self) -> Any:
+        with self._lock:
+            return self._opened_session
+
+    @cached_property
+    def _opened_session(self) -> Any:
+        return _open_session(self._content, self._label, self._options)
 
     @property
     def _part_session(self) -> Any:

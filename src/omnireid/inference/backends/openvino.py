@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from queue import Empty, LifoQueue
-from threading import Lock
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from omnireid.core.errors import InputError, MissingExtraError, WeightsError
+from omnireid.core.forking import check_process, keep_for_good
 from omnireid.core.machine import compute_threads
 from omnireid.inference.backends.graph import GraphBackend, first_line, read_model_file
 from omnireid.inference.backends.onnx_graph import (
@@ -88,6 +88,7 @@ class OpenVinoBackend(GraphBackend):
             raise InputError(f"threads: expected at least 1, got {threads}")
         if precision not in _HINTS:
             raise InputError(f"precision {precision!r}: OpenVINO computes here in 'fp32' and 'bf16'")
+        self._begin()
         self._openvino = import_openvino()
         self._core = self._openvino.Core()
         if precision == "bf16" and "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
@@ -99,7 +100,6 @@ class OpenVinoBackend(GraphBackend):
         self._threads = threads or compute_threads()
         self._rows = self._part = _PARTS[precision]
         self._cache = cache
-        self._lock = Lock()
         sha256 = _hash(source)
         self._model = self._read(source if isinstance(source, bytes) else os.fspath(source))
         outputs = [_port(port) for port in self._model.outputs]
@@ -108,6 +108,12 @@ class OpenVinoBackend(GraphBackend):
         self._output = self._output_names.index(find_embedding_output(outputs, self._label))
         _zero_tiny_constants(self._model, self._openvino)
         self._finish(_card_text(self._model), sha256)
+
+    def _renew(self) -> None:
+        """Compiled graphs are of no use in a child, and closing them there would end it."""
+        super()._renew()
+        for form in ("_single", "_parts", "_maps"):
+            keep_for_good(self.__dict__.get(form))
 
     def _run(self, fed: npt.NDArray[Any], *, alone: bool) -> npt.NDArray[np.floating]:
         if self.fixed_batch is not None:
@@ -123,6 +129,7 @@ class OpenVinoBackend(GraphBackend):
 
     def _locked(self, form: Callable[[], _Form]) -> _Form:
         """One of the compiled forms below, made by the first thread that asks for it."""
+        check_process(self._process, self._label, "open it in the child")
         with self._lock:
             return form()
 

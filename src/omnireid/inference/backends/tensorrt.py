@@ -11,6 +11,7 @@ import numpy as np
 from omnireid.core.card import ModelCard
 from omnireid.core.errors import InputError, MissingExtraError, WeightsError
 from omnireid.core.files import sha256_file
+from omnireid.core.forking import check_process
 from omnireid.inference.backends.onnx_graph import EMBEDDING_OUTPUT, FEATURE_MAPS_OUTPUT
 from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps, check_crops
 from omnireid.inference.export.metadata import detach, read_metadata
@@ -61,6 +62,8 @@ class TensorRtBackend:
             self._context = self._engine.create_execution_context()
             self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         self._lock = Lock()
+        self._process = os.getpid()
+        self._label = str(path)
 
     def embed(self, crops: Crops) -> Embeddings:
         """(N, H, W, 3) uint8 RGB → (N, D) float32.
@@ -75,6 +78,7 @@ class TensorRtBackend:
         return self._run(crops, FEATURE_MAPS_OUTPUT)
 
     def _run(self, crops: Crops, wanted: str) -> np.ndarray:
+        check_process(self._process, self._label, "open it in the child")
         check_crops(crops, self.card)
         fed = crops if len(crops) else np.zeros((1, *crops.shape[1:]), np.uint8)
         starts = range(0, len(fed), self._max_batch)

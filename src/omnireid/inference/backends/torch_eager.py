@@ -10,6 +10,7 @@ import numpy as np
 from omnireid.core.card import ModelCard
 from omnireid.core.errors import InputError, MissingExtraError
 from omnireid.core.files import sha256_file
+from omnireid.core.forking import ForkError, check_process
 from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps, check_crops
 from omnireid.inference.backends.tiny_weights import TINY
 
@@ -20,6 +21,10 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from omnireid.models.osnet import OSNet
+
+
+_several_threads_in: int | None = None
+"""The process in which torch has first run for us on several threads."""
 
 
 class TorchBackend:
@@ -44,6 +49,8 @@ class TorchBackend:
         """
         self.card = card
         self.device = choose_device(device)
+        self._process = os.getpid()
+        check_torch(self.device, self._process)
         self._model = model.to(self.device).eval()
         scale, shift = card.input.scale_shift()
         self._scale = torch.from_numpy(scale).to(self.device)[:, None, None]
@@ -58,6 +65,7 @@ class TorchBackend:
         """
         from omnireid.models.weights import load_weights
 
+        check_torch("cpu", os.getpid())
         model, card = load_weights(path)
         with torch.no_grad():
             for weight in model.parameters():
@@ -70,6 +78,7 @@ class TorchBackend:
         Raises:
             ShapeError, InputError: crops of another shape or dtype.
         """
+        check_torch(self.device, self._process)
         check_crops(crops, self.card)
         if len(crops) == 0:
             return np.zeros((0, self.card.embedding_size), np.float32)
@@ -79,6 +88,7 @@ class TorchBackend:
 
     def feature_maps(self, crops: Crops) -> FeatureMaps:
         """(N, H, W, 3) uint8 RGB → (N, C, h, w) float32."""
+        check_torch(self.device, self._process)
         check_crops(crops, self.card)
         blank = np.zeros((1, *crops.shape[1:]), np.uint8)
         with torch.inference_mode():
@@ -91,6 +101,24 @@ class TorchBackend:
         images = torch.from_numpy(np.ascontiguousarray(crops)).to(self.device)
         images = images.permute(0, 3, 1, 2).contiguous().float()
         return images.mul_(self._scale).add_(self._shift)
+
+
+def check_torch(device: str, made_in: int) -> None:
+    """Refuse what would wait for ever in a child of `fork`.
+
+    torch's threads belong to the process: a network opened in a child waits for those of the parent too.
+
+    Raises:
+        ForkError: the network lies on a GPU and was brought there by another process; or torch is to use
+            several threads, as it did in a process that this one was forked from.
+    """
+    global _several_threads_in
+    if device != "cpu":
+        check_process(made_in, "a network on a GPU", "open it in the child")
+    if torch.get_num_threads() > 1:
+        _several_threads_in = _several_threads_in or os.getpid()
+        if _several_threads_in != os.getpid():
+            raise ForkError("the threads of torch", "call torch.set_num_threads(1) in the child")
 
 
 def choose_device(device: str) -> str:

@@ -12,7 +12,7 @@ from omnireid.core.card import ModelCard
 from omnireid.core.errors import MissingExtraError, WeightsError
 from omnireid.core.files import sha256_file
 from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps, check_crops
-from omnireid.inference.backends.torch_eager import choose_device
+from omnireid.inference.backends.torch_eager import check_torch, choose_device
 from omnireid.inference.export.metadata import read_metadata
 
 try:
@@ -44,6 +44,8 @@ class TorchScriptBackend:
                 "omnireid export --format torchscript"
             )
         self.device = choose_device(device)
+        self._process = os.getpid()
+        check_torch(self.device, self._process)
         self.card: ModelCard = metadata.card.model_copy(update={"sha256": sha256_file(path)})
         try:
             with warnings.catch_warnings():
@@ -68,6 +70,7 @@ class TorchScriptBackend:
         return self._run(crops, 1)
 
     def _run(self, crops: Crops, output: int) -> np.ndarray:
+        check_torch(self.device, self._process)
         check_crops(crops, self.card)
         # torch has no answer for none: what one black crop gives, cut to no rows.
         fed = crops if len(crops) else np.zeros((1, *crops.shape[1:]), np.uint8)

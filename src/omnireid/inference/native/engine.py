@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from omnireid.core.card import InputSpec
+from omnireid.core.forking import ThreadPool, in_every_child
 from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps
 from omnireid.inference.fused.fold import FoldedOSNet
 from omnireid.inference.native.precision import Precision
@@ -62,12 +63,17 @@ class NativeEngine:
             embedding=_aligned_copy(program.embedding),
         )
         self._threads = threads
-        self._pool = ThreadPoolExecutor(threads - 1, "omnireid-native") if threads > 1 else None
+        self._pool = ThreadPool(threads - 1, "omnireid-native") if threads > 1 else None
         self._idle: list[_Workspace] = []
-        self._lock = threading.Lock()
-        self._num_busy = 0
+        self._all_idle()
+        in_every_child(self._all_idle)
         self._tiles = _tile_configuration() if precision != "fp32" else np.zeros(0, np.uint8)
         self._num_map_channels = len(network.head.bias)
+
+    def _all_idle(self) -> None:
+        """No call is under way, as at the start of a child: what other threads had begun is the parent's."""
+        self._lock = threading.Lock()
+        self._num_busy = 0
 
     def embed(self, crops: Crops, *, threads: int | None = None) -> Embeddings:
         """(N, H, W, 3) uint8 RGB of the engine's size → (N, D) float32.
