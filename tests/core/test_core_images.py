@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from omnireid.core.card import InputSpec
-from omnireid.core.errors import ImageError, ShapeError
+from omnireid.core.errors import ImageError, InputError, ShapeError
 from omnireid.core.images import conversions, decode, load_crop, normalise, resize
 
 RNG = np.random.default_rng(0)
@@ -258,3 +258,23 @@ def test_real_photographs_decode_as_pillow_does(real_dir):
     path = sorted(Path(real_dir / "mot17mini" / "query").iterdir())[0]
     with Image.open(path) as image:
         np.testing.assert_array_equal(decode(path), np.asarray(image.convert("RGB")))
+
+
+@pytest.mark.parametrize("shape", [(0, 50, 3), (50, 0, 3), (0, 0, 3)])
+def test_a_crop_without_a_pixel_is_not_resized(shape: tuple[int, int, int]) -> None:
+    height, width, _ = shape
+    with pytest.raises(InputError, match=rf"^crop: holds no pixel \({height}×{width}\); was a box outside"):
+        resize(np.zeros(shape, np.uint8), InputSpec())
+
+
+def test_a_crop_of_one_pixel_is_resized() -> None:
+    out = resize(np.full((1, 1, 3), 7, np.uint8), InputSpec(height=4, width=2))
+    np.testing.assert_array_equal(out, np.full((4, 2, 3), 7))
+
+
+@pytest.mark.parametrize("size", ["0 5", "5 0"])
+def test_a_file_without_a_pixel_is_an_error(size: str) -> None:
+    content = f"P6 {size} 255\n".encode()
+    for read in (decode, lambda source: load_crop(source, InputSpec())):
+        with pytest.raises(ImageError):
+            read(content)

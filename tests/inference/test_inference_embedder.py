@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,74 @@ def test_crops_of_any_size_are_resized_as_the_card_says(embedder: Embedder) -> N
     # The graph sums in float32 what the oracle sums in float64.
     np.testing.assert_allclose(embedder.embed(crops), colours(crops), atol=1e-5)
     np.testing.assert_array_equal(embedder.embed(tuple(crops)), embedder.embed(crops))
+
+
+# A detector's box of somebody at the left edge: numpy makes nothing of it, without a word.
+OUTSIDE = np.zeros((480, 640, 3), np.uint8)[100:300, -5:60]
+NOT_CROPS = {
+    "outside of the picture": (OUTSIDE, r"holds no pixel \(200×0\); was a box outside of the picture"),
+    "no rows": (np.zeros((0, 50, 3), np.uint8), r"holds no pixel \(0×50\)"),
+    "empty": (np.zeros((0, 0, 3), np.uint8), r"holds no pixel \(0×0\)"),
+    "nothing": (None, "expected an array .* got NoneType"),
+    "a path": ("crop.jpg", "got str; decode it first"),
+    "another path": (Path("crop.jpg"), "Path; decode it first"),
+    "a PIL picture": (Image.new("RGB", (4, 8)), r'got Image; give np.asarray\(picture.convert\("RGB"\)\)'),
+    "an empty PIL picture": (Image.new("RGB", (0, 8)), "got Image"),
+    "a list": ([[[0, 0, 0]]], "got list"),
+    "floats": (np.zeros((8, 4, 3)), "expected uint8"),
+    "not numbers": (np.full((8, 4, 3), np.nan, np.float32), "expected uint8"),
+    "objects": (np.zeros((8, 4, 3), object), "expected uint8"),
+    "truth values": (np.zeros((8, 4, 3), bool), "expected uint8"),
+    "grey": (np.zeros((8, 4), np.uint8), r"expected shape \(H, W, 3\)"),
+    "four channels": (np.zeros((8, 4, 4), np.uint8), r"expected shape \(H, W, 3\)"),
+    "channels first": (np.zeros((3, 8, 4), np.uint8), r"expected shape \(H, W, 3\)"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_CROPS)
+def test_what_is_no_crop_is_named_and_not_embedded(embedder: Embedder, case: str) -> None:
+    crop, message = NOT_CROPS[case]
+    good = np.zeros((8, 4, 3), np.uint8)
+    for embed in (embedder.embed, embedder.feature_maps):
+        with pytest.raises(InputError, match=rf"^crops\[3\]: .*{message}"):
+            embed([good, good, good, crop])  # type: ignore[list-item]
+    with pytest.raises(InputError, match=rf"^crops\[17\]: .*{message}"):
+        embedder.embed((good,) * 17 + (crop,))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "crops", [None, "crop.jpg", Path("crop.jpg"), b"", 3, Image.new("RGB", (4, 8)), iter([]), {}]
+)
+def test_what_is_no_list_of_crops_is_refused(embedder: Embedder, crops: Any) -> None:
+    for embed in (embedder.embed, embedder.feature_maps):
+        with pytest.raises(InputError, match=f"crops: expected an array .* got {type(crops).__name__}"):
+            embed(crops)
+    with pytest.raises(InputError, match=r"crops: expected an array \(N, H, W, 3\)"):
+        embedder.backend.embed(crops)
+
+
+@pytest.mark.parametrize("shape", [(2, 0, 16, 3), (2, 32, 0, 3)])
+def test_a_batch_without_a_pixel_is_refused(embedder: Embedder, shape: tuple[int, ...]) -> None:
+    crops = np.zeros(shape, np.uint8)
+    for embed in (embedder.embed, embedder.feature_maps, embedder.backend.embed):
+        with pytest.raises(InputError, match="crops: holds no pixel"):
+            embed(crops)
+
+
+def test_any_sequence_of_crops_is_embedded(embedder: Embedder) -> None:
+    crops = [np.full((8, 4, 3), value, np.uint8) for value in range(20)]
+    np.testing.assert_array_equal(embedder.embed(deque(crops)), embedder.embed(crops))
+
+
+def test_what_a_loader_gives_is_checked(embedder: Embedder, pictures: list[Sample]) -> None:
+    for given, message in (
+        (np.zeros((0, 16, 3), np.uint8), "holds no pixel"),
+        (np.zeros((1, 1, 3), np.uint8), "expected shape"),  # numpy would spread it over the row
+        (np.zeros((32, 16, 3)), "expected uint8"),
+        (None, "got NoneType"),
+    ):
+        with pytest.raises(InputError, match=rf"crop of .*000\.jpg: .*{message}"):
+            embedder.embed_samples(pictures[:1], load=lambda sample, spec, given=given: given)
 
 
 def test_batches_do_not_show(embedder: Embedder) -> None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from omnireid.core.card import InputSpec
-from omnireid.core.errors import ImageError, ShapeError
+from omnireid.core.errors import ImageError, InputError, ShapeError
 
 if TYPE_CHECKING:
     from omnireid.core.resampling import Resizer
@@ -81,6 +81,8 @@ def _open_rgb(
     try:
         with Image.open(io.BytesIO(content)) as image:
             width, height = image.size
+            if width * height == 0:
+                raise ImageError(name, f"holds no pixel ({height}×{width})")
             if width * height > max_pixels:
                 raise ImageError(name, f"{width}×{height} pixels exceed the limit of {max_pixels:,}")
             if smallest is not None:
@@ -111,6 +113,35 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
+def check_crop(crop: object, name: str = "crop") -> None:
+    """Refuse what is no (H, W, 3) uint8 RGB array with at least one pixel.
+
+    Args:
+        name: what errors call it.
+
+    Raises:
+        ShapeError, InputError: names it, and what is wrong.
+    """
+    if not isinstance(crop, np.ndarray):
+        hint = ""
+        if isinstance(crop, Image.Image):
+            hint = '; give np.asarray(picture.convert("RGB"))'
+        elif isinstance(crop, (str, bytes, os.PathLike)):
+            hint = "; decode it first (omnireid.core.images.decode), or embed files with embed_samples"
+        raise InputError(f"{name}: expected an array (H, W, 3) of uint8 RGB, got {type(crop).__name__}{hint}")
+    if crop.ndim != 3 or crop.shape[2] != 3:
+        raise ShapeError(name, expected="(H, W, 3)", actual=crop.shape)
+    if crop.dtype != np.uint8:
+        raise InputError(f"{name}: expected uint8 RGB (0 to 255), got {crop.dtype}")
+    if crop.size == 0:
+        raise InputError(no_pixel(name, *crop.shape[:2]))
+
+
+def no_pixel(name: str, height: int, width: int) -> str:
+    """What is said of a crop without a pixel: NumPy makes one of a box that begins left of the picture."""
+    return f"{name}: holds no pixel ({height}×{width}); was a box outside of the picture, or negative?"
+
+
 def resize(crop: Crop, spec: InputSpec) -> Crop:
     """Resize one crop to the card's input size.
 
@@ -119,9 +150,11 @@ def resize(crop: Crop, spec: InputSpec) -> Crop:
 
     Returns:
         (spec.height, spec.width, 3) uint8 RGB; the same array where the size already fits.
+
+    Raises:
+        ShapeError, InputError: as `check_crop`.
     """
-    if crop.ndim != 3 or crop.shape[2] != 3:
-        raise ShapeError("crop", expected="(H, W, 3)", actual=crop.shape)
+    check_crop(crop)
     if crop.shape[:2] == (spec.height, spec.width):
         return crop
     return _resize(Image.fromarray(crop), spec)

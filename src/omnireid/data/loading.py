@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from omnireid.core.card import InputSpec
-from omnireid.core.errors import ImageError, InputError
+from omnireid.core.errors import ImageError, InputError, ShapeError
 from omnireid.core.forking import ThreadPool, check_process
-from omnireid.core.images import Crop, load_crop
+from omnireid.core.images import Crop, check_crop, load_crop
 from omnireid.core.types import Sample
 
 # Rows that one task decodes: few enough to spread a batch over the threads, enough to make the
@@ -214,10 +214,16 @@ class CropLoader:
                 failed.append((row, self.skipped[index]))
                 continue
             try:
-                crops[row] = self._load(self.samples[index], self.spec)
+                crop = self._load(self.samples[index], self.spec)
             except ImageError as error:
                 failed.append((row, error))
                 continue
+            name = f"crop of {self.samples[index].path}"
+            check_crop(crop, name)
+            # NumPy would spread a smaller one over the row.
+            if crop.shape != self._crop_shape:
+                raise ShapeError(name, expected=self._crop_shape, actual=crop.shape)
+            crops[row] = crop
             if index < len(self._cache):
                 # The flag last: another thread that sees it must find the whole crop.
                 self._cache[index] = crops[row]

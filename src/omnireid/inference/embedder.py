@@ -13,7 +13,7 @@ from rich.console import Console
 
 from omnireid.core.card import ModelCard
 from omnireid.core.errors import InputError, OmniReIDWarning
-from omnireid.core.images import Crop, resize
+from omnireid.core.images import Crop, check_crop, resize
 from omnireid.core.machine import available_cores
 from omnireid.core.progress import progress_bar
 from omnireid.core.types import EmbeddingSet, Sample, SkippedFile
@@ -177,6 +177,7 @@ class Embedder:
         Raises:
             ShapeError, InputError: as `embed`.
         """
+        _check_given(crops)
         if len(crops) == 0 and not isinstance(crops, np.ndarray):
             crops = np.zeros((0, self.card.input.height, self.card.input.width, 3), np.uint8)
         return self.backend.feature_maps(self._as_batch(crops, 0))
@@ -311,12 +312,19 @@ class Embedder:
 
     def _run(self, crops: Crop | Sequence[Crop], threads: int | None = None) -> Embeddings:
         """What the model gives: raw embeddings, unless it normalises inside."""
+        _check_given(crops)
         if isinstance(crops, np.ndarray):
             check_crops(crops, self.card)
         rows = np.empty((len(crops), self.dim), np.float32)
         for start in range(0, len(crops), self.batch_size):
             stop = start + self.batch_size
-            batch = self._as_batch(crops[start:stop], start)
+            # One by one: not every sequence has slices, and some make their items when asked.
+            part = (
+                crops[start:stop]
+                if isinstance(crops, np.ndarray)
+                else [crops[index] for index in range(start, min(stop, len(crops)))]
+            )
+            batch = self._as_batch(part, start)
             if threads is not None and isinstance(self.backend, NativeBackend):
                 rows[start:stop] = self.backend.embed(batch, threads=threads)
             else:
@@ -327,8 +335,7 @@ class Embedder:
         if isinstance(crops, np.ndarray):
             return crops
         for index, crop in enumerate(crops, first):
-            if crop.dtype != np.uint8:
-                raise InputError(f"crops[{index}]: expected uint8 RGB (0 to 255), got {crop.dtype}")
+            check_crop(crop, f"crops[{index}]")
         return np.stack([resize(crop, self.card.input) for crop in crops])
 
     def _embedding_set(self, embeddings: Embeddings, samples: list[Sample]) -> EmbeddingSet:
@@ -339,6 +346,15 @@ class Embedder:
             paths=tuple(sample.path for sample in samples),
             normalised=self.normalise,
             model=self.model_id,
+        )
+
+
+def _check_given(crops: object) -> None:
+    """Refuse what is neither an array nor a sequence: one picture, a path, None, a generator."""
+    if isinstance(crops, (str, bytes)) or not isinstance(crops, (np.ndarray, Sequence)):
+        raise InputError(
+            "crops: expected an array (N, H, W, 3) of uint8 RGB or a list of (H, W, 3) ones, got "
+            + type(crops).__name__
         )
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from omnireid.core.card import ModelCard
 from omnireid.core.errors import InputError, ShapeError
+from omnireid.core.images import no_pixel
 
 Crops = npt.NDArray[np.uint8]
 Embeddings = npt.NDArray[np.float32]
@@ -54,6 +55,10 @@ def check_crops(crops: Crops, card: ModelCard) -> None:
         ShapeError: another rank, channel order or size.
         InputError: another dtype.
     """
+    if not isinstance(crops, np.ndarray):
+        raise InputError(f"crops: expected an array (N, H, W, 3) of uint8 RGB, got {type(crops).__name__}")
+    if crops.ndim == 4 and len(crops) > 0 and crops.size == 0:
+        raise InputError(no_pixel("crops", *crops.shape[1:3]))
     expected = f"(N, {card.input.height}, {card.input.width}, 3)"
     if crops.ndim != 4 or crops.shape[1:] != (card.input.height, card.input.width, 3):
         raise ShapeError("crops", expected=expected, actual=crops.shape)
