@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -14,6 +16,7 @@ import numpy.typing as npt
 from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.errors import WeightsError
 from omnireid.core.forking import ThreadPool, in_every_child
+from omnireid.inference.backends.colours import Pictures, find_out
 from omnireid.inference.backends.onnx_graph import GraphInput
 from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps, check_crops
 from omnireid.models.cards import list_architectures
@@ -83,6 +86,14 @@ class GraphBackend(ABC):
         """What the graph takes → embeddings. `alone`: nothing else of this batch runs beside it."""
 
     @abstractmethod
+    def _first_nodes(self) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None:
+        """What stands in front of the network's first layer; None without anything."""
+
+    def _hint(self) -> Pictures | None:
+        """What pictures the graph takes, where something beside it says so."""
+        return None
+
+    @abstractmethod
     def _run_maps(self, fed: npt.NDArray[Any]) -> npt.NDArray[np.floating] | None:
         """What the graph takes → feature maps."""
 
@@ -93,10 +104,12 @@ class GraphBackend(ABC):
                 self.graph_input.height or _DEFAULT_SIZE[0],
                 self.graph_input.width or _DEFAULT_SIZE[1],
             )
-            spec = InputSpec(height=height, width=width)
+            spec = self._find_pictures(InputSpec(height=height, width=width))
             self.card = self._derived_card(spec, self._try_once(spec), sha256)
             return
         card = ModelCard.from_json(card_text, source=self._label)
+        if self.graph_input.dtype is not np.uint8:
+            self._find_pictures(card.input)
         size = self._try_once(card.input)
         for what, stated, actual in (
             ("height", card.input.height, self.graph_input.height),
@@ -106,6 +119,27 @@ class GraphBackend(ABC):
             if actual not in (None, stated):
                 raise WeightsError(f"{self._label}: its card says {what} {stated}, its graph {actual}")
         self.card = card.model_copy(update={"sha256": sha256})
+
+    def _find_pictures(self, spec: InputSpec) -> InputSpec:
+        """Have the graph fed what it takes; the spec with the mean and deviation that it applies itself."""
+        first_nodes, pictures = self._first_nodes(), self.graph_input.pictures
+        if first_nodes is None:
+            found = self._hint() or pictures
+        else:
+            # As they are, not normalised.
+            plain = replace(self.graph_input, pictures=Pictures(255))
+
+            def made_of(colours: Crops) -> npt.NDArray[Any]:
+                size = self.graph_input.height or spec.height, self.graph_input.width or spec.width
+                crops = np.broadcast_to(colours[:, None, None], (len(colours), *size, 3))
+                parts = self._divided(plain, crops, spec, None)
+                return np.concatenate([first_nodes(fed) for fed in parts])[: len(colours)]
+
+            found = find_out(made_of, self._label, pictures, self._hint())
+        self.graph_input = replace(self.graph_input, pictures=found)
+        if found.mean is None or found.std is None:
+            return spec
+        return spec.model_copy(update={"mean": found.mean, "std": found.std})
 
     def _embed(self, crops: Crops, spec: InputSpec, size: int) -> Embeddings:
         if len(crops) == 0:
@@ -124,14 +158,18 @@ class GraphBackend(ABC):
 
     def fed_parts(self, crops: Crops, spec: InputSpec, part: int | None) -> list[npt.NDArray[Any]]:
         """What the graph takes, part by part; a graph of fixed batch gets a last part filled with black."""
+        return self._divided(self.graph_input, crops, spec, part)
+
+    def _divided(
+        self, graph_input: GraphInput, crops: Crops, spec: InputSpec, part: int | None
+    ) -> list[npt.NDArray[Any]]:
         if self.fixed_batch is not None:
             missing = -len(crops) % self.fixed_batch
             black = np.zeros((missing, *crops.shape[1:]), np.uint8)
             crops, part = np.concatenate([crops, black]) if missing else crops, self.fixed_batch
         step = part or len(crops)
         return [
-            self.graph_input.prepare(crops[start : start + step], spec)
-            for start in range(0, len(crops), step)
+            graph_input.prepare(crops[start : start + step], spec) for start in range(0, len(crops), step)
         ]
 
     def _threads_of_parts(self) -> ThreadPool:
@@ -165,10 +203,7 @@ class GraphBackend(ABC):
             (name for name in list_architectures() if stem.startswith(name)), key=len, default=""
         )
         notes = ["Card derived from a graph that carries none."]
-        if self.graph_input.normalises_inside:
-            notes.append("Assumed: RGB, and normalisation inside the graph, because its input is uint8.")
-        else:
-            notes.append("Assumed: RGB, normalised outside the graph with ImageNet mean and std.")
+        notes.append(self.graph_input.pictures.notes)
         if self.graph_input.height is None or self.graph_input.width is None:
             notes.append(f"Assumed: input {spec.height}×{spec.width}, where the graph leaves its size free.")
         if architecture:

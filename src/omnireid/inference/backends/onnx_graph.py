@@ -12,6 +12,7 @@ import numpy.typing as npt
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import WeightsError
 from omnireid.core.images import normalise
+from omnireid.inference.backends.colours import BYTES, Pictures
 from omnireid.inference.backends.protocol import Crops
 
 CARD_KEY = "omnireid.card"
@@ -50,18 +51,23 @@ class GraphInput:
     batch: int | None
     height: int | None
     width: int | None
-
-    @property
-    def normalises_inside(self) -> bool:
-        return self.dtype is np.uint8
+    pictures: Pictures
 
     def prepare(self, crops: Crops, spec: InputSpec) -> npt.NDArray[Any]:
         """(N, H, W, 3) uint8 → what the graph takes, contiguous; normalised unless it does that itself."""
-        if self.normalises_inside:
-            fed: npt.NDArray[Any] = crops if self.layout == "NHWC" else crops.transpose(0, 3, 1, 2)
-        else:
+        if self.pictures.order == "BGR":
+            crops = crops[..., ::-1]
+        if self.pictures.white is None:
+            if self.pictures.order == "BGR":
+                spec = spec.model_copy(update={"mean": spec.mean[::-1], "std": spec.std[::-1]})
             channels_first = normalise(crops, spec)
-            fed = channels_first if self.layout == "NCHW" else channels_first.transpose(0, 2, 3, 1)
+            fed: npt.NDArray[Any] = (
+                channels_first if self.layout == "NCHW" else channels_first.transpose(0, 2, 3, 1)
+            )
+        else:
+            fed = crops if self.layout == "NHWC" else crops.transpose(0, 3, 1, 2)
+            if self.pictures.white == 1:
+                fed = fed / np.float32(255)
         return np.ascontiguousarray(fed, dtype=self.dtype)
 
 
@@ -80,9 +86,10 @@ def read_input(inputs: Sequence[Node], label: str) -> GraphInput:
     if len(node.shape) != 4 or 3 not in (node.shape[1], node.shape[3]):
         raise WeightsError(f"{label}: input {listed}: expected shape (N, 3, H, W) or (N, H, W, 3)")
     sizes = [size if isinstance(size, int) else None for size in node.shape]
+    pictures = BYTES if _DTYPES[node.type] is np.uint8 else Pictures()
     if sizes[1] == 3:
-        return GraphInput(node.name, _DTYPES[node.type], "NCHW", sizes[0], sizes[2], sizes[3])
-    return GraphInput(node.name, _DTYPES[node.type], "NHWC", sizes[0], sizes[1], sizes[2])
+        return GraphInput(node.name, _DTYPES[node.type], "NCHW", sizes[0], sizes[2], sizes[3], pictures)
+    return GraphInput(node.name, _DTYPES[node.type], "NHWC", sizes[0], sizes[1], sizes[2], pictures)
 
 
 def find_embedding_output(outputs: Sequence[Node], label: str) -> str:
@@ -104,13 +111,12 @@ def find_embedding_output(outputs: Sequence[Node], label: str) -> str:
     return str(vectors[0])
 
 
-def expose_feature_maps(content: bytes, output: str, folder: str | None) -> tuple[bytes, str] | None:
+def expose_feature_maps(content: bytes, output: str) -> tuple[bytes, str] | None:
     """Make the tensor in front of the global average pool an output of the graph.
 
     Args:
-        content: the model.
+        content: the model, with all its weights.
         output: name of the embedding.
-        folder: where weights kept outside the model's file lie.
 
     Returns:
         The changed model and the tensor's name; None where the package `onnx` is not installed or
@@ -124,8 +130,6 @@ def expose_feature_maps(content: bytes, output: str, folder: str | None) -> tupl
     tensor = _before_global_pool(model.graph, output)
     if tensor is None:
         return None
-    if folder is not None:
-        onnx.external_data_helper.load_external_data_for_model(model, folder)
     if tensor not in {node.name for node in model.graph.output}:
         model.graph.output.append(onnx.helper.make_empty_tensor_value_info(tensor))
     return model.SerializeToString(), tensor

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,8 @@ import numpy.typing as npt
 from omnireid.core.errors import InputError, WeightsError
 from omnireid.core.forking import check_process, keep_for_good
 from omnireid.core.machine import compute_threads
-from omnireid.inference.backends.graph import GraphBackend, first_line, read_model_file
+from omnireid.inference.backends.graph import GraphBackend, first_line
+from omnireid.inference.backends.onnx_file import first_nodes, read_onnx
 from omnireid.inference.backends.onnx_graph import (
     CARD_KEY,
     FEATURE_MAPS_OUTPUT,
@@ -31,19 +31,18 @@ PART = 4
 
 @dataclass(frozen=True, slots=True)
 class _Options:
-    """How sessions are opened. `folder` is where weights kept outside the graph's file lie."""
+    """How sessions are opened."""
 
     providers: list[str]
     threads: int
-    folder: str | None
 
 
 class OnnxBackend(GraphBackend):
     """One ONNX graph in ONNX Runtime. Needs no torch.
 
     Two kinds of graph are understood. Ours take uint8 (N, H, W, 3), normalise inside and carry their model
-    card. Others take float32 or float16, (N, 3, H, W) or (N, H, W, 3), normalised outside, batch free or
-    fixed; their card is derived from the graph and its notes say what was assumed.
+    card. Others take float32 or float16, (N, 3, H, W) or (N, H, W, 3), batch free or fixed; what pictures
+    they take is found out (`colours`), their card is derived, and its notes say what was assumed.
     Weights below 1e-20 in size are set to zero, see `tiny_weights`.
     """
 
@@ -74,16 +73,15 @@ class OnnxBackend(GraphBackend):
         self._begin()
         self._label = label or ("<bytes>" if isinstance(source, bytes) else str(source))
         providers, self.device = _providers(device)
-        folder = None if isinstance(source, bytes) else str(Path(source).resolve().parent)
         self._threads = threads or compute_threads()
         self._part = PART if self.device == "cpu" else None
-        self._options = _Options(providers, self._threads, folder)
-        content = source if isinstance(source, bytes) else read_model_file(source)
+        self._options = _Options(providers, self._threads)
+        content, sha256 = read_onnx(source)
         self._content = zero_tiny_weights(content)
         self.graph_input = read_input(self._session.get_inputs(), self._label)
         self._output = find_embedding_output(self._session.get_outputs(), self._label)
         card_text = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
-        self._finish(card_text, hashlib.sha256(content).hexdigest())
+        self._finish(card_text, sha256)
 
     def _renew(self) -> None:
         """Sessions of several threads are opened anew in a child, and their like from here never closed."""
@@ -91,6 +89,14 @@ class OnnxBackend(GraphBackend):
         for form in ("_opened_session", "_opened_map_session"):
             if form in self.__dict__ and self._threads > 1:
                 keep_for_good(self.__dict__.pop(form))
+
+    def _first_nodes(self) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None:
+        beginning = first_nodes(self._content, self.graph_input.name)
+        if beginning is None:
+            return None
+        content, tensor = beginning
+        session = _open_session(content, self._label, replace(self._options, threads=1))
+        return lambda fed: np.asarray(session.run([tensor], {self.graph_input.name: fed})[0])
 
     def _run(self, fed: npt.NDArray[Any], *, alone: bool) -> npt.NDArray[np.floating]:
         if self.device != "cpu":
@@ -135,7 +141,7 @@ class OnnxBackend(GraphBackend):
 
     @cached_property
     def _opened_map_session(self) -> tuple[Any, str] | None:
-        exposed = expose_feature_maps(self._content, self._output, self._options.folder)
+        exposed = expose_feature_maps(self._content, self._output)
         if exposed is None:
             return None
         content, tensor = exposed
@@ -161,10 +167,6 @@ def _open_session(content: bytes, label: str, wanted: _Options) -> Any:
     options.intra_op_num_threads = wanted.threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # Faults come as exceptions; nothing goes to stderr beside them.
-    if wanted.folder is not None:
-        options.add_session_config_entry(
-            "session.model_external_initializers_file_folder_path", wanted.folder
-        )
     try:
         session = onnxruntime.InferenceSession(content, options, providers=wanted.providers)
     except Exception as error:  # ONNX Runtime's errors share no base class.

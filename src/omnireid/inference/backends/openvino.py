@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ import numpy.typing as npt
 from omnireid.core.errors import InputError, MissingExtraError, WeightsError
 from omnireid.core.forking import check_process, keep_for_good
 from omnireid.core.machine import compute_threads
+from omnireid.inference.backends.colours import BEGINS_NETWORK, Pictures
 from omnireid.inference.backends.graph import GraphBackend, first_line, read_model_file
+from omnireid.inference.backends.onnx_file import read_onnx
 from omnireid.inference.backends.onnx_graph import (
     CARD_KEY,
     EMBEDDING_OUTPUT,
@@ -35,6 +38,9 @@ _PARTS = {"fp32": 4, "bf16": 8}
 _TYPES = {"u8": "tensor(uint8)", "f32": "tensor(float)", "f16": "tensor(float16)"}
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 _TELEMETRY = "openvino_telemetry"
+_INTEL_FAMILY = re.compile(r"person-reidentification-retail-\d{4}")
+_TURNED_ROUND = re.compile(rb'<reverse_input_channels value="True"')
+_MEANS = re.compile(rb'<mean_values value="[^"]*\d')
 
 _Form = TypeVar("_Form")
 
@@ -100,7 +106,12 @@ class OpenVinoBackend(GraphBackend):
         self._threads = threads or compute_threads()
         self._rows = self._part = _PARTS[precision]
         self._cache = cache
-        sha256 = _hash(source)
+        self._xml: bytes | None = None
+        if not isinstance(source, bytes) and Path(source).suffix == ".xml":
+            self._xml, weights = read_model_file(source), read_model_file(Path(source).with_suffix(".bin"))
+            sha256 = hashlib.sha256(self._xml + weights).hexdigest()
+        else:
+            _, sha256 = read_onnx(source)
         self._model = self._read(source if isinstance(source, bytes) else os.fspath(source))
         outputs = [_port(port) for port in self._model.outputs]
         self.graph_input = read_input([_port(port) for port in self._model.inputs], self._label)
@@ -114,6 +125,26 @@ class OpenVinoBackend(GraphBackend):
         super()._renew()
         for form in ("_single", "_parts", "_maps"):
             keep_for_good(self.__dict__.get(form))
+
+    def _first_nodes(self) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None:
+        model = self._model.clone()
+        tensor = _behind_first_nodes(model)
+        if tensor is None:
+            return None
+        nodes = self._openvino.Model([tensor], model.get_parameters(), "first nodes")
+        compiled = self._core.compile_model(nodes, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return lambda fed: np.array(compiled(fed)[0])
+
+    def _hint(self) -> Pictures | None:
+        """What Intel publishes takes 0 to 255 in OpenCV's order; and converters write down what they add."""
+        if self._xml is None:
+            return None
+        family = _INTEL_FAMILY.search(Path(self._label).stem)
+        if family is not None:
+            return Pictures(255, "BGR", notes=f"BGR of 0 to 255, as Intel's {family[0]} takes them.")
+        if _TURNED_ROUND.search(self._xml) and _MEANS.search(self._xml):
+            return Pictures(255, "BGR", notes="BGR of 0 to 255, as the parameters of its conversion say.")
+        return None
 
     def _run(self, fed: npt.NDArray[Any], *, alone: bool) -> npt.NDArray[np.floating]:
         if self.fixed_batch is not None:
@@ -235,16 +266,6 @@ def import_openvino(what: str = "the OpenVINO backend") -> Any:
     return openvino
 
 
-def _hash(source: str | os.PathLike[str] | bytes) -> str:
-    if isinstance(source, bytes):
-        return hashlib.sha256(source).hexdigest()
-    path = Path(source)
-    content = hashlib.sha256(read_model_file(path))
-    if path.suffix == ".xml":
-        content.update(read_model_file(path.with_suffix(".bin")))
-    return content.hexdigest()
-
-
 def _port(port: Any) -> _Port:
     kind = port.get_element_type().get_type_name()
     shape = [
@@ -283,6 +304,20 @@ def _zero_tiny_constants(model: Any, openvino: Any) -> None:
             if tiny.any():
                 zeroed = openvino.opset13.constant(np.where(tiny, np.float32(0), values))
                 node.output(0).replace(zeroed.output(0))
+
+
+def _behind_first_nodes(model: Any) -> Any | None:
+    """The port that the network's first layer takes; None where it is the input."""
+    (image,) = model.get_parameters()
+    coloured = {image.get_friendly_name()}
+    for node in model.get_ordered_ops():
+        taken = [port for port in node.input_values() if port.get_node().get_friendly_name() in coloured]
+        if not taken or node.get_type_name() == "ShapeOf":
+            continue
+        if BEGINS_NETWORK.search(node.get_type_name()):
+            return None if taken[0].get_node().get_type_name() == "Parameter" else taken[0]
+        coloured.add(node.get_friendly_name())
+    return None
 
 
 def _before_global_pool(node: Any) -> Any | None:

@@ -16,7 +16,7 @@ def text_field(number: int, content: bytes) -> bytes:
     return _encoded(number << 3 | _LENGTH) + _encoded(len(content)) + content
 
 
-def fields(data: bytes, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
+def fields(data: bytes | memoryview, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
     """(field number, value of a varint, start, end of the content) of each field of one message.
 
     Raises:
@@ -41,7 +41,7 @@ def fields(data: bytes, start: int, stop: int) -> Iterator[tuple[int, int, int, 
         start = end
 
 
-def _varint(data: bytes, start: int, stop: int) -> tuple[int, int]:
+def _varint(data: bytes | memoryview, start: int, stop: int) -> tuple[int, int]:
     value, shift = 0, 0
     while start < stop and shift < 64:
         byte = data[start]
