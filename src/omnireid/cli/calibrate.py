@@ -10,6 +10,7 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
+from omnireid.cli.opening import open_embedder
 
 
 class Whitening(str, Enum):
@@ -95,7 +96,7 @@ def calibrate(
         calibrate_labelled,
         calibrate_tracklets,
     )
-    from omnireid.inference import Embedder, find_weights
+    from omnireid.inference import find_weights
     from omnireid.report.calibration import calibration_lines, write_calibration_page
 
     if (data is None) == (tracklets is None) or (data is None) != (root is None):
@@ -122,7 +123,7 @@ def calibrate(
             extract=extract,
             console=stderr,
         )
-    embedder = Embedder.open(
+    embedder = open_embedder(
         weights, backend=backend.value, device=device, threads=threads, batch_size=batch_size
     )
     if dataset is not None:

@@ -9,6 +9,7 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
+from omnireid.cli.opening import open_embedder
 
 
 def embed(
@@ -25,10 +26,10 @@ def embed(
 ) -> None:
     """Embed pictures with one model, streaming: memory does not grow with their number."""
     from omnireid.core.types import SkippedFile
-    from omnireid.inference import Embedder, EmbeddingWriter, collect_samples
+    from omnireid.inference import EmbeddingWriter, collect_samples
 
     samples = collect_samples(source)
-    embedder = Embedder.open(
+    embedder = open_embedder(
         model,
         backend=backend.value,
         precision=None if precision is None else precision.value,

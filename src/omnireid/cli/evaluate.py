@@ -10,6 +10,7 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
+from omnireid.cli.opening import open_embedder
 
 
 class Reranked(str, Enum):
@@ -128,7 +129,6 @@ def evaluate(
         write_results,
         write_summaries,
     )
-    from omnireid.inference import Embedder
     from omnireid.report import rich_analysis, rich_means, rich_robustness, rich_table, write_overview
 
     datasets = read_datasets(
@@ -162,7 +162,7 @@ def evaluate(
         for dataset in datasets:
             check_corruptible(dataset)
         draw_seed = fresh_seed() if fresh_draw else seed
-    embedder = Embedder.open(
+    embedder = open_embedder(
         model,
         backend=backend.value,
         precision=None if precision is None else precision.value,
@@ -213,8 +213,6 @@ def evaluate(
         reports.append(files.report)
     if json is not None:
         records[0].save(json)
-    if embedder.card.notes:
-        stderr.print(f"note: {embedder.card.notes}", markup=False)
     stdout.print(rich_table(records))
     summaries = summarise(records)
     for summary, summary_file in zip(summaries, write_summaries(summaries, out), strict=True):

@@ -12,6 +12,7 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
+from omnireid.cli.opening import print_notes
 
 if TYPE_CHECKING:
     from omnireid.core.types import Dataset
@@ -105,6 +106,7 @@ def export(
             f"--out {source.with_suffix('.safetensors').name}"
         )
     network, card = load_weights(source)
+    print_notes(card)
     suffix = FORMATS[format_.value].suffix
     named = source.stem if precision is Precision.FP32 else f"{source.stem}.{precision.value}"
     target = Path(f"{named}{suffix}") if out is None else out

@@ -20,6 +20,7 @@ from omnireid.cli.gallery_options import (
     print_json,
     printed_time,
 )
+from omnireid.cli.opening import open_embedder
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -96,7 +97,7 @@ def enrol(
     from omnireid.core.types import SkippedFile
     from omnireid.data.datasets import read_dataset
     from omnireid.gallery.files import enrol_files, seen_files
-    from omnireid.inference import Embedder, collect_samples
+    from omnireid.inference import collect_samples
 
     if (source is None) == (data is None) or (data is None) != (root is None):
         raise ConfigError("give either SOURCE, or --data and --root")
@@ -120,7 +121,7 @@ def enrol(
         first_s=moment(first_time, "--first-time"),
         with_identities=with_identities,
     )
-    embedder = Embedder.open(
+    embedder = open_embedder(
         model,
         backend=backend.value,
         precision=None if precision is None else precision.value,
@@ -210,7 +211,7 @@ def search(
     from omnireid.evaluation.calibration import SUFFIX, Calibration
     from omnireid.gallery import Filter, ModelRef
     from omnireid.gallery.items import texts
-    from omnireid.inference import Embedder, find_weights
+    from omnireid.inference import find_weights
 
     weights = find_weights(model)
     beside = weights.with_name(weights.name + SUFFIX)
@@ -223,7 +224,7 @@ def search(
         since=moment(since, "--since"),
         until=moment(until, "--until"),
     )
-    embedder = Embedder.open(weights, backend=backend.value, device=device, threads=threads)
+    embedder = open_embedder(weights, backend=backend.value, device=device, threads=threads)
     known = None if calibration is None else Calibration.load(calibration, embedder.sha256)
     asked: dict[str, Any] = {
         "model": ModelRef.of(embedder),

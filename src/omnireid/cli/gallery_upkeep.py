@@ -21,6 +21,7 @@ from omnireid.cli.gallery_options import (
     printed_duration,
     printed_time,
 )
+from omnireid.cli.opening import open_embedder
 
 if TYPE_CHECKING:
     from omnireid.gallery.restoring import Restored
@@ -213,10 +214,9 @@ def move(
             given_up = opened.abandon_move()
         stdout.print("the move was given up" if given_up else "no move had begun", markup=False)
         return
-    from omnireid.inference import Embedder
 
     check_there(gallery)
-    embedder = Embedder.open(
+    embedder = open_embedder(
         model,
         backend=backend.value,
         precision=None if precision is None else precision.value,

@@ -10,6 +10,7 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
+from omnireid.cli.opening import open_embedder
 from omnireid.cli.process import keep_freed_memory
 from omnireid.cli.train import (
     Initial,
@@ -193,7 +194,6 @@ def fill_gallery(
     from omnireid.core.errors import InputError
     from omnireid.gallery import Gallery
     from omnireid.gallery.datasets import ask_first_query, fill_from_dataset
-    from omnireid.inference import Embedder
 
     folder = gallery_folder(result)
     if folder.is_dir():
@@ -205,7 +205,7 @@ def fill_gallery(
                 )
     # A resumed run may have trained on: what an earlier network embedded is of no use.
     shutil.rmtree(folder, ignore_errors=True)
-    embedder = Embedder.open(weights, device=device)
+    embedder = open_embedder(weights, device=device)
     with Gallery.open(str(folder), actor=_ACTOR) as gallery:
         fill_from_dataset(gallery, embedder, result.dataset, on_bad=on_bad, threads=threads, console=stderr)
         return ask_first_query(gallery, embedder, result.dataset)

@@ -11,6 +11,7 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
+from omnireid.cli.opening import open_embedder
 
 DEFAULT_TOKENS = Path("omnireid-tokens.json")
 
@@ -85,7 +86,7 @@ def serve(
     from omnireid.cli.process import switch_threads_often
     from omnireid.evaluation.calibration import SUFFIX, Calibration
     from omnireid.gallery import Gallery
-    from omnireid.inference import Embedder, find_weights
+    from omnireid.inference import find_weights
     from omnireid.server.app import create_app
     from omnireid.server.guard import LOOPBACK_HOSTS
     from omnireid.server.limits import Limits
@@ -100,7 +101,7 @@ def serve(
     beside = weights.with_name(weights.name + SUFFIX)
     if calibration is None and beside.is_file():
         calibration = beside
-    embedder = Embedder.open(
+    embedder = open_embedder(
         weights,
         backend=backend.value,
         precision=None if precision is None else precision.value,

@@ -9,6 +9,7 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
+from omnireid.cli.opening import open_embedder
 
 
 def verify(
@@ -39,7 +40,7 @@ def verify(
     from omnireid.core.images import decode
     from omnireid.evaluation.calibration import SUFFIX, Calibration
     from omnireid.evaluation.whitening import unit_cosines, unit_rows
-    from omnireid.inference import Embedder, find_weights
+    from omnireid.inference import find_weights
     from omnireid.report.calibration import verification_lines
 
     weights = find_weights(model)
@@ -52,7 +53,7 @@ def verify(
             f"{beside.name} does not exist: run 'omnireid calibrate --model {model} …'"
         )
     crops = [decode(first), decode(second)]
-    embedder = Embedder.open(weights, backend=backend.value, device=device, threads=threads)
+    embedder = open_embedder(weights, backend=backend.value, device=device, threads=threads)
     known = None if calibration is None else Calibration.load(calibration, embedder.sha256)
     rows = embedder.embed(crops)
     a, b = unit_rows(rows) if known is None else known.transform(rows)

@@ -1,0 +1,28 @@
+"""Models as commands open them: with what is not known of them on stderr."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from omnireid.cli.console import stderr
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from omnireid.core.card import ModelCard
+    from omnireid.inference import Embedder
+
+
+def open_embedder(model: str | PathLike[str], **options: Any) -> Embedder:
+    """`Embedder.open`, and say what was found out or assumed of the file."""
+    from omnireid.inference import Embedder
+
+    embedder = Embedder.open(model, **options)
+    print_notes(embedder.card)
+    return embedder
+
+
+def print_notes(card: ModelCard) -> None:
+    """Say what whoever uses the model should know."""
+    if card.notes:
+        stderr.print(f"note: {card.name}: {card.notes}", markup=False)
