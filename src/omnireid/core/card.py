@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from omnireid.core.display import short_repr
 from omnireid.core.errors import WeightsError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -72,6 +73,8 @@ class ModelCard(BaseModel):
     metrics: tuple[CardMetric, ...] = ()
     sha256: str | None = None
     notes: str = ""
+
+    __repr__ = __str__ = short_repr
 
     def to_json(self) -> str:
         return self.model_dump_json(indent=2, exclude_none=True)

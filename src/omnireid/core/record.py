@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from omnireid import __version__
+from omnireid.core.display import html_table, short_repr
 from omnireid.core.errors import InputError
 from omnireid.core.files import write_text
 from omnireid.core.machine import available_cores, machine_name
@@ -172,6 +173,8 @@ class TrainingRecord(BaseModel):
     best: BestEpochRecord | None = None
     extensions: tuple[tuple[int, int], ...] = ()
 
+    __repr__ = __str__ = short_repr
+
 
 class SpreadRecord(BaseModel):
     """Values of repeated measurements. `deviation` is the sample standard deviation, null for one value."""
@@ -229,6 +232,8 @@ class RobustnessRecord(BaseModel):
     conditions: dict[str, ConditionRecord]
     cells: tuple[CorruptionCell, ...] = ()
 
+    __repr__ = __str__ = short_repr
+
 
 class OpenSetPointRecord(BaseModel):
     """One operating point of a watch list over the draws of known people.
@@ -265,6 +270,8 @@ class OpenSetRecord(BaseModel):
     points: tuple[OpenSetPointRecord, ...]
     eer: SpreadRecord
     curve: tuple[tuple[float, float], ...]
+
+    __repr__ = __str__ = short_repr
 
 
 class IntervalRecord(BaseModel):
@@ -331,6 +338,8 @@ class AnalysisRecord(BaseModel):
     open_set: OpenSetRecord | None = None
     omitted: tuple[str, ...] = ()
 
+    __repr__ = __str__ = short_repr
+
 
 class MeansRecord(BaseModel):
     """Means over repetitions: of a model or recipe over random splits, or of a recipe over seeds.
@@ -351,6 +360,8 @@ class MeansRecord(BaseModel):
     partitions: tuple[PartitionRecord, ...] = ()
     seeds: tuple[int, ...] = ()
     environment: EnvironmentRecord
+
+    __repr__ = __str__ = short_repr
 
     @classmethod
     def of(cls, records: Sequence[ResultRecord]) -> MeansRecord:
@@ -433,6 +444,21 @@ class ResultRecord(BaseModel):
     robustness: RobustnessRecord | None = None
     artifacts: dict[str, str] = Field(default_factory=dict)
 
+    __repr__ = __str__ = short_repr
+
+    def _repr_html_(self) -> str:
+        metrics = {
+            name: "–" if value is None else f"{100 * value:.1f}"
+            for name, value in self.metrics.model_dump().items()
+        }
+        return html_table(
+            (*metrics,),
+            [(*metrics.values(),)],
+            f"{self.model.name} on {self.dataset.name}, percent; {self.protocol.name}, "
+            f"{self.protocol.distance}, {self.protocol.num_valid_queries:,} valid queries, "
+            f"re-ranking: {self.protocol.reranking}",
+        )
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write as JSON, atomically."""
         write_text(path, self.model_dump_json(indent=2) + "\n")
@@ -448,6 +474,8 @@ class ResultRecord(BaseModel):
             return cls.model_validate_json(Path(path).read_text())
         except FileNotFoundError as error:
             raise InputError(f"{path}: no such result record") from error
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror}") from error
         except (ValidationError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: not a result record of this version: {error}") from error
 

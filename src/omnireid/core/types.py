@@ -9,6 +9,7 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.display import html_table, short_repr
 from omnireid.core.errors import InputError, ShapeError
 
 JUNK_PID = -1
@@ -50,6 +51,8 @@ class Sample:
     dsetid: int = 0
     frames: tuple[str, ...] = ()
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -57,6 +60,11 @@ class Split:
 
     name: str
     samples: tuple[Sample, ...]
+
+    def __repr__(self) -> str:
+        what = "tracklets" if self.is_video else "pictures"
+        sizes = f"{len(self):,} {what}, {self.num_pids:,} people, {self.num_cameras} cameras"
+        return f"Split({self.name!r}, {sizes})"
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -142,6 +150,17 @@ class Dataset:
     partition: Partition | None = None
     unused: tuple[Sample, ...] = ()
 
+    __repr__ = short_repr
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (split.name, f"{len(split):,}", f"{split.num_images:,}", f"{split.num_pids:,}", split.num_cameras)
+            for split in self.splits
+        ]
+        return html_table(
+            ("split", "samples", "images", "people", "cameras"), rows, f"{self.name}: {self.root}"
+        )
+
     @property
     def splits(self) -> tuple[Split, Split, Split]:
         return (self.train, self.query, self.gallery)
@@ -165,6 +184,8 @@ class EmbeddingSet:
     paths: tuple[str, ...]
     normalised: bool
     model: str = ""
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         if self.embeddings.ndim != 2:

@@ -15,6 +15,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from omnireid.core.display import short_repr
 from omnireid.core.errors import ImageError
 from omnireid.core.files import write_text
 from omnireid.core.images import picture_size
@@ -115,6 +116,8 @@ class DatasetStats(BaseModel):
     splits: tuple[SplitStats, ...]
     sizes: SizeStats | None
     skipped: dict[str, int]  # by reason
+
+    __repr__ = __str__ = short_repr
 
     def save(self, path: Path) -> None:
         """Write as JSON.

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from omnireid.core.card import InputSpec
+from omnireid.core.display import short_repr
 from omnireid.core.errors import DatasetError, ImageError, InputError
 from omnireid.core.images import Crop, decode, resize
 from omnireid.core.types import Sample
@@ -65,6 +66,8 @@ class Tracklet:
     camera: str
     name: str
     sightings: tuple[Sighting, ...]
+
+    __repr__ = short_repr
 
 
 def read_tracklets(source: str | Path) -> tuple[Tracklet, ...]:

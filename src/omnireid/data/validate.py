@@ -11,6 +11,7 @@ from enum import Enum
 from rich.console import Console
 from rich.table import Table
 
+from omnireid.core.display import short_repr
 from omnireid.core.errors import ImageError
 from omnireid.core.files import sha256_file
 from omnireid.core.images import conversions
@@ -47,6 +48,8 @@ class Problem:
     items: tuple[str, ...] = ()
     next_step: str = ""
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, slots=True)
 class ValidationReport:
@@ -57,6 +60,8 @@ class ValidationReport:
     num_files: int
     decoded: bool
     problems: tuple[Problem, ...] = field(default=())
+
+    __repr__ = short_repr
 
     @property
     def ok(self) -> bool:

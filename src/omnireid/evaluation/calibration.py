@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
 from omnireid.core.files import write_bytes, write_text
 from omnireid.core.record import EnvironmentRecord
@@ -136,6 +137,8 @@ class CalibrationRecord(BaseModel):
     whitening: WhiteningRecord | None = None
     environment: EnvironmentRecord
 
+    __repr__ = __str__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
@@ -150,6 +153,8 @@ class Calibration:
 
     record: CalibrationRecord
     whitening: Whitening | None = None
+
+    __repr__ = short_repr
 
     def transform(self, embeddings: Float32) -> Float32:
         """(N, D) embeddings of the model, normalised or not → (N, D) whose dot products are the scores.

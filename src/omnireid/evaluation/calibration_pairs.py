@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import JUNK_PID, Protocol
@@ -41,6 +42,8 @@ class Pairs:
 
     rows: Int64
     people: Int64
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         for name, values in (("rows", self.rows), ("people", self.people)):

@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
+from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError, UnknownNameError
 from omnireid.core.progress import progress_bar
 from omnireid.core.record import OpenSetPointRecord, OpenSetRecord, SpreadRecord
@@ -62,6 +63,8 @@ class WatchList:
     num_unknown: int
     mate_distances: Float64
     non_mate_distances: Float64
+
+    __repr__ = short_repr
 
     def threshold(self, fpir: float) -> float | None:
         """The largest distance below which searches may be accepted at this FPIR.
@@ -116,6 +119,8 @@ class OpenSetResult:
     protocol: Protocol
     known_share: float
     seed: int
+
+    __repr__ = short_repr
 
     @property
     def num_mate_searches(self) -> float:

@@ -8,6 +8,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.display import html_table, short_repr
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.core.record import MetricsRecord, ProtocolRecord
 from omnireid.core.types import Protocol
@@ -38,6 +39,8 @@ class DistanceHistogram:
     edges: Float64
     same: Int64
     different: Int64
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         bins = (len(self.edges) - 1,)
@@ -86,6 +89,8 @@ class RetrievalResult:
     normalised: bool = False
     reranking: str = "none"
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         per_query = (self.num_queries,)
         for name in ("ap", "inp", "first_match_rank"):
@@ -99,6 +104,16 @@ class RetrievalResult:
             raise ShapeError("cmc", expected="(max_rank,)", actual=self.cmc.shape)
         if int(self.valid.sum()) != self.num_valid_queries or self.num_valid_queries < 1:
             raise InputError(f"num_valid_queries: {self.num_valid_queries} disagrees with first_match_rank")
+
+    def _repr_html_(self) -> str:
+        ranks = [k for k in (1, 5, 10, 20) if k <= len(self.cmc)]
+        values = [*map(self.rank, ranks), self.mAP, self.mINP]
+        return html_table(
+            (*(f"rank-{k}" for k in ranks), "mAP", "mINP"),
+            [["–" if value is None else f"{100 * value:.1f}" for value in values]],
+            f"percent; {self.protocol.value}, {self.distance}, {self.num_valid_queries:,} valid queries, "
+            f"re-ranking: {self.reranking}",
+        )
 
     @property
     def valid(self) -> npt.NDArray[np.bool_]:

@@ -24,6 +24,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
 
 Float32 = npt.NDArray[np.float32]
@@ -46,6 +47,8 @@ class Whitening:
     matrix: Float32 | None
     shrinkage: float
     num_people: int
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         dim = len(self.mean)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
+from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
 from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import DISTRACTOR_PID, JUNK_PID, Dataset, EmbeddingSet, SkippedFile
@@ -81,6 +82,8 @@ class CalibrationRun:
     calibration: Calibration
     histogram: DistanceHistogram
     skipped: tuple[SkippedFile, ...]
+
+    __repr__ = short_repr
 
 
 def calibrate_labelled(

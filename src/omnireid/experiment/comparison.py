@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from omnireid.core.display import html_table, short_repr
 from omnireid.core.errors import InputError
 from omnireid.core.record import ResultRecord
 from omnireid.evaluation import PairedComparison, compare_paired
@@ -28,6 +29,8 @@ class Result:
     record: ResultRecord
     queries: QueryScores | None
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class Versus:
@@ -36,6 +39,23 @@ class Versus:
     name: str
     mAP: PairedComparison | None  # noqa: N815 (the field's spelling)
     rank1: PairedComparison | None
+
+    __repr__ = short_repr
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                label,
+                f"{100 * paired.difference.value:+.2f}",
+                f"{100 * paired.difference.low:+.2f} to {100 * paired.difference.high:+.2f}",
+                f"{paired.p_value:.4f}",
+            )
+            for label, paired in (("mAP", self.mAP), ("rank-1", self.rank1))
+            if paired is not None
+        ]
+        return html_table(
+            ("metric", "difference", "interval", "p"), rows, f"{self.name} against the first, points"
+        )
 
 
 def load_result(path: str | os.PathLike[str]) -> Result:

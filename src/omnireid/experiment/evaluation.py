@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from rich.console import Console
 
+from omnireid.core.display import short_repr
 from omnireid.core.errors import ImageError, InputError
 from omnireid.core.images import load_crop
 from omnireid.core.record import (
@@ -66,6 +67,8 @@ class Evaluation:
     gallery: EmbeddingSet
     ranking: RankingOptions = RankingOptions()
     dataset: Dataset | None = None
+
+    __repr__ = short_repr
 
     def with_analysis(self, analysis: AnalysisRecord) -> Evaluation:
         """The same evaluation with what stands behind it in the record."""

@@ -9,6 +9,7 @@ from typing import Literal
 
 from rich.console import Console
 
+from omnireid.core.display import short_repr
 from omnireid.core.record import ResultRecord
 from omnireid.core.types import Dataset
 from omnireid.data.datasets import require_splits
@@ -30,11 +31,15 @@ class TargetResult:
     files: ResultFiles
     embeddings: Path
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class MainJobResult:
     weights: Path
     results: tuple[TargetResult, ...]
+
+    __repr__ = short_repr
 
 
 def main_job(

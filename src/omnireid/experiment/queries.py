@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
 from omnireid.core.files import write_text
 
@@ -37,6 +38,8 @@ class QueryScores:
     ap: npt.NDArray[np.float64]
     inp: npt.NDArray[np.float64]
     first_match_rank: npt.NDArray[np.float64]
+
+    __repr__ = short_repr
 
 
 def write_queries(evaluation: Evaluation, path: Path) -> None:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from omnireid.core.display import short_repr
 from omnireid.gallery.store import GalleryStore
 
 CHAINS = "audit-chain"
@@ -53,6 +54,8 @@ class AuditEntry:
     subjects: tuple[str, ...]
     detail: Mapping[str, Any]
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True)
 class Verified:
@@ -67,6 +70,8 @@ class Verified:
     entries: int
     problems: tuple[str, ...]
     open_chains: int
+
+    __repr__ = short_repr
 
 
 class AuditLog:

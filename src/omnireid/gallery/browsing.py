@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
 from omnireid.gallery.errors import NotInGalleryError
 from omnireid.gallery.identities import People
@@ -34,6 +35,8 @@ class Page(Generic[Entry]):
 
     entries: tuple[Entry, ...]
     next: str | None
+
+    __repr__ = short_repr
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries)
@@ -61,6 +64,9 @@ class Person(NamedTuple):
     last_seen: float | None
     merged: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return short_repr(self)
+
 
 class Sighting(NamedTuple):
     """Items of one camera, each less than the gap after the one before; without times all in one."""
@@ -69,12 +75,18 @@ class Sighting(NamedTuple):
     end: float | None
     items: tuple[Item, ...]
 
+    def __repr__(self) -> str:
+        return short_repr(self)
+
 
 class CameraTimeline(NamedTuple):
     """Sightings in one camera, the earliest first, those without times last."""
 
     camera: str
     sightings: tuple[Sighting, ...]
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 class Timeline(NamedTuple):
@@ -83,6 +95,9 @@ class Timeline(NamedTuple):
     identity: str
     name: str | None
     cameras: tuple[CameraTimeline, ...]
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def items_page(

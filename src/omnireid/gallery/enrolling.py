@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.gallery.items import Item, check_item, content_key, item_id
 from omnireid.gallery.rows import table_of
@@ -25,6 +26,9 @@ class Enrolment(NamedTuple):
 
     ids: tuple[str, ...]
     is_new: npt.NDArray[np.bool_]
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def prepared(items: Sequence[Item], embeddings: npt.ArrayLike, dim: int, now: float) -> pa.Table:

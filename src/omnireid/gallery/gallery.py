@@ -131,6 +131,10 @@ class Gallery:
         self.who_is.recover()
         clear_left(store, self.generations)
 
+    def __repr__(self) -> str:
+        uri = getattr(self.store, "uri", type(self.store).__name__)
+        return f"Gallery({uri!r}, calibrated={self.calibration is not None})"
+
     @classmethod
     def open(
         cls,

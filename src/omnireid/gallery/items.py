@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import NamedTuple
 
+from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
 from omnireid.gallery.texts import check_storable, check_text
 
@@ -66,6 +67,8 @@ class Item:
     enrolled: float = 0.0
     has_thumbnail: bool = False
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
@@ -88,6 +91,8 @@ class Filter:
     tracklets: frozenset[str] | None = None
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     enrolled_before: float | None = None
+
+    __repr__ = short_repr
 
     @property
     def is_empty(self) -> bool:

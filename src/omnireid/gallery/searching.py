@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from omnireid.core.display import html_table, short_repr
 from omnireid.core.errors import InputError
 from omnireid.evaluation.calibration import Decision
 from omnireid.evaluation.whitening import unit_cosines
@@ -52,6 +53,8 @@ class Candidate:
     name: str | None
     frames: int = 1
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -69,6 +72,8 @@ class Group:
     probability: float | None
     decision: Decision | None
     candidates: tuple[Candidate, ...]
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,26 @@ class SearchResult:
     is_exact: bool
     false_alarm_rate: float | None
     prior: float | None
+
+    __repr__ = short_repr
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                f"{one.score:.4f}",
+                None if one.probability is None else f"{one.probability:.1%}",
+                None if one.decision is None else one.decision.value,
+                one.identity,
+                one.name,
+                one.item.camera,
+                one.item.time,
+                one.item.source,
+            )
+            for one in self.candidates
+        ]
+        header = ("score", "probability", "decision", "identity", "name", "camera", "time", "source")
+        decision = "no calibration" if self.decision is None else f"decision: {self.decision.value}"
+        return html_table(header, rows, decision)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,10 @@ class Embedder:
         self.normalise = normalise
         self.is_normalised_inside = is_normalised_inside
 
+    def __repr__(self) -> str:
+        engine = type(self.backend).__name__
+        return f"Embedder({self.model_id!r}, {engine}, dim={self.dim}, normalise={self.normalise})"
+
     @classmethod
     def open(
         cls,

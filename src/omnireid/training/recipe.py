@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from omnireid.core.card import InputSpec
+from omnireid.core.display import short_repr
 from omnireid.core.errors import ConfigError, UnknownNameError
 
 AugmentationName = Literal[
@@ -128,6 +129,8 @@ class Recipe(_Closed):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     evaluation: EvaluationRecipe = EvaluationRecipe()
     seed: int = Field(1, ge=0)
+
+    __repr__ = __str__ = short_repr
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from omnireid.core.display import short_repr
 from omnireid.core.errors import CountMismatchError
 from omnireid.core.types import Dataset, Protocol, Split
 
@@ -90,6 +91,8 @@ class DatasetCard:
     ethics: str = ""
     citation: str = ""
     source: str = ""
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, slots=True)
