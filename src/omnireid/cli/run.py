@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
@@ -26,12 +27,14 @@ from omnireid.cli.train import (
 )
 
 if TYPE_CHECKING:
+    from omnireid.evaluation.calibration import Calibration
     from omnireid.experiment.job import TargetResult
     from omnireid.gallery import Gallery
     from omnireid.gallery.datasets import FirstQuery
 
 _ACTOR = "omnireid run"
 _READS = ("search", "retention", "backup")
+_DAY_S = 86_400
 
 # Enough people for the quick start to learn what to look at, few enough to render in half a minute.
 QUICKSTART_DATA = {
@@ -46,7 +49,9 @@ QUICKSTART_DATA = {
 
 
 def run(
-    out: Annotated[Path, typer.Option("--out", help="Folder for everything the run leaves.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for everything the run leaves.", file_okay=False)
+    ],
     data: Annotated[
         Optional[str],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
         typer.Option("--data", help="Dataset or layout, or several (A+B); rendered people when not given."),
@@ -102,6 +107,7 @@ def run(
         check_run_folder(folder, resume=resume, overwrite=overwrite)
         check_init(folder, changes, resume=resume)
     results = []
+    is_rendered = data is None
     try:
         if data is None:
             from omnireid.synthetic import render_dataset
@@ -121,6 +127,10 @@ def run(
                 dataset, targets = read_sources(
                     data, root, target, target_root, combineall=combineall, reading=reading
                 )
+                if is_rendered:
+                    from omnireid.experiment.rendered import timed
+
+                    targets = [timed(one) for one in targets]
                 result = main_job(
                     seeded,
                     dataset,
@@ -133,9 +143,21 @@ def run(
                     on_bad=on_bad.value,
                     console=stderr,
                 )
+                calibration = (
+                    calibrate_rendered(result.weights, folder, device=device, threads=threads)
+                    if is_rendered
+                    else None
+                )
                 for one in result.results:
                     searched = fill_gallery(
-                        result.weights, one, device=device, threads=threads, on_bad=on_bad.value
+                        result.weights,
+                        one,
+                        calibration=calibration,
+                        # Rendered people walked past the cameras yesterday, from eight o'clock on.
+                        first_s=time.time() // _DAY_S * _DAY_S - _DAY_S + 8 * 3600 if is_rendered else None,
+                        device=device,
+                        threads=threads,
+                        on_bad=on_bad.value,
                     )
                     results.append((result.weights, one, searched))
     except KeyboardInterrupt:
@@ -151,9 +173,12 @@ def run(
         for rank, found in enumerate(searched.result.candidates, start=1):
             stdout.print(
                 f"  {rank}. {Path(found.item.source).name:<28} {found.item.camera}  score {found.score:.3f}"
-                f"  {found.identity or 'nobody of the queries'}",
+                + (f"  {found.probability:6.1%}" if found.probability is not None else "")
+                + f"  {found.identity or 'nobody of the queries'}",
                 markup=False,
             )
+        if searched.result.decision is not None:
+            stdout.print(f"decision: {searched.result.decision.value}")
         stdout.print(
             f"report:     {one.files.report}\n"
             f"record:     {one.files.record}\n"
@@ -163,6 +188,8 @@ def run(
             f"{gallery_folder(one)})",
             markup=False,
         )
+    if is_rendered:
+        stdout.print(f"to try:     {jobs[0][1] / 'try'} (twice somebody who is not in the gallery)", markup=False)
     summaries = summarise(records)
     for summary, summary_file in zip(summaries, write_summaries(summaries, out), strict=True):
         stdout.print(rich_means(summary))
@@ -171,6 +198,22 @@ def run(
         overview = out / "overview.html"
         write_overview(overview, [(one.record, one.files.report) for _, one, _ in results], summaries)
         stdout.print(f"overview: {overview}", markup=False)
+
+
+def calibrate_rendered(
+    weights: Path, folder: Path, *, device: str, threads: int | None
+) -> Calibration | None:
+    """A calibration on further people; None, and a word why, for a network that was hardly trained."""
+    from omnireid.core.errors import InputError
+    from omnireid.experiment.rendered import calibrate_on_others
+
+    try:
+        return calibrate_on_others(
+            weights, folder, QUICKSTART_DATA, device=device, threads=threads, console=stderr
+        )
+    except InputError as error:
+        stderr.print(f"no calibration: {error}")
+        return None
 
 
 def gallery_folder(result: TargetResult) -> Path:
@@ -182,6 +225,8 @@ def fill_gallery(
     weights: Path,
     result: TargetResult,
     *,
+    calibration: Calibration | None,
+    first_s: float | None,
     device: str,
     threads: int | None,
     on_bad: Literal["error", "skip"],
@@ -206,8 +251,16 @@ def fill_gallery(
     # A resumed run may have trained on: what an earlier network embedded is of no use.
     shutil.rmtree(folder, ignore_errors=True)
     embedder = open_embedder(weights, device=device)
-    with Gallery.open(str(folder), actor=_ACTOR) as gallery:
-        fill_from_dataset(gallery, embedder, result.dataset, on_bad=on_bad, threads=threads, console=stderr)
+    with Gallery.open(str(folder), actor=_ACTOR, calibration=calibration) as gallery:
+        fill_from_dataset(
+            gallery,
+            embedder,
+            result.dataset,
+            first_s=first_s,
+            on_bad=on_bad,
+            threads=threads,
+            console=stderr,
+        )
         return ask_first_query(gallery, embedder, result.dataset)
 
 

@@ -29,17 +29,21 @@ def fill_from_dataset(
     embedder: Embedder,
     dataset: Dataset,
     *,
+    first_s: float | None = None,
     on_bad: Literal["error", "skip"] = "error",
     threads: int | None = None,
     console: Console | None = None,
 ) -> int:
     """Enrol a dataset's gallery split with its identities ("pid-12") and cameras ("c1"); how many items.
 
+    Args:
+        first_s: as `seen_files`.
+
     Raises:
         ImageError: a picture that cannot be decoded, with on_bad="error".
         ModelMismatchError, StorageError: as `Gallery.enrol`.
     """
-    files = seen_files(dataset.gallery.samples, with_identities=True)
+    files = seen_files(dataset.gallery.samples, first_s=first_s, with_identities=True)
     enrolled = enrol_files(
         gallery, embedder, files, on_bad=on_bad, on_skip=lambda file: None, threads=threads, console=console
     )

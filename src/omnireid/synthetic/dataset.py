@@ -47,6 +47,7 @@ class RenderOptions:
         num_distractors: pictures in the gallery that belong to no query (pid 0).
         num_junk: boxes that cut a test identity badly (pid −1); scoring ignores them.
         height, width: of the pictures, in pixels.
+        first_pid: number of the first identity; others of the same seed are other people in the same world.
     """
 
     seed: int
@@ -58,6 +59,7 @@ class RenderOptions:
     num_junk: int = 20
     height: int = 256
     width: int = 128
+    first_pid: int = 1
 
     def __post_init__(self) -> None:
         self.world  # noqa: B018 (checks cameras and size)
@@ -68,6 +70,8 @@ class RenderOptions:
         for name in ("num_train_pids", "num_test_pids", "num_distractors", "num_junk"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name}: 0 or more, got {getattr(self, name)}")
+        if self.first_pid < 1:
+            raise InputError(f"first_pid: 1 or more, got {self.first_pid}")
         if self.num_train_pids + self.num_test_pids == 0:
             raise InputError("num_train_pids and num_test_pids are both 0: nothing to render")
         least = 2 if self.num_test_pids else 1
@@ -76,6 +80,12 @@ class RenderOptions:
                 f"crops_per_camera: at least {least}, got {self.crops_per_camera}: one of a test identity's "
                 "is the query, the others its gallery"
             )
+
+    @property
+    def next_pid(self) -> int:
+        """The first number that nobody in it has, people among the distractors included."""
+        people = self.num_train_pids + self.num_test_pids + (self.num_distractors + 1) // 2
+        return self.first_pid + people
 
     @property
     def world(self) -> World:
@@ -97,8 +107,8 @@ class PlannedCrop:
 def plan_dataset(options: RenderOptions) -> dict[str, tuple[PlannedCrop, ...]]:
     """Which pictures a dataset consists of: split name to pictures, in the order of their file names."""
     splits: dict[str, list[PlannedCrop]] = {name: [] for name in FOLDERS}
-    first_test = options.num_train_pids + 1
-    for pid in range(1, first_test + options.num_test_pids):
+    first_test = options.first_pid + options.num_train_pids
+    for pid in range(options.first_pid, first_test + options.num_test_pids):
         for camid in range(options.num_cameras):
             for index in range(options.crops_per_camera):
                 split = "train" if pid < first_test else ("query" if index == 0 else "gallery")
@@ -142,6 +152,7 @@ def render_dataset(
     num_junk: int = 20,
     height: int = 256,
     width: int = 128,
+    first_pid: int = 1,
     workers: int | None = None,
     console: Console | None = None,
 ) -> Dataset:
@@ -149,7 +160,7 @@ def render_dataset(
 
     Args:
         root: a new or empty folder, or one that holds this very dataset, whole or begun.
-        seed, num_train_pids, …, width: see `RenderOptions`.
+        seed, num_train_pids, …, first_pid: see `RenderOptions`.
         workers: processes; None takes the cores available. 1 renders in this process. With more, a script
             must call this under `if __name__ == "__main__":`, as new processes import it.
         console: where a progress bar is shown; None shows none.
@@ -172,6 +183,7 @@ def render_dataset(
         num_junk=num_junk,
         height=height,
         width=width,
+        first_pid=first_pid,
     )
     cores = available_cores()
     workers = cores if workers is None else workers
@@ -221,7 +233,9 @@ def _claim(folder: Path, options: RenderOptions) -> bool:
 
 
 def _identity(options: RenderOptions) -> dict[str, object]:
-    return {"renderer_version": RENDERER_VERSION, "options": asdict(options)}
+    # Datasets of before there was a first pid stay what they are.
+    known = {name: value for name, value in asdict(options).items() if (name, value) != ("first_pid", 1)}
+    return {"renderer_version": RENDERER_VERSION, "options": known}
 
 
 def _difference(found: dict[str, object], wanted: dict[str, object]) -> str:

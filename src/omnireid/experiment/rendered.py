@@ -1,0 +1,79 @@
+"""What the main job adds where people are rendered: times, a calibration, and pictures to try."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from omnireid.core.errors import InputError
+from omnireid.core.files import write_bytes
+from omnireid.core.types import Dataset, Split
+from omnireid.evaluation.calibration import SUFFIX, Calibration
+from omnireid.experiment.calibration import calibrate_labelled
+from omnireid.inference import Embedder
+from omnireid.synthetic import RenderOptions, render_dataset, render_jpeg
+
+NUM_CALIBRATION_PIDS = 100
+FRAMES_PER_S = 25
+
+
+def timed(dataset: Dataset) -> Dataset:
+    """The dataset with times in its gallery: seconds, from the frame numbers in the renderer's file names."""
+    samples = []
+    for sample in dataset.gallery:
+        frame = re.search(r"s1_(\d{6})_", sample.path)
+        samples.append(sample if frame is None else replace(sample, time=int(frame[1]) / FRAMES_PER_S))
+    return replace(dataset, gallery=Split(dataset.gallery.name, tuple(samples)))
+
+
+def calibrate_on_others(
+    weights: Path,
+    folder: Path,
+    options: Mapping[str, int],
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    console: Console | None = None,
+) -> Calibration:
+    """Calibrate on people of the same world who were neither trained nor tested on, unless it is done.
+
+    Args:
+        weights: beside them the calibration is written.
+        folder: gets `calibration/`, the pictures of these people, and `try/`, two pictures by two cameras of
+            somebody who is in none of the datasets.
+        options: of `render_dataset`, that the dataset was rendered with.
+
+    Raises:
+        InputError: the model cannot tell these people apart.
+    """
+    rendered = RenderOptions(**options)
+    others: dict[str, Any] = {
+        **options,
+        "num_train_pids": 0,
+        "num_test_pids": NUM_CALIBRATION_PIDS,
+        "crops_per_camera": 2,
+        "num_distractors": 0,
+        "num_junk": 0,
+        "first_pid": rendered.next_pid,
+    }
+    stranger = RenderOptions(**others).next_pid
+    for number, camid in enumerate((0, rendered.num_cameras - 1), start=1):
+        picture = render_jpeg(rendered.world, stranger, camid, 0)
+        write_bytes(folder / "try" / f"visitor_{number}.jpg", picture)
+    embedder = Embedder.open(weights, device=device, threads=threads)
+    target = weights.with_name(weights.name + SUFFIX)
+    try:
+        # Of a run that was resumed, perhaps the user's own.
+        return Calibration.load(target, embedder.sha256)
+    except InputError:
+        # None, or of weights that are gone.
+        target.unlink(missing_ok=True)
+    people = render_dataset(folder / "calibration", **others, console=console)
+    calibration = calibrate_labelled(embedder, people, console=console).calibration
+    calibration.save(target)
+    return calibration
