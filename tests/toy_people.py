@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 
@@ -24,3 +25,22 @@ def write_toy_people(root: Path, *, num_train: int = 6, num_test: int = 3, per_c
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(pixels.astype(np.uint8)).save(path, quality=95)
     return root
+
+
+def stripes_onnx(path: Path, scale: float) -> Path:
+    """A network whose embedding is the mean colour of four stripes."""
+    onnx = pytest.importorskip("onnx")
+    make, floats = onnx.helper, onnx.TensorProto.FLOAT
+    graph = make.make_graph(
+        [
+            make.make_node("AveragePool", ["images"], ["pooled"], kernel_shape=[8, 16], strides=[8, 16]),
+            make.make_node("Flatten", ["pooled"], ["flat"]),
+            make.make_node("Mul", ["flat", "scale"], ["embedding"]),
+        ],
+        "stripes",
+        [make.make_tensor_value_info("images", floats, ["n", 3, 32, 16])],
+        [make.make_tensor_value_info("embedding", floats, ["n", 12])],
+        [make.make_tensor("scale", floats, [1], [scale])],
+    )
+    onnx.save(make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=9), str(path))
+    return path

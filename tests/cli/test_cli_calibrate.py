@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from omnireid.cli.app import main
-from toy_people import write_toy_people
+from toy_people import stripes_onnx, write_toy_people
 
 
 @dataclass
@@ -47,25 +47,6 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     return stripes_onnx(tmp_path / "stripes.onnx", 1.0)
-
-
-def stripes_onnx(path: Path, scale: float) -> Path:
-    """A network whose embedding is the mean colour of four stripes."""
-    onnx = pytest.importorskip("onnx")
-    make, floats = onnx.helper, onnx.TensorProto.FLOAT
-    graph = make.make_graph(
-        [
-            make.make_node("AveragePool", ["images"], ["pooled"], kernel_shape=[8, 16], strides=[8, 16]),
-            make.make_node("Flatten", ["pooled"], ["flat"]),
-            make.make_node("Mul", ["flat", "scale"], ["embedding"]),
-        ],
-        "stripes",
-        [make.make_tensor_value_info("images", floats, ["n", 3, 32, 16])],
-        [make.make_tensor_value_info("embedding", floats, ["n", 12])],
-        [make.make_tensor("scale", floats, [1], [scale])],
-    )
-    onnx.save(make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=9), str(path))
-    return path
 
 
 def labelled(people: Path) -> list[str | Path]:

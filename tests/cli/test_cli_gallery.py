@@ -197,7 +197,7 @@ def test_forgetting_asks_first(omnireid: Run, place: Place, monkeypatch: pytest.
     at = ["-g", place.gallery]
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     refused = omnireid("forget", *at, "--identity", "pid-7")
-    assert refused.code == 1
+    assert refused.code == 130
     assert state_of(omnireid, place.gallery)["items"] == 12
     assert "forgotten: 4 items, 1 identity" in omnireid("forget", *at, "--identity", "pid-7", "--yes").out
     assert state_of(omnireid, place.gallery)["items"] == 8

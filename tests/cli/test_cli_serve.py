@@ -22,9 +22,9 @@ def test_tokens_are_made_listed_and_revoked(tmp_path: Path) -> None:
     found = TokenFile(file).find(text)
     assert found is not None
     assert found.name == "desk"
-    assert runner.invoke(app, ["token", "list", "--tokens", file]).stdout == "write  desk\n"
+    assert runner.invoke(app, ["token", "list", "--tokens", file]).stdout == "name  scope\ndesk  write\n"
     assert runner.invoke(app, ["token", "revoke", "desk", "--tokens", file]).exit_code == 0
-    assert runner.invoke(app, ["token", "list", "--tokens", file]).stdout == ""
+    assert runner.invoke(app, ["token", "list", "--tokens", file]).stdout == "name  scope\n"
     gone = runner.invoke(app, ["token", "revoke", "desk", "--tokens", file])
     assert isinstance(gone.exception, InputError)
 

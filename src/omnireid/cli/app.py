@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Annotated
 
@@ -26,9 +27,10 @@ from omnireid.cli import (
     train,
     verify,
 )
-from omnireid.cli.console import stderr
+from omnireid.cli.console import guard_output, one_line, stderr
 from omnireid.cli.process import keep_to_the_quota, spin_briefly
 from omnireid.core.errors import OmniReIDError
+from omnireid.core.files import write_failure
 
 app = typer.Typer(
     name="omnireid",
@@ -36,6 +38,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    # Help and usage errors in plain text: boxes cut names at 80 columns.
+    rich_markup_mode=None,
 )
 app.command("run")(run.run)
 app.command("train")(train.train)
@@ -72,11 +76,27 @@ def _main(
 
 
 def main() -> None:
-    """Entry point. An error the user can mend is one line on stderr and exit code 2."""
+    """Entry point. An error the user can mend is one line on stderr and exit code 2.
+
+    Besides our own errors these are the system's about a file of theirs, and memory that is not there; any
+    other exception is a defect and keeps its traceback.
+    """
     spin_briefly()
     keep_to_the_quota()
+    guard_output()
     try:
-        app()
+        try:
+            app()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except OmniReIDError as error:
-        stderr.print(f"error: {error}", style="bold red", markup=False, highlight=False)
-        sys.exit(2)
+        message = str(error)
+    except OSError as error:
+        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        message = f"{error.filename or 'cannot write'}: {write_failure(error)}"
+    except MemoryError as error:
+        message = f"not enough memory: {error or 'use smaller numbers, or less data at once'}"
+    stderr.print(f"error: {one_line(message)}", style="bold red", markup=False, highlight=False)
+    sys.exit(2)

@@ -42,7 +42,7 @@ def calibrate(
     ] = None,
     out: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--out", "-o", help="File to write; by default MODEL.calibration.json."),
+        typer.Option("--out", "-o", help="File to write; by default MODEL.calibration.json.", dir_okay=False),
     ] = None,
     false_alarm_rate: Annotated[
         Optional[list[float]],  # noqa: UP045
@@ -65,10 +65,16 @@ def calibrate(
         typer.Option("--split", help="Of --data: query and gallery, or train if the model never saw it."),
     ] = CalibrationSplit.TEST,
     frames: Annotated[
-        int, typer.Option("--frames", min=2, help="Of each tracklet, evenly over its length.")
+        int,
+        typer.Option(
+            "--frames", min=2, max=options.LARGEST, help="Of each tracklet, evenly over its length."
+        ),
     ] = 8,
     max_pairs: Annotated[
-        int, typer.Option("--max-pairs", min=1_000, help="Pairs of two people to draw at most.")
+        int,
+        typer.Option(
+            "--max-pairs", min=1_000, max=options.LARGEST, help="Pairs of two people to draw at most."
+        ),
     ] = 500_000,
     protocol: options.Protocol = None,
     split_id: options.SplitId = None,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
 from omnireid.cli import options
-from omnireid.cli.console import stderr, stdout
+from omnireid.cli.console import print_json, stderr, stdout
 
 
 def compare(
@@ -17,12 +18,13 @@ def compare(
     ],
     plot: Annotated[
         Optional[Path],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
-        typer.Option("--plot", help="CMC curves and mAP as .png, .svg or .pdf."),
+        typer.Option("--plot", help="CMC curves and mAP as .png, .svg or .pdf.", dir_okay=False),
     ] = None,
     any_protocol: Annotated[
         bool, typer.Option("--any-protocol", help="Set results side by side that were not measured alike.")
     ] = False,
     seed: options.Seed = 0,
+    as_json: options.AsJson = False,
 ) -> None:
     """A table, a plot, and whether each result is better than the first: difference, interval, p-value.
 
@@ -39,13 +41,20 @@ def compare(
     for one in loaded:
         if one.queries is None:
             stderr.print(f"{one.name}: no queries.csv beside the record, not compared query by query")
-    stdout.print(rich_table(records, names=names))
-    rows = [
-        (one.name, label, getattr(one, label.replace("-", "")))
-        for one in found
-        for label in ("mAP", "rank-1")
-    ]
-    stdout.print(rich_versus(names[0], rows))
+    if as_json:
+        shown = [
+            {"name": name, "record": record.model_dump(mode="json")}
+            for name, record in zip(names, records, strict=True)
+        ]
+        print_json({"results": shown, "against_first": [asdict(versus) for versus in found]})
+    else:
+        stdout.print(rich_table(records, names=names))
+        rows = [
+            (one.name, label, getattr(one, label.replace("-", "")))
+            for one in found
+            for label in ("mAP", "rank-1")
+        ]
+        stdout.print(rich_versus(names[0], rows))
     if plot is not None:
         plot_results(plot, records, names)
-        stdout.print(f"plot: {plot}", markup=False)
+        stderr.print(f"plot: {plot}")

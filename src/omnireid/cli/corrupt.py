@@ -43,7 +43,9 @@ def corrupt(
         Optional[int],  # noqa: UP045
         typer.Option("--severity", min=1, max=5, help="With --corruption."),
     ] = None,
-    round: Annotated[int, typer.Option("--round", min=0, help="Which draw of the evaluation, from 0.")] = 0,
+    round: Annotated[
+        int, typer.Option("--round", min=0, max=options.LARGEST, help="Which draw of the evaluation, from 0.")
+    ] = 0,
     seed: options.Seed = 0,
     split_id: options.SplitId = None,
     no_check_counts: options.AnyCounts = False,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from omnireid.cli import options
-from omnireid.cli.console import stderr, stdout
+from omnireid.cli.console import print_json, print_rows, stderr, stdout
 
 if TYPE_CHECKING:
     from omnireid.core.types import Dataset
@@ -19,33 +20,25 @@ Name = Annotated[str, typer.Argument(help="Dataset or layout; see 'omnireid data
 
 
 @app.command("list")
-def list_() -> None:
+def list_(as_json: options.AsJson = False) -> None:
     """List benchmarks of pictures and of video, and layouts of one's own data."""
-    from rich.table import Table
-
     from omnireid.data.datasets import dataset_card, list_datasets
 
-    groups: dict[str, list[DatasetCard]] = {"pictures": [], "video (tracklets)": [], "any data": []}
-    for name in list_datasets():
-        card = dataset_card(name)
-        # Only benchmarks can be asked for somewhere.
-        kind = ("video (tracklets)" if card.is_video else "pictures") if card.source else "any data"
-        groups[kind].append(card)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("name", no_wrap=True)
-    table.add_column("what it is")
-    table.add_column("splits", justify="right")
-    for title, cards in groups.items():
-        table.add_section()
-        table.add_row(f"\n[bold]{title}[/bold]")
-        for card in cards:
-            splits = str(card.num_splits) if card.num_splits > 1 else ""
-            table.add_row(f"  {card.name}", card.title, splits)
-    stdout.print(table)
+    kinds = ("pictures", "video", "any data")
+    # Only benchmarks can be asked for somewhere.
+    rows = [
+        (card.name, kinds[int(card.is_video) if card.source else 2], card.num_splits, card.title)
+        for card in map(dataset_card, list_datasets())
+    ]
+    print_rows(
+        ("name", "kind", "splits", "title"),
+        sorted(rows, key=lambda row: kinds.index(row[1])),
+        as_json=as_json,
+    )
 
 
 @app.command()
-def show(name: Name) -> None:
+def show(name: Name, as_json: options.AsJson = False) -> None:
     """Print a dataset's card: layout, counts, notes, terms, ethics, where to ask for it."""
     from rich.table import Table
     from rich.text import Text
@@ -53,30 +46,35 @@ def show(name: Name) -> None:
     from omnireid.data.datasets import dataset_card
 
     card = dataset_card(name)
-    stdout.print(f"[bold]{card.name}[/bold]: {card.title}\n")
-    stdout.print(card.layout.strip(), markup=False)
+    splits = f"{card.num_splits}, --split-id 0 to {card.num_splits - 1}" if card.num_splits > 1 else ""
+    facts = {
+        "protocol": card.protocol.value,
+        "random splits": splits,
+        "distractors": f"pid {_ranges(card.distractor_pids)}" if card.distractor_pids else "",
+        "archives": ", ".join(card.archives),
+        "notes": _flowing(card.notes),
+        "licence": _flowing(card.licence),
+        "ethics": _flowing(card.ethics),
+        "citation": _flowing(card.citation),
+        "where to ask": card.source,
+    }
+    facts = {label: text for label, text in facts.items() if text}
+    if as_json:
+        counts = {split: counts.stated() for split, counts in card.counts.items()}
+        print_json({"name": card.name, "title": card.title, "layout": card.layout, "counts": counts, **facts})
+        return
+    stdout.print(f"{card.name}: {card.title}\n", style="bold")
+    stdout.print(card.layout.strip())
     if card.counts:
         stdout.print()
         stdout.print(_counts_table(card))
-    splits = f"{card.num_splits}, --split-id 0 to {card.num_splits - 1}" if card.num_splits > 1 else ""
-    facts = Table.grid(padding=(0, 2), pad_edge=False)
-    facts.add_column(no_wrap=True)
-    facts.add_column(overflow="fold")
-    for label, text in (
-        ("protocol", card.protocol.value),
-        ("random splits", splits),
-        ("distractors", f"pid {_ranges(card.distractor_pids)}" if card.distractor_pids else ""),
-        ("archives", ", ".join(card.archives)),
-        ("notes", card.notes),
-        ("licence", card.licence),
-        ("ethics", card.ethics),
-        ("citation", card.citation),
-        ("where to ask", card.source),
-    ):
-        if text:
-            facts.add_row(Text(label, style="bold"), Text(_flowing(text)))
+    table = Table.grid(padding=(0, 2), pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, text in facts.items():
+        table.add_row(Text(label, style="bold"), Text(text))
     stdout.print()
-    stdout.print(facts)
+    stdout.print(table)
 
 
 @app.command()
@@ -88,6 +86,7 @@ def validate(
     no_check_counts: options.AnyCounts = False,
     extract: options.Extract = False,
     names_only: Annotated[bool, typer.Option("--names-only", help="Do not open the pictures.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Check a dataset before work depends on it; exit code 1 if it has errors."""
     from omnireid.data.datasets import read_dataset
@@ -103,7 +102,10 @@ def validate(
         console=stderr,
     )
     report = validate_dataset(dataset, decode=not names_only, console=stderr)
-    stdout.print(report.table())
+    if as_json:
+        print_json({**asdict(report), "ok": report.ok})
+    else:
+        stdout.print(report.table())
     raise typer.Exit(0 if report.ok else 1)
 
 
@@ -113,7 +115,9 @@ def stats(
     root: options.Root,
     out: Annotated[
         Optional[Path],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
-        typer.Option("--out", help="Folder for stats.json, stats.png and contact_sheet.png."),
+        typer.Option(
+            "--out", help="Folder for stats.json, stats.png and contact_sheet.png.", file_okay=False
+        ),
     ] = None,
     split_id: options.SplitId = None,
     extract: options.Extract = False,
@@ -121,6 +125,7 @@ def stats(
         bool, typer.Option("--names-only", help="Do not open the pictures: no sizes, no contact sheet.")
     ] = False,
     seed: options.Seed = 0,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show counts beside the card's, pictures per person and camera, and sizes of the crops.
 
@@ -135,7 +140,10 @@ def stats(
         name, root, check_counts=False, split_id=_one_split(split_id), extract=extract, console=stderr
     )
     found = dataset_stats(dataset, card, measure=not names_only, console=stderr)
-    stdout.print(found.tables())
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+    else:
+        stdout.print(found.tables())
     if out is None:
         return
     from omnireid.data.stats_figure import save_figure
@@ -146,16 +154,15 @@ def stats(
     if not names_only and any(len(split) for split in dataset.splits):
         written.append(out / "contact_sheet.png")
         _write_sheet(dataset, card, written[-1], seed)
-    stdout.print()
     for path in written:
-        stdout.print(f"wrote {path}", markup=False)
+        stderr.print(f"wrote {path}")
 
 
 @app.command("manifest")
 def manifest_(
     name: Name,
     root: options.Root,
-    out: Annotated[Path, typer.Option("--out", help="Folder for the CSV files.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the CSV files.", file_okay=False)],
     split_id: options.SplitId = None,
     no_check_counts: options.AnyCounts = False,
     extract: options.Extract = False,

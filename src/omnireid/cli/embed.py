@@ -15,7 +15,9 @@ from omnireid.cli.opening import open_embedder
 def embed(
     source: Annotated[str, typer.Argument(help="Folder, pattern ('crops/**/*.jpg'), picture or manifest.")],
     model: options.Model,
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .parquet or .npz.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="File to write: .parquet or .npz.", dir_okay=False)
+    ],
     raw: Annotated[bool, typer.Option("--raw", help="Do not L2-normalise.")] = False,
     batch_size: options.BatchSize = 64,
     backend: options.BackendName = options.Backend.AUTO,

@@ -25,12 +25,12 @@ def evaluate(
     model: options.Model,
     data: options.SeveralData,
     root: options.Roots,
-    out: Annotated[Path, typer.Option("--out", help="Folder for result.json and report.html.")] = Path(
-        "runs/evaluation"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for result.json and report.html.", file_okay=False)
+    ] = Path("runs/evaluation"),
     json: Annotated[
         Optional[Path],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
-        typer.Option("--json", help="Write the result record to this file as well."),
+        typer.Option("--json", help="Write the result record to this file as well.", dir_okay=False),
     ] = None,
     distance: Annotated[
         options.Distance, typer.Option("--distance", help="How far apart two embeddings are.")
@@ -46,7 +46,12 @@ def evaluate(
     protocol: options.Protocol = None,
     num_frames: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option("--frames", min=1, help="Of tracklets: how many frames are embedded; by default 15."),
+        typer.Option(
+            "--frames",
+            min=1,
+            max=options.LARGEST,
+            help="Of tracklets: how many frames are embedded; by default 15.",
+        ),
     ] = None,
     frame_sampling: Annotated[
         Optional[options.FrameSampling],  # noqa: UP045
@@ -61,14 +66,23 @@ def evaluate(
         Optional[Reranked],  # noqa: UP045
         typer.Option("--reranking", help="k-reciprocal re-ranking: the paper's, its code's or torchreid's."),
     ] = None,
-    k1: Annotated[int, typer.Option("--k1", min=1, help="Reciprocal neighbours, with --reranking.")] = 20,
-    k2: Annotated[int, typer.Option("--k2", min=1, help="Neighbours averaged, with --reranking.")] = 6,
+    k1: Annotated[
+        int, typer.Option("--k1", min=1, max=options.LARGEST, help="Reciprocal neighbours, with --reranking.")
+    ] = 20,
+    k2: Annotated[
+        int, typer.Option("--k2", min=1, max=options.LARGEST, help="Neighbours averaged, with --reranking.")
+    ] = 6,
     lambda_: Annotated[
         float, typer.Option("--lambda", min=0, max=1, help="Weight of the distance, with --reranking.")
     ] = 0.3,
     expansion: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option("--query-expansion", min=1, help="Average each query with this many neighbours."),
+        typer.Option(
+            "--query-expansion",
+            min=1,
+            max=options.LARGEST,
+            help="Average each query with this many neighbours.",
+        ),
     ] = None,
     expansion_alpha: Annotated[
         float, typer.Option("--expansion-alpha", min=0, help="Weight neighbours by similarity to this power.")
@@ -85,7 +99,8 @@ def evaluate(
         typer.Option("--corruptions", help="Also evaluate on corrupted pictures (Market-1501-C and so on)."),
     ] = False,
     rounds: Annotated[
-        int, typer.Option("--rounds", min=1, help="Draws of corruptions to average over.")
+        int,
+        typer.Option("--rounds", min=1, max=options.LARGEST, help="Draws of corruptions to average over."),
     ] = 10,
     fresh_draw: Annotated[
         bool,
@@ -96,7 +111,12 @@ def evaluate(
     ] = False,
     workers: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option("--workers", min=1, help="Threads that decode and corrupt; by default one per core."),
+        typer.Option(
+            "--workers",
+            min=1,
+            max=options.MOST_THREADS,
+            help="Threads that decode and corrupt; by default one per core.",
+        ),
     ] = None,
     no_check_counts: options.AnyCounts = False,
     extract: options.Extract = False,

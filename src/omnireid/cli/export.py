@@ -51,7 +51,10 @@ def export(
     out: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
-            "--out", "-o", help="File to write; by default the model's name with the format's suffix."
+            "--out",
+            "-o",
+            help="File to write; by default the model's name with the format's suffix.",
+            dir_okay=False,
         ),
     ] = None,
     format_: Annotated[Format, typer.Option("--format", "-f", help="Engine that will run it.")] = Format.ONNX,

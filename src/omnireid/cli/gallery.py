@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from omnireid.cli import gallery_upkeep, options
-from omnireid.cli.console import stderr, stdout
+from omnireid.cli.console import print_json, stderr, stdout
 from omnireid.cli.gallery_options import (
-    AsJson,
     GalleryUri,
     Yes,
+    confirm,
     moment,
     open_gallery,
-    print_json,
     printed_time,
 )
 from omnireid.cli.opening import open_embedder
@@ -171,7 +170,7 @@ def search(
         Optional[Path],  # noqa: UP045
         typer.Option("--calibration", help="By default MODEL.calibration.json, where it exists."),
     ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="Candidates.")] = 10,
+    k: Annotated[int, typer.Option("-k", min=1, max=options.LARGEST, help="Candidates.")] = 10,
     camera: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option("--camera", help="Only of this camera; may be given several times."),
@@ -201,7 +200,7 @@ def search(
             help="That a comparison is of one person, before looking; by default 1 / (people + 1).",
         ),
     ] = None,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
     backend: options.BackendName = options.Backend.AUTO,
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -253,7 +252,7 @@ def identities_(
         typer.Option("--text", help="Part of the name."),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 100,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """List who is known, those with a name first."""
     with open_gallery(gallery) as opened:
@@ -279,12 +278,12 @@ def show(
     name: Annotated[str, typer.Argument(metavar="ID", help="Of an identity or an item.")],
     thumbnail: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--thumbnail", help="Write the item's picture to this file."),
+        typer.Option("--thumbnail", help="Write the item's picture to this file.", dir_okay=False),
     ] = None,
     is_identity: Annotated[
         bool, typer.Option("--identity", help="ID is an identity's, even where an item has the same.")
     ] = False,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show an identity's timeline by camera, or one item."""
     from omnireid.core.errors import InputError
@@ -409,8 +408,8 @@ def undo(
 @app.command()
 def operations(
     gallery: GalleryUri,
-    limit: Annotated[int, typer.Option("--limit", min=1)] = 20,
-    as_json: AsJson = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=options.LARGEST)] = 20,
+    as_json: options.AsJson = False,
 ) -> None:
     """List what operators changed, the latest first."""
     with open_gallery(gallery) as opened:
@@ -453,7 +452,7 @@ def forget(
                 what = f"{person.name or person.id} with {_counted(person.items, 'item')}"
             else:
                 what = _counted(len(item or ()), "item")
-            typer.confirm(f"Forget {what} for good? This cannot be undone.", abort=True, err=True)
+            confirm(f"Forget {what} for good? This cannot be undone.")
         done = opened.forget(identity, item)
     if not done.items and not done.identities:
         raise InputError(f"{gallery}: none of these items is there (any more)")
@@ -553,8 +552,8 @@ def _table(*columns: str, right: Iterable[str] = ()) -> Table:
             column,
             justify="right" if column in right else "left",
             overflow="fold",
-            # Ids are there to be copied.
-            no_wrap=column in ("item", "first item", "identity", "operation"),
+            # Ids and names are there to be copied.
+            no_wrap=column not in ("cameras", "what"),
         )
     return table
 

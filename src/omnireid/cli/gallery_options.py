@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import getpass
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-
-from omnireid.cli.console import stdout
 
 if TYPE_CHECKING:
     from omnireid.evaluation.calibration import Calibration
@@ -29,7 +26,6 @@ GalleryUri = Annotated[
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
@@ -94,6 +90,24 @@ def actor() -> str:
         return "local"
 
 
+def confirm(question: str) -> None:
+    """Ask on the terminal; whoever does not agree stops the command, as with Ctrl-C.
+
+    Raises:
+        ConfigError: nobody answers.
+    """
+    from omnireid.core.errors import ConfigError
+
+    try:
+        agreed = typer.confirm(question, err=True)
+    except typer.Abort as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise typer.Exit(130) from None
+        raise ConfigError("nobody answered; --yes goes on without asking") from None
+    if not agreed:
+        raise typer.Exit(130)
+
+
 def moment(text: str | None, option: str) -> float | None:
     """Unix seconds of an ISO 8601 date or time; without an offset it is local time.
 
@@ -145,8 +159,3 @@ def printed_duration(seconds: float | None) -> str:
         return "keep"
     unit = next((unit for unit in "wdhm" if seconds % _SECONDS[unit] == 0), "s")
     return f"{seconds / _SECONDS[unit]:g}{unit}"
-
-
-def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
-    stdout.print(json.dumps(value, indent=1, ensure_ascii=False), markup=False)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from omnireid.cli import options
-from omnireid.cli.console import stderr, stdout
+from omnireid.cli.console import print_json, stderr, stdout
 from omnireid.cli.gallery_options import (
-    AsJson,
     GalleryUri,
     check_there,
     duration,
     open_bare_store,
     open_gallery,
-    print_json,
     printed_duration,
     printed_time,
 )
@@ -44,10 +42,13 @@ def register(app: typer.Typer) -> None:
 
 
 @retention_app.command("show")
-def show_retention(gallery: GalleryUri) -> None:
+def show_retention(gallery: GalleryUri, as_json: options.AsJson = False) -> None:
     """Show how long items stay."""
     with open_gallery(gallery) as opened:
         retention = opened.retention()
+    if as_json:
+        print_json(_retention_of(retention))
+        return
     stdout.print(f"default: {printed_duration(retention.default_s)}", markup=False)
     for camera, seconds in sorted(retention.cameras.items()):
         stdout.print(f"camera {camera or '(unknown)'}: {printed_duration(seconds)}", markup=False)
@@ -94,7 +95,7 @@ def run_retention(gallery: GalleryUri) -> None:
     stdout.print(f"erased: {count:,} item{'' if count == 1 else 's'}", markup=False)
 
 
-def state(gallery: GalleryUri, as_json: AsJson = False) -> None:
+def state(gallery: GalleryUri, as_json: options.AsJson = False) -> None:
     """Show what a gallery holds."""
     with open_gallery(gallery) as opened:
         found = opened.state()
@@ -112,10 +113,7 @@ def state(gallery: GalleryUri, as_json: AsJson = False) -> None:
                     "unindexed": found.index.unindexed,
                 },
                 "precision": found.precision,
-                "retention": {
-                    "default_s": found.retention.default_s,
-                    "cameras": dict(found.retention.cameras),
-                },
+                "retention": _retention_of(found.retention),
                 "disk_bytes": found.disk_bytes,
             }
         )
@@ -152,13 +150,16 @@ def audit(
     verify: Annotated[
         bool, typer.Option("--verify", help="Look for entries that were changed or removed.")
     ] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="The latest.")] = 100,
-    as_json: AsJson = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=options.LARGEST, help="The latest.")] = 100,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show who enrolled, searched, changed and forgot; exit code 1 if --verify finds something."""
     with open_gallery(gallery) as opened:
         if verify:
             found = opened.verify_audit()
+            if as_json:
+                print_json(asdict(found))
+                raise typer.Exit(1 if found.problems else 0)
             for problem in found.problems:
                 stdout.print(problem, markup=False)
             chains = f", {found.open_chains} writers at work or killed" if found.open_chains else ""
@@ -237,7 +238,7 @@ def move(
 
 def backup(
     gallery: GalleryUri,
-    folder: Annotated[Path, typer.Argument(help="New or empty folder.")],
+    folder: Annotated[Path, typer.Argument(help="New or empty folder.", file_okay=False)],
 ) -> None:
     """Write everything into a folder of Parquet files, as it is now; others may go on writing.
 
@@ -283,7 +284,7 @@ def copy(
 
 def forgotten(
     gallery: GalleryUri,
-    out: Annotated[Path, typer.Option("--out", "-o", help="JSON file to write.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="JSON file to write.", dir_okay=False)],
 ) -> None:
     """Write who was forgotten, as keyed hashes: keep it beside backups, for 'restore --forgotten'."""
     from omnireid.gallery.restoring import write_tombstones
@@ -302,6 +303,10 @@ def _print_restored(done: Restored, target: str) -> None:
 
 def _index_text(index: IndexState) -> str:
     return f"{index.status}: {index.indexed:,} items in it, {index.unindexed:,} beside"
+
+
+def _retention_of(retention: Retention) -> dict[str, Any]:
+    return {"default_s": retention.default_s, "cameras": dict(retention.cameras)}
 
 
 def _retention_text(retention: Retention) -> str:

@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from omnireid.cli.console import stdout
+from omnireid.cli import options
+from omnireid.cli.console import print_json, print_rows, stdout
+
+if TYPE_CHECKING:
+    from omnireid.core.card import ModelCard
 
 app = typer.Typer(help="Models: list, describe, convert, pull.", no_args_is_help=True)
 
 
 @app.command("list")
-def list_() -> None:
+def list_(as_json: options.AsJson = False) -> None:
     """List architectures and published weights."""
-    from rich.table import Table
-
     from omnireid.models.cards import list_models, model_card
 
-    table = Table("name", "parameters", "trained on", "rank-1 / mAP on", box=None)
-    for name in list_models():
-        card = model_card(name)
-        metrics = "  ".join(
-            f"{metric.dataset} {metric.rank1:.1%} / {metric.mAP:.1%}"
-            for metric in card.metrics
-            if metric.rank1 is not None and metric.mAP is not None
-        )
-        table.add_row(name, f"{card.num_parameters or 0:,}", card.training_data or "–", metrics)
-    stdout.print(table)
+    cards = [model_card(name) for name in list_models()]
+    if as_json:
+        print_json([card.model_dump(mode="json") for card in cards])
+        return
+    print_rows(
+        ("name", "parameters", "trained on", "rank-1 / mAP on"),
+        [
+            (card.name, card.num_parameters or 0, card.training_data or "–", _metrics_text(card))
+            for card in cards
+        ],
+    )
+
+
+def _metrics_text(card: ModelCard) -> str:
+    return "  ".join(
+        f"{metric.dataset} {metric.rank1:.1%} / {metric.mAP:.1%}"
+        for metric in card.metrics
+        if metric.rank1 is not None and metric.mAP is not None
+    )
 
 
 @app.command()

@@ -12,6 +12,10 @@ import typer
 
 from omnireid.core.errors import ConfigError
 
+# Of every whole number that has no nearer bound: what fits any library's C int.
+LARGEST = 2**31 - 1
+MOST_THREADS = 1_024
+
 
 class OnBad(str, Enum):
     """What to do with a picture that cannot be decoded."""
@@ -117,15 +121,16 @@ Bad = Annotated[
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Threads = Annotated[
     Optional[int],  # noqa: UP045
-    typer.Option("--threads", min=1, help="Threads; by default one per available core."),
+    typer.Option("--threads", min=1, max=MOST_THREADS, help="Threads; by default one per available core."),
 ]
-BatchSize = Annotated[int, typer.Option("--batch-size", min=1)]
-Seed = Annotated[int, typer.Option("--seed", min=0)]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=1, max=LARGEST)]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1)]
 BackendName = Annotated[Backend, typer.Option("--backend", help="Inference engine.")]
 PrecisionName = Annotated[
     Optional[Precision],  # noqa: UP045
     typer.Option("--precision", help="What the engines native, openvino and gpu compute in."),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def split_id(text: str | None) -> int | Literal["all"] | None:

@@ -6,23 +6,23 @@ from typing import Annotated
 
 import typer
 
-from omnireid.cli.console import stdout
+from omnireid.cli import options
+from omnireid.cli.console import print_rows
 
 app = typer.Typer(help="Training recipes.", no_args_is_help=True)
 
 
 @app.command("list")
-def list_() -> None:
+def list_(as_json: options.AsJson = False) -> None:
     """List the recipes that come with the package."""
-    from rich.table import Table
-
     from omnireid.training.recipe import list_recipes, load_recipe
 
-    table = Table("recipe", "model", "epochs", "lr", "source", box=None)
-    for name in list_recipes():
-        recipe = load_recipe(name)
-        table.add_row(name, recipe.model, str(recipe.epochs), f"{recipe.optimiser.lr:g}", recipe.source)
-    stdout.print(table)
+    recipes = [(name, load_recipe(name)) for name in list_recipes()]
+    print_rows(
+        ("name", "model", "epochs", "lr", "source"),
+        [(name, recipe.model, recipe.epochs, recipe.optimiser.lr, recipe.source) for name, recipe in recipes],
+        as_json=as_json,
+    )
 
 
 @app.command()

@@ -189,7 +189,7 @@ def run(
             markup=False,
         )
     if is_rendered:
-        stdout.print(f"to try:     {jobs[0][1] / 'try'} (twice somebody who is not in the gallery)", markup=False)
+        stdout.print(f"to try:     {jobs[0][1] / 'try'} (twice somebody who is not in the gallery)")
     summaries = summarise(records)
     for summary, summary_file in zip(summaries, write_summaries(summaries, out), strict=True):
         stdout.print(rich_means(summary))

@@ -10,7 +10,7 @@ from typing import Annotated, Optional
 import typer
 
 from omnireid.cli import options
-from omnireid.cli.console import stderr, stdout
+from omnireid.cli.console import print_rows, stderr, stdout
 from omnireid.cli.opening import open_embedder
 
 DEFAULT_TOKENS = Path("omnireid-tokens.json")
@@ -31,7 +31,7 @@ class StoredPrecision(str, Enum):
 token_app = typer.Typer(help="Who may use a server that asks for tokens.", no_args_is_help=True)
 
 TokenFileOption = Annotated[
-    Path, typer.Option("--tokens", help="The token file; only its owner may read it.")
+    Path, typer.Option("--tokens", help="The token file; only its owner may read it.", dir_okay=False)
 ]
 
 
@@ -54,7 +54,7 @@ def serve(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8000,
     tokens: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--tokens", help="Ask for a token of this file; see 'omnireid token'."),
+        typer.Option("--tokens", help="Ask for a token of this file; see 'omnireid token'.", dir_okay=False),
     ] = None,
     allow_host: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -65,8 +65,12 @@ def serve(
     stored_precision: Annotated[
         StoredPrecision, typer.Option("--stored-precision", help="Of embeddings in galleries that are made.")
     ] = StoredPrecision.FLOAT32,
-    max_bytes: Annotated[int, typer.Option("--max-bytes", min=1, help="Of a request's body.")] = 16_000_000,
-    max_pixels: Annotated[int, typer.Option("--max-pixels", min=1, help="Of a picture.")] = 25_000_000,
+    max_bytes: Annotated[
+        int, typer.Option("--max-bytes", min=1, max=options.LARGEST, help="Of a request's body.")
+    ] = 16_000_000,
+    max_pixels: Annotated[
+        int, typer.Option("--max-pixels", min=1, max=options.LARGEST, help="Of a picture.")
+    ] = 25_000_000,
     access_log: Annotated[
         bool, typer.Option("--access-log", help="One line of JSON on stderr for each request.")
     ] = False,
@@ -152,12 +156,12 @@ def create(
 
 
 @token_app.command("list")
-def show(tokens: TokenFileOption = DEFAULT_TOKENS) -> None:
+def show(tokens: TokenFileOption = DEFAULT_TOKENS, as_json: options.AsJson = False) -> None:
     """List names and scopes; the tokens themselves are nowhere."""
     from omnireid.server.tokens import TokenFile
 
-    for token in TokenFile(tokens).tokens():
-        stdout.print(f"{token.scope:<6} {token.name}", markup=False)
+    rows = [(token.name, token.scope) for token in TokenFile(tokens).tokens()]
+    print_rows(("name", "scope"), rows, as_json=as_json)
 
 
 @token_app.command("revoke")

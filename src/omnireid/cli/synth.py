@@ -13,16 +13,24 @@ from omnireid.cli.console import stderr, stdout
 
 def synth(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write (Market-1501 layout).")],
-    train_pids: Annotated[int, typer.Option("--train-pids", min=0, help="Identities to train on.")] = 400,
-    test_pids: Annotated[int, typer.Option("--test-pids", min=0, help="Identities to test on.")] = 100,
+    train_pids: Annotated[
+        int, typer.Option("--train-pids", min=0, max=1_000_000, help="Identities to train on.")
+    ] = 400,
+    test_pids: Annotated[
+        int, typer.Option("--test-pids", min=0, max=1_000_000, help="Identities to test on.")
+    ] = 100,
     cameras: Annotated[int, typer.Option("--cameras", min=2, max=9)] = 4,
-    crops: Annotated[int, typer.Option("--crops", min=1, help="Pictures of an identity by a camera.")] = 4,
-    distractors: Annotated[int, typer.Option("--distractors", min=0)] = 40,
-    junk: Annotated[int, typer.Option("--junk", min=0)] = 20,
-    height: Annotated[int, typer.Option("--height", min=32)] = 256,
-    width: Annotated[int, typer.Option("--width", min=16)] = 128,
+    crops: Annotated[
+        int, typer.Option("--crops", min=1, max=10_000, help="Pictures of an identity by a camera.")
+    ] = 4,
+    distractors: Annotated[int, typer.Option("--distractors", min=0, max=1_000_000)] = 40,
+    junk: Annotated[int, typer.Option("--junk", min=0, max=1_000_000)] = 20,
+    height: Annotated[int, typer.Option("--height", min=32, max=8_192)] = 256,
+    width: Annotated[int, typer.Option("--width", min=16, max=8_192)] = 128,
     seed: options.Seed = 1,
-    workers: Annotated[int, typer.Option("--workers", min=0, help="Processes; 0: one per core.")] = 0,
+    workers: Annotated[
+        int, typer.Option("--workers", min=0, max=options.MOST_THREADS, help="Processes; 0: one per core.")
+    ] = 0,
 ) -> None:
     """Render a dataset with no real person in it. The same seed gives the same bytes."""
     from omnireid.synthetic import render_dataset

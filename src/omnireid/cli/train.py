@@ -43,7 +43,9 @@ def train(
     data: options.SeveralData,
     root: options.Roots,
     recipe: Recipe,
-    out: Annotated[Path, typer.Option("--out", help="Folder for weights, checkpoint and history.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for weights, checkpoint and history.", file_okay=False)
+    ],
     overrides: Overrides = None,
     init: Initial = None,
     seeds: options.Seeds = None,
@@ -55,7 +57,10 @@ def train(
     num_frames: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(
-            "--frames", min=1, help="Of tracklets: train on so many frames of each; by default on all."
+            "--frames",
+            min=1,
+            max=options.LARGEST,
+            help="Of tracklets: train on so many frames of each; by default on all.",
         ),
     ] = None,
     split_id: options.SplitId = None,

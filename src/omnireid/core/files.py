@@ -22,6 +22,7 @@ def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Itera
     the new file. Two writers at once: the last to finish wins, both files are whole.
     `durable=False` leaves the flush to the system, for thousands of small files whose writer
     flushes once at the end: still whole after kill -9, perhaps empty after power loss.
+    A device or a pipe (/dev/stdout, /dev/null) is written to, never replaced.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written; `path` is unchanged.
@@ -30,8 +31,13 @@ def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Itera
     temporary: Path | None = None
     is_callers = False
     try:
+        if target.exists() and not target.is_file() and not target.is_dir():
+            with target.open("wb") as stream:
+                yield stream
+            return
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+        # A part of the name: with ours added, a long one would be too long.
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".tmp", dir=target.parent)
         temporary = Path(name)
         with os.fdopen(descriptor, "wb") as stream:
             try:
@@ -64,8 +70,13 @@ def write_bytes(path: str | os.PathLike[str], content: bytes, *, durable: bool =
 
 
 def write_text(path: str | os.PathLike[str], content: str) -> None:
-    """Replace `path` by `content` (UTF-8) atomically."""
-    write_bytes(path, content.encode())
+    """Replace `path` by `content` (UTF-8; what is no Unicode in file names as escapes) atomically."""
+    write_bytes(path, content.encode("utf-8", "backslashreplace"))
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """The absolute path, `~` and links resolved; a loop of links, or the home of nobody, as it is written."""
+    return Path(os.path.realpath(os.path.expanduser(path)))  # noqa: PTH111 (pathlib's raises RuntimeError)
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:

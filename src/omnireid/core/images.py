@@ -76,6 +76,8 @@ def _open_rgb(
         raise ImageError(name, "is a directory, not a picture") from error
     except OSError as error:
         raise ImageError(name, error.strerror or str(error)) from error
+    except ValueError as error:  # a NUL in the name, which a table of pictures may hold
+        raise ImageError(name, str(error)) from error
     if not content:
         raise ImageError(name, "the file is empty (0 bytes)")
     try:

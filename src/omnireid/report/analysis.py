@@ -96,9 +96,9 @@ def open_set_charts(record: OpenSetRecord) -> tuple[Markup, Markup]:
 
 def rich_analysis(record: AnalysisRecord) -> Table:
     """For the terminal: intervals and open-set operating points."""
-    table = Table(caption_justify="left")
+    table = Table(box=None, pad_edge=False, caption_justify="left")
     for label in ("what", "value"):
-        table.add_column(label, overflow="fold")
+        table.add_column(label, no_wrap=label == "value", overflow="fold")
     if record.intervals is not None:
         level = f"{100 * record.intervals.rank1.level:g} % interval"
         for label, text in interval_rows(record):

@@ -28,6 +28,8 @@ def rich_versus(base: str, rows: Sequence[tuple[str, str, PairedComparison | Non
         rows: (name, metric, comparison); None where it could not be made.
     """
     table = Table(
+        box=None,
+        pad_edge=False,
         title=Text(f"against {base}, on the same queries"),
         title_justify="left",
         caption=Text(
@@ -36,7 +38,7 @@ def rich_versus(base: str, rows: Sequence[tuple[str, str, PairedComparison | Non
         caption_justify="left",
     )
     for label in ("result", "metric", "difference", "95 % interval", "p"):
-        table.add_column(label, justify="left" if label in ("result", "metric") else "right")
+        table.add_column(label, justify="left" if label in ("result", "metric") else "right", no_wrap=True)
     for name, metric, comparison in rows:
         if comparison is None:
             table.add_row(Text(name), metric, "–", "–", "–")

@@ -78,8 +78,13 @@ def comparable(record: RobustnessRecord) -> bool:
 
 def rich_robustness(record: RobustnessRecord) -> Group:
     """For `rich.console.Console.print`: the four conditions and, where measured, the heat map of mAP."""
-    conditions = Table(caption=Text(f"percent; {robustness_sentence(record)}"), caption_justify="left")
-    conditions.add_column("condition")
+    conditions = Table(
+        box=None,
+        pad_edge=False,
+        caption=Text(f"percent; {robustness_sentence(record)}"),
+        caption_justify="left",
+    )
+    conditions.add_column("condition", no_wrap=True)
     for _, label in METRICS:
         conditions.add_column(label, justify="right", no_wrap=True)
     for row in condition_rows(record):
@@ -93,10 +98,11 @@ def _rich_heat_map(record: RobustnessRecord) -> Table:
         title_justify="left",
         caption=Text("percent; colour: share of the clean mAP that is left"),
         caption_justify="left",
-        padding=(0, 0),
+        box=None,
+        padding=(0, 1, 0, 0),
     )
     for label in ("", "corruption"):
-        table.add_column(label)
+        table.add_column(label, no_wrap=True)
     for label in (*map(str, SEVERITIES), "mean"):
         table.add_column(label, justify="right", no_wrap=True)
     category = ""

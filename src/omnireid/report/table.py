@@ -58,14 +58,13 @@ def rich_table(records: Sequence[ResultRecord], *, names: Sequence[str] | None =
         letter = {protocol: _letter(place) for place, protocol in enumerate(protocols)}
         rows = [(*row[:-1], letter[row[-1]]) for row in rows]
         caption = "\n".join(["percent", *(f"{letter[protocol]}: {protocol}" for protocol in protocols)])
-    table = Table(caption=Text(caption), caption_justify="left")
+    table = Table(box=None, pad_edge=False, caption=Text(caption), caption_justify="left")
     numbers = {label for _, label in _SHOWN}
     for label in header:
         table.add_column(
             label,
             justify="right" if label in numbers else "left",
-            no_wrap=label in numbers,
-            overflow="fold",
+            no_wrap=True,
         )
     for row in rows:
         # Text, not str: brackets in a name are no markup.
@@ -83,6 +82,8 @@ def rich_means(summary: MeansRecord) -> Table:
         return _rich_training_means(summary)
     origins = " / ".join(dict.fromkeys(partition.origin for partition in summary.partitions))
     table = Table(
+        box=None,
+        pad_edge=False,
         title=Text(
             f"{summary.dataset}: mean ± deviation of {repetitions(summary)}"
             + (f" ({origins})" if origins else "")
@@ -102,6 +103,8 @@ def _rich_training_means(summary: MeansRecord) -> Table:
     """What training measured: a row for each metric, as the history has it (fractions, not percent)."""
     table = Table(
         "metric",
+        box=None,
+        pad_edge=False,
         title=Text(f"{summary.dataset}: mean ± deviation of {repetitions(summary)}"),
         title_justify="left",
         caption=Text("as in history.jsonl, last measured"),

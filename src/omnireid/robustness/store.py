@@ -14,7 +14,7 @@ from PIL import Image
 from rich.console import Console
 
 from omnireid.core.errors import DatasetError, InputError
-from omnireid.core.files import atomic_write, write_text
+from omnireid.core.files import absolute, atomic_write, write_text
 from omnireid.core.images import Crop, decode
 from omnireid.core.types import Dataset, Split
 from omnireid.data.datasets.manifest import write_manifest
@@ -59,7 +59,7 @@ def write_corrupted(
         DatasetError: two pictures that would get the same file.
         ImageError, StorageError, MissingExtraError: a picture cannot be read, written or corrupted.
     """
-    out = Path(out).expanduser().resolve()
+    out = absolute(out)
     chosen = [split for split in dataset.splits if split.name in sides]
     if unknown := set(sides) - {split.name for split in dataset.splits}:
         raise InputError(f"sides: expected train, query or gallery, got {', '.join(sorted(unknown))}")

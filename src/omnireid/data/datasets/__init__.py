@@ -6,11 +6,11 @@ A new dataset is a new module with its card, a `read` function and `READERS`, na
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from rich.console import Console
 
 from omnireid.core.errors import DatasetError, InputError, UnknownNameError
+from omnireid.core.files import absolute
 from omnireid.core.types import Dataset, Protocol
 from omnireid.data.datasets import (
     cuhk01,
@@ -118,7 +118,7 @@ def read_dataset(
     """
     reader = _reader(name)
     _check_split_id(reader.card, split_id)
-    path = Path(root).expanduser().resolve()
+    path = absolute(root)
     if not path.exists():
         where = f" {reader.card.title} can be asked for at {reader.card.source}" if reader.card.source else ""
         raise DatasetError(f"{path}: no such file or folder.{where}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from omnireid.core.errors import DatasetError
-from omnireid.core.files import atomic_write
+from omnireid.core.files import absolute, atomic_write
 from omnireid.core.types import JUNK_PID, Dataset, Protocol, Sample, SkippedFile, Split
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions
 from omnireid.data.datasets.folders import JUNK
@@ -124,7 +124,7 @@ def write_manifest(dataset: Dataset, path: str | os.PathLike[str]) -> None:
             is not UTF-8.
         StorageError: the file cannot be written; an old one stays.
     """
-    path = Path(path).expanduser().resolve()
+    path = absolute(path)
     samples = [sample for split in dataset.splits for sample in split]
     if not samples:
         raise DatasetError(f"{dataset.root}: no samples to write")
