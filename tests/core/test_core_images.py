@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from omnireid.core.card import InputSpec
-from omnireid.core.errors import ImageError, InputError, ShapeError
-from omnireid.core.images import conversions, decode, load_crop, normalise, resize
+from omnireid.core.errors import ImageError, InputError, OmniReIDWarning, ShapeError
+from omnireid.core.images import conversions, decode, load_crop, narrow_range, normalise, resize
 
 RNG = np.random.default_rng(0)
 UPRIGHT = RNG.integers(0, 256, (6, 4, 3), dtype=np.uint8)
@@ -105,10 +105,43 @@ def test_float_grey_of_either_range_and_nan():
     for levels, expected in (
         ([[0.0, 0.5, 1.0]], [[0, 128, 255]]),
         ([[0.0, 32768.0, 65535.0]], [[0, 128, 255]]),
+        ([[0.0, 7.0, 254.6]], [[0, 7, 255]]),  # eight bits as floats
+        ([[2.0, 1.02, -0.1]], [[255, 255, 0]]),  # a little beyond 1, as resampling leaves it
+        ([[0.0, np.inf, 100.0]], [[0, 255, 100]]),
         ([[np.nan, 0.5, -3.0]], [[0, 128, 0]]),
     ):
         crop = decode(encoded(Image.fromarray(np.array(levels, np.float32)), "TIFF"))
         np.testing.assert_array_equal(crop[:, :, 0], expected)
+
+
+@pytest.mark.parametrize(
+    ("levels", "words"),
+    [
+        ([[0, 16, 4000]], "values 0 to 4,095 of 65,535: nearly black"),
+        ([[0, 1023, 500]], "values 0 to 1,023 of 65,535: nearly black"),
+        ([[29_315, 30_000, 30_815]], "values 28,672 to 32,767 of 65,535"),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_deep_pictures_that_use_little_of_their_range_are_said_to(levels, words, dtype):
+    content = encoded(Image.fromarray(np.array(levels, dtype)), "TIFF")
+    assert narrow_range(content) == words
+    with pytest.warns(OmniReIDWarning, match=f"a picture holds {words}. Deep pictures are read over"):
+        crop = decode(content)
+    # The range is the same for all pictures, whatever one of them uses.
+    np.testing.assert_array_equal(crop[0, :, 0], np.rint(np.array(levels[0]) / 257))
+    assert narrow_range(encoded(Image.fromarray(np.array([[0, 40_000]], dtype)), "TIFF")) == ""
+
+
+def test_deep_colours_that_are_nearly_black_are_said_to_be():
+    import cv2
+
+    levels = np.full((2, 3, 3), 4000, np.uint16)
+    levels[0] = 0
+    content = cv2.imencode(".png", levels)[1].tobytes()
+    assert narrow_range(content) == "values 0 to 4,095 of 65,535: nearly black"
+    assert conversions(content) == ("16-bit colour",)
+    assert narrow_range(encoded(Image.fromarray(UPRIGHT))) == ""
 
 
 def test_the_first_frame_of_an_animation():

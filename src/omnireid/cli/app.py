@@ -27,7 +27,7 @@ from omnireid.cli import (
     train,
     verify,
 )
-from omnireid.cli.console import guard_output, one_line, stderr
+from omnireid.cli.console import guard_output, one_line, print_warnings, stderr
 from omnireid.cli.process import keep_to_the_quota, spin_briefly
 from omnireid.core.errors import OmniReIDError
 from omnireid.core.files import write_failure
@@ -84,6 +84,7 @@ def main() -> None:
     spin_briefly()
     keep_to_the_quota()
     guard_output()
+    print_warnings()
     try:
         try:
             app()

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from omnireid.core.errors import StorageError
+from omnireid.core.errors import OmniReIDWarning, StorageError
 from omnireid.core.files import write_failure
 
 _WIDE = 100_000
@@ -135,3 +136,16 @@ def one_line(text: str) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in flowing
     )
+
+
+def print_warnings() -> None:
+    """Have our warnings shown as lines of their own, as the other messages are."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **options: Any) -> None:
+        if issubclass(category, OmniReIDWarning):
+            stderr.print(f"warning: {one_line(str(message))}", style="yellow")
+        else:
+            usual(message, category, *where, **options)
+
+    warnings.showwarning = show

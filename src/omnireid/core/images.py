@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from omnireid.core.card import InputSpec
-from omnireid.core.errors import ImageError, InputError, ShapeError
+from omnireid.core.errors import ImageError, InputError, OmniReIDWarning, ShapeError
 
 if TYPE_CHECKING:
     from omnireid.core.resampling import Resizer
@@ -26,6 +27,13 @@ Crop = npt.NDArray[np.uint8]
 
 MAX_PIXELS = 64_000_000
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
+
+_DEEP_WHITE = 65_535
+_NARROW = 8_192
+_RANGES = (
+    "Deep pictures are read over 0 to 65,535, whatever they use of it, so little of this one is left. Scale "
+    "them to it or to 8 bits first, all by one range"
+)
 
 _RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
@@ -55,8 +63,11 @@ def decode(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXE
         max_pixels: refuse larger pictures before decoding them (decompression bombs).
 
     Returns:
-        (H, W, 3) uint8 RGB. EXIF rotation is applied; CMYK, palette, grey and 16-bit pictures are
-        converted; transparency is dropped.
+        (H, W, 3) uint8 RGB. EXIF rotation is applied; CMYK, palette and grey pictures are converted;
+        transparency is dropped. Deeper pictures are scaled by one range for all, never by their own: 16 and
+        32 bits from 0 … 65,535, floats from 0 … 1 where none is above 2, from 0 … 255 where none is above
+        510, else from 0 … 65,535. One that uses less than an eighth of 0 … 65,535 (12 bits, thermal) keeps
+        little of itself, which an `OmniReIDWarning` says.
 
     Raises:
         ImageError: missing, a directory, empty, truncated, too large, or no picture at all.
@@ -90,7 +101,7 @@ def _open_rgb(
             if smallest is not None:
                 image.draft(None, smallest)  # of JPEG only; other formats ignore it
             return _to_rgb(image)
-    except ImageError:
+    except (ImageError, OmniReIDWarning):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(name, f"too many pixels, refused before decoding ({error})") from error
@@ -101,18 +112,48 @@ def _open_rgb(
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
+    is_deep = _is_deep(image)
     image.load()
     # Asked first, because exif_transpose copies even an upright picture.
     if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
         image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I") or image.mode == "F":
-        levels = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        # 16-bit greys: Pillow's own conversion clips at 255 instead of scaling.
-        scale = 255.0 if image.mode == "F" and levels.max(initial=0.0) <= 1.0 else 255.0 / 65535.0
-        return Image.fromarray(np.clip(np.rint(levels * scale), 0, 255).astype(np.uint8)).convert("RGB")
+    if is_deep:
+        image, note = _eight_bits(image)
+        if note:
+            warnings.warn(f"a picture holds {note}. {_RANGES}", OmniReIDWarning, stacklevel=2)
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # straight to RGB, Pillow warns
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether it has more than eight bits. Of colours Pillow drops the others, so ask before it loads."""
+    return image.mode[0] in "IF" or any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+
+
+def _eight_bits(image: Image.Image) -> tuple[Image.Image, str]:
+    """A deep picture in eight bits, and what to say where they hold little of it."""
+    white = _DEEP_WHITE
+    if image.mode[0] in "IF":
+        levels = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=np.inf, neginf=-np.inf)
+        if image.mode == "F":
+            largest = levels.max(initial=0.0, where=np.isfinite(levels))
+            # A little above is what resampling and calibration leave; it is clipped.
+            white = next((one for one in (1, 255) if largest <= 2 * one), _DEEP_WHITE)
+        # Pillow's own conversion clips at 255 instead of scaling.
+        image = Image.fromarray(np.clip(np.rint(levels * (255.0 / white)), 0, 255).astype(np.uint8))
+        low, high = (
+            int(np.clip(one, 0, white)) for one in (levels.min(initial=white), levels.max(initial=0))
+        )
+    else:
+        bytes_ = np.array(image.convert("RGB").getextrema())
+        low, high = 256 * int(bytes_[:, 0].min()), 256 * int(bytes_[:, 1].max()) + 255
+    if white < _DEEP_WHITE or low == high or high - low >= _NARROW:
+        return image, ""
+    # In powers of two, so that pictures of one camera say the same.
+    step = 1 << (high - low).bit_length()
+    first, last = low // step * step, min(white, (high // step + 1) * step - 1)
+    return image, f"values {first:,} to {last:,} of {white:,}{': nearly black' if high < _NARROW else ''}"
 
 
 def check_crop(crop: object, name: str = "crop") -> None:
@@ -228,6 +269,20 @@ def picture_size(source: str | os.PathLike[str]) -> tuple[int, int]:
     return (height, width) if is_on_its_side else (width, height)
 
 
+def narrow_range(source: str | os.PathLike[str] | bytes) -> str:
+    """What `decode` warns of: the part of its range that a deep picture uses, where that is little; else "".
+
+    Raises:
+        ImageError: not a picture.
+    """
+    name = "<bytes>" if isinstance(source, bytes) else os.fspath(source)
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            return _eight_bits(image)[1] if _is_deep(image) else ""
+    except Exception as error:  # Pillow's decoders raise many types on damaged data.
+        raise ImageError(name, f"not a picture that can be read ({error})") from error
+
+
 def conversions(source: str | os.PathLike[str] | bytes) -> tuple[str, ...]:
     """What `decode` would convert about a picture, in words; empty for an upright 8-bit RGB one.
 
@@ -240,6 +295,8 @@ def conversions(source: str | os.PathLike[str] | bytes) -> tuple[str, ...]:
     found = []
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            if image.mode == "RGB" and _is_deep(image):
+                found.append("16-bit colour")
             if image.mode not in ("RGB", "L"):
                 found.append(_MODE_WORDS.get(image.mode, f"mode {image.mode}"))
             if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
