@@ -9,6 +9,7 @@ import pytest
 from omnireid.core.errors import InputError, UnknownNameError
 from omnireid.core.types import Dataset, Sample, Split
 from omnireid.data.combine import combine_all, combine_sources, read_datasets
+from omnireid.data.datasets import read_dataset
 from toy_people import write_toy_people
 
 
@@ -74,6 +75,23 @@ def test_combineall_takes_query_and_gallery_but_no_distractors_and_no_picture_tw
         ("g2", 4),
     ]
     assert len(everything.gallery) == 5
+
+
+def test_combineall_leaves_out_a_pid_0_that_no_query_has() -> None:
+    gallery = [Sample("g", 1, 1), Sample("d1", 0, 1), Sample("d2", 0, 1)]
+    train = [Sample("t", 0, 0)]
+    everything = combine_all(dataset("market-layout", train, [Sample("q", 1, 0)], gallery))
+    assert [(s.path, s.pid) for s in everything.train] == [("t", 0), ("q", 2), ("g", 2)]
+    sought = combine_all(dataset("market-layout", train, [Sample("q", 0, 0)], gallery))
+    assert [(s.path, s.pid) for s in sought.train] == [("t", 0), ("q", 1), ("g", 2), ("d1", 1), ("d2", 1)]
+
+
+def test_combineall_knows_people_by_their_names(tmp_path: Path) -> None:
+    for split in ("train", "query", "gallery"):
+        for person in ("0001", "0002"):
+            (tmp_path / split / person).mkdir(parents=True)
+            (tmp_path / split / person / f"c{len(split)}.jpg").touch()
+    assert combine_all(read_dataset("folder-per-person", tmp_path)).train.num_pids == 2
 
 
 def test_combineall_keeps_pid_0_where_it_is_a_person() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from omnireid.core.errors import CountMismatchError, DatasetError, UnknownNameError
 from omnireid.core.types import Protocol
@@ -18,10 +21,12 @@ from omnireid.data.datasets import (
     dataset_card,
     list_datasets,
     read_dataset,
+    remarks_on,
     require_splits,
 )
 from omnireid.data.datasets.card import verify_counts
 from omnireid.data.datasets.folders import MARKET_NAME
+from omnireid.data.validate import validate_dataset
 
 
 def touch(*paths: Path) -> None:
@@ -227,6 +232,64 @@ def test_what_is_not_taken_is_named_and_system_files_are_not(tmp_path):
     assert len(data.query) == 1
 
 
+def test_people_and_cameras_of_more_than_64_bits_are_counted(tmp_path):
+    stamp = 20231130101143123450  # a time with microseconds
+    touch(
+        tmp_path / f"bounding_box_train/{stamp + 9}_c{stamp + 8}.jpg",
+        tmp_path / f"query/{stamp + 5}_c{stamp + 4}.jpg",
+        tmp_path / f"bounding_box_test/{stamp + 5}_c{stamp + 8}.jpg",
+        tmp_path / f"bounding_box_test/0000_c{stamp + 8}.jpg",
+        tmp_path / f"bounding_box_test/-1_c{stamp}.jpg",
+    )
+    data = read_dataset("market-layout", tmp_path)
+    found = [[(s.pid, s.camid) for s in split] for split in data.splits]
+    assert found == [[(2, 1)], [(1, 0)], [(0, 1), (1, 1)]]
+    assert data.pid_names == {1: str(stamp + 5), 2: str(stamp + 9)}
+    assert data.camera_names == {0: str(stamp + 4), 1: str(stamp + 8)}
+    assert data.query.pids.dtype == data.query.camids.dtype == "int64"
+
+
+def test_people_and_cameras_with_names_are_counted_in_their_order(tmp_path):
+    touch(
+        tmp_path / "query/zoë_maria_cB_1.jpg",
+        tmp_path / "query/adam_cam-entrance_7.jpg",
+        tmp_path / "bounding_box_test/zoe\u0308_maria_ca.jpg",  # the same name as another system writes it
+        tmp_path / "bounding_box_test/0000_cam10_3.jpg",
+        tmp_path / "bounding_box_test/adam_cam9.jpg",
+        tmp_path / "bounding_box_test/adam_crop_1.jpg",
+    )
+    data = read_dataset("market-layout", tmp_path)
+    assert dict(data.camera_names) == {0: "9", 1: "10", 2: "B", 3: "a", 4: "entrance"}
+    assert dict(data.pid_names) == {1: "adam", 2: "zoë_maria"}
+    found = {Path(s.path).name: (s.pid, s.camid) for split in data.splits for s in split}
+    assert found["adam_cam-entrance_7.jpg"] == (1, 4)
+    assert found["zoë_maria_cB_1.jpg"] == (2, 2)
+    assert found["zoe\u0308_maria_ca.jpg"] == (2, 3)
+    assert found["0000_cam10_3.jpg"] == (0, 1)
+    assert [Path(file.path).name for file in data.skipped] == ["adam_crop_1.jpg"]
+
+
+def test_letters_beside_numbers_and_negative_pids_are_not_taken(tmp_path):
+    touch(tmp_path / "query/0001_c1.jpg", tmp_path / "query/0001_cA.jpg", tmp_path / "query/-2_c1.jpg")
+    data = read_dataset("market-layout", tmp_path)
+    assert names(data.query) == ["0001_c1.jpg"]
+    assert {Path(file.path).name: file.reason[:20] for file in data.skipped} == {
+        "0001_cA.jpg": "the name is not <pid",
+        "-2_c1.jpg": "the pid is negative,",
+    }
+
+
+def test_what_is_not_taken_is_said_while_reading(market_root):
+    touch(market_root / "query/0001_cA.jpg", market_root / "query/0002_cA.jpg", market_root / "query/a.txt")
+    stream = io.StringIO()
+    data = read_dataset("market-layout", market_root, console=Console(file=stream, width=500))
+    assert stream.getvalue().splitlines() == [f"market-layout: {line}" for line in remarks_on(data)]
+    assert "2 files were not taken, e.g. " in stream.getvalue()
+    assert "0001_cA.jpg: the name is not <pid>_c<camera>" in stream.getvalue()
+    assert "1 file was not taken" in stream.getvalue()
+    assert "junk" not in stream.getvalue()
+
+
 def test_a_folder_named_like_a_picture_stays_a_sample(tmp_path):
     (tmp_path / "query" / "0001_c1.jpg").mkdir(parents=True)
     assert len(read_dataset("market-layout", tmp_path).query) == 1
@@ -317,6 +380,102 @@ def test_junk_persons_are_skipped(tmp_path):
     assert [file.reason for file in data.skipped] == ["junk (pid −1)"]
 
 
+def test_junk_stays_junk_beside_names(tmp_path):
+    touch(tmp_path / "-1/a.jpg", tmp_path / "anna/a.jpg", tmp_path / "7/a.jpg", tmp_path / "007/a.jpg")
+    data = read_dataset("folder-per-person", tmp_path)
+    assert [(Path(s.path).parent.name, s.pid) for s in data.query] == [("007", 1), ("7", 2), ("anna", 3)]
+    assert [file.reason for file in data.skipped] == ["junk (pid −1)"]
+
+
+def test_folders_of_more_than_64_bits_and_odd_digits(tmp_path):
+    touch(*(tmp_path / name / "door ²" / "a.jpg" for name in ("20231130101143123450", "٣", "1", "2")))
+    data = read_dataset("folder-per-person", tmp_path)
+    assert {name: pid for pid, name in data.pid_names.items()} == {
+        "1": 1, "2": 2, "20231130101143123450": 3, "٣": 4
+    }  # fmt: skip
+    assert set(data.query.camids.tolist()) == {0}
+
+
+def tree(root: Path, *levels: tuple[str, ...]) -> Path:
+    touch(*(root.joinpath(*path) for path in itertools.product(*levels)))
+    return root
+
+
+PEOPLE = ("0001", "0002", "0003")
+
+
+@pytest.mark.parametrize(
+    "cameras", [("cam1", "cam2"), ("c1", "c2"), ("Camera_1", "Camera_2"), ("cA", "cam-gate")]
+)
+def test_folders_named_like_cameras_hold_people(tmp_path, cameras):
+    data = read_dataset("folder-per-person", tree(tmp_path, cameras, PEOPLE, ("a.jpg", "b.jpg")))
+    assert (data.query.num_pids, data.query.num_cameras) == (3, 2)
+    assert {(Path(s.path).parts[-2], s.pid) for s in data.query} == {(name, int(name)) for name in PEOPLE}
+    assert list(data.camera_names.values()) == sorted(cameras)
+    assert "read as <camera>/<person>: 3 people (0001, 0002, 0003), 2 cameras" in data.remarks[0]
+    problem = validate_dataset(data, decode=False).of_kind("read-as")
+    assert problem is not None
+    assert problem.items == data.remarks
+
+
+def test_what_may_be_the_other_way_round_is_said(tmp_path):
+    plain = read_dataset("folder-per-person", tree(tmp_path / "a", PEOPLE, ("in", "out"), ("a.jpg",)))
+    assert (plain.query.num_pids, plain.remarks) == (3, ())
+    doubtful = read_dataset("folder-per-person", tree(tmp_path / "b", ("in", "out"), PEOPLE, ("a.jpg",)))
+    assert doubtful.query.num_pids == 2
+    assert "2 people (in, out), 3 cameras (0001, 0002, 0003)" in doubtful.remarks[0]
+    assert "name them like cameras: cam-in" in doubtful.remarks[0]
+    flat = read_dataset("folder-per-person", tree(tmp_path / "c", ("cam1", "cam2"), ("a.jpg",)))
+    assert "folders named like cameras (cam1, cam2)" in flat.remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("folders", "expected"),
+    [
+        (("Train", "Query", "Gallery"), ["Train", "Query", "Gallery"]),
+        (("TRAINING", "probe", "gallery"), ["TRAINING", "probe", "gallery"]),
+        (
+            ("bounding_box_train", "query", "bounding_box_test"),
+            ["bounding_box_train", "query", "bounding_box_test"],
+        ),
+        (("train", "Test"), ["train", "Test", "Test"]),
+        (("train", "val"), ["train", "val", "val"]),
+        (("test", "val"), ["", "test", "test"]),
+        (("Test/query", "Test/gallery", "train"), ["train", "query", "gallery"]),
+        (("anna", "ben", "val"), ["", "anna ben val", "anna ben val"]),
+    ],
+)
+def test_splits_by_the_names_that_people_give_them(tmp_path, folders, expected):
+    levels = [folders, ("a_c1.jpg",)] if "anna" in folders else [folders, ("0001", "0002"), ("a_c1.jpg",)]
+    data = read_dataset("folder-per-person", tree(tmp_path, *levels))
+    above = -2 if "anna" in folders else -3
+    found = [" ".join(sorted({Path(s.path).parts[above] for s in split})) for split in data.splits]
+    assert found == expected
+    assert len(data.remarks) == ("anna" in folders)
+
+
+@pytest.mark.parametrize(
+    ("levels", "message"),
+    [
+        ((("train", "Train"), ("1",)), "both are the train split"),
+        ((("query", "test"), ("1",)), "may be the other one of query and gallery"),
+        ((("mall",), ("query", "gallery")), "lie inside of mall"),
+        ((("0001", "0002"), ("train", "test")), "lie inside of 0001, 0002"),
+    ],
+)
+def test_splits_that_contradict_each_other_are_refused(tmp_path, levels, message):
+    with pytest.raises(DatasetError, match=message):
+        read_dataset("folder-per-person", tree(tmp_path, *levels, ("a.jpg",)))
+
+
+def test_lettered_cameras_in_file_names_count_where_every_name_has_one(tmp_path):
+    data = read_dataset("folder-per-person", tree(tmp_path / "a", ("x", "y"), ("1_cA.jpg", "2_cam-gate.jpg")))
+    assert (data.protocol, dict(data.camera_names)) == (Protocol.MARKET1501, {0: "A", 1: "gate"})
+    assert data.query.camids.tolist() == [0, 1, 0, 1]
+    web = read_dataset("folder-per-person", tree(tmp_path / "b", ("x", "y"), ("photo_ca.jpg", "selfie.jpg")))
+    assert web.protocol is Protocol.NO_CAMERA
+
+
 def test_no_person_folder_is_an_error(tmp_path):
     touch(tmp_path / "a.jpg")
     with pytest.raises(DatasetError, match="no person folder"):
@@ -385,7 +544,7 @@ def test_bad_rows_are_named_by_line_and_column(tmp_path):
 
 
 def test_many_bad_rows_are_counted(tmp_path):
-    text = "path,pid,camid,split\n" + "a.jpg,x,0,train\n" * 100
+    text = "path,pid,camid,split\n" + "a.jpg,1.5,0,train\n" * 100
     with pytest.raises(DatasetError, match=r"100 bad rows(?s:.*)and 80 more"):
         read_dataset("manifest", write_csv(tmp_path, text))
 
@@ -411,6 +570,47 @@ def test_manifest_without_cameras_has_to_be_asked_for(tmp_path):
     data = read_dataset("manifest", path, protocol="no-camera")
     assert data.protocol is Protocol.NO_CAMERA
     assert list(data.gallery.camids) == [-1]
+
+
+def test_manifest_takes_numbers_as_pandas_writes_them_and_of_any_size(tmp_path):
+    rows = "path,pid,camid,split\na.jpg,1.0,0.,query\nb.jpg,1,1.0,gallery\n"
+    data = read_dataset("manifest", write_csv(tmp_path, rows))
+    assert [(s.pid, s.camid) for split in data.splits for s in split] == [(1, 0), (1, 1)]
+    rows = "path,pid,camid,split\na.jpg,20231130101143123451,1,query\nb.jpg,20231130101143123450,0,query\n"
+    data = read_dataset("manifest", write_csv(tmp_path, rows))
+    assert data.query.pids.tolist() == [2, 1]
+    assert data.pid_names == {1: "20231130101143123450", 2: "20231130101143123451"}
+    for odd in ("1e30", "inf", "nan", "None", "-2", "9" * 5000):
+        with pytest.raises(DatasetError, match="line 2, column 'pid': expected an integer"):
+            read_dataset(
+                "manifest", write_csv(tmp_path, f"path,pid,camid,split\na.jpg,{odd},0,query\nb,1,0,query\n")
+            )
+
+
+def test_manifest_takes_names_of_people_and_cameras(tmp_path):
+    rows = "path,pid,camid,split\n" + "".join(
+        f"{number}.jpg,{pid},{camera},{split}\n"
+        for number, (pid, camera, split) in enumerate(
+            [("ben", "door10", "train"), ("anna", "door9", "query"), (-1, "door9", "gallery"),
+             ("anna", "door10", "gallery"), (0, "door9", "gallery")]
+        )
+    )  # fmt: skip
+    data = read_dataset("manifest", write_csv(tmp_path, rows))
+    found = [[(s.pid, s.camid) for s in split] for split in data.splits]
+    assert found == [[(2, 1)], [(1, 0)], [(1, 1), (0, 0)]]
+    assert (data.pid_names, data.camera_names) == ({1: "anna", 2: "ben"}, {0: "door9", 1: "door10"})
+    with pytest.raises(
+        DatasetError, match=r"1 bad rows\n  line 3, column 'camid': .*'A' \(names stand in all"
+    ):
+        read_dataset("manifest", write_csv(tmp_path, "path,pid,camid,split\na,1,0,query\nb,1,A,query\n"))
+
+
+def test_empty_cameras_matter_only_where_cameras_do(tmp_path):
+    path = write_csv(tmp_path, "path,pid,camid,split\na.jpg,1,,query\nb.jpg,1,3,gallery\n")
+    with pytest.raises(DatasetError, match=r"line 2, column 'camid': .*ask for the protocol 'no-camera'"):
+        read_dataset("manifest", path)
+    data = read_dataset("manifest", path, protocol="no-camera")
+    assert [s.camid for split in data.splits for s in split] == [-1, 3]
 
 
 def test_manifest_of_another_kind(tmp_path):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from omnireid.core import Sample
 from omnireid.core.errors import DatasetError, InputError
@@ -80,3 +82,13 @@ def test_nothing_found_is_an_error(tree: Path) -> None:
     ):
         with pytest.raises(InputError, match=complaint):
             collect_samples(source)
+
+
+def test_what_is_no_picture_is_said(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.heic", "sub/c.heic", ".hidden.heic", "Thumbs.db"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    stream = io.StringIO()
+    assert len(collect_samples(tmp_path, console=Console(file=stream, width=500))) == 1
+    assert stream.getvalue().startswith("2 files were not taken, e.g. ")
+    assert "b.heic: not a picture (suffix)" in stream.getvalue()

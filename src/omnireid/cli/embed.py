@@ -30,7 +30,7 @@ def embed(
     from omnireid.core.types import SkippedFile
     from omnireid.inference import EmbeddingWriter, collect_samples
 
-    samples = collect_samples(source)
+    samples = collect_samples(source, console=stderr)
     embedder = open_embedder(
         model,
         backend=backend.value,

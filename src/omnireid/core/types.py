@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
@@ -137,7 +137,9 @@ class Dataset:
     A split that the source does not have is empty (a folder to embed has no train split).
     `skipped` names what lay among the pictures and was not taken (junk, wrong names). `partition` is
     None for a benchmark with one fixed train/test partition. `unused` are good samples that the protocol
-    has no place for (i-LIDS scores two pictures of each test person, whatever else there is).
+    has no place for (i-LIDS scores two pictures of each test person, whatever else there is). `remarks` say
+    how something was read that its owner may mean otherwise. `pid_names` and `camera_names` hold what people
+    and cameras are called, where that is not their number; one name is one person in all splits.
     """
 
     name: str
@@ -149,6 +151,9 @@ class Dataset:
     skipped: tuple[SkippedFile, ...] = ()
     partition: Partition | None = None
     unused: tuple[Sample, ...] = ()
+    remarks: tuple[str, ...] = ()
+    pid_names: Mapping[int, str] = field(default_factory=dict, hash=False)
+    camera_names: Mapping[int, str] = field(default_factory=dict, hash=False)
 
     __repr__ = short_repr
 

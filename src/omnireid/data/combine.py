@@ -11,7 +11,7 @@ from rich.console import Console
 
 from omnireid.core.errors import InputError
 from omnireid.core.types import Dataset, Protocol, Sample, Split
-from omnireid.data.datasets import dataset_card, list_datasets, read_dataset
+from omnireid.data.datasets import dataset_card, nobody, read_dataset
 
 SEPARATOR = "+"
 
@@ -80,19 +80,18 @@ def read_datasets(
 def combine_all(dataset: Dataset) -> Dataset:
     """Train on everybody: query and gallery join the training split (torchreid's `combineall`).
 
-    Test pids continue after those of training, because some benchmarks number both from zero. Distractors
-    stay out: they are nobody in particular. Query and gallery stay as they are, and mean nothing any more
-    for a model trained like this.
+    Test pids continue after those of training, because some benchmarks number both from zero; people who
+    have names (a folder each, say) are the same where the name is. `nobody` in particular stays out. Query
+    and gallery stay as they are, and mean nothing any more for a model trained like this.
     """
-    distractors = (
-        dataset_card(dataset.name).distractor_pids if dataset.name in list_datasets() else frozenset()
-    )
-    after = 1 + max((sample.pid for sample in dataset.train), default=-1)
-    tested: dict[tuple[str, int], Sample] = {}  # a picture may be query and gallery
-    for sample in (*dataset.query, *dataset.gallery):
-        if sample.pid >= 0 and sample.pid not in distractors:
-            tested.setdefault((sample.path, sample.pid), replace(sample, pid=after + sample.pid))
-    return replace(dataset, train=Split("train", (*dataset.train, *tested.values())))
+    left_out = nobody(dataset)
+    after = 0 if dataset.pid_names else 1 + max((sample.pid for sample in dataset.train), default=-1)
+    pictures = {(sample.path, sample.pid): sample for sample in dataset.train}
+    for sample in (*dataset.query, *dataset.gallery):  # a picture may be query and gallery
+        if sample.pid not in left_out:
+            pid = after + sample.pid
+            pictures.setdefault((sample.path, pid), replace(sample, pid=pid))
+    return replace(dataset, train=Split("train", tuple(pictures.values())))
 
 
 def combine_sources(datasets: Sequence[Dataset]) -> Dataset:

@@ -14,7 +14,7 @@ from rich.table import Table
 from omnireid.core.display import short_repr
 from omnireid.core.errors import ImageError
 from omnireid.core.files import sha256_file
-from omnireid.core.images import conversions
+from omnireid.core.images import conversions, narrow_range
 from omnireid.core.images import decode as decode_picture
 from omnireid.core.types import Dataset, Protocol, Sample
 from omnireid.data.datasets.folders import JUNK
@@ -101,6 +101,7 @@ class _FileCheck:
     fault: str = ""  # kind of problem
     reason: str = ""
     conversions: tuple[str, ...] = ()
+    narrow: str = ""  # the part of its range that a deep picture uses
 
 
 def validate_dataset(
@@ -123,6 +124,10 @@ def validate_dataset(
     problems += _split_problems(dataset)
     problems += _people_problems(dataset)
     problems += _skipped_problems(dataset)
+    if dataset.remarks:
+        problems.append(
+            Problem(Severity.WARNING, "read-as", "the layout can be meant otherwise", dataset.remarks)
+        )
     if decode:
         same_size = Counter(check.size for check in checks.values() if check.size > 0)
         suspects = [path for path, check in checks.items() if same_size[check.size] > 1 and not check.fault]
@@ -153,7 +158,7 @@ def _check_file(path: str, decode: bool) -> _FileCheck:
         return _FileCheck(status.st_size)
     try:
         decode_picture(path)
-        return _FileCheck(status.st_size, conversions=conversions(path))
+        return _FileCheck(status.st_size, conversions=conversions(path), narrow=narrow_range(path))
     except ImageError as error:
         return _FileCheck(status.st_size, fault="unreadable", reason=error.reason)
 
@@ -183,6 +188,17 @@ def _file_problems(checks: dict[str, _FileCheck]) -> list[Problem]:
                 f"{len(converted):,} pictures are converted when they are read",
                 converted,
                 "Nothing, if the colours look right; other tools may read them differently.",
+            )
+        )
+    narrow = tuple(f"{path}: {check.narrow}" for path, check in checks.items() if check.narrow)
+    if narrow:
+        problems.append(
+            Problem(
+                Severity.WARNING,
+                "narrow-range",
+                f"{len(narrow):,} deep pictures use little of their range, so little is left in 8 bits",
+                narrow,
+                "Scale all of them by one range (of the sensor) to 0 … 65,535, or to 8 bits.",
             )
         )
     return problems

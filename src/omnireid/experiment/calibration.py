@@ -14,8 +14,8 @@ from rich.console import Console
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
 from omnireid.core.seeds import numpy_generator
-from omnireid.core.types import DISTRACTOR_PID, JUNK_PID, Dataset, EmbeddingSet, SkippedFile
-from omnireid.data.datasets import dataset_card, list_datasets, require_splits
+from omnireid.core.types import JUNK_PID, Dataset, EmbeddingSet, SkippedFile
+from omnireid.data.datasets import nobody, require_splits
 from omnireid.data.tracklets import Tracklet, seen_together, spread_samples
 from omnireid.evaluation.calibration import (
     FALSE_ALARM_RATES,
@@ -117,10 +117,10 @@ def calibrate_labelled(
     else:
         require_splits(dataset, "query", "gallery")
         samples = tuple(dict.fromkeys((*dataset.query, *dataset.gallery)))
-    nobody = _nobody(dataset)
+    left_out = nobody(dataset)
     skipped: list[SkippedFile] = []
     found = embedder.embed_samples(
-        [one for one in samples if one.pid not in nobody],
+        [one for one in samples if one.pid not in left_out],
         on_bad=on_bad,
         on_skip=skipped.append,
         console=console,
@@ -237,10 +237,3 @@ def _model(embedder: Embedder) -> CalibratedModel:
     if embedder.sha256 is None:
         raise InputError("calibration: the model was never saved, so nothing could tell it from another one")
     return CalibratedModel(name=embedder.card.name, sha256=embedder.sha256, embedding_size=embedder.dim)
-
-
-def _nobody(dataset: Dataset) -> set[int]:
-    """Pids that are nobody in particular: junk, distractors of the card, a pid 0 that no query has."""
-    known = dataset_card(dataset.name).distractor_pids if dataset.name in list_datasets() else frozenset()
-    unsought = set() if DISTRACTOR_PID in dataset.query.pids else {DISTRACTOR_PID}
-    return {JUNK_PID, *known, *unsought}

@@ -6,19 +6,24 @@ import glob
 import os
 from pathlib import Path
 
+from rich.console import Console
+
 from omnireid.core.errors import InputError
 from omnireid.core.images import IMAGE_SUFFIXES
-from omnireid.core.types import Protocol, Sample
+from omnireid.core.types import Protocol, Sample, SkippedFile
+from omnireid.data.datasets import read_dataset
+from omnireid.data.datasets.folders import NO_PICTURE, is_picture_name, is_system_file, not_taken
 
 MANIFEST_SUFFIXES = (".csv", ".parquet")
 
 
-def collect_samples(source: str | os.PathLike[str]) -> list[Sample]:
+def collect_samples(source: str | os.PathLike[str], *, console: Console | None = None) -> list[Sample]:
     """List the pictures that `source` names.
 
     Args:
         source: a folder (searched with its subfolders), a pattern (`crops/**/*.jpg`), one picture, or a
             manifest (`.csv`, `.parquet`: train, query, gallery, without junk, each in its order).
+        console: where to say what was not taken.
 
     Returns:
         Samples, in path order except those of a manifest; pid and camid are −1 (unknown) except from a
@@ -30,27 +35,30 @@ def collect_samples(source: str | os.PathLike[str]) -> list[Sample]:
     """
     path = Path(source)
     if path.is_dir():
-        found = _walk(path)
+        names = _walk(path)
     elif path.is_file():
         if path.suffix.lower() in MANIFEST_SUFFIXES:
-            return _read_manifest(path)
-        found = [str(path)]
+            return _read_manifest(path, console)
+        return [Sample(str(path), pid=-1, camid=-1)]
     elif glob.has_magic(str(path)):
         # Path.glob knows no pattern that starts at the root.
-        matches = glob.glob(str(path), recursive=True)  # noqa: PTH207
-        found = sorted(name for name in matches if _is_picture(name))
+        names = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207
     else:
         raise InputError(f"{path}: no such folder, picture or manifest")
+    files = [name for name in names if not is_system_file(Path(name).name) and Path(name).is_file()]
+    found = [name for name in files if is_picture_name(name)]
     if not found:
         raise InputError(f"{path}: no picture found; known suffixes: {', '.join(sorted(IMAGE_SUFFIXES))}")
+    if console is not None:
+        others = [SkippedFile(name, NO_PICTURE) for name in files if not is_picture_name(name)]
+        for line in not_taken(others):
+            console.print(line, style="yellow", markup=False)
     return [Sample(name, pid=-1, camid=-1) for name in found]
 
 
-def _read_manifest(path: Path) -> list[Sample]:
-    from omnireid.data.datasets import read_dataset
-
+def _read_manifest(path: Path, console: Console | None) -> list[Sample]:
     # Embedding asks nothing of cameras: a manifest without that column will do.
-    dataset = read_dataset("manifest", path, protocol=Protocol.NO_CAMERA)
+    dataset = read_dataset("manifest", path, protocol=Protocol.NO_CAMERA, console=console)
     samples = [sample for split in dataset.splits for sample in split]
     if not samples:
         raise InputError(f"{path}: no picture to embed, its rows are all junk (pid −1)")
@@ -62,10 +70,5 @@ def _walk(folder: Path) -> list[str]:
     # os.walk does not follow links to folders, so a link to a parent cannot loop.
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [str(Path(parent, name)) for name in names if _is_picture(Path(parent, name))]
+        found += [str(Path(parent, name)) for name in names]
     return sorted(found)
-
-
-def _is_picture(path: str | Path) -> bool:
-    path = Path(path)
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()

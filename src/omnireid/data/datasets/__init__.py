@@ -11,7 +11,7 @@ from rich.console import Console
 
 from omnireid.core.errors import DatasetError, InputError, UnknownNameError
 from omnireid.core.files import absolute
-from omnireid.core.types import Dataset, Protocol
+from omnireid.core.types import DISTRACTOR_PID, JUNK_PID, Dataset, Protocol
 from omnireid.data.datasets import (
     cuhk01,
     cuhk02,
@@ -35,13 +35,16 @@ from omnireid.data.datasets import (
     viper,
 )
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions, SplitCounts, verify_counts
+from omnireid.data.datasets.folders import not_taken
 
 __all__ = [
     "DatasetCard",
     "SplitCounts",
     "dataset_card",
     "list_datasets",
+    "nobody",
     "read_dataset",
+    "remarks_on",
     "require_splits",
 ]
 
@@ -105,7 +108,7 @@ def read_dataset(
         split_id: which of the card's `num_splits` random splits; None takes the first.
         extract: unpack archives found where the folders should be, and files that hold the pictures
             (CUHK03), next to them. Nothing is written without it.
-        console: where to show the progress of unpacking.
+        console: where to show the progress of unpacking, and `remarks_on` what was read.
 
     Returns:
         Splits in sorted order of the file names (manifest: in its own order), with what was skipped.
@@ -129,7 +132,23 @@ def read_dataset(
     dataset = reader.read(path, ReadOptions(_protocol(protocol), split_id or 0, extract, console))
     if check_counts:
         verify_counts(dataset, reader.card)
+    if console is not None:
+        for line in remarks_on(dataset):
+            console.print(f"{dataset.name}: {line}", style="yellow", markup=False)
     return dataset
+
+
+def remarks_on(dataset: Dataset) -> list[str]:
+    """What its owner should know of how a dataset was read: a meaning that was assumed, files not taken."""
+    return [*dataset.remarks, *not_taken(dataset.skipped)]
+
+
+def nobody(dataset: Dataset) -> frozenset[int]:
+    """Pids that are nobody in particular: junk, distractors of the card, a pid 0 that no query has."""
+    known = _READERS[dataset.name].card.distractor_pids if dataset.name in _READERS else frozenset()
+    queries = {sample.pid for sample in dataset.query}
+    unsought = {DISTRACTOR_PID} if queries and DISTRACTOR_PID not in queries else set()
+    return known | unsought | {JUNK_PID}
 
 
 def require_splits(dataset: Dataset, *names: str) -> None:

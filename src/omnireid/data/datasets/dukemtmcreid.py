@@ -6,7 +6,8 @@ from pathlib import Path
 
 from omnireid.core.types import Dataset, Split
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions, SplitCounts
-from omnireid.data.datasets.folders import locate, parse_market_name, read_folder
+from omnireid.data.datasets.folders import WRONG_NAME, locate, parse_market_name, read_folder
+from omnireid.data.datasets.labels import LARGEST
 
 NUM_CAMERAS = 8
 
@@ -74,6 +75,8 @@ def _parse(name: str) -> tuple[int, int] | str:
     if isinstance(parsed, str):
         return parsed
     pid, camera = parsed
+    if pid >= LARGEST:
+        return WRONG_NAME
     if not 1 <= camera <= NUM_CAMERAS:
         return f"camera {camera} is outside 1–{NUM_CAMERAS}"
     return pid, camera - 1

@@ -14,6 +14,7 @@ SPLITS = ("train", "query", "gallery")
 
 # "0001_C6_F0099_X30823.jpg", and in the first release "0001C6F0099X30823.jpg": pid, camera, place in the
 # tracklet, frame of the film.
+_PERSON = re.compile(r"[0-9]{1,9}")
 _FRAME_NAME = re.compile(r"([0-9]+)_?C([1-8])_?F([0-9]+)_?X[0-9]+\.jpg", re.IGNORECASE)
 
 CARD = DatasetCard(
@@ -77,7 +78,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
 def _read_split(folder: Path, name: str, skipped: list[SkippedFile]) -> Split:
     samples: list[Sample] = []
     for person in scan(folder):
-        if not person.is_dir() or not person.name.isdecimal():
+        if not person.is_dir() or not _PERSON.fullmatch(person.name):
             skipped.append(SkippedFile(person.path, "not a person's folder (a number)"))
             continue
         for tracklet in scan(Path(person.path)):

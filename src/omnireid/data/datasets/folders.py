@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from omnireid.core.errors import DatasetError
 from omnireid.core.images import IMAGE_SUFFIXES
 from omnireid.core.types import JUNK_PID, Sample, SkippedFile
 from omnireid.data.archives import archive_hint, extract_archives
-from omnireid.data.datasets.card import DatasetCard, ReadOptions
+from omnireid.data.datasets.card import MAX_NAMED_REASONS, DatasetCard, ReadOptions
 
 # Operating systems put these beside pictures; nobody means them as data. Names that start with a
 # dot belong here too, among them the "._0002_c1….jpg" twins that macOS leaves in archives.
@@ -22,6 +23,7 @@ _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini"})
 MARKET_NAME = re.compile(r"(-?[0-9]+)_c([0-9]+)(?![0-9])")
 
 WRONG_NAME = "the name is not <pid>_c<camera>…"
+NEGATIVE = "the pid is negative, but not −1 (junk)"
 JUNK = "junk (pid −1)"
 NO_PICTURE = "not a picture (suffix)"
 
@@ -34,13 +36,13 @@ def scan(folder: Path) -> list[os.DirEntry[str]]:
     """
     try:
         with os.scandir(folder) as found:
-            entries = [entry for entry in found if not _is_system_file(entry.name)]
+            entries = [entry for entry in found if not is_system_file(entry.name)]
     except OSError as error:
         raise DatasetError(f"{folder}: cannot be read ({error.strerror or error})") from error
     return sorted(entries, key=lambda entry: entry.name)
 
 
-def _is_system_file(name: str) -> bool:
+def is_system_file(name: str) -> bool:
     return name.startswith(".") or name.lower() in _SYSTEM_FILES
 
 
@@ -48,6 +50,21 @@ def is_picture_name(name: str) -> bool:
     # Not PurePath(name).suffix: that takes two seconds for a million names, this 0.3.
     stem, _, suffix = name.rpartition(".")
     return bool(stem) and f".{suffix.lower()}" in IMAGE_SUFFIXES
+
+
+def not_taken(skipped: Sequence[SkippedFile]) -> list[str]:
+    """What was left out, a line for each of the most frequent reasons; junk is no such thing."""
+    others = [file for file in skipped if file.reason != JUNK]
+    example = {file.reason: file.path for file in reversed(others)}
+    counted = Counter(file.reason for file in others).most_common()
+    lines = []
+    for reason, number in counted[:MAX_NAMED_REASONS]:
+        what = "1 file was" if number == 1 else f"{number:,} files were"
+        lines.append(f"{what} not taken, e.g. {example[reason]}: {reason}")
+    if rest := counted[MAX_NAMED_REASONS:]:
+        number = sum(number for _, number in rest)
+        lines.append(f"{number:,} more files were not taken, for {len(rest):,} other reasons")
+    return lines
 
 
 def locate(root: Path, card: DatasetCard, options: ReadOptions) -> Path:
@@ -117,4 +134,7 @@ def read_folder(
 def parse_market_name(name: str) -> tuple[int, int] | str:
     """(pid, camera as written) of "0002_c1s1_000451_03.jpg", or why it is none."""
     match = MARKET_NAME.match(name)
-    return (int(match[1]), int(match[2])) if match else WRONG_NAME
+    if not match:
+        return WRONG_NAME
+    pid = int(match[1])
+    return (pid, int(match[2])) if pid >= JUNK_PID else NEGATIVE

@@ -7,16 +7,25 @@ import io
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from omnireid.core.errors import DatasetError
 from omnireid.core.files import absolute, atomic_write
-from omnireid.core.types import JUNK_PID, Dataset, Protocol, Sample, SkippedFile, Split
+from omnireid.core.types import DISTRACTOR_PID, JUNK_PID, Dataset, Protocol, Sample, SkippedFile, Split
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions
 from omnireid.data.datasets.folders import JUNK
+from omnireid.data.datasets.labels import (
+    LARGEST,
+    Label,
+    label,
+    names_of,
+    number_cameras,
+    number_people,
+)
 
 SPLITS = ("train", "query", "gallery")
 REQUIRED = ("path", "pid", "camid", "split")
@@ -24,7 +33,13 @@ OPTIONAL = ("time", "tracklet")
 MAX_NAMED_ROWS = 20
 UNKNOWN_CAMERA = -1
 
-_INTEGER = re.compile(r"[+-]?[0-9]+")
+# Tables that went through pandas hold whole numbers as "1.0".
+_INTEGER = re.compile(r"([+-]?[0-9]{1,1000})(?:\.0*)?")
+_NO_NAME = re.compile(r"[+-]?(?:[0-9]*\.?[0-9]+|[0-9]+\.)(?:e[+-]?[0-9]+)?|[+-]?inf", re.IGNORECASE)
+# How tables write that a cell is empty.
+_EMPTY = frozenset({"", "nan", "<na>", "none", "null"})
+_FIRST_CODE = JUNK_PID - 1
+_SHOWN = 60
 
 CARD = DatasetCard(
     name="manifest",
@@ -32,8 +47,9 @@ CARD = DatasetCard(
     layout=(
         "A .csv (UTF-8, comma, header line) or .parquet file with the columns path, pid, camid, split\n"
         "and optionally time and tracklet. path: absolute, or relative to the manifest.\n"
-        "pid: integer ≥ −1 (−1 is junk). camid: integer ≥ 0; the column may be missing with the\n"
-        "no-camera protocol. split: train, query or gallery. time: a number or empty.\n"
+        "pid: integer ≥ −1 (−1 is junk). camid: integer ≥ 0; the column or its cells may be empty with the\n"
+        "no-camera protocol. A column of names is counted: people from 1 in alphabetical order, cameras\n"
+        "from 0, c10 after c9. split: train, query or gallery. time: a number or empty.\n"
         "tracklet: any name; rows of one split with the same name are the frames of one tracklet, in\n"
         "order; empty for a picture. Other columns are left alone."
     ),
@@ -59,15 +75,17 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     tracklets: dict[str, dict[str, list[Sample]]] = {name: {} for name in SPLITS}
     first_line: dict[str, dict[str, str]] = {name: {} for name in SPLITS}
     skipped: list[SkippedFile] = []
-    bad: list[str] = []
+    bad: list[tuple[int, str]] = []
     folder = str(root.parent)
-    for where, row in rows:
+    people = _LabelColumn("pid", minimum=JUNK_PID)
+    cameras = _LabelColumn("camid", minimum=0, may_be_empty=options.protocol is Protocol.NO_CAMERA)
+    for number, (where, row) in enumerate(rows):
         try:
             split = _choice(row, "split", SPLITS)
             sample = Sample(
                 path=_path(row, folder),
-                pid=_integer(row, "pid", minimum=JUNK_PID),
-                camid=_integer(row, "camid", minimum=0) if "camid" in columns else UNKNOWN_CAMERA,
+                pid=people.read(row, number, where),
+                camid=cameras.read(row, number, where) if "camid" in columns else UNKNOWN_CAMERA,
                 time=_time(row),
             )
             earlier = first_line[split].setdefault(sample.path, where)
@@ -78,7 +96,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             if frames and (sample.pid, sample.camid) != (frames[0].pid, frames[0].camid):
                 raise _BadCell("tracklet", f"{tracklet!r} has another pid or camid in an earlier row")
         except _BadCell as error:
-            bad.append(f"{where}, {error}")
+            bad.append((number, f"{where}, {error}"))
             continue
         if sample.pid == JUNK_PID:
             skipped.append(SkippedFile(sample.path, JUNK))
@@ -86,12 +104,24 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             samples[split].append(sample)
         if tracklet:
             frames.append(sample)
+    bad = sorted([*bad, *people.mixed(), *cameras.mixed()])
     if bad:
-        shown = "\n  ".join(bad[:MAX_NAMED_ROWS])
+        shown = "\n  ".join(text for _, text in bad[:MAX_NAMED_ROWS])
         more = f"\n  … and {len(bad) - MAX_NAMED_ROWS:,} more" if len(bad) > MAX_NAMED_ROWS else ""
         raise DatasetError(f"{root}: {len(bad):,} bad rows\n  {shown}{more}")
     if not any(first_line.values()):
         raise DatasetError(f"{root}: the manifest has no rows")
+    pids, camids = people.final(number_people), cameras.final(number_cameras)
+    if pids or camids:
+        for name in SPLITS:
+            samples[name] = [
+                replace(
+                    sample,
+                    pid=pids.get(sample.pid, sample.pid),
+                    camid=camids.get(sample.camid, sample.camid),
+                )
+                for sample in samples[name]
+            ]
     splits = {name: _with_frames(samples[name], tracklets[name].values()) for name in SPLITS}
     return Dataset(
         name=CARD.name,
@@ -101,7 +131,57 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         gallery=Split("gallery", splits["gallery"]),
         protocol=options.protocol or CARD.protocol,
         skipped=tuple(skipped),
+        pid_names=people.names,
+        camera_names=cameras.names,
     )
+
+
+class _LabelColumn:
+    """The column of people or of cameras: numbers, or names that are counted when all of them are known.
+
+    Until then a name goes by a number of its own, below all that a cell may hold.
+    """
+
+    def __init__(self, column: str, *, minimum: int, may_be_empty: bool = False) -> None:
+        self.column, self.minimum, self.may_be_empty = column, minimum, may_be_empty
+        self.found: set[int] = set()
+        self.codes: dict[str, int] = {}
+        self.rows_of_names: list[tuple[int, str, str]] = []
+        self.names: dict[int, str] = {}
+
+    def read(self, row: Mapping[str, Any], number: int, where: str) -> int:
+        value = row.get(self.column)
+        known = _label(value)
+        if isinstance(known, str):
+            self.rows_of_names.append((number, where, known))
+            return self.codes.setdefault(known, _FIRST_CODE - len(self.codes))
+        if self.may_be_empty and (known == UNKNOWN_CAMERA or _is_empty(value)):
+            return UNKNOWN_CAMERA
+        if known is None or known < self.minimum:
+            raise _BadCell(self.column, self._expected(value))
+        self.found.add(known)
+        return known
+
+    def mixed(self) -> Iterator[tuple[int, str]]:
+        """Rows that hold a name while others hold a number: a slip, perhaps. Pids −1 and 0 go with names."""
+        if self.found - ({JUNK_PID, DISTRACTOR_PID} if self.column == "pid" else set()):
+            for number, where, name in self.rows_of_names:
+                reason = f"{self._expected(name)} (names stand in all rows or in none)"
+                yield number, f"{where}, {_BadCell(self.column, reason)}"
+
+    def final(self, count: Callable[[Iterable[Label]], dict[Label, int]]) -> dict[int, int]:
+        """What `read` returned → pid or camid, where they differ; `names` are known from then on."""
+        counted = count([*self.found, *self.codes])
+        self.names = names_of(counted)
+        changed = {label: number for label, number in counted.items() if label != number}
+        return {self.codes[label] if isinstance(label, str) else label: changed[label] for label in changed}
+
+    def _expected(self, value: object) -> str:
+        hint = ""
+        if self.column == "camid" and _is_empty(value):
+            hint = f"; without cameras, ask for the protocol {Protocol.NO_CAMERA.value!r}"
+        shown = value[:_SHOWN] if isinstance(value, str) else value
+        return f"expected an integer of at least {self.minimum}, got {shown!r}{hint}"
 
 
 def _with_frames(samples: list[Sample], tracklets: Iterable[list[Sample]]) -> tuple[Sample, ...]:
@@ -255,23 +335,33 @@ def _choice(row: Mapping[str, Any], column: str, known: tuple[str, ...]) -> str:
     return str(text)
 
 
-def _integer(row: Mapping[str, Any], column: str, *, minimum: int) -> int:
-    value = row.get(column)
-    number: int | None = None
-    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
-        number = int(value)
-    elif isinstance(value, (int, float)) and not isinstance(value, bool) and float(value).is_integer():
-        # Tables that went through pandas hold whole numbers as floats.
-        number = int(value)
-    if number is None or not minimum <= number < 2**63:
-        raise _BadCell(column, f"expected an integer of at least {minimum}, got {value!r}")
-    return number
+def _label(value: object) -> Label | None:
+    """The number or the name in a cell; None where there is neither."""
+    if isinstance(value, str):
+        text = value.strip()
+        integer = _INTEGER.fullmatch(text)
+        if integer:
+            return int(integer[1])
+        return None if text.lower() in _EMPTY or _NO_NAME.fullmatch(text) else label(text)
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    # Floats, as pandas writes them beside missing values, tell whole numbers apart up to 2^53.
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) <= LARGEST
+    is_whole = is_whole or (isinstance(value, Decimal) and value == value.to_integral_value())
+    return int(value) if is_whole else None  # type: ignore[call-overload]
+
+
+def _is_empty(value: object) -> bool:
+    if isinstance(value, str):
+        return value.strip().lower() in _EMPTY
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _tracklet(row: Mapping[str, Any]) -> str:
     value = row.get("tracklet")
-    is_missing = value is None or (isinstance(value, float) and math.isnan(value))
-    return "" if is_missing else str(value).strip()
+    return "" if _is_empty(value) else str(value).strip()
 
 
 def _time(row: Mapping[str, Any]) -> float | None:

@@ -28,7 +28,7 @@ NAMED_NOWHERE = "named in none of the four lists"
 
 # "0000/0000_000_01_0303morning_0015_0.jpg 0": the third field of the file name is the camera.
 _LINE = re.compile(
-    r"(?P<path>[^/\s]+/[^/_\s]+_[^/_\s]+_(?P<camera>[0-9]+)(?![0-9])[^/\s]*)\s+(?P<pid>[0-9]+)"
+    r"(?P<path>[^/\s]+/[^/_\s]+_[^/_\s]+_(?P<camera>[0-9]+)(?![0-9])[^/\s]*)\s+(?P<pid>[0-9]{1,9})"
 )
 _EXAMPLES_SHOWN = 3
 

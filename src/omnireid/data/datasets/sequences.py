@@ -12,7 +12,7 @@ from omnireid.core.types import Sample, SkippedFile
 from omnireid.data.datasets.folders import NO_PICTURE, is_picture_name, scan
 
 # "person001" (i-LIDS-VID), "person_0001" (PRID 2011).
-_PERSON_NAME = re.compile(r"person_?([0-9]+)")
+_PERSON_NAME = re.compile(r"person_?([0-9]{1,9})")
 
 _NAMES_SHOWN = 3
 
