@@ -59,6 +59,10 @@ def test_sentence_says_everything_the_number_depends_on() -> None:
     assert drawn.startswith("rank-1 0.948 (Market-1501, single gallery shot, euclidean, L2-normalised,")
     assert "mean of 10 draws" in drawn
     assert "re-ranking k-reciprocal" in protocol_sentence(record(reranking="k-reciprocal"))
+    steps = "camera means subtracted, query expansion (average, 5 neighbours)"
+    assert f"not normalised, {steps}, no re-ranking," in protocol_sentence(record(reranking=steps))
+    both = protocol_sentence(record(reranking=f"{steps}, k-reciprocal (paper)"))
+    assert f"{steps}, re-ranking k-reciprocal (paper)" in both
 
 
 def test_markdown_is_a_table_in_percent() -> None:
@@ -91,6 +95,15 @@ def shown(records: list[ResultRecord], width: int) -> str:
     stream = io.StringIO()
     Console(file=stream, width=width).print(rich_table(records))
     return stream.getvalue()
+
+
+def test_the_last_line_says_over_how_many_queries_means_are() -> None:
+    few = record("m", num_queries=10, num_valid_queries=3)
+    assert "no re-ranking; 3,368 queries" in shown([record()], 200)
+    assert "no re-ranking; 3 of 10 queries have a match" in shown([few], 200)
+    other = few.model_copy(update={"dataset": few.dataset.model_copy(update={"name": "mall"})})
+    both = " ".join(shown([record(), other], 200).split())
+    assert "queries with a match: Market-1501 3,368 of 3,368, mall 3 of 10" in both
 
 
 def test_rich_shows_names_as_they_are() -> None:

@@ -85,6 +85,14 @@ class PartitionRecord(BaseModel):
 
 
 class DatasetRecord(BaseModel):
+    """What was read.
+
+    Attributes:
+        skipped: pictures that could not be decoded, with the reason.
+        not_taken: how many files the reader left out, by reason; junk among them.
+        pid_names, camera_names: what people and cameras are called, where it is not their number.
+    """
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
@@ -92,6 +100,9 @@ class DatasetRecord(BaseModel):
     splits: dict[str, SplitRecord]
     skipped: tuple[str, ...] = ()
     partition: PartitionRecord | None = None
+    not_taken: dict[str, int] = Field(default_factory=dict)
+    pid_names: dict[int, str] = Field(default_factory=dict)
+    camera_names: dict[int, str] = Field(default_factory=dict)
 
 
 class ModelRecord(BaseModel):
@@ -426,7 +437,11 @@ def _spreads(table: Sequence[dict[str, Any]]) -> dict[str, SpreadRecord]:
 
 
 class ResultRecord(BaseModel):
-    """One evaluation, with the training before it where there was one."""
+    """One evaluation, with the training before it where there was one.
+
+    `warnings` are what a reader of the numbers should know: data that was left out or read in an assumed way,
+    queries without a match, copies of queries in the gallery.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -443,6 +458,7 @@ class ResultRecord(BaseModel):
     analysis: AnalysisRecord | None = None
     robustness: RobustnessRecord | None = None
     artifacts: dict[str, str] = Field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     __repr__ = __str__ = short_repr
 

@@ -16,6 +16,7 @@ from omnireid.evaluation.breakdown import (
     breakdown_by_height,
 )
 from omnireid.evaluation.cameras import normalise_cameras
+from omnireid.evaluation.copies import find_copies
 from omnireid.evaluation.distance import DISTANCES, distance_blocks, distance_matrix
 from omnireid.evaluation.neighbours import Neighbours, nearest_rows
 from omnireid.evaluation.open_set import OpenSetResult, open_set_metrics
@@ -47,6 +48,7 @@ __all__ = [
     "distance_matrix",
     "evaluate_embeddings",
     "expand_queries",
+    "find_copies",
     "metric_intervals",
     "nearest_rows",
     "normalise_cameras",

@@ -35,6 +35,22 @@ class QueryExpansion:
         if not 0.0 <= self.alpha < np.inf:
             raise InputError(f"alpha: must be 0 or more, got {self.alpha}")
 
+    def check(self, num_gallery: int, *, normalised: bool) -> None:
+        """Refuse what `expand_queries` cannot do, before anything is embedded for it.
+
+        Raises:
+            InputError: embeddings that are not L2-normalised, or fewer gallery items than k.
+        """
+        if not normalised:
+            raise InputError(
+                "query expansion adds unit vectors: embed with L2 normalisation (--normalise, or "
+                "Embedder.open(…, normalise=True))"
+            )
+        if self.k > num_gallery:
+            raise InputError(
+                f"k: must be between 1 and the {num_gallery} gallery rows, got {self.k} (query expansion)"
+            )
+
     def __str__(self) -> str:
         weights = f"alpha {self.alpha:g}" if self.alpha else "average"
         return f"query expansion ({weights}, {self.k} neighbours)"
@@ -55,8 +71,7 @@ def expand_queries(
     Raises:
         InputError: embeddings that are not L2-normalised, or fewer gallery items than k.
     """
-    if not (query.normalised and gallery.normalised):
-        raise InputError("query expansion adds unit vectors: embed with L2 normalisation")
+    expansion.check(len(gallery), normalised=query.normalised and gallery.normalised)
     found = nearest_rows(query.embeddings, gallery.embeddings, expansion.k, console=console, threads=threads)
     # ‖a − b‖² = 2 − 2 cos for unit vectors.
     weights = np.maximum(1.0 - 0.5 * found.sq_dists, 0.0) ** expansion.alpha

@@ -94,6 +94,23 @@ class Reranking:
         return max(1, half) if self.variant == "paper" else half + 1
 
     @property
+    def list_length(self) -> int:
+        """How many neighbours of each item are looked at, itself among them."""
+        return max(self.neighbourhood, self.half_neighbourhood, self.k2)
+
+    def check(self, count: int) -> None:
+        """Refuse too few items, before anything is embedded for it.
+
+        Raises:
+            InputError: query and gallery together hold fewer than `list_length`.
+        """
+        if count < self.list_length:
+            raise InputError(
+                f"re-ranking with k1={self.k1}, k2={self.k2} needs at least {self.list_length} "
+                f"pictures in query and gallery together, got {count}: choose smaller k1 and k2"
+            )
+
+    @property
     def kind(self) -> int:
         """How the original distance enters, as `sources` counts it."""
         return BLEND_SQUARE if self.variant == "torchreid" else BLEND
@@ -140,7 +157,7 @@ def reranked_distances(
     reranking = reranking or Reranking()
     dist_NN = np.block([[sq_dist_QQ, sq_dist_QG], [sq_dist_QG.T, sq_dist_GG]]).astype(np.float64)
     count = len(dist_NN)
-    _check_size(count, reranking)
+    reranking.check(count)
     if not np.isfinite(dist_NN).all():
         raise InputError("squared distances: NaN or infinity")
     largest = dist_NN.max(axis=1)
@@ -151,7 +168,7 @@ def reranked_distances(
     off_diagonal = dist_NN.copy()
     # An item is its own nearest, whatever duplicates there are.
     np.fill_diagonal(off_diagonal, -1.0)
-    lists = np.argsort(off_diagonal, axis=1, kind="stable")[:, : _list_length(reranking)]
+    lists = np.argsort(off_diagonal, axis=1, kind="stable")[:, : reranking.list_length]
     with Team(threads) as team:
 
         def levels(row: Int64, item: Int64) -> Float64:
@@ -178,10 +195,10 @@ class RerankedDistances(EmbeddingDistances):
         self.comparison, self.reranking = comparison, reranking
         rows = np.concatenate([comparison.query, comparison.gallery])
         both = Comparison(rows, rows, distance, comparison.team)
-        _check_size(len(rows), reranking)
+        reranking.check(len(rows))
         own = np.arange(len(rows))
         lists = own[:, None]
-        wanted = _list_length(reranking) - 1
+        wanted = reranking.list_length - 1
         # One neighbour is always looked for: it brings the largest distance with it.
         found = nearest_of(both, max(1, wanted), own=own, console=console)
         lists = np.concatenate([lists, found.items[:, :wanted]], axis=1)
@@ -331,18 +348,6 @@ def _invert(described: SparseRows, num_query: int) -> SparseRows:
     )
     start = np.append(0, np.cumsum(np.bincount(item, minlength=len(described))))
     return SparseRows(start, row[order], described.weights[first:][order])
-
-
-def _list_length(reranking: Reranking) -> int:
-    return max(reranking.neighbourhood, reranking.half_neighbourhood, reranking.k2)
-
-
-def _check_size(count: int, reranking: Reranking) -> None:
-    if count < _list_length(reranking):
-        raise InputError(
-            f"re-ranking with k1={reranking.k1}, k2={reranking.k2} needs at least {_list_length(reranking)} "
-            f"pictures in query and gallery together, got {count}: choose smaller k1 and k2"
-        )
 
 
 def _inverse(largest: Float64) -> Float64:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -14,7 +15,7 @@ from rich.console import Console
 
 from omnireid.core.display import short_repr
 from omnireid.core.errors import ImageError, InputError
-from omnireid.core.images import load_crop
+from omnireid.core.images import load_crop, narrow_range
 from omnireid.core.record import (
     AnalysisRecord,
     DatasetRecord,
@@ -28,16 +29,18 @@ from omnireid.core.record import (
 )
 from omnireid.core.seeds import derive_seed
 from omnireid.core.types import Dataset, EmbeddingSet, Protocol, SkippedFile, Split
-from omnireid.data.datasets import require_splits
+from omnireid.data.datasets import remarks_on, require_splits
+from omnireid.data.datasets.labels import label
 from omnireid.data.datasets.manifest import write_manifest
 from omnireid.data.frames import FrameSampling
-from omnireid.evaluation import QueryExpansion, Reranking, RetrievalResult, evaluate_embeddings
+from omnireid.evaluation import QueryExpansion, Reranking, RetrievalResult, evaluate_embeddings, find_copies
 from omnireid.evaluation.pairs import Pairs
 from omnireid.experiment.queries import QUERIES, write_queries
 from omnireid.inference import Embedder, embed_tracklets
 from omnireid.report import Activation, ReportData, activation_map, write_report
 
 NUM_ACTIVATION_MAPS = 12
+NUM_LOOKED_AT = 12
 RECORD = "result.json"
 SPLIT = "split.csv"
 
@@ -55,6 +58,17 @@ class RankingOptions:
     camera_means: bool = False
     expansion: QueryExpansion | None = None
     reranking: Reranking | None = None
+
+    def check(self, dataset: Dataset, *, normalised: bool) -> None:
+        """Refuse what the dataset or the embeddings do not allow, before anything is embedded.
+
+        Raises:
+            InputError: says what to change.
+        """
+        if self.expansion is not None:
+            self.expansion.check(len(dataset.gallery), normalised=normalised)
+        if self.reranking is not None:
+            self.reranking.check(len(dataset.query) + len(dataset.gallery))
 
 
 @dataclass(frozen=True)
@@ -105,9 +119,11 @@ def evaluate_model(
     Raises:
         DatasetError: query or gallery is empty.
         ImageError: a picture cannot be decoded and `on_bad` is "error".
-        InputError: no query has a match that is not junk, or `frames` for a dataset of pictures.
+        InputError: no query has a match that is not junk, `frames` for a dataset of pictures, or a `ranking`
+            that the dataset or the embeddings do not allow.
     """
     check_scorable(dataset)
+    ranking.check(dataset, normalised=embedder.normalise)
     if dataset.query.is_video or dataset.gallery.is_video:
         frames = frames or FrameSampling()
     elif frames is not None:
@@ -121,6 +137,10 @@ def evaluate_model(
         ranking, query, gallery, distance=distance, protocol=dataset.protocol, seed=seed, console=console
     )
     ranked = time.perf_counter()
+    found = _warnings(dataset, query, gallery, retrieval)
+    if console is not None:
+        for line in found:
+            console.print(f"warning: {line}", style="yellow", markup=False)
     record = ResultRecord(
         dataset=_dataset_record(dataset, skipped),
         model=_model_record(embedder),
@@ -131,6 +151,7 @@ def evaluate_model(
         environment=EnvironmentRecord.capture(),
         timings_s={"embedding": embedded - started, "ranking": ranked - embedded},
         training=training,
+        warnings=(*remarks_on(dataset), *found),
     )
     return Evaluation(record, retrieval, query, gallery, ranking, dataset)
 
@@ -202,6 +223,37 @@ def check_replaceable(folder: Path, model_sha256: str | None, *, corruptions: bo
         raise InputError(f"{path}: belongs to the training run in this folder; choose another --out")
     if older.robustness is not None and not (corruptions and older.model.sha256 == model_sha256):
         raise InputError(f"{path}: holds a corruption benchmark of {older.model.name}; choose another --out")
+
+
+def _warnings(
+    dataset: Dataset, query: EmbeddingSet, gallery: EmbeddingSet, retrieval: RetrievalResult
+) -> list[str]:
+    """What the numbers do not tell of themselves."""
+    lines = []
+    invalid = retrieval.num_queries - retrieval.num_valid_queries
+    if invalid:
+        without_cameras = dataset.protocol is Protocol.NO_CAMERA
+        lines.append(
+            f"{dataset.name}: {invalid:,} of {retrieval.num_queries:,} queries have no match"
+            f"{'' if without_cameras else ' from another camera'}; the means are over the other "
+            f"{retrieval.num_valid_queries:,}"
+        )
+    paths = (*query.paths, *gallery.paths)
+    for index in np.linspace(0, len(paths) - 1, NUM_LOOKED_AT, dtype=int):
+        # A tracklet goes by its first frame, which may be one that was skipped.
+        with suppress(ImageError):
+            if note := narrow_range(paths[index]):
+                lines.append(f"{dataset.name}: deep pictures, e.g. {paths[index]}, hold {note}")
+                break
+    copies = find_copies(query, gallery, dataset.protocol)
+    if len(copies):
+        row, item = copies[0]
+        lines.append(
+            f"{dataset.name}: {len(np.unique(copies[:, 0])):,} of {retrieval.num_queries:,} queries have an "
+            f"exact copy in the gallery, e.g. {query.paths[row]} = {gallery.paths[item]}; finding it proves "
+            "nothing, remove the copies"
+        )
+    return lines
 
 
 @dataclass(frozen=True)
@@ -293,8 +345,19 @@ def _dataset_record(dataset: Dataset, skipped: Sequence[str]) -> DatasetRecord:
         if len(split)
     }
     partition = None if dataset.partition is None else PartitionRecord(**asdict(dataset.partition))
+    tested = {sample.pid for sample in (*dataset.query, *dataset.gallery)}
     return DatasetRecord(
-        name=dataset.name, root=dataset.root, splits=splits, skipped=tuple(skipped), partition=partition
+        name=dataset.name,
+        root=dataset.root,
+        splits=splits,
+        skipped=tuple(skipped),
+        partition=partition,
+        not_taken=dict(Counter(file.reason for file in dataset.skipped)),
+        # A folder "0007" says no more than the pid 7.
+        pid_names={
+            pid: name for pid, name in dataset.pid_names.items() if pid in tested and label(name) != pid
+        },
+        camera_names=dict(dataset.camera_names),
     )
 
 

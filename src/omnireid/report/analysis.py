@@ -95,7 +95,7 @@ def open_set_charts(record: OpenSetRecord) -> tuple[Markup, Markup]:
 
 
 def rich_analysis(record: AnalysisRecord) -> Table:
-    """For the terminal: intervals and open-set operating points."""
+    """For the terminal: intervals and open-set operating points, or why there are none."""
     table = Table(box=None, pad_edge=False, caption_justify="left")
     for label in ("what", "value"):
         table.add_column(label, no_wrap=label == "value", overflow="fold")
@@ -110,5 +110,9 @@ def rich_analysis(record: AnalysisRecord) -> Table:
             shown = tpir if threshold == "–" else f"{tpir} (threshold {threshold})"
             table.add_row(Text(f"open set: TPIR at FPIR {fpir}"), Text(shown))
         table.add_row(Text("open set: equal error rate"), Text(spread(record.open_set.eer)))
+    for reason in record.omitted:
+        what, _, why = reason.partition(": ")
+        if what in ("intervals", "open set"):
+            table.add_row(Text(what), Text(f"not measured: {why.removeprefix('open-set metrics: ')}"))
     table.caption = Text("percent")
     return table

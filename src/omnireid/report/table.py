@@ -17,6 +17,7 @@ from omnireid.report.wording import (
     protocol_terms,
     repetitions,
     spread,
+    valid_queries,
 )
 
 _SHOWN = tuple((field, label) for field, label in METRICS if field != "rank20")
@@ -53,11 +54,12 @@ def rich_table(records: Sequence[ResultRecord], *, names: Sequence[str] | None =
     protocols = list(dict.fromkeys(row[-1] for row in rows))
     if len(protocols) == 1:
         header, rows = header[:-1], [row[:-1] for row in rows]
-        caption = f"percent; {protocols[0]}"
+        caption = f"percent; {protocols[0]}; {valid_queries(records)}"
     else:
         letter = {protocol: _letter(place) for place, protocol in enumerate(protocols)}
         rows = [(*row[:-1], letter[row[-1]]) for row in rows]
-        caption = "\n".join(["percent", *(f"{letter[protocol]}: {protocol}" for protocol in protocols)])
+        shown = (f"{letter[protocol]}: {protocol}" for protocol in protocols)
+        caption = "\n".join(["percent", *shown, valid_queries(records)])
     table = Table(box=None, pad_edge=False, caption=Text(caption), caption_justify="left")
     numbers = {label for _, label in _SHOWN}
     for label in header:

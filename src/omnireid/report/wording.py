@@ -73,13 +73,35 @@ def protocol_terms(protocol: ProtocolRecord) -> str:
         _PROTOCOLS.get(protocol.name, protocol.name),
         protocol.distance,
         "L2-normalised" if protocol.normalised else "not normalised",
-        "no re-ranking" if protocol.reranking == "none" else f"re-ranking {protocol.reranking}",
+        _steps(protocol.reranking),
     ]
     if protocol.repeats > 1:
         terms.append(f"mean of {protocol.repeats} draws")
     if protocol.frames:
         terms.append(f"frames: {protocol.frames}")
     return ", ".join(terms)
+
+
+def _steps(reranking: str) -> str:
+    """What changed embeddings or distances before ranking; of these steps only k-reciprocal re-ranks."""
+    if "k-reciprocal" in reranking:
+        return reranking.replace("k-reciprocal", "re-ranking k-reciprocal", 1)
+    return "no re-ranking" if reranking == "none" else f"{reranking}, no re-ranking"
+
+
+def valid_queries(records: Sequence[ResultRecord]) -> str:
+    """How many queries the means are over: "10 queries", "3 of 10 queries have a match"."""
+    counts = {
+        title: (record.protocol.num_valid_queries, record.protocol.num_queries)
+        for title, record in zip(dataset_titles(records), records, strict=True)
+    }
+    if len(set(counts.values())) > 1:
+        shown = (f"{title} {valid:,} of {queries:,}" for title, (valid, queries) in counts.items())
+        return "queries with a match: " + ", ".join(shown)
+    valid, queries = next(iter(counts.values()))
+    if valid < queries:
+        return f"{valid:,} of {queries:,} queries have a match"
+    return "1 query" if queries == 1 else f"{queries:,} queries"
 
 
 def protocol_sentence(record: ResultRecord) -> str:
