@@ -324,6 +324,63 @@ def test_bad_input_is_one_line_that_names_the_thing(
     assert "Traceback" not in done.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("evaluate --k1 20", "--k1: no effect without --reranking; leave it out"),
+        ("evaluate --k2 9 --lambda 0.9", "--k2, --lambda: no effect without --reranking; leave them out"),
+        ("evaluate --expansion-alpha 3", "no effect without --query-expansion"),
+        (
+            "evaluate --rounds 3 --fresh-draw --no-table --workers 1",
+            "--rounds, --fresh-draw, --no-table, --workers: no effect without --corruptions",
+        ),
+        ("evaluate --frame-sampling all --frames 3", "--frames: no effect with --frame-sampling all"),
+        ("calibrate --frames 8", "--frames: no effect without --tracklets"),
+        ("train --recipe quickstart --out x --frames 2", "--frames: no effect on pictures"),
+        ("train --recipe quickstart --out x --target market-layout", "evaluates nothing in between"),
+    ],
+)
+def test_options_without_effect_are_refused(
+    omnireid: Run, toy_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: str, message: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    command, *rest = arguments.split()
+    model = [] if command == "train" else ["--model", "model.onnx"]
+    done = omnireid(command, "--data", "market-layout", "--root", toy_root, *model, *rest)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            "corrupt --picture p.jpg --out s.png --corruption fog --severity 3",
+            "--corruption, --severity: no effect with --picture",
+        ),
+        ("corrupt --picture p.jpg --out s.jpg", "name it s.png"),
+        ("corrupt --picture p.jpg --out s", "name it s.png"),
+        ("calibrate --model m --tracklets t --split test", "--split: no effect with --tracklets"),
+        ("run --out x --split-id 1", "--split-id: no effect on rendered people"),
+        ("demo --no-serve --port 80", "--port: no effect with --no-serve"),
+        ("data stats market-layout --root . --seed 0", "--seed: no effect without --out"),
+        ("gallery audit --gallery g --verify --limit 3", "--limit: no effect with --verify"),
+        ("gallery move --gallery g --abandon --batch-size 64", "--batch-size: no effect with --abandon"),
+        ("gallery enrol --gallery g --model m . --split query", "--split: no effect with SOURCE"),
+        ("synth --out x --crops 1", "--crops"),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(
+    omnireid: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = omnireid(*arguments.split())
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+    assert not list(tmp_path.iterdir())
+
+
 def test_training_from_published_weights_that_are_not_here_says_how_to_get_them(
     omnireid: Run, toy_root: Path, tmp_path: Path
 ) -> None:

@@ -107,6 +107,10 @@ def calibrate(
 
     if (data is None) == (tracklets is None) or (data is None) != (root is None):
         raise ConfigError("give either --data and --root, or --tracklets")
+    if tracklets is None:
+        options.refuse("without --tracklets", "frames")
+    else:
+        options.refuse("with --tracklets", "split", "protocol", "split_id")
     wanted = CalibrationOptions(
         false_alarm_rates=tuple(false_alarm_rate or FALSE_ALARM_RATES),
         miss_rate=miss_rate,

@@ -66,6 +66,10 @@ def corrupt(
     if picture is not None:
         if data is not None or root is not None:
             raise ConfigError("--picture makes a sheet of one picture: leave --data and --root out")
+        why = "with --picture, a sheet of all corruptions and severities"
+        options.refuse(why, "side", "corruption", "severity", "round", "split_id", "workers")
+        if out.suffix.lower() != ".png":
+            raise ConfigError(f"--out {out}: a sheet is a PNG file; name it {out.with_suffix('.png')}")
         write_sheet(decode(picture), out, seed=seed)
         stdout.print(f"sheet: {out}", markup=False)
         return

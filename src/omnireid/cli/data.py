@@ -136,6 +136,10 @@ def stats(
     from omnireid.data.stats import dataset_stats
 
     card = dataset_card(name)
+    if out is None:
+        options.refuse("without --out", "seed")
+    if names_only:
+        options.refuse("with --names-only, which draws no contact sheet", "seed")
     dataset = read_dataset(
         name, root, check_counts=False, split_id=_one_split(split_id), extract=extract, console=stderr
     )

@@ -30,9 +30,12 @@ def demo(
     Nobody in it exists. The model is the quick start's; it is trained first where it is missing (some
     minutes). Everything is kept, so the second start is quick.
     """
+    from omnireid.cli import options
     from omnireid.server.demo import prepare_demo
     from omnireid.synthetic import World
 
+    if not serve:
+        options.refuse("with --no-serve", "port", "browser")
     if not (trained / "model.safetensors").is_file() or not (trained / "data").is_dir():
         stderr.print(f"{trained}: no quick start yet, so it is trained now", markup=False)
         run(out=trained, resume=True)

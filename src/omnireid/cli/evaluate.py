@@ -137,6 +137,7 @@ def evaluate(
     """
     from omnireid.core.errors import ConfigError
     from omnireid.data.combine import read_datasets
+    from omnireid.data.datasets import require_splits
     from omnireid.data.frames import FrameSampling
     from omnireid.evaluation import QueryExpansion, Reranking
     from omnireid.experiment import (
@@ -151,6 +152,14 @@ def evaluate(
     )
     from omnireid.report import rich_analysis, rich_means, rich_robustness, rich_table, write_overview
 
+    if reranking is None:
+        options.refuse("without --reranking", "k1", "k2", "lambda_")
+    if expansion is None:
+        options.refuse("without --query-expansion", "expansion_alpha")
+    if not corruptions:
+        options.refuse("without --corruptions", "rounds", "fresh_draw", "no_table", "workers")
+    if frame_sampling is options.FrameSampling.ALL:
+        options.refuse("with --frame-sampling all", "num_frames")
     datasets = read_datasets(
         data,
         root,
@@ -182,6 +191,10 @@ def evaluate(
         for dataset in datasets:
             check_corruptible(dataset)
         draw_seed = fresh_seed() if fresh_draw else seed
+    is_normalised = corruptions if normalise is None else normalise
+    for dataset in datasets:
+        require_splits(dataset, "query", "gallery")
+        ranking.check(dataset, normalised=is_normalised)
     embedder = open_embedder(
         model,
         backend=backend.value,
@@ -189,7 +202,7 @@ def evaluate(
         device=device,
         threads=threads,
         batch_size=batch_size,
-        normalise=corruptions if normalise is None else normalise,
+        normalise=is_normalised,
     )
     folders = result_folders(datasets, out)
     for folder in folders:

@@ -101,7 +101,8 @@ def enrol(
     if (source is None) == (data is None) or (data is None) != (root is None):
         raise ConfigError("give either SOURCE, or --data and --root")
     if source is not None:
-        samples = collect_samples(source)
+        options.refuse("with SOURCE", "split", "split_id")
+        samples = collect_samples(source, console=stderr)
     else:
         assert data is not None
         assert root is not None
@@ -114,6 +115,10 @@ def enrol(
         )
         wanted = [part for part in dataset.splits if split is DataSplit.ALL or part.name == split.value]
         samples = [sample for part in wanted for sample in part]
+    if not any(sample.pid > 0 for sample in samples):
+        options.refuse("where it is not known who is on the pictures", "with_identities")
+    if not any(sample.time is not None for sample in samples):
+        options.refuse("where the pictures have no times", "first_time")
     files = seen_files(
         samples,
         camera=camera,
@@ -225,6 +230,8 @@ def search(
     )
     embedder = open_embedder(weights, backend=backend.value, device=device, threads=threads)
     known = None if calibration is None else Calibration.load(calibration, embedder.sha256)
+    if known is None:
+        options.refuse("without a calibration ('omnireid calibrate')", "false_alarm_rate", "prior")
     asked: dict[str, Any] = {
         "model": ModelRef.of(embedder),
         "k": k,
@@ -307,6 +314,8 @@ def show(
                 _print_item(item)
             return
         timeline = opened.timeline(name)
+    if thumbnail is not None:
+        raise InputError(f"--thumbnail {thumbnail}: {name} is an identity; name one of its items")
     if as_json:
         print_json(
             {

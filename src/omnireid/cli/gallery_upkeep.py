@@ -154,6 +154,8 @@ def audit(
     as_json: options.AsJson = False,
 ) -> None:
     """Show who enrolled, searched, changed and forgot; exit code 1 if --verify finds something."""
+    if verify:
+        options.refuse("with --verify", "limit", "as_json")
     with open_gallery(gallery) as opened:
         if verify:
             found = opened.verify_audit()
@@ -211,6 +213,8 @@ def move(
     if (model is None) != abandon:
         raise ConfigError("give either --model or --abandon")
     if model is None:
+        why = "with --abandon"
+        options.refuse(why, "drop_without_picture", "batch_size", "backend", "precision", "device", "threads")
         with open_gallery(gallery) as opened:
             given_up = opened.abandon_move()
         stdout.print("the move was given up" if given_up else "no move had begun", markup=False)

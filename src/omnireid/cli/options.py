@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import Enum
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Literal, Optional
 
@@ -15,6 +16,9 @@ from omnireid.core.errors import ConfigError
 # Of every whole number that has no nearer bound: what fits any library's C int.
 LARGEST = 2**31 - 1
 MOST_THREADS = 1_024
+
+# Typer runs on Click, or on a copy of it inside of itself: where its context comes from, the current one is.
+_CLICK = import_module(typer.Context.__mro__[1].__module__.removesuffix("core") + "globals")
 
 
 class OnBad(str, Enum):
@@ -131,6 +135,36 @@ PrecisionName = Annotated[
     typer.Option("--precision", help="What the engines native, openvino and gpu compute in."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def given(*names: str) -> list[str]:
+    """Those options of the running command that its user typed, as they are typed; `names` are parameters."""
+    context = _CLICK.get_current_context(silent=True)
+    if context is None:  # called from Python, where every default is an argument like another
+        return []
+    return [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in names and context.get_parameter_source(parameter.name).name == "COMMANDLINE"
+    ]
+
+
+def refuse(why: str, *names: str) -> None:
+    """Refuse options that would be taken and do nothing, after which a result is not what its user thinks.
+
+    Options that only permit something (--no-check-counts, --extract, --yes) may always be given.
+
+    Args:
+        why: "without --reranking", "with --picture".
+        names: parameters of the running command.
+
+    Raises:
+        ConfigError: one of them was typed.
+    """
+    typed = given(*names)
+    if typed:
+        them = "it" if len(typed) == 1 else "them"
+        raise ConfigError(f"{', '.join(typed)}: no effect {why}; leave {them} out")
 
 
 def split_id(text: str | None) -> int | Literal["all"] | None:

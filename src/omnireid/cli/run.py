@@ -92,6 +92,8 @@ def run(
 
     if (data is None) != (root is None):
         raise ConfigError("--data and --root belong together: give both, or neither for rendered people")
+    if data is None:
+        options.refuse("on rendered people", "split_id")
     keep_freed_memory()
     changes = recipe_overrides(overrides, init)
     chosen = load_recipe(recipe, changes)

@@ -21,7 +21,13 @@ def synth(
     ] = 100,
     cameras: Annotated[int, typer.Option("--cameras", min=2, max=9)] = 4,
     crops: Annotated[
-        int, typer.Option("--crops", min=1, max=10_000, help="Pictures of an identity by a camera.")
+        int,
+        typer.Option(
+            "--crops",
+            min=2,
+            max=10_000,
+            help="Pictures of an identity by a camera; of a test identity one is the query.",
+        ),
     ] = 4,
     distractors: Annotated[int, typer.Option("--distractors", min=0, max=1_000_000)] = 40,
     junk: Annotated[int, typer.Option("--junk", min=0, max=1_000_000)] = 20,

@@ -98,6 +98,11 @@ def train(
     }
     dataset, targets = read_sources(data, root, target, target_root, combineall=combineall, reading=reading)
     require_splits(dataset, "train")
+    if not runs[0][0].evaluation.every:
+        why = "with a recipe that evaluates nothing in between (evaluation.every is 0)"
+        options.refuse(why, "target", "target_root")
+    if not dataset.train.is_video:
+        options.refuse("on pictures", "num_frames")
     # Of several seeds, those that have not begun begin.
     begun = [folder for _, folder in runs if holds_results(folder)]
     models = []

@@ -47,7 +47,7 @@ def verify(
     beside = weights.with_name(weights.name + SUFFIX)
     if calibration is None and beside.is_file():
         calibration = beside
-    if calibration is None and (false_alarm_rate is not None or prior != 0.5):
+    if calibration is None and options.given("false_alarm_rate", "prior"):
         raise ConfigError(
             f"without a calibration there is only a score; --false-alarm-rate and --prior need one. "
             f"{beside.name} does not exist: run 'omnireid calibrate --model {model} …'"
