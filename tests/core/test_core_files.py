@@ -120,3 +120,26 @@ def test_where_there_is_no_room_the_error_says_so_by_its_kind(tmp_path, monkeypa
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DiskFullError, match="the disk is full"):
         write_text(tmp_path / "a", "text")
+
+
+def test_what_a_killed_writer_left_is_removed_and_others_are_not(tmp_path):
+    target = tmp_path / "k.parquet"
+    script = (
+        "import os, signal, sys; from omnireid.core.files import atomic_write\n"
+        "with atomic_write(sys.argv[1]) as stream:\n"
+        "    stream.write(b'half'); stream.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(target)], check=False)
+    (abandoned,) = tmp_path.iterdir()
+    other = tmp_path / ".k.parquet.my own.tmp"
+    other.write_bytes(b"of another file")
+    with atomic_write(target, durable=False) as stream:
+        stream.write(b"small")
+    assert abandoned.exists()  # thousands of small files do not look for it
+    with atomic_write(target) as stream:
+        assert not abandoned.exists()
+        # A second writer at the same time takes nothing from the first.
+        write_bytes(target, b"second")
+        stream.write(b"first")
+    assert target.read_bytes() == b"first"
+    assert sorted(tmp_path.iterdir()) == [other, target]

@@ -28,7 +28,7 @@ from omnireid.cli import (
     verify,
 )
 from omnireid.cli.console import guard_output, one_line, print_warnings, stderr
-from omnireid.cli.process import keep_to_the_quota, spin_briefly
+from omnireid.cli.process import end_as_on_ctrl_c, keep_to_the_quota, spin_briefly
 from omnireid.core.errors import OmniReIDError
 from omnireid.core.files import write_failure
 
@@ -83,6 +83,7 @@ def main() -> None:
     """
     spin_briefly()
     keep_to_the_quota()
+    end_as_on_ctrl_c()
     guard_output()
     print_warnings()
     try:

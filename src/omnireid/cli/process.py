@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import sys
 
 from omnireid.core.machine import available_cores, cores_to_run_on
@@ -49,6 +50,28 @@ def spin_briefly() -> None:
     (benchmarks/README.md). A setting that is there already stays.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+
+def end_as_on_ctrl_c() -> None:
+    """Let SIGTERM and SIGHUP end this process as Ctrl-C does: what it has begun to write is taken away.
+
+    A signal that is ignored stays so (nohup). `serve` takes them for itself once it listens.
+    """
+    for number in _endings():
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _interrupt)
+
+
+def _endings() -> list[int]:
+    # Windows has no SIGHUP.
+    return [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+def _interrupt(*_: object) -> None:
+    # Several come at once where a terminal or a service manager ends; taking things away goes on.
+    for number in _endings():
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def switch_threads_often() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import glob
 import hashlib
 import os
 import tempfile
@@ -12,6 +14,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from omnireid.core.errors import DiskFullError, StorageError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_TEMPORARY = ".tmp"
 
 
 @contextmanager
@@ -23,6 +32,7 @@ def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Itera
     `durable=False` leaves the flush to the system, for thousands of small files whose writer
     flushes once at the end: still whole after kill -9, perhaps empty after power loss.
     A device or a pipe (/dev/stdout, /dev/null) is written to, never replaced.
+    What a writer that was killed has left beside `path` is removed by the next durable one.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written; `path` is unchanged.
@@ -37,8 +47,10 @@ def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Itera
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         # A part of the name: with ours added, a long one would be too long.
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".tmp", dir=target.parent)
-        temporary = Path(name)
+        prefix = f".{target.name[:40]}."
+        if durable:
+            _remove_abandoned(target.parent, prefix)
+        descriptor, temporary = _locked_temporary(target.parent, prefix)
         with os.fdopen(descriptor, "wb") as stream:
             try:
                 yield stream
@@ -61,6 +73,33 @@ def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Itera
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _locked_temporary(folder: Path, prefix: str) -> tuple[int, Path]:
+    """A new file to write, and its name. While it is open nobody takes it for abandoned."""
+    while True:
+        descriptor, name = tempfile.mkstemp(prefix=prefix, suffix=_TEMPORARY, dir=folder)
+        temporary = Path(name)
+        if fcntl is None:
+            return descriptor, temporary
+        # Not every file system has locks; there nothing is ever removed.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if temporary.exists():
+            return descriptor, temporary
+        os.close(descriptor)  # removed before it was locked
+
+
+def _remove_abandoned(folder: Path, prefix: str) -> None:
+    """Remove files of writers that are no more: the system has let go of their locks."""
+    if fcntl is None:
+        return
+    # Eight characters, as `tempfile` makes them: nobody else's file.
+    for file in folder.glob(f"{glob.escape(prefix)}{'?' * 8}{_TEMPORARY}"):
+        # In use, or somebody else's.
+        with contextlib.suppress(OSError), file.open("rb+") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.unlink()
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes, *, durable: bool = True) -> None:
