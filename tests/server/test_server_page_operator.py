@@ -442,6 +442,7 @@ def test_a_person_is_found_by_an_id_of_any_form(page: Page, server: PageServer) 
     button(page, "Merge into…").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("searchbox").fill("Site 2/7")
+    expect(dialog.locator(".choice")).to_have_count(1)
     expect(dialog.locator(".choice")).to_have_text(re.compile("Site 2/7"))
     page.keyboard.press("Escape")
     assert httpx2.delete(server.url + "v1/identity", params={"id": "Site 2/7"}).json() == {"forgotten": 1}
