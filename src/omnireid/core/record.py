@@ -423,7 +423,7 @@ class MeansRecord(BaseModel):
         write_text(path, self.model_dump_json(indent=2) + "\n")
 
 
-_NO_METRICS = ("epoch", "lr", "seconds", "images", "images_per_second", "data_wait_share")
+_NO_METRICS = ("epoch", "best", "lr", "seconds", "images", "images_per_second", "data_wait_share")
 """What a row of a training's history holds besides metrics."""
 
 
