@@ -24,7 +24,7 @@ async def healthz() -> dict[str, str]:
 )
 async def readyz(service: ServiceOf, response: Response) -> dict[str, str]:
     # In a thread beside those of the routes: a probe does not wait for requests.
-    away = service.is_ready and await to_thread.run_sync(service.away, limiter=CapacityLimiter(1))
+    away = await to_thread.run_sync(service.away, limiter=CapacityLimiter(1)) if service.is_ready else ""
     if service.is_ready and not away:
         return {"status": "ready"}
     response.status_code = 503
