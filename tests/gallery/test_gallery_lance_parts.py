@@ -31,13 +31,32 @@ def test_prefixes_are_the_first_16_digits() -> None:
 
 
 def test_known_ids_are_those_that_were_given() -> None:
-    known = KnownIds(1, [pa.array(made_ids(100, 0)), pa.array(made_ids(100, 1))])
+    known = KnownIds()
+    assert not known.may_hold(prefixes(pa.array(made_ids(3, 0)))).any()
+    ids = [pa.array(made_ids(100, seed)) for seed in range(2)]
+    known.follow(7, ids, np.array([5, 3 << 32], np.uint64))
+    assert (known.version, known.fragments) == (7, 4)
     for seed in range(2, 40):
-        known.add(prefixes(pa.array(made_ids(20, seed))), version=seed)
-    assert known.version == 39
-    assert known.may_hold(prefixes(pa.array(made_ids(100, 1) + made_ids(20, 2) + made_ids(20, 39)))).all()
+        known.add(prefixes(pa.array(made_ids(seed % 3, seed))))
+    known.follow(9, [pa.array([], pa.string())], np.empty(0, np.uint64))
+    assert (known.version, known.fragments) == (9, 4)
+    assert known.may_hold(prefixes(pa.array(made_ids(100, 1) + made_ids(2, 2) + made_ids(2, 38)))).all()
     assert not known.may_hold(prefixes(pa.array(made_ids(1000, 40)))).any()
-    assert not KnownIds(1, []).may_hold(prefixes(pa.array(made_ids(3, 0)))).any()
+
+
+def test_items_added_by_turns_by_two_handles_are_added_once(tmp_path: Path) -> None:
+    handles = [LanceStore(str(tmp_path / "gallery")) for _ in range(2)]
+    handles[0].create_collection(CollectionInfo("c", DIM, "float32"))
+    rows = item_table(240)
+    for start in range(0, 240, 20):
+        part = rows.slice(start, 20)
+        first, second = handles if start % 40 else handles[::-1]
+        assert first.add("c", part).all()
+        assert not second.add("c", part).any()
+        if start % 60 == 0:
+            second.set_identity("c", part["id"].to_pylist(), "somebody")
+            second._tidy("c")
+    assert first.count("c") == 240
 
 
 def test_many_are_added_once_though_another_handle_writes_and_deletes(tmp_path: Path) -> None:

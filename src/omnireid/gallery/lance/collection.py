@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from omnireid.core.errors import InputError
 from omnireid.gallery.items import EVERYTHING, Filter
-from omnireid.gallery.lance import indexing
+from omnireid.gallery.lance import indexing, purging
 from omnireid.gallery.lance.encoding import decode, encode, matrix, scores
 from omnireid.gallery.lance.failures import READS, committing, is_gone, reading, storing
 from omnireid.gallery.lance.filters import condition, quoted
@@ -24,8 +24,8 @@ from omnireid.gallery.store import CollectionInfo, Float32, IndexState
 # How far a distance of LanceDB may be from the one of the stored embedding, computed exactly.
 _ERROR = {"float32": 1e-5, "float16": 2e-3}
 _MOST_CANDIDATES = 65_536
-# Up to so many ids a query is quicker than reading all ids again after another process has written.
-_FEW_IDS = 256
+# A process that has asked for no more ids than this has not read all of them yet.
+_FEW_IDS = 64
 # Up to so many items that meet a filter are compared one by one.
 _FEW_BESIDE_INDEX = 5_000
 _FEW = 50_000
@@ -51,7 +51,8 @@ class Collection:
         self.info = info
         self.tuning: Tuning | None = None
         self.resident = Resident(table, info.dim) if keeps_codes else None
-        self._known: KnownIds | None = None
+        self._known = KnownIds()
+        self._asked = 0
 
     def add(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
         """Add rows whose ids are new."""
@@ -59,17 +60,21 @@ class Collection:
         is_new = np.zeros(len(ids), dtype=bool)
         is_new[np.unique(ids.to_numpy(zero_copy_only=False), return_index=True)[1]] = True
         version = reading(_READ, lambda: self.table.version)
-        known = self._known_ids(version, len(ids))
+        self._asked += len(ids)
+        is_known = self._asked > _FEW_IDS
         hashes = prefixes(ids)
-        asked = is_new if known is None else is_new & known.may_hold(hashes)
+        if is_known:
+            self._read_new_ids(version)
+        asked = is_new & self._known.may_hold(hashes) if is_known else is_new
         if asked.any():
             present = pc.is_in(ids, value_set=self._present(ids.filter(pa.array(asked))))
             is_new &= ~present.to_numpy(zero_copy_only=False)
         if is_new.any():
             new = encode(rows if is_new.all() else rows.filter(pa.array(is_new)), self.info.precision)
             added = committing(_WRITE, lambda: self.table.add(new))
-            if known is not None and added.version == version + 1:
-                known.add(hashes[is_new], added.version)
+            if is_known:
+                self._known.add(hashes[is_new])
+                self._known_until(version, added.version)
         return is_new
 
     def get(self, ids: Sequence[str], columns: Sequence[str]) -> pa.Table:
@@ -82,20 +87,24 @@ class Collection:
     def scan(
         self, where: Filter, columns: Sequence[str], batch_size: int, limit: int | None
     ) -> Iterator[pa.Table]:
-        """Batches of rows, in no order; begun again after a purge, without those that were given."""
+        """Batches of rows, in no order; begun again where files have gone, without those that were given."""
         given: list[pa.ChunkedArray] = []
-        for remaining in reversed(range(READS)):
+        left = READS
+        while True:
             try:
                 for rows in self._unseen(where, columns, batch_size, given):
                     part = rows.slice(0, None if limit is None else limit - sum(map(len, given)))
                     if part.num_rows:
                         given.append(part["id"])
+                        # Whoever takes long over each batch comes to the end, whatever is written meanwhile.
+                        left = READS
                         yield decode(part.select(list(columns)))
                     if part.num_rows < rows.num_rows:
                         return
                 return
             except Exception as error:
-                if not (remaining and is_gone(error)):
+                left -= 1
+                if not (left and is_gone(error)):
                     with storing(_READ):
                         raise
 
@@ -109,8 +118,15 @@ class Collection:
             return 0
         value = "CAST(NULL AS STRING)" if identity is None else quoted(identity)
         where = condition(Filter(ids=frozenset(ids)))
+        version = self.table.version
         done = committing(_WRITE, lambda: self.table.update(where=where, values_sql={"identity": value}))
+        self._known_until(version, done.version)
         return int(done.rows_updated)
+
+    def merge(self, fragments: Iterable[int]) -> None:
+        """Write the rows of fragments, by their numbers, into one."""
+        version = self.table.version
+        self._known_until(version, purging.merge_fragments(self.table, fragments))
 
     def delete(self, where: Filter) -> int:
         """Hide rows."""
@@ -224,14 +240,21 @@ class Collection:
             rows = pa.Table.from_batches([batch])
             yield rows.filter(pc.invert(pc.is_in(rows["id"], value_set=seen))) if len(seen) else rows
 
-    def _known_ids(self, version: int, asked: int) -> KnownIds | None:
-        """Ids of this version of the table; None where few are asked for and those in memory are older."""
-        if self._known is None or self._known.version != version:
-            if asked <= _FEW_IDS:
-                return None
-            ids = reading(_READ, lambda: self._query(EVERYTHING, ["id"]).to_arrow())["id"]
-            self._known = KnownIds(version, ids.chunks)
-        return self._known
+    def _read_new_ids(self, version: int) -> None:
+        """Take in ids that other processes have added until this version."""
+        if self._known.version == version:
+            return
+        # Fragments of what is added have higher numbers than all that were there. Those with lower ones that
+        # come later hold rows of other fragments.
+        where = f"_rowaddr >= {self._known.fragments << 32}"
+        query = self.table.search().select(["id", "_rowaddr"]).where(where)
+        rows = reading(_READ, query.to_arrow)
+        self._known.follow(version, rows["id"].chunks, rows["_rowaddr"].to_numpy())
+
+    def _known_until(self, before: int, version: int) -> None:
+        """Note that a commit of our own has added no ids that are not known."""
+        if self._known.version == before and version == before + 1:
+            self._known.version = version
 
     def _present(self, ids: pa.Array) -> pa.Array:
         """Which of these ids are there."""

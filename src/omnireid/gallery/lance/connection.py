@@ -21,6 +21,8 @@ from omnireid.core.errors import InputError, StorageError
 from omnireid.core.machine import processor_features
 from omnireid.gallery.lance.failures import RECORDS, check_there, committing, reading, storing
 from omnireid.gallery.lance.filters import quoted
+from omnireid.gallery.lance.layout import layout_of
+from omnireid.gallery.lance.old_files import old_files, remove
 from omnireid.gallery.lance.purging import merge_files
 
 FORMAT = "2"
@@ -175,6 +177,9 @@ class Connection:
             # The version counts the writes of all processes, also of those that write once and end.
             if reading("cannot read the gallery", lambda: self._records.version) % _MERGED_EACH == 0:
                 merge_files(self._records)
+                folder = None if self._folder is None else self._folder / f"{_RECORDS}.lance"
+                if folder is not None and (newest := layout_of(self._records, folder)) is not None:
+                    remove(old_files(folder, newest))
         except StorageError as error:  # What was to be written is there; a later write tries again.
             _log.warning("%s: the files of many small writes were not merged: %s", self.uri, error)
 

@@ -8,6 +8,7 @@ partitions it takes depends on the embeddings, so it is measured when the index 
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,11 +72,9 @@ def is_outgrown(table: Any, tuning: Tuning, rows: int) -> bool:
 
 
 def drop(table: Any) -> None:
-    """Delete the index on embeddings; make the one on ids anew."""
-    from lancedb.index import BTree
-
-    committing(_WHAT, lambda: table.drop_index(INDEX))
-    committing(_WHAT, lambda: table.create_index("id", config=BTree(), replace=True))
+    """Delete the index on embeddings, and the one on ids that was built with it."""
+    for index in reading(_WHAT, table.list_indices):
+        committing(_WHAT, partial(table.drop_index, index.name))
 
 
 def nearest(

@@ -9,37 +9,49 @@ import numpy.typing as npt
 import pyarrow as pa
 
 _DIGITS = 16
-_MOST_RUNS = 16
 _Prefixes = npt.NDArray[np.uint64]
 
 
 class KnownIds:
-    """The first 64 bits of the ids of one version of a table: 8 bytes for each item.
+    """The first 64 bits of the ids of a table: 8 bytes for each item.
 
     Ids that are not here are not in the table. One that is here is looked up, since ids are deleted and two
     may begin alike.
+
+    Attributes:
+        version: of the table whose ids are all here; 0 before any were read.
+        fragments: numbers below this are of fragments whose ids were read.
     """
 
-    def __init__(self, version: int, ids: Iterable[pa.Array]) -> None:
-        self.version = version
-        parts = [np.empty(0, np.uint64), *map(prefixes, ids)]
-        self._runs = [np.sort(np.concatenate(parts))]
+    def __init__(self) -> None:
+        self.version = 0
+        self.fragments = 0
+        self._runs: list[_Prefixes] = []
 
     def may_hold(self, prefixes_N: _Prefixes) -> npt.NDArray[np.bool_]:
         """(N,) bool: those that may be in the table."""
         found_N = np.zeros(len(prefixes_N), dtype=bool)
         for run in self._runs:
-            if len(run):
-                places_N = np.minimum(np.searchsorted(run, prefixes_N), len(run) - 1)
-                found_N |= run[places_N] == prefixes_N
+            places_N = np.minimum(np.searchsorted(run, prefixes_N), len(run) - 1)
+            found_N |= run[places_N] == prefixes_N
         return found_N
 
-    def add(self, prefixes_N: _Prefixes, version: int) -> None:
-        """Take in ids that have been added, and the version that has them."""
+    def follow(
+        self, version: int, ids: Iterable[pa.Array], addresses_N: npt.NDArray[np.unsignedinteger]
+    ) -> None:
+        """Take in the ids of a version that are in fragments from `fragments` on."""
+        self.add(np.concatenate([np.empty(0, np.uint64), *map(prefixes, ids)]))
         self.version = version
-        self._runs.append(np.sort(prefixes_N))
-        if len(self._runs) > _MOST_RUNS:
-            self._runs = [np.sort(np.concatenate(self._runs))]
+        if len(addresses_N):
+            self.fragments = max(self.fragments, (int(addresses_N.max()) >> 32) + 1)
+
+    def add(self, prefixes_N: _Prefixes) -> None:
+        """Take in ids that have been added."""
+        if len(prefixes_N):
+            self._runs.append(np.sort(prefixes_N))
+        # Runs double, so that an id is sorted a few times however many come one at a time.
+        while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
+            self._runs[-2:] = [np.union1d(*self._runs[-2:])]
 
 
 def prefixes(ids: pa.Array) -> _Prefixes:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from omnireid.gallery.lance.failures import check_there
 
@@ -36,3 +36,24 @@ class FolderLock:
             check_there(self._folder)
             with self._file.acquire(poll_interval=_POLL_S):
                 yield
+
+    @contextmanager
+    def tried(self) -> Iterator[bool]:
+        """Hold it, if nobody else does; whether it is held."""
+        if not self._threads.acquire(blocking=False):
+            yield False
+            return
+        try:
+            if self._file is not None:
+                try:
+                    self._file.acquire(blocking=False)
+                except Timeout:
+                    yield False
+                    return
+            try:
+                yield True
+            finally:
+                if self._file is not None:
+                    self._file.release()
+        finally:
+            self._threads.release()

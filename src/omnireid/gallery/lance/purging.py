@@ -8,6 +8,7 @@ every such fragment rewritten, another tenth of its rows is first moved out of i
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from omnireid.gallery.lance.failures import committing, reading
 
 _WHAT = "cannot remove deleted rows from disk"
+_MERGE = "cannot merge small files"
 # Of the visible rows. With one deleted row beside them it is more than a tenth of the fragment; of fewer rows
 # than this share has, the deleted one is more than a tenth by itself.
 _MOVED = 8
@@ -45,7 +47,7 @@ def merge_files(table: Any) -> None:
     """Merge small fragments, and remove versions that nobody reads any more."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="optimize", category=UserWarning)
-        committing("cannot merge small files", lambda: table.optimize(cleanup_older_than=_READERS_STAY))
+        committing(_MERGE, lambda: table.optimize(cleanup_older_than=_READERS_STAY))
 
 
 def remove_old_versions(table: Any) -> None:
@@ -57,6 +59,13 @@ def remove_old_versions(table: Any) -> None:
         # It warns of readers of older versions. Ours read again.
         warnings.filterwarnings("ignore", message="optimize", category=UserWarning)
         committing(_WHAT, lambda: table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True))
+
+
+def merge_fragments(table: Any, numbers: Iterable[int]) -> int:
+    """Write the rows of some fragments again, as one fragment, in one commit; the version that it made."""
+    inside = [f"(_rowaddr >= {number << 32} AND _rowaddr < {number + 1 << 32})" for number in numbers]
+    done = committing(_MERGE, lambda: table.update(where=" OR ".join(inside), values_sql={"id": "id"}))
+    return int(done.version)
 
 
 def visible_fragments(table: Any) -> dict[int, int]:

@@ -19,12 +19,13 @@ import pyarrow as pa
 
 from omnireid.core.errors import InputError, OmniReIDError
 from omnireid.gallery.items import EVERYTHING, Filter
-from omnireid.gallery.lance import auditing, purging, upkeep
+from omnireid.gallery.lance import auditing, old_files, purging, upkeep
 from omnireid.gallery.lance.collection import Collection
 from omnireid.gallery.lance.connection import Connection
 from omnireid.gallery.lance.encoding import stored_schema
 from omnireid.gallery.lance.failures import check_there
 from omnireid.gallery.lance.indexing import Tuning
+from omnireid.gallery.lance.layout import layout_of
 from omnireid.gallery.lance.locking import FolderLock
 from omnireid.gallery.store import COLUMNS, PRECISIONS, CollectionInfo, Float32, IndexState
 
@@ -166,9 +167,8 @@ class LanceStore:
                 one.tuning = upkeep.build_index(one)
         finally:
             self._building.discard(collection)
-        # Not within the other lock: whoever purges takes this one first.
-        with self.lock():
-            self._record_index(one)
+        self._record_index(one)
+        self._tidy(collection)
 
     def warm(self, collection: str) -> None:
         """Keep codes of all embeddings in memory, here and of every collection that is searched later."""
@@ -244,22 +244,34 @@ class LanceStore:
         """Now and then merge the files of many writes, beside what goes on."""
         self._writes += 1
         if self._writes % _LOOK_EACH == 1 and collection not in self._merging:
-            thread = threading.Thread(target=self._merge_files, args=(collection,), name="omnireid-merge")
+            thread = threading.Thread(target=self._keep_in_order, args=(collection,), name="omnireid-merge")
             self._merging[collection] = thread
             thread.start()
 
-    def _merge_files(self, collection: str) -> None:
+    def _keep_in_order(self, collection: str) -> None:
         try:
+            is_tidy = self._tidy(collection)
             one = self._collection(collection)
-            if upkeep.is_scattered(one):
+            if upkeep.is_outside_index(one) if is_tidy else upkeep.is_scattered(one):
                 with self._upkeep.held():
                     one.tuning = upkeep.merge_files(one)
-                with self.lock():
-                    self._record_index(one)
+                self._record_index(one)
+                self._tidy(collection)
         except OmniReIDError as error:  # Whoever wrote has been answered; a later write tries again.
             _log.warning("%s: the files of many writes were not merged: %s", self.uri, error)
         finally:
             del self._merging[collection]
+
+    def _tidy(self, collection: str) -> bool:
+        """Merge small files and remove old ones, where `upkeep.tidy` can."""
+        with self.lock(), self._upkeep.tried() as is_free:
+            if not is_free:  # Whoever makes an index does this at its end.
+                return True
+            one = self._collection(collection)
+            index = self._connection.records(_INDEXES).get(collection, {})
+            old = upkeep.tidy(one, self._table_folder(one), index)
+        old_files.remove(old or [])
+        return old is not None
 
     def _collection(self, name: str) -> Collection:
         found, opened = self._open.get(name, (None, 0.0))
@@ -280,11 +292,18 @@ class LanceStore:
         return {str(record["table"]) for record in self._connection.records(_COLLECTIONS).values()}
 
     def _record_index(self, collection: Collection) -> None:
-        """Write down how the index is searched, and which fragments it covers."""
-        if collection.tuning is not None:
-            fragments = sorted(purging.visible_fragments(collection.table))
-            record = {"tuning": collection.tuning._asdict(), "fragments": fragments}
-            self._connection.put_records(_INDEXES, {collection.info.name: record})
+        """Write down how the index is searched, which fragments it covers, and which files it has."""
+        # Not for who holds the lock of the upkeep alone: whoever purges takes this one first.
+        with self.lock():
+            if collection.tuning is not None:
+                folder = self._table_folder(collection)
+                found = None if folder is None else layout_of(collection.table, folder)
+                record = {
+                    "tuning": collection.tuning._asdict(),
+                    "fragments": sorted(purging.visible_fragments(collection.table)),
+                    "files": sorted(() if found is None else found.indexes),
+                }
+                self._connection.put_records(_INDEXES, {collection.info.name: record})
 
     def _is_there(self, collection: Collection) -> bool:
         folder = self._table_folder(collection)

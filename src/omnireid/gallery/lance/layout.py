@@ -1,0 +1,176 @@
+"""Which files the newest version of a table in a local folder consists of, read from its manifest.
+
+LanceDB merges small files only by writing again all of up to a million rows, and removes old files only after
+that. A table that is written item by item needs both often, for a few files at a time (`upkeep.tidy`).
+
+Source: protos/table.proto and protos/transaction.proto of the Lance format. What is read is held against what
+LanceDB says of the table, so that nothing is done to a table of a form that is not understood.
+"""
+
+from __future__ import annotations
+
+import struct
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omnireid.gallery.lance.failures import reading
+
+VERSIONS, TRANSACTIONS = "_versions", "_transactions"
+DATA, DELETIONS, INDEXES = "data", "_deletions", "_indices"
+
+_FOOTER = struct.Struct("<QHH4s")
+_SIZE = struct.Struct("<I")
+_MAGIC = b"LANC"
+# Manifests are named by this less the version, so that the newest is the first of a listing.
+_LAST_VERSION = 2**64 - 1
+_NAME_DIGITS = 20
+_DELETION_SUFFIXES = {0: "arrow", 1: "bin"}
+
+
+class Fragment(NamedTuple):
+    """Rows that were written together.
+
+    Attributes:
+        number: in the table; grows with every commit.
+        files: paths in the folder of the table.
+        rows: visible ones.
+        deleted: rows that are hidden, and still in the files.
+    """
+
+    number: int
+    files: tuple[str, ...]
+    rows: int
+    deleted: int
+
+
+class Layout(NamedTuple):
+    """One version of a table.
+
+    Attributes:
+        version: its number.
+        fragments: sorted by number.
+        indexes: names of their folders.
+    """
+
+    version: int
+    fragments: tuple[Fragment, ...]
+    indexes: frozenset[str]
+
+
+def layout_of(table: Any, folder: Path) -> Layout | None:
+    """The newest version of a table; None where it cannot be understood.
+
+    Args:
+        table: the LanceDB table. No write may be under way.
+        folder: of the table.
+    """
+
+    def read() -> Layout | None:
+        try:
+            found = _newest(folder)
+        except (ValueError, LookupError, struct.error):
+            return None
+        is_known = (
+            found.version == table.version
+            and sum(fragment.rows for fragment in found.fragments) == table.count_rows()
+            and all((folder / file).is_file() for fragment in found.fragments for file in fragment.files)
+        )
+        return found if is_known else None
+
+    return reading("cannot read the gallery", read)
+
+
+def manifests(folder: Path) -> dict[int, Path]:
+    """Manifest files of a table by version.
+
+    Raises:
+        ValueError: they are named otherwise.
+    """
+    paths = list((folder / VERSIONS).glob("*.manifest"))
+    if any(len(path.stem) != _NAME_DIGITS for path in paths):
+        raise ValueError(f"{folder}: manifests named by {paths[0].name!r}")
+    return {_LAST_VERSION - int(path.stem): path for path in paths}
+
+
+def _newest(folder: Path) -> Layout:
+    paths = manifests(folder)
+    content = paths[max(paths)].read_bytes()
+    position, _, _, magic = _FOOTER.unpack(content[-_FOOTER.size :])
+    if magic != _MAGIC:
+        raise ValueError(f"{folder}: a manifest that ends in {magic!r}")
+    version, fragments, indexes = 0, [], frozenset[str]()
+    for field, value in _fields(_message(content, position)):
+        if field == 2:
+            fragments.append(_fragment(value))
+        elif field == 3:
+            version = value
+        elif field == 6:
+            indexes = frozenset(_indexes(_message(content, value)))
+    return Layout(version, tuple(sorted(fragments)), indexes)
+
+
+def _fragment(message: bytes) -> Fragment:
+    number, files, rows, deletion = 0, [], 0, dict[int, Any]()
+    for field, value in _fields(message):
+        if field == 1:
+            number = value
+        elif field == 2:
+            files.append(f"{DATA}/{_only(value, 1).decode()}")
+        elif field == 3:
+            deletion = dict(_fields(value))
+        elif field == 4:
+            rows = value
+    if deletion:
+        suffix = _DELETION_SUFFIXES[deletion.get(1, 0)]
+        files.append(f"{DELETIONS}/{number}-{deletion.get(2, 0)}-{deletion.get(3, 0)}.{suffix}")
+    hidden = deletion.get(4, 0)
+    return Fragment(number, tuple(files), rows - hidden, hidden)
+
+
+def _indexes(section: bytes) -> Iterator[str]:
+    for field, index in _fields(section):
+        if field == 1:
+            yield str(uuid.UUID(bytes=bytes(_only(_only(index, 1), 1))))
+
+
+def _only(message: bytes, wanted: int) -> bytes:
+    value: bytes = dict(_fields(message))[wanted]
+    return value
+
+
+def _message(content: bytes, position: int) -> bytes:
+    (size,) = _SIZE.unpack_from(content, position)
+    first = position + _SIZE.size
+    return content[first : first + size]
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
+    """Numbers and values of a message of Protocol Buffers: an int, or bytes."""
+    place = 0
+    while place < len(message):
+        key, place = _varint(message, place)
+        kind = key & 7
+        if kind == 0:
+            value, place = _varint(message, place)
+            yield key >> 3, value
+            continue
+        if kind == 2:
+            size, place = _varint(message, place)
+        else:
+            size = {1: 8, 5: 4}[kind]
+        if place + size > len(message):
+            raise ValueError("a message that ends too early")
+        yield key >> 3, message[place : place + size]
+        place += size
+
+
+def _varint(message: bytes, place: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = message[place]
+        value |= (byte & 127) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 128:
+            return value, place
