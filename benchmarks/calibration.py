@@ -32,6 +32,7 @@ from omnireid.evaluation.thresholds import error_rate, error_thresholds, wilson_
 from omnireid.evaluation.whitening import Whitening, fit_whitening
 from omnireid.experiment.calibration import CalibrationOptions, calibrate_labelled, calibrate_tracklets
 from omnireid.inference import Embedder
+from options import finished_run, new_folder, run
 
 RESULTS = Path(__file__).parent / "results" / "calibration.json"
 HALVINGS = 10
@@ -292,9 +293,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--run", type=Path, default=Path("runs/quickstart"))
+    parser.add_argument("--run", type=finished_run, default="runs/quickstart")
     parser.add_argument("--real", type=Path, default=Path("../shared/real"))
-    parser.add_argument("--figures", type=Path, default=Path("docs/images"))
+    parser.add_argument("--figures", type=new_folder, default="docs/images")
     parser.add_argument("--rounds", type=int, default=200, help="of the coverage simulation")
     arguments = parser.parse_args()
     embedder = Embedder.open(arguments.run / "model.safetensors")
@@ -356,4 +357,4 @@ def print_tables(results: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -10,6 +10,7 @@ crushed areas, flat colour, all grey, and all levels side by side.
 
 from __future__ import annotations
 
+import argparse
 import io
 from pathlib import Path
 
@@ -53,6 +54,9 @@ def altered(crop: Crop, number: int) -> Crop:
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     files = {}
     for number, (height, width) in enumerate(sizes()):
         world = World(seed=5, height=height, width=width)

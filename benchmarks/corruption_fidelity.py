@@ -16,6 +16,7 @@ Prints a Markdown table and writes benchmarks/results/corruption_fidelity.json.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import math
@@ -62,6 +63,9 @@ def bias(difference: npt.NDArray[np.float64], level: npt.NDArray[np.float64]) ->
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     with np.load(FOLDER / "crops.npz") as files:
         crops = [decode(files[key].tobytes()) for key in sorted(files.files)]
     with np.load(FOLDER / "reference.npz") as files:

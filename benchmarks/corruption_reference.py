@@ -208,7 +208,9 @@ def serve():
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "serve":
+    if sys.argv[1:2] == ["serve"]:
         serve()
-    else:
+    elif sys.argv[1:2] == ["statistics"]:
         write_statistics(sys.argv[2:])
+    else:
+        sys.exit("error: expected 'serve' or 'statistics [NAME …]'")

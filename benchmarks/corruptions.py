@@ -35,6 +35,7 @@ from omnireid.core.files import write_text
 from omnireid.core.images import Crop, decode
 from omnireid.core.record import EnvironmentRecord
 from omnireid.robustness import CORRUPTIONS, SEVERITIES, corrupt
+from options import existing, run
 
 HERE = Path(__file__).parent
 TIMED = 8
@@ -127,7 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--reference-python", type=Path, help="Python with the published code installed")
+    parser.add_argument("--reference-python", type=existing, help="Python with the published code installed")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
@@ -197,4 +198,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -25,6 +25,7 @@ from omnireid.core.record import EnvironmentRecord
 from omnireid.data.datasets import read_dataset
 from omnireid.inference import Embedder
 from omnireid.robustness import corrupt
+from options import finished_run, run
 
 RESULTS = Path(__file__).parent / "results" / "crop_quality.json"
 FALSE_ALARM_RATE = 0.01
@@ -131,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--run", type=Path, default=Path("runs/quickstart"))
+    parser.add_argument("--run", type=finished_run, default="runs/quickstart")
     arguments = parser.parse_args()
     embedder = Embedder.open(arguments.run / "model.safetensors")
     rows = measure(embedder, arguments.run / "data")
@@ -149,4 +150,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -35,6 +35,7 @@ from omnireid.core.record import EnvironmentRecord
 from omnireid.core.types import EmbeddingSet
 from omnireid.evaluation import evaluate_embeddings, open_set_metrics
 from omnireid.evaluation.streaming import TILE_ITEMS, TILE_QUERIES, Team, even_parts
+from options import existing, new_file, new_folder, run
 
 RESULTS = Path(__file__).parent / "results" / "evaluation.json"
 MILLION = Size(1000, 1_000_000, 20_000, 20)
@@ -193,13 +194,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sizes", nargs="+", default=["market1501", "msmt17", "million"])
+    parser.add_argument("--sizes", nargs="+", choices=[*SIZES, "million"], default=[*SIZES, "million"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=None, help="1 on a busy machine; all cores by default")
     parser.add_argument("--open-set", action="store_true", help="measure the watch-list searches as well")
-    parser.add_argument("--scratch", type=Path, default=None, help="folder for the 2 GB file of 'million'")
-    parser.add_argument("--reference-ranking", type=Path, default=None, metavar="FILE", help="rank_cy*.so")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument(
+        "--scratch", type=new_folder, default=None, help="folder for the 2 GB file of 'million'"
+    )
+    parser.add_argument(
+        "--reference-ranking", type=existing, default=None, metavar="FILE", help="rank_cy*.so"
+    )
+    parser.add_argument("--out", type=new_file, default=RESULTS)
     options = parser.parse_args()
     rows = []
     for name in options.sizes:
@@ -243,4 +248,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,6 +1,7 @@
 """A local gallery of a million items: enrolling, searching, memory, and what kills leave.
 
     python benchmarks/gallery.py [--rows 1000000] [--noise 0.6] [--scratch FOLDER] [--faults]
+    python benchmarks/gallery.py --single [100000] [--thumbnails] [--without-codes] [--scratch FOLDER]
 
 Prints a table and writes benchmarks/results/gallery.json. Embeddings are made, 512 numbers each: a person, a
 camera and noise, with a falling spectrum (`embeddings.Makes`), fifty pictures of a person. With the default
@@ -8,7 +9,7 @@ noise two pictures of a person have a cosine of 0.62 across cameras; 1.9 is as h
 20,000 go through `Gallery.enrol`; making them is not counted, nor is the comparison with all embeddings that
 recall is measured against. Searches run in processes of their own, one after another: with codes in memory,
 as a server has them, and without. `--faults` also kills writers twenty times in each way (gallery_faults.py).
-Needs 6 GB of disk.
+`--single` enrols item by item instead (gallery_single.py). Needs 6 GB of disk.
 """
 
 from __future__ import annotations
@@ -29,12 +30,14 @@ from rich.console import Console
 from rich.table import Table
 
 import gallery_faults
+import gallery_single
 from embeddings import DIM, STATUS, Makes, Size, in_new_process, labels
 from omnireid.core.machine import available_cores
 from omnireid.core.record import EnvironmentRecord
 from omnireid.gallery.gallery import Gallery
 from omnireid.gallery.generations import ModelRef
 from omnireid.gallery.items import Filter, Item
+from options import new_file, new_folder, run
 
 RESULTS = Path(__file__).parent / "results" / "gallery.json"
 MODEL = ModelRef("made", "0" * 64, DIM)
@@ -254,33 +257,16 @@ def show(record: dict[str, Any]) -> None:
 PARTS = ("enrol", "enrol_thumbnails", "build", "search")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--noise", type=float, default=0.6)
-    parser.add_argument("--scratch", type=Path, default=None, help="folder for the galleries")
-    parser.add_argument("--faults", action="store_true", help="kill writers, too")
-    parser.add_argument("--kills", type=int, default=20, help="of each kind")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    options = parser.parse_args()
+def measured(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Batches, the index, searches."""
     rows, noise = options.rows, options.noise
-    record: dict[str, Any] = {
-        "environment": EnvironmentRecord.capture().model_dump(mode="json"),
-        "cores": available_cores(),
-        "load_before": os.getloadavg()[0],
-        "noise": noise,
-        "batch": BATCH,
-    }
-    with tempfile.TemporaryDirectory(dir=options.scratch) as name:
-        folder = Path(name)
-        pictured = min(rows, THUMBNAIL_ROWS)
-        record["enrol_thumbnails"] = in_new_process(fill, folder / "thumbnails", pictured, noise, True)
-        record["enrol"] = in_new_process(fill, folder / "gallery", rows, noise, False)
-        record["build"] = in_new_process(build, folder / "gallery")
-        record["search_without_codes"] = in_new_process(search, folder / "gallery", rows, noise, False)
-        record["search"] = in_new_process(search, folder / "gallery", rows, noise, True)
+    record: dict[str, Any] = {"noise": noise, "batch": BATCH}
+    pictured = min(rows, THUMBNAIL_ROWS)
+    record["enrol_thumbnails"] = in_new_process(fill, folder / "thumbnails", pictured, noise, True)
+    record["enrol"] = in_new_process(fill, folder / "gallery", rows, noise, False)
+    record["build"] = in_new_process(build, folder / "gallery")
+    record["search_without_codes"] = in_new_process(search, folder / "gallery", rows, noise, False)
+    record["search"] = in_new_process(search, folder / "gallery", rows, noise, True)
     show(record)
     if options.faults:
         record["kills"] = {
@@ -288,10 +274,39 @@ def main() -> None:
             for kind in gallery_faults.WORK
         }
         print("killed", options.kills, "times in each way, nothing lost or half done:", record["kills"])
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"written: {options.out}")
+    return record
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--noise", type=float, default=0.6)
+    parser.add_argument("--scratch", type=new_folder, default=None, help="folder for the galleries")
+    parser.add_argument("--faults", action="store_true", help="kill writers, too")
+    parser.add_argument("--kills", type=int, default=20, help="of each kind")
+    parser.add_argument("--single", type=int, nargs="?", const=100_000, help="items, one at a time")
+    parser.add_argument("--thumbnails", action="store_true", help="of 4 KB, with --single")
+    parser.add_argument("--without-codes", action="store_true", help="in memory, with --single")
+    parser.add_argument("--out", type=new_file, default=None)
+    options = parser.parse_args()
+    record: dict[str, Any] = {
+        "environment": EnvironmentRecord.capture().model_dump(mode="json"),
+        "cores": available_cores(),
+        "load_before": os.getloadavg()[0],
+    }
+    with tempfile.TemporaryDirectory(dir=options.scratch) as name:
+        if options.single is None:
+            record |= measured(options, Path(name))
+        else:
+            ways = options.thumbnails, not options.without_codes
+            record |= in_new_process(gallery_single.fill, Path(name) / "gallery", options.single, *ways)
+            print(gallery_single.verdict(record["blocks"]))
+    out = options.out or (RESULTS if options.single is None else gallery_single.RESULTS)
+    out.write_text(json.dumps(record, indent=1) + "\n")
+    print(f"written: {out}")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -5,6 +5,7 @@ python benchmarks/gpu_costs.py prints the tables of gpu.md. Imports no torch.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -282,6 +283,9 @@ def prediction_table(model: str) -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     for model in MODELS:
         config = architecture_config(model)
         print(f"## {model}\n\n{layer_table(model)}\n")

@@ -44,6 +44,7 @@ from omnireid.models.cards import model_card
 from omnireid.models.complexity import complexity
 from omnireid.models.osnet import OSNet
 from omnireid.models.registry import build_model
+from options import new_file, run
 
 RESULTS = Path(__file__).parent / "results" / "inference.json"
 SPEC = InputSpec()
@@ -302,7 +303,7 @@ def main() -> None:
     parser.add_argument("--block-s", type=float, default=0.5)
     parser.add_argument("--threads", type=int, default=available_cores())
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out (minutes)")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=new_file, default=RESULTS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     console = Console(width=110)
@@ -324,4 +325,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -31,6 +31,7 @@ from omnireid.inference.fused.gpu import DTYPES, GpuOSNet
 from omnireid.inference.fused.gpu_plain import PlainOSNet
 from omnireid.models.config import architecture_config
 from omnireid.models.registry import build_model
+from options import existing, new_file, run
 
 RESULTS = Path(__file__).parent / "results" / "inference_gpu.json"
 CHECKED_CROPS = 256
@@ -86,7 +87,7 @@ class Clock:
 class Subject:
     """One network, its crops, and its forms by name."""
 
-    def __init__(self, model: str, weights: str | None, device: torch.device, size: tuple[int, int]) -> None:
+    def __init__(self, model: str, weights: Path | None, device: torch.device, size: tuple[int, int]) -> None:
         self.device = device
         if weights is None:
             card = ModelCard(name=model, architecture=model, input=InputSpec(height=size[0], width=size[1]))
@@ -359,14 +360,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--models", nargs="+", default=list(MODELS), help="architectures with fresh weights")
-    parser.add_argument("--weights", help=".safetensors, instead of fresh weights")
+    parser.add_argument("--weights", type=existing, help=".safetensors, instead of fresh weights")
     parser.add_argument("--batches", nargs="+", type=int, default=list(BATCHES))
     parser.add_argument("--compile-batches", nargs="*", type=int, default=[256, 1])
-    parser.add_argument("--tensorrt", help="an .engine written by omnireid export, measured beside the rest")
+    parser.add_argument(
+        "--tensorrt", type=existing, help="an .engine written by omnireid export, measured beside the rest"
+    )
     parser.add_argument("--seconds", type=float, default=0.4, help="of measuring, for each figure")
     parser.add_argument("--calls", type=int, default=300, help="for the percentiles of latency")
     parser.add_argument("--budget", type=float, default=450, help="seconds after which the run ends")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=new_file, default=RESULTS)
     parser.add_argument("--dry-run-cpu", action="store_true", help="tries this script itself; writes nothing")
     options = parser.parse_args()
     if not torch.cuda.is_available() and not options.dry_run_cpu:
@@ -425,4 +428,4 @@ def _out_of_time(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

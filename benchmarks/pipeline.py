@@ -34,6 +34,7 @@ from omnireid.core.record import EnvironmentRecord
 from omnireid.core.types import Sample
 from omnireid.data.loading import CropLoader, LoadCrop, load_many, load_sample
 from omnireid.inference import Embedder
+from options import existing, run
 
 RESULTS = Path(__file__).parent / "results" / "pipeline.json"
 SIZES = ((64, 128), (128, 256), (400, 800), (512, 1024))
@@ -109,9 +110,9 @@ def measure(
     measured: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     bare()
     for _ in range(rounds):
-        for way, run in ways.items():
+        for way, call in ways.items():
             began, began_cpu = time.perf_counter(), time.process_time()
-            run()
+            call()
             seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - began_cpu
             measured[way].append((seconds / count, cpu_seconds / count))
     return measured
@@ -146,7 +147,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument(
-        "--model", action="append", help="model file (repeat for more); else two are exported"
+        "--model", type=existing, action="append", help="model file (repeat for more); else two are exported"
     )
     parser.add_argument("--backend", default="auto", help="as Embedder.open takes it")
     parser.add_argument("--images", type=int, default=512, help="files in one timing of a model given")
@@ -203,4 +204,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

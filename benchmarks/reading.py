@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from omnireid.core.record import EnvironmentRecord
+from options import new_folder, run
 
 FILE_BYTES = 8192
 CAMERAS = 6
@@ -125,7 +126,7 @@ def main() -> None:
     )
     parser.add_argument("--files", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--folder", type=Path, help="where to make the files; they are removed again")
+    parser.add_argument("--folder", type=new_folder, help="where to make the files; they are removed again")
     arguments = parser.parse_args()
 
     console = Console()
@@ -185,4 +186,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -23,6 +23,7 @@ from evaluation import bare_product
 from omnireid.core.record import EnvironmentRecord
 from omnireid.core.types import EmbeddingSet
 from omnireid.evaluation import Reranking, evaluate_embeddings
+from options import new_file, run
 
 RESULTS = Path(__file__).parent / "results" / "reranking.json"
 RERANKING = Reranking()
@@ -106,9 +107,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--counts", type=int, nargs="*", default=[10_000, 20_000, 40_000, 80_000])
-    parser.add_argument("--sizes", nargs="*", default=["market1501", "msmt17"])
+    parser.add_argument("--sizes", nargs="*", choices=SIZES, default=list(SIZES))
     parser.add_argument("--usual-most", type=int, default=10_000)
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=new_file, default=RESULTS)
     options = parser.parse_args()
     rows = []
     cases = [(f"{count:,}", part_of(SIZES["msmt17"], count)) for count in options.counts]
@@ -150,4 +151,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -42,6 +42,7 @@ from omnireid.core.record import EnvironmentRecord
 from omnireid.core.types import Sample
 from omnireid.inference import Embedder
 from omnireid.server.client import Client, EnrolItem, picture_base64
+from options import new_file, run
 
 RESULTS = Path(__file__).parent / "results" / "serving.json"
 ARCHITECTURES = ("osnet_x1_0", "osnet_x0_25")
@@ -389,7 +390,7 @@ def main() -> None:
     parser.add_argument(
         "--soak", type=float, default=20.0, help="seconds of good and hostile load; 0 for none"
     )
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=new_file, default=RESULTS)
     options = parser.parse_args()
     if shutil.which("wrk") is None:
         raise InputError("wrk: not installed; apt-get install wrk")
@@ -410,4 +411,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -30,6 +30,7 @@ from omnireid.core.record import EnvironmentRecord
 from omnireid.core.types import Sample, Split
 from omnireid.training.loop import train
 from omnireid.training.recipe import load_recipe
+from options import existing, run
 
 RESULTS = Path(__file__).parent / "results" / "training.json"
 NUM_PIDS = 751
@@ -95,7 +96,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--images", type=int, default=NUM_PIDS)
-    parser.add_argument("--reference", type=Path, help="the reference implementation's osnet.py")
+    parser.add_argument("--reference", type=existing, help="the reference implementation's osnet.py")
     arguments = parser.parse_args()
     keep_freed_memory()
     rows = [
@@ -168,4 +169,4 @@ def height_by_width(size: list[int]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

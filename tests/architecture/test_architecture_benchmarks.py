@@ -1,0 +1,62 @@
+"""The scripts of benchmarks/ say in one line what a user can mend."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BENCHMARKS / script), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def test_one_item_at_a_time_into_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
+    out = tmp_path / "results" / "single.json"
+    done = run("gallery.py", "--single", "40", "--scratch", str(tmp_path / "a" / "b"), "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    (block,) = json.loads(out.read_text())["blocks"]
+    assert block["items"] == 40
+    assert block["files"] > 3
+    assert block["disk_bytes"] > 40 * 2048
+    assert "rate of the last third over the first" in done.stdout
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("script", "option", "name", "message"),
+    [
+        ("gallery.py", "--scratch", "file/below", "cannot make the folder: Not a directory"),
+        ("gallery.py", "--out", "folder", "expected a file, got a folder"),
+        ("crop_quality.py", "--run", "folder", "no run with a model; make one: omnireid run --out"),
+        ("pipeline.py", "--model", "absent.onnx", "not found"),
+    ],
+)
+def test_what_cannot_be_used_is_named(
+    tmp_path: Path, script: str, option: str, name: str, message: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    done = run(script, option, str(tmp_path / name))
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert f"argument {option}: {tmp_path / name.split('/below')[0]}" in last
+    assert message in last
+    assert "Traceback" not in done.stderr
+
+
+def test_paths_of_options_are_checked_as_they_are_read() -> None:
+    unchecked = [
+        (script.name, option)
+        for script in sorted(BENCHMARKS.glob("*.py"))
+        for option in re.findall(r'"(--[a-z-]+)", type=Path\b', script.read_text())
+    ]
+    # Without these pictures the script says so and leaves that part out.
+    assert unchecked == [("calibration.py", "--real")]
