@@ -16,6 +16,7 @@ import pytest
 
 from gallery.lifecycle import DIM, held, ids_in, noise, stopped_after_each_write
 from gallery.memory_store import MemoryStore
+from gallery.people import Clock
 from omnireid.core.errors import InputError, StorageError
 from omnireid.gallery import Gallery, Item, ModelRef
 from omnireid.gallery.audit import CHAINS
@@ -29,6 +30,7 @@ from omnireid.gallery.restoring import read_tombstones, restore, write_tombstone
 from omnireid.gallery.store import COLUMNS, Precision
 
 MODEL = ModelRef("toy", "a" * 64, DIM)
+COLLECTION = f"items_{'a' * 16}"
 NOW = 1_000.0
 
 
@@ -43,9 +45,9 @@ def crop(number: int, **fields: Any) -> Item:
     )
 
 
-def gallery_of(store: MemoryStore, count: int = 5) -> Gallery:
+def gallery_of(store: MemoryStore, count: int = 5, clock: Callable[[], float] = lambda: NOW) -> Gallery:
     """Ann is p1 and p2. Operations: a name, a merge, an assignment."""
-    gallery = Gallery(store, clock=lambda: NOW)
+    gallery = Gallery(store, clock=clock)
     embeddings = np.random.default_rng(1).standard_normal((count, DIM))
     items = [crop(number, attributes={"bag": True}, box=(1, 2, 3, 4)) for number in range(count)]
     gallery.enrol(items, embeddings, model=MODEL)
@@ -150,7 +152,7 @@ def test_an_interrupted_or_damaged_backup_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"audit.parquet: missing"):
         Backup(tmp_path / "incomplete")
     manifest = damaged("later") / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"version": 2', '"version": 3'))
+    manifest.write_text(manifest.read_text().replace('"version": 3', '"version": 4'))
     with pytest.raises(InputError, match=r"version.*later version of omnireid"):
         Backup(tmp_path / "later")
     with pytest.raises(InputError, match="not a gallery's backup"):
@@ -219,12 +221,189 @@ def test_a_forgotten_name_without_items_does_not_come_back_either(tmp_path: Path
 
 
 def check_ann_is_gone(target: MemoryStore) -> None:
-    assert ids_in(target, f"items_{'a' * 16}") == {item_id(f"crop{number}") for number in (0, 3, 4)}
+    assert ids_in(target, COLLECTION) == {item_id(f"crop{number}") for number in (0, 3, 4)}
     text = held(target, "audit-chain", "tombstone")
     assert "Ann" not in text
     assert "'p1'" not in text
     assert '"p1"' not in text
     assert item_id("crop1") not in text
+
+
+@pytest.mark.parametrize("key", ["another", "crop1"])
+def test_who_comes_back_after_forgetting_is_in_every_backup_and_copy(tmp_path: Path, key: str) -> None:
+    """With the same identity; with another picture, or the same one."""
+    clock = Clock(NOW)
+    gallery = gallery_of(MemoryStore(), clock=clock)
+    old = backup_of(gallery.store, tmp_path / "old")
+    clock.now += 10
+    gallery.forget("p1")
+    clock.now += 10
+    gallery.enrol([Item(key=key, identity="p1", thumbnail=noise("new"))], np.ones((1, DIM)), model=MODEL)
+    gallery.assign([item_id("crop0")], "p2")
+    gallery.name_identity("p1", "Ann Again")
+    write_tombstones(gallery.store, tmp_path / "forgotten.json")
+    forgotten = read_tombstones(tmp_path / "forgotten.json")
+    whole, copied = everything(gallery.store), MemoryStore()
+    assert {row["identity"] for row in whole["rows"]} == {"p1", "p2", "p4"}
+    assert restore(Snapshot(gallery.store), copied, clock=clock).forgotten == 0
+    backup = backup_of(gallery.store, tmp_path / "new")
+    for store in (copied, restored(backup), restored(backup, tombstones=forgotten)):
+        assert everything(store) == whole
+        assert Gallery(store, clock=clock).identity("p1").name == "Ann Again"
+    # Again from a copy, and from what was restored with the list: nobody gets lost on a later way.
+    assert everything(restored(backup_of(copied, tmp_path / "third"), tombstones=forgotten)) == whole
+    check_ann_is_gone(restored(old, tombstones=forgotten))
+
+
+def test_a_clock_that_was_set_back_loses_nobody_and_brings_nobody_back(tmp_path: Path) -> None:
+    clock = Clock(NOW)
+    gallery = gallery_of(MemoryStore(), clock=clock)
+    backup = backup_of(gallery.store, tmp_path / "old")
+    clock.now -= 500
+    gallery.forget("p1")
+    clock.now -= 400
+    gallery.enrol([Item(key="again", identity="p1")], np.ones((1, DIM)), model=MODEL)
+    write_tombstones(gallery.store, tmp_path / "forgotten.json")
+    forgotten = read_tombstones(tmp_path / "forgotten.json")
+    check_ann_is_gone(restored(backup, tombstones=forgotten))
+    new = backup_of(gallery.store, tmp_path / "new")
+    assert item_id("again") in ids_in(restored(new, tombstones=forgotten), COLLECTION)
+
+
+def test_what_was_enrolled_after_a_forgetting_elsewhere_stays_with_a_name_given_since(tmp_path: Path) -> None:
+    """Two galleries of one origin: one forgets somebody, who is enrolled in the other later."""
+    clock = Clock(NOW)
+    gallery = gallery_of(MemoryStore(), clock=clock)
+    other = Gallery(restored(backup_of(gallery.store, tmp_path / "old")), clock=clock)
+    clock.now += 10
+    gallery.forget("p1")
+    gallery.forget("p4")
+    write_tombstones(gallery.store, tmp_path / "forgotten.json")
+    clock.now += 10
+    items = [Item(key="again", identity="p1"), Item(key="fourth", identity="p4")]
+    other.enrol(items, np.ones((2, DIM)), model=MODEL)
+    other.name_identity("p4", "Bob Beta")
+    backup = backup_of(other.store, tmp_path / "new")
+    target = restored(backup, tombstones=read_tombstones(tmp_path / "forgotten.json"))
+    assert ids_in(target, COLLECTION) == {item_id(key) for key in ("crop0", "again", "fourth")}
+    assert Gallery(target).identity("p4").name == "Bob Beta"
+    assert "Ann" not in held(target, "audit-chain")
+
+
+def test_who_was_merged_into_somebody_forgotten_is_shown_alone(tmp_path: Path) -> None:
+    gallery = gallery_of(MemoryStore())
+    backup = backup_of(gallery.store, tmp_path / "backup")
+    gallery.undo(sorted(gallery.store.records(OPERATIONS))[1])
+    gallery.forget("p1")
+    write_tombstones(gallery.store, tmp_path / "forgotten.json")
+    target = restored(backup, tombstones=read_tombstones(tmp_path / "forgotten.json"))
+    assert [one.id for one in Gallery(target).identities()] == ["p0", "p2", "p4"]
+
+
+def test_what_expires_and_is_enrolled_again_while_it_is_made_is_not_in_it(tmp_path: Path) -> None:
+    """A backup shows its moment: neither the old item nor the new one under the old identity."""
+    clock = Clock(NOW)
+    gallery = gallery_of(MemoryStore(), clock=clock)
+
+    def meanwhile() -> None:
+        gallery.set_retention(NOW - 350)
+        gallery.run_retention()
+        clock.now += 10
+        gallery.enrol([Item(key="crop0", camera="gate")], np.ones((1, DIM)), model=MODEL)
+
+    write_backup(Interrupted(gallery.store, meanwhile), tmp_path / "backup")
+    target = restored(Backup(tmp_path / "backup"))
+    assert ids_in(target, COLLECTION) == {item_id("crop4")}
+
+
+def test_who_is_forgotten_before_an_interrupted_copy_is_begun_again_is_not_in_it() -> None:
+    def act(store: MemoryStore) -> None:
+        restore(Snapshot(gallery_of(MemoryStore()).store), store, clock=lambda: NOW)
+
+    forgotten = gallery_of(MemoryStore())
+    forgotten.forget("p1")
+    for store in stopped_after_each_write(MemoryStore, act):
+        if store.records("restore"):
+            restore(Snapshot(forgotten.store), store, clock=lambda: NOW)
+            check_ann_is_gone(store)
+
+
+def as_version_2(folder: Path) -> Backup:
+    """As earlier versions wrote it: tombstones have no time, and nothing says when they came."""
+    records = pq.read_table(folder / "records.parquet")
+    contents = [json.loads(one) for one in records["record"].to_pylist()]
+    for content in contents:
+        if "hashes" in content:
+            del content["time"]
+    column = pa.array(map(json.dumps, contents), pa.string())
+    pq.write_table(records.set_column(2, "record", column), folder / "records.parquet")
+    content = (folder / "records.parquet").read_bytes()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["late_tombstones"]
+    manifest["version"] = 2
+    manifest["files"]["records.parquet"] = {
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return Backup(folder)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_backup_of_version_2_loses_nobody_unless_somebody_was_forgotten_meanwhile(
+    tmp_path: Path, late: bool
+) -> None:
+    gallery = gallery_of(MemoryStore())
+    gallery.forget("p1")
+    gallery.enrol([Item(key="again", identity="p1")], np.ones((1, DIM)), model=MODEL)
+    gallery.log.write("backup", count=0)
+    source = Interrupted(gallery.store, lambda: gallery.forget("p4") if late else None, at_end=True)
+    write_backup(source, tmp_path / "backup")
+    target = restored(as_version_2(tmp_path / "backup"))
+    kept = {"crop0"} if late else {"crop0", "crop3", "crop4", "again"}
+    assert ids_in(target, COLLECTION) == {item_id(key) for key in kept}
+
+
+def test_a_gallery_and_a_list_of_an_earlier_version_keep_the_forgotten_away(tmp_path: Path) -> None:
+    """Their tombstones have no time: whom they name is taken to have been enrolled before."""
+    gallery = gallery_of(MemoryStore())
+    backup = backup_of(gallery.store, tmp_path / "backup")
+    gallery.forget("p1")
+    records = gallery.store.records("tombstone").values()
+    tombstones = [{name: record[name] for name in ("salt", "hashes")} for record in records]
+    text = json.dumps({"format": "omnireid-gallery-forgotten", "tombstones": tombstones})
+    (tmp_path / "forgotten.json").write_text(text)
+    check_ann_is_gone(restored(backup, tombstones=read_tombstones(tmp_path / "forgotten.json")))
+    target = MemoryStore()
+    target.put_records("tombstone", {"old": tombstones[0]})
+    restore(backup, target, clock=lambda: NOW)
+    check_ann_is_gone(target)
+
+
+def test_a_forgetting_that_a_crash_has_left_is_done_before_anybody_is_copied_or_enrolled() -> None:
+    """Else the copy would hold who is forgotten, and whoever comes back would be deleted later."""
+
+    open_before: list[Gallery] = []
+
+    def make() -> MemoryStore:
+        open_before.append(gallery_of(MemoryStore()))
+        return open_before[-1].store
+
+    num_left = 0
+    for store in stopped_after_each_write(make, lambda store: Gallery(store).forget("p1")):
+        if not store.records("operation-journal"):
+            continue
+        num_left += 1
+        copied = MemoryStore()
+        if num_left % 2:
+            open_before[-1].enrol([Item(key="again", identity="p1")], np.ones((1, DIM)), model=MODEL)
+            restore(Snapshot(store), copied, clock=lambda: NOW)
+            kept = {item_id(key) for key in ("crop0", "crop3", "crop4", "again")}
+            assert ids_in(copied, COLLECTION) == ids_in(Gallery(store).store, COLLECTION) == kept
+        else:
+            restore(Snapshot(store), copied, clock=lambda: NOW)
+            check_ann_is_gone(copied)
+    assert num_left > 5
 
 
 def test_an_old_backup_does_not_bring_back_who_was_forgotten_since(tmp_path: Path) -> None:

@@ -162,6 +162,24 @@ def test_what_is_enrolled_assigned_and_forgotten_meanwhile_is_respected() -> Non
     assert row["identity"] == "p9"
 
 
+def test_who_is_forgotten_and_enrolled_again_meanwhile_has_the_new_picture_only() -> None:
+    store = filled()
+    embedder = Embedder()
+
+    def meanwhile() -> None:
+        if embedder.num_embedded == 5:
+            gallery = Gallery(store, clock=lambda: 8.0)
+            gallery.forget(items=[item_id("crop0")])
+            again = Item(key="crop0", camera="gate", thumbnail=picture("another"))
+            gallery.enrol([again], np.ones((1, DIM)), model=OLD)
+
+    embedder.before_answer = meanwhile
+    run(store, embedder)
+    (row,) = store.get(new_collection(store), [item_id("crop0")], columns=NAMES).to_pylist()
+    assert (row["camera"], row["thumbnail"]) == ("gate", picture("another"))
+    assert store.count(new_collection(store)) == 5
+
+
 def test_items_without_a_picture_are_counted_before_anything_begins() -> None:
     store = filled()
     gallery = Gallery(store, clock=lambda: 7.0)

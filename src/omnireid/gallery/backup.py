@@ -34,6 +34,8 @@ from omnireid.gallery.audit import CHAINS, SETTINGS
 from omnireid.gallery.forgetting import TOMBSTONES
 from omnireid.gallery.generations import Generation, Generations, ModelRef
 from omnireid.gallery.identities import IDENTITIES, OPERATIONS
+from omnireid.gallery.journal import finish_interrupted
+from omnireid.gallery.retention import STEPS
 from omnireid.gallery.store import GalleryStore, Precision, item_schema
 
 MANIFEST, ITEMS, RECORDS, AUDIT = "manifest.json", "items.parquet", "records.parquet", "audit.parquet"
@@ -54,12 +56,14 @@ class Source(Protocol):
         generation: the live one; None in an empty gallery.
         precision: that its embeddings are stored with.
         num_items: that it has.
+        heeded: ids of the tombstones that it had at that moment; what they are about is not among its items.
     """
 
     name: str
     generation: Generation | None
     precision: Precision
     num_items: int
+    heeded: frozenset[str]
 
     def rows(self) -> Iterator[pa.Table]:
         """Items, a batch at a time, as `item_schema`."""
@@ -81,9 +85,12 @@ class Snapshot:
         self.name = store.uri
         self.precision: Precision = "float32"
         self._store = store
-        schema = pa.schema([("id", pa.string()), ("identity", pa.string())])
+        schema = pa.schema([("id", pa.string()), ("identity", pa.string()), ("enrolled", pa.float64())])
         batches = [schema.empty_table()]
         with store.lock():
+            self.heeded = frozenset(store.records(TOMBSTONES))
+            # After this, whatever these are about is deleted.
+            finish_interrupted(store, STEPS)
             self.generation = generation = Generations(store).live(fresh=True)
             self._records = {kind: store.records(kind) for kind in _KINDS}
             if generation is not None:
@@ -94,16 +101,18 @@ class Snapshot:
         self.num_items = everything.num_rows
         self._ids = np.array(everything["id"].to_pylist(), "S32")
         self._identities = everything["identity"]
+        self._enrolled = everything["enrolled"].to_numpy()
 
     def rows(self) -> Iterator[pa.Table]:
-        if self.generation is None:
+        if self.generation is None or self.num_items == 0:
             return
         schema = item_schema(self.generation.model.dim)
         place = schema.get_field_index("identity")
         for rows in self._store.scan(self.generation.collection, columns=schema.names, batch_size=_BATCH):
             ids = np.array(rows["id"].to_pylist(), "S32")
-            places = np.minimum(np.searchsorted(self._ids, ids), max(self.num_items - 1, 0))
-            was_there = self._ids[places] == ids if self.num_items else np.zeros(len(ids), np.bool_)
+            places = np.minimum(np.searchsorted(self._ids, ids), self.num_items - 1)
+            # One that was deleted meanwhile and enrolled again is another item.
+            was_there = (self._ids[places] == ids) & (self._enrolled[places] == rows["enrolled"].to_numpy())
             rows = rows.filter(pa.array(was_there)).cast(schema)
             if rows.num_rows:
                 identities = self._identities.take(pa.array(places[was_there]))
@@ -131,12 +140,13 @@ class Manifest(BaseModel):
     Attributes:
         created: Unix seconds of the moment that it shows.
         model: name, sha256 and dim of the live model; None of an empty gallery.
+        late_tombstones: ids of those that came while it was made.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal["omnireid-gallery-backup"] = "omnireid-gallery-backup"
-    version: Literal[1, 2] = 2
+    version: Literal[1, 2, 3] = 3
     omnireid: str
     source: str
     created: float
@@ -144,6 +154,7 @@ class Manifest(BaseModel):
     precision: Precision
     items: int
     files: dict[str, BackupFile]
+    late_tombstones: tuple[str, ...] = ()
 
 
 def write_backup(
@@ -172,12 +183,13 @@ def write_backup(
     try:
         target.mkdir(parents=True, exist_ok=True)
         num_items = _write_items(target / ITEMS, source, item_schema(dim), console)
-        records = [
+        records = source.records()
+        rows = [
             {"kind": kind, "id": one, "record": json.dumps(record)}
-            for kind, found in source.records().items()
+            for kind, found in records.items()
             for one, record in sorted(found.items())
         ]
-        _write(target / RECORDS, _RECORDS, iter([pa.Table.from_pylist(records, schema=_RECORDS)]))
+        _write(target / RECORDS, _RECORDS, iter([pa.Table.from_pylist(rows, schema=_RECORDS)]))
         _write(target / AUDIT, _ENTRIES, _audit_tables(source.audit()))
         files = {
             name: BackupFile(bytes=(target / name).stat().st_size, sha256=sha256_file(target / name))
@@ -193,6 +205,7 @@ def write_backup(
         precision=source.precision,
         items=num_items,
         files=files,
+        late_tombstones=tuple(sorted(records.get(TOMBSTONES, {}).keys() - source.heeded)),
     )
     write_text(target / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
     return manifest
@@ -216,6 +229,7 @@ class Backup:
         if self.manifest.model is not None:
             model = ModelRef(*self.manifest.model)
             self.generation = Generation(model, "", "live", self.manifest.created)
+        self.heeded = frozenset(self.records().get(TOMBSTONES, {})) - self._late_tombstones()
 
     def rows(self) -> Iterator[pa.Table]:
         with pq.ParquetFile(self._folder / ITEMS) as items:
@@ -233,6 +247,15 @@ class Backup:
         with pq.ParquetFile(self._folder / AUDIT) as entries:
             for batch in entries.iter_batches():
                 yield from map(json.loads, batch["entry"].to_pylist())
+
+    def _late_tombstones(self) -> frozenset[str]:
+        if self.manifest.version == 3:
+            return frozenset(self.manifest.late_tombstones)
+        # Earlier versions did not say which. There are none unless the audit, which was read last, has a
+        # forgetting after the backup's own entry; where it has, all are taken to be.
+        actions = [entry.get("action") for entry in self.audit()]
+        since = actions[::-1][: actions[::-1].index("backup")] if "backup" in actions else actions
+        return frozenset(self.records().get(TOMBSTONES, {})) if "forget" in since else frozenset()
 
     def _check_files(self) -> None:
         for name in (ITEMS, RECORDS, AUDIT):

@@ -1,6 +1,7 @@
 """Forgetting people and items for good: planned by reading, then done as tasks that survive a crash.
 
-What is left is a tombstone: keyed hashes of the forgotten ids, so that a restored backup brings nobody back.
+What is left is a tombstone: keyed hashes of the forgotten ids and the time, so that a restored backup brings
+nobody back. It is about what was there then: who is enrolled again afterwards stays.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -22,6 +23,7 @@ from omnireid.gallery.journal import Step, Task
 from omnireid.gallery.store import GalleryStore
 
 TOMBSTONES = "tombstone"
+"""Kind of the records: by a random id {salt, hashes, time}; those of earlier versions have no time."""
 
 _CHUNK = 500
 """Ids in one record: far below the 64 kB that every store holds."""
@@ -41,7 +43,13 @@ class Plan(NamedTuple):
     tasks: tuple[Task, ...]
 
 
-def plan_forgetting(store: GalleryStore, *, identity: str | None = None, items: Iterable[str] = ()) -> Plan:
+def plan_forgetting(
+    store: GalleryStore,
+    *,
+    identity: str | None = None,
+    items: Iterable[str] = (),
+    clock: Callable[[], float] = time.time,
+) -> Plan:
     """Find what goes with an identity, or with items, in every collection. Reads only.
 
     Call it and carry the plan out under one `store.lock()`.
@@ -49,6 +57,7 @@ def plan_forgetting(store: GalleryStore, *, identity: str | None = None, items: 
     Args:
         identity: of a person; everything that was merged with it goes too.
         items: ids; those that are not there are left out.
+        clock: Unix seconds.
 
     Raises:
         InputError: neither of both.
@@ -60,14 +69,17 @@ def plan_forgetting(store: GalleryStore, *, identity: str | None = None, items: 
     records = store.records(IDENTITIES)
     family = sorted(People(records).aliases(identity)) if identity is not None else []
     found: dict[str, str | None] = {}
+    # A clock that was set back must not make the tombstone older than what it is about.
+    latest = clock()
     for where in (*_by_ids(wanted), *_by_identities(family)):
-        for rows in _scan_all(store, where, ("id", "identity")):
+        for rows in _scan_all(store, where, ("id", "identity", "enrolled")):
             found.update(zip(rows["id"].to_pylist(), rows["identity"].to_pylist(), strict=True))
+            latest = max([latest, *rows["enrolled"].to_pylist()])
     if identity is not None and not found and not set(family) & set(records):
         raise NotInGalleryError("identity", identity)
     others = {one for one in found.values() if one is not None} - set(family)
     tasks = [
-        *_burying(store, [*found, *family]),
+        *_burying(store, [*found, *family], latest),
         *(Task("forget-items", {"items": part}) for part in parts(found)),
         *(Task("forget-identities", {"identities": part}) for part in parts(family)),
         *tidying(others),
@@ -94,46 +106,59 @@ def hashed(salt: bytes, name: str) -> str:
 
 
 class Tombstones:
-    """Ids that must not come back. `name in tombstones` asks for one."""
+    """Ids that must not come back as they were. `name in tombstones` asks for one.
+
+    Attributes:
+        records: as they are stored.
+    """
 
     def __init__(self, records: Iterable[Mapping[str, Any]]) -> None:
-        self._by_salt: dict[bytes, set[str]] = {}
-        for record in records:
-            self._by_salt.setdefault(bytes.fromhex(record["salt"]), set()).update(record["hashes"])
+        self.records = tuple(records)
+        self._by_salt: dict[bytes, dict[str, float]] = {}
+        for record in self.records:
+            times = self._by_salt.setdefault(bytes.fromhex(record["salt"]), {})
+            # Nobody knows of one without a time what came after it: it is taken to be of now.
+            when = _FOREVER if record.get("time") is None else float(record["time"])
+            times.update((one, max(when, times.get(one, when))) for one in record["hashes"])
+
+    def latest(self, name: str | None) -> float:
+        """When this id was forgotten last, Unix seconds: infinity where unknown, minus infinity if never."""
+        if name is None:
+            return -_FOREVER
+        times = (of.get(hashed(salt, name), -_FOREVER) for salt, of in self._by_salt.items())
+        return max(times, default=-_FOREVER)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and any(
-            hashed(salt, name) in hashes for salt, hashes in self._by_salt.items()
-        )
+        return isinstance(name, str) and self.latest(name) > -_FOREVER
 
     def __len__(self) -> int:
         return sum(map(len, self._by_salt.values()))
 
 
-def forget_buried(store: GalleryStore, buried: Sequence[Tombstones]) -> None:
-    """Delete what records say of those who have a tombstone: what an old backup has brought back."""
+_FOREVER = float("inf")
 
-    def is_buried(name: str) -> bool:
-        return any(name in one for one in buried)
 
+def forget_buried(store: GalleryStore, buried: Tombstones) -> None:
+    """Delete what records say of those who have a later tombstone: what an old backup has brought back."""
     operations = store.records(OPERATIONS).values()
-    acted_on = {one["identity"] for one in operations if one["identity"]}
-    identities = [one for one in acted_on | set(store.records(IDENTITIES)) if is_buried(one)]
-    items = [one for record in operations for one in record["items"] if is_buried(one)]
+    begun = {one["identity"]: one["time"] for one in operations if one["identity"]}
+    begun |= {one: record["created"] for one, record in store.records(IDENTITIES).items()}
+    identities = [one for one, when in begun.items() if when <= buried.latest(one)]
+    items = [one for record in operations for one in record["items"] if record["time"] <= buried.latest(one)]
     _forget_traces(store, identities=identities, items=items)
 
 
-def _burying(store: GalleryStore, names: Sequence[str]) -> Iterator[Task]:
+def _burying(store: GalleryStore, names: Sequence[str], when: float) -> Iterator[Task]:
     known = next(iter(store.records(TOMBSTONES).values()), None)
     salt = secrets.token_bytes(16) if known is None else bytes.fromhex(known["salt"])
     for part in parts(names):
         # In the order of the hashes: the order of the ids would tell which belong together.
         hashes = sorted(hashed(salt, name) for name in part)
-        yield Task("bury", {"id": secrets.token_hex(16), "salt": salt.hex(), "hashes": hashes})
+        yield Task("bury", {"id": secrets.token_hex(16), "salt": salt.hex(), "hashes": hashes, "time": when})
 
 
 def _step_bury(store: GalleryStore, what: Mapping[str, Any]) -> None:
-    store.put_records(TOMBSTONES, {what["id"]: {"salt": what["salt"], "hashes": what["hashes"]}})
+    store.put_records(TOMBSTONES, {what["id"]: {name: what[name] for name in what if name != "id"}})
 
 
 def _step_forget_items(store: GalleryStore, what: Mapping[str, Any]) -> None:

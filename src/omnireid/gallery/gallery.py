@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -245,7 +246,7 @@ class Gallery:
         if not ids:
             return Enrolment((), np.zeros(0, np.bool_))
         # A move to another model ends under this lock: nothing is added to what it leaves.
-        with self.store.lock():
+        with self._writing():
             collection = self.generations.begin(model, self._precision, self.clock()).collection
             detail = {"model": model.sha256[:12]}
             self.log.write("enrol", count=len(ids), subjects=ids, detail=detail, actor=actor)
@@ -440,25 +441,30 @@ class Gallery:
 
     def name_identity(self, identity: str, name: str | None, *, actor: str | None = None) -> Operation:
         """Name an identity, rename it, or with None take its name away. See `Identities.name`."""
-        return self.who_is.name(identity, name, self._who(actor))
+        with self._writing():
+            return self.who_is.name(identity, name, self._who(actor))
 
     def merge(self, into: str, identities: Sequence[str], *, actor: str | None = None) -> Operation:
         """Say that identities are one person, shown as `into`. See `Identities.merge`."""
-        return self.who_is.merge(into, identities, self._who(actor))
+        with self._writing():
+            return self.who_is.merge(into, identities, self._who(actor))
 
     def split(
         self, item_ids: Sequence[str], name: str | None = None, *, actor: str | None = None
     ) -> Operation:
         """Make a new identity of some items; it is the operation's `identity`. See `Identities.split`."""
-        return self.who_is.split(item_ids, name, self._who(actor))
+        with self._writing():
+            return self.who_is.split(item_ids, name, self._who(actor))
 
     def assign(self, item_ids: Sequence[str], identity: str | None, *, actor: str | None = None) -> Operation:
         """Give items an identity, or with None take theirs away. See `Identities.assign`."""
-        return self.who_is.assign(item_ids, identity, self._who(actor))
+        with self._writing():
+            return self.who_is.assign(item_ids, identity, self._who(actor))
 
     def undo(self, operation_id: str, *, actor: str | None = None) -> Operation:
         """Take an operation back. See `Identities.undo`."""
-        return self.who_is.undo(operation_id, self._who(actor))
+        with self._writing():
+            return self.who_is.undo(operation_id, self._who(actor))
 
     def operations(self, limit: int = 100) -> list[Operation]:
         """What operators did, the latest first."""
@@ -480,9 +486,11 @@ class Gallery:
             NotInGalleryError: nobody has this id.
             StorageError: it could not be finished; it is when the gallery is opened again.
         """
-        with self.store.lock():
+        with self._writing():
             self.who_is.recover()
-            plan = forgetting.plan_forgetting(self.store, identity=identity, items=items or ())
+            plan = forgetting.plan_forgetting(
+                self.store, identity=identity, items=items or (), clock=self.clock
+            )
             subjects = [*plan.identities, *plan.items]
             self.log.write("forget", count=len(plan.items), subjects=subjects, actor=actor)
             self._carry_out(plan.tasks)
@@ -515,7 +523,7 @@ class Gallery:
 
     def run_retention(self, *, actor: str | None = None) -> int:
         """Delete what has expired, as `forget` does; how many items."""
-        with self.store.lock():
+        with self._writing():
             self.who_is.recover()
             plan = retention.plan_retention(self.store, self.clock())
             if plan.tasks:
@@ -523,6 +531,14 @@ class Gallery:
                 self.log.write("retention", count=plan.num_items, detail=detail, actor=actor)
                 self._carry_out(plan.tasks)
         return plan.num_items
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Keep other writers out, once what a crash has left is done: later it would take what is new."""
+        with self.store.lock():
+            if finish_interrupted(self.store, STEPS):
+                self.who_is.changed()
+            yield
 
     def _carry_out(self, tasks: Sequence[Task]) -> None:
         try:

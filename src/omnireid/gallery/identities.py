@@ -299,6 +299,14 @@ class Identities:
             if deleted:
                 self._store.delete_records(OPERATIONS, deleted)
             known = self._store.records(IDENTITIES)
+            # In an old backup somebody may still be merged into who was forgotten, and be shown as them.
+            parted = {
+                one: {**record, "merged_into": None}
+                for one, record in known.items()
+                if record["merged_into"] in gone and one not in gone
+            }
+            if parted:
+                self._store.put_records(IDENTITIES, parted)
             if gone & known.keys():
                 self._store.delete_records(IDENTITIES, sorted(gone & known.keys()))
             self.changed()

@@ -204,9 +204,11 @@ def _add(store: GalleryStore, old: Generation, new: Generation, rows: pa.Table, 
     unit = unit_embeddings(embeddings, rows.num_rows, dim).reshape(-1)
     rows = rows.append_column("embedding", pa.FixedSizeListArray.from_arrays(pa.array(unit), dim))
     with store.lock():
-        # Forgotten while they were embedded: they must not come back.
-        there = store.get(old.collection, rows["id"].to_pylist(), columns=("id",))
-        rows = rows.filter(pc.is_in(rows["id"], there["id"]))
+        # Forgotten while they were embedded: they must not come back, nor in place of who was enrolled since.
+        there = store.get(old.collection, rows["id"].to_pylist(), columns=("id", "enrolled"))
+        enrolled = {row["id"]: row["enrolled"] for row in there.to_pylist()}
+        pairs = zip(rows["id"].to_pylist(), rows["enrolled"].to_pylist(), strict=True)
+        rows = rows.filter(pa.array([enrolled.get(own) == when for own, when in pairs], pa.bool_()))
         return int(store.add(new.collection, rows.cast(item_schema(dim))).sum())
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from omnireid.core.progress import progress_bar
 from omnireid.gallery.audit import CHAINS, SETTINGS
 from omnireid.gallery.backup import Source
 from omnireid.gallery.enrolling import unit_embeddings
-from omnireid.gallery.forgetting import TOMBSTONES, Tombstones, forget_buried, parts, tidying
+from omnireid.gallery.forgetting import TOMBSTONES, Tombstones, forget_buried, hashed, parts, tidying
 from omnireid.gallery.generations import GENERATIONS, Generation, collection_name
 from omnireid.gallery.identities import IDENTITIES, OPERATIONS
 from omnireid.gallery.journal import RESTORING, Task, carry_out
@@ -33,6 +33,7 @@ from omnireid.gallery.store import CollectionInfo, GalleryStore, Precision
 
 _ID = "target"
 _BATCH = 1024
+_OF_PEOPLE = (IDENTITIES, OPERATIONS)
 _SIFTED = ("id", "identity", "camera", "time", "enrolled")
 
 
@@ -63,8 +64,10 @@ def restore(
 ) -> Restored:
     """Fill an empty gallery.
 
-    What was forgotten stays so: by the source's tombstones, by those that the target has, and by
-    `tombstones`. What has expired by the gallery's retention is left out as well.
+    What was forgotten stays so: by the tombstones that the target has, by `tombstones`, and by those that the
+    source got while it was read; what was enrolled after one of these stays. Tombstones that the source had
+    before leave nobody out: what they are about was deleted there, and what there is was enrolled since. The
+    target gets them all. What has expired by the gallery's retention is left out as well.
 
     Args:
         source: a `Backup`, or a `Snapshot` of a gallery in use.
@@ -81,23 +84,22 @@ def restore(
     with store.lock():
         had_audit = _begin(store, source)
         records = source.records()
-        for kind in (SETTINGS, TOMBSTONES):
-            _put_new(store, kind, records.get(kind, {}))
-        sieve = _Sieve(_buried(store, tombstones), read_retention(store), clock())
+        _put_new(store, SETTINGS, records.get(SETTINGS, {}))
+        if tombstones is not None:
+            _put_new(store, TOMBSTONES, {_id_of(record): record for record in tombstones.records})
+        sieve = _Sieve(_buried(store, source), read_retention(store), clock())
         if source.generation is not None:
             _copy_items(source, store, sieve, precision or source.precision, console)
-        for kind in (IDENTITIES, OPERATIONS):
+        for kind in _OF_PEOPLE:
             _put_new(store, kind, records.get(kind, {}))
         if not had_audit:
             _put_new(store, CHAINS, records.get(CHAINS, {}))
             _append_audit(source, store)
         live = _live(source, clock())
         tasks: list[Task] = []
-        latest = source.records().get(TOMBSTONES, {})
-        if live is not None and latest.keys() - records.get(TOMBSTONES, {}).keys():
+        num_buried, sieve.buried = len(sieve.buried.records), _buried(store, source)
+        if live is not None and len(sieve.buried.records) > num_buried:
             # Somebody was forgotten while items were copied.
-            _put_new(store, TOMBSTONES, latest)
-            sieve.buried = _buried(store, tombstones)
             for rows in store.scan(live.collection, columns=_SIFTED):
                 gone = set(rows["id"].to_pylist()) - set(sieve.filter(rows)["id"].to_pylist())
                 tasks += [Task("forget-items", {"items": part}) for part in parts(sorted(gone))]
@@ -115,8 +117,9 @@ def restore(
 def write_tombstones(store: GalleryStore, path: str | os.PathLike[str]) -> int:
     """Write who was forgotten, as keyed hashes, for the day when only a backup is left; how many ids."""
     records = store.records(TOMBSTONES)
-    write_text(path, json.dumps({"format": _FORMAT, "tombstones": list(records.values())}) + "\n")
-    return len(Tombstones(records.values()))
+    tombstones = [{"id": one, **record} for one, record in records.items()]
+    write_text(path, json.dumps({"format": _FORMAT, "tombstones": tombstones}) + "\n")
+    return len(Tombstones(tombstones))
 
 
 def read_tombstones(path: str | os.PathLike[str]) -> Tombstones:
@@ -142,7 +145,7 @@ _FORMAT = "omnireid-gallery-forgotten"
 class _Sieve:
     """Leaves out what must not come back, and counts it."""
 
-    def __init__(self, buried: Sequence[Tombstones], retention: Retention, now: float) -> None:
+    def __init__(self, buried: Tombstones, retention: Retention, now: float) -> None:
         self.buried, self._retention, self._now = buried, retention, now
         self.num_forgotten = self.num_expired = 0
         self.identities: set[str] = set()
@@ -153,10 +156,12 @@ class _Sieve:
         return self.num_forgotten + self.num_expired
 
     def filter(self, rows: pa.Table) -> pa.Table:
-        ids, identities = (rows[name].to_pylist() for name in ("id", "identity"))
+        ids, identities, enrolled = (rows[name].to_pylist() for name in ("id", "identity", "enrolled"))
         gone = np.zeros(rows.num_rows, np.bool_)
-        for names in self.buried:
-            gone |= [one in names or who in names for one, who in zip(ids, identities, strict=True)]
+        if self.buried:
+            latest = self.buried.latest
+            named = zip(ids, identities, enrolled, strict=True)
+            gone |= [when <= max(latest(one), latest(who)) for one, who, when in named]
         dropped = gone | is_expired(rows, self._retention, self._now)
         self.num_forgotten += int(gone.sum())
         self.num_expired += int((dropped & ~gone).sum())
@@ -172,17 +177,32 @@ def _begin(store: GalleryStore, source: Source) -> bool:
         if any(store.count(name) for name in collections):
             raise InputError(f"{store.uri}: holds items; restore into an empty gallery")
         has_audit = next(store.audit(), None) is not None
-        mark = {"source": source.name, "has_audit": has_audit}
+        known = {kind: list(store.records(kind)) for kind in _OF_PEOPLE}
+        mark = {"source": source.name, "has_audit": has_audit, "known": known}
         store.put_records(RESTORING, {_ID: mark})
+    # An interrupted restore may have brought names of somebody who was forgotten since.
+    for kind in _OF_PEOPLE:
+        store.delete_records(
+            kind, sorted(store.records(kind).keys() - set(mark.get("known", {}).get(kind, ())))
+        )
     for name in collections:
         store.drop_collection(name)
     store.delete_records(GENERATIONS, list(store.records(GENERATIONS)))
     return bool(mark["has_audit"])
 
 
-def _buried(store: GalleryStore, others: Tombstones | None) -> list[Tombstones]:
-    own = Tombstones(store.records(TOMBSTONES).values())
-    return [one for one in (own, others) if one is not None and len(one)]
+def _buried(store: GalleryStore, source: Source) -> Tombstones:
+    """Those of the target's tombstones, and of the source's, that the source's items are not without yet."""
+    own = source.records().get(TOMBSTONES, {})
+    _put_new(store, TOMBSTONES, own)
+    unheeded = {one: record for one, record in store.records(TOMBSTONES).items() if one not in source.heeded}
+    # Whoever was forgotten while the source was read was there when that began, whatever a clock said.
+    return Tombstones({**record, "time": None} if one in own else record for one, record in unheeded.items())
+
+
+def _id_of(record: Mapping[str, Any]) -> str:
+    """Of a tombstone; earlier versions wrote lists without ids."""
+    return str(record.get("id") or hashed(bytes.fromhex(record["salt"]), " ".join(record["hashes"])))
 
 
 def _put_new(store: GalleryStore, kind: str, records: dict[str, dict[str, Any]]) -> None:
