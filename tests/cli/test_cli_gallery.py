@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gallery.lifecycle import refuse_writes
 from omnireid.cli.app import main
 from omnireid.cli.gallery_options import duration, moment, printed_duration
 from omnireid.core.errors import ConfigError
@@ -124,6 +125,30 @@ def test_a_picture_that_was_enrolled_is_found_with_its_person_and_camera(omnirei
     table = omnireid("search", a_crop(place), a_crop(place), "-g", place.gallery, "-m", place.first)
     assert table.code == 0, table.err
     assert "pid-8" in table.out
+
+
+def test_a_gallery_that_can_only_be_read_is_searched_copied_and_refuses_the_rest_in_one_line(
+    omnireid: Run, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as refusing:
+        refuse_writes(refusing)
+        done = omnireid("search", a_crop(place), "-g", place.gallery, "-m", place.first, "--json")
+        assert (done.code, json.loads(done.out)["candidates"][0]["identity"]) == (0, "pid-8")
+        assert state_of(omnireid, place.gallery)["read_only"] == "read-only file system"
+        assert omnireid("backup", tmp_path / "backup", "-g", place.gallery).code == 0
+        for command in (
+            ["enrol", "-m", place.first, a_crop(place)],
+            ["forget", "--yes", "--identity", "pid-8"],
+            ["name", "pid-8", "Ann"],
+            ["retention", "run"],
+        ):
+            refused = omnireid(*command, "-g", place.gallery)
+            assert (refused.code, refused.out) == (2, "")
+            (line,) = [line for line in refused.err.splitlines() if line.startswith("error")]
+            text = f"error: {place.gallery}: cannot be written (read-only file system); let this user write"
+            assert line.startswith(text)
+    assert omnireid("restore", tmp_path / "backup", "-g", tmp_path / "restored").code == 0
+    assert state_of(omnireid, tmp_path / "restored")["items"] == 12
 
 
 def test_enrolling_again_changes_nothing_and_a_folder_needs_no_dataset(omnireid: Run, place: Place) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from typing import Any
 
+import filelock
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from gallery.memory_store import MemoryStore, StoppedError
 from omnireid.gallery.identities import Identities
@@ -85,3 +89,13 @@ def stopped_after_each_write(make: Any, act: Any) -> Iterator[MemoryStore]:
         store.writes_left = None
         yield store
         return
+
+
+def refuse_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let folders be read-only from now on, also for root."""
+
+    def acquire(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", acquire)
+    monkeypatch.setattr("omnireid.gallery.lance.store.why_read_only", lambda _: "read-only file system")

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from omnireid.core.errors import InputError
+from omnireid.gallery.errors import NotWritableError
 from omnireid.gallery.items import EVERYTHING, Filter, tags
 from omnireid.gallery.store import (
     COLUMNS,
@@ -40,6 +41,7 @@ class MemoryStore:
 
     def __init__(self, uri: str = "memory://") -> None:
         self.uri = uri
+        self.read_only: str | None = None
         self.writes_left: int | None = None
         self.num_writes = 0
         self._lock = threading.RLock()
@@ -50,6 +52,8 @@ class MemoryStore:
         self._audit: list[str] = []
 
     def _write(self) -> None:
+        if self.read_only is not None:
+            raise NotWritableError(self.uri, self.read_only)
         if self.writes_left is not None:
             if self.writes_left == 0:
                 raise StoppedError
@@ -203,6 +207,8 @@ class MemoryStore:
         return (json.loads(entry) for entry in entries)
 
     def lock(self) -> AbstractContextManager[Any]:
+        if self.read_only is not None:
+            raise NotWritableError(self.uri, self.read_only)
         return self._lock
 
     def disk_bytes(self) -> int | None:

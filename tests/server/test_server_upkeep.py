@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 
 import pytest
 
+from gallery.lifecycle import refuse_writes
 from gallery.people import MODEL, items_of, vectors
 from omnireid.gallery import Gallery
 from omnireid.gallery.lance.store import LanceStore
 from omnireid.server import upkeep
 from omnireid.server.metrics import Metrics
 from omnireid.server.upkeep import Upkeep
+from server import toy_service
 
 
 def test_codes_are_in_memory_soon_and_the_index_follows(
@@ -42,3 +45,37 @@ def test_an_empty_gallery_needs_nothing(tmp_path: Path) -> None:
         one = Upkeep("g", gallery, Metrics())
         one.start()
         one.stop()
+
+
+def test_a_gallery_that_can_only_be_read_is_searched_and_says_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with toy_service.service(tmp_path) as client:
+        item = toy_service.enrol(client, 1)["id"]
+        entries = len(client.get("/v1/audit").json()["entries"])
+    refuse_writes(monkeypatch)
+    with (
+        caplog.at_level(logging.WARNING, "omnireid"),
+        toy_service.service(tmp_path) as client,
+    ):
+        while (ready := client.get("/readyz")).json()["status"] == "starting":
+            time.sleep(0.01)
+        reason = "read-only file system"
+        assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+        assert ready.json()["read_only"] == f"doors: {reason}, yard: {reason}"
+        assert client.get("/v1/galleries/doors").json()["read_only"] == reason
+        found = toy_service.post_picture(client, "/v1/search", toy_service.person(1)).json()
+        assert [one["item"]["id"] for one in found["candidates"]] == [item]
+        assert len(client.get("/v1/audit").json()["entries"]) == entries
+        for answer in (
+            toy_service.post_picture(client, "/v1/enrol", toy_service.person(2)),
+            client.delete(f"/v1/items/{item}"),
+            client.put("/v1/galleries/doors/retention", json={"default_s": 5}),
+            client.post("/v1/galleries/doors/retention/run"),
+            client.post("/v1/galleries/doors/index"),
+        ):
+            assert answer.status_code == 503
+            assert "doors: cannot be written (read-only file system); let this" in answer.json()["detail"]
+        assert len(client.get("/v1/items").json()["items"]) == 1
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert f"gallery doors: read-only ({reason}): it can be searched, nothing" in caplog.text

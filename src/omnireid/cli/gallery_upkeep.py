@@ -115,6 +115,7 @@ def state(gallery: GalleryUri, as_json: options.AsJson = False) -> None:
                 "precision": found.precision,
                 "retention": _retention_of(found.retention),
                 "disk_bytes": found.disk_bytes,
+                "read_only": opened.read_only,
             }
         )
         return
@@ -130,6 +131,7 @@ def state(gallery: GalleryUri, as_json: options.AsJson = False) -> None:
         ("precision", found.precision or ""),
         ("index", _index_text(found.index)),
         ("retention", _retention_text(found.retention)),
+        ("read-only", opened.read_only or ""),
         ("disk", "" if found.disk_bytes is None else f"{found.disk_bytes / 1e6:,.1f} MB"),
     ):
         if value:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import logging
 import secrets
 import threading
 from collections import deque
@@ -26,10 +27,14 @@ from omnireid.gallery.store import GalleryStore
 CHAINS = "audit-chain"
 """Kind of the records: by writer, the number of entries and the last hash, once it was closed."""
 SETTINGS = "settings"
+READING = frozenset({"search", "verify", "backup", "copy"})
+"""Actions that change nothing: in a gallery that can only be read they go without an entry."""
 MAX_SUBJECTS = 100
 """Ids of one entry that are hashed; its count is of all."""
 
 _START = "0" * 32
+
+_log = logging.getLogger("omnireid.gallery")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,7 @@ class AuditLog:
         self._count, self._last, self._time = 0, _START, float("-inf")
         self._is_registered = False
         self._salt: bytes | None = None
+        self._has_warned = False
 
     def subject(self, name: str) -> str:
         """Keyed hash of an item's or identity's id: 16 hexadecimal digits."""
@@ -102,7 +108,8 @@ class AuditLog:
         """Add an entry; it is durable when this returns.
 
         Args:
-            action: one word.
+            action: one word. One of `READING` is not written where the store is read-only, which is said once
+                in the log.
             count: things concerned.
             subjects: their ids, the most telling first; `MAX_SUBJECTS` are hashed.
             detail: small JSON values; never names, ids or other words of a person's.
@@ -111,6 +118,12 @@ class AuditLog:
         Raises:
             StorageError: it could not be written.
         """
+        if self._store.read_only is not None and action in READING:
+            if not self._has_warned:
+                self._has_warned = True
+                where = f"{self._store.uri}: read-only ({self._store.read_only})"
+                _log.warning("%s: what is asked of it is not in its audit", where)
+            return
         ticket = _Ticket(
             {
                 "time": self._clock(),
@@ -204,11 +217,14 @@ class AuditLog:
 
     def _key(self) -> bytes:
         if self._salt is None:
-            with self._store.lock():
-                known = self._store.records(SETTINGS).get("audit")
-                if known is None:
-                    known = {"salt": secrets.token_hex(16)}
-                    self._store.put_records(SETTINGS, {"audit": known})
+            known = self._store.records(SETTINGS).get("audit")
+            if known is None:
+                with self._store.lock():
+                    # Read again: until the lock was ours, another process has perhaps made it.
+                    known = self._store.records(SETTINGS).get("audit")
+                    if known is None:
+                        known = {"salt": secrets.token_hex(16)}
+                        self._store.put_records(SETTINGS, {"audit": known})
             self._salt = bytes.fromhex(known["salt"])
         return self._salt
 

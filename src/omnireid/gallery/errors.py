@@ -36,5 +36,15 @@ class GalleryAwayError(StorageError):
     """A gallery whose folder has gone since it was opened: moved, deleted, or its disk is not mounted."""
 
 
+class NotWritableError(StorageError):
+    """A gallery that this process may only read: a read-only mount, another user's folder."""
+
+    def __init__(self, uri: object, reason: str) -> None:
+        super().__init__(
+            f"{uri}: cannot be written ({reason}); let this user write to its folder, or work on a copy "
+            "(omnireid gallery copy)"
+        )
+
+
 class StoreServerError(StorageError):
     """A store's server that is away, refuses or failed. What it did not acknowledge may be asked again."""

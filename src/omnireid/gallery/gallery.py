@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,14 +19,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from omnireid.core.errors import InputError, ShapeError
+from omnireid.core.errors import InputError, OmniReIDError, ShapeError, StorageError
 from omnireid.core.forking import check_process
 from omnireid.gallery import browsing, forgetting, retention
 from omnireid.gallery.audit import AuditEntry, AuditLog, Verified
 from omnireid.gallery.browsing import Page, Person, Timeline
 from omnireid.gallery.decisions import Judge
 from omnireid.gallery.enrolling import Enrolment, prepared, unit_embeddings
-from omnireid.gallery.errors import NotInGalleryError
+from omnireid.gallery.errors import NotInGalleryError, NotWritableError
 from omnireid.gallery.generations import Generation, Generations, ModelRef
 from omnireid.gallery.identities import Identities, Operation, People
 from omnireid.gallery.items import EVERYTHING, Filter, Item
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 
 PEOPLE_AGE_S = 300.0
 """Seconds for which the number of people is remembered."""
+
+_log = logging.getLogger("omnireid.gallery")
 
 SIGHTING_GAP_S = 60.0
 """Seconds without an item that end a sighting."""
@@ -85,7 +89,7 @@ class Forgotten(NamedTuple):
 
 
 class Gallery:
-    """People seen by cameras. Several threads may share one.
+    """People seen by cameras. Several threads may share one; a process that is forked opens its own.
 
     ```python
     with Gallery.open("runs/gallery", calibration=calibration) as gallery:
@@ -129,8 +133,10 @@ class Gallery:
         check_whole(store)
         # What a crash has left half done, before anybody reads.
         finish_interrupted(store, STEPS)
-        self.who_is.recover()
-        clear_left(store, self.generations)
+        if store.read_only is None:
+            self.who_is.recover()
+            clear_left(store, self.generations)
+        _OPEN.add(self)
 
     def __repr__(self) -> str:
         uri = getattr(self.store, "uri", type(self.store).__name__)
@@ -159,7 +165,8 @@ class Gallery:
 
         Raises:
             InputError: something else is there, or a gallery of a later version.
-            StorageError: it cannot be read or written.
+            StorageError: it cannot be read, or made. One that cannot be written is opened for reading and
+                searching, which its audit then does not show: see `read_only`.
             MissingExtraError: the store's package is not installed.
         """
         store = open_store(uri, storage_options)
@@ -188,6 +195,11 @@ class Gallery:
     def uri(self) -> str:
         """Where it is kept."""
         return self.store.uri
+
+    @property
+    def read_only(self) -> str | None:
+        """Why it can only be read, as was found when it was opened; None where it can be changed."""
+        return self.store.read_only
 
     @property
     def models(self) -> tuple[Generation, ...]:
@@ -601,8 +613,21 @@ class Gallery:
             self._index_known = None
 
     def index_in_background(self) -> threading.Thread:
-        """`build_index` in a thread that has been started; one at a time, the next waits."""
-        thread = threading.Thread(target=self.build_index, name="index", daemon=True)
+        """`build_index` in a thread that has been started; one at a time, the next waits.
+
+        Raises:
+            NotWritableError: the gallery can only be read.
+        """
+        if self.read_only is not None:
+            raise NotWritableError(self.uri, self.read_only)
+
+        def build() -> None:
+            try:
+                self.build_index()
+            except OmniReIDError as error:  # Nobody waits for this thread.
+                _log.error("%s: the index was not built: %s", self.uri, error)
+
+        thread = threading.Thread(target=build, name="index", daemon=True)
         thread.start()
         return thread
 
@@ -715,3 +740,37 @@ class Gallery:
 
     def _who(self, actor: str | None) -> str:
         return self.actor if actor is None else actor
+
+
+class _Forked:
+    """In a child process, in place of what a gallery of its parent works with.
+
+    Threads do not survive a fork, so neither do the store's library, held locks and the audit's chain.
+    """
+
+    def __init__(self, gallery: Gallery) -> None:
+        self.uri = gallery.uri
+        # Not let go of: that may wait for a thread, too.
+        self._parts = vars(gallery).copy()
+
+    def __getattr__(self, name: str) -> Any:
+        raise StorageError(
+            f"{self.uri}: the gallery was opened before a fork; open it in the child process, or start that "
+            "with 'spawn'"
+        )
+
+    def close(self) -> None:
+        """Nothing: it is the parent's."""
+
+
+_OPEN: weakref.WeakSet[Gallery] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for gallery in list(_OPEN):
+        vars(gallery).update(dict.fromkeys(("store", "generations", "log", "who_is"), _Forked(gallery)))
+    _OPEN.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -89,9 +89,15 @@ class GalleryStore(Protocol):
 
     What returned is durable: it is there after kill -9. What did not return is there whole or not at all.
     Readers never see half of a write. A full disk raises `StorageError` and loses nothing.
+
+    Attributes:
+        uri: where it is kept.
+        read_only: why nothing can be written there, known when it was opened; None where it can. Then reads
+            and searches work, and all that writes, `lock` too, raises `NotWritableError`.
     """
 
     uri: str
+    read_only: str | None
 
     def collections(self) -> dict[str, CollectionInfo]:
         """By name. A collection whose creation was interrupted is not listed."""

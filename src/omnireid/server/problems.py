@@ -19,7 +19,7 @@ from omnireid.core.errors import (
     OmniReIDError,
     StorageError,
 )
-from omnireid.gallery.errors import ConflictError, ModelMismatchError, NotInGalleryError
+from omnireid.gallery.errors import ConflictError, ModelMismatchError, NotInGalleryError, NotWritableError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -115,6 +115,8 @@ def of_error(error: OmniReIDError, field: str = "") -> Problem:
     text = shortened(str(error))
     if isinstance(error, DiskFullError):
         return Problem(507, text)
+    if isinstance(error, NotWritableError):
+        return Problem(503, text)
     if isinstance(error, StorageError):
         return Problem(503, text, headers={"Retry-After": str(STORE_AWAY_S)})
     if isinstance(error, MissingExtraError):

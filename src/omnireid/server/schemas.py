@@ -616,6 +616,7 @@ class GalleryOut(Answer):
     retention: RetentionOut
     precision: str | None
     disk_bytes: int | None
+    read_only: str | None = Field(description="Why it can be searched but not changed; null where it can.")
 
 
 class GalleriesAnswer(Answer):

@@ -36,14 +36,19 @@ class Upkeep:
         self._thread = threading.Thread(target=self._look, name=f"upkeep-{name}", daemon=True)
 
     def start(self) -> None:
-        """Begin, with retention now."""
-        self._retention.start()
+        """Begin, with retention now. Of a gallery that can only be read, codes in memory are all."""
+        if self._gallery.read_only is None:
+            self._retention.start()
+        else:
+            where = f"gallery {self._name}: read-only ({self._gallery.read_only})"
+            log.warning("%s: it can be searched, nothing can be changed, and retention is not applied", where)
         self._thread.start()
 
     def stop(self) -> None:
         """Let what runs end."""
         self._stopped.set()
-        self._retention.stop()
+        if self._gallery.read_only is None:
+            self._retention.stop()
         self._thread.join()
 
     def _look(self) -> None:
@@ -63,8 +68,10 @@ class Upkeep:
         self._gallery.warm()
         state = self._gallery.store.index_state(live[0].collection)
         self._metrics.items(self._name, state.indexed + state.unindexed)
-        if state.status != "building" and state.unindexed >= max(
-            _INDEX_FROM, _INDEX_AGAIN_SHARE * state.indexed
+        if (
+            self._gallery.read_only is None
+            and state.status != "building"
+            and state.unindexed >= max(_INDEX_FROM, _INDEX_AGAIN_SHARE * state.indexed)
         ):
             started = time.monotonic()
             self._gallery.build_index()

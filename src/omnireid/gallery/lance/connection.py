@@ -48,6 +48,7 @@ _FILE_VERSION = "2.1"
 _INDEX_CACHE_BYTES = 1 << 30
 _METADATA_CACHE_BYTES = 128 << 20
 _MOST_TABLES = 10_000
+_MOST_REMEMBERED = 1 << 16
 # Writes of records after which their files are merged.
 _MERGED_EACH = 32
 
@@ -81,6 +82,7 @@ class Connection:
         self.uri = uri
         self._folder = folder
         self._tables: dict[str, Any] = {}
+        self._read: dict[str, tuple[int, dict[str, str]]] = {}
         if folder is not None:
             _check_folder(folder)
         with storing(f"cannot open the gallery {uri}"):
@@ -177,7 +179,7 @@ class Connection:
             # The version counts the writes of all processes, also of those that write once and end.
             if reading("cannot read the gallery", lambda: self._records.version) % _MERGED_EACH == 0:
                 merge_files(self._records)
-                folder = None if self._folder is None else self._folder / f"{_RECORDS}.lance"
+                folder = None if self._folder is None else self._folder / f"{RECORDS}.lance"
                 if folder is not None and (newest := layout_of(self._records, folder)) is not None:
                     remove(old_files(folder, newest))
         except StorageError as error:  # What was to be written is there; a later write tries again.
@@ -193,14 +195,21 @@ class Connection:
     def records(self, kind: str) -> dict[str, dict[str, Any]]:
         """Records of a kind, by id."""
         check_there(self._folder)
-        rows = reading(
-            f"cannot read the gallery {self.uri}",
-            lambda: (
-                self._records.search().where(f"kind = {quoted(kind)}").select(["id", "content"]).to_arrow()
-            ),
-        )
-        contents = map(json.loads, rows["content"].to_pylist())
-        return dict(sorted(zip(rows["id"].to_pylist(), contents, strict=True)))
+
+        def read() -> tuple[int, dict[str, str]]:
+            # Before the rows: what is remembered may be newer than its version, never older.
+            version = self._records.version
+            known = self._read.get(kind)
+            if known is not None and known[0] == version:
+                return known
+            rows = self._records.search().where(f"kind = {quoted(kind)}").select(["id", "content"]).to_arrow()
+            return version, dict(zip(rows["id"].to_pylist(), rows["content"].to_pylist(), strict=True))
+
+        version, contents = reading(f"cannot read the gallery {self.uri}", read)
+        # Small ones are asked for by every enrolment and search.
+        if sum(map(len, contents.values())) <= _MOST_REMEMBERED:
+            self._read[kind] = version, contents
+        return {name: json.loads(contents[name]) for name in sorted(contents)}
 
     def append_audit(self, entries: Sequence[Mapping[str, Any]]) -> None:
         """Add entries to a table, in one commit: for where there are no files to append to."""

@@ -26,7 +26,7 @@ from omnireid.gallery.lance.encoding import stored_schema
 from omnireid.gallery.lance.failures import check_there
 from omnireid.gallery.lance.indexing import Tuning
 from omnireid.gallery.lance.layout import layout_of
-from omnireid.gallery.lance.locking import FolderLock
+from omnireid.gallery.lance.locking import FolderLock, why_read_only
 from omnireid.gallery.store import COLUMNS, PRECISIONS, CollectionInfo, Float32, IndexState
 
 _COLLECTIONS = "store-collection"
@@ -51,7 +51,9 @@ class LanceStore:
         self._folder = local_folder(uri)
         self.uri = uri
         self._connection = Connection(uri, self._folder, storage_options)
-        self._lock = FolderLock(None if self._folder is None else self._folder / ".lock")
+        lock = None if self._folder is None else self._folder / ".lock"
+        self.read_only = None if lock is None else why_read_only(lock)
+        self._lock = FolderLock(lock)
         if self._connection.is_older:
             with self._lock.held():
                 self._connection.bring_forward(self._tables())

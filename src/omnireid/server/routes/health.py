@@ -26,7 +26,9 @@ async def readyz(service: ServiceOf, response: Response) -> dict[str, str]:
     # In a thread beside those of the routes: a probe does not wait for requests.
     away = await to_thread.run_sync(service.away, limiter=CapacityLimiter(1)) if service.is_ready else ""
     if service.is_ready and not away:
-        return {"status": "ready"}
+        reasons = {name: gallery.read_only for name, gallery in service.galleries.items()}
+        read_only = ", ".join(f"{name}: {reason}" for name, reason in reasons.items() if reason)
+        return {"status": "ready", "read_only": read_only} if read_only else {"status": "ready"}
     response.status_code = 503
     if away:
         return {"status": "away", "reason": away}

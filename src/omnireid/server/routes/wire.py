@@ -142,6 +142,7 @@ def gallery_out(name: str, gallery: Gallery) -> GalleryOut:
         retention=RetentionOut(default_s=retention.default_s, cameras=dict(retention.cameras)),
         precision=state.precision,
         disk_bytes=state.disk_bytes,
+        read_only=gallery.read_only,
     )
 
 
