@@ -13,7 +13,7 @@ import pytest
 FORK = """
 import json, os, sys, warnings
 import numpy as np
-from omnireid.core.errors import StorageError
+from omnireid.core.forking import ForkError
 from omnireid.gallery import Gallery, Item, ModelRef
 
 warnings.simplefilter("ignore")
@@ -37,7 +37,7 @@ def child():
     ):
         try:
             act()
-        except StorageError as error:
+        except ForkError as error:
             told.append(str(error))
     gallery.close()
     with open(sys.argv[1] + "/told.json", "w") as file:
@@ -67,5 +67,6 @@ def test_a_child_process_is_told_to_open_its_own(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == ["['p1', 'p2'] ()"]
     uri, told = json.loads((tmp_path / "told.json").read_text())
     assert uri == str(tmp_path / "gallery")
-    advice = "open it in the child process, or start that with 'spawn'"
-    assert told == 10 * [f"{uri}: the gallery was opened before a fork; {advice}"]
+    advice = "open it in the child, or start processes with 'spawn' or 'forkserver'"
+    why = "made before a fork, whose child does not have its threads"
+    assert told == 10 * [f"gallery {uri}: {why}; {advice}"]

@@ -175,7 +175,7 @@ def _restored(source: Backup | Snapshot) -> MemoryStore:
         (errno.EROFS, NotWritableError, r"gallery: cannot be written \(read-only file system\); let this"),
         (errno.EACCES, NotWritableError, r"gallery: cannot be written \(permission denied\); let this"),
         (errno.ENOSPC, StorageError, "cannot lock the gallery .*gallery: the disk is full; free some space"),
-        (errno.EIO, StorageError, "cannot lock the gallery .*gallery: Input/output error"),
+        (errno.EIO, StorageError, "cannot lock the gallery .*gallery: input/output error"),
     ],
 )
 def test_a_gallery_that_becomes_unwritable_while_it_is_open_answers_nothing_without_its_audit(

@@ -140,9 +140,13 @@ _FOREVER = float("inf")
 
 def forget_buried(store: GalleryStore, buried: Tombstones) -> None:
     """Delete what records say of those who have a later tombstone: what an old backup has brought back."""
-    operations = store.records(OPERATIONS).values()
+    operations, known = store.records(OPERATIONS).values(), store.records(IDENTITIES)
+    # Who has no record of their own may be named by an operation, or be whom others were merged into.
     begun = {one["identity"]: one["time"] for one in operations if one["identity"]}
-    begun |= {one: record["created"] for one, record in store.records(IDENTITIES).items()}
+    for record in known.values():
+        if into := record["merged_into"]:
+            begun[into] = min(record["created"], begun.get(into, record["created"]))
+    begun |= {one: record["created"] for one, record in known.items()}
     identities = [one for one, when in begun.items() if when <= buried.latest(one)]
     items = [one for record in operations for one in record["items"] if record["time"] <= buried.latest(one)]
     _forget_traces(store, identities=identities, items=items)

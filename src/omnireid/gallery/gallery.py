@@ -7,7 +7,6 @@ import logging
 import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from omnireid.core.errors import InputError, OmniReIDError, ShapeError, StorageError
-from omnireid.core.forking import check_process
+from omnireid.core.errors import InputError, OmniReIDError, ShapeError
+from omnireid.core.forking import ForkError, check_process, in_every_child
 from omnireid.gallery import browsing, forgetting, retention
 from omnireid.gallery.audit import AuditEntry, AuditLog, Verified
 from omnireid.gallery.browsing import Page, Person, Timeline
@@ -136,7 +135,7 @@ class Gallery:
         if store.read_only is None:
             self.who_is.recover()
             clear_left(store, self.generations)
-        _OPEN.add(self)
+        in_every_child(self._leave_to_parent)
 
     def __repr__(self) -> str:
         uri = getattr(self.store, "uri", type(self.store).__name__)
@@ -738,6 +737,9 @@ class Gallery:
             actor=actor,
         )
 
+    def _leave_to_parent(self) -> None:
+        vars(self).update(dict.fromkeys(("store", "generations", "log", "who_is"), _Forked(self)))
+
     def _who(self, actor: str | None) -> str:
         return self.actor if actor is None else actor
 
@@ -754,23 +756,7 @@ class _Forked:
         self._parts = vars(gallery).copy()
 
     def __getattr__(self, name: str) -> Any:
-        raise StorageError(
-            f"{self.uri}: the gallery was opened before a fork; open it in the child process, or start that "
-            "with 'spawn'"
-        )
+        raise ForkError(f"gallery {self.uri}", "open it in the child")
 
     def close(self) -> None:
         """Nothing: it is the parent's."""
-
-
-_OPEN: weakref.WeakSet[Gallery] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for gallery in list(_OPEN):
-        vars(gallery).update(dict.fromkeys(("store", "generations", "log", "who_is"), _Forked(gallery)))
-    _OPEN.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

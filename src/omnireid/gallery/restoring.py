@@ -86,7 +86,7 @@ def restore(
         records = source.records()
         _put_new(store, SETTINGS, records.get(SETTINGS, {}))
         if tombstones is not None:
-            _put_new(store, TOMBSTONES, {_id_of(record): record for record in tombstones.records})
+            _put_new(store, TOMBSTONES, {_id_of(one): dict(one) for one in tombstones.records})
         sieve = _Sieve(_buried(store, source), read_retention(store), clock())
         if source.generation is not None:
             _copy_items(source, store, sieve, precision or source.precision, console)

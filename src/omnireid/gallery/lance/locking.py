@@ -79,8 +79,8 @@ class FolderLock:
             self._file.acquire(**waiting)
         except Timeout:
             raise
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        except (OSError, RuntimeError) as error:
+            if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise NotWritableError(folder, os.strerror(error.errno).lower()) from error
             with storing(f"cannot lock the gallery {folder}"):
                 raise

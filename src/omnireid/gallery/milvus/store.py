@@ -51,7 +51,7 @@ class MilvusStore:
         """
         address = Address.parse(uri, storage_options)
         self.uri = address.uri
-        self.read_only = None
+        self.read_only: str | None = None
         self._index = address.index
         self._prefix = f"{address.name}__c__"
         self._infos: dict[str, CollectionInfo] = {}
