@@ -71,7 +71,7 @@ def visit(gallery, out):
                 lambda: gallery.set_retention(3.0),
                 lambda: gallery.run_retention(),
                 lambda: gallery.build_index(),
-                lambda: gallery.index_in_background(),
+                lambda: gallery.index_in_background().join(),
                 lambda: gallery.abandon_move(),
             )
         ],
