@@ -14,7 +14,7 @@ import pytest
 from gallery.lance_rows import DIM, files_with, item_table, traces_of
 from omnireid.core.errors import StorageError
 from omnireid.gallery.items import Filter
-from omnireid.gallery.lance import connection, indexing, old_files, purging, store, upkeep
+from omnireid.gallery.lance import connection, indexing, layout, old_files, purging, store, upkeep
 from omnireid.gallery.lance.layout import Fragment, layout_of
 from omnireid.gallery.lance.store import LanceStore
 from omnireid.gallery.store import CollectionInfo
@@ -143,23 +143,39 @@ def test_a_layout_is_what_a_purge_leaves(
 
 
 @pytest.mark.parametrize("damage", [b"", b"LANC", b"\xff" * 400])
-def test_nothing_is_done_to_a_table_that_is_not_understood(
-    opened: LanceStore, monkeypatch: pytest.MonkeyPatch, damage: bytes
-) -> None:
+def test_a_manifest_of_another_form_is_not_understood(opened: LanceStore, damage: bytes) -> None:
     opened.add("c", item_table(5))
     settled(opened)
     collection, folder = opened._collection("c"), folder_of(opened)
-    files = sorted(folder.rglob("*"))
     newest = min((folder / "_versions").glob("*.manifest"))
     content = newest.read_bytes()
     newest.write_bytes(damage + content[-16:] if len(damage) > 4 else damage)
     assert layout_of(collection.table, folder) is None
     newest.write_bytes(content)
     assert layout_of(collection.table, folder) is not None
-    # It holds other rows than LanceDB says: a form that only looks like the known one.
-    monkeypatch.setattr(collection.table, "count_rows", lambda: 6)
-    assert upkeep.tidy(collection, folder, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("count_rows", 6), ("list_indices", ["id_idx"]), ("features", 32)]
+)
+def test_nothing_is_done_to_a_table_of_which_lancedb_says_otherwise(
+    opened: LanceStore, monkeypatch: pytest.MonkeyPatch, name: str, says: Any
+) -> None:
+    """It only looks like the known form: rows, indexes or features that are somewhere else."""
+    opened.add("c", item_table(5))
+    settled(opened)
+    collection, folder = opened._collection("c"), folder_of(opened)
+    files = sorted(folder.rglob("*"))
+    fields = layout._fields
+    with monkeypatch.context() as patch:
+        if name == "features":
+            patch.setattr(layout, "_fields", lambda message: [*fields(message), (9, says)])
+        else:
+            patch.setattr(collection.table, name, lambda: says)
+        patch.setattr(old_files, "_MOST_FILES", 0)
+        assert upkeep.tidy(collection, folder, {}) is None
     assert sorted(folder.rglob("*")) == files
+    assert upkeep.tidy(collection, folder, {}) is not None
 
 
 def test_a_row_is_written_again_once_for_each_size() -> None:

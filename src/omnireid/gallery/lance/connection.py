@@ -44,9 +44,10 @@ _RECORD_SCHEMA = pa.schema(
 # to give some rows of it: 10 items of a million take 9 ms in place of 4 ms.
 _FILE_VERSION = "2.1"
 
-# Bounds of LanceDB's caches; index and metadata of a million items fit.
+# Bounds of LanceDB's caches; the index of a million items fits. Metadata take 70 kB for each file: those of
+# all that is there fit many times over, and files that come and go do not fill the memory.
 _INDEX_CACHE_BYTES = 1 << 30
-_METADATA_CACHE_BYTES = 128 << 20
+_METADATA_CACHE_BYTES = 32 << 20
 _MOST_TABLES = 10_000
 _MOST_REMEMBERED = 1 << 16
 # Writes of records after which their files are merged.

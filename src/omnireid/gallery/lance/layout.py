@@ -3,8 +3,8 @@
 LanceDB merges small files only by writing again all of up to a million rows, and removes old files only after
 that. A table that is written item by item needs both often, for a few files at a time (`upkeep.tidy`).
 
-Source: protos/table.proto and protos/transaction.proto of the Lance format. What is read is held against what
-LanceDB says of the table, so that nothing is done to a table of a form that is not understood.
+Source: protos/table.proto of the Lance format, whose flags say what a reader has to know. What is read is
+held against what LanceDB says of the table: nothing is done to a table of a form that is not understood.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ _MAGIC = b"LANC"
 # Manifests are named by this less the version, so that the newest is the first of a listing.
 _LAST_VERSION = 2**64 - 1
 _NAME_DIGITS = 20
+# Of features: there are files of deleted rows; format 2 of files; a configuration of the table.
+_KNOWN_FLAGS = 1 | 4 | 8
 _DELETION_SUFFIXES = {0: "arrow", 1: "bin"}
 
 
@@ -76,6 +78,9 @@ def layout_of(table: Any, folder: Path) -> Layout | None:
             found.version == table.version
             and sum(fragment.rows for fragment in found.fragments) == table.count_rows()
             and all((folder / file).is_file() for fragment in found.fragments for file in fragment.files)
+            # An index has one folder, or several where rows were taken in later.
+            and len(found.indexes) >= len(table.list_indices())
+            and all((folder / INDEXES / name).is_dir() for name in found.indexes)
         )
         return found if is_known else None
 
@@ -108,6 +113,8 @@ def _newest(folder: Path) -> Layout:
             version = value
         elif field == 6:
             indexes = frozenset(_indexes(_message(content, value)))
+        elif field in (9, 10) and value & ~_KNOWN_FLAGS:
+            raise ValueError(f"{folder}: a table with features {value:#x}")
     return Layout(version, tuple(sorted(fragments)), indexes)
 
 
