@@ -238,13 +238,81 @@ def test_a_cycle_in_a_checkpoint_ends(published: dict[str, torch.Tensor], tmp_pa
     assert convert_checkpoint(path)[1].architecture == "osnet_x0_25"
 
 
-def test_an_array_of_objects_is_refused(published: dict[str, torch.Tensor], tmp_path: Path):
+class Asking:
+    """Pickles as a call of anything, with state to give it."""
+
+    def __init__(self, *reduced: Any) -> None:
+        self.reduced = reduced
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.reduced
+
+
+RECONSTRUCT = np.arange(2).__reduce__()[0]
+
+
+@pytest.mark.parametrize(
+    "asking",
+    [
+        # NumPy takes these bytes for a pointer to an object.
+        Asking(np.ndarray, ((1,), np.dtype("O"), b"12345678")),
+        Asking(np.ndarray, ((1,), np.dtype([("a", "O")]), b"12345678")),
+        np.array([1, "a", None], dtype=object),
+        np.array([(1, None)], dtype=[("a", "i4"), ("b", "O")]),
+        Asking(RECONSTRUCT, (np.ndarray, (0,), b"b"), (1, (1,), np.dtype("O"), False, b"1" * 8)),
+        Asking(np.float64(1).__reduce__()[0], (np.dtype("O"), b"12345678")),
+    ],
+    ids=["ndarray", "structured ndarray", "objects", "structure", "state", "scalar"],
+)
+def test_arrays_of_anything_but_numbers_and_texts_are_refused(
+    asking: object, published: dict[str, torch.Tensor], tmp_path: Path
+):
+    path = tmp_path / "model.pth"
+    torch.save({"state_dict": published, "x": asking}, path)
+    with pytest.raises(UnsafeWeightsError, match="numpy"):
+        convert_checkpoint(path)
+
+
+def test_an_array_of_objects_with_code_is_refused_and_not_run(
+    published: dict[str, torch.Tensor], tmp_path: Path
+):
     path = tmp_path / "model.pth"
     torch.save({"state_dict": published, "x": np.array([Hostile()], dtype=object)}, path)
     EXECUTED.clear()
-    with pytest.raises(UnsafeWeightsError, match="ObjectDType"):
+    with pytest.raises(UnsafeWeightsError, match="note_execution"):
         convert_checkpoint(path)
     assert EXECUTED == []
+
+
+@pytest.mark.parametrize("name", ["shape", "content"])
+def test_arrays_that_do_not_fit_their_shape_are_damaged(
+    name: str, published: dict[str, torch.Tensor], tmp_path: Path
+):
+    state = [1, (4,), np.dtype("f8"), False, b"1" * 32]
+    state[{"shape": 1, "content": 4}[name]] = {"shape": (10**12,), "content": b"1" * 7}[name]
+    path = tmp_path / "model.pth"
+    asking = Asking(RECONSTRUCT, (np.ndarray, (0,), b"b"), tuple(state))
+    torch.save({"state_dict": published, "x": asking}, path)
+    with pytest.raises(WeightsError, match="damaged"):
+        convert_checkpoint(path)
+
+
+def test_what_is_read_from_arrays_is_what_was_written():
+    for values in (
+        np.arange(6, dtype=np.int8).reshape(2, 3),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.array(5, dtype=">i8"),
+        np.zeros((0, 3), np.float32),
+        np.array([True, False]),
+    ):
+        function, _, state = values.__reduce__()
+        assert function.__name__ == "_reconstruct"
+        dtype = convert._DType(*state[2].__reduce__()[1])
+        dtype.__setstate__(state[2].__reduce__()[2])
+        array = convert._empty_array()
+        array.__setstate__((*state[:2], dtype, *state[3:]))
+        np.testing.assert_array_equal(array.values, values)
+        assert array.values.dtype == values.dtype
 
 
 def test_folded_norms_stand_on_the_card(tmp_path: Path):

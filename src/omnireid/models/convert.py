@@ -2,24 +2,21 @@
 
 A checkpoint is a pickle, and a pickle is a program. It is read with `torch.load(weights_only=True)`, which
 knows tensors and plain containers only and runs nothing. What is allowed besides holds values and nothing
-else: NumPy scalars and arrays of numbers and texts (torchreid stores the rank-1 of an epoch as one), paths,
-and argparse's namespaces.
+else: NumPy scalars and arrays of numbers and texts (torchreid stores the rank-1 of an epoch as one), which
+are built here and not by NumPy; paths and argparse's namespaces, which are ignored.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import pathlib
 import pickle
 import re
 import tarfile
 import threading
-import types
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,29 +167,89 @@ def _load_safely(source: Path) -> Any:
         raise WeightsError(f"{source}: damaged, truncated or not a PyTorch checkpoint") from error
 
 
-def _harmless_values() -> AbstractContextManager[None]:
-    """Allow what only holds values while the block lasts; nothing stays allowed after it."""
-    from numpy._core.multiarray import _reconstruct, scalar
+class _Ignored:
+    """In the place of what is not needed: takes anything, keeps nothing."""
 
-    codes = "?" + np.typecodes["AllInteger"] + np.typecodes["AllFloat"] + "SU"
-    allowed: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-        np.dtype,
-        np.ndarray,
-        *{type(np.dtype(code)) for code in codes},
-        scalar,
-        _reconstruct,
-        # NumPy before 2.0 wrote the same functions under these names.
-        (scalar, "numpy.core.multiarray.scalar"),
-        (_reconstruct, "numpy.core.multiarray._reconstruct"),
-        argparse.Namespace,
-        types.SimpleNamespace,
-        # A path of another system can be read, but not used.
-        *((pathlib.PurePosixPath, f"{module}.PosixPath") for module in ("pathlib", "pathlib._local")),
-        *((pathlib.PureWindowsPath, f"{module}.WindowsPath") for module in ("pathlib", "pathlib._local")),
-    ]
-    # What somebody else has allowed stays allowed: torch would take it away at the end of the block.
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+class _DType:
+    """In the place of NumPy's dtype: of numbers and texts only."""
+
+    def __init__(self, code: object, *_: object) -> None:
+        self._code = code
+        self._order: object = "="
+
+    def __setstate__(self, state: tuple[object, ...]) -> None:
+        self._order = state[1]
+
+    def resolve(self) -> np.dtype[Any]:
+        text = f"{self._order}{self._code}"
+        if not re.fullmatch(r"[<>=|][biufcSU]\d{1,9}", text, flags=re.ASCII):
+            raise pickle.UnpicklingError(f"GLOBAL numpy.dtype({text!r})")
+        return np.dtype(text)
+
+
+class _Array:
+    """In the place of NumPy's array, whose own constructor takes any bytes for pointers to objects."""
+
+    values: np.ndarray[Any, Any] = np.zeros(0)
+
+    def __init__(self, *arguments: object) -> None:
+        if arguments:
+            raise pickle.UnpicklingError("GLOBAL numpy.ndarray")
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, dtype, is_fortran, content = state
+        if not isinstance(dtype, _DType) or not isinstance(content, bytes):
+            raise pickle.UnpicklingError("GLOBAL numpy.ndarray")
+        values = np.frombuffer(content, dtype.resolve()) if content else np.zeros(0, dtype.resolve())
+        self.values = values.reshape(shape, order="F" if is_fortran else "C")
+
+
+def _empty_array(*_: object) -> _Array:
+    return _Array()
+
+
+def _scalar(dtype: object, content: object) -> Any:
+    if not isinstance(dtype, _DType) or not isinstance(content, bytes):
+        raise pickle.UnpicklingError("GLOBAL numpy.scalar")
+    (value,) = np.frombuffer(content, dtype.resolve())
+    return value
+
+
+_IN_PLACE_OF: dict[str, Callable[..., Any]] = {
+    "numpy.dtype": _DType,
+    "numpy.ndarray": _Array,
+    # NumPy before 2.0 wrote the same functions without the underscore.
+    **{f"numpy.{core}.multiarray._reconstruct": _empty_array for core in ("core", "_core")},
+    **{f"numpy.{core}.multiarray.scalar": _scalar for core in ("core", "_core")},
+    "argparse.Namespace": _Ignored,
+    "types.SimpleNamespace": _Ignored,
+    **{
+        f"{module}.{system}Path": _Ignored
+        for module in ("pathlib", "pathlib._local")
+        for system in ("Posix", "Windows", "PurePosix", "PureWindows")
+    },
+}
+"""What a checkpoint may ask for besides torch's own, and what it gets: nothing of NumPy's is called by it."""
+
+
+@contextmanager
+def _harmless_values() -> Iterator[None]:
+    """Allow just `_IN_PLACE_OF` while the block lasts, and after it what others had allowed before."""
     already = torch.serialization.get_safe_globals()
-    return torch.serialization.safe_globals([entry for entry in allowed if entry not in already])
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals([(what, name) for name, what in _IN_PLACE_OF.items()])
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(already)
 
 
 def _wanted_global(message: str) -> str | None:
@@ -264,9 +321,11 @@ def _dicts_of_tensors(
 
 
 def _tensor(value: Any) -> Tensor | None:
-    if isinstance(value, np.ndarray) and value.dtype.kind in "fiu":
+    if isinstance(value, _Array) and value.values.dtype.kind in "fiu":
         # Whatever byte order or width it has, which torch may not know.
-        return torch.from_numpy(value.astype(np.float64 if value.dtype.kind == "f" else np.int64))
+        return torch.from_numpy(
+            value.values.astype(np.float64 if value.values.dtype.kind == "f" else np.int64)
+        )
     return value if isinstance(value, Tensor) else None
 
 
