@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from embeddings import DIM, STATUS
+from omnireid.cli.process import share_memory_among_threads
 from omnireid.gallery.gallery import Gallery
 from omnireid.gallery.generations import ModelRef
 from omnireid.gallery.items import Item
@@ -40,6 +41,7 @@ COLUMNS = {
 
 def fill(folder: Path, items: int, thumbnails: bool, codes: bool) -> dict[str, Any]:
     """Fill a new gallery, and say of each block of items how it went."""
+    share_memory_among_threads()  # As the server does.
     rng = np.random.default_rng(8)
     item_bytes = 4 * DIM + (THUMBNAIL_BYTES if thumbnails else 0)
     print(" ".join(f"{name:>{len(form.format(0))}}" for name, form in COLUMNS.items()))

@@ -87,7 +87,7 @@ def serve(
     """
     import webbrowser
 
-    from omnireid.cli.process import switch_threads_often
+    from omnireid.cli.process import share_memory_among_threads, switch_threads_often
     from omnireid.evaluation.calibration import SUFFIX, Calibration
     from omnireid.gallery import Gallery
     from omnireid.inference import find_weights
@@ -114,6 +114,7 @@ def serve(
     )
     known = None if calibration is None else Calibration.load(calibration, embedder.sha256)
     switch_threads_often()
+    share_memory_among_threads()
     with ExitStack() as stack:
         listener = stack.enter_context(listen(host, port))
         galleries = {
