@@ -1,20 +1,25 @@
 """numba with the settings that all compiled loops share. Import it inside functions: it takes half a second.
 
-Compiled code is kept beside the sources or, where these cannot be written, in the user's cache folder.
+Compiled code is kept in `NUMBA_CACHE_DIR`, beside the sources or, where these cannot be written, in the
+user's cache folder. What is wrong there (no folder, no room, damage) costs a compilation, never the work.
 Loops release the GIL, so that threads run them side by side. No fast-math: the order of floating-point
 operations decides the last bit, ties must stay ties, and truncation to bytes shows it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
+import pickle
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core.caching import IndexDataCacheFile
+
+from omnireid.core.errors import OmniReIDWarning
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -42,10 +47,12 @@ def compiled_entry(signature: Any, function: Callable[..., Any]) -> Any:
 
     arguments = normalize_signature(signature)  # type: ignore[no-untyped-call]
     made = CFunc(function, arguments, locals={}, options={"error_model": "numpy"})
-    # Where no folder can be written to, it is compiled in every process.
-    with contextlib.suppress(RuntimeError):
+    try:
         made.enable_caching()
-        _depend_on_the_folder(made, function)
+    except RuntimeError:
+        _warn_once("no folder can be written")
+    else:
+        made._cache = _Kept(made._cache, function)
     made.compile()
     return made
 
@@ -54,21 +61,76 @@ def _compiled(function: _Function, **settings: Any) -> _Function:
     settings |= {"nogil": True, "error_model": "numpy"}
     try:
         made: _Function = numba.njit(cache=True, **settings)(function)
-    except RuntimeError:  # no folder can be written to: compile in every process
-        made = numba.njit(**settings)(function)
-    else:
-        _depend_on_the_folder(made, function)
+    except RuntimeError:
+        _warn_once("no folder can be written")
+        return cast(_Function, numba.njit(**settings)(function))
+    dispatcher: Any = made
+    dispatcher._cache = _Kept(dispatcher._cache, function)
     return made
 
 
-def _depend_on_the_folder(made: Any, function: Callable[..., Any]) -> None:
-    """Compile again when a module beside the function's changes.
+class _Kept:
+    """numba's cache of one function, whose files may be missing, full or damaged.
 
-    numba looks at the function's own file only, and would go on using what it once inlined from another.
+    They depend on every module beside the function's: numba looks at its own file only, and would go on using
+    what it once inlined from another.
     """
-    cache_file = getattr(getattr(made, "_cache", None), "_cache_file", None)
-    if cache_file is not None:
-        cache_file._source_stamp = _folder_hash(Path(function.__code__.co_filename).parent)
+
+    def __init__(self, cache: Any, function: Callable[..., Any]) -> None:
+        self._cache = cache
+        numbas = cache._cache_file
+        stamp = _folder_hash(Path(function.__code__.co_filename).parent)
+        cache._cache_file = _CheckedFile(numbas._cache_path, numbas._index_name.removesuffix(".nbi"), stamp)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        """What was kept; None where it has to be compiled."""
+        try:
+            return self._cache.load_overload(signature, target)
+        except Exception:  # unpickling raises many types
+            return None
+
+    def save_overload(self, signature: Any, compiled: Any) -> None:
+        """Keep it, in place of what is damaged."""
+        try:
+            try:
+                self._cache.save_overload(signature, compiled)
+            except OSError:
+                raise
+            except Exception:  # a damaged index
+                self._cache.flush()
+                self._cache.save_overload(signature, compiled)
+        except OSError as error:
+            _warn_once(f"{error.filename or self._cache.cache_path}: {error.strerror or error}")
+
+
+class _CheckedFile(IndexDataCacheFile):
+    """Files of compiled code that begin with its hash: power loss may leave zeros, and they would be run."""
+
+    def _save_data(self, name: str, data: Any) -> None:
+        content = self._dump(data)
+        with self._open_for_write(self._data_path(name)) as stream:
+            stream.write(hashlib.sha256(content).digest() + content)
+
+    def _load_data(self, name: str) -> Any:
+        content = Path(self._data_path(name)).read_bytes()
+        digest, content = content[:32], content[32:]
+        if hashlib.sha256(content).digest() != digest:
+            raise ValueError(f"{name}: damaged")
+        return pickle.loads(content)  # noqa: S301 (numba's own format)
+
+
+_warned: list[str] = []
+
+
+def _warn_once(why: str) -> None:
+    """Say it once in a process, not for each of a hundred functions."""
+    if not _warned:
+        _warned.append(why)
+        text = f"compiled code cannot be kept ({why}); set NUMBA_CACHE_DIR"
+        warnings.warn(text, OmniReIDWarning, stacklevel=2)
 
 
 @functools.cache
