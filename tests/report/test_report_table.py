@@ -10,6 +10,7 @@ from rich.console import Console
 
 from omnireid.core.errors import InputError
 from omnireid.core.record import (
+    AnalysisRecord,
     DatasetRecord,
     EnvironmentRecord,
     MetricsRecord,
@@ -17,7 +18,7 @@ from omnireid.core.record import (
     ProtocolRecord,
     ResultRecord,
 )
-from omnireid.report import markdown_table, plain_table, protocol_sentence, rich_table
+from omnireid.report import markdown_table, plain_table, protocol_sentence, rich_analysis, rich_table
 
 
 def record(model: str = "osnet_x1_0", *, mAP: float | None = 0.849, **protocol: Any) -> ResultRecord:
@@ -122,3 +123,14 @@ def test_rich_puts_a_shared_protocol_below_the_table() -> None:
     differing = shown([record(), record(distance="cosine")], 200)
     assert "protocol" in differing
     assert differing.count("single query") == 2
+
+
+def test_an_analysis_without_figures_says_why() -> None:
+    reason = "open-set metrics: query and gallery share 1 identities"
+    record = AnalysisRecord(omitted=("intervals: 1 identities", f"open set: {reason}", "crop heights: none"))
+    stream = io.StringIO()
+    Console(file=stream, width=200).print(rich_analysis(record))
+    text = " ".join(stream.getvalue().split())
+    assert "intervals not measured: 1 identities" in text
+    assert "open set not measured: query and gallery share 1 identities" in text
+    assert "crop heights" not in text
