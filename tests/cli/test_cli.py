@@ -195,7 +195,9 @@ def test_the_checkpoint_of_an_unfinished_run_serves_wherever_weights_do(
     assert converted[0].card.input == original[0].card.input
     assert converted[0].card.training_data == original[0].card.training_data
     assert converted[0].card.training_pids == original[0].card.training_pids == 6
-    other = omnireid("models", "convert", checkpoint, "--architecture", "osnet_x1_0", "--out", tmp_path / "w")
+    other = omnireid(
+        "models", "convert", checkpoint, "--architecture", "osnet_x1_0", "--out", tmp_path / "w.safetensors"
+    )
     assert other.code == 2
     assert "holds osnet_x0_25, osnet_x1_0 was asked for" in other.err
     train = ["train", *source, "--recipe", "quickstart", *TINY]
