@@ -46,7 +46,7 @@ def compiled_entry(signature: Any, function: Callable[..., Any]) -> Any:
     from numba.core.sigutils import normalize_signature
 
     arguments = normalize_signature(signature)  # type: ignore[no-untyped-call]
-    made = CFunc(function, arguments, locals={}, options={"error_model": "numpy"})
+    made: Any = CFunc(function, arguments, locals={}, options={"error_model": "numpy"})
     try:
         made.enable_caching()
     except RuntimeError:
@@ -80,7 +80,9 @@ class _Kept:
         self._cache = cache
         numbas = cache._cache_file
         stamp = _folder_hash(Path(function.__code__.co_filename).parent)
-        cache._cache_file = _CheckedFile(numbas._cache_path, numbas._index_name.removesuffix(".nbi"), stamp)
+        cache._cache_file = _CheckedFile(  # type: ignore[no-untyped-call]
+            numbas._cache_path, numbas._index_name.removesuffix(".nbi"), stamp
+        )
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cache, name)
@@ -110,12 +112,12 @@ class _CheckedFile(IndexDataCacheFile):
     """Files of compiled code that begin with its hash: power loss may leave zeros, and they would be run."""
 
     def _save_data(self, name: str, data: Any) -> None:
-        content = self._dump(data)
-        with self._open_for_write(self._data_path(name)) as stream:
+        content = self._dump(data)  # type: ignore[no-untyped-call]
+        with self._open_for_write(self._data_path(name)) as stream:  # type: ignore[no-untyped-call]
             stream.write(hashlib.sha256(content).digest() + content)
 
     def _load_data(self, name: str) -> Any:
-        content = Path(self._data_path(name)).read_bytes()
+        content = Path(self._data_path(name)).read_bytes()  # type: ignore[no-untyped-call]
         digest, content = content[:32], content[32:]
         if hashlib.sha256(content).digest() != digest:
             raise ValueError(f"{name}: damaged")
