@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import unicodedata
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -131,11 +132,15 @@ def guard_output() -> None:
 
 def one_line(text: str) -> str:
     """Text on one line, with what a terminal would obey or cannot show written as escapes."""
-    flowing = " ".join(line.strip() for line in text.split("\n"))
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in flowing
-    )
+    return "".join(map(_shown, " ".join(line.strip(" \t\r") for line in text.split("\n"))))
+
+
+def _shown(character: str) -> str:
+    # Joiners belong to words of some scripts.
+    is_obeyed = unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    if is_obeyed and character not in "\u200c\u200d":
+        return character.encode("unicode_escape").decode()
+    return character
 
 
 def print_warnings() -> None:

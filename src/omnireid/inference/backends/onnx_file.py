@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from omnireid.core.errors import WeightsError
@@ -27,6 +28,9 @@ _NODE_INPUT, _NODE_OUTPUT, _NODE_TYPE = 1, 2, 4
 _RAW, _BESIDE, _LOCATION = 9, 13, 14
 _KEY, _VALUE = 1, 2
 _IS_BESIDE = 1
+
+# Type, inputs and outputs.
+_Node = tuple[str, list[str], list[str]]
 
 # ONNX Runtime takes no more in one piece, and protobuf knows none.
 _LARGEST = 2**31 - 1
@@ -62,15 +66,45 @@ def first_nodes(content: bytes, input_name: str) -> tuple[bytes, str] | None:
     Returns:
         A model of these nodes alone, and the name of its output; None where there are none.
     """
+    nodes = list(_nodes(content))
+    made_by = {name: number for number, (_, _, outputs) in enumerate(nodes) for name in outputs}
     coloured = {input_name}
-    for number, (kind, inputs, outputs) in enumerate(_nodes(content)):
+    # Quantisers put nodes behind those that need them.
+    for number in _sorted(nodes, made_by):
+        kind, inputs, outputs = nodes[number]
         taken = [name for name in inputs if name in coloured]
         if not taken or kind == "Shape":
             continue
         if BEGINS_NETWORK.search(kind):
-            return None if taken[0] == input_name else (_beginning(content, number, taken[0]), taken[0])
+            if taken[0] == input_name:
+                return None
+            return _beginning(content, _needed(taken[0], nodes, made_by), taken[0]), taken[0]
         coloured.update(outputs)
     return None
+
+
+def _sorted(nodes: list[_Node], made_by: dict[str, int]) -> list[int]:
+    """Numbers of nodes, each after those that make its inputs; none where there is no such order."""
+    before = {
+        number: [made_by[name] for name in inputs if name in made_by]
+        for number, (_, inputs, _) in enumerate(nodes)
+    }
+    try:
+        return list(TopologicalSorter(before).static_order())
+    except CycleError:  # Whoever opens it says what is wrong.
+        return []
+
+
+def _needed(tensor: str, nodes: list[_Node], made_by: dict[str, int]) -> set[int]:
+    """Numbers of the nodes that a tensor is made by."""
+    needed: set[int] = set()
+    names = [tensor]
+    while names:
+        number = made_by.get(names.pop())
+        if number is not None and number not in needed:
+            needed.add(number)
+            names += nodes[number][1]
+    return needed
 
 
 class _Beside:
@@ -165,7 +199,7 @@ def _tensor_with_weights(
     return b"".join([*parts, text_field(_RAW, read(entry))]) if is_beside else None
 
 
-def _nodes(content: bytes) -> Iterator[tuple[str, list[str], list[str]]]:
+def _nodes(content: bytes) -> Iterator[_Node]:
     """Type, inputs and outputs of each node of the graph, in order."""
     for number, _, graph_start, graph_stop in fields(content, 0, len(content)):
         if number != _GRAPH:
@@ -184,28 +218,28 @@ def _nodes(content: bytes) -> Iterator[tuple[str, list[str], list[str]]]:
             yield kind, inputs, outputs
 
 
-def _beginning(content: bytes, num_nodes: int, output: str) -> bytes:
-    """The model with its first nodes only, and one output."""
+def _beginning(content: bytes, kept: set[int], output: str) -> bytes:
+    """The model with some of its nodes only, and one output."""
     view = memoryview(content)
     parts: list[bytes | memoryview] = []
     last = 0
     for number, _, start, stop in fields(content, 0, len(content)):
         if number == _GRAPH:
-            parts.append(text_field(_GRAPH, _graph_beginning(view, start, stop, num_nodes, output)))
+            parts.append(text_field(_GRAPH, _graph_beginning(view, start, stop, kept, output)))
         else:
             parts.append(view[last:stop])
         last = stop
     return b"".join(parts)
 
 
-def _graph_beginning(data: memoryview, start: int, stop: int, num_nodes: int, output: str) -> bytes:
+def _graph_beginning(data: memoryview, start: int, stop: int, kept: set[int], output: str) -> bytes:
     parts: list[bytes | memoryview] = []
-    last = start
+    last, node = start, 0
     for number, _, _, end in fields(data, start, stop):
-        num_nodes -= number == _NODE
-        if number != _OUTPUT and (number != _NODE or num_nodes >= 0):
+        is_node = number == _NODE
+        if number != _OUTPUT and (not is_node or node in kept):
             parts.append(data[last:end])
-        last = end
+        last, node = end, node + is_node
     return b"".join([*parts, text_field(_OUTPUT, text_field(_NAME, output.encode()))])
 
 
