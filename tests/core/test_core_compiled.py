@@ -134,6 +134,11 @@ def test_where_nothing_can_be_kept_it_is_said_once(toy: Path) -> None:
     assert run(toy, "compiled code cannot be kept (") == "21 21 0"
 
 
+def test_a_folder_that_was_filled_is_used_though_it_cannot_be_written(toy: Path) -> None:
+    assert run(toy) == "21 21 0"
+    assert run(toy, before=NOWHERE) == "21 21 1"
+
+
 def test_without_any_folder_it_is_said_once(toy: Path) -> None:
     assert run(toy, "compiled code cannot be kept (no folder can be written); set NUMBA_CACHE_DIR", NOWHERE)
 

@@ -43,7 +43,7 @@ def expected(normalised: np.ndarray | None = None, weights: np.ndarray = WEIGHTS
 
 
 def per_channel(values: Any) -> np.ndarray:
-    return np.asarray(values, np.float32).reshape(1, -1, 1, 1) if np.ndim(values) else np.float32(values)
+    return np.asarray(values, np.float32).reshape(1, -1, 1, 1)
 
 
 class Front:

@@ -14,10 +14,16 @@ import pickle
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import numba
-from numba.core.caching import IndexDataCacheFile
+from numba.core.caching import (
+    CompileResultCacheImpl,
+    FunctionCache,
+    IndexDataCacheFile,
+    InTreeCacheLocator,
+    UserProvidedCacheLocator,
+)
 
 from omnireid.core.errors import OmniReIDWarning
 
@@ -46,27 +52,59 @@ def compiled_entry(signature: Any, function: Callable[..., Any]) -> Any:
     from numba.core.sigutils import normalize_signature
 
     arguments = normalize_signature(signature)  # type: ignore[no-untyped-call]
-    made: Any = CFunc(function, arguments, locals={}, options={"error_model": "numpy"})
-    try:
-        made.enable_caching()
-    except RuntimeError:
-        _warn_once("no folder can be written")
-    else:
-        made._cache = _Kept(made._cache, function)
+    made = CFunc(function, arguments, locals={}, options={"error_model": "numpy"})
+    _keep(made, function)
     made.compile()
     return made
 
 
 def _compiled(function: _Function, **settings: Any) -> _Function:
-    settings |= {"nogil": True, "error_model": "numpy"}
+    made: Any = numba.njit(nogil=True, error_model="numpy", **settings)(function)
+    _keep(made, function)
+    return cast(_Function, made)
+
+
+def _keep(made: Any, function: Callable[..., Any]) -> None:
+    """Have numba keep what it compiles of a function, where that can be."""
     try:
-        made: _Function = numba.njit(cache=True, **settings)(function)
+        cache = _FunctionCache(function)  # type: ignore[no-untyped-call]
     except RuntimeError:
         _warn_once("no folder can be written")
-        return cast(_Function, numba.njit(**settings)(function))
-    dispatcher: Any = made
-    dispatcher._cache = _Kept(dispatcher._cache, function)
-    return made
+    else:
+        made._cache = _Kept(cache, function)
+
+
+class _FilledFolder(InTreeCacheLocator):
+    """A folder that holds code already, though it may not be written to: filled when an image was built."""
+
+    _kind: Any = InTreeCacheLocator
+
+    @classmethod
+    def from_function(cls, function: Any, file: str) -> Any:
+        locator = cls._kind(function, file)
+        return locator if _holds_code(locator.get_cache_path()) else None
+
+
+class _FilledProvidedFolder(_FilledFolder):
+    _kind = UserProvidedCacheLocator
+
+
+@functools.cache
+def _holds_code(folder: str) -> bool:
+    return any(Path(folder).glob("*.nbi"))
+
+
+class _CacheImpl(CompileResultCacheImpl):
+    _locator_classes: ClassVar = [  # type: ignore[misc]
+        UserProvidedCacheLocator,
+        _FilledProvidedFolder,
+        *CompileResultCacheImpl._locator_classes,
+        _FilledFolder,
+    ]
+
+
+class _FunctionCache(FunctionCache):
+    _impl_class = _CacheImpl
 
 
 class _Kept:
@@ -80,9 +118,8 @@ class _Kept:
         self._cache = cache
         numbas = cache._cache_file
         stamp = _folder_hash(Path(function.__code__.co_filename).parent)
-        cache._cache_file = _CheckedFile(  # type: ignore[no-untyped-call]
-            numbas._cache_path, numbas._index_name.removesuffix(".nbi"), stamp
-        )
+        name = numbas._index_name.removesuffix(".nbi")
+        cache._cache_file = _CheckedFile(numbas._cache_path, name, stamp)  # type: ignore[no-untyped-call]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cache, name)
@@ -111,13 +148,13 @@ class _Kept:
 class _CheckedFile(IndexDataCacheFile):
     """Files of compiled code that begin with its hash: power loss may leave zeros, and they would be run."""
 
-    def _save_data(self, name: str, data: Any) -> None:
-        content = self._dump(data)  # type: ignore[no-untyped-call]
-        with self._open_for_write(self._data_path(name)) as stream:  # type: ignore[no-untyped-call]
+    def _save_data(self: Any, name: str, data: Any) -> None:
+        content = self._dump(data)
+        with self._open_for_write(self._data_path(name)) as stream:
             stream.write(hashlib.sha256(content).digest() + content)
 
-    def _load_data(self, name: str) -> Any:
-        content = Path(self._data_path(name)).read_bytes()  # type: ignore[no-untyped-call]
+    def _load_data(self: Any, name: str) -> Any:
+        content = Path(self._data_path(name)).read_bytes()
         digest, content = content[:32], content[32:]
         if hashlib.sha256(content).digest() != digest:
             raise ValueError(f"{name}: damaged")
