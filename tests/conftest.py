@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from command_line import Run, runner
 from toy_people import write_toy_people
 
 # The command line's console takes its width once, from whichever test comes first in its process.
@@ -42,3 +43,8 @@ def real_dir(shared_dir: Path) -> Path:
 def toy_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six people to train on, three to test on. Shared by tests: read only."""
     return write_toy_people(tmp_path_factory.mktemp("toy") / "people")
+
+
+@pytest.fixture
+def omnireid(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    return runner(monkeypatch, capsys)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from command_line import Run
 from omnireid.cli.app import main
 from omnireid.core.images import decode
 from omnireid.core.record import ResultRecord
@@ -22,31 +21,6 @@ from omnireid.models.weight_file import read_arrays
 from omnireid.models.weights import load_weights, save_weights
 
 TINY = ["--set", "epochs=2", "--set", "sampler.batch_size=12", "--set", "input={height: 64, width: 32}"]
-
-
-@dataclass
-class Done:
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Done]
-
-
-@pytest.fixture
-def omnireid(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: str | Path) -> Done:
-        monkeypatch.setattr("sys.argv", ["omnireid", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return Done(code, captured.out, captured.err)
-
-    return call
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from command_line import Run
 from gallery.lifecycle import refuse_writes
 from omnireid.cli.app import main
 from omnireid.cli.gallery_options import duration, moment, printed_duration
@@ -19,29 +21,10 @@ from omnireid.core.errors import ConfigError
 from toy_people import write_toy_people
 
 
-@dataclass
-class Done:
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Done]
-
-
 @pytest.fixture
-def omnireid(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: str | Path) -> Done:
-        monkeypatch.setattr("sys.argv", ["omnireid", "gallery", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return Done(code, captured.out, captured.err)
-
-    return call
+def omnireid(omnireid: Run) -> Run:
+    """`omnireid gallery`."""
+    return partial(omnireid, "gallery")
 
 
 def save_network(path: Path, seed: int) -> Path:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from command_line import Run
 from data.miniatures_small import build_prid
 from omnireid.cli import run as run_command
-from omnireid.cli.app import main
 from omnireid.core.record import MeansRecord, ResultRecord
 from omnireid.data.datasets import dataset_card, read_dataset
 from omnireid.models.weights import load_weights
@@ -24,26 +23,9 @@ TINY = [
     "--set", "input={height: 64, width: 32}", "--set", "evaluation.every=1",
 ]  # fmt: skip
 
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def omnireid(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["omnireid", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
-
 
 def test_two_sources_are_trained_together_and_two_targets_evaluated_apart(
-    omnireid: Command, toy_root: Path, tmp_path: Path
+    omnireid: Run, toy_root: Path, tmp_path: Path
 ) -> None:
     other = write_toy_people(tmp_path / "other", num_train=4, num_test=5)
     out = tmp_path / "run"
@@ -70,7 +52,7 @@ def test_two_sources_are_trained_together_and_two_targets_evaluated_apart(
 
 
 def test_all_random_splits_are_trained_evaluated_and_averaged(
-    omnireid: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    omnireid: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build_prid(tmp_path)
     all_jobs = run_command._jobs
@@ -95,7 +77,7 @@ def test_all_random_splits_are_trained_evaluated_and_averaged(
 
 
 def test_one_model_on_all_random_splits(
-    omnireid: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_root: Path
+    omnireid: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_root: Path
 ) -> None:
     trained = tmp_path / "trained"
     train = [
@@ -138,7 +120,7 @@ def test_one_model_on_all_random_splits(
     assert [site.dataset.splits["query"].pids for site in sites] == [3, 5]
 
 
-def test_what_does_not_fit_together_is_named(omnireid: Command, toy_root: Path, tmp_path: Path) -> None:
+def test_what_does_not_fit_together_is_named(omnireid: Run, toy_root: Path, tmp_path: Path) -> None:
     toy = ["--data", "market-layout", "--root", toy_root]
     cases = [
         (["run", *toy, "--split-id", "all"], "market-layout is not one benchmark with random splits"),
@@ -161,7 +143,7 @@ TINY_SEEDS = ["--set", "epochs=1", "--set", "sampler.batch_size=12", "--set", "i
 
 
 def test_each_seed_is_a_run_of_its_own_and_their_mean_is_reported(
-    omnireid: Command, toy_root: Path, tmp_path: Path
+    omnireid: Run, toy_root: Path, tmp_path: Path
 ) -> None:
     toy = ["--data", "market-layout", "--root", toy_root]
     out = tmp_path / "out"
@@ -203,9 +185,7 @@ def test_each_seed_is_a_run_of_its_own_and_their_mean_is_reported(
     assert "single: holds a single run" in " ".join(error.split())
 
 
-def test_several_targets_have_a_mean_over_seeds_each(
-    omnireid: Command, toy_root: Path, tmp_path: Path
-) -> None:
+def test_several_targets_have_a_mean_over_seeds_each(omnireid: Run, toy_root: Path, tmp_path: Path) -> None:
     other = write_toy_people(tmp_path / "other", num_train=4, num_test=5)
     out = tmp_path / "out"
     code, _, error = omnireid(
@@ -220,7 +200,7 @@ def test_several_targets_have_a_mean_over_seeds_each(
 
 
 def test_training_by_several_seeds_summarises_what_was_measured(
-    omnireid: Command, toy_root: Path, tmp_path: Path
+    omnireid: Run, toy_root: Path, tmp_path: Path
 ) -> None:
     toy = ["train", "--recipe", "quickstart", "--data", "market-layout", "--root", toy_root, *TINY_SEEDS]
     measured = [*toy, "--set", "epochs=3", "--set", "evaluation.every=2"]
@@ -246,7 +226,7 @@ def test_training_by_several_seeds_summarises_what_was_measured(
 
 
 def test_rendered_people_are_made_once_for_all_seeds(
-    omnireid: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_root: Path
+    omnireid: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_root: Path
 ) -> None:
     rendered: list[Path] = []
 
@@ -279,7 +259,7 @@ def test_rendered_people_are_made_once_for_all_seeds(
     ],
 )
 def test_seeds_that_make_no_sense_are_refused(
-    arguments: list[str], message: str, omnireid: Command, toy_root: Path, tmp_path: Path
+    arguments: list[str], message: str, omnireid: Run, toy_root: Path, tmp_path: Path
 ) -> None:
     toy = ["--data", "market-layout", "--root", toy_root, "--out", tmp_path / "out"]
     code, _, error = omnireid("run", *toy, *arguments)

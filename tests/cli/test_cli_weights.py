@@ -11,9 +11,9 @@ import pytest
 import safetensors.torch
 import torch
 
+from command_line import Run
 from folded_networks import folded, trained_network
 from models.test_models_onnx_import import exported
-from omnireid.cli.app import main
 from omnireid.models import build_model, load_weights, model_card, save_weights
 from omnireid.models.weight_file import read_header
 
@@ -26,18 +26,12 @@ Command = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def omnireid(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+def omnireid(omnireid: Run) -> Command:
     """Exit code, and what was said on either stream as one line."""
 
-    def call(*arguments: str | Path) -> tuple[int, str]:
-        monkeypatch.setattr("sys.argv", ["omnireid", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, " ".join((captured.out + captured.err).split())
+    def call(*words: str | Path) -> tuple[int, str]:
+        done = omnireid(*words)
+        return done.code, " ".join((done.out + done.err).split())
 
     return call
 

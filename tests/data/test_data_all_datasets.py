@@ -18,7 +18,6 @@ from data import miniatures_large as large
 from data import miniatures_small as small
 from data import miniatures_video as video
 from data.miniatures_small import write_picture
-from omnireid.cli.app import main
 from omnireid.core.errors import CountMismatchError, DatasetError, OmniReIDError
 from omnireid.core.types import Dataset, Protocol
 from omnireid.data.contact_sheet import choose_rows, draw_contact_sheet
@@ -107,21 +106,6 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
 def read(miniature: Callable[[str], Path]) -> Callable[[str], Dataset]:
     # CUHK03's pictures have to come out of its .mat first.
     return lambda name: read_dataset(name, miniature(name), check_counts=False, extract=True)
-
-
-@pytest.fixture
-def omnireid(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["omnireid", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 def test_every_dataset_has_a_miniature_and_every_miniature_a_dataset():

@@ -9,7 +9,6 @@ import pytest
 
 from data.miniatures_video import build_ilidsvid, build_mars
 from omnireid.cli.app import main
-from omnireid.core.card import InputSpec
 from omnireid.core.errors import InputError
 from omnireid.core.record import ResultRecord
 from omnireid.core.seeds import derive_seed
@@ -18,27 +17,10 @@ from omnireid.data.datasets import read_dataset
 from omnireid.data.frames import FrameSampling
 from omnireid.evaluation import evaluate_embeddings
 from omnireid.experiment import evaluate_model, write_results
-from omnireid.inference import Embedder, embed_tracklets, export_onnx
-from omnireid.models.cards import model_card
-from omnireid.models.registry import build_model
+from omnireid.inference import embed_tracklets
 from omnireid.report.wording import protocol_sentence
 
 torch = pytest.importorskip("torch")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    card = model_card("osnet_x0_25").model_copy(update={"input": InputSpec(height=64, width=32)})
-    network = build_model("osnet_x0_25")
-    network.initialise(torch.Generator().manual_seed(5))
-    path = tmp_path_factory.mktemp("model") / "model.onnx"
-    export_onnx(network, card, path)
-    return path
-
-
-@pytest.fixture
-def embedder(model: Path) -> Embedder:
-    return Embedder.open(model, threads=1, normalise=False)
 
 
 @pytest.fixture

@@ -12,34 +12,16 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from omnireid.core.card import InputSpec
 from omnireid.core.errors import InputError
 from omnireid.core.record import ResultRecord
 from omnireid.core.types import EmbeddingSet, Protocol
 from omnireid.data.datasets import read_dataset
 from omnireid.evaluation import QueryExpansion, Reranking, find_copies
 from omnireid.experiment import RankingOptions, evaluate_model
-from omnireid.inference import Embedder, export_onnx
-from omnireid.models.cards import model_card
-from omnireid.models.registry import build_model
+from omnireid.inference import Embedder
 from toy_people import write_toy_people
 
 torch = pytest.importorskip("torch")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    card = model_card("osnet_x0_25").model_copy(update={"input": InputSpec(height=64, width=32)})
-    network = build_model("osnet_x0_25")
-    network.initialise(torch.Generator().manual_seed(5))
-    path = tmp_path_factory.mktemp("model") / "model.onnx"
-    export_onnx(network, card, path)
-    return path
-
-
-@pytest.fixture
-def embedder(model: Path) -> Embedder:
-    return Embedder.open(model, threads=1, normalise=False)
 
 
 @pytest.fixture

@@ -100,5 +100,5 @@ def main() -> None:
         message = f"{error.filename or 'cannot write'}: {write_failure(error)}"
     except MemoryError as error:
         message = f"not enough memory: {error or 'use smaller numbers, or less data at once'}"
-    stderr.print(f"error: {one_line(message)}", style="bold red", markup=False, highlight=False)
+    stderr.print(f"error: {one_line(message)}", style="bold red")
     sys.exit(2)

@@ -151,7 +151,7 @@ def calibrate(
             console=stderr,
         )
     for file in run.skipped:
-        stderr.print(f"skipped {file.path}: {file.reason}", markup=False)
+        stderr.print(f"skipped {file.path}: {file.reason}")
     page = target.with_name(target.name.removesuffix(".json") + ".html")
     write_calibration_page(page, run.calibration, run.histogram)
     run.calibration.save(target)
@@ -159,8 +159,7 @@ def calibrate(
         stderr.print(
             "note: a whitening fits the cameras it was made from; with others its thresholds may be far off "
             "(docs/calibration.md)",
-            markup=False,
         )
     for line in calibration_lines(run.calibration.record):
-        stdout.print(line, markup=False)
-    stdout.print(f"calibration: {target}\npage:        {page}", markup=False)
+        stdout.print(line)
+    stdout.print(f"calibration: {target}\npage:        {page}")

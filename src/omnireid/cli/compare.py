@@ -37,7 +37,7 @@ def compare(
     found = compare_results(loaded, any_protocol=any_protocol, seed=seed)
     records, names = [one.record for one in loaded], [one.name for one in loaded]
     for line in differences(records):
-        stderr.print(f"not alike: {line}", style="yellow", markup=False)
+        stderr.print(f"not alike: {line}", style="yellow")
     for one in loaded:
         if one.queries is None:
             stderr.print(f"{one.name}: no queries.csv beside the record, not compared query by query")

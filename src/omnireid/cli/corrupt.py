@@ -71,7 +71,7 @@ def corrupt(
         if out.suffix.lower() != ".png":
             raise ConfigError(f"--out {out}: a sheet is a PNG file; name it {out.with_suffix('.png')}")
         write_sheet(decode(picture), out, seed=seed)
-        stdout.print(f"sheet: {out}", markup=False)
+        stdout.print(f"sheet: {out}")
         return
     if data is None or root is None:
         raise ConfigError("give --data and --root, or --picture for a sheet of one picture")
@@ -92,4 +92,4 @@ def corrupt(
         threads=workers,
         console=stderr,
     )
-    stdout.print(f"manifest: {manifest}", markup=False)
+    stdout.print(f"manifest: {manifest}")

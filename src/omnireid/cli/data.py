@@ -195,9 +195,7 @@ def manifest_(
         write_manifest(dataset, path)
         sizes = ", ".join(f"{split.name} {len(split):,}" for split in dataset.splits)
         protocol = "" if dataset.protocol is Protocol.MARKET1501 else f" --protocol {dataset.protocol.value}"
-        stdout.print(
-            f"wrote {path}: {sizes}; read it with --data manifest --root {path}{protocol}", markup=False
-        )
+        stdout.print(f"wrote {path}: {sizes}; read it with --data manifest --root {path}{protocol}")
 
 
 def _one_split(text: str | None) -> int | None:

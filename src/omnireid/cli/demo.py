@@ -37,7 +37,7 @@ def demo(
     if not serve:
         options.refuse("with --no-serve", "port", "browser")
     if not (trained / "model.safetensors").is_file() or not (trained / "data").is_dir():
-        stderr.print(f"{trained}: no quick start yet, so it is trained now", markup=False)
+        stderr.print(f"{trained}: no quick start yet, so it is trained now")
         run(out=trained, resume=True)
     world = World(
         QUICKSTART_DATA["seed"],
@@ -48,7 +48,7 @@ def demo(
     ready = prepare_demo(
         out, run=trained, world=world, num_people=people, num_days=days, now=time.time(), console=stderr
     )
-    stdout.print(f"pictures to search for: {ready.pictures}", markup=False)
+    stdout.print(f"pictures to search for: {ready.pictures}")
     if not serve:
         return
     from omnireid.cli.serve import serve as start

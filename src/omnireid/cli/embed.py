@@ -47,11 +47,10 @@ def embed(
         ):
             writer.write(part)
     for file in skipped:
-        stderr.print(f"skipped {file.path}: {file.reason}", markup=False)
+        stderr.print(f"skipped {file.path}: {file.reason}")
     kind = "raw" if raw else "L2-normalised"
     stdout.print(
         f"{len(samples) - len(skipped):,} embeddings of {embedder.dim} values, {kind}, by {embedder.model_id}"
         + (f"; {len(skipped):,} pictures skipped" if skipped else "")
         + f": {out}",
-        markup=False,
     )

@@ -236,8 +236,8 @@ def evaluate(
             evaluation = evaluation.with_robustness(robustness)
         files = write_results(evaluation, embedder, folder)
         for skipped in evaluation.record.dataset.skipped:
-            stderr.print(f"skipped {skipped}", markup=False)
-        stdout.print(f"report: {files.report}\nrecord: {files.record}", markup=False)
+            stderr.print(f"skipped {skipped}")
+        stdout.print(f"report: {files.report}\nrecord: {files.record}")
         if evaluation.record.analysis is not None:
             stdout.print(rich_analysis(evaluation.record.analysis))
         if evaluation.record.robustness is not None:
@@ -250,8 +250,8 @@ def evaluate(
     summaries = summarise(records)
     for summary, summary_file in zip(summaries, write_summaries(summaries, out), strict=True):
         stdout.print(rich_means(summary))
-        stdout.print(f"means: {summary_file}", markup=False)
+        stdout.print(f"means: {summary_file}")
     if len(records) > 1:
         overview = out / "overview.html"
         write_overview(overview, list(zip(records, reports, strict=True)), summaries)
-        stdout.print(f"overview: {overview}", markup=False)
+        stdout.print(f"overview: {overview}")

@@ -160,4 +160,4 @@ def _print_proof(target: Path, proof: ParityRecord) -> None:
         )
     times = ", ".join(f"{entry.median_ms:.1f} ms for {entry.batch}" for entry in proof.latency)
     lines.append(f"  {times} on {proof.device}, {proof.threads} threads")
-    stdout.print("\n".join(lines), markup=False)
+    stdout.print("\n".join(lines))

@@ -151,16 +151,14 @@ def enrol(
         except KeyboardInterrupt:
             stderr.print(
                 f"stopped after {num_done:,} of {len(files):,}: these are enrolled; run again to go on",
-                markup=False,
             )
             raise
     for file in skipped:
-        stderr.print(f"skipped {file.path}: {file.reason}", markup=False)
+        stderr.print(f"skipped {file.path}: {file.reason}")
     stdout.print(
         f"{num_new:,} enrolled, {num_done - num_new:,} were there already"
         + (f", {len(skipped):,} skipped" if skipped else "")
         + f": {gallery}",
-        markup=False,
     )
 
 
@@ -276,7 +274,7 @@ def identities_(
         )
     stdout.print(table)
     if page.next is not None:
-        stderr.print("there are more; narrow with --text, or raise --limit", markup=False)
+        stderr.print("there are more; narrow with --text, or raise --limit")
 
 
 @app.command()
@@ -334,7 +332,7 @@ def show(
             }
         )
         return
-    stdout.print(f"{timeline.identity}  {timeline.name or '(no name)'}", markup=False)
+    stdout.print(f"{timeline.identity}  {timeline.name or '(no name)'}")
     table = _table("camera", "from", "to", "items", "first item", right=("items",))
     for camera in timeline.cameras:
         for one in camera.sightings:
@@ -391,7 +389,7 @@ def split(
     with open_gallery(gallery) as opened:
         done = opened.split(items, name)
     _print_done(done)
-    stdout.print(f"identity: {done.identity}", markup=False)
+    stdout.print(f"identity: {done.identity}")
 
 
 @app.command()
@@ -411,7 +409,7 @@ def undo(
             if operation is None:
                 raise InputError(f"{gallery}: nothing to undo")
         done = opened.undo(operation)
-    stdout.print(f"undone: {done.summary}", markup=False)
+    stdout.print(f"undone: {done.summary}")
 
 
 @app.command()
@@ -468,7 +466,6 @@ def forget(
     stdout.print(
         f"forgotten: {_counted(done.items, 'item')}"
         + (f", {_counted(len(done.identities), 'identity', 'identities')}" if done.identities else ""),
-        markup=False,
     )
 
 
@@ -480,7 +477,7 @@ def _print_result(result: SearchResult) -> None:
 
     if result.decision is not None:
         rate = f" (false-alarm rate {result.false_alarm_rate:g} of comparisons)"
-        stdout.print(f"decision: {result.decision.value}{rate}", markup=False)
+        stdout.print(f"decision: {result.decision.value}{rate}")
     table = _table(
         "score", "probability", "decision", "identity", "name", "camera", "time", "item",
         right=("score", "probability"),
@@ -500,7 +497,7 @@ def _print_result(result: SearchResult) -> None:
     if not result.candidates:
         stdout.print("nobody: no item meets these conditions")
     if result.note:
-        stderr.print(result.note, markup=False)
+        stderr.print(result.note)
 
 
 def _print_item(item: Item) -> None:
@@ -515,7 +512,7 @@ def _print_item(item: Item) -> None:
 
 
 def _print_done(operation: Operation) -> None:
-    stdout.print(f"{operation.summary} (omnireid gallery undo … {operation.id})", markup=False)
+    stdout.print(f"{operation.summary} (omnireid gallery undo … {operation.id})")
 
 
 def _result_of(result: SearchResult) -> dict[str, Any]:

@@ -49,9 +49,9 @@ def show_retention(gallery: GalleryUri, as_json: options.AsJson = False) -> None
     if as_json:
         print_json(_retention_of(retention))
         return
-    stdout.print(f"default: {printed_duration(retention.default_s)}", markup=False)
+    stdout.print(f"default: {printed_duration(retention.default_s)}")
     for camera, seconds in sorted(retention.cameras.items()):
-        stdout.print(f"camera {camera or '(unknown)'}: {printed_duration(seconds)}", markup=False)
+        stdout.print(f"camera {camera or '(unknown)'}: {printed_duration(seconds)}")
 
 
 @retention_app.command("set")
@@ -92,7 +92,7 @@ def run_retention(gallery: GalleryUri) -> None:
     """Erase what has expired, for good. A server does it when it starts and daily; else let cron do it."""
     with open_gallery(gallery) as opened:
         count = opened.run_retention()
-    stdout.print(f"erased: {count:,} item{'' if count == 1 else 's'}", markup=False)
+    stdout.print(f"erased: {count:,} item{'' if count == 1 else 's'}")
 
 
 def state(gallery: GalleryUri, as_json: options.AsJson = False) -> None:
@@ -144,7 +144,7 @@ def index(gallery: GalleryUri) -> None:
     with open_gallery(gallery) as opened, stderr.status("building the index"):
         opened.build_index()
         found = opened.state().index
-    stdout.print(_index_text(found), markup=False)
+    stdout.print(_index_text(found))
 
 
 def audit(
@@ -165,9 +165,9 @@ def audit(
                 print_json(asdict(found))
                 raise typer.Exit(1 if found.problems else 0)
             for problem in found.problems:
-                stdout.print(problem, markup=False)
+                stdout.print(problem)
             chains = f", {found.open_chains} writers at work or killed" if found.open_chains else ""
-            stdout.print(f"{found.entries:,} entries, {len(found.problems)} problems{chains}", markup=False)
+            stdout.print(f"{found.entries:,} entries, {len(found.problems)} problems{chains}")
             raise typer.Exit(1 if found.problems else 0)
         entries = opened.audit(limit=limit, latest=True)
     if as_json:
@@ -219,7 +219,7 @@ def move(
         options.refuse(why, "drop_without_picture", "batch_size", "backend", "precision", "device", "threads")
         with open_gallery(gallery) as opened:
             given_up = opened.abandon_move()
-        stdout.print("the move was given up" if given_up else "no move had begun", markup=False)
+        stdout.print("the move was given up" if given_up else "no move had begun")
         return
 
     check_there(gallery)
@@ -238,7 +238,6 @@ def move(
     stdout.print(
         f"{moved.done:,} items moved to {embedder.model_id}"
         + (f", {moved.left_behind:,} left behind without a picture" if moved.left_behind else ""),
-        markup=False,
     )
 
 
@@ -253,7 +252,7 @@ def backup(
     with open_gallery(gallery) as opened:
         manifest = opened.backup(folder, console=stderr)
     size = sum(file.bytes for file in manifest.files.values())
-    stdout.print(f"{manifest.items:,} items, {size / 1e6:,.1f} MB: {folder}", markup=False)
+    stdout.print(f"{manifest.items:,} items, {size / 1e6:,.1f} MB: {folder}")
 
 
 def restore(
@@ -297,14 +296,14 @@ def forgotten(
 
     with open_gallery(gallery) as opened:
         count = write_tombstones(opened.store, out)
-    stdout.print(f"{count:,} forgotten items and identities, as hashes: {out}", markup=False)
+    stdout.print(f"{count:,} forgotten items and identities, as hashes: {out}")
 
 
 def _print_restored(done: Restored, target: str) -> None:
     left_out = [f"{done.forgotten:,} forgotten", f"{done.expired:,} expired"]
-    stdout.print(f"{done.items:,} items ({', '.join(left_out)} left out): {target}", markup=False)
+    stdout.print(f"{done.items:,} items ({', '.join(left_out)} left out): {target}")
     if not done.has_audit:
-        stderr.print("the audit stays with the source: the target has one of its own", markup=False)
+        stderr.print("the audit stays with the source: the target has one of its own")
 
 
 def _index_text(index: IndexState) -> str:

@@ -93,9 +93,9 @@ def convert(
     if out.exists() and (not out.is_file() or not holds_weights(out, network)):
         raise WeightsError(f"{out}: lies there already and holds something else; choose another --out")
     save_weights(out, network, card)
-    stdout.print(f"{out}: {card.architecture}, {card.num_parameters or 0:,} parameters", markup=False)
+    stdout.print(f"{out}: {card.architecture}, {card.num_parameters or 0:,} parameters")
     if card.notes:
-        stdout.print(card.notes, markup=False)
+        stdout.print(card.notes)
 
 
 @app.command()
@@ -120,6 +120,4 @@ def pull(
     """Fetch published weights from the Hugging Face Hub, at a pinned revision, and verify their hash."""
     from omnireid.models.pull import pull as fetch
 
-    stdout.print(
-        str(fetch(name, revision=revision, sha256=sha256, cache_dir=cache_dir, offline=offline)), markup=False
-    )
+    stdout.print(str(fetch(name, revision=revision, sha256=sha256, cache_dir=cache_dir, offline=offline)))

@@ -25,4 +25,4 @@ def open_embedder(model: str | PathLike[str], **options: Any) -> Embedder:
 def print_notes(card: ModelCard) -> None:
     """Say what whoever uses the model should know."""
     if card.notes:
-        stderr.print(f"note: {card.name}: {card.notes}", markup=False)
+        stderr.print(f"note: {card.name}: {card.notes}")

@@ -170,14 +170,13 @@ def run(
     stdout.print(rich_table(records))
     for weights, one, searched in results:
         for skipped in one.record.dataset.skipped:
-            stderr.print(f"skipped {skipped}", markup=False)
-        stdout.print(f"one search, query {Path(searched.frame).name}, other cameras:", markup=False)
+            stderr.print(f"skipped {skipped}")
+        stdout.print(f"one search, query {Path(searched.frame).name}, other cameras:")
         for rank, found in enumerate(searched.result.candidates, start=1):
             stdout.print(
                 f"  {rank}. {Path(found.item.source).name:<28} {found.item.camera}  score {found.score:.3f}"
                 + (f"  {found.probability:6.1%}" if found.probability is not None else "")
                 + f"  {found.identity or 'nobody of the queries'}",
-                markup=False,
             )
         if searched.result.decision is not None:
             stdout.print(f"decision: {searched.result.decision.value}")
@@ -188,18 +187,17 @@ def run(
             f"embeddings: {one.embeddings}\n"
             f"gallery:    {gallery_folder(one)} (omnireid serve --model {weights} --gallery "
             f"{gallery_folder(one)})",
-            markup=False,
         )
     if is_rendered:
         stdout.print(f"to try:     {jobs[0][1] / 'try'} (twice somebody who is not in the gallery)")
     summaries = summarise(records)
     for summary, summary_file in zip(summaries, write_summaries(summaries, out), strict=True):
         stdout.print(rich_means(summary))
-        stdout.print(f"means: {summary_file}", markup=False)
+        stdout.print(f"means: {summary_file}")
     if len(results) > 1:
         overview = out / "overview.html"
         write_overview(overview, [(one.record, one.files.report) for _, one, _ in results], summaries)
-        stdout.print(f"overview: {overview}", markup=False)
+        stdout.print(f"overview: {overview}")
 
 
 def calibrate_rendered(

@@ -130,13 +130,12 @@ def serve(
         if known is None:
             stderr.print(
                 f"no calibration: answers hold scores only (omnireid calibrate --model {model} …)",
-                markup=False,
             )
         if not is_loopback(host):
-            stderr.print("plain HTTP: put a proxy with TLS in front of it (docs/server.md)", markup=False)
+            stderr.print("plain HTTP: put a proxy with TLS in front of it (docs/server.md)")
 
         def announce() -> None:
-            stdout.print(f"serving on {url_of(listener)}", markup=False)
+            stdout.print(f"serving on {url_of(listener)}")
             if browser:
                 webbrowser.open(url_of(listener))
 
@@ -152,8 +151,8 @@ def create(
     """Make a token and print it, once: the file holds only its hash."""
     from omnireid.server.tokens import TokenFile
 
-    stdout.print(TokenFile(tokens).create(name, scope.value), markup=False)
-    stderr.print(f"{name} may {scope.value}. This was the only time the token was shown.", markup=False)
+    stdout.print(TokenFile(tokens).create(name, scope.value))
+    stderr.print(f"{name} may {scope.value}. This was the only time the token was shown.")
 
 
 @token_app.command("list")
@@ -174,7 +173,7 @@ def revoke(
     from omnireid.server.tokens import TokenFile
 
     TokenFile(tokens).revoke(name)
-    stdout.print(f"{name} may do nothing any more", markup=False)
+    stdout.print(f"{name} may do nothing any more")
 
 
 def named_galleries(texts: list[str]) -> dict[str, str]:

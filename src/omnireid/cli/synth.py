@@ -59,4 +59,4 @@ def synth(
         stdout.print(
             f"{split.name:<8}{len(split):>7,} images {split.num_pids:>6,} pids {split.num_cameras:>3} cameras"
         )
-    stdout.print(f"{out}: read it with --data market-layout --root {out}", markup=False)
+    stdout.print(f"{out}: read it with --data market-layout --root {out}")

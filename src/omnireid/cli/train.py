@@ -130,25 +130,23 @@ def train(
         records = [trained.record for trained in models]
         summary = MeansRecord.of_training(dataset.name, models[0].card.name, records)
         stdout.print(rich_means(summary))
-        stdout.print(f"means: {write_summaries([summary], out)[0]}", markup=False)
+        stdout.print(f"means: {write_summaries([summary], out)[0]}")
 
 
 def report_training(trained: TrainedModel) -> None:
     """Say what a training left, and how fast it was."""
     for skipped in trained.skipped:
-        stderr.print(f"skipped {skipped}", markup=False)
+        stderr.print(f"skipped {skipped}")
     best = trained.record.best
     if best is not None:
         stdout.print(
             f"best:    {trained.best_weights} (epoch {best.epoch}, {best.metric} {best.value:.3f} on "
             f"{best.evaluated_on})",
-            markup=False,
         )
     stdout.print(
         f"weights: {trained.weights}\n"
         f"{trained.record.images_per_second:.0f} images/s, {trained.record.data_wait_share:.1%} of the time "
         "waiting for data",
-        markup=False,
     )
 
 

@@ -59,13 +59,12 @@ def verify(
     a, b = unit_rows(rows) if known is None else known.transform(rows)
     score = float(unit_cosines(a[None], b)[0])
     if known is None:
-        stdout.print(f"score        {score:.4f} (cosine similarity; 1 is identical)", markup=False)
+        stdout.print(f"score        {score:.4f} (cosine similarity; 1 is identical)")
         stderr.print(
             "no calibration: what this score means for this model is not known. "
             f"Make one: omnireid calibrate --model {model} …",
-            markup=False,
         )
         return
     for line in verification_lines(known, score, rate=false_alarm_rate, prior=prior):
-        stdout.print(line, markup=False)
-    stdout.print(f"calibration  {calibration}", markup=False)
+        stdout.print(line)
+    stdout.print(f"calibration  {calibration}")
