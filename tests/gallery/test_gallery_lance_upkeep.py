@@ -166,10 +166,10 @@ def test_nothing_is_done_to_a_table_of_which_lancedb_says_otherwise(
     settled(opened)
     collection, folder = opened._collection("c"), folder_of(opened)
     files = sorted(folder.rglob("*"))
-    fields = layout._fields
+    fields = layout.fields
     with monkeypatch.context() as patch:
         if name == "features":
-            patch.setattr(layout, "_fields", lambda message: [*fields(message), (9, says)])
+            patch.setattr(layout, "fields", lambda *where: [*fields(*where), (9, says, 0, 0)])
         else:
             patch.setattr(collection.table, name, lambda: says)
         patch.setattr(old_files, "_MOST_FILES", 0)

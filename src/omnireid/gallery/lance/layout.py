@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from omnireid.core.protobuf import NotProtobufError, fields
 from omnireid.gallery.lance.failures import reading
 
 VERSIONS, TRANSACTIONS = "_versions", "_transactions"
@@ -72,7 +73,7 @@ def layout_of(table: Any, folder: Path) -> Layout | None:
     def read() -> Layout | None:
         try:
             found = _newest(folder)
-        except (ValueError, LookupError, struct.error):
+        except (ValueError, LookupError, struct.error, NotProtobufError):
             return None
         is_known = (
             found.version == table.version
@@ -105,10 +106,11 @@ def _newest(folder: Path) -> Layout:
     position, _, _, magic = _FOOTER.unpack(content[-_FOOTER.size :])
     if magic != _MAGIC:
         raise ValueError(f"{folder}: a manifest that ends in {magic!r}")
+    manifest = _message(content, position)
     version, fragments, indexes = 0, [], frozenset[str]()
-    for field, value in _fields(_message(content, position)):
+    for field, value, start, end in fields(manifest, 0, len(manifest)):
         if field == 2:
-            fragments.append(_fragment(value))
+            fragments.append(_fragment(manifest[start:end]))
         elif field == 3:
             version = value
         elif field == 6:
@@ -119,14 +121,14 @@ def _newest(folder: Path) -> Layout:
 
 
 def _fragment(message: bytes) -> Fragment:
-    number, files, rows, deletion = 0, [], 0, dict[int, Any]()
-    for field, value in _fields(message):
+    number, files, rows, deletion = 0, [], 0, dict[int, int]()
+    for field, value, start, end in fields(message, 0, len(message)):
         if field == 1:
             number = value
         elif field == 2:
-            files.append(f"{DATA}/{_only(value, 1).decode()}")
+            files.append(f"{DATA}/{_only(message[start:end], 1).decode()}")
         elif field == 3:
-            deletion = dict(_fields(value))
+            deletion = {part: figure for part, figure, _, _ in fields(message, start, end)}
         elif field == 4:
             rows = value
     if deletion:
@@ -137,47 +139,17 @@ def _fragment(message: bytes) -> Fragment:
 
 
 def _indexes(section: bytes) -> Iterator[str]:
-    for field, index in _fields(section):
+    for field, _, start, end in fields(section, 0, len(section)):
         if field == 1:
-            yield str(uuid.UUID(bytes=bytes(_only(_only(index, 1), 1))))
+            yield str(uuid.UUID(bytes=_only(_only(section[start:end], 1), 1)))
 
 
 def _only(message: bytes, wanted: int) -> bytes:
-    value: bytes = dict(_fields(message))[wanted]
-    return value
+    """The content of a field that is there once."""
+    return {field: message[start:end] for field, _, start, end in fields(message, 0, len(message))}[wanted]
 
 
 def _message(content: bytes, position: int) -> bytes:
     (size,) = _SIZE.unpack_from(content, position)
     first = position + _SIZE.size
     return content[first : first + size]
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """Numbers and values of a message of Protocol Buffers: an int, or bytes."""
-    place = 0
-    while place < len(message):
-        key, place = _varint(message, place)
-        kind = key & 7
-        if kind == 0:
-            value, place = _varint(message, place)
-            yield key >> 3, value
-            continue
-        if kind == 2:
-            size, place = _varint(message, place)
-        else:
-            size = {1: 8, 5: 4}[kind]
-        if place + size > len(message):
-            raise ValueError("a message that ends too early")
-        yield key >> 3, message[place : place + size]
-        place += size
-
-
-def _varint(message: bytes, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = message[place]
-        value |= (byte & 127) << shift
-        place, shift = place + 1, shift + 7
-        if byte < 128:
-            return value, place

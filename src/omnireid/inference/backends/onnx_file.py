@@ -10,9 +10,9 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from omnireid.core.errors import WeightsError
+from omnireid.core.protobuf import NotProtobufError, fields, text_field
 from omnireid.inference.backends.colours import BEGINS_NETWORK
 from omnireid.inference.backends.graph import read_model_file
-from omnireid.inference.backends.protobuf import NotProtobufError, fields, text_field
 
 # Field numbers of ONNX's messages (onnx.proto): which fields of a message hold which other messages.
 _INSIDE = {

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from omnireid.inference.backends.protobuf import NotProtobufError, fields
+from omnireid.core.protobuf import NotProtobufError, fields
 
 TINY = 1e-20
 

@@ -22,8 +22,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from omnireid.core.card import ModelCard
 from omnireid.core.errors import WeightsError
+from omnireid.core.protobuf import NotProtobufError, fields, text_field
 from omnireid.inference.backends.onnx_graph import CARD_KEY
-from omnireid.inference.backends.protobuf import NotProtobufError, fields, text_field
 from omnireid.inference.formats import FORMATS, TRAILER_MAGIC
 
 EXPORT_KEY = "omnireid.export"

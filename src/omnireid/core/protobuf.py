@@ -1,4 +1,4 @@
-"""Walking protobuf messages field by field, so that an ONNX file can be read without the package `onnx`."""
+"""Walking protobuf messages field by field: ONNX files without the package `onnx`, manifests of tables."""
 
 from __future__ import annotations
 
