@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from gallery.memory_store import MemoryStore
 from omnireid.evaluation.calibration import CalibratedModel, Calibration, CalibrationSource, fit_calibration
 from omnireid.evaluation.calibration_pairs import labelled_pairs, pair_scores
+from omnireid.evaluation.search_fitting import fit_searches, labelled_sightings
 from omnireid.evaluation.whitening import fit_whitening
 from omnireid.gallery import Gallery, Item, ModelRef
 
@@ -55,15 +57,18 @@ def items_of(pids: list[int], **fields: Any) -> list[Item]:
     ]
 
 
+@cache
 def calibration(*, whitened: bool = False, model: ModelRef = MODEL, noise: float = 1.0) -> Calibration:
-    """Of another crowd, whose people look as alike."""
-    embeddings, pids = crowd(1, 60, 6, noise)
+    """Of another crowd, whose people look as alike. Fitted once; tests only read it."""
+    embeddings, pids = crowd(1, 100, 4, noise)
     whitening = None
     if whitened:
         others, who = crowd(2, 60, 6, noise)
         whitening = fit_whitening(others, np.array(who), "centre")
         embeddings = whitening.apply(embeddings)
-    pairs = labelled_pairs(np.array(pids), np.tile(np.arange(6) % 3, 60), max_pairs=20_000)
+    camids, rates = np.tile(np.arange(4) % 3, 100), (0.1, 0.01, 1e-6)
+    pairs = labelled_pairs(np.array(pids), camids, max_pairs=20_000)
+    sightings = labelled_sightings(embeddings, np.array(pids), camids)
     return fit_calibration(
         pair_scores(embeddings, pairs),
         pairs,
@@ -73,5 +78,6 @@ def calibration(*, whitened: bool = False, model: ModelRef = MODEL, noise: float
             people=0, cameras=3, same_pairs=0, different_pairs=0, couples=0, seed=0,
         ),
         whitening=whitening,
-        false_alarm_rates=(0.1, 0.01, 1e-6),
+        search=fit_searches(sightings, false_alarm_rates=rates, miss_rate=0.05),
+        false_alarm_rates=rates,
     )  # fmt: skip

@@ -67,7 +67,7 @@ def test_filters_reach_the_store_with_all_that_was_merged() -> None:
     assert sorted(one.item.time for one in found.candidates) == wanted
 
 
-def test_the_prior_of_a_search_counts_people_not_pictures(known: Calibration) -> None:
+def test_a_search_counts_people_not_pictures(known: Calibration) -> None:
     gallery = memory_gallery(calibration=known)
     rows = vectors(3, 9)
     who = [("a", None), ("a", "t1"), ("b", "t2"), ("b", None), (None, "t3"), (None, "t3"), (None, "t4")]
@@ -76,17 +76,81 @@ def test_the_prior_of_a_search_counts_people_not_pictures(known: Calibration) ->
     gallery.enrol(items, rows, model=MODEL)
     # a, b, t3, t4 and two single items.
     assert gallery.num_people() == 6
-    found = gallery.search(rows[0], model=MODEL, prior=None)
-    assert found.prior == 1 / 7
-    scores = np.array([one.score for one in found.candidates])
-    np.testing.assert_allclose(
-        [one.probability for one in found.candidates], known.probability(scores, prior=1 / 7)
-    )
+    assert gallery.num_people(Filter(identities=frozenset({"a"}))) == 1
+    assert gallery.num_people(Filter(has_identity=False)) == 4
+    found = gallery.search(rows[0], model=MODEL)
+    assert (found.people, found.prior) == (6, 0.5)
     gallery.merge("a", ["b"])
     # Remembered, so that not every search reads every item.
     assert gallery.num_people() == 6
     assert memory_gallery(gallery.store).num_people() == 5
-    assert memory_gallery().search(rows[0], model=MODEL, prior=None).prior is None
+    # A tenth more is counted anew.
+    gallery.enrol([Item(identity="c", key="c")], vectors(4, 1), model=MODEL)
+    assert gallery.num_people() == 6
+    assert memory_gallery().search(rows[0], model=MODEL).prior is None
+
+
+def test_probabilities_of_people_nobody_and_others_add_up_to_one(known: Calibration) -> None:
+    gallery, _, _ = filled(calibration=known)
+    query = crowd(0, 20, 5)[0][4]
+    whole = gallery.search(query, model=MODEL, k=80, group=True)
+    assert len(whole.groups) == 20
+    assert whole.others == pytest.approx(0, abs=1e-12)
+    for asked in ({"k": 80}, {"k": 3}, {"k": 1}, {"k": 2, "rerank": True}):
+        found = gallery.search(query, model=MODEL, group=True, **asked)
+        shares = [group.probability for group in found.groups]
+        assert sum(shares) + found.nobody + found.others == pytest.approx(1)
+        assert (found.nobody, found.people) == (pytest.approx(whole.nobody, abs=0.02), 20)
+        of_best = {group.identity: group.probability for group in whole.groups}[found.groups[0].identity]
+        assert found.groups[0].probability == pytest.approx(of_best, abs=0.02)
+        assert found.groups[0].candidates[0].probability == found.groups[0].probability
+    # One number, however it is asked for.
+    single = gallery.search(query, model=MODEL, k=1)
+    assert (
+        single.candidates[0].probability == gallery.search(query, model=MODEL, k=9).candidates[0].probability
+    )
+
+
+def test_more_strangers_make_an_answer_less_certain(known: Calibration) -> None:
+    query, certain = crowd(0, 20, 5)[0][4], []
+    for num_people in (20, 200, 1000):
+        gallery = memory_gallery(calibration=known)
+        rows, pids = crowd(0, 20, 4)
+        others, who = crowd(5, num_people - 20, 4) if num_people > 20 else (rows[:0], [])
+        everybody = [*items_of(pids), *(Item(identity=f"q{pid}", key=f"{n}") for n, pid in enumerate(who))]
+        gallery.enrol(everybody, np.concatenate([rows, others]), model=MODEL)
+        found = gallery.search(query, model=MODEL, k=100, group=True)
+        assert found.people == num_people
+        assert found.measured is not None
+        assert found.measured.is_extrapolated == (num_people > 100)
+        certain.append(next(one.probability for one in found.groups if one.identity == "p0"))
+    assert certain[0] > certain[1] > certain[2]
+
+
+def test_pictures_that_nobody_assigned_join_whom_they_look_like(known: Calibration) -> None:
+    gallery = memory_gallery(calibration=known)
+    rng = np.random.default_rng(0)
+    one, other = vectors(1, 2)
+    near = [one + 0.1 * rng.standard_normal(DIM) for _ in range(4)]
+    rows = np.stack([*near, other, -one]).astype(np.float32)
+    who = ["ada", None, None, "bo", None, "cy"]
+    items = [Item(identity=name, tracklet=f"t{n}", key=str(n)) for n, name in enumerate(who)]
+    gallery.enrol(items, rows, model=MODEL)
+    found = gallery.search(one, model=MODEL, group=True)
+    # "ada" and "bo" look alike, and stay two: somebody has said so.
+    sizes = {group.identity: len(group.candidates) for group in found.groups}
+    assert sizes["ada"] + sizes["bo"] == 4
+    assert (sizes[None], sizes["cy"]) == (1, 1)
+    assert sum(group.probability for group in found.groups) + found.nobody == pytest.approx(1)
+
+
+def test_what_is_searched_with_is_left_out(known: Calibration) -> None:
+    gallery, rows, _ = filled(calibration=known)
+    best = gallery.search(rows[0], model=MODEL, k=1).candidates[0].item.id
+    found = gallery.search(rows[0], model=MODEL, k=80, group=True, without=[best])
+    assert len(found.candidates) == 79
+    every = [*found.candidates, *(one for group in found.groups for one in group.candidates)]
+    assert best not in {one.item.id for one in every}
 
 
 def test_an_empty_gallery_answers() -> None:
@@ -129,24 +193,39 @@ def test_without_a_calibration_there_are_scores_and_a_reason(known: Calibration)
     assert gallery.search(rows[0], model=MODEL).note == ""
 
 
-def test_decisions_are_those_of_the_calibration(known: Calibration) -> None:
+def test_decisions_follow_from_the_number_beside_them(known: Calibration) -> None:
     gallery, _, _ = filled(calibration=known)
-    query = crowd(0, 20, 5)[0][4]
-    for rate, prior in ((None, 0.5), (0.1, 0.5), (0.01, 1 / 81)):
-        found = gallery.search(query, model=MODEL, k=80, false_alarm_rate=rate, prior=prior)
-        scores = np.array([one.score for one in found.candidates])
-        assert [one.decision for one in found.candidates] == [known.decide(s, rate=rate) for s in scores]
-        np.testing.assert_allclose(
-            [one.probability for one in found.candidates], known.probability(scores, prior=prior)
-        )
-        assert found.decision is known.decide(scores[0], rate=rate)
-        assert found.false_alarm_rate == known.false_alarm(rate).wanted
-        assert found.calibrated
-    assert {one.decision for one in found.candidates} == set(Decision)
-    with pytest.raises(InputError, match="this calibration holds"):
-        gallery.search(query, model=MODEL, false_alarm_rate=0.5)
-    with pytest.raises(InputError, match="not measurable"):
-        gallery.search(query, model=MODEL, false_alarm_rate=1e-6)
+    searches = known.record.search
+    assert searches is not None
+    queries, decisions = crowd(0, 40, 5)[0][4::5], set()
+    for query in queries:
+        for rate, prior in ((None, 0.5), (0.1, 0.5), (0.01, 0.05), (0.1, 0.9)):
+            found = gallery.search(query, model=MODEL, k=80, group=True, false_alarm_rate=rate, prior=prior)
+            assert found.false_alarm_rate == (rate or 0.01)
+            wanted = searches.rate(20, 4, found.false_alarm_rate)
+            assert (found.same_from, found.measured.rate) == (wanted.threshold, wanted.rate)
+            best = found.groups[0]
+            decisions.add(found.decision)
+            assert best.decision is found.decision
+            assert [one.decision for one in found.groups].count(Decision.SAME) <= 1
+            if found.decision is Decision.SAME:
+                assert best.probability >= found.same_from >= 0.5
+            elif prior <= 0.5:
+                assert best.probability < found.same_from
+            if found.decision is Decision.NEW:
+                assert found.nobody >= 0.5
+    assert decisions == set(Decision)
+    for rate in (0.5, 1e-6):
+        with pytest.raises(InputError, match=r"this calibration holds 0\.1, 0\.01"):
+            gallery.search(query, model=MODEL, false_alarm_rate=rate)
+
+
+def test_a_calibration_without_searches_gives_scores_and_a_reason(known: Calibration) -> None:
+    record = known.record.model_copy(update={"search": None})
+    gallery, rows, _ = filled(calibration=Calibration(record, known.whitening))
+    found = gallery.search(rows[0], model=MODEL)
+    assert "Make it again with 'omnireid calibrate'" in found.note
+    assert (found.decision, found.nobody, found.candidates[0].probability) == (None, None, None)
 
 
 def test_where_nobody_is_to_compare_with_everybody_is_new(known: Calibration) -> None:

@@ -23,6 +23,7 @@ from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.images import decode
 from omnireid.evaluation.calibration import CalibratedModel, Calibration, CalibrationSource, fit_calibration
 from omnireid.evaluation.calibration_pairs import labelled_pairs, pair_scores
+from omnireid.evaluation.search_fitting import fit_searches, labelled_sightings
 from omnireid.gallery import Gallery, Item, ModelRef
 from omnireid.inference import Embedder
 from omnireid.server.app import create_app
@@ -96,18 +97,20 @@ def fill(gallery: Gallery, embedder: Embedder) -> None:
 
 def calibrate(embedder: Embedder) -> Calibration:
     """Of other people, in one camera: colours are no use across cameras."""
-    pids = np.repeat(np.arange(101, 117), 3)
-    index = np.tile(np.arange(3), 16)
+    pids = np.repeat(np.arange(101, 125), 3)
+    index = np.tile(np.arange(3), 24)
     crops = [decode(picture(int(pid), 0, int(n))) for pid, n in zip(pids, index, strict=True)]
     pairs = labelled_pairs(pids, index, max_pairs=5_000)
-    card = embedder.card
+    card, embeddings = embedder.card, embedder.embed(crops)
+    sightings = labelled_sightings(embeddings, pids, index)
     return fit_calibration(
-        pair_scores(embedder.embed(crops), pairs),
+        pair_scores(embeddings, pairs),
         pairs,
+        search=fit_searches(sightings, false_alarm_rates=(0.1, 0.05), miss_rate=0.05),
         model=CalibratedModel(name=card.name, sha256=card.sha256 or "", embedding_size=card.embedding_size),
         source=CalibrationSource(
-            kind="labelled", name="rendered", root="", split="test", protocol="market1501", pictures=48,
-            people=16, cameras=3, same_pairs=0, different_pairs=0, couples=0, seed=0,
+            kind="labelled", name="rendered", root="", split="test", protocol="market1501", pictures=72,
+            people=24, cameras=3, same_pairs=0, different_pairs=0, couples=0, seed=0,
         ),
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
     from omnireid.gallery import Item
     from omnireid.gallery.identities import Operation
-    from omnireid.gallery.searching import Candidate, SearchResult
+    from omnireid.gallery.searching import Candidate, Measured, SearchResult
+
+_LEAST_SHOWN = 0.001
 
 app = typer.Typer(help="Galleries: enrol, search, correct, forget, keep.", no_args_is_help=True)
 
@@ -194,15 +197,15 @@ def search(
     rerank: Annotated[bool, typer.Option("--rerank", help="Reorder by k-reciprocal re-ranking.")] = False,
     false_alarm_rate: Annotated[
         Optional[float],  # noqa: UP045
-        typer.Option("--false-alarm-rate", help="One that was calibrated; by default the lowest."),
-    ] = None,
-    prior: Annotated[
-        Optional[float],  # noqa: UP045
         typer.Option(
-            "--prior",
-            help="That a comparison is of one person, before looking; by default 1 / (people + 1).",
+            "--false-alarm-rate",
+            help="Of searches for strangers, those that may end in 'same'; by default the lowest measured.",
         ),
     ] = None,
+    prior: Annotated[
+        float,
+        typer.Option("--prior", help="That the person is in the gallery at all, before looking."),
+    ] = 0.5,
     as_json: options.AsJson = False,
     backend: options.BackendName = options.Backend.AUTO,
     device: options.Device = "auto",
@@ -475,9 +478,15 @@ gallery_upkeep.register(app)
 def _print_result(result: SearchResult) -> None:
     from rich.text import Text
 
-    if result.decision is not None:
-        rate = f" (false-alarm rate {result.false_alarm_rate:g} of comparisons)"
-        stdout.print(f"decision: {result.decision.value}{rate}")
+    if result.nobody is not None and result.others is not None:
+        decision = "none" if result.decision is None else result.decision.value
+        others = f", {result.others:.1%} others" if result.others >= _LEAST_SHOWN else ""
+        stdout.print(
+            f"decision: {decision} ({result.nobody:.1%} that it is nobody of {result.people:,} people"
+            f"{others}; prior {result.prior:g})"
+        )
+    if result.measured is not None:
+        stdout.print(_measured_words(result.measured))
     table = _table(
         "score", "probability", "decision", "identity", "name", "camera", "time", "item",
         right=("score", "probability"),
@@ -500,6 +509,15 @@ def _print_result(result: SearchResult) -> None:
         stderr.print(result.note)
 
 
+def _measured_words(measured: Measured) -> str:
+    low, high = (round(1000 * rate) for rate in (measured.low, measured.high))
+    words = (
+        f"of 1,000 searches for strangers through {measured.people:,} people, about "
+        f'{1000 * measured.rate:.0f} end in "same" (95 % interval {low} to {high})'
+    )
+    return f"{words}; more people than were measured" if measured.is_extrapolated else words
+
+
 def _print_item(item: Item) -> None:
     from rich.table import Table
 
@@ -520,7 +538,12 @@ def _result_of(result: SearchResult) -> dict[str, Any]:
         "model": result.model._asdict(),
         "decision": None if result.decision is None else result.decision.value,
         "calibrated": result.calibrated,
+        "nobody": result.nobody,
+        "others": result.others,
+        "people": result.people,
         "false_alarm_rate": result.false_alarm_rate,
+        "same_from": result.same_from,
+        "measured": None if result.measured is None else dataclasses.asdict(result.measured),
         "prior": result.prior,
         "is_exact": result.is_exact,
         "note": result.note,

@@ -36,6 +36,7 @@ from omnireid.evaluation.calibrators import (
     log_loss,
     reliability,
 )
+from omnireid.evaluation.searches import SearchModel
 from omnireid.evaluation.thresholds import ErrorThreshold, error_thresholds
 from omnireid.evaluation.whitening import Whitening, unit_rows
 
@@ -120,6 +121,7 @@ class CalibrationRecord(BaseModel):
         reliability: fifteen bins of equal width.
         false_alarms: threshold for each wanted rate, in the order they were asked for.
         miss: threshold below which two pictures are taken for two people.
+        search: the certainty of searches; null where too few people were known to be the same and different.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -133,6 +135,7 @@ class CalibrationRecord(BaseModel):
     reliability: tuple[ReliabilityBin, ...]
     false_alarms: tuple[ErrorThreshold, ...]
     miss: ErrorThreshold
+    search: SearchModel | None = None
     source: CalibrationSource
     whitening: WhiteningRecord | None = None
     environment: EnvironmentRecord
@@ -289,6 +292,7 @@ def fit_calibration(
     model: CalibratedModel,
     source: CalibrationSource,
     whitening: Whitening | None = None,
+    search: SearchModel | None = None,
     false_alarm_rates: Sequence[float] = FALSE_ALARM_RATES,
     miss_rate: float = MISS_RATE,
     seed: int = 0,
@@ -303,6 +307,7 @@ def fit_calibration(
         scores: (P,) float64; cosine of each pair, after `whitening` where there is one.
         pairs: whom they show.
         model, source: for the record.
+        search: the certainty of searches, from `search_fitting.fit_searches` on the same people.
         false_alarm_rates, miss_rate: wanted error rates.
         seed: of the halves and the bootstrap.
 
@@ -326,6 +331,7 @@ def fit_calibration(
         reliability=bins,
         false_alarms=error_thresholds("false-alarm", scores, pairs, false_alarm_rates, seed=seed),
         miss=error_thresholds("miss", scores, pairs, (miss_rate,), seed=seed)[0],
+        search=search,
         source=source,
         environment=EnvironmentRecord.capture(),
     )

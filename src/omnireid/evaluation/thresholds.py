@@ -38,6 +38,7 @@ from omnireid.evaluation.calibration_pairs import Pairs
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
 ErrorKind = Literal["false-alarm", "miss"]
 
 CONFIDENCE = 0.95
@@ -203,15 +204,36 @@ class _People:
 
     def interval(self, observed: float, drawn: Sequence[float]) -> tuple[float, float]:
         """The wider of bootstrap and Wilson's interval at each end."""
-        low, high = wilson_interval(observed, self.num_units)
-        if 0 < observed < 1:
-            # A draw without any error has no log-odds: half a unit stands for none.
-            least = min(0.5 / self.num_units, observed, 1 - observed)
-            odds = np.clip(drawn, least, 1 - least)
-            reach = _Z * float(np.std(np.log(odds / (1 - odds))))
-            middle = math.log(observed / (1 - observed))
-            low, high = min(low, _from_log_odds(middle - reach)), max(high, _from_log_odds(middle + reach))
-        return low, high
+        return _wider_interval(observed, drawn, self.num_units)
+
+
+def clustered_interval(errs: Bool, people: Int64, *, seed: int = 0) -> tuple[float, float]:
+    """95 % interval of a share of which people, not single trials, are the units.
+
+    The wider, at each end, of a bootstrap that draws people and of Wilson's interval with people as trials.
+
+    Args:
+        errs: (N,) bool; what became of each trial.
+        people: (N,) int64; whose it was.
+    """
+    _, places = np.unique(people, return_inverse=True)
+    trials, errors = np.bincount(places), np.bincount(places, errs)
+    rng = numpy_generator(seed, "clusters")
+    times = rng.multinomial(len(trials), np.full(len(trials), 1 / len(trials)), size=NUM_RESAMPLES)
+    drawn = (times @ errors) / (times @ trials)
+    return _wider_interval(float(errs.mean()), drawn, len(trials))
+
+
+def _wider_interval(observed: float, drawn: npt.ArrayLike, num_units: int) -> tuple[float, float]:
+    low, high = wilson_interval(observed, num_units)
+    if 0 < observed < 1:
+        # A draw without any error has no log-odds: half a unit stands for none.
+        least = min(0.5 / num_units, observed, 1 - observed)
+        odds = np.clip(drawn, least, 1 - least)
+        reach = _Z * float(np.std(np.log(odds / (1 - odds))))
+        middle = math.log(observed / (1 - observed))
+        low, high = min(low, _from_log_odds(middle - reach)), max(high, _from_log_odds(middle + reach))
+    return low, high
 
 
 def _from_log_odds(log_odds: float) -> float:

@@ -33,9 +33,17 @@ from omnireid.evaluation.calibration_pairs import (
     tracklet_pairs,
 )
 from omnireid.evaluation.result import DistanceHistogram
+from omnireid.evaluation.search_fitting import (
+    Sightings,
+    fit_searches,
+    labelled_sightings,
+    tracklet_sightings,
+)
+from omnireid.evaluation.searches import SearchModel
 from omnireid.evaluation.whitening import fit_whitening
 from omnireid.inference import Embedder
 
+Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]
 SplitName = Literal["test", "train"]
 WhiteningName = Literal["none", "centre", "zca"]
@@ -139,7 +147,11 @@ def calibrate_labelled(
         split=split,
         protocol=dataset.protocol.value,
     )
-    return _run(model, found, draw, origin, options, skipped)
+
+    def sightings(embeddings: Float32, people: Int64) -> Sightings:
+        return labelled_sightings(embeddings, people, found.camids, dataset.protocol)
+
+    return _run(model, found, draw, sightings, origin, options, skipped)
 
 
 def calibrate_tracklets(
@@ -188,13 +200,18 @@ def calibrate_tracklets(
         split="",
         protocol="one tracklet is one person; seen together are different people",
     )
-    return _run(model, found, draw, origin, options, skipped)
+
+    def sightings(embeddings: Float32, people: Int64) -> Sightings:
+        return tracklet_sightings(embeddings, people, times_N, couples)
+
+    return _run(model, found, draw, sightings, origin, options, skipped)
 
 
 def _run(
     model: CalibratedModel,
     found: EmbeddingSet,
     draw: Callable[[Int64], Pairs],
+    sightings: Callable[[Float32, Int64], Sightings],
     origin: Callable[..., CalibrationSource],
     options: CalibrationOptions,
     skipped: Sequence[SkippedFile],
@@ -224,6 +241,7 @@ def _run(
         model=model,
         source=source,
         whitening=whitening,
+        search=_search_model(sightings(embeddings, people), options),
         false_alarm_rates=options.false_alarm_rates,
         miss_rate=options.miss_rate,
         seed=options.seed,
@@ -231,6 +249,19 @@ def _run(
     edges = np.linspace(scores.min(), max(scores.max(), scores.min() + 1e-6), _HISTOGRAM_BINS + 1)
     same, different = (np.histogram(scores[kind], edges)[0] for kind in (pairs.same, ~pairs.same))
     return CalibrationRun(calibration, DistanceHistogram(edges, same, different), tuple(skipped))
+
+
+def _search_model(sightings: Sightings, options: CalibrationOptions) -> SearchModel | None:
+    """None where too few people are known to be the same, and different, for searches."""
+    try:
+        return fit_searches(
+            sightings,
+            false_alarm_rates=options.false_alarm_rates,
+            miss_rate=options.miss_rate,
+            seed=options.seed,
+        )
+    except InputError:
+        return None
 
 
 def _model(embedder: Embedder) -> CalibratedModel:

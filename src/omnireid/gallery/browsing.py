@@ -19,7 +19,7 @@ from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
 from omnireid.gallery.errors import NotInGalleryError
 from omnireid.gallery.identities import People
-from omnireid.gallery.items import Filter, Item
+from omnireid.gallery.items import EVERYTHING, Filter, Item
 from omnireid.gallery.rows import ITEM_COLUMNS, items_of
 from omnireid.gallery.store import GalleryStore
 
@@ -240,20 +240,24 @@ def stored_values(store: GalleryStore, collection: str, column: str) -> set[str]
     return found
 
 
-def count_people(store: GalleryStore, collection: str, people: People) -> int:
-    """Different people as far as known: identities, and tracklets and single items that have none.
+def count_people(
+    store: GalleryStore, collection: str, people: People, where: Filter = EVERYTHING
+) -> tuple[int, int]:
+    """Different people as far as known, and their items.
 
-    Reads the identity and tracklet of every item.
+    People are identities, and tracklets and single items that have none. Reads the identity and tracklet of
+    every item that meets the filter.
     """
     identities: set[str] = set()
     tracklets: set[str] = set()
-    alone = 0
-    for rows in store.scan(collection, columns=("identity", "tracklet"), batch_size=_BATCH):
+    alone = items = 0
+    for rows in store.scan(collection, where=where, columns=("identity", "tracklet"), batch_size=_BATCH):
+        items += rows.num_rows
         identities.update(pc.unique(rows.column("identity")).drop_null().to_pylist())
         unknown = rows.filter(pc.is_null(rows.column("identity"))).column("tracklet")
         tracklets.update(pc.unique(unknown).drop_null().to_pylist())
         alone += unknown.null_count
-    return len({people.root(one) for one in identities}) + len(tracklets) + alone
+    return len({people.root(one) for one in identities}) + len(tracklets) + alone, items
 
 
 def timeline(

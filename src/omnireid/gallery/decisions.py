@@ -1,4 +1,7 @@
-"""From a similarity to "same", "new" or "unsure", as far as there is a calibration of the model."""
+"""From similarities to "same", "new" or "unsure", as far as there is a calibration of the model.
+
+`Judge` is of two pictures; `SearchJudge` of a search through many people, whose answers exclude each other.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import numpy.typing as npt
 
 from omnireid.core.errors import InputError
 from omnireid.evaluation.calibration import Calibration, Decision
+from omnireid.evaluation.searches import PRIOR, Posterior, SearchModel, SearchRate
 from omnireid.gallery.generations import ModelRef
 from omnireid.gallery.store import Float32
 
@@ -21,6 +25,11 @@ OTHER_CALIBRATION = (
     "Make one of the gallery's with 'omnireid calibrate' and open the gallery with it."
 )
 NO_RATE = "Probabilities only: the calibration could measure no false-alarm rate; calibrate on more people."
+_ALIKE_FROM = 0.9
+NO_SEARCHES = (
+    "Scores only: the calibration knows pairs of pictures, but no searches. Make it again with "
+    "'omnireid calibrate', on at least 20 people who were seen twice."
+)
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,7 @@ class Judge:
 
     Attributes:
         calibration: of the model; None where there are scores only.
-        rate: false-alarm rate of the decisions, for one comparison with a stranger; None without decisions.
+        rate: false-alarm rate of the decisions, for one comparison with a stranger; None without.
         prior: share of comparisons that are of one person, before the score is known.
         note: why there are scores only; "" where there is nothing to say.
     """
@@ -53,8 +62,7 @@ class Judge:
         Args:
             calibration: at hand; left aside where it is of another model.
             false_alarm_rate: one that the calibration holds; by default the lowest that could be measured.
-            prior: 0.5 as in `omnireid verify`; where N strangers and the right person are looked through,
-                1 / (N + 1) is the honest one.
+            prior: share of such pairs that are of one person.
 
         Raises:
             InputError: a rate or prior asked for without a calibration, or that cannot be used.
@@ -94,6 +102,165 @@ class Judge:
             return None
         return self.calibration.decide(score, rate=self.rate)
 
-    def decision_of_none(self) -> Decision | None:
-        """Where there was nobody to compare with: new."""
-        return None if self.calibration is None or self.rate is None else Decision.NEW
+
+@dataclass(frozen=True)
+class Crowd:
+    """Whom a search goes through.
+
+    Attributes:
+        people: different people as far as known.
+        items: their pictures.
+    """
+
+    people: int
+    items: int
+
+    @property
+    def pictures(self) -> float:
+        """Of each person, on average; 1 at least."""
+        return max(1.0, self.items / max(self.people, 1))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a search means.
+
+    Attributes:
+        posterior: probabilities of the people in question, of nobody and of everybody else.
+        decisions: of each of the people; None without a measured false-alarm rate.
+        decision: of the search.
+        rate: the threshold behind them, and what was measured of it; None likewise.
+        measured_people: N of that measurement.
+        is_extrapolated: whether the search went through more people than could be measured.
+    """
+
+    posterior: Posterior
+    decisions: tuple[Decision | None, ...]
+    decision: Decision | None
+    rate: SearchRate | None
+    measured_people: int | None
+    is_extrapolated: bool
+
+
+@dataclass(frozen=True)
+class SearchJudge:
+    """What a search with one model's scores means.
+
+    Attributes:
+        calibration: of the model; None where there are scores only.
+        model: the certainty of searches; None likewise.
+        wanted: share of searches for strangers that may end in "same"; None without decisions.
+        prior: that the person is in the gallery at all, before the picture is looked at.
+        note: why there are scores only; "" where there is nothing to say.
+    """
+
+    calibration: Calibration | None
+    model: SearchModel | None
+    wanted: float | None
+    prior: float
+    note: str
+
+    @classmethod
+    def of(
+        cls,
+        calibration: Calibration | None,
+        model: ModelRef,
+        *,
+        false_alarm_rate: float | None = None,
+        prior: float = PRIOR,
+    ) -> SearchJudge:
+        """For one model.
+
+        Args:
+            calibration: at hand; left aside where it is of another model.
+            false_alarm_rate: one that the calibration holds; by default the lowest that could be measured.
+            prior: that the person is in the gallery at all.
+
+        Raises:
+            InputError: a rate or prior asked for without a calibration, or that cannot be used.
+        """
+        pairs = Judge.of(calibration, model)
+        if not 0 < prior < 1:
+            raise InputError(f"prior: must lie between 0 and 1, got {prior}")
+        known = pairs.calibration
+        searches = None if known is None else known.record.search
+        if searches is None:
+            note = pairs.note if known is None else NO_SEARCHES
+            if false_alarm_rate is not None or prior != PRIOR:
+                raise InputError(f"false_alarm_rate, prior: need a calibration of searches. {note}")
+            return cls(known, None, None, prior, note)
+        rates = searches.measured_rates
+        if false_alarm_rate is not None and not any(_is_close(rate, false_alarm_rate) for rate in rates):
+            held = ", ".join(f"{rate:g}" for rate in rates) or "none"
+            raise InputError(
+                f"false-alarm rate {false_alarm_rate:g}: of searches, this calibration holds {held}; "
+                f"calibrate again with --false-alarm-rate {false_alarm_rate:g}, on "
+                f"{1 / max(false_alarm_rate, 1e-9):,.0f} people at least"
+            )
+        wanted = min(rates, default=None) if false_alarm_rate is None else false_alarm_rate
+        return cls(known, searches, wanted, prior, "" if wanted is not None else NO_RATE)
+
+    @property
+    def whitens(self) -> bool:
+        """Whether scores are of other vectors than the stored ones."""
+        return self.calibration is not None and self.calibration.whitening is not None
+
+    def vectors(self, embeddings: Float32) -> Float32:
+        """(N, D) of unit norm → (N, D) whose dot products are the scores."""
+        return embeddings if self.calibration is None else self.calibration.transform(embeddings)
+
+    def are_alike(self, scores: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+        """Whether pairs of stored pictures with such scores are taken for one person."""
+        if self.calibration is None:
+            return np.zeros(scores.shape, np.bool_)
+        return self.calibration.probability(scores) >= _ALIKE_FROM
+
+    def verdict(
+        self, scores: npt.NDArray[np.floating], crowd: Crowd, unseen_below: float | None
+    ) -> Verdict | None:
+        """Of the best scores of some people, the best first; None without a calibration of searches.
+
+        "Same" is said of the best person where the probability reaches the threshold of the wanted rate, at
+        the prior at hand and at one half: the rate was measured there, and a verdict never says more than the
+        number beside it.
+
+        Args:
+            scores: (M,), falling.
+            crowd: everybody who was searched through.
+            unseen_below: the scores of the others lie below; None where there are no others.
+        """
+        if self.model is None:
+            return None
+        num_people = max(crowd.people, len(scores)) if unseen_below is not None else len(scores)
+
+        def at(prior: float) -> Posterior:
+            assert self.model is not None
+            return self.model.posterior(
+                scores, num_people, prior=prior, pictures=crowd.pictures, unseen_below=unseen_below
+            )
+
+        posterior, neutral = at(self.prior), at(PRIOR)
+        if self.wanted is None:
+            return Verdict(posterior, (None,) * len(scores), None, None, None, False)
+        if not len(scores):
+            return Verdict(posterior, (), Decision.NEW, None, None, False)
+        size = self.model.fit(crowd.pictures).size(num_people)
+        rate = self.model.rate(num_people, crowd.pictures, self.wanted)
+        assert size is not None
+        assert rate is not None
+        certain = np.minimum(posterior.people, neutral.people)
+        nobody = min(posterior.nobody, neutral.nobody)
+        is_same = bool(certain[0] >= rate.threshold)
+        decision = (
+            Decision.SAME if is_same else Decision.NEW if nobody >= size.nobody_from else Decision.UNSURE
+        )
+        others = [
+            Decision.NEW if is_same or 1 - probability >= size.nobody_from else Decision.UNSURE
+            for probability in posterior.people.tolist()[1:]
+        ]
+        is_extrapolated = num_people > self.model.num_people
+        return Verdict(posterior, (decision, *others), decision, rate, size.people, is_extrapolated)
+
+
+def _is_close(a: float, b: float) -> bool:
+    return abs(a - b) <= 1e-9 * abs(b)

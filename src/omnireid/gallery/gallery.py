@@ -20,10 +20,12 @@ import pyarrow as pa
 
 from omnireid.core.errors import InputError, OmniReIDError, ShapeError
 from omnireid.core.forking import ForkError, check_process, in_every_child
+from omnireid.evaluation.searches import PRIOR
 from omnireid.gallery import browsing, forgetting, retention
 from omnireid.gallery.audit import AuditEntry, AuditLog, Verified
 from omnireid.gallery.browsing import Page, Person, Timeline
-from omnireid.gallery.decisions import Judge
+from omnireid.gallery.crowds import Crowds
+from omnireid.gallery.decisions import Crowd, Judge, SearchJudge
 from omnireid.gallery.enrolling import Enrolment, prepared, unit_embeddings
 from omnireid.gallery.errors import NotInGalleryError, NotWritableError
 from omnireid.gallery.generations import Generation, Generations, ModelRef
@@ -45,9 +47,6 @@ if TYPE_CHECKING:
     from omnireid.evaluation.calibration import Calibration
     from omnireid.gallery.backup import Manifest
     from omnireid.inference.embedder import Embedder
-
-PEOPLE_AGE_S = 300.0
-"""Seconds for which the number of people is remembered."""
 
 _log = logging.getLogger("omnireid.gallery")
 
@@ -127,8 +126,7 @@ class Gallery:
         self._precision = precision
         self._index_lock = threading.Lock()
         self._index_known: tuple[bool, float] | None = None
-        self._people_known: tuple[int, float] | None = None
-        self._counting = threading.Lock()
+        self._crowds = Crowds()
         check_whole(store)
         # What a crash has left half done, before anybody reads.
         finish_interrupted(store, STEPS)
@@ -261,6 +259,7 @@ class Gallery:
             collection = self.generations.begin(model, self._precision, self.clock()).collection
             detail = {"model": model.sha256[:12]}
             self.log.write("enrol", count=len(ids), subjects=ids, detail=detail, actor=actor)
+            self._crowds.added(len(ids))
             return Enrolment(ids, self.store.add(collection, rows))
 
     # Searching
@@ -275,11 +274,12 @@ class Gallery:
         exact: bool = False,
         group: bool = False,
         rerank: bool = False,
+        without: Iterable[str] = (),
         false_alarm_rate: float | None = None,
-        prior: float | None = 0.5,
+        prior: float = PRIOR,
         actor: str | None = None,
     ) -> SearchResult:
-        """Who is this?
+        """Who is this, if anybody here?
 
         Args:
             embedding: (D,) of any norm.
@@ -289,20 +289,20 @@ class Gallery:
             exact: compare with every item, also where there is an index.
             group: by identity; items without one by tracklet, or alone.
             rerank: reorder the best 100 by k-reciprocal re-ranking; scores stay what they are.
-            false_alarm_rate: of the decisions, one that the calibration holds; by default its lowest. It is
-                of each comparison with a stranger: expect N times as many false alarms among N of them.
-            prior: that a comparison is of one person, before its score is known; None takes 1 / (N + 1) for
-                the N people of the gallery, which is what a search means that nobody has narrowed.
+            without: ids of items that are no candidates, such as the one that is searched with.
+            false_alarm_rate: wanted share of searches for strangers that end in "same" (FPIR), one that the
+                calibration could measure; by default its lowest. It holds at any number of people.
+            prior: that the person is in the gallery at all, before the picture is looked at.
             actor: who; by default who opened the gallery.
 
         Raises:
             ModelMismatchError: the gallery holds embeddings of another model.
             ShapeError, InputError: an embedding, number or rate that cannot be used.
         """
-        judge = self._judge_of_search(model, false_alarm_rate, prior)
-        asked = Question(k, where, exact, group, rerank)
+        judge = SearchJudge.of(self.calibration, model, false_alarm_rate=false_alarm_rate, prior=prior)
+        asked = Question(k, where, exact, group, rerank, frozenset(without))
         query = self._query(np.asarray(embedding)[None], model)[0]
-        searcher = self._searcher(model, judge)
+        searcher = self._searcher(model, judge, where)
         result = empty_result(judge, model) if searcher is None else searcher.search(query, asked)
         self._audit_search(result, asked, judge.prior, actor)
         return result
@@ -318,8 +318,9 @@ class Gallery:
         exact: bool = False,
         group: bool = False,
         rerank: bool = False,
+        without: Iterable[str] = (),
         false_alarm_rate: float | None = None,
-        prior: float | None = 0.5,
+        prior: float = PRIOR,
         actor: str | None = None,
     ) -> SearchResult:
         """Who are these frames of one person? Candidates are whole tracklets; see `gallery.tracklets`.
@@ -327,15 +328,15 @@ class Gallery:
         Args:
             embeddings: (T, D) of any norm.
             qualities: (T,) weights above 0; all the same when None.
-            model, k, where, exact, group, rerank, false_alarm_rate, prior, actor: as `search`.
+            model, k, where, exact, group, rerank, without, false_alarm_rate, prior, actor: as `search`.
 
         Raises:
             ModelMismatchError, ShapeError, InputError: as `search`.
         """
-        judge = self._judge_of_search(model, false_alarm_rate, prior)
-        asked = Question(k, where, exact, group, rerank)
+        judge = SearchJudge.of(self.calibration, model, false_alarm_rate=false_alarm_rate, prior=prior)
+        asked = Question(k, where, exact, group, rerank, frozenset(without))
         frames = self._query(np.asarray(embeddings), model)
-        searcher = self._searcher(model, judge)
+        searcher = self._searcher(model, judge, where)
         result = (
             empty_result(judge, model)
             if searcher is None
@@ -344,33 +345,25 @@ class Gallery:
         self._audit_search(result, asked, judge.prior, actor, frames=len(frames))
         return result
 
-    def num_people(self) -> int:
+    def num_people(self, where: Filter = EVERYTHING) -> int:
         """Different people as far as known: identities, and tracklets and single items that have none.
 
-        Counted at most every five minutes, for it reads two columns of every item.
+        Counted at most every five minutes, or when a tenth was added, for it reads two columns of every item.
         """
-        live, known = self.generations.live(), self._people_known
-        if live is None:
-            return 0
-        if known is None or time.monotonic() - known[1] > PEOPLE_AGE_S:
-            # One thread counts; the others go on with what was known.
-            if known is not None and self._counting.locked():
-                return known[0]
-            with self._counting:
-                count = browsing.count_people(self.store, live.collection, self.people())
-                self._people_known = known = count, time.monotonic()
-        return known[0]
+        return self._crowd(where).people
 
-    def _judge_of_search(self, model: ModelRef, false_alarm_rate: float | None, prior: float | None) -> Judge:
-        judge = Judge.of(
-            self.calibration,
-            model,
-            false_alarm_rate=false_alarm_rate,
-            prior=0.5 if prior is None else prior,
-        )
-        if prior is not None or judge.calibration is None:
-            return judge
-        return dataclasses.replace(judge, prior=1 / (self.num_people() + 1))
+    def _crowd(self, where: Filter) -> Crowd:
+        """Whom a search through what meets a filter goes through."""
+        live = self.generations.live()
+        if live is None:
+            return Crowd(0, 0)
+        people = self.people()
+        where = dataclasses.replace(where, identities=people.expanded(where.identities))
+
+        def count() -> Crowd:
+            return Crowd(*browsing.count_people(self.store, live.collection, people, where))
+
+        return self._crowds.get((live.collection, where), count)
 
     def judge(self, model: ModelRef, *, false_alarm_rate: float | None = None, prior: float = 0.5) -> Judge:
         """What scores of a model mean by the calibration at hand, for pairs compared outside the gallery.
@@ -696,11 +689,14 @@ class Gallery:
             raise ShapeError("embedding", expected=("…", model.dim), actual=embeddings.shape)
         return unit_embeddings(embeddings, len(embeddings), model.dim)
 
-    def _searcher(self, model: ModelRef, judge: Judge) -> Searcher | None:
+    def _searcher(self, model: ModelRef, judge: SearchJudge, where: Filter) -> Searcher | None:
         generation = self.generations.of(model)
         if generation is None:
             return None
-        return Searcher(self.store, generation, self.people(), judge, self._has_index(generation))
+        # Nobody needs the number where there are only scores.
+        crowd = Crowd(0, 0) if judge.model is None else self._crowd(where)
+        has_index = self._has_index(generation)
+        return Searcher(self.store, generation, self.people(), judge, has_index, crowd)
 
     def _has_index(self, generation: Generation) -> bool:
         known, now = self._index_known, time.monotonic()

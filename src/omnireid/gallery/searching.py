@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from omnireid.core.display import html_table, short_repr
 from omnireid.core.errors import InputError
 from omnireid.evaluation.calibration import Decision
 from omnireid.evaluation.whitening import unit_cosines
-from omnireid.gallery.decisions import Judge
+from omnireid.gallery.decisions import Crowd, SearchJudge, Verdict
 from omnireid.gallery.generations import Generation, ModelRef
 from omnireid.gallery.identities import People
 from omnireid.gallery.items import EVERYTHING, Filter, Item
@@ -25,6 +26,11 @@ MOST_FETCHED = 16_384
 """Items that a grouped search looks through at most; also Milvus's limit."""
 RERANKED = 100
 """Candidates whose order re-ranking may change."""
+
+LEAST_FETCHED = 64
+"""Items whose people enter the certainty of a search, however few candidates are asked for."""
+_LINKED = 16
+"""People at the top among whom pictures that nobody has assigned are joined by likeness."""
 
 _WIDENING = 4
 RERANKING_NOTE = "The order is that of k-reciprocal re-ranking among the candidates; scores are similarities."
@@ -38,8 +44,9 @@ class Candidate:
     Attributes:
         item: without its thumbnail.
         score: similarity, larger is closer; cosine, of whitened embeddings where the calibration whitens.
-        probability: that query and candidate are of one person; None without a calibration.
-        decision: of this pair; None without a calibration.
+        probability: that the query shows this candidate's person, and neither somebody else of the gallery
+            nor nobody in it; None without a calibration.
+        decision: of this person; None without a calibration.
         identity: that its item is shown as, after merges.
         name: of that identity.
         frames: items behind it: 1, or those of its tracklet.
@@ -58,10 +65,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Candidates of one identity; of one tracklet where there is no identity; else a single one.
+    """Candidates of one person: of one identity, of one tracklet where there is none, else a single one.
+
+    Pictures that nobody has assigned join the person, or each other, where they look alike.
 
     Attributes:
-        score, probability, decision: of the best candidate.
+        identity, name: None where nobody has assigned any of them.
+        score: of the best candidate.
+        probability, decision: of this person.
         candidates: at most k, in the order of the search; those of the items that were looked through to find
             k groups, 4 · k at least.
     """
@@ -77,30 +88,60 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """Of simulated searches for strangers through so many people, the share that ended in "same".
+
+    Attributes:
+        people: N, the measured one that is nearest to the search's.
+        rate: the share.
+        low, high: its 95 % interval for other people.
+        is_extrapolated: whether the search went through more people than the calibration knew.
+    """
+
+    people: int
+    rate: float
+    low: float
+    high: float
+    is_extrapolated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """What a search found.
 
     Attributes:
         candidates: at most k, best first.
         groups: at most k, best first; empty unless asked for.
-        decision: of the candidate with the highest score; "new" where there was nobody to compare with; None
-            without a calibration.
+        decision: of the search: "same", the best person; "new", nobody here; "unsure". None without a
+            calibration.
+        nobody: probability that the person is not among those who were searched through.
+        others: probability of everybody who is in no group of this answer. The probabilities of all groups,
+            `nobody` and `others` add up to 1; None without a calibration.
+        people: how many different people were searched through, as far as known.
         calibrated: whether there are probabilities.
         note: what a reader must know of the scores and their order; "" where there is nothing to say.
         model: that the scores are of.
         is_exact: whether every item that met the filter was compared.
-        false_alarm_rate: of the decisions, for each comparison with a stranger.
-        prior: behind the probabilities; None without a calibration.
+        false_alarm_rate: wanted share of searches for strangers that end in "same"; None without a
+            calibration.
+        same_from: a person is called the same from this probability on.
+        measured: what became of searches for strangers when calibrating; None likewise.
+        prior: that the person is in the gallery at all, before looking; None without a calibration.
     """
 
     candidates: tuple[Candidate, ...]
     groups: tuple[Group, ...]
     decision: Decision | None
+    nobody: float | None
+    others: float | None
+    people: int
     calibrated: bool
     note: str
     model: ModelRef
     is_exact: bool
     false_alarm_rate: float | None
+    same_from: float | None
+    measured: Measured | None
     prior: float | None
 
     __repr__ = short_repr
@@ -134,6 +175,7 @@ class Question:
         exact: compare with every item, index or not.
         group: by identity.
         rerank: reorder the best `RERANKED` candidates.
+        without: ids of items that are no candidates: the one that is searched with.
     """
 
     k: int = 10
@@ -141,6 +183,7 @@ class Question:
     exact: bool = False
     group: bool = False
     rerank: bool = False
+    without: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not 1 <= self.k <= MAX_K:
@@ -149,10 +192,16 @@ class Question:
 
 @dataclass(frozen=True)
 class Ranked:
-    """Rows in the order of the answer, with their scores."""
+    """Rows in the order of the answer, with their scores and whose they are.
+
+    Attributes:
+        scores: (R,).
+        people: (R,) numbers of different people as far as known, in the order in which they first appear.
+    """
 
     rows: pa.Table
     scores: npt.NDArray[np.float64]
+    people: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -161,13 +210,15 @@ class Searcher:
 
     Attributes:
         has_index: whether a search that is not exact may miss items.
+        crowd: whom the search goes through.
     """
 
     store: GalleryStore
     generation: Generation
     people: People
-    judge: Judge
+    judge: SearchJudge
     has_index: bool
+    crowd: Crowd
 
     def search(self, query: Float32, asked: Question) -> SearchResult:
         """Candidates for one embedding.
@@ -179,18 +230,20 @@ class Searcher:
         size = max(asked.k, RERANKED) if asked.rerank or self.judge.whitens else asked.k
         if asked.group:
             size = max(size, min(_WIDENING * asked.k, MOST_FETCHED))
+        if self.judge.model is not None:
+            size = max(size, LEAST_FETCHED)
         while True:
-            ranked = self._ranked(query, asked, size)
-            has_all = ranked.rows.num_rows < size
+            ranked, has_all = self._ranked(query, asked, size)
             groups = self.groups(ranked, asked.k) if asked.group else []
             if not asked.group or has_all or len(groups) >= asked.k or size >= MOST_FETCHED:
                 break
             size = min(_WIDENING * size, MOST_FETCHED)
-        is_exact = (asked.exact or not self.has_index) and (has_all or not self.judge.whitens)
         return self.result(
-            self.candidates(ranked, np.arange(min(asked.k, ranked.rows.num_rows))),
-            [self.candidates(ranked, places) for places in groups],
-            is_exact=is_exact,
+            ranked,
+            np.arange(min(asked.k, ranked.rows.num_rows)),
+            groups,
+            has_all=has_all,
+            is_exact=(asked.exact or not self.has_index) and (has_all or not self.judge.whitens),
             notes=[RERANKING_NOTE] if asked.rerank else [],
         )
 
@@ -198,8 +251,10 @@ class Searcher:
         """A filter that asks for every alias of its identities."""
         return dataclasses.replace(where, identities=self.people.expanded(where.identities))
 
-    def _ranked(self, query: Float32, asked: Question, size: int) -> Ranked:
+    def _ranked(self, query: Float32, asked: Question, size: int) -> tuple[Ranked, bool]:
+        """The best items, and whether they are all."""
         needs_vectors = asked.rerank or self.judge.whitens
+        size += len(asked.without)
         rows = self.store.search(
             self.generation.collection,
             query,
@@ -208,99 +263,204 @@ class Searcher:
             exact=asked.exact,
             columns=(*ITEM_COLUMNS, "embedding") if needs_vectors else ITEM_COLUMNS,
         )
+        has_all = rows.num_rows < size
+        if asked.without:
+            ids = rows.column("id").to_pylist()
+            rows = rows.take(np.flatnonzero([one not in asked.without for one in ids]))
         scores = np.asarray(rows.column("score"), np.float64)
-        if not needs_vectors or rows.num_rows == 0:
-            return Ranked(rows, scores)
-        vectors = self.judge.vectors(np.concatenate([query[None], embeddings_of(rows)]))
-        if self.judge.whitens:
-            scores = unit_cosines(vectors[1:], vectors[0])
-        # Stable: what was equal stays in the order of the store, by id.
-        order = np.argsort(-scores, kind="stable")
-        if asked.rerank:
-            order[:RERANKED] = reranked(vectors[0], vectors[1:], order[:RERANKED])
-        return Ranked(rows.take(order), scores[order])
+        if needs_vectors and rows.num_rows:
+            vectors = self.judge.vectors(np.concatenate([query[None], embeddings_of(rows)]))
+            if self.judge.whitens:
+                scores = unit_cosines(vectors[1:], vectors[0])
+            # Stable: what was equal stays in the order of the store, by id.
+            order = np.argsort(-scores, kind="stable")
+            if asked.rerank:
+                order[:RERANKED] = reranked(vectors[0], vectors[1:], order[:RERANKED])
+            rows, scores = rows.take(order), scores[order]
+        return self.ranked(rows, scores), has_all
 
-    def groups(self, ranked: Ranked, k: int) -> list[npt.NDArray[np.int64]]:
-        """Places of each group's candidates, the best group first; at most k of at most k."""
-        shown = [self.people.shown(one) for one in ranked.rows.column("identity").to_pylist()]
-        tracklets = ranked.rows.column("tracklet").to_pylist()
-        members: dict[tuple[str, str | int], list[int]] = {}
-        for place, (identity, tracklet) in enumerate(zip(shown, tracklets, strict=True)):
-            key: tuple[str, str | int] = ("item", place)
+    def ranked(self, rows: pa.Table, scores: npt.NDArray[np.float64]) -> Ranked:
+        """Rows in the order of the answer, with whose they are."""
+        shown = [self.people.shown(identity) for identity in rows.column("identity").to_pylist()]
+        tracklets = rows.column("tracklet").to_pylist()
+        numbers: dict[tuple[str, str | int], int] = {}
+        people = np.empty(len(shown), np.int64)
+        for row, (identity, tracklet) in enumerate(zip(shown, tracklets, strict=True)):
+            key: tuple[str, str | int] = ("item", row)
             if identity is not None:
                 key = ("identity", identity)
             elif tracklet is not None:
                 key = ("tracklet", tracklet)
-            members.setdefault(key, []).append(place)
-        return [np.array(places[:k]) for places in list(members.values())[:k]]
+            people[row] = numbers.setdefault(key, len(numbers))
+        is_known = np.array([kind == "identity" for kind, _ in numbers], np.bool_)
+        joined = self._joined(rows, people, is_known)
+        # Numbered anew, in the order in which they first appear.
+        _, first, places = np.unique(joined[people], return_index=True, return_inverse=True)
+        return Ranked(rows, scores, np.argsort(np.argsort(first))[places])
 
-    def candidates(
-        self, ranked: Ranked, places: npt.NDArray[np.int64], frames: npt.NDArray[np.int64] | None = None
+    def _joined(
+        self, rows: pa.Table, people: npt.NDArray[np.int64], is_known: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.int64]:
+        """For each of M people the one they are: what nobody has assigned joins whom it looks like.
+
+        Two identities stay two: somebody has said so.
+        """
+        joined = np.arange(len(is_known))
+        first = np.unique(people, return_index=True)[1][:_LINKED]
+        if self.judge.model is None or len(first) < 2 or is_known[: len(first)].all():
+            return joined
+        ids = rows.take(first).column("id").to_pylist()
+        stored = self.store.get(self.generation.collection, ids, columns=("id", "embedding"))
+        places = {one: place for place, one in enumerate(stored.column("id").to_pylist())}
+        if len(places) < len(ids):
+            return joined  # something was deleted meanwhile
+        vectors = self.judge.vectors(embeddings_of(stored))[[places[one] for one in ids]]
+        scores = (vectors @ vectors.T).astype(np.float64)
+        alike = self.judge.are_alike(scores)
+        for person in range(1, len(first)):
+            for before in np.argsort(-scores[person, :person], kind="stable"):
+                leader = joined[before]
+                if not alike[person, before]:
+                    break
+                members = joined[: len(first)] == leader
+                if not (is_known[person] and is_known[: len(first)][members].any()):
+                    joined[person] = leader
+                    break
+        return joined
+
+    def groups(self, ranked: Ranked, k: int) -> list[npt.NDArray[np.int64]]:
+        """Places of each person's candidates, the best person first; at most k of at most k."""
+        count = int(ranked.people.max(initial=-1)) + 1
+        return [np.flatnonzero(ranked.people == person)[:k] for person in range(min(count, k))]
+
+    def result(
+        self,
+        ranked: Ranked,
+        candidates: npt.NDArray[np.int64],
+        groups: list[npt.NDArray[np.int64]],
+        *,
+        has_all: bool,
+        is_exact: bool,
+        notes: list[str],
+        frames: npt.NDArray[np.int64] | None = None,
+    ) -> SearchResult:
+        """The answer.
+
+        Args:
+            candidates: places of those that are listed.
+            groups: places of those of each group.
+            has_all: whether there are no other items that meet the filter.
+            frames: (R,) items behind each row; one, when None.
+        """
+        judged = _Judged.of(self, ranked, has_all)
+        listed = self._candidates(ranked, candidates, frames, judged)
+        grouped = tuple(_group(self._candidates(ranked, places, frames, judged)) for places in groups)
+        verdict = judged.verdict
+        others = None
+        if verdict is not None:
+            shown = {int(person) for places in (groups or [candidates]) for person in ranked.people[places]}
+            others = verdict.posterior.others + sum(
+                probability or 0.0
+                for person, probability in enumerate(judged.probabilities)
+                if person not in shown
+            )
+        whitened = [WHITENING_NOTE] if self.judge.whitens else []
+        return SearchResult(
+            candidates=listed,
+            groups=grouped,
+            others=others,
+            note=" ".join(filter(None, [self.judge.note, *whitened, *notes])),
+            model=self.generation.model,
+            is_exact=is_exact,
+            **_answer(self.judge, verdict, max(self.crowd.people, len(judged.probabilities))),
+        )
+
+    def _candidates(
+        self,
+        ranked: Ranked,
+        places: npt.NDArray[np.int64],
+        frames: npt.NDArray[np.int64] | None,
+        judged: _Judged,
     ) -> tuple[Candidate, ...]:
         """Some of the ranked rows as candidates."""
-        scores = ranked.scores[places]
         items = items_of(ranked.rows.take(places), self.people.shown)
-        probabilities = self.judge.probabilities(scores)
         counts = [1] * len(items) if frames is None else frames[places].tolist()
         return tuple(
             Candidate(
                 item,
-                score,
-                probability,
-                self.judge.decision(score),
+                float(ranked.scores[place]),
+                judged.probabilities[ranked.people[place]],
+                judged.decisions[ranked.people[place]],
                 item.identity,
                 self.people.name(item.identity),
                 count,
             )
-            for item, score, probability, count in zip(
-                items, scores.tolist(), probabilities, counts, strict=True
-            )
-        )
-
-    def result(
-        self,
-        candidates: tuple[Candidate, ...],
-        groups: list[tuple[Candidate, ...]],
-        *,
-        is_exact: bool,
-        notes: list[str],
-    ) -> SearchResult:
-        """An answer from its candidates."""
-        every = [*candidates, *(one for group in groups for one in group)]
-        best = max(every, key=lambda one: one.score, default=None)
-        whitened = [WHITENING_NOTE] if self.judge.whitens else []
-        return SearchResult(
-            candidates=candidates,
-            groups=tuple(_group(members) for members in groups),
-            decision=self.judge.decision_of_none() if best is None else best.decision,
-            calibrated=self.judge.calibration is not None,
-            note=" ".join(filter(None, [self.judge.note, *whitened, *notes])),
-            model=self.generation.model,
-            is_exact=is_exact,
-            false_alarm_rate=self.judge.rate,
-            prior=None if self.judge.calibration is None else self.judge.prior,
+            for item, place, count in zip(items, places.tolist(), counts, strict=True)
         )
 
 
-def empty_result(judge: Judge, model: ModelRef) -> SearchResult:
+@dataclass(frozen=True)
+class _Judged:
+    """What a search says of each of the people in `Ranked.people`."""
+
+    verdict: Verdict | None
+    probabilities: list[float | None]
+    decisions: list[Decision | None]
+
+    @classmethod
+    def of(cls, searcher: Searcher, ranked: Ranked, has_all: bool) -> _Judged:
+        count = int(ranked.people.max(initial=-1)) + 1
+        best = np.full(count, -np.inf)
+        np.maximum.at(best, ranked.people, ranked.scores)
+        order = np.argsort(-best, kind="stable")
+        below = None if has_all or not len(ranked.scores) else float(ranked.scores.min())
+        verdict = searcher.judge.verdict(best[order], searcher.crowd, below)
+        if verdict is None:
+            return cls(None, [None] * count, [None] * count)
+        probabilities = np.empty(count)
+        probabilities[order] = verdict.posterior.people
+        decisions: list[Decision | None] = [None] * count
+        for person, decision in zip(order.tolist(), verdict.decisions, strict=True):
+            decisions[person] = decision
+        return cls(verdict, [*probabilities.tolist()], decisions)
+
+
+def _answer(judge: SearchJudge, verdict: Verdict | None, people: int) -> dict[str, Any]:
+    """The fields of a `SearchResult` that follow from its verdict."""
+    rate = None if verdict is None else verdict.rate
+    measured = None
+    if verdict is not None and rate is not None and verdict.measured_people is not None:
+        measured = Measured(verdict.measured_people, rate.rate, rate.low, rate.high, verdict.is_extrapolated)
+    return {
+        "decision": None if verdict is None else verdict.decision,
+        "nobody": None if verdict is None else verdict.posterior.nobody,
+        "people": people,
+        "calibrated": verdict is not None,
+        "false_alarm_rate": judge.wanted,
+        "same_from": None if rate is None else rate.threshold,
+        "measured": measured,
+        "prior": None if verdict is None else judge.prior,
+    }
+
+
+def empty_result(judge: SearchJudge, model: ModelRef) -> SearchResult:
     """Of a gallery in which nothing was ever enrolled."""
-    is_calibrated = judge.calibration is not None
+    verdict = judge.verdict(np.zeros(0), Crowd(0, 0), None)
     return SearchResult(
         candidates=(),
         groups=(),
-        decision=judge.decision_of_none(),
-        calibrated=is_calibrated,
+        others=None if verdict is None else 0.0,
         note=judge.note,
         model=model,
         is_exact=True,
-        false_alarm_rate=judge.rate,
-        prior=judge.prior if is_calibrated else None,
+        **_answer(judge, verdict, 0),
     )
 
 
 def _group(members: tuple[Candidate, ...]) -> Group:
-    best = max(members, key=lambda one: one.score)
-    return Group(best.identity, best.name, best.score, best.probability, best.decision, members)
+    best = max(members, key=lambda candidate: candidate.score)
+    known = next((candidate for candidate in members if candidate.identity is not None), best)
+    return Group(known.identity, known.name, best.score, best.probability, best.decision, members)
 
 
 def reranked(query: Float32, vectors: Float32, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -27,7 +27,6 @@ from omnireid.gallery.searching import (
     RERANKED,
     RERANKING_NOTE,
     Question,
-    Ranked,
     Searcher,
     SearchResult,
     reranked,
@@ -99,14 +98,16 @@ def search_tracklets(
     order = np.lexsort((ids, -scores))
     if asked.rerank:
         order[:RERANKED] = reranked(query, vectors, order[:RERANKED])
-    ranked, frame_counts = Ranked(rows.take(order), scores[order]), frame_counts[order]
-    groups = searcher.groups(ranked, asked.k) if asked.group else []
-    notes = [TRACKLET_NOTE] if searcher.judge.calibration is not None else []
+    ranked, frame_counts = searcher.ranked(rows.take(order), scores[order]), frame_counts[order]
+    notes = [TRACKLET_NOTE] if searcher.judge.model is not None else []
     return searcher.result(
-        searcher.candidates(ranked, np.arange(min(asked.k, len(order))), frame_counts),
-        [searcher.candidates(ranked, places, frame_counts) for places in groups],
+        ranked,
+        np.arange(min(asked.k, len(order))),
+        searcher.groups(ranked, asked.k) if asked.group else [],
+        has_all=has_all,
         is_exact=has_all and (asked.exact or not searcher.has_index),
         notes=[*notes, *([RERANKING_NOTE] if asked.rerank else [])],
+        frames=frame_counts,
     )
 
 

@@ -7,6 +7,7 @@ import os
 from omnireid.core.files import write_bytes
 from omnireid.evaluation.calibration import Calibration, CalibrationRecord, Decision
 from omnireid.evaluation.result import DistanceHistogram
+from omnireid.evaluation.searches import SearchModel
 from omnireid.evaluation.thresholds import ErrorThreshold
 from omnireid.report.figures import Series, histogram_chart, line_chart
 from omnireid.report.template import render_page
@@ -32,7 +33,23 @@ def calibration_lines(record: CalibrationRecord) -> list[str]:
         f"expected calibration error {share(record.calibration_error)} on people held out",
     ]
     lines += [threshold_sentence(one) for one in (*record.false_alarms, record.miss)]
+    lines += search_sentences(record.search)
     return lines
+
+
+def search_sentences(searches: SearchModel | None) -> list[str]:
+    """What was measured of whole searches, for people with most pictures."""
+    if searches is None:
+        return ["searches: not measurable; at least 20 people who were seen twice are needed"]
+    fit = searches.fits[-1]
+    pictures = "1 picture" if fit.pictures == 1 else f"{fit.pictures} pictures"
+    return [
+        f"searches through {size.people:,} people of {pictures}, FPIR {share(rate.wanted)}: same person from "
+        f"{100 * rate.threshold:.1f} % (95 % interval of the rate {share(rate.low)} to {share(rate.high)}); "
+        f"DIR {share(rate.identified)}"
+        for size in fit.sizes
+        for rate in size.rates[-1:]
+    ]
 
 
 def source_sentence(record: CalibrationRecord) -> str:

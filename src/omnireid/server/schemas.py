@@ -17,6 +17,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from omnireid.evaluation.searches import PRIOR
 from omnireid.gallery.items import MAX_ATTRIBUTES, MAX_SOURCE, Box, Filter, texts
 from omnireid.gallery.texts import MAX_TEXT, fault
 
@@ -254,7 +255,7 @@ class SearchOptions(Closed):
     group: bool = True
     rerank: bool = False
     false_alarm_rate: Rate | None = None
-    prior: Prior | None = None
+    prior: Prior = PRIOR
 
 
 class SearchRequest(Filters, SearchOptions):
@@ -440,7 +441,7 @@ class ItemOut(Answer):
 
 
 class CandidateOut(Answer):
-    """An item that a search found."""
+    """An item that a search found; `probability` and `decision` are of its person."""
 
     item: ItemOut
     score: float
@@ -449,7 +450,10 @@ class CandidateOut(Answer):
 
 
 class GroupOut(Answer):
-    """Candidates of one identity, or of one tracklet where there is none."""
+    """Candidates of one person: of one identity, or of one tracklet where there is none.
+
+    Pictures that nobody has assigned yet join the person whom they look like.
+    """
 
     identity: str | None
     name: str | None
@@ -459,14 +463,34 @@ class GroupOut(Answer):
     candidates: list[CandidateOut]
 
 
+class MeasuredOut(Answer):
+    """Of searches for strangers through so many people, the share that ended in "same" when calibrating."""
+
+    people: int
+    rate: float
+    low: float
+    high: float
+    is_extrapolated: bool
+
+
 class SearchAnswer(Answer):
-    """What a search found; `note` says what a reader must know of the scores."""
+    """What a search found; `note` says what a reader must know of the scores.
+
+    Probabilities of all groups, of `nobody` here and of `others`, who are not shown, add up to 1.
+    `false_alarm_rate` is the wanted share of searches for strangers that end in "same"; a person is called
+    the same from `same_from` on. `prior`: that the person is in the gallery at all, before looking.
+    """
 
     model: ModelOut
     calibrated: bool
     note: str
     decision: DecisionName | None
+    nobody: float | None
+    others: float | None
+    people: int
     false_alarm_rate: float | None
+    same_from: float | None
+    measured: MeasuredOut | None
     prior: float | None
     is_exact: bool
     took_ms: float

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from omnireid.core.errors import DatasetError, MissingExtraError
+from omnireid.core.errors import DatasetError
 
 
 def read_mat(path: Path, variable: str) -> npt.NDArray[Any]:
@@ -16,12 +16,9 @@ def read_mat(path: Path, variable: str) -> npt.NDArray[Any]:
 
     Raises:
         DatasetError: missing, damaged, of version 7.3, or without that variable; names those it has.
-        MissingExtraError: SciPy is not installed.
     """
-    try:
-        from scipy.io import loadmat, whosmat
-    except ImportError as error:
-        raise MissingExtraError(f"reading {path.name}", "datasets") from error
+    from scipy.io import loadmat, whosmat
+
     try:
         found = loadmat(path, appendmat=False, variable_names=[variable])
         known = ", ".join(name for name, *_ in whosmat(path, appendmat=False))
@@ -47,7 +44,6 @@ def read_integers(path: Path, variable: str) -> npt.NDArray[np.int64]:
 
     Raises:
         DatasetError: as `read_mat`, or anything else than whole numbers.
-        MissingExtraError: SciPy is not installed.
     """
     found = read_mat(path, variable)
     if found.dtype.kind in "iuf":

@@ -25,11 +25,7 @@ router = APIRouter(tags=["model"])
 @router.get("/v1/info", summary="Model, galleries, limits, and what the caller may do")
 async def info(request: Request, service: ServiceOf, caller: Reader) -> Info:
     spec, limits, calibration = service.embedder.card.input, service.limits, service.calibration
-    rates = (
-        []
-        if calibration is None
-        else [one.wanted for one in calibration.record.false_alarms if one.is_measurable]
-    )
+    searches = None if calibration is None else calibration.record.search
     return Info(
         version=__version__,
         model=InfoModel(
@@ -40,7 +36,7 @@ async def info(request: Request, service: ServiceOf, caller: Reader) -> Info:
             embedding_size=service.model.dim,
         ),
         calibrated=calibration is not None,
-        false_alarm_rates=rates,
+        false_alarm_rates=[] if searches is None else list(searches.measured_rates),
         galleries=list(service.galleries),
         limits=InfoLimits(
             max_bytes=limits.max_bytes,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import io
 import time
 from typing import Annotated, Any
@@ -18,7 +17,7 @@ from omnireid.core.images import Crop
 from omnireid.evaluation.whitening import unit_cosines
 from omnireid.gallery.gallery import Gallery
 from omnireid.gallery.items import Box, Filter
-from omnireid.gallery.searching import Group, SearchResult
+from omnireid.gallery.searching import SearchResult
 from omnireid.report.activation import activation_map, overlay
 from omnireid.server.pictures import Picture
 from omnireid.server.problems import Problem
@@ -158,30 +157,8 @@ def _search(
     if is_tracklet:
         return gallery.search_tracklet(embeddings, model=service.model, k=options.k, **how)
     # The item that is searched with is its own best match.
-    more = 0 if excluded is None else min(1, service.limits.max_k - options.k)
-    found = gallery.search(embeddings[0], model=service.model, k=options.k + more, **how)
-    return found if excluded is None else _without(found, excluded, options.k, service, options)
-
-
-def _without(
-    found: SearchResult, item: str, k: int, service: Service, options: SearchOptions
-) -> SearchResult:
-    candidates = tuple(one for one in found.candidates if one.item.id != item)[:k]
-    groups: list[Group] = []
-    for group in found.groups:
-        members = tuple(one for one in group.candidates if one.item.id != item)[:k]
-        if members:
-            best = max(members, key=lambda one: one.score)
-            groups.append(
-                Group(group.identity, group.name, best.score, best.probability, best.decision, members)
-            )
-    # Stable: re-ranked groups keep their order, those of equal scores too.
-    if not options.rerank:
-        groups.sort(key=lambda group: -group.score)
-    every = [*candidates, *(one for group in groups for one in group.candidates)]
-    top = max(every, key=lambda one: one.score, default=None)
-    decision = service.judge(options.false_alarm_rate).decision_of_none() if top is None else top.decision
-    return dataclasses.replace(found, candidates=candidates, groups=tuple(groups[:k]), decision=decision)
+    how["without"] = () if excluded is None else (excluded,)
+    return gallery.search(embeddings[0], model=service.model, k=options.k, **how)
 
 
 async def _side(service: Service, gallery: Gallery | None, side: VerifySide, name: str) -> Float32:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 
 from omnireid.gallery.browsing import Person, Timeline
@@ -19,6 +20,7 @@ from omnireid.server.schemas import (
     IdentityOut,
     IndexOut,
     ItemOut,
+    MeasuredOut,
     ModelOut,
     OperationOut,
     RegionOut,
@@ -54,7 +56,12 @@ def search_answer(gallery: Gallery, found: SearchResult, took_ms: float) -> Sear
         calibrated=found.calibrated,
         note=found.note,
         decision=_decision(found),
+        nobody=found.nobody,
+        others=found.others,
+        people=found.people,
         false_alarm_rate=found.false_alarm_rate,
+        same_from=found.same_from,
+        measured=None if found.measured is None else MeasuredOut(**dataclasses.asdict(found.measured)),
         prior=found.prior,
         is_exact=found.is_exact,
         took_ms=took_ms,
