@@ -16,6 +16,7 @@ from omnireid.core.errors import InputError, ShapeError
 from omnireid.evaluation.calibration import Calibration, Decision
 from omnireid.evaluation.reranking import Reranking
 from omnireid.gallery import Filter, Gallery, Item
+from omnireid.gallery.errors import NotInGalleryError
 from omnireid.gallery.searching import reranked
 
 
@@ -408,3 +409,36 @@ def test_no_score_is_above_1_and_the_order_is_that_of_exact_cosines(
                 assert [one.item.id for one in found] == [one[1] for one in expected]
         same = gallery.search_tracklet(stored[:3], model=MODEL, k=1).candidates[0]
         assert 0.999 < same.score <= 1
+
+
+def test_not_this_person_lowers_later_answers_until_somebody_else_is_enrolled(known: Calibration) -> None:
+    gallery = memory_gallery(calibration=known)
+    rng = np.random.default_rng(0)
+    ada, others = vectors(1, 1)[0], vectors(2, 12)
+    double = ada + 0.5 * rng.standard_normal(DIM).astype(np.float32)
+    everybody = [Item(identity="ada", key="a"), *(Item(identity=f"p{n}", key=str(n)) for n in range(12))]
+    gallery.enrol(everybody, np.concatenate([ada[None], others]), model=MODEL)
+
+    def answer(query: np.ndarray) -> tuple[float, float]:
+        found = gallery.search(query, model=MODEL, k=20, group=True)
+        shares = {group.identity: group.probability for group in found.groups}
+        assert sum(shares.values()) + found.nobody == pytest.approx(1)
+        return shares["ada"], found.nobody
+
+    again = double + 0.2 * rng.standard_normal(DIM).astype(np.float32)
+    before, own = answer(again), answer(ada)
+    rejection = gallery.reject("ada", double, model=MODEL, actor="Eve")
+    after = answer(again)
+    assert after[0] < 0.2 < before[0]
+    assert after[1] > before[1]
+    # Ada's own pictures hardly suffer.
+    assert answer(ada)[0] > 0.8 * own[0]
+    gallery.enrol([Item(identity="bo", key="b")], double[None], model=MODEL)
+    found = gallery.search(again, model=MODEL, k=20, group=True)
+    assert (found.groups[0].identity, found.groups[0].probability > 0.6) == ("bo", True)
+    gallery.unreject(rejection)
+    assert gallery.audit(latest=True)[0].action == "unreject"
+    with pytest.raises(InputError, match="there is none of this id"):
+        gallery.unreject(rejection)
+    with pytest.raises(NotInGalleryError):
+        gallery.reject("nobody", double, model=MODEL)

@@ -194,6 +194,7 @@ class SearchModel(BaseModel):
         prior: float = PRIOR,
         pictures: float = 1.0,
         unseen_below: float | None = None,
+        ruled_out: npt.ArrayLike = (),
     ) -> Posterior:
         """Probabilities of people, of nobody, and of everybody else.
 
@@ -202,7 +203,8 @@ class SearchModel(BaseModel):
             num_people: N, M at least, who were searched through.
             prior: that the person is among them, before the picture is looked at.
             pictures: of each person, on average.
-            unseen_below: the scores of the other N − M lie below this one; needed where there are any.
+            unseen_below: the scores of the other N − M lie below this one; by default the least given.
+            ruled_out: scores of pictures of somebody who is known to be none of them.
 
         Raises:
             InputError: a prior that is not between 0 and 1.
@@ -213,19 +215,20 @@ class SearchModel(BaseModel):
         if not len(scores):
             return Posterior(np.zeros(0), 1.0, 0.0)
         fit, num_people = self.fit(pictures), max(num_people, len(scores))
-        evidence = fit.evidence(scores)
+        evidence, elsewhere = fit.evidence(scores), fit.evidence(np.asarray(ruled_out, np.float64))
         rest = -math.inf
         if num_people > len(scores):
             below = float(scores.min()) if unseen_below is None else unseen_below
             rest = fit.unseen(below, len(scores), num_people)
-        top = max(float(evidence.max()), rest)
+        top = max(float(evidence.max()), rest, float(elsewhere.max(initial=-math.inf)))
         shares, other = np.exp(evidence - top), math.exp(rest - top)
-        total = float(shares.sum()) + other
+        out = float(np.exp(elsewhere - top).sum())
+        total = float(shares.sum()) + other + out
         mean = top + math.log(total / num_people)
         logit = math.log(prior / (1 - prior)) + fit.weight_at(num_people) * (mean - fit.neutral)
         somebody = 1 / (1 + math.exp(-logit)) if logit > -700 else 0.0
         nobody = 1 / (1 + math.exp(logit)) if logit < 700 else 0.0
-        return Posterior(somebody * shares / total, nobody, somebody * other / total)
+        return Posterior(somebody * shares / total, nobody + somebody * out / total, somebody * other / total)
 
     def rate(self, num_people: int, pictures: float, wanted: float) -> SearchRate | None:
         """The threshold for a wanted rate at so many people; None where it could not be measured.

@@ -216,7 +216,11 @@ class SearchJudge:
         return self.calibration.probability(scores) >= _ALIKE_FROM
 
     def verdict(
-        self, scores: npt.NDArray[np.floating], crowd: Crowd, unseen_below: float | None
+        self,
+        scores: npt.NDArray[np.floating],
+        crowd: Crowd,
+        unseen_below: float | None,
+        ruled_out: npt.ArrayLike = (),
     ) -> Verdict | None:
         """Of the best scores of some people, the best first; None without a calibration of searches.
 
@@ -228,6 +232,7 @@ class SearchJudge:
             scores: (M,), falling.
             crowd: everybody who was searched through.
             unseen_below: the scores of the others lie below; None where there are no others.
+            ruled_out: scores of pictures of somebody who is known to be none of them.
         """
         if self.model is None:
             return None
@@ -236,7 +241,12 @@ class SearchJudge:
         def at(prior: float) -> Posterior:
             assert self.model is not None
             return self.model.posterior(
-                scores, num_people, prior=prior, pictures=crowd.pictures, unseen_below=unseen_below
+                scores,
+                num_people,
+                prior=prior,
+                pictures=crowd.pictures,
+                unseen_below=unseen_below,
+                ruled_out=ruled_out,
             )
 
         posterior, neutral = at(self.prior), at(PRIOR)

@@ -35,11 +35,12 @@ from omnireid.gallery.journal import Task, carry_out, check_whole, finish_interr
 from omnireid.gallery.moving import Moved, abandon, clear_left, move
 from omnireid.gallery.opening import open_store
 from omnireid.gallery.records import MAX_AGE_S
+from omnireid.gallery.rejections import Rejections
 from omnireid.gallery.retention import STEPS, Retention
 from omnireid.gallery.rows import ITEM_COLUMNS, embeddings_of, items_of
 from omnireid.gallery.searching import Question, Searcher, SearchResult, empty_result
 from omnireid.gallery.store import PRECISIONS, Float32, GalleryStore, IndexState, Precision
-from omnireid.gallery.tracklets import search_tracklets
+from omnireid.gallery.tracklets import pooled, search_tracklets
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -127,6 +128,7 @@ class Gallery:
         self._index_lock = threading.Lock()
         self._index_known: tuple[bool, float] | None = None
         self._crowds = Crowds()
+        self._rejections = Rejections(store)
         check_whole(store)
         # What a crash has left half done, before anybody reads.
         finish_interrupted(store, STEPS)
@@ -373,6 +375,48 @@ class Gallery:
         """
         return Judge.of(self.calibration, model, false_alarm_rate=false_alarm_rate, prior=prior)
 
+    def reject(
+        self,
+        identity: str,
+        embedding: npt.ArrayLike,
+        *,
+        model: ModelRef,
+        item: str | None = None,
+        actor: str | None = None,
+    ) -> str:
+        """Say that a picture does not show this person; later searches heed it. See `gallery.rejections`.
+
+        Args:
+            embedding: (D,) of any norm, or (T, D) of one tracklet.
+            model: that made it.
+            item: id of the item that it is, where it is one.
+
+        Returns:
+            An id to take it back with.
+
+        Raises:
+            NotInGalleryError: nobody has this identity.
+            ModelMismatchError, ShapeError: an embedding that cannot be used.
+            StorageError: it could not be written.
+        """
+        self.generations.of(model)
+        root = self.identity(identity).id
+        rows = self._query(np.atleast_2d(np.asarray(embedding)), model)
+        subjects = [root, *([item] if item else [])]
+        self.log.write("reject", count=len(rows), subjects=subjects, actor=actor)
+        return self._rejections.add(
+            root, pooled(rows), model, item=item, now=self.clock(), actor=self._who(actor)
+        )
+
+    def unreject(self, rejection: str, *, actor: str | None = None) -> None:
+        """Take a rejection back.
+
+        Raises:
+            InputError: there is none of this id.
+        """
+        record = self._rejections.remove(rejection)
+        self.log.write("unreject", count=1, subjects=[record["identity"]], actor=actor)
+
     # Items and people
 
     def items(self, where: Filter = EVERYTHING, limit: int = 100, after: str | None = None) -> Page[Item]:
@@ -549,6 +593,7 @@ class Gallery:
             carry_out(self.store, tasks, STEPS)
         finally:
             self.who_is.changed()
+            self._rejections.changed()
 
     # Moving to another model
 
@@ -696,7 +741,8 @@ class Gallery:
         # Nobody needs the number where there are only scores.
         crowd = Crowd(0, 0) if judge.model is None else self._crowd(where)
         has_index = self._has_index(generation)
-        return Searcher(self.store, generation, self.people(), judge, has_index, crowd)
+        rejected = self._rejections.of(model)
+        return Searcher(self.store, generation, self.people(), judge, has_index, crowd, rejected)
 
     def _has_index(self, generation: Generation) -> bool:
         known, now = self._index_known, time.monotonic()

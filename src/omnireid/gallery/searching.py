@@ -18,6 +18,7 @@ from omnireid.gallery.decisions import Crowd, SearchJudge, Verdict
 from omnireid.gallery.generations import Generation, ModelRef
 from omnireid.gallery.identities import People
 from omnireid.gallery.items import EVERYTHING, Filter, Item
+from omnireid.gallery.rejections import Rejected
 from omnireid.gallery.rows import ITEM_COLUMNS, embeddings_of, items_of
 from omnireid.gallery.store import Float32, GalleryStore
 
@@ -31,6 +32,9 @@ LEAST_FETCHED = 64
 """Items whose people enter the certainty of a search, however few candidates are asked for."""
 _LINKED = 16
 """People at the top among whom pictures that nobody has assigned are joined by likeness."""
+
+_HEEDED = 0.5
+"""Rejected pictures this much less alike than the best candidate say nothing."""
 
 _WIDENING = 4
 RERANKING_NOTE = "The order is that of k-reciprocal re-ranking among the candidates; scores are similarities."
@@ -211,6 +215,7 @@ class Searcher:
     Attributes:
         has_index: whether a search that is not exact may miss items.
         crowd: whom the search goes through.
+        rejected: pictures that somebody has ruled out.
     """
 
     store: GalleryStore
@@ -219,6 +224,7 @@ class Searcher:
     judge: SearchJudge
     has_index: bool
     crowd: Crowd
+    rejected: Rejected
 
     def search(self, query: Float32, asked: Question) -> SearchResult:
         """Candidates for one embedding.
@@ -239,6 +245,7 @@ class Searcher:
                 break
             size = min(_WIDENING * size, MOST_FETCHED)
         return self.result(
+            query,
             ranked,
             np.arange(min(asked.k, ranked.rows.num_rows)),
             groups,
@@ -335,6 +342,7 @@ class Searcher:
 
     def result(
         self,
+        query: Float32,
         ranked: Ranked,
         candidates: npt.NDArray[np.int64],
         groups: list[npt.NDArray[np.int64]],
@@ -347,12 +355,13 @@ class Searcher:
         """The answer.
 
         Args:
+            query: (D,) of unit norm, as stored.
             candidates: places of those that are listed.
             groups: places of those of each group.
             has_all: whether there are no other items that meet the filter.
             frames: (R,) items behind each row; one, when None.
         """
-        judged = _Judged.of(self, ranked, has_all)
+        judged = _Judged.of(self, ranked, has_all, self._ruled_out(query, ranked))
         listed = self._candidates(ranked, candidates, frames, judged)
         grouped = tuple(_group(self._candidates(ranked, places, frames, judged)) for places in groups)
         verdict = judged.verdict
@@ -374,6 +383,29 @@ class Searcher:
             is_exact=is_exact,
             **_answer(self.judge, verdict, max(self.crowd.people, len(judged.probabilities))),
         )
+
+    def _ruled_out(self, query: Float32, ranked: Ranked) -> npt.NDArray[np.float64]:
+        """Scores of rejected pictures, without those of somebody who is a candidate by now."""
+        if self.judge.model is None or not len(self.rejected.identities) or not ranked.rows.num_rows:
+            return np.zeros(0)
+        vectors = self.judge.vectors(np.concatenate([query[None], self.rejected.vectors]))
+        scores = unit_cosines(vectors[1:], vectors[0])
+        near = np.flatnonzero(scores >= ranked.scores.max() - _HEEDED)
+        first = np.unique(ranked.people, return_index=True)[1][:_LINKED]
+        top = ranked.rows.take(first)
+        stored = self.store.get(
+            self.generation.collection, top.column("id").to_pylist(), columns=("identity", "embedding")
+        )
+        alike = self.judge.are_alike(
+            (vectors[1:][near] @ self.judge.vectors(embeddings_of(stored)).T).astype(np.float64)
+        )
+        shown = [self.people.shown(identity) for identity in stored.column("identity").to_pylist()]
+        heeded = []
+        for place, row in zip(near.tolist(), alike, strict=True):
+            not_this = self.people.shown(self.rejected.identities[place])
+            if not any(same and identity != not_this for same, identity in zip(row, shown, strict=True)):
+                heeded.append(place)
+        return scores[heeded]
 
     def _candidates(
         self,
@@ -408,13 +440,15 @@ class _Judged:
     decisions: list[Decision | None]
 
     @classmethod
-    def of(cls, searcher: Searcher, ranked: Ranked, has_all: bool) -> _Judged:
+    def of(
+        cls, searcher: Searcher, ranked: Ranked, has_all: bool, ruled_out: npt.NDArray[np.float64]
+    ) -> _Judged:
         count = int(ranked.people.max(initial=-1)) + 1
         best = np.full(count, -np.inf)
         np.maximum.at(best, ranked.people, ranked.scores)
         order = np.argsort(-best, kind="stable")
         below = None if has_all or not len(ranked.scores) else float(ranked.scores.min())
-        verdict = searcher.judge.verdict(best[order], searcher.crowd, below)
+        verdict = searcher.judge.verdict(best[order], searcher.crowd, below, ruled_out)
         if verdict is None:
             return cls(None, [None] * count, [None] * count)
         probabilities = np.empty(count)

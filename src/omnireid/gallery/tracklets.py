@@ -101,6 +101,7 @@ def search_tracklets(
     ranked, frame_counts = searcher.ranked(rows.take(order), scores[order]), frame_counts[order]
     notes = [TRACKLET_NOTE] if searcher.judge.model is not None else []
     return searcher.result(
+        nearest_to,
         ranked,
         np.arange(min(asked.k, len(order))),
         searcher.groups(ranked, asked.k) if asked.group else [],

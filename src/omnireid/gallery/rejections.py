@@ -1,0 +1,134 @@
+""" "Not this person": what an operator ruled out, kept as evidence that lowers later answers.
+
+A rejection keeps the embedding of the picture that was searched with. In later searches it stands for
+somebody who is not that person: as far as a query looks like the rejected picture, its probability goes to
+nobody here, unless that somebody is enrolled and looks like it, too. It belongs to the model that made the
+embedding, and is deleted with the person, with the item that it was, and when the gallery's pictures would
+have expired, or after a year.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from omnireid.core.errors import InputError
+from omnireid.gallery.generations import ModelRef
+from omnireid.gallery.records import Records, RememberedRecords
+from omnireid.gallery.store import Float32, GalleryStore
+
+REJECTIONS = "rejection"
+"""Kind of the records: by a random id {identity, item, model, embedding, time, actor}."""
+
+MOST = 1_000
+"""Rejections that a gallery keeps; the oldest give way."""
+
+
+class Rejected(NamedTuple):
+    """Pictures that were ruled out, of one model.
+
+    Attributes:
+        identities: (R,) whom each is not.
+        vectors: (R, D) float32 of unit norm.
+    """
+
+    identities: tuple[str, ...]
+    vectors: Float32
+
+
+class Rejections:
+    """What was ruled out in one gallery."""
+
+    def __init__(self, store: GalleryStore) -> None:
+        self._store = store
+        self._known = RememberedRecords(store, REJECTIONS, lambda records: records)
+
+    def add(
+        self,
+        identity: str,
+        embedding: Float32,
+        model: ModelRef,
+        *,
+        item: str | None,
+        now: float,
+        actor: str,
+    ) -> str:
+        """Keep one; returns its id.
+
+        Args:
+            identity: whom the picture does not show.
+            embedding: (D,) of unit norm.
+            item: of the gallery, where it was one.
+        """
+        name = secrets.token_hex(16)
+        record = {
+            "identity": identity,
+            "item": item,
+            "model": model.sha256,
+            "embedding": base64.b64encode(embedding.astype(np.float16).tobytes()).decode(),
+            "time": now,
+            "actor": actor,
+        }
+        with self._store.lock():
+            records = self._known.read(fresh=True)
+            oldest = sorted(records, key=lambda one: float(records[one]["time"]))
+            if len(records) >= MOST:
+                self._store.delete_records(REJECTIONS, oldest[: len(records) - MOST + 1])
+            self._store.put_records(REJECTIONS, {name: record})
+        self._known.forget()
+        return name
+
+    def remove(self, name: str) -> dict[str, Any]:
+        """Take one back; returns what it was.
+
+        Raises:
+            InputError: there is none of this id.
+        """
+        with self._store.lock():
+            record = self._known.read(fresh=True).get(name)
+            if record is None:
+                raise InputError(f"rejection {name!r}: there is none of this id; it may have been taken back")
+            self._store.delete_records(REJECTIONS, [name])
+        self._known.forget()
+        return record
+
+    def of(self, model: ModelRef) -> Rejected:
+        """All that one model's searches heed; empty for nearly every gallery, and then free."""
+        records = [one for one in self._known.read().values() if one["model"] == model.sha256]
+        rows = [np.frombuffer(base64.b64decode(one["embedding"]), np.float16) for one in records]
+        vectors = np.array(rows, np.float32).reshape(len(records), model.dim)
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return Rejected(tuple(one["identity"] for one in records), vectors)
+
+    def changed(self) -> None:
+        """Read again: somebody was forgotten."""
+        self._known.forget()
+
+
+def drop_rejections(store: GalleryStore, is_gone: Callable[[dict[str, Any]], bool]) -> None:
+    """Delete the records of which something says that they must go."""
+    gone = [name for name, record in store.records(REJECTIONS).items() if is_gone(record)]
+    if gone:
+        store.delete_records(REJECTIONS, gone)
+
+
+def rejections_of(identities: Iterable[str], items: Iterable[str]) -> Callable[[dict[str, Any]], bool]:
+    """Whether a record is about one of these."""
+    people, pictures = set(identities), set(items)
+    return lambda record: record["identity"] in people or record["item"] in pictures
+
+
+def rejected_items(records: Records) -> set[str]:
+    """Ids of items that records name."""
+    return {record["item"] for record in records.values() if record["item"]}
+
+
+def rejected_scores(rejected: Rejected, query: Float32) -> npt.NDArray[np.float64]:
+    """(R,) cosine of the query and each rejected picture."""
+    scores: npt.NDArray[np.float64] = rejected.vectors.astype(np.float64) @ query.astype(np.float64)
+    return scores
