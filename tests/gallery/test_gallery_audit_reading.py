@@ -206,7 +206,7 @@ def test_a_changed_export_is_found_out(tmp_path: Path) -> None:
     (first, *_) = problems("".join(changed))
     assert first.startswith("line 4: it, or what stood before it, was changed")
     assert problems("".join(whole[:5] + whole[6:]))
-    assert problems("".join(whole[:5] + [whole[6], whole[5]] + whole[7:]))
+    assert problems("".join([*whole[:5], whole[6], whole[5], *whole[7:]]))
     assert any("cut off" in one for one in problems("".join(whole[:-1])))
     assert any("behind the end" in one for one in problems("".join(whole) + whole[3]))
     assert any("cannot be read" in one for one in problems("".join(whole[:4]) + "{\n" + "".join(whole[4:])))
