@@ -478,9 +478,9 @@ class Gallery:
         with self._writing():
             return self.who_is.undo(operation_id, self._who(actor))
 
-    def operations(self, limit: int = 100) -> list[Operation]:
-        """What operators did, the latest first."""
-        return self.who_is.operations(limit)
+    def operations(self, limit: int = 100, identity: str | None = None) -> list[Operation]:
+        """What operators did, the latest first. See `Identities.operations`."""
+        return self.who_is.operations(limit, identity)
 
     # Forgetting
 
