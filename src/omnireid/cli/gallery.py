@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from omnireid.cli import gallery_upkeep, options
+from omnireid.cli import gallery_audit, gallery_upkeep, options
 from omnireid.cli.console import print_json, stderr, stdout
 from omnireid.cli.gallery_options import (
     GalleryUri,
@@ -470,6 +470,7 @@ def forget(
 
 
 gallery_upkeep.register(app)
+gallery_audit.register(app)
 
 
 def _print_result(result: SearchResult) -> None:
