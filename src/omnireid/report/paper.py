@@ -143,10 +143,10 @@ def _csv(rows: Sequence[PaperRow]) -> str:
     )
     for row in rows:
         record, metrics = row.record, [row.metric(field) for field in fields]
-        is_mean = isinstance(record, MeansRecord)
-        model, dataset = (
-            (record.model, record.dataset) if is_mean else (record.model.name, record.dataset.name)
-        )
+        if isinstance(record, MeansRecord):
+            model, dataset, sha256 = record.model, record.dataset, None
+        else:
+            model, dataset, sha256 = record.model.name, record.dataset.name, record.model.sha256
         table.writerow(
             [row.name, dataset, model]
             + ["" if one is None else repr(one.mean) for one in metrics]
@@ -154,8 +154,7 @@ def _csv(rows: Sequence[PaperRow]) -> str:
             + [max(len(one.values) for one in metrics if one is not None), _seeds(record), _splits(record)]
             + _interval(record)
             + [getattr(row.protocol, field) for field in _PROTOCOL_FIELDS]
-            + ["" if is_mean else record.model.sha256 or ""]
-            + [record.environment.omnireid, record.environment.commit or ""]
+            + [sha256 or "", record.environment.omnireid, record.environment.commit or ""]
         )
     return text.getvalue()
 
