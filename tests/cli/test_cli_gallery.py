@@ -271,6 +271,31 @@ def test_the_audit_says_who_did_what(omnireid: Run, place: Place) -> None:
     assert "changed" in spoiled.out
 
 
+def test_the_audit_is_filtered_exported_and_checked(omnireid: Run, place: Place, tmp_path: Path) -> None:
+    at = ("-g", place.gallery)
+    omnireid("name", *at, "pid-7", "Ann Alpha")
+    omnireid("name", *at, "pid-8", "Bo Beta")
+    told = omnireid("audit", *at, "--person", "pid-7", "--action", "name").out
+    assert told.count("changed the name of a person.") == 1
+    assert len(json.loads(omnireid("audit", *at, "--action", "name", "--json").out)) == 2
+    assert json.loads(omnireid("audit", *at, "--until", "2001-01-01", "--json").out) == []
+    assert json.loads(omnireid("audit", *at, "--by", "no such person", "--json").out) == []
+    file = tmp_path / "audit.jsonl"
+    done = omnireid("audit", *at, "--export", file)
+    assert (done.code, str(file) in done.err) == (0, True)
+    alone = omnireid("verify-audit", file)
+    assert (alone.code, "0 problems" in alone.out, "the file alone" in alone.out) == (0, True, True)
+    assert json.loads(omnireid("audit", *at, "--json").out)[0]["action"] == "export-audit"
+    checked = omnireid("verify-audit", file, *at)
+    assert (checked.code, "against its log" in checked.out) == (0, True)
+    file.write_text(file.read_text().replace('"count": 12', '"count": 11', 1))
+    spoiled = omnireid("verify-audit", file, "--json")
+    assert spoiled.code == 1
+    assert "was changed" in json.loads(spoiled.out)["problems"][0]
+    assert "ends in .csv or .jsonl" in omnireid("audit", *at, "--export", tmp_path / "audit.txt").err
+    assert "no effect with --verify" in omnireid("audit", *at, "--verify", "--person", "pid-7").err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -227,7 +227,7 @@ def test_what_could_not_be_written_is_told_and_breaks_no_chain() -> None:
     store.append_audit = append
     log.write("search", count=2)
     log.close()
-    assert [one.count for one in log.page(limit=9)] == [0, 2]
+    assert [one.count for one in log.find(limit=9).entries] == [0, 2]
     assert log.verify().problems == ()
 
 
@@ -278,7 +278,7 @@ def test_a_clock_that_is_set_back_over_the_end_of_a_month_breaks_no_chain(tmp_pa
     for now in (86_400.0 * 30.5, 86_400.0 * 31.5, 86_400.0 * 30.75):
         clock.now = now
         log.write("search", count=1)
-    assert [one.time / 86_400 for one in log.page(limit=9)] == [30.5, 31.5, 31.5]
+    assert [one.time / 86_400 for one in log.find(limit=9).entries] == [30.5, 31.5, 31.5]
     assert log.verify().problems == ()
     store.close()
 

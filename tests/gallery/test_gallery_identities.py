@@ -45,7 +45,7 @@ def test_names_come_and_go() -> None:
     gallery, _ = filled()
     first = gallery.name_identity("a", "Ann")
     second = gallery.name_identity("a", "Anna")
-    assert (first.summary, second.summary) == ("named a 'Ann'", "renamed 'Ann' to 'Anna'")
+    assert (first.summary, second.summary) == ("named a “Ann”", "renamed “Ann” to “Anna”")
     assert gallery.identity("a").name == "Anna"
     assert gallery.search(vectors(0, 1)[0], model=MODEL, k=1).candidates[0].name == "Anna"
     with pytest.raises(ConflictError, match=f"undo {second.id} \\(name\\) first"):
@@ -74,7 +74,7 @@ def test_merges_are_seen_everywhere_and_undone_exactly() -> None:
     # a has no name of its own.
     assert gallery.identity("a").name == "Bob"
     assert [person.id for person in gallery.identities()] == ["a", "d"]
-    assert one.summary == "merged 2 identities into Bob"
+    assert one.summary == "merged 2 people into Bob"
     two = gallery.merge("d", ["a"])
     assert shown(gallery, ids) == "dddddddd--"
     # The first still makes sense without the second, and the second without the first.
@@ -136,9 +136,9 @@ def test_splits_and_assignments_move_items_and_back() -> None:
     taken = gallery.assign([ids[2]], None)
     assert gallery.item(ids[2]).identity is None
     assert [op.summary for op in gallery.operations()] == [
-        "assigned 1 item to nobody",
-        "assigned 2 items to b",
-        "split 2 items off as Eve",
+        "took one picture from their person",
+        "assigned 2 pictures to b",
+        "split 2 pictures off as Eve",
     ]
     with pytest.raises(ConflictError, match=f"undo {assigned.id}"):
         gallery.undo(split.id)
@@ -206,7 +206,7 @@ def test_forgetting_takes_what_undo_would_bring_back() -> None:
     assert "Ann" not in left
     assert not any(repr(one) in left for one in ("a", "b", ids[0], ids[4], ids[6]))
     # What is left would bring back nobody: where ids[5] and ids[7] were before "d" is not said any more.
-    assert [op.summary for op in gallery.operations()] == ["assigned 1 item to Dan", "named d 'Dan'"]
+    assert [op.summary for op in gallery.operations()] == ["assigned one picture to Dan", "named d “Dan”"]
     gallery.undo(gallery.operations()[0].id)
     assert shown(gallery, ids)[5::2] == "dd-"
     assert gallery.people().name("d") == "Dan"

@@ -12,7 +12,7 @@ import httpx2
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from server.page_browser import (
     NEEDS_CHROMIUM,
@@ -158,44 +158,6 @@ def test_rate_and_prior_in_words(page: Page) -> None:
     assert searched(page)["prior"] == 0.001
     expect(verdict).to_contain_text("before looking, 1 in 1,000 comparisons")
     assert page.locator(".likeness-number").first.inner_text() != before
-
-
-def test_the_audit_by_action_and_page_by_page(open_page: Open, server: PageServer) -> None:
-    items = ask(server, "v1/items", limit="2")["items"]
-    sides = {side: {"item": item["id"]} for side, item in zip("ab", items, strict=True)}
-    for _ in range(7):
-        httpx2.post(server.url + "v1/verify", json=sides).raise_for_status()
-    page = open_page(server, "gallery").page
-
-    def in_small_pages(route: Route) -> None:
-        route.continue_(url=re.sub(r"limit=\d+", "limit=4", route.request.url))
-
-    page.route("**/v1/audit*", in_small_pages)
-    view(page, "audit")
-    entries = ask(server, "v1/audit", limit="1000", latest="true")["entries"]
-    rows = page.locator("tbody tr")
-
-    def expect_latest(count: int) -> None:
-        expect(rows).to_have_count(count)
-        shown = rows.evaluate_all("rows => rows.map((row) => Number(row.dataset.seq))")
-        assert shown == [one["seq"] for one in entries[:count]]
-
-    for count in (4, 8):
-        expect_latest(count)
-        button(page, "Show more").click()
-    page.get_by_label("Action").select_option("retention")
-    old = [one["seq"] for one in entries if one["action"] == "retention"]
-    # Whole pages are looked through until one is found.
-    expect(rows if old else page.get_by_text("No entry: retention")).not_to_have_count(0)
-    page.get_by_label("Action").select_option("verify")
-    expect_latest(4)
-    expect(page.get_by_text("4 shown, among the latest 4 entries")).to_be_visible()
-    button(page, "Show more").click()
-    expect(rows).to_have_count(7)
-    assert set(page.locator("td.col-action").all_inner_texts()) == {"verify"}
-    assert "action=verify" in page.url
-    page.reload()
-    expect(page.get_by_label("Action")).to_have_value("verify")
 
 
 def test_an_address_says_gallery_search_and_filters(open_page: Open, server: PageServer) -> None:

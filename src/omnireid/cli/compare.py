@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -10,6 +11,14 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import print_json, stderr, stdout
+
+
+class TableKind(str, Enum):
+    """What `--format` writes."""
+
+    md = "md"
+    latex = "latex"
+    csv = "csv"
 
 
 def compare(
@@ -23,13 +32,27 @@ def compare(
     any_protocol: Annotated[
         bool, typer.Option("--any-protocol", help="Set results side by side that were not measured alike.")
     ] = False,
+    table: Annotated[
+        Optional[TableKind],  # noqa: UP045
+        typer.Option("--format", help="Only a table for a paper: Markdown, LaTeX (booktabs), CSV."),
+    ] = None,
+    name: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--name", help="With --format: what to call each result, in their order."),
+    ] = None,
     seed: options.Seed = 0,
     as_json: options.AsJson = False,
 ) -> None:
     """A table, a plot, and whether each result is better than the first: difference, interval, p-value.
 
-    Results of different datasets, splits or protocols are refused unless --any-protocol is given.
+    Results of different datasets, splits or protocols are refused unless --any-protocol is given. With
+    --format a result may also be a folder with seeds.json or splits.json: its mean and deviation.
     """
+    if table is not None:
+        options.refuse("with --format", "plot", "seed", "as_json")
+        print_paper_table(results, name or [], table, any_protocol=any_protocol)
+        return
+    options.refuse("without --format", "name")
     from omnireid.experiment import compare_results, differences, load_result
     from omnireid.report import plot_results, rich_table, rich_versus
 
@@ -58,3 +81,25 @@ def compare(
     if plot is not None:
         plot_results(plot, records, names)
         stderr.print(f"plot: {plot}")
+
+
+def print_paper_table(results: list[Path], names: list[str], kind: TableKind, *, any_protocol: bool) -> None:
+    """Write the table to standard output, as it is: no colours, no line breaks of a terminal.
+
+    Raises:
+        ConfigError: not one name for each result.
+        InputError: as `load_row` and `check_alike`.
+    """
+    from omnireid.core.errors import ConfigError
+    from omnireid.experiment.comparison import check_alike, differences, load_row
+    from omnireid.report import paper_table
+
+    if names and len(names) != len(results):
+        raise ConfigError(f"--name: expected {len(results)}, one for each result, got {len(names)}")
+    rows = [load_row(path, names[place] if names else None) for place, path in enumerate(results)]
+    records = [row.record for row in rows]
+    if not any_protocol:
+        check_alike(records)
+    for line in differences(records):
+        stderr.print(f"not alike: {line}", style="yellow", markup=False)
+    print(paper_table(rows, kind.value), end="")

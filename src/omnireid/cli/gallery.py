@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from omnireid.cli import gallery_upkeep, options
+from omnireid.cli import gallery_audit, gallery_upkeep, options
 from omnireid.cli.console import print_json, stderr, stdout
 from omnireid.cli.gallery_options import (
     GalleryUri,
@@ -105,7 +105,7 @@ def enrol(
         raise ConfigError("give either SOURCE, or --data and --root")
     if source is not None:
         options.refuse("with SOURCE", "split", "split_id")
-        samples = collect_samples(source, console=stderr)
+        samples, camera_names = collect_samples(source, console=stderr), {}
     else:
         assert data is not None
         assert root is not None
@@ -118,6 +118,7 @@ def enrol(
         )
         wanted = [part for part in dataset.splits if split is DataSplit.ALL or part.name == split.value]
         samples = [sample for part in wanted for sample in part]
+        camera_names = dict(dataset.camera_names)
     if not any(sample.pid > 0 for sample in samples):
         options.refuse("where it is not known who is on the pictures", "with_identities")
     if not any(sample.time is not None for sample in samples):
@@ -125,6 +126,7 @@ def enrol(
     files = seen_files(
         samples,
         camera=camera,
+        camera_names=camera_names,
         first_s=moment(first_time, "--first-time"),
         with_identities=with_identities,
     )
@@ -473,6 +475,7 @@ def forget(
 
 
 gallery_upkeep.register(app)
+gallery_audit.register(app)
 
 
 def _print_result(result: SearchResult) -> None:

@@ -1,8 +1,7 @@
-"""Commands on a whole gallery: retention, index, audit, another model, backups."""
+"""Commands on a whole gallery: retention, index, another model, backups."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -17,7 +16,6 @@ from omnireid.cli.gallery_options import (
     open_bare_store,
     open_gallery,
     printed_duration,
-    printed_time,
 )
 from omnireid.cli.opening import open_embedder
 
@@ -36,7 +34,7 @@ Forgotten = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add these commands to `omnireid gallery`."""
-    for command in (state, index, audit, move, backup, restore, copy, forgotten):
+    for command in (state, index, move, backup, restore, copy, forgotten):
         app.command()(command)
     app.add_typer(retention_app, name="retention")
 
@@ -145,48 +143,6 @@ def index(gallery: GalleryUri) -> None:
         opened.build_index()
         found = opened.state().index
     stdout.print(_index_text(found))
-
-
-def audit(
-    gallery: GalleryUri,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Look for entries that were changed or removed.")
-    ] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=options.LARGEST, help="The latest.")] = 100,
-    as_json: options.AsJson = False,
-) -> None:
-    """Show who enrolled, searched, changed and forgot; exit code 1 if --verify finds something."""
-    if verify:
-        options.refuse("with --verify", "limit", "as_json")
-    with open_gallery(gallery) as opened:
-        if verify:
-            found = opened.verify_audit()
-            if as_json:
-                print_json(asdict(found))
-                raise typer.Exit(1 if found.problems else 0)
-            for problem in found.problems:
-                stdout.print(problem)
-            chains = f", {found.open_chains} writers at work or killed" if found.open_chains else ""
-            stdout.print(f"{found.entries:,} entries, {len(found.problems)} problems{chains}")
-            raise typer.Exit(1 if found.problems else 0)
-        entries = opened.audit(limit=limit, latest=True)
-    if as_json:
-        print_json([asdict(entry) for entry in entries])
-        return
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("time", "who", "what", "count", "how", box=None, pad_edge=False)
-    for entry in entries:
-        how = ", ".join(f"{name} {value}" for name, value in entry.detail.items() if value not in (None, []))
-        table.add_row(
-            printed_time(entry.time),
-            Text(entry.actor),
-            entry.action,
-            f"{entry.count:,}",
-            Text(how),
-        )
-    stdout.print(table)
 
 
 def move(

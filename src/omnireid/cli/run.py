@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from omnireid.gallery.datasets import FirstQuery
 
 _ACTOR = "omnireid run"
-_READS = ("search", "retention", "backup")
+_READS = ("search", "retention", "backup", "export-audit")
 _DAY_S = 86_400
 
 # Enough people for the quick start to learn what to look at, few enough to render in half a minute.

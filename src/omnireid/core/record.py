@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -422,6 +422,15 @@ class MeansRecord(BaseModel):
         """Write as JSON, atomically."""
         write_text(path, self.model_dump_json(indent=2) + "\n")
 
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> MeansRecord:
+        """Read a record.
+
+        Raises:
+            InputError: missing, or not a record of means.
+        """
+        return _read(cls, path, "record of means")
+
 
 _NO_METRICS = ("epoch", "best", "lr", "seconds", "images", "images_per_second", "data_wait_share")
 """What a row of a training's history holds besides metrics."""
@@ -486,14 +495,21 @@ class ResultRecord(BaseModel):
         Raises:
             InputError: missing, or not a result record.
         """
-        try:
-            return cls.model_validate_json(Path(path).read_text())
-        except FileNotFoundError as error:
-            raise InputError(f"{path}: no such result record") from error
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-        except (ValidationError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: not a result record of this version: {error}") from error
+        return _read(cls, path, "result record")
+
+
+_Record = TypeVar("_Record", bound=BaseModel)
+
+
+def _read(kind: type[_Record], path: str | os.PathLike[str], name: str) -> _Record:
+    try:
+        return kind.model_validate_json(Path(path).read_text())
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such {name}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a {name} of this version: {error}") from error
 
 
 def _commit() -> str | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from omnireid.core.cameras import camera_name
 from omnireid.core.errors import ImageError, InputError
 from omnireid.core.files import atomic_write
 from omnireid.core.images import decode
@@ -155,7 +156,8 @@ def draw_contact_sheet(
         draw.text((_MARGIN, top + 26), row.part, _FAINT, small)
         for place, (camid, path) in enumerate(row.pictures):
             left = _MARGIN + _LABEL_WIDTH + place * (width + _GAP)
-            _draw_cell(sheet, draw, pictures[path], (left, top, width), camid, small)
+            name = camera_name(camid, dataset.camera_names)
+            _draw_cell(sheet, draw, pictures[path], (left, top, width), camid, name, small)
     return sheet
 
 
@@ -182,6 +184,7 @@ def _draw_cell(
     picture: Image.Image | None,
     place: tuple[int, int, int],
     camid: int,
+    name: str,
     font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
 ) -> None:
     left, top, width = place
@@ -198,4 +201,4 @@ def _draw_cell(
         )
     if camid >= 0:
         draw.rectangle((left, bottom, left + width - 1, bottom + 2), _CAMERA_COLOURS[camid % 7])
-        draw.text((left + width / 2, bottom + 10), f"cam {camid}", _FAINT, font, anchor="mm")
+        draw.text((left + width / 2, bottom + 10), name, _FAINT, font, anchor="mm")

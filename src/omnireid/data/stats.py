@@ -5,16 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from omnireid.core.cameras import camera_name
 from omnireid.core.display import short_repr
 from omnireid.core.errors import ImageError
 from omnireid.core.files import write_text
@@ -116,6 +117,7 @@ class DatasetStats(BaseModel):
     splits: tuple[SplitStats, ...]
     sizes: SizeStats | None
     skipped: dict[str, int]  # by reason
+    camera_names: dict[int, str] = Field(default_factory=dict)  # of those that have one
 
     __repr__ = __str__ = short_repr
 
@@ -131,7 +133,7 @@ class DatasetStats(BaseModel):
         """For printing with rich, within 80 columns."""
         parts = [self._count_table()]
         for split in self.splits:
-            parts += _split_tables(split)
+            parts += _split_tables(split, self.camera_names)
         if self.sizes:
             parts += _size_tables(self.sizes, "first frames" if self.is_video else "pictures")
         if self.skipped:
@@ -179,6 +181,7 @@ def dataset_stats(
         counts=tuple(_compare(dataset, card)),
         splits=tuple(_split_stats(split, card.distractor_pids) for split in dataset.splits),
         sizes=_measure(dataset, threads, console) if measure else None,
+        camera_names=dict(dataset.camera_names),
         skipped=dict(Counter(file.reason for file in dataset.skipped).most_common()),
     )
 
@@ -269,11 +272,14 @@ def _fine_edges(low: float, high: float) -> list[float]:
     return _even_edges(low, high, per_unit=10)
 
 
-def _split_tables(split: SplitStats) -> list[Group]:
+def _split_tables(split: SplitStats, names: Mapping[int, str]) -> list[Group]:
     parts = []
     if cameras := split.images_per_camera:
         most = max(cameras.values())
-        rows = [(str(camid), f"{number:,}", _bar(number, most)) for camid, number in cameras.items()]
+        rows = [
+            (camera_name(camid, names) or "unknown", f"{number:,}", _bar(number, most))
+            for camid, number in cameras.items()
+        ]
         if len(rows) > MAX_CAMERAS_SHOWN:
             rest = list(cameras.values())[MAX_CAMERAS_SHOWN:]
             rows[MAX_CAMERAS_SHOWN:] = [("…", f"{sum(rest):,}", f"{len(rest):,} more cameras")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omnireid.core.cameras import camera_name
 from omnireid.core.files import atomic_write
 from omnireid.data.stats import DatasetStats, Distribution, bin_labels
 
@@ -79,7 +80,9 @@ def _per_camera(axes: Axes, stats: DatasetStats) -> None:
         for place, split in enumerate(present):
             heights = [split.images_per_camera.get(camid, 0) for camid in cameras]
             _bars(axes, split.name, place, len(present), heights)
-        axes.set_xticks(range(len(cameras)), [str(camid) for camid in cameras])
+        axes.set_xticks(
+            range(len(cameras)), [camera_name(camid, stats.camera_names) or "?" for camid in cameras]
+        )
 
 
 def _bars(axes: Axes, name: str, place: int, number: int, heights: list[int]) -> None:

@@ -6,14 +6,17 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from omnireid.core.display import html_table, short_repr
 from omnireid.core.errors import InputError
-from omnireid.core.record import ResultRecord
+from omnireid.core.record import MeansRecord, ResultRecord
 from omnireid.evaluation import PairedComparison, compare_paired
 from omnireid.experiment.queries import QUERIES, QueryScores, read_queries
+from omnireid.experiment.several import SEEDS, SPLITS
+from omnireid.report import PaperRow
 
 
 @dataclass(frozen=True)
@@ -72,25 +75,63 @@ def load_result(path: str | os.PathLike[str]) -> Result:
     return Result(name, record, read_queries(beside) if beside.is_file() else None)
 
 
-def differences(records: Sequence[ResultRecord]) -> list[str]:
+def load_row(path: str | os.PathLike[str], name: str | None = None) -> PaperRow:
+    """Read a record for a table: as `load_result`, or the means of several seeds or random splits.
+
+    Args:
+        path: a result, its folder, `seeds.json` or `splits.json`, or a folder with one of these.
+        name: of the row; by default what `load_result` calls it.
+
+    Raises:
+        InputError: nothing of the kind.
+    """
+    given = Path(path)
+    if given.is_dir() and not (given / "result.json").is_file():
+        means = [given / file for file in (SEEDS, SPLITS) if (given / file).is_file()]
+        given = means[0] if means else given
+    if given.name in (SEEDS, SPLITS):
+        summary = MeansRecord.load(given)
+        return PaperRow(name or f"{summary.model} ({given.parent.name})", summary)
+    result = load_result(given)
+    return PaperRow(name or result.name, result.record)
+
+
+def differences(records: Sequence[ResultRecord | MeansRecord]) -> list[str]:
     """What keeps records from being compared: everything of dataset and protocol that is not the same.
 
     Returns:
         One line for each, with the values in the order of the records; empty where they compare.
     """
-    facts = [
-        {
-            "dataset": record.dataset.name,
-            "split": "" if record.dataset.partition is None else record.dataset.partition.sha256,
-            **record.protocol.model_dump(),
-        }
-        for record in records
-    ]
+    facts = [_facts(record) for record in records]
     return [
         f"{name}: {', '.join(str(fact[name]) for fact in facts)}"
         for name in facts[0]
         if len({fact[name] for fact in facts}) > 1
     ]
+
+
+def _facts(record: ResultRecord | MeansRecord) -> dict[str, Any]:
+    protocol = {} if record.protocol is None else record.protocol.model_dump()
+    if isinstance(record, MeansRecord):
+        split = ", ".join(one.sha256 for one in record.partitions)
+        return {"dataset": record.dataset, "split": split, **protocol}
+    split = "" if record.dataset.partition is None else record.dataset.partition.sha256
+    return {"dataset": record.dataset.name, "split": split, **protocol}
+
+
+def check_alike(records: Sequence[ResultRecord | MeansRecord]) -> None:
+    """Refuse records that do not compare.
+
+    Raises:
+        InputError: says in what they differ.
+    """
+    different = differences(records)
+    if different:
+        raise InputError(
+            "these results were not measured alike and do not compare:\n  "
+            + "\n  ".join(different)
+            + "\nEvaluate them alike, or pass any_protocol=True (--any-protocol) to set them side by side"
+        )
 
 
 def compare_results(results: Sequence[Result], *, any_protocol: bool = False, seed: int = 0) -> list[Versus]:
@@ -107,13 +148,8 @@ def compare_results(results: Sequence[Result], *, any_protocol: bool = False, se
     """
     if len(results) < 2:
         raise InputError("compare: give at least two results")
-    different = differences([result.record for result in results])
-    if different and not any_protocol:
-        raise InputError(
-            "these results were not measured alike and do not compare:\n  "
-            + "\n  ".join(different)
-            + "\nEvaluate them alike, or pass any_protocol=True (--any-protocol) to set them side by side"
-        )
+    if not any_protocol:
+        check_alike([result.record for result in results])
     return [_versus(results[0], other, seed, any_protocol) for other in results[1:]]
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from omnireid.core.display import short_repr
 from omnireid.core.errors import ImageError, InputError
+from omnireid.core.files import write_text
 from omnireid.core.images import load_crop, narrow_range
 from omnireid.core.record import (
     AnalysisRecord,
@@ -37,12 +38,21 @@ from omnireid.evaluation import QueryExpansion, Reranking, RetrievalResult, eval
 from omnireid.evaluation.pairs import Pairs
 from omnireid.experiment.queries import QUERIES, write_queries
 from omnireid.inference import Embedder, embed_tracklets
-from omnireid.report import Activation, ReportData, activation_map, write_report
+from omnireid.report import (
+    Activation,
+    ReportData,
+    activation_map,
+    embedding_map,
+    identity_scores,
+    identity_table,
+    write_report,
+)
 
 NUM_ACTIVATION_MAPS = 12
 NUM_LOOKED_AT = 12
 RECORD = "result.json"
 SPLIT = "split.csv"
+IDENTITIES = "identities.csv"
 
 
 @dataclass(frozen=True)
@@ -263,19 +273,33 @@ class ResultFiles:
     record: Path
     report: Path
     queries: Path
+    identities: Path
 
 
 def write_results(
     evaluation: Evaluation, embedder: Embedder, folder: Path, *, title: str = ""
 ) -> ResultFiles:
-    """Write `result.json`, `report.html` and `queries.csv` (a row per query) into `folder`, each atomically.
+    """Write `result.json`, `report.html`, `queries.csv` and `identities.csv` into `folder`, each atomically.
 
     Of a random split also `split.csv`, a manifest that holds it for good.
 
     Raises:
         StorageError: the folder cannot be written.
     """
-    files = ResultFiles(record=folder / RECORD, report=folder / "report.html", queries=folder / QUERIES)
+    files = ResultFiles(
+        record=folder / RECORD,
+        report=folder / "report.html",
+        queries=folder / QUERIES,
+        identities=folder / IDENTITIES,
+    )
+    record, query, gallery = evaluation.record, evaluation.query, evaluation.gallery
+    identities = identity_scores(
+        evaluation.retrieval,
+        query.pids,
+        query.camids,
+        pid_names=record.dataset.pid_names,
+        camera_names=record.dataset.camera_names,
+    )
     write_report(
         files.report,
         ReportData(
@@ -285,8 +309,17 @@ def write_results(
             gallery_paths=evaluation.gallery.paths,
             activations=_activations(embedder, evaluation.query.paths),
             title=title,
+            identities=identities,
+            embedding_map=embedding_map(
+                [query, gallery],
+                first=[one.pid for one in identities],
+                cosine=record.protocol.distance == "cosine",
+                seed=record.seed,
+            ),
         ),
     )
+    # A name that is not UTF-8 comes as lone surrogates, which a text file cannot hold.
+    write_text(files.identities, identity_table(identities).encode("utf-8", "backslashreplace").decode())
     write_queries(evaluation, files.queries)
     if evaluation.dataset is not None and evaluation.dataset.partition is not None:
         write_manifest(evaluation.dataset, folder / SPLIT)

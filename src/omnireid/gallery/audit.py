@@ -22,44 +22,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from omnireid.core.display import short_repr
+from omnireid.gallery.audit_reading import ALL_ENTRIES, AuditEntry, AuditFilter, AuditPage, find
 from omnireid.gallery.store import GalleryStore
+
+__all__ = ["ALL_ENTRIES", "AuditEntry", "AuditFilter", "AuditLog", "AuditPage", "Verified", "entry_hash"]
 
 CHAINS = "audit-chain"
 """Kind of the records: by writer, the number of entries and the last hash, once it was closed."""
 SETTINGS = "settings"
-READING = frozenset({"search", "verify", "backup", "copy"})
+READING = frozenset({"search", "verify", "backup", "copy", "export-audit"})
 """Actions that change nothing: in a gallery that can only be read they go without an entry."""
 MAX_SUBJECTS = 100
 """Ids of one entry that are hashed; its count is of all."""
 
-_START = "0" * 32
+START = "0" * 32
+"""What stands in a chain's first entry in place of the hash of the one before."""
 
 _log = logging.getLogger("omnireid.gallery")
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """One line of the log.
-
-    Attributes:
-        seq: place in the log; grows along it, with gaps.
-        time: Unix seconds.
-        actor: who, as the caller named them.
-        action: "enrol", "search", "merge", …
-        count: items, candidates or identities concerned.
-        subjects: keyed hashes of the ids concerned, the first `MAX_SUBJECTS`.
-        detail: how, never whom.
-    """
-
-    seq: int
-    time: float
-    actor: str
-    action: str
-    count: int
-    subjects: tuple[str, ...]
-    detail: Mapping[str, Any]
-
-    __repr__ = short_repr
 
 
 @dataclass(frozen=True)
@@ -87,7 +66,7 @@ class AuditLog:
         self._writer = secrets.token_hex(8)
         self._waiting: deque[_Ticket] = deque()
         self._writing = threading.Lock()
-        self._count, self._last, self._time = 0, _START, float("-inf")
+        self._count, self._last, self._time = 0, START, float("-inf")
         self._is_registered = False
         self._salt: bytes | None = None
         self._has_warned = False
@@ -118,12 +97,24 @@ class AuditLog:
         Raises:
             StorageError: it could not be written.
         """
+        self.write_entry(action, count=count, subjects=subjects, detail=detail, actor=actor)
+
+    def write_entry(
+        self,
+        action: str,
+        *,
+        count: int,
+        subjects: Iterable[str] = (),
+        detail: Mapping[str, Any] | None = None,
+        actor: str | None = None,
+    ) -> Mapping[str, Any] | None:
+        """As `write`; the entry as it is stored, None where it goes without."""
         if self._store.read_only is not None and action in READING:
             if not self._has_warned:
                 self._has_warned = True
                 where = f"{self._store.uri}: read-only ({self._store.read_only})"
                 _log.warning("%s: what is asked of it is not in its audit", where)
-            return
+            return None
         ticket = _Ticket(
             {
                 "time": self._clock(),
@@ -143,6 +134,7 @@ class AuditLog:
         if ticket.error is not None:
             raise ticket.error
         self._register()
+        return ticket.entry
 
     def _register(self) -> None:
         """Note that this chain exists; after its first entry, so that an empty one was tampered with."""
@@ -163,7 +155,7 @@ class AuditLog:
                 # A store may keep months apart: a chain's entries stay in order when the clock is set back.
                 entry["time"] = time = max(time, entry["time"])
                 entry["writer"], entry["n"], entry["prev"] = self._writer, count, last
-                entry["hash"] = last = _hash(entry, key)
+                entry["hash"] = last = entry_hash(entry, key)
                 count += 1
             self._store.append_audit([ticket.entry for ticket in tickets])
             self._count, self._last, self._time = count, last, time
@@ -173,14 +165,23 @@ class AuditLog:
         for ticket in tickets:
             ticket.is_done = True
 
-    def page(self, *, after: int | None = None, limit: int, latest: bool = False) -> list[AuditEntry]:
-        """Entries of all writers, the oldest first; with `latest` the latest first. Reads no others.
+    def find(
+        self,
+        where: AuditFilter = ALL_ENTRIES,
+        *,
+        after: int | None = None,
+        limit: int,
+        latest: bool = False,
+        most_looked: int | None = None,
+    ) -> AuditPage:
+        """Entries of all writers that meet a filter, the oldest first; with `latest` the latest first.
 
         Args:
-            after: the `seq` of the last one known, in the order asked for.
+            after: the `seq` of the last one looked at, in the order asked for.
             limit: how many.
+            most_looked: stop after so many entries, though fewer than `limit` were found; None for no bound.
         """
-        return [_public(*one) for one in self._store.audit_page(after, limit, latest=latest)]
+        return find(self._store, where, after=after, limit=limit, latest=latest, most_looked=most_looked)
 
     def verify(self) -> Verified:
         """Follow every chain through the whole log. Problems count its entries from 0."""
@@ -191,15 +192,15 @@ class AuditLog:
         for number, entry in enumerate(self._store.audit()):
             seen += 1
             writer = str(entry.get("writer"))
-            count, last = ends.get(writer, (0, _START))
-            if entry.get("hash") != _hash(entry, key):
+            count, last = ends.get(writer, (0, START))
+            if entry.get("hash") != entry_hash(entry, key):
                 problems.append(f"entry {number}: was changed")
             if entry.get("prev") != last or entry.get("n") != count:
                 problems.append(f"entry {number}: what {writer} wrote before it was changed or removed")
             ends[writer] = (entry.get("n", count) + 1, str(entry.get("hash")))
         open_chains = 0
         for writer, chain in sorted(chains.items()):
-            entries, last = ends.get(writer, (0, _START))
+            entries, last = ends.get(writer, (0, START))
             if chain["entries"] is None:
                 open_chains += 1
                 if entries == 0:
@@ -207,6 +208,10 @@ class AuditLog:
             elif (entries, last) != (chain["entries"], chain["last"]):
                 problems.append(f"writer {writer}: wrote {chain['entries']} entries, {entries} are there")
         return Verified(seen, tuple(problems), open_chains)
+
+    def is_ours(self, entry: Mapping[str, Any]) -> bool:
+        """Whether an entry, as it is stored, was written by this gallery and not changed since."""
+        return entry.get("hash") == entry_hash(entry, self._key())
 
     def close(self) -> None:
         """Put down where this chain ends."""
@@ -238,19 +243,8 @@ class _Ticket:
         self.error: BaseException | None = None
 
 
-def _public(seq: int, entry: Mapping[str, Any]) -> AuditEntry:
-    return AuditEntry(
-        seq,
-        entry["time"],
-        entry.get("actor", ""),
-        entry.get("action", ""),
-        entry.get("count", 0),
-        tuple(entry.get("subjects", ())),
-        entry.get("detail", {}),
-    )
-
-
-def _hash(entry: Mapping[str, Any], key: bytes) -> str:
+def entry_hash(entry: Mapping[str, Any], key: bytes) -> str:
+    """Keyed hash of all that an entry holds, 32 hexadecimal digits."""
     content = {name: value for name, value in entry.items() if name != "hash"}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=16, key=key).hexdigest()

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from rich.console import Console
 
+from omnireid.core.cameras import camera_name
 from omnireid.core.images import decode
 from omnireid.core.types import Dataset, Sample
 from omnireid.gallery.files import enrol_files, seen_files
@@ -43,7 +44,12 @@ def fill_from_dataset(
         ImageError: a picture that cannot be decoded, with on_bad="error".
         ModelMismatchError, StorageError: as `Gallery.enrol`.
     """
-    files = seen_files(dataset.gallery.samples, first_s=first_s, with_identities=True)
+    files = seen_files(
+        dataset.gallery.samples,
+        camera_names=dataset.camera_names,
+        first_s=first_s,
+        with_identities=True,
+    )
     enrolled = enrol_files(
         gallery, embedder, files, on_bad=on_bad, on_skip=lambda file: None, threads=threads, console=console
     )
@@ -53,7 +59,11 @@ def fill_from_dataset(
 def ask_first_query(gallery: Gallery, embedder: Embedder, dataset: Dataset, *, k: int = 5) -> FirstQuery:
     """Search with the first query (of a tracklet its first frame), in other cameras where there are any."""
     query = dataset.query.samples[0]
-    others = {f"c{camid + 1}" for camid in dataset.gallery.camids.tolist() if camid not in (-1, query.camid)}
+    others = {
+        camera_name(camid, dataset.camera_names)
+        for camid in dataset.gallery.camids.tolist()
+        if camid not in (-1, query.camid)
+    }
     frame = query.frames[0] if query.frames else query.path
     result = gallery.search(
         embedder.embed([decode(frame)])[0],

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from rich.console import Console
 
+from omnireid.core.cameras import camera_name
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import ImageError
 from omnireid.core.images import Crop, decode, resize
@@ -39,6 +40,7 @@ def seen_files(
     samples: Sequence[Sample],
     *,
     camera: str | None = None,
+    camera_names: Mapping[int, str] | None = None,
     first_s: float | None = None,
     with_identities: bool = False,
 ) -> list[SeenFile]:
@@ -46,7 +48,8 @@ def seen_files(
 
     Args:
         samples: of a dataset, or pictures of which nothing is known.
-        camera: of all of them; by default "c1" for the dataset's camera 0, and so on.
+        camera: of all of them; by default what `core.cameras` calls the dataset's: "c1" for 0, and so on.
+        camera_names: of the dataset's cameras that have one.
         first_s: Unix seconds of the dataset's time 0, where its times are seconds; without it they are not
             taken over.
         with_identities: take the dataset's person numbers over, as "pid-12"; not of distractors (0).
@@ -58,7 +61,7 @@ def seen_files(
             continue
         seen = SeenFile(
             sample.path,
-            camera if camera is not None else (f"c{sample.camid + 1}" if is_known else ""),
+            camera if camera is not None else storable(camera_name(sample.camid, camera_names)),
             None if first_s is None or sample.time is None else first_s + sample.time,
             f"pid-{sample.pid}" if with_identities and sample.pid > 0 else None,
             tracklet_of(sample.path) if sample.frames else None,

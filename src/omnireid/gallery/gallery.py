@@ -22,7 +22,8 @@ from omnireid.core.errors import InputError, OmniReIDError, ShapeError
 from omnireid.core.forking import ForkError, check_process, in_every_child
 from omnireid.evaluation.searches import PRIOR
 from omnireid.gallery import browsing, forgetting, retention
-from omnireid.gallery.audit import AuditEntry, AuditLog, Verified
+from omnireid.gallery.audit import AuditEntry, AuditFilter, AuditLog, Verified
+from omnireid.gallery.audit_reading import subjects_of
 from omnireid.gallery.browsing import Page, Person, Timeline
 from omnireid.gallery.crowds import Crowds
 from omnireid.gallery.decisions import Crowd, Judge, SearchJudge
@@ -514,9 +515,9 @@ class Gallery:
         with self._writing():
             return self.who_is.undo(operation_id, self._who(actor))
 
-    def operations(self, limit: int = 100) -> list[Operation]:
-        """What operators did, the latest first."""
-        return self.who_is.operations(limit)
+    def operations(self, limit: int = 100, identity: str | None = None) -> list[Operation]:
+        """What operators did, the latest first. See `Identities.operations`."""
+        return self.who_is.operations(limit, identity)
 
     # Forgetting
 
@@ -702,13 +703,59 @@ class Gallery:
             disk_bytes=self.store.disk_bytes(),
         )
 
-    def audit(self, *, after: int | None = None, limit: int = 100, latest: bool = False) -> list[AuditEntry]:
+    def audit(
+        self,
+        *,
+        after: int | None = None,
+        limit: int = 100,
+        latest: bool = False,
+        subject: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        action: str | None = None,
+        actor: str | None = None,
+    ) -> list[AuditEntry]:
         """Entries of the audit, the oldest first; with `latest` the latest first.
 
         Args:
             after: `seq` of the last one known, in the order asked for.
+            subject, since, until, action, actor: as `audit_filter`.
+
+        Raises:
+            InputError: as `audit_filter`.
         """
-        return self.log.page(after=after, limit=limit, latest=latest)
+        where = self.audit_filter(subject, since=since, until=until, action=action, actor=actor)
+        return list(self.log.find(where, after=after, limit=limit, latest=latest).entries)
+
+    def audit_filter(
+        self,
+        subject: str | None = None,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        action: str | None = None,
+        actor: str | None = None,
+    ) -> AuditFilter:
+        """Which entries of the audit to read, for `log.find` and `audit_export.export`.
+
+        Args:
+            subject: id of a person or a picture. Of a person: entries about them, whoever was merged with
+                them, and the pictures that are theirs now. Of who was forgotten only those that name them.
+            since, until: Unix seconds, at or after, and before.
+            action: such as "search".
+            actor: whose name holds this text.
+
+        Raises:
+            InputError: a person with more pictures than can be looked for.
+        """
+
+        def scan(wanted: Filter) -> Iterator[pa.Table]:
+            for collection in self._collections():
+                yield from self.store.scan(collection, where=wanted, columns=("id",))
+
+        people = self.who_is.people(fresh=True)
+        subjects = None if subject is None else subjects_of(subject, people, scan, self.log.subject)
+        return AuditFilter(since, until, action, actor, subjects)
 
     def verify_audit(self) -> Verified:
         """Look for entries of the audit that were changed or removed. Reads all of it."""

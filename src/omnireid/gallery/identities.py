@@ -252,10 +252,16 @@ class Identities:
             people = self._finish(operation_id, {**record, "state": "undoing"}, people)
             return _operation(operation_id, {**record, "state": "undone"}, records, people)
 
-    def operations(self, limit: int = 100) -> list[Operation]:
-        """What was done, the latest first."""
+    def operations(self, limit: int = 100, identity: str | None = None) -> list[Operation]:
+        """What was done, the latest first.
+
+        Args:
+            identity: what concerns this one and all that it is one person with; everything when None.
+        """
         people, records = self.people(fresh=True), self._store.records(OPERATIONS)
-        latest = sorted(records, reverse=True)[:limit]
+        family = None if identity is None else people.aliases(identity)
+        wanted = [one for one, record in records.items() if family is None or _names(record) & family]
+        latest = sorted(wanted, reverse=True)[:limit]
         return [_operation(one, records[one], records, people) for one in latest]
 
     def recover(self) -> int:
@@ -416,6 +422,11 @@ def new_identity() -> str:
     return secrets.token_hex(8)
 
 
+def _names(record: Mapping[str, Any]) -> set[str]:
+    """Identities that an operation was about, before or after it."""
+    return {record["identity"], *record["records"], *record["items"].values()} - {None}
+
+
 def _slots(record: Mapping[str, Any]) -> set[tuple[str, str]]:
     """What an operation changed."""
     fields = {(field, one) for one, changed in record["records"].items() for field in changed}
@@ -455,17 +466,17 @@ def _summary(record: Mapping[str, Any], people: People) -> str:
     if record["kind"] == "name":
         ((before, after),) = [fields["name"] for fields in record["records"].values()]
         if after is None:
-            return f"took the name {before!r} from {identity}"
-        return f"named {identity} {after!r}" if before is None else f"renamed {before!r} to {after!r}"
+            return f"took the name “{before}” from {identity}"
+        return f"named {identity} “{after}”" if before is None else f"renamed “{before}” to “{after}”"
     if record["kind"] == "merge":
         merged = list(record["records"])
         one = people.own_name(merged[0]) or merged[0]
-        return f"merged {one if len(merged) == 1 else f'{len(merged)} identities'} into {who}"
+        return f"merged {one if len(merged) == 1 else f'{len(merged)} people'} into {who}"
     count = len(record["items"])
-    items = f"{count:,} item{'s' if count != 1 else ''}"
+    pictures = "one picture" if count == 1 else f"{count:,} pictures"
     if record["kind"] == "split":
-        return f"split {items} off as {people.own_name(identity) or identity}"
-    return f"assigned {items} to {who}"
+        return f"split {pictures} off as {people.own_name(identity) or identity}"
+    return f"took {pictures} from their person" if identity is None else f"assigned {pictures} to {who}"
 
 
 def _without(record: Mapping[str, Any], identities: set[str], items: set[str]) -> dict[str, Any] | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
 from rich.table import Table
 from rich.text import Text
 
+from omnireid.core.cameras import camera_name
 from omnireid.core.record import AnalysisRecord, GroupRecord, IntervalRecord, OpenSetRecord
 from omnireid.report.figures import Series, rate_chart
 from omnireid.report.wording import percent, spread
@@ -41,8 +43,14 @@ def group_rows(groups: tuple[GroupRecord, ...]) -> list[tuple[str, ...]]:
     ]
 
 
-def camera_matrix(record: AnalysisRecord, metric: str) -> dict[str, Any] | None:
-    """Query cameras as rows, gallery cameras as columns; None where there are fewer than two pairs."""
+def camera_matrix(
+    record: AnalysisRecord, metric: str, names: Mapping[int, str] | None = None
+) -> dict[str, Any] | None:
+    """Query cameras as rows, gallery cameras as columns; None where there are fewer than two pairs.
+
+    Args:
+        names: of cameras that have one.
+    """
     pairs = {(pair.q_camid, pair.g_camid): pair.score for pair in record.camera_pairs}
     if len(pairs) < 2:
         return None
@@ -54,12 +62,12 @@ def camera_matrix(record: AnalysisRecord, metric: str) -> dict[str, Any] | None:
             score = pairs.get((q_camid, g_camid))
             value = None if score is None else getattr(score, metric)
             cells.append({"value": percent(value), "kept": 0.0 if value is None else round(value, 3)})
-        rows.append({"camera": q_camid, "cells": cells})
-    return {"cameras": cameras, "rows": rows}
+        rows.append({"camera": camera_name(q_camid, names) or "?", "cells": cells})
+    return {"cameras": [camera_name(camid, names) or "?" for camid in cameras], "rows": rows}
 
 
 def open_set_rows(record: OpenSetRecord) -> list[tuple[str, str, str]]:
-    """FPIR, TPIR and threshold on the distance; "not measurable" where searches are too few."""
+    """FPIR, DIR and threshold on the distance; "not measurable" where searches are too few."""
     rows = []
     for point in record.points:
         if point.tpir is None or point.threshold is None:
@@ -85,11 +93,11 @@ def open_set_sentence(record: OpenSetRecord) -> str:
 
 
 def open_set_charts(record: OpenSetRecord) -> tuple[Markup, Markup]:
-    """ROC (TPIR over FPIR) and DET (FNIR over FPIR)."""
-    roc = Series("TPIR", record.curve)
+    """ROC (DIR over FPIR) and DET (FNIR over FPIR)."""
+    roc = Series("DIR", record.curve)
     det = Series("FNIR", [(fpir, 1 - tpir) for fpir, tpir in record.curve])
     return (
-        rate_chart([roc], title="ROC: TPIR over FPIR", x_label="FPIR, %", y_label="TPIR, %"),
+        rate_chart([roc], title="ROC: DIR over FPIR", x_label="FPIR, %", y_label="DIR, %"),
         rate_chart([det], title="DET: FNIR over FPIR", x_label="FPIR, %", y_label="FNIR, %"),
     )
 
@@ -108,7 +116,7 @@ def rich_analysis(record: AnalysisRecord) -> Table:
     if record.open_set is not None:
         for fpir, tpir, threshold in open_set_rows(record.open_set):
             shown = tpir if threshold == "–" else f"{tpir} (threshold {threshold})"
-            table.add_row(Text(f"open set: TPIR at FPIR {fpir}"), Text(shown))
+            table.add_row(Text(f"open set: DIR at FPIR {fpir}"), Text(shown))
         table.add_row(Text("open set: equal error rate"), Text(spread(record.open_set.eer)))
     for reason in record.omitted:
         what, _, why = reason.partition(": ")

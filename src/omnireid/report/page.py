@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, NamedTuple
@@ -26,7 +26,9 @@ from omnireid.report.analysis import (
     open_set_rows,
     open_set_sentence,
 )
+from omnireid.report.embeddings import EmbeddingMap, map_chart
 from omnireid.report.figures import NARROW, Series, histogram_chart, line_chart
+from omnireid.report.identities import IdentityScore
 from omnireid.report.pictures import Album, data_address
 from omnireid.report.robustness import METRICS as ROBUSTNESS_METRICS
 from omnireid.report.robustness import (
@@ -41,6 +43,7 @@ from omnireid.report.wording import METRICS, percent, protocol_sentence, spread
 from omnireid.robustness.published import PROTOCOL, PUBLISHED
 
 NUM_QUERIES_SHOWN = 6
+NUM_PEOPLE_SHOWN = 20
 CAMERA_METRICS = (("mAP", "mAP"), ("rank1", "rank-1"))
 _MARKED_RANKS = (1, 5, 10, 20)
 _SYMBOLS = {Outcome.MATCH: "✓", Outcome.WRONG: "✗", Outcome.JUNK: "○"}
@@ -63,6 +66,8 @@ class ReportData:
         query_paths, gallery_paths: picture files in the order of `retrieval`.
         activations: pictures with their maps; none leaves the section out.
         title: heading of the page; by default the dataset's and the model's name.
+        identities: scores by person, the hardest first, from `identity_scores`; none leaves them out.
+        embedding_map: from `embedding_map`; None leaves it out.
     """
 
     record: ResultRecord
@@ -71,6 +76,8 @@ class ReportData:
     gallery_paths: Sequence[str]
     activations: Sequence[Activation | tuple[str, npt.NDArray[np.float32]]] = ()
     title: str = ""
+    identities: Sequence[IdentityScore] = ()
+    embedding_map: EmbeddingMap | None = None
 
     def __post_init__(self) -> None:
         for name, paths, count in (
@@ -111,7 +118,17 @@ def render(data: ReportData) -> str:
         "pairs": (int(retrieval.histogram.same.sum()), int(retrieval.histogram.different.sum())),
         "commit": _short_commit(record.environment.commit),
         "training": None if record.training is None else _training(record.training),
-        "analysis": None if record.analysis is None else _analysis(record.analysis),
+        "analysis": None
+        if record.analysis is None
+        else _analysis(record.analysis, record.dataset.camera_names),
+        "identities": _identities(data, album),
+        "map": None
+        if data.embedding_map is None
+        else map_chart(
+            data.embedding_map,
+            pid_names=record.dataset.pid_names,
+            camera_names=record.dataset.camera_names,
+        ),
         "robustness": None if record.robustness is None else _robustness(record.robustness),
         "ranked": [
             (
@@ -209,8 +226,31 @@ def _training(training: TrainingRecord) -> dict[str, Any]:
     }
 
 
-def _analysis(record: AnalysisRecord) -> dict[str, Any]:
-    matrices = ((label, camera_matrix(record, metric)) for metric, label in CAMERA_METRICS)
+def _identities(data: ReportData, album: Album) -> dict[str, Any] | None:
+    """The hardest people, each with the query that is found worst."""
+    if not data.identities:
+        return None
+    shown = [one for one in data.identities if one.num_valid_queries][:NUM_PEOPLE_SHOWN]
+    return {
+        "num_people": len(data.identities),
+        "rows": [
+            {
+                "picture": album.address(data.query_paths[one.hardest_query]),
+                "path": data.query_paths[one.hardest_query],
+                "name": one.name or f"pid {one.pid}",
+                "queries": f"{one.num_valid_queries:,}",
+                "mAP": percent(one.mAP),
+                "rank1": percent(one.rank1),
+                "worst": "–" if one.worst_rank is None else f"{one.worst_rank:,.10g}",
+                "cameras": ", ".join(one.cameras),
+            }
+            for one in shown
+        ],
+    }
+
+
+def _analysis(record: AnalysisRecord, camera_names: Mapping[int, str]) -> dict[str, Any]:
+    matrices = ((label, camera_matrix(record, metric, camera_names)) for metric, label in CAMERA_METRICS)
     return {
         "intervals": interval_rows(record),
         "level": "" if record.intervals is None else f"{100 * record.intervals.rank1.level:g} %",

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 import httpx2
@@ -275,9 +275,40 @@ class Client:
         path = f"/v1/galleries/{_name(gallery)}/retention/run"
         return self._post(ForgottenAnswer, path, None, in_gallery=False).forgotten
 
-    def audit(self, *, after: int | None = None, limit: int = 100) -> AuditAnswer:
-        """A page of the audit, the oldest entries first."""
-        return self._get(AuditAnswer, "/v1/audit", {"after": after, "limit": limit})
+    def audit(
+        self,
+        *,
+        after: int | None = None,
+        limit: int = 100,
+        latest: bool = False,
+        subject: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        action: str | None = None,
+        actor: str | None = None,
+    ) -> AuditAnswer:
+        """A page of the audit, the oldest entries first; with `latest` the latest. See `Gallery.audit`.
+
+        An answer may hold fewer than `limit` although more follow: `next` says whether.
+        """
+        asked = {"subject": subject, "since": since, "until": until, "action": action, "actor": actor}
+        page = {"after": after, "limit": limit, "latest": latest or None}
+        return self._get(AuditAnswer, "/v1/audit", {**asked, **page})
+
+    def export_audit(
+        self,
+        format: Literal["jsonl", "csv"] = "jsonl",
+        *,
+        subject: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        action: str | None = None,
+        actor: str | None = None,
+    ) -> bytes:
+        """The audit as a file, all of it or what meets these conditions. See `audit_export.export`."""
+        asked = {"subject": subject, "since": since, "until": until, "action": action, "actor": actor}
+        query = self._query({**asked, "format": format})
+        return self._send("GET", "/v1/audit/export", query, None).content
 
     def _get(
         self,

@@ -374,17 +374,36 @@ class IdentitiesQuery(GalleryQuery):
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
-class AuditQuery(GalleryQuery):
-    """Which entries of the audit: those after a `seq`; with `latest` from the end, the latest first."""
+class AuditSelection(GalleryQuery):
+    """Which entries of the audit: those that meet every condition that is given."""
+
+    subject: Annotated[Id | None, Field(description="Id of a person or a picture: entries about them.")] = (
+        None
+    )
+    since: Time | None = None
+    until: Annotated[Time | None, Field(description="Before this time.")] = None
+    action: Annotated[Text | None, Field(description="Such as `search`.")] = None
+    actor: Annotated[Text | None, Field(description="Who: part of the name, whatever its case.")] = None
+
+
+class AuditQuery(AuditSelection):
+    """A page of them: those after a `seq`; with `latest` from the end, the latest first."""
 
     after: Annotated[int, Field(ge=0)] | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     latest: bool = False
 
 
-class OperationsQuery(GalleryQuery):
-    """How many operations, the latest first."""
+class AuditExportQuery(AuditSelection):
+    """Which entries go into a file of which kind."""
 
+    format: Literal["jsonl", "csv"] = "jsonl"
+
+
+class OperationsQuery(GalleryQuery):
+    """How many operations, the latest first; those that concern one person, by any id."""
+
+    identity: Id | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
@@ -655,6 +674,13 @@ class Accepted(Answer):
     status: str
 
 
+class AuditFactOut(Answer):
+    """A detail of an entry, in words."""
+
+    label: str
+    value: str
+
+
 class AuditEntryOut(Answer):
     """Who did what; people are keyed hashes."""
 
@@ -666,6 +692,8 @@ class AuditEntryOut(Answer):
     count: int
     subjects: list[str]
     detail: dict[str, Any]
+    summary: Annotated[str, Field(description="The entry as one sentence.")] = ""
+    facts: Annotated[list[AuditFactOut], Field(description="`detail` in words.")] = []
 
 
 class AuditAnswer(Answer):
@@ -673,3 +701,6 @@ class AuditAnswer(Answer):
 
     entries: list[AuditEntryOut]
     next: int | None
+    looked: Annotated[int, Field(description="Entries that were read for this page.")] = 0
+    looked_to: Annotated[TimeOut | None, Field(description="Time of the last one that was read.")] = None
+    actions: Annotated[dict[str, str], Field(description="Every action, and what it is called.")] = {}

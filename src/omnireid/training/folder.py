@@ -26,6 +26,7 @@ _RESULTS = (
     "result.json",
     "report.html",
     "queries.csv",
+    "identities.csv",
     "split.csv",
     "embeddings.parquet",
     "overview.html",

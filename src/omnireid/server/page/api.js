@@ -117,7 +117,7 @@ export const api = {
   split: (items, name) => change("POST", "v1/identities/split", { body: name ? { items, name } : { items } }),
   assign: (items, identity) => change("POST", "v1/identities/assign", { body: { items, identity } }),
 
-  operations: () => json("GET", "v1/operations"),
+  operations: (query) => json("GET", "v1/operations", { query }),
   undo: (id) => change("POST", `v1/operations/${part(id)}/undo`),
 
   galleryState: () => json("GET", `v1/galleries/${here()}`),
@@ -125,4 +125,5 @@ export const api = {
   setRetention: (body) => json("PUT", `v1/galleries/${here()}/retention`, { body }),
   runRetention: () => change("POST", `v1/galleries/${here()}/retention/run`),
   audit: (query) => json("GET", "v1/audit", { query }),
+  auditExport: async (query) => (await answer("GET", "v1/audit/export", { query })).blob(),
 };

@@ -1,93 +1,119 @@
-// The audit log: who did what, without saying to whom. The latest first.
+// The audit log: who did what and when, in words. The latest first; by action, time, who and person; as a file.
 
 import { api } from "./api.js";
-import { field, fill, h, select } from "./dom.js";
-import { when } from "./format.js";
-import { remember } from "./router.js";
+import { download } from "./download.js";
+import { fill, h, icon } from "./dom.js";
+import { day, when } from "./format.js";
+import { bounds, fromAddress, isNarrowed, logFilter, noLogFilter, toAddress } from "./logfilter.js";
+import { go, remember } from "./router.js";
 import { may } from "./session.js";
 import { empty, failed, loading } from "./states.js";
 import { text } from "./text.js";
+import { complain, toast } from "./toasts.js";
 
-const SHOWN = 100;
-const LOOKED_AT = 1000; // at once, where one action is picked out of all
-const COLUMNS = Object.keys(text.audit.columns);
+const SHOWN = 50;
 
-export async function auditView({ query }) {
+export async function auditView({ query, isCurrent }) {
   if (!may("admin")) return empty("audit", text.audit.title, text.audit.mayNot);
-  let action = query.get("action") in text.audit.actions ? query.get("action") : "";
-  let latest = 0;
-  const body = h("tbody");
+  const chosen = { ...noLogFilter(), ...(await fromAddress(query)) };
+  if (!isCurrent()) return null;
+  const list = h("ol.log", { "aria-label": text.audit.title });
   const foot = h("div.row.centred");
-  const frame = h("div");
+  const filters = h("div");
+  let latest = 0;
+  let looked = 0;
 
-  /** Entries until some are shown or all were looked at. */
-  async function page(after, looked) {
+  const asked = () => ({ subject: chosen.person?.id, action: chosen.action, actor: chosen.who, ...bounds(chosen) });
+
+  async function page(after) {
     latest += 1;
     const mine = latest;
     fill(foot, loading());
     try {
-      let [rows, next] = [[], after];
-      do {
-        const answer = await api.audit({ limit: action ? LOOKED_AT : SHOWN, after: next, latest: true });
-        if (mine !== latest) return; // another action was chosen meanwhile
-        rows = answer.entries.filter((entry) => !action || entry.action === action).map(row);
-        looked += answer.entries.length;
-        next = answer.next;
-      } while (!rows.length && next !== null);
-      body.append(...rows);
-      show(next, looked);
+      const { entries, next, looked: read, looked_to: back, actions } = await api.audit({ ...asked(), limit: SHOWN, after, latest: true });
+      if (mine !== latest) return; // another filter was chosen meanwhile
+      if (!filters.childElementCount) fill(filters, logFilter(chosen, actions, choose));
+      list.append(...entries.map((entry) => row(entry, actions)));
+      looked += read;
+      show(next, back);
     } catch (error) {
-      fill(foot, failed(error, () => page(after, looked)));
+      if (mine === latest) fill(foot, failed(error, () => page(after)));
     }
   }
 
-  function show(next, looked) {
-    const count = body.childElementCount;
-    fill(frame, count ? table(body) : empty("audit", action ? text.audit.noneOf(text.audit.actions[action]) : text.audit.empty));
-    fill(
-      foot,
-      next === null ? null : h("button", { type: "button", onclick: () => page(next, looked) }, text.more),
-      count ? h("span.hint", { role: "status" }, action ? text.audit.among(count, looked) : text.browse.shown(count)) : null,
-    );
+  function show(next, back) {
+    const count = list.childElementCount;
+    const more = next === null ? null : h("button", { type: "button", onclick: () => page(next) }, text.more);
+    const clear = () => go("audit");
+    if (count || next !== null) {
+      const words = next === null || !isNarrowed(chosen) ? text.browse.shown(count) : text.audit.backTo(count, looked, day(back));
+      fill(foot, more, h("span.hint", { role: "status" }, words));
+    } else {
+      const button = isNarrowed(chosen) ? [h("button", { type: "button", onclick: clear }, text.search.clear)] : [];
+      fill(foot, empty("audit", isNarrowed(chosen) ? text.audit.none : text.audit.empty, "", ...button));
+    }
   }
 
-  const choose = (value) => {
-    action = value;
-    remember("audit", action ? { action } : {});
-    fill(body);
-    return page(undefined, 0);
-  };
-  const actions = [["", text.audit.anything], ...Object.entries(text.audit.actions)];
-  await page(undefined, 0);
+  function choose() {
+    remember("audit", toAddress(chosen));
+    fill(list);
+    looked = 0;
+    return page();
+  }
+
+  await page();
   return h(
     "div",
     {},
     h("h1", {}, text.audit.title),
     h("p.lead", {}, text.audit.lead),
-    h("div.toolbar", {}, field(text.audit.columns.action, select(actions, action, choose))),
-    frame,
+    filters,
+    list,
     foot,
+    exporting(asked),
   );
 }
 
-const table = (body) =>
-  h(
-    "div.table-frame",
-    { tabIndex: 0, role: "region", "aria-label": text.audit.title },
-    h("table", {}, h("thead", {}, h("tr", {}, COLUMNS.map((name) => h("th", { scope: "col" }, text.audit.columns[name])))), body),
+function row({ seq, time, action, summary, facts, subjects }, actions) {
+  const rows = facts.map(({ label, value }) => [label, value]);
+  if (subjects.length) rows.push([text.audit.subjects, text.audit.hashed(subjects.length)]);
+  return h(
+    "li.card.log-row",
+    { dataset: { seq, action } },
+    h(
+      "div.grow",
+      {},
+      h("p.strong", {}, summary),
+      h("p.hint", {}, h("time", { dateTime: time }, when(time)), ` · ${actions[action] ?? action}`),
+      rows.length
+        ? h("details.log-details", {}, h("summary", {}, text.audit.details), h("dl.facts", {}, rows.map(([label, value]) => [h("dt", {}, label), h("dd", {}, value)])))
+        : null,
+    ),
   );
-
-const row = (entry) => h("tr", { dataset: { seq: entry.seq } }, COLUMNS.map((name) => h(`td.col-${name}`, {}, cell(name, entry[name]))));
-
-function cell(name, value) {
-  if (value === null || value === undefined) return "";
-  if (name === "time") return when(value);
-  if (name !== "detail" || typeof value !== "object") return String(value);
-  const entries = Object.entries(value).filter(([, inner]) => inner !== null && String(inner) !== "");
-  return entries.map(([key, inner]) => h("span.detail", {}, h("span.hint", {}, `${key} `), said(inner)));
 }
 
-function said(value) {
-  if (typeof value === "number" && !Number.isInteger(value)) return String(Number(value.toPrecision(3)));
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+/** What the filters show, as a file. */
+function exporting(asked) {
+  const button = (format, ending, words) => {
+    const element = h("button", { type: "button", onclick: run }, icon("save"), words);
+    async function run() {
+      element.disabled = true;
+      try {
+        download(await api.auditExport({ ...asked(), format }), "audit", ending);
+        toast(text.audit.exported);
+      } catch (error) {
+        complain(error);
+      }
+      element.disabled = false;
+    }
+    return element;
+  };
+  return h(
+    "section.card.log-export",
+    { "aria-label": text.audit.export },
+    h("h2", {}, text.audit.export),
+    h("p.hint", {}, text.audit.exportHint),
+    h("div.row", {}, button("csv", "csv", text.audit.asCsv), button("jsonl", "jsonl", text.audit.asJson)),
+    h("p.hint", {}, text.audit.proofHint, " ", h("code", {}, text.audit.proofCommand)),
+  );
 }

@@ -1,18 +1,15 @@
-"""The galleries themselves: what they hold, their index, retention, and audit."""
+"""The galleries themselves: what they hold, their index and retention."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 
 from omnireid.server.routes.access import Admin, Reader, ServiceOf, body_of, json_body
 from omnireid.server.routes.wire import gallery_out
 from omnireid.server.schemas import (
     Accepted,
-    AuditAnswer,
-    AuditEntryOut,
-    AuditQuery,
     ForgottenAnswer,
     GalleriesAnswer,
     GalleryOut,
@@ -63,30 +60,3 @@ def set_retention(
 @router.post("/v1/galleries/{name}/retention/run", summary="Forget what has expired, now")
 def run_retention(name: str, service: ServiceOf, caller: Admin) -> ForgottenAnswer:
     return ForgottenAnswer(forgotten=service.gallery(name).run_retention(actor=caller.name))
-
-
-@router.get(
-    "/v1/audit", summary="Who enrolled, searched, changed and forgot; the oldest first, or the `latest`"
-)
-def audit(query: Annotated[AuditQuery, Query()], service: ServiceOf, _: Admin) -> AuditAnswer:
-    name = query.gallery or next(iter(service.galleries), "")
-    gallery = service.gallery(query.gallery)
-    # One more than is shown tells whether there are more.
-    found = gallery.audit(after=query.after, limit=query.limit + 1, latest=query.latest)
-    entries = found[: query.limit]
-    return AuditAnswer(
-        entries=[
-            AuditEntryOut(
-                seq=one.seq,
-                time=one.time,
-                actor=one.actor,
-                action=one.action,
-                gallery=name,
-                count=one.count,
-                subjects=list(one.subjects),
-                detail=dict(one.detail),
-            )
-            for one in entries
-        ],
-        next=entries[-1].seq if len(found) > query.limit else None,
-    )

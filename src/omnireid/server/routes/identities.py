@@ -157,9 +157,9 @@ def forget_in_path(
     return forget(_who(identity, query), service, caller)
 
 
-@router.get("/v1/operations", summary="What operators did, the latest first")
+@router.get("/v1/operations", summary="What operators did, the latest first; to one `identity`")
 def operations(query: Annotated[OperationsQuery, Query()], service: ServiceOf, _: Reader) -> OperationsAnswer:
-    done = service.gallery(query.gallery).operations(query.limit)
+    done = service.gallery(query.gallery).operations(query.limit, query.identity)
     return OperationsAnswer(operations=[operation_out(one) for one in done])
 
 

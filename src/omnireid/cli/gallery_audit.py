@@ -1,0 +1,161 @@
+"""`omnireid gallery audit` and `verify-audit`: the log in words, as a file, and if either was changed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from omnireid.cli import options
+from omnireid.cli.console import print_json, stderr, stdout
+from omnireid.cli.gallery_options import GalleryUri, actor, moment, open_gallery, printed_time
+
+if TYPE_CHECKING:
+    from omnireid.gallery import Gallery
+    from omnireid.gallery.audit import AuditFilter
+    from omnireid.gallery.audit_export import VerifiedExport
+
+_FILTERS = ("person", "since", "until", "action", "by")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to `omnireid gallery`."""
+    app.command()(audit)
+    app.command("verify-audit")(verify_audit)
+
+
+def audit(
+    gallery: GalleryUri,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Look for entries that were changed or removed.")
+    ] = False,
+    person: Annotated[
+        Optional[str],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
+        typer.Option("--person", help="Entries about a person, or a picture, by id."),
+    ] = None,
+    since: Annotated[Optional[str], typer.Option("--since", help="A date or a time.")] = None,  # noqa: UP045
+    until: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--until", help="Before this date or time."),
+    ] = None,
+    action: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--action", help="Such as search, enrol, forget."),
+    ] = None,
+    by: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--by", help="Who did it: part of the name."),
+    ] = None,
+    export: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--export", help="Write a .csv, or a .jsonl with its proof; noted in the log.", dir_okay=False
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=options.LARGEST, help="The latest.")] = 100,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show who enrolled, searched, changed and forgot; exit code 1 if --verify finds something."""
+    if verify:
+        options.refuse("with --verify", "limit", *_FILTERS, "export")
+    if export is not None:
+        options.refuse("with --export", "limit", "as_json")
+    with open_gallery(gallery) as opened:
+        if verify:
+            _verify(opened, as_json)
+        where = opened.audit_filter(
+            person,
+            since=moment(since, "--since"),
+            until=moment(until, "--until"),
+            action=action,
+            actor=by,
+        )
+        if export is not None:
+            _export(opened, where, export, gallery)
+            return
+        entries = opened.log.find(where, limit=limit, latest=True).entries
+    if as_json:
+        print_json([asdict(entry) for entry in entries])
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    from omnireid.gallery.audit_words import facts, sentence
+
+    table = Table("time", "what", "how", box=None, pad_edge=False)
+    for entry in entries:
+        how = ", ".join(f"{label}: {value}" for label, value in facts(entry))
+        table.add_row(printed_time(entry.time), Text(sentence(entry)), Text(how))
+    stdout.print(table)
+
+
+def verify_audit(
+    file: Annotated[Path, typer.Argument(help="A .jsonl of 'gallery audit --export', or of the page.")],
+    gallery: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--gallery", "-g", help="Check it against the log of this gallery, too."),
+    ] = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Check an exported audit on its own, or against its gallery; exit code 1 if something was changed."""
+    from omnireid.gallery.audit_export import verify_export
+
+    if gallery is None:
+        found = verify_export(file)
+    else:
+        with open_gallery(gallery) as opened:
+            found = verify_export(file, opened)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        _print_verified(found)
+    raise typer.Exit(1 if found.problems else 0)
+
+
+def _verify(opened: Gallery, as_json: bool) -> None:
+    found = opened.verify_audit()
+    if as_json:
+        print_json(asdict(found))
+        raise typer.Exit(1 if found.problems else 0)
+    for problem in found.problems:
+        stdout.print(problem)
+    chains = f", {found.open_chains} writers at work or killed" if found.open_chains else ""
+    stdout.print(f"{found.entries:,} entries, {len(found.problems)} problems{chains}")
+    raise typer.Exit(1 if found.problems else 0)
+
+
+def _export(opened: Gallery, where: AuditFilter, path: Path, uri: str) -> None:
+    from omnireid.core.errors import ConfigError
+    from omnireid.core.files import atomic_write
+    from omnireid.gallery.audit_export import FORMATS, export
+
+    kind = next((one for one in FORMATS if path.suffix.lower() == f".{one}"), None)
+    if kind is None:
+        raise ConfigError(f"--export {path}: expected a name that ends in .csv or .jsonl")
+    with atomic_write(path) as stream:
+        for line in export(opened, where, kind, actor=actor(), name=uri):
+            stream.write(line.encode())
+    stderr.print(f"audit: {path}")
+
+
+def _print_verified(found: VerifiedExport) -> None:
+    for problem in found.problems:
+        stdout.print(problem, markup=False)
+    what = "all entries" if found.is_whole else "some entries, by a filter"
+    span = f" from {printed_time(found.first)} to {printed_time(found.last)}" if found.entries else ""
+    stdout.print(f"{found.entries:,} entries{span} ({what}), {len(found.problems)} problems", markup=False)
+    for writer, chain in sorted(found.chains.items()):
+        stdout.print(
+            f"chain {writer}: entries {chain['first']} to {chain['last']}, head {chain['head']}", markup=False
+        )
+    stdout.print(f"seal {found.seal}", markup=False)
+    checked = (
+        "each entry by the key of the gallery, and against its log"
+        if found.is_compared
+        else "each entry by the key of the gallery"
+        if found.is_checked_by_key
+        else "the file alone: compare the seal with one that was noted, or give --gallery"
+    )
+    stdout.print(f"checked: {checked}", markup=False)
