@@ -23,6 +23,7 @@ from omnireid.core.forking import ForkError, check_process, in_every_child
 from omnireid.gallery import browsing, forgetting, retention
 from omnireid.gallery.audit import AuditEntry, AuditLog, Verified
 from omnireid.gallery.browsing import Page, Person, Timeline
+from omnireid.gallery.cases import Cases
 from omnireid.gallery.decisions import Judge
 from omnireid.gallery.enrolling import Enrolment, prepared, unit_embeddings
 from omnireid.gallery.errors import NotInGalleryError, NotWritableError
@@ -481,6 +482,11 @@ class Gallery:
         """What operators did, the latest first."""
         return self.who_is.operations(limit)
 
+    @property
+    def cases(self) -> Cases:
+        """Cases: what operators collected for a reason, with its end date. See `gallery.cases`."""
+        return Cases(self, self._writing)
+
     # Forgetting
 
     def forget(
@@ -541,6 +547,7 @@ class Gallery:
                 detail = {"cameras": plan.by_camera}
                 self.log.write("retention", count=plan.num_items, detail=detail, actor=actor)
                 self._carry_out(plan.tasks)
+            self.cases.delete_ended(actor=actor)
         return plan.num_items
 
     @contextmanager
