@@ -351,6 +351,15 @@ def test_an_exported_file_is_checked() -> None:
     for damaged in ("", "<html></html>", made.content[: len(made.content) // 2]):
         with pytest.raises(InputError, match="not a case that OmniReID has exported"):
             gallery.cases.check(damaged)
+    for damaged in (text[0].replace('"title"', '"name"'), "[" * 100_000, text[0][:-9], "NaN"):
+        with pytest.raises(InputError, match=r"cannot be read .*: it is changed or damaged"):
+            gallery.cases.check(made.content.replace(text[0], damaged))
+    later = text[0].replace('"version":1', '"version":2')
+    of_later = made.content.replace(text[0], later).replace(
+        made.sha256, hashlib.sha256(later.encode()).hexdigest()
+    )
+    with pytest.raises(InputError, match=r"\(version\): it is of a later version"):
+        gallery.cases.check(of_later)
 
 
 def test_what_the_numbers_mean_is_said_per_search_where_the_service_does() -> None:

@@ -13,7 +13,10 @@ EntryKind = Literal["search", "person", "pictures", "note"]
 
 def _seconds(value: object) -> object:
     if isinstance(value, str):
-        return datetime.fromisoformat(value.replace("Z", "+00:00")).timestamp()
+        moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        if moment.tzinfo is None:
+            raise ValueError("expected a time with its offset")
+        return moment.timestamp()
     return value
 
 

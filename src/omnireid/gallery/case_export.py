@@ -16,11 +16,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from omnireid import __version__
 from omnireid.core.errors import InputError
-from omnireid.gallery.case_entries import Case, Entry, iso_time
+from omnireid.gallery.case_entries import Case, Entry, Moment, iso_time
 from omnireid.gallery.case_records import pictures_in, pictures_of
 
 if TYPE_CHECKING:
@@ -33,6 +35,30 @@ _STATED = re.compile(r'<meta name="omnireid-sha256" content="([0-9a-f]{64})">')
 _FOLDER = Path(__file__).parent / "case_file"
 _DAY_S = 86_400.0
 _PAGE = 1_000
+
+
+class _Picture(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    media: Literal["image/jpeg", "image/png"]
+    content: str
+
+
+class _Payload(BaseModel):
+    """What a file holds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal["omnireid-case"]
+    version: Literal[1]
+    omnireid: str
+    gallery: str
+    exported: Moment
+    exported_by: str
+    case: Case
+    entries: list[Entry]
+    pictures: dict[str, _Picture]
+    audit: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,31 +159,34 @@ def check_file(content: str, galleries: Sequence[Gallery], names: Sequence[str] 
             "file: not a case that OmniReID has exported, or cut off; expected the HTML file itself"
         )
     text = found[1]
-    try:
-        payload = json.loads(text)
-        kind, version = payload["format"], payload["version"]
-        exported = payload["exported"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError("file: what it holds of the case cannot be read; it is damaged") from error
-    if kind != FORMAT or version != VERSION:
-        raise InputError(f"file: a case of version {version!r}; this version of OmniReID reads {VERSION}")
     sha256 = _sha256(text)
+    try:
+        # Its parser bounds the depth, which `json` does not.
+        payload = _Payload.model_validate_json(text)
+    except ValidationError as error:
+        why = (
+            "of a later version of OmniReID"
+            if sha256 == stated[1]
+            else "changed or damaged since it was exported"
+        )
+        where = ".".join(map(str, error.errors()[0]["loc"])) or "the case"
+        raise InputError(f"file: cannot be read ({where}): it is {why}") from error
     here = None
     for place, gallery in enumerate(galleries):
         name = names[place] if names else gallery.uri
-        here = here or _exported(gallery, sha256, exported, name)
+        here = here or _exported(gallery, sha256, payload.exported, name)
     is_own_page = content.strip() == _rendered(text).replace(sha256, stated[1]).strip()
-    return Check(sha256, stated[1], is_own_page, here, payload)
+    return Check(sha256, stated[1], is_own_page, here, json.loads(text))
 
 
-def _exported(gallery: Gallery, sha256: str, exported: str, name: str) -> ExportedHere | None:
+def _exported(gallery: Gallery, sha256: str, exported: float, name: str) -> ExportedHere | None:
     known: int | None = None
     while page := gallery.audit(after=known, limit=_PAGE, latest=True):
         for entry in page:
             if entry.action == "case-export" and entry.detail.get("sha256") == sha256:
                 return ExportedHere(entry.time, entry.actor, name)
         # It cannot be older than the file; a day for clocks that were set.
-        if iso_time(page[-1].time + _DAY_S) < str(exported):
+        if page[-1].time + _DAY_S < exported:
             return None
         known = page[-1].seq
     return None

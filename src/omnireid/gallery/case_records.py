@@ -95,7 +95,7 @@ def forget_in_cases(store: GalleryStore, until: Until) -> None:
     if not cases:
         return
     entries = {one: store.records(entries_of(one)) for one in cases}
-    words = [
+    words: list[tuple[str | None, str | None]] = [
         (one, record["name"])
         for one, record in store.records(_IDENTITIES).items()
         if record["created"] <= until(one)
@@ -165,7 +165,7 @@ def _without(entry: Record, until: Until, hide: Hide, now: float) -> Record:
 
 
 def _emptied(entry: Record, now: float) -> Record:
-    blank = {"person": None, "search": None, "sightings": [], "note": "", "lost": 0}
+    blank: Record = {"person": None, "search": None, "sightings": [], "note": "", "lost": 0}
     return {**entry, **blank, "forgotten": now}
 
 
