@@ -241,6 +241,11 @@ def test_copies_and_backups_carry_cases_without_who_was_forgotten_since(tmp_path
     gallery, ids = gallery_in(MemoryStore())
     case = full_case(gallery, ids)
     gone = gallery.cases.create("Deleted later", "Reason", END).id
+    # Somebody with a name and without pictures, as after an assignment.
+    zoe = gallery.split([ids[0]], "Zoe Zeta").identity
+    assert zoe is not None
+    gallery.assign([ids[0]], "p0")
+    gallery.cases.add_person(case, zoe)
     write_backup(Snapshot(gallery.store), tmp_path / "backup", clock=lambda: NOW)
 
     def restored(source: Any, **options: Any) -> Gallery:
@@ -253,10 +258,12 @@ def test_copies_and_backups_carry_cases_without_who_was_forgotten_since(tmp_path
         assert held(restored(source), case) == whole
     gallery.clock.now += 1  # type: ignore[attr-defined]
     gallery.forget("p1")
+    gallery.forget(zoe)
     gallery.cases.delete(gone)
     write_tombstones(gallery.store, tmp_path / "forgotten")
     target = restored(Backup(tmp_path / "backup"), tombstones=read_tombstones(tmp_path / "forgotten"))
     assert_without_ada(target, case, ids)
+    assert "Zoe" not in held(target, case)
     assert [one.id for one in target.cases.all()] == [case]
     # Who comes back and is added anew stays in every later copy.
     gallery.clock.now += 1  # type: ignore[attr-defined]

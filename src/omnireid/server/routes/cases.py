@@ -160,7 +160,7 @@ def add_entry(
 ) -> Entry:
     gallery = service.gallery(query.gallery)
     cases, actor = gallery.cases, caller.name
-    if body.search is body.identity is body.items is None:
+    if body.search is None and body.identity is None and body.items is None:
         return cases.add_note(case, body.note, actor=actor)
     only_one({"search": body.search, "identity": body.identity, "items": body.items})
     if body.identity is not None:
