@@ -11,6 +11,7 @@ import typer
 from omnireid import __version__
 from omnireid.cli import (
     calibrate,
+    case,
     compare,
     corrupt,
     data,
@@ -53,6 +54,7 @@ app.command("export")(export.export)
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("synth")(synth.synth)
+app.add_typer(case.app, name="case")
 app.add_typer(data.app, name="data")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(models.app, name="models")

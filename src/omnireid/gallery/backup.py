@@ -7,7 +7,7 @@ restored.
 
     manifest.json     written last: without it the backup was interrupted. Sizes and SHA-256 of the files
     items.parquet     as `store.item_schema`: embeddings of the live model, thumbnails
-    records.parquet   kind, id, and the record as JSON: identities, operations, settings, tombstones, …
+    records.parquet   kind, id, and the record as JSON: identities, operations, cases, settings, tombstones, …
     audit.parquet     entries as JSON, the oldest first
 """
 
@@ -32,6 +32,7 @@ from omnireid.core.errors import InputError, StorageError
 from omnireid.core.files import sha256_file, write_failure, write_text
 from omnireid.core.progress import progress_bar
 from omnireid.gallery.audit import CHAINS, SETTINGS
+from omnireid.gallery.case_records import CASES, case_kinds
 from omnireid.gallery.forgetting import TOMBSTONES
 from omnireid.gallery.generations import Generation, Generations, ModelRef
 from omnireid.gallery.identities import IDENTITIES, OPERATIONS
@@ -43,7 +44,7 @@ MANIFEST, ITEMS, RECORDS, AUDIT = "manifest.json", "items.parquet", "records.par
 
 Records = dict[str, dict[str, Any]]
 
-_KINDS = (IDENTITIES, OPERATIONS, SETTINGS, TOMBSTONES, CHAINS)
+_KINDS = (IDENTITIES, OPERATIONS, SETTINGS, TOMBSTONES, CHAINS, CASES)
 _RECORDS = pa.schema([(name, pa.string()) for name in ("kind", "id", "record")])
 _ENTRIES = pa.schema([("entry", pa.string())])
 _BATCH = 8192
@@ -96,6 +97,7 @@ class Snapshot:
             finish_interrupted(store, STEPS)
             self.generation = generation = Generations(store).live(fresh=True)
             self._records = {kind: store.records(kind) for kind in _KINDS}
+            self._records |= {kind: store.records(kind) for kind in case_kinds(self._records[CASES])}
             if generation is not None:
                 self.precision = store.collections()[generation.collection].precision
                 known = store.scan(generation.collection, columns=schema.names)

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from omnireid.core.errors import InputError
+from omnireid.gallery import case_records
 from omnireid.gallery.errors import NotInGalleryError
 from omnireid.gallery.identities import IDENTITIES, OPERATIONS, Identities, People
 from omnireid.gallery.items import Filter
@@ -75,11 +76,13 @@ def plan_forgetting(
         for rows in _scan_all(store, where, ("id", "identity", "enrolled")):
             found.update(zip(rows["id"].to_pylist(), rows["identity"].to_pylist(), strict=True))
             latest = max([latest, *rows["enrolled"].to_pylist()])
-    if identity is not None and not found and not set(family) & set(records):
+    in_cases = case_records.last_named(store, {*found, *family})
+    latest = max(latest, in_cases)
+    if identity is not None and not found and not set(family) & set(records) and in_cases == -_FOREVER:
         raise NotInGalleryError("identity", identity)
     others = {one for one in found.values() if one is not None} - set(family)
     tasks = [
-        *_burying(store, [*found, *family], latest),
+        *burying(store, [*found, *family], latest),
         *(Task("forget-items", {"items": part}) for part in parts(found)),
         *(Task("forget-identities", {"identities": part}) for part in parts(family)),
         *tidying(others),
@@ -149,10 +152,16 @@ def forget_buried(store: GalleryStore, buried: Tombstones) -> None:
     begun |= {one: record["created"] for one, record in known.items()}
     identities = [one for one, when in begun.items() if when <= buried.latest(one)]
     items = [one for record in operations for one in record["items"] if record["time"] <= buried.latest(one)]
-    _forget_traces(store, identities=identities, items=items)
+    cases = store.records(case_records.CASES)
+    case_records.drop_cases(
+        store, [one for one, case in cases.items() if case["created"] <= buried.latest(one)]
+    )
+    case_records.forget_in_cases(store, buried.latest)
+    _people_of(store).forget_traces(identities, items)
 
 
-def _burying(store: GalleryStore, names: Sequence[str], when: float) -> Iterator[Task]:
+def burying(store: GalleryStore, names: Sequence[str], when: float) -> Iterator[Task]:
+    """Tasks that put down tombstones: whatever has these ids and is older never comes back."""
     known = next(iter(store.records(TOMBSTONES).values()), None)
     salt = secrets.token_bytes(16) if known is None else bytes.fromhex(known["salt"])
     for part in parts(names):
@@ -188,8 +197,9 @@ def _step_forget_empty_identities(store: GalleryStore, what: Mapping[str, Any]) 
 
 
 def _step_forget_lost_items(store: GalleryStore, what: Mapping[str, Any]) -> None:
-    """Operations name items; those that are gone can no longer be brought back anyway."""
-    named = sorted({one for record in store.records(OPERATIONS).values() for one in record["items"]})
+    """Operations and cases name items; those that are gone can no longer be brought back anyway."""
+    in_operations = {one for record in store.records(OPERATIONS).values() for one in record["items"]}
+    named = sorted(in_operations | case_records.named_items(store))
     there = {
         one
         for where in _by_ids(named)
@@ -200,8 +210,16 @@ def _step_forget_lost_items(store: GalleryStore, what: Mapping[str, Any]) -> Non
 
 
 def _forget_traces(store: GalleryStore, *, identities: Iterable[str] = (), items: Iterable[str] = ()) -> None:
-    people = Identities(store, lambda: list(store.collections()), time.time, lambda *_, **__: None)
-    people.forget_traces(identities, items)
+    identities, items = set(identities), set(items)
+    gone = identities | items
+    if gone:
+        # Before the names go: notes may hold them.
+        case_records.forget_in_cases(store, lambda one: _FOREVER if one in gone else -_FOREVER)
+    _people_of(store).forget_traces(identities, items)
+
+
+def _people_of(store: GalleryStore) -> Identities:
+    return Identities(store, lambda: list(store.collections()), time.time, lambda *_, **__: None)
 
 
 def _step_purge(store: GalleryStore, what: Mapping[str, Any]) -> None:
@@ -241,4 +259,6 @@ STEPS: Mapping[str, Step] = {
     "forget-empty-identities": _step_forget_empty_identities,
     "forget-lost-items": _step_forget_lost_items,
     "purge": _step_purge,
+    "drop-cases": case_records.step_drop_cases,
+    "drop-case-entries": case_records.step_drop_entries,
 }

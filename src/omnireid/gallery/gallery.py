@@ -25,6 +25,7 @@ from omnireid.gallery import browsing, forgetting, retention
 from omnireid.gallery.audit import AuditEntry, AuditFilter, AuditLog, Verified
 from omnireid.gallery.audit_reading import subjects_of
 from omnireid.gallery.browsing import Page, Person, Timeline
+from omnireid.gallery.cases import Cases
 from omnireid.gallery.crowds import Crowds
 from omnireid.gallery.decisions import Crowd, Judge, SearchJudge
 from omnireid.gallery.enrolling import Enrolment, prepared, unit_embeddings
@@ -519,6 +520,11 @@ class Gallery:
         """What operators did, the latest first. See `Identities.operations`."""
         return self.who_is.operations(limit, identity)
 
+    @property
+    def cases(self) -> Cases:
+        """Cases: what operators collected for a reason, with its end date. See `gallery.cases`."""
+        return Cases(self, self._writing)
+
     # Forgetting
 
     def forget(
@@ -579,6 +585,7 @@ class Gallery:
                 detail = {"cameras": plan.by_camera}
                 self.log.write("retention", count=plan.num_items, detail=detail, actor=actor)
                 self._carry_out(plan.tasks)
+            self.cases.delete_ended(actor=actor)
         return plan.num_items
 
     @contextmanager

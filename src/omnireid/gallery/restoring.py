@@ -22,6 +22,7 @@ from omnireid.core.files import write_text
 from omnireid.core.progress import progress_bar
 from omnireid.gallery.audit import CHAINS, SETTINGS
 from omnireid.gallery.backup import Source
+from omnireid.gallery.case_records import CASES, case_kinds, drop_cases
 from omnireid.gallery.enrolling import unit_embeddings
 from omnireid.gallery.forgetting import TOMBSTONES, Tombstones, forget_buried, hashed, parts, tidying
 from omnireid.gallery.generations import GENERATIONS, Generation, collection_name
@@ -90,7 +91,8 @@ def restore(
         sieve = _Sieve(_buried(store, source), read_retention(store), clock())
         if source.generation is not None:
             _copy_items(source, store, sieve, precision or source.precision, console)
-        for kind in _OF_PEOPLE:
+        # The cases first: by them what else is theirs is found, should this be interrupted.
+        for kind in (*_OF_PEOPLE, CASES, *case_kinds(records.get(CASES, {}))):
             _put_new(store, kind, records.get(kind, {}))
         if not had_audit:
             _put_new(store, CHAINS, records.get(CHAINS, {}))
@@ -177,7 +179,7 @@ def _begin(store: GalleryStore, source: Source) -> bool:
         if any(store.count(name) for name in collections):
             raise InputError(f"{store.uri}: holds items; restore into an empty gallery")
         has_audit = next(store.audit(), None) is not None
-        known = {kind: list(store.records(kind)) for kind in _OF_PEOPLE}
+        known = {kind: list(store.records(kind)) for kind in (*_OF_PEOPLE, CASES)}
         mark = {"source": source.name, "has_audit": has_audit, "known": known}
         store.put_records(RESTORING, {_ID: mark})
     # An interrupted restore may have brought names of somebody who was forgotten since.
@@ -185,6 +187,7 @@ def _begin(store: GalleryStore, source: Source) -> bool:
         store.delete_records(
             kind, sorted(store.records(kind).keys() - set(mark.get("known", {}).get(kind, ())))
         )
+    drop_cases(store, store.records(CASES).keys() - set(mark.get("known", {}).get(CASES, ())))
     for name in collections:
         store.drop_collection(name)
     store.delete_records(GENERATIONS, list(store.records(GENERATIONS)))

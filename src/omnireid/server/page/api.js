@@ -126,4 +126,21 @@ export const api = {
   runRetention: () => change("POST", `v1/galleries/${here()}/retention/run`),
   audit: (query) => json("GET", "v1/audit", { query }),
   auditExport: async (query) => (await answer("GET", "v1/audit/export", { query })).blob(),
+
+  cases: () => json("GET", "v1/cases"),
+  case: (id) => json("GET", `v1/cases/${part(id)}`),
+  createCase: (body) => json("POST", "v1/cases", { body }),
+  changeCase: (id, body) => json("PUT", `v1/cases/${part(id)}`, { body }),
+  closeCase: (id) => json("POST", `v1/cases/${part(id)}/close`),
+  reopenCase: (id) => json("POST", `v1/cases/${part(id)}/reopen`),
+  deleteCase: (id) => json("DELETE", `v1/cases/${part(id)}`),
+  addToCase: (id, body) => json("POST", `v1/cases/${part(id)}/entries`, { body }),
+  removeFromCase: (id, entry) => json("DELETE", `v1/cases/${part(id)}/entries/${part(entry)}`),
+  casePicture: async (id, picture) => (await answer("GET", `v1/cases/${part(id)}/pictures/${part(picture)}`)).blob(),
+  exportCase: async (id) => {
+    const response = await answer("POST", `v1/cases/${part(id)}/export`);
+    const [, name] = response.headers.get("Content-Disposition").match(/filename="([^"]+)"/);
+    return { blob: await response.blob(), name };
+  },
+  checkCase: (file) => json("POST", "v1/cases/check", { body: { file } }),
 };

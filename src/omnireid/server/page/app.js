@@ -3,6 +3,7 @@
 import { api, onTokenNeeded } from "./api.js";
 import { auditView } from "./audit.js";
 import { peopleView, picturesView, resetBrowsing } from "./browse.js";
+import { casesView, caseView } from "./caseviews.js";
 import { compare, compareView } from "./compare.js";
 import { connection, watch } from "./connection.js";
 import { askToken } from "./dialogs.js";
@@ -30,10 +31,12 @@ const ROUTES = {
   compare: { title: text.views.compare, view: compareView },
   enrol: { title: text.views.enrol, view: enrolView },
   gallery: { title: text.views.gallery, view: galleryView },
+  cases: { title: text.views.cases, view: casesView },
+  case: { title: text.cases.title, view: caseView, under: "cases" },
   audit: { title: text.views.audit, view: auditView, under: "gallery" },
   history: { title: text.views.history, view: historyView, under: "gallery" },
 };
-const TABS = ["search", "people", "pictures", "compare", "enrol", "gallery"];
+const TABS = ["search", "people", "pictures", "compare", "enrol", "gallery", "cases"];
 
 /** Views that take dropped and pasted pictures, and Ctrl+Enter. */
 const TAKERS = { search, compare, enrol };

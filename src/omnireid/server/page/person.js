@@ -2,6 +2,7 @@
 
 import { api } from "./api.js";
 import { assign, forgetItems, forgetPerson, mergeInto, rename, splitOff } from "./changes.js";
+import { personCaseButton, picturesCaseButton } from "./cases.js";
 import { copyable } from "./copy.js";
 import { fill, h, icon } from "./dom.js";
 import { cameraName, clock, personName, span, when } from "./format.js";
@@ -80,6 +81,7 @@ const actions = (person, sightings) => [
       if (into) go("person", into.id);
     },
   }, icon("merge"), text.person.merge),
+  personCaseButton(person),
   h("button.danger-quiet", {
     type: "button",
     onclick: async () => {
@@ -174,6 +176,7 @@ class Selection {
       h("span.grow.strong", { role: "status" }, words),
       h("button", { type: "button", onclick: then((chosen) => splitOff(chosen)) }, icon("split"), text.person.split),
       h("button", { type: "button", onclick: then(assign) }, icon("move"), text.person.move),
+      picturesCaseButton(items),
       h("button.danger-quiet", { type: "button", onclick: then(forgetItems) }, icon("forget"), text.item.forget),
       h("button.icon-button", { type: "button", "aria-label": text.person.clear, onclick: () => this.clear() }, icon("close")),
     );

@@ -1,6 +1,7 @@
 // What a search answered: the verdict, then people, the most alike first.
 
 import { samePerson, splitOff } from "./changes.js";
+import { caseButton } from "./cases.js";
 import { badge, likeness, mark, meaningOf } from "./decisions.js";
 import { prefill } from "./enrol.js";
 import { h, icon } from "./dom.js";
@@ -20,7 +21,7 @@ export function results(answer, subject, words) {
     verdict(answer, words),
     h("p.sr-only", {}, text.search.gridHelp),
     groups,
-    h("div.row.centred", {}, may("write") && subject.kind !== "item" ? enrolNew(subject) : null, h("button", { type: "button", onclick: () => loadAll(groups).then(() => print()) }, icon("print"), text.search.print)),
+    h("div.row.centred", {}, may("write") && subject.kind !== "item" ? enrolNew(subject) : null, caseButton(answer, subject, words), h("button", { type: "button", onclick: () => loadAll(groups).then(() => print()) }, icon("print"), text.search.print)),
   ];
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from fastapi import Request, Response
 
-from omnireid.server.routes import audit, embed, enrol, galleries, health, identities, items, search
+from omnireid.server.routes import audit, cases, embed, enrol, galleries, health, identities, items, search
 
 ROUTERS = (
     health.router,
@@ -17,6 +17,7 @@ ROUTERS = (
     identities.router,
     galleries.router,
     audit.router,
+    cases.router,
 )
 
 Endpoint = Callable[[Request], Awaitable[Response]]

@@ -1,0 +1,156 @@
+// Adding to a case: a search as it was answered, a person, or chosen pictures, each with a note.
+
+import { api } from "./api.js";
+import { ask } from "./dialogs.js";
+import { field, fill, h, icon, typedText } from "./dom.js";
+import { day } from "./format.js";
+import { refresh } from "./router.js";
+import { may } from "./session.js";
+import { complaint, loadInto } from "./states.js";
+import { asRequest } from "./subject.js";
+import { text } from "./text.js";
+import { complain, toast } from "./toasts.js";
+
+const DAYS = 30; // until a new case ends, unless somebody says otherwise
+const DAY_MS = 86_400_000;
+const MOST_TITLE = 200;
+const MOST_WORDS = 4000;
+
+/** Local midnight at the end of a day of a date control, as RFC 3339. */
+export const endOf = (date) => new Date(`${date}T23:59:59`).toISOString();
+
+/** The day of a time, as a date control has it; by default in 30 days. */
+export function dateOf(time = Date.now() + DAYS * DAY_MS) {
+  const local = new Date(time);
+  return `${local.getFullYear()}-${String(local.getMonth() + 1).padStart(2, "0")}-${String(local.getDate()).padStart(2, "0")}`;
+}
+
+/** Title, reason and end date: { elements, isReady(), values() }. */
+export function caseFields({ title = "", reason = "", ends } = {}) {
+  const name = h("input", { type: "text", value: title, maxLength: MOST_TITLE, autocomplete: "off", required: true, dataset: { first: "" } });
+  const why = h("textarea", { value: reason, rows: 3, maxLength: MOST_WORDS, required: true });
+  const said = h("p.hint");
+  const say = () => fill(said, end.value ? text.cases.endsHint(day(endOf(end.value))) : null);
+  const end = h("input", { type: "date", oninput: () => say(), value: dateOf(ends), min: dateOf(Date.now() + DAY_MS), required: true });
+  say();
+  return {
+    elements: [field(text.cases.name, name), field(text.cases.reason, why, text.cases.reasonHint), h("div", {}, field(text.cases.ends, end), said)],
+    isReady: () => Boolean(typedText(name) && why.value.trim() && end.value && end.validity.valid),
+    values: () => ({ title: typedText(name), reason: why.value.trim(), ends: endOf(end.value) }),
+  };
+}
+
+/** A form of these fields; `save(values)` may throw what is wrong. */
+export function caseForm(fields, confirm, save, cancel) {
+  const problem = h("div");
+  const button = h("button.primary", { type: "submit" }, confirm);
+  const check = () => {
+    button.disabled = !fields.isReady();
+  };
+  const form = h(
+    "form",
+    {
+      oninput: check,
+      onsubmit: async (event) => {
+        event.preventDefault();
+        if (!fields.isReady()) return;
+        button.disabled = true;
+        fill(problem);
+        try {
+          await save(fields.values());
+        } catch (error) {
+          fill(problem, complaint(error.message));
+        }
+        check();
+      },
+    },
+    fields.elements,
+    problem,
+    h("div.row.end", {}, h("button", { type: "button", onclick: cancel }, text.cancel), button),
+  );
+  check();
+  return form;
+}
+
+/** Ask for a new case; the case, or null. */
+export const askNewCase = () =>
+  ask(text.cases.create, (close) => caseForm(caseFields(), text.cases.createConfirm, async (values) => close(await api.createCase(values)), () => close(null)));
+
+let last = null; // the case that this tab added to last comes first
+
+/** Ask into which case, and add. `what()`: the entry as the API takes it, without its note. */
+async function addToCase(what, words) {
+  const done = await ask(text.cases.addTitle(words), (close) => {
+    const note = h("textarea", { rows: 2, maxLength: MOST_WORDS, dataset: { first: "" } });
+    const list = h("div.choices", { role: "group", "aria-label": text.cases.into });
+    const problem = h("div");
+    const place = h("div.case-choice");
+
+    async function add(chosen) {
+      for (const one of place.querySelectorAll("button")) one.disabled = true;
+      fill(problem);
+      try {
+        const entry = await api.addToCase(chosen.id, { ...(await what()), note: note.value.trim() });
+        last = chosen.id;
+        close({ chosen, entry });
+      } catch (error) {
+        fill(problem, complaint(error.message));
+        for (const one of place.querySelectorAll("button")) one.disabled = false;
+      }
+    }
+
+    const choice = (one) =>
+      h("button.choice", { type: "button", onclick: () => add(one) }, icon("cases"), h("span.grow", {}, h("strong", {}, one.title), h("span.hint", {}, text.cases.facts(one.entries, day(one.ends)))));
+    let made = null; // where adding failed, the case is there: the next try goes into it
+    const begin = () => {
+      fill(place, caseForm(caseFields(), text.cases.createAndAdd, async (values) => {
+        made ??= await api.createCase(values);
+        await add(made);
+      }, show));
+      place.querySelector("input").focus();
+    };
+    const fresh = () => h("button.choice", { type: "button", onclick: begin }, icon("enrol"), h("strong", {}, text.cases.create));
+    function show() {
+      fill(place, h("p.label", {}, text.cases.into), list);
+      loadInto(list, async () => {
+        const open = (await api.cases()).cases.filter(({ closed }) => !closed);
+        open.sort((a, b) => (b.id === last) - (a.id === last));
+        return [open.map(choice), fresh()].flat();
+      });
+    }
+    show();
+    return [field(text.cases.note, note, text.cases.noteHint), place, problem];
+  });
+  if (!done) return;
+  const { chosen, entry } = done;
+  toast(text.cases.added(chosen.title), {
+    action: {
+      label: text.history.undo,
+      run: async () => {
+        try {
+          await api.removeFromCase(chosen.id, entry.id);
+          toast(text.history.didUndo);
+          refresh();
+        } catch (error) {
+          complain(error);
+        }
+      },
+    },
+  });
+}
+
+const button = (what, words, style) =>
+  may("write") ? h(`button${style}`, { type: "button", onclick: () => addToCase(what, words) }, icon("cases"), text.cases.add) : null;
+
+/**
+ * For a search's answer: a button that adds it to a case, as it was answered; null where this token may not.
+ * `subject`: what it was asked with (subject.js); `words`: its conditions.
+ */
+export const caseButton = (answer, subject, words = []) =>
+  button(async () => ({ search: { asked: await asRequest(subject), answer, words } }), text.cases.whatSearch, "");
+
+/** For a person ({ id, name }). */
+export const personCaseButton = (person) => button(() => ({ identity: person.id }), text.cases.whatPerson, "");
+
+/** For pictures of the gallery that are chosen when it is pressed. */
+export const picturesCaseButton = (items) => button(() => ({ items: items.map(({ id }) => id) }), text.cases.whatPictures(items.length), "");

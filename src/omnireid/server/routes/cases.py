@@ -1,0 +1,231 @@
+"""Cases: searches, people and pictures collected for a reason, and exported as one file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from omnireid.gallery.case_entries import Case, Entry
+from omnireid.gallery.case_export import check_file
+from omnireid.gallery.texts import MAX_TEXT
+from omnireid.gallery.thumbnails import make_thumbnail
+from omnireid.server.case_schemas import (
+    CaseAnswer,
+    CaseAsked,
+    CaseChange,
+    CaseEntryRequest,
+    CaseRequest,
+    CasesAnswer,
+    CheckAnswer,
+    CheckRequest,
+    DeletedAnswer,
+    ExportedOut,
+)
+from omnireid.server.pictures import Picture
+from omnireid.server.problems import Problem
+from omnireid.server.routes.access import (
+    Reader,
+    ServiceOf,
+    Writer,
+    body_of,
+    check_count,
+    holds_json,
+    json_body,
+    only_one,
+    parse,
+)
+from omnireid.server.schemas import GalleryQuery
+from omnireid.server.service import Service
+
+router = APIRouter(tags=["cases"])
+
+InGallery = Annotated[GalleryQuery, Query()]
+CaseId = Annotated[str, Path(max_length=MAX_TEXT)]
+
+
+@router.get("/v1/cases", summary="Cases, the latest first")
+def list_cases(query: InGallery, service: ServiceOf, _: Reader) -> CasesAnswer:
+    return CasesAnswer(cases=service.gallery(query.gallery).cases.all())
+
+
+@router.post(
+    "/v1/cases",
+    summary="Open a case",
+    description="For one reason and until an end date: then it is deleted with all that it holds.",
+    openapi_extra=body_of(CaseRequest),
+)
+def create_case(
+    body: Annotated[CaseRequest, Depends(json_body(CaseRequest))],
+    query: InGallery,
+    service: ServiceOf,
+    caller: Writer,
+) -> Case:
+    cases = service.gallery(query.gallery).cases
+    return cases.create(body.title, body.reason, body.ends, actor=caller.name)
+
+
+def _file_body() -> dict[str, Any]:
+    known = body_of(CheckRequest)
+    known["requestBody"]["content"]["text/html"] = {"schema": {"type": "string", "maxLength": 16_000_000}}
+    return known
+
+
+@router.post(
+    "/v1/cases/check",
+    summary="Check a file that was exported, here or by another server",
+    description="Computes the hash of the case in the file anew, and looks it up in the audit logs of this "
+    "server's galleries. The body is the file itself (`text/html`), or JSON with its text.",
+    openapi_extra=_file_body(),
+)
+async def check_case(request: Request, service: ServiceOf, _: Reader) -> CheckAnswer:
+    body = await request.body()
+    try:
+        content = parse(CheckRequest, body).file if holds_json(request) else body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Problem(
+            422, "file: not text in UTF-8; send the HTML file itself", [("file", "not UTF-8")]
+        ) from (error)
+
+    def check() -> CheckAnswer:
+        found = check_file(content, list(service.galleries.values()), list(service.galleries))
+        here = found.exported_here
+        return CheckAnswer(
+            is_unchanged=found.is_unchanged,
+            sha256=found.sha256,
+            stated=found.stated,
+            is_own_page=found.is_own_page,
+            exported_here=None
+            if here is None
+            else ExportedOut(time=here.time, actor=here.actor, gallery=here.gallery),
+            payload={name: value for name, value in found.payload.items() if name != "pictures"},
+        )
+
+    return await run_in_threadpool(check)
+
+
+@router.get("/v1/cases/{case}", summary="A case and what stands in it")
+def read_case(case: CaseId, query: InGallery, service: ServiceOf, _: Reader) -> CaseAnswer:
+    cases = service.gallery(query.gallery).cases
+    return CaseAnswer(case=cases.case(case), entries=cases.entries(case))
+
+
+@router.put(
+    "/v1/cases/{case}",
+    summary="Change a case's title, reason or end date",
+    openapi_extra=body_of(CaseChange),
+)
+def change_case(
+    case: CaseId,
+    body: Annotated[CaseChange, Depends(json_body(CaseChange))],
+    query: InGallery,
+    service: ServiceOf,
+    caller: Writer,
+) -> Case:
+    cases = service.gallery(query.gallery).cases
+    return cases.change(case, title=body.title, reason=body.reason, ends=body.ends, actor=caller.name)
+
+
+@router.delete("/v1/cases/{case}", summary="Delete a case for good, with all that it holds")
+def delete_case(case: CaseId, query: InGallery, service: ServiceOf, caller: Writer) -> DeletedAnswer:
+    service.gallery(query.gallery).cases.delete(case, actor=caller.name)
+    return DeletedAnswer()
+
+
+@router.post("/v1/cases/{case}/close", summary="Let nothing be added any more")
+def close_case(case: CaseId, query: InGallery, service: ServiceOf, caller: Writer) -> Case:
+    return service.gallery(query.gallery).cases.close(case, actor=caller.name)
+
+
+@router.post("/v1/cases/{case}/reopen", summary="Open a closed case again")
+def reopen_case(case: CaseId, query: InGallery, service: ServiceOf, caller: Writer) -> Case:
+    return service.gallery(query.gallery).cases.reopen(case, actor=caller.name)
+
+
+@router.post(
+    "/v1/cases/{case}/entries",
+    summary="Add a search, a person, chosen pictures or a note",
+    description="What is added is a snapshot. A search must stand in the audit log, by the same caller "
+    "within a day; its numbers are kept as they are sent, cameras, times and names are the gallery's own.",
+    openapi_extra=body_of(CaseEntryRequest),
+)
+def add_entry(
+    case: CaseId,
+    body: Annotated[CaseEntryRequest, Depends(json_body(CaseEntryRequest))],
+    query: InGallery,
+    service: ServiceOf,
+    caller: Writer,
+) -> Entry:
+    gallery = service.gallery(query.gallery)
+    cases, actor = gallery.cases, caller.name
+    if body.search is None and body.identity is None and body.items is None:
+        return cases.add_note(case, body.note, actor=actor)
+    only_one({"search": body.search, "identity": body.identity, "items": body.items})
+    if body.identity is not None:
+        return cases.add_person(case, body.identity, body.note, actor=actor)
+    if body.items is not None:
+        return cases.add_items(case, body.items, body.note, actor=actor)
+    assert body.search is not None
+    cases.case(case)
+    return cases.add_search(
+        case,
+        body.search.seen(),
+        [one.hypothesis() for one in body.search.answer.groups],
+        order=body.search.order(),
+        pictures=_asked_pictures(service, body.search.asked),
+        note=body.note,
+        actor=actor,
+    )
+
+
+def _asked_pictures(service: Service, asked: CaseAsked) -> Sequence[bytes]:
+    """Thumbnails of what was searched with; an item's are the gallery's."""
+    only_one({f"search.asked.{name}": getattr(asked, name) for name in ("item", "image", "images")})
+    if asked.images is not None:
+        check_count("search.asked.images", len(asked.images), service.limits.max_items)
+    field = "search.asked.image"
+    pictures = [
+        Picture(one, field=f"{field}s.{place}") for place, one in enumerate((asked.images or [])[:12])
+    ]
+    if asked.image is not None:
+        region = None if asked.region is None else asked.region.box()
+        pictures = [Picture(asked.image, field=field, region=region)]
+    return [make_thumbnail(one.part(service.decoder)) for one in pictures]
+
+
+@router.delete("/v1/cases/{case}/entries/{entry}", summary="Delete an entry of a case for good")
+def remove_entry(
+    case: CaseId, entry: CaseId, query: InGallery, service: ServiceOf, caller: Writer
+) -> DeletedAnswer:
+    service.gallery(query.gallery).cases.remove(case, entry, actor=caller.name)
+    return DeletedAnswer()
+
+
+@router.get(
+    "/v1/cases/{case}/pictures/{picture}",
+    summary="A picture that a case keeps",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}, "image/png": {}}}},
+)
+def read_case_picture(
+    case: CaseId, picture: CaseId, query: InGallery, service: ServiceOf, _: Reader
+) -> Response:
+    content = service.gallery(query.gallery).cases.picture(case, picture)
+    return Response(content, media_type="image/png" if content.startswith(b"\x89PNG") else "image/jpeg")
+
+
+@router.post(
+    "/v1/cases/{case}/export",
+    summary="One HTML file of a case; its hash goes into the audit log",
+    description="A browser alone shows and checks it; so does `POST /v1/cases/check` of any server.",
+    response_class=Response,
+    responses={200: {"content": {"text/html": {}}}},
+)
+def export_case(case: CaseId, query: InGallery, service: ServiceOf, caller: Writer) -> Response:
+    name = query.gallery or next(iter(service.galleries), "")
+    made = service.gallery(query.gallery).cases.export(case, name=name, actor=caller.name)
+    # A file to be saved: within this page's origin its script would be refused.
+    headers = {"Content-Disposition": f'attachment; filename="{made.name}"'}
+    return Response(made.content, headers=headers, media_type="text/html; charset=utf-8")
