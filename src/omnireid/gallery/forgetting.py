@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from omnireid.core.errors import InputError
+from omnireid.gallery import watch_records
 from omnireid.gallery.errors import NotInGalleryError
 from omnireid.gallery.identities import IDENTITIES, OPERATIONS, Identities, People
 from omnireid.gallery.items import Filter
@@ -150,6 +151,7 @@ def forget_buried(store: GalleryStore, buried: Tombstones) -> None:
     identities = [one for one, when in begun.items() if when <= buried.latest(one)]
     items = [one for record in operations for one in record["items"] if record["time"] <= buried.latest(one)]
     _forget_traces(store, identities=identities, items=items)
+    watch_records.forget_buried(store, buried.latest)
 
 
 def _burying(store: GalleryStore, names: Sequence[str], when: float) -> Iterator[Task]:
@@ -189,7 +191,8 @@ def _step_forget_empty_identities(store: GalleryStore, what: Mapping[str, Any]) 
 
 def _step_forget_lost_items(store: GalleryStore, what: Mapping[str, Any]) -> None:
     """Operations name items; those that are gone can no longer be brought back anyway."""
-    named = sorted({one for record in store.records(OPERATIONS).values() for one in record["items"]})
+    operations = {one for record in store.records(OPERATIONS).values() for one in record["items"]}
+    named = sorted(operations | watch_records.named_items(store))
     there = {
         one
         for where in _by_ids(named)
@@ -201,7 +204,10 @@ def _step_forget_lost_items(store: GalleryStore, what: Mapping[str, Any]) -> Non
 
 def _forget_traces(store: GalleryStore, *, identities: Iterable[str] = (), items: Iterable[str] = ()) -> None:
     people = Identities(store, lambda: list(store.collections()), time.time, lambda *_, **__: None)
-    people.forget_traces(identities, items)
+    gone, gone_items = list(identities), list(items)
+    people.forget_traces(gone, gone_items)
+    with store.lock():
+        watch_records.forget_traces(store, gone, gone_items)
 
 
 def _step_purge(store: GalleryStore, what: Mapping[str, Any]) -> None:
@@ -235,6 +241,7 @@ def parts(names: Iterable[str]) -> Iterator[list[str]]:
 
 
 STEPS: Mapping[str, Step] = {
+    **watch_records.STEPS,
     "bury": _step_bury,
     "forget-items": _step_forget_items,
     "forget-identities": _step_forget_identities,

@@ -30,10 +30,11 @@ from omnireid.gallery.journal import RESTORING, Task, carry_out
 from omnireid.gallery.retention import STEPS, Retention, is_expired, read_retention
 from omnireid.gallery.rows import embeddings_of
 from omnireid.gallery.store import CollectionInfo, GalleryStore, Precision
+from omnireid.gallery.watch_records import KINDS as WATCH_KINDS
 
 _ID = "target"
 _BATCH = 1024
-_OF_PEOPLE = (IDENTITIES, OPERATIONS)
+_OF_PEOPLE = (IDENTITIES, OPERATIONS, *WATCH_KINDS)
 _SIFTED = ("id", "identity", "camera", "time", "enrolled")
 
 
