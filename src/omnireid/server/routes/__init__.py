@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from fastapi import Request, Response
 
-from omnireid.server.routes import embed, enrol, galleries, health, identities, items, search
+from omnireid.server.routes import embed, enrol, galleries, health, identities, items, search, watch
 
 ROUTERS = (
     health.router,
@@ -16,6 +16,7 @@ ROUTERS = (
     items.router,
     identities.router,
     galleries.router,
+    watch.router,
 )
 
 Endpoint = Callable[[Request], Awaitable[Response]]
