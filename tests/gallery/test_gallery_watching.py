@@ -74,6 +74,8 @@ def test_who_is_watched_raises_an_alert_and_nobody_else_does() -> None:
     alert = written[0]
     assert (alert.entry, alert.identity, alert.camera, alert.time) == (entry.id, "p2", "door", 1011.0)
     assert gallery.item(alert.compared or "").identity == "p2"
+    assert gallery.item(written[1].compared or "").identity == "p2"
+    assert written[1].compared != named
     found = gallery.search(EMBEDDINGS[2 * EACH + 3], model=MODEL, where=Filter(identities=frozenset({"p2"})))
     assert alert.probability == found.candidates[0].probability
     assert follower.step() == []

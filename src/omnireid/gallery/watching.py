@@ -91,7 +91,8 @@ class Alert:
         seq: its number, from 1, growing.
         entry, identity: whom it is about.
         item: the new picture.
-        compared: the picture of the person that is most like it; None where it was not compared.
+        compared: a picture of the person to look at beside it: the one most like it, or the latest; None
+            where there is none (any more).
         camera, time, enrolled: of the item; Unix seconds, `time` None where unknown.
         raised: when the alert was written.
         why: "looks" the same, or was "enrolled" as this person.
@@ -603,7 +604,7 @@ class Follower:
     def _alerts_of(self, item: Item, embedding: Float32, entries: Sequence[Entry]) -> list[Alert]:
         watched = {one.identity: one for one in entries if item.enrolled >= one.created}
         own = watched.pop(item.identity, None) if item.identity is not None else None
-        found = [] if own is None else [_alert_of(item, own, None)]
+        found = [] if own is None else [_alert_of(item, own, None, self._other_picture(item, own))]
         try:
             others = matches(self._gallery, item, embedding, watched)
         except StorageError:
@@ -612,10 +613,15 @@ class Follower:
             # It cannot be searched with at all: the others must not wait for it.
             _log.error("%s: an item was not compared with the watch list: %s", self._gallery.uri, error)
             others = []
-        return found + [_alert_of(item, watched[one.identity], one) for one in others]
+        return found + [_alert_of(item, watched[one.identity], one, one.compared) for one in others]
+
+    def _other_picture(self, item: Item, entry: Entry) -> str | None:
+        """The latest one of the person, to look at beside the new one."""
+        latest = self._gallery.items(Filter(identities=frozenset({entry.identity})), limit=2)
+        return next((one.id for one in latest if one.id != item.id), None)
 
 
-def _alert_of(item: Item, entry: Entry, match: Match | None) -> Alert:
+def _alert_of(item: Item, entry: Entry, match: Match | None, compared: str | None) -> Alert:
     # Pictures of one tracklet are one sighting.
     seen = f"t{item.tracklet}" if item.tracklet is not None else f"i{item.id}"
     return Alert(
@@ -624,7 +630,7 @@ def _alert_of(item: Item, entry: Entry, match: Match | None) -> Alert:
         entry=entry.id,
         identity=entry.identity,
         item=item.id,
-        compared=None if match is None else match.compared,
+        compared=compared,
         camera=item.camera,
         time=item.time,
         enrolled=item.enrolled,

@@ -9,7 +9,7 @@ import { nextTheme } from "./theme.js";
 import { undoLast } from "./toasts.js";
 
 const OFF = "omnireid-keys-off";
-const VIEWS = ["search", "people", "pictures", "compare", "enrol", "gallery"];
+const VIEWS = ["search", "people", "pictures", "compare", "enrol", "watch", "gallery"];
 
 function isOff() {
   try {

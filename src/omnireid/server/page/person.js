@@ -12,6 +12,7 @@ import { empty } from "./states.js";
 import { cameras as cameraCount, pictures, text } from "./text.js";
 import { personThumbnail, thumbnail } from "./thumbnails.js";
 import { timeline } from "./timeline.js";
+import { watchButton } from "./watch.js";
 
 const SHOWN = 12; // pictures of a sighting before "show all"
 
@@ -80,6 +81,7 @@ const actions = (person, sightings) => [
       if (into) go("person", into.id);
     },
   }, icon("merge"), text.person.merge),
+  watchButton(person),
   h("button.danger-quiet", {
     type: "button",
     onclick: async () => {
