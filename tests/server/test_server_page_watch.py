@@ -58,7 +58,7 @@ def test_somebody_is_watched_for_until_the_entry_is_ended(open_page: Open, serve
     view(page, "search")
     item = enrol(server, again(3, 80), camera="Entrance", time="2026-03-02T12:34:56Z")
     expect(page.locator(".tab-count")).to_have_text(re.compile("^1"), timeout=20_000)
-    expect(page.locator(".toast")).to_contain_text("a new alert, Entrance")
+    expect(page.locator(".toast", has_text="a new alert, Entrance")).to_be_visible()
     view(page, "watch")
     alert = page.locator(".alert")
     expect(alert.locator("h3")).to_have_text("Looks like p3")

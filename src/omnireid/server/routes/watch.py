@@ -18,7 +18,7 @@ from omnireid.gallery.errors import NotInGalleryError
 from omnireid.gallery.gallery import Gallery
 from omnireid.gallery.items import Filter
 from omnireid.gallery.texts import MAX_TEXT
-from omnireid.gallery.watching import Alert, Expectation, WatchList
+from omnireid.gallery.watching import Alert, Answer, Expectation, WatchList
 from omnireid.server.problems import busy
 from omnireid.server.routes.access import Reader, ServiceOf, Writer, body_of, json_body
 from omnireid.server.routes.wire import items_out
@@ -54,6 +54,7 @@ BEAT_S = 15.0
 _LOOK_S = 0.5
 _PART = 100
 _DIGITS = 15
+_UNANSWERED: tuple[Answer, ...] = ("new",)
 
 
 @router.get("/v1/watch", summary="Who is watched for, and how many false alarms to expect")
@@ -136,13 +137,13 @@ def estimate(
 @router.get("/v1/watch/alerts", summary="Alerts, the latest first")
 def list_alerts(query: Annotated[AlertsQuery, Query()], service: ServiceOf, _: Reader) -> AlertsAnswer:
     gallery, watch_list = service.gallery(query.gallery), service.watcher(query.gallery).watch_list
-    answers = ("new",) if query.open else None
+    answers = _UNANSWERED if query.open else None
     # One more than is shown tells whether there are more.
     found = watch_list.alerts(before=query.before, answers=answers, limit=query.limit + 1, latest=True)
     shown = found[: query.limit]
     return AlertsAnswer(
         alerts=_alerts_out(gallery, watch_list, shown),
-        unanswered=len(watch_list.alerts(answers=("new",))),
+        unanswered=len(watch_list.alerts(answers=_UNANSWERED)),
         next=shown[-1].seq if len(found) > query.limit else None,
     )
 
