@@ -243,6 +243,8 @@ def meets(row: Mapping[str, Any], where: Filter) -> bool:
         return False
     if not set(tags(where.attributes)) <= set(row["tags"]):
         return False
+    if where.enrolled_since is not None and row["enrolled"] < where.enrolled_since:
+        return False
     return where.enrolled_before is None or row["enrolled"] < where.enrolled_before
 
 

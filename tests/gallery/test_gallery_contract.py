@@ -237,6 +237,8 @@ def meets(row: dict[str, Any], where: Filter) -> bool:
         return False
     if where.enrolled_before is not None and not row["enrolled"] < where.enrolled_before:
         return False
+    if where.enrolled_since is not None and not row["enrolled"] >= where.enrolled_since:
+        return False
     own = json.loads(row["attributes"])
     return all(
         name in own and type(own[name]) is type(value) and own[name] == value
@@ -514,6 +516,7 @@ _FILTERS = st.builds(
         st.sampled_from(("hat", "coat")), st.sampled_from((True, 1, 1.0, "True", "red", 'r"ed')), max_size=2
     ),
     enrolled_before=st.none() | st.sampled_from([1.75e9, 1.75e9 + 30, 2e9]),
+    enrolled_since=st.none() | st.sampled_from([0.0, 1.75e9 + 11, 2e9]),
 )
 
 
@@ -549,6 +552,7 @@ SINGLE_FILTERS = [
     Filter(attributes={"hat": 1.0}),
     Filter(attributes={"hat": "True", "coat": 'r"ed'}),
     Filter(enrolled_before=1.75e9 + 11),
+    Filter(enrolled_since=1.75e9 + 11),
     EVERYTHING,
 ]
 

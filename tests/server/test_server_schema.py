@@ -57,6 +57,8 @@ def test_answers_are_as_described(client: TestClient, mode: GenerationMode) -> N
     operations = [one.ok() for one in described.get_all_operations()]
     assert len(operations) > 20
     for operation in operations:
+        if operation.path == "/v1/watch/events":
+            continue  # answers for minutes; test_server_watch.py reads it
 
         @settings(
             max_examples=EXAMPLES,

@@ -74,6 +74,18 @@ def serve(
     access_log: Annotated[
         bool, typer.Option("--access-log", help="One line of JSON on stderr for each request.")
     ] = False,
+    webhook: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--webhook", help="Address that is told of the watch list's alerts, signed."),
+    ] = None,
+    webhook_secret_file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--webhook-secret-file",
+            help="Secret that signs them; by default the variable OMNIREID_WEBHOOK_SECRET.",
+            dir_okay=False,
+        ),
+    ] = None,
     browser: Annotated[bool, typer.Option("--browser", help="Open the page in a browser.")] = False,
     backend: options.BackendName = options.Backend.AUTO,
     precision: options.PrecisionName = None,
@@ -88,6 +100,7 @@ def serve(
     import webbrowser
 
     from omnireid.cli.process import share_memory_among_threads, switch_threads_often
+    from omnireid.core.errors import ConfigError
     from omnireid.evaluation.calibration import SUFFIX, Calibration
     from omnireid.gallery import Gallery
     from omnireid.inference import find_weights
@@ -96,7 +109,11 @@ def serve(
     from omnireid.server.limits import Limits
     from omnireid.server.running import check_bind, is_loopback, listen, run_server, url_of
     from omnireid.server.tokens import TokenFile
+    from omnireid.server.webhook import Webhook
 
+    if webhook is None and webhook_secret_file is not None:
+        raise ConfigError("--webhook-secret-file: is of a webhook; name it with --webhook")
+    told = None if webhook is None else Webhook.of(webhook, webhook_secret_file)
     limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels)
     token_file = None if tokens is None else TokenFile(tokens)
     check_bind(host, token_file)
@@ -124,13 +141,21 @@ def serve(
         # A browser on this machine must not be turned against a server that asks for no token.
         hosts = {*LOOPBACK_HOSTS, *(allow_host or ())} if token_file is None or allow_host else None
         app = create_app(
-            embedder, galleries, calibration=known, tokens=token_file, allowed_hosts=hosts, limits=limits
+            embedder,
+            galleries,
+            calibration=known,
+            tokens=token_file,
+            allowed_hosts=hosts,
+            limits=limits,
+            webhook=told,
         )
         log_to_stderr(with_requests=access_log)
         if known is None:
             stderr.print(
                 f"no calibration: answers hold scores only (omnireid calibrate --model {model} …)",
             )
+        if told is not None and told.is_plain and not is_loopback(told.host):
+            stderr.print("--webhook: plain HTTP, which others on the way can read; use https")
         if not is_loopback(host):
             stderr.print("plain HTTP: put a proxy with TLS in front of it (docs/server.md)")
 

@@ -37,14 +37,16 @@ from omnireid.gallery.forgetting import TOMBSTONES
 from omnireid.gallery.generations import Generation, Generations, ModelRef
 from omnireid.gallery.identities import IDENTITIES, OPERATIONS
 from omnireid.gallery.journal import finish_interrupted
+from omnireid.gallery.rejections import REJECTIONS
 from omnireid.gallery.retention import STEPS
 from omnireid.gallery.store import GalleryStore, Precision, item_schema
+from omnireid.gallery.watch_records import KINDS as WATCH_KINDS
 
 MANIFEST, ITEMS, RECORDS, AUDIT = "manifest.json", "items.parquet", "records.parquet", "audit.parquet"
 
 Records = dict[str, dict[str, Any]]
 
-_KINDS = (IDENTITIES, OPERATIONS, SETTINGS, TOMBSTONES, CHAINS, CASES)
+_KINDS = (IDENTITIES, OPERATIONS, SETTINGS, TOMBSTONES, CHAINS, CASES, REJECTIONS, *WATCH_KINDS)
 _RECORDS = pa.schema([(name, pa.string()) for name in ("kind", "id", "record")])
 _ENTRIES = pa.schema([("entry", pa.string())])
 _BATCH = 8192

@@ -16,11 +16,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from omnireid.core.errors import InputError
-from omnireid.gallery import case_records
+from omnireid.gallery import case_records, watch_records
 from omnireid.gallery.errors import NotInGalleryError
 from omnireid.gallery.identities import IDENTITIES, OPERATIONS, Identities, People
 from omnireid.gallery.items import Filter
 from omnireid.gallery.journal import Step, Task
+from omnireid.gallery.rejections import (
+    REJECTIONS,
+    drop_rejections,
+    is_rejection_buried,
+    rejected_items,
+    rejections_of,
+)
 from omnireid.gallery.store import GalleryStore
 
 TOMBSTONES = "tombstone"
@@ -157,6 +164,8 @@ def forget_buried(store: GalleryStore, buried: Tombstones) -> None:
         store, [one for one, case in cases.items() if case["created"] <= buried.latest(one)]
     )
     case_records.forget_in_cases(store, buried.latest)
+    watch_records.forget_buried(store, buried.latest)
+    drop_rejections(store, lambda record: is_rejection_buried(record, buried.latest))
     _people_of(store).forget_traces(identities, items)
 
 
@@ -197,9 +206,11 @@ def _step_forget_empty_identities(store: GalleryStore, what: Mapping[str, Any]) 
 
 
 def _step_forget_lost_items(store: GalleryStore, what: Mapping[str, Any]) -> None:
-    """Operations and cases name items; those that are gone can no longer be brought back anyway."""
+    """Records name items; what they say of lost ones can no longer be brought back anyway."""
     in_operations = {one for record in store.records(OPERATIONS).values() for one in record["items"]}
-    named = sorted(in_operations | case_records.named_items(store))
+    rejected = rejected_items(store.records(REJECTIONS))
+    elsewhere = case_records.named_items(store) | watch_records.named_items(store) | rejected
+    named = sorted(in_operations | elsewhere)
     there = {
         one
         for where in _by_ids(named)
@@ -215,7 +226,10 @@ def _forget_traces(store: GalleryStore, *, identities: Iterable[str] = (), items
     if gone:
         # Before the names go: notes may hold them.
         case_records.forget_in_cases(store, lambda one: _FOREVER if one in gone else -_FOREVER)
+        drop_rejections(store, rejections_of(identities, items))
     _people_of(store).forget_traces(identities, items)
+    with store.lock():
+        watch_records.forget_traces(store, list(identities), list(items))
 
 
 def _people_of(store: GalleryStore) -> Identities:
@@ -253,6 +267,7 @@ def parts(names: Iterable[str]) -> Iterator[list[str]]:
 
 
 STEPS: Mapping[str, Step] = {
+    **watch_records.STEPS,
     "bury": _step_bury,
     "forget-items": _step_forget_items,
     "forget-identities": _step_forget_identities,

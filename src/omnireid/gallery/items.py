@@ -79,7 +79,7 @@ class Filter:
         since, until: `time` at or after, and before; items without time do not meet them.
         has_identity: True for items with an identity, False for those without.
         attributes: each of these, with exactly this value and type.
-        enrolled_before: Unix seconds.
+        enrolled_since, enrolled_before: `enrolled` at or after, and before; Unix seconds.
     """
 
     ids: frozenset[str] | None = None
@@ -91,6 +91,7 @@ class Filter:
     tracklets: frozenset[str] | None = None
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     enrolled_before: float | None = None
+    enrolled_since: float | None = None
 
     __repr__ = short_repr
 

@@ -123,6 +123,11 @@ def rejections_of(identities: Iterable[str], items: Iterable[str]) -> Callable[[
     return lambda record: record["identity"] in people or record["item"] in pictures
 
 
+def is_rejection_buried(record: dict[str, Any], latest: Callable[[str | None], float]) -> bool:
+    """Whether a tombstone of its person or item is younger; `latest` gives its time."""
+    return any(float(record["time"]) <= latest(record[name]) for name in ("identity", "item"))
+
+
 def rejected_items(records: Records) -> set[str]:
     """Ids of items that records name."""
     return {record["item"] for record in records.values() if record["item"]}

@@ -28,13 +28,15 @@ from omnireid.gallery.forgetting import TOMBSTONES, Tombstones, forget_buried, h
 from omnireid.gallery.generations import GENERATIONS, Generation, collection_name
 from omnireid.gallery.identities import IDENTITIES, OPERATIONS
 from omnireid.gallery.journal import RESTORING, Task, carry_out
+from omnireid.gallery.rejections import REJECTIONS
 from omnireid.gallery.retention import STEPS, Retention, is_expired, read_retention
 from omnireid.gallery.rows import embeddings_of
 from omnireid.gallery.store import CollectionInfo, GalleryStore, Precision
+from omnireid.gallery.watch_records import KINDS as WATCH_KINDS
 
 _ID = "target"
 _BATCH = 1024
-_OF_PEOPLE = (IDENTITIES, OPERATIONS)
+_OF_PEOPLE = (IDENTITIES, OPERATIONS, REJECTIONS, *WATCH_KINDS)
 _SIFTED = ("id", "identity", "camera", "time", "enrolled")
 
 

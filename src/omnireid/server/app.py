@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from omnireid import __version__
 from omnireid.evaluation.calibration import Calibration
-from omnireid.server.guard import LOOPBACK_HOSTS, Guard
+from omnireid.server.guard import LOOPBACK_HOSTS, Guard, bearer_of
 from omnireid.server.limits import Limits
 from omnireid.server.metrics import Metrics
 from omnireid.server.page_files import page_router
@@ -26,6 +26,7 @@ from omnireid.server.routes import ROUTERS, SHORTCUTS, Endpoint
 from omnireid.server.routes.access import BODIES, PROBLEMS
 from omnireid.server.service import Service
 from omnireid.server.tokens import TokenFile
+from omnireid.server.webhook import Webhook
 
 if TYPE_CHECKING:
     from omnireid.gallery.gallery import Gallery
@@ -40,6 +41,7 @@ def create_app(
     tokens: TokenFile | None = None,
     allowed_hosts: Collection[str] | None = LOOPBACK_HOSTS,
     limits: Limits | None = None,
+    webhook: Webhook | None = None,
 ) -> FastAPI:
     """The service as an ASGI application. Whoever opened the galleries closes them, after the application.
 
@@ -50,10 +52,15 @@ def create_app(
         tokens: who may do what; None lets everybody do everything, which only loopback should.
         allowed_hosts: names that requests may call this server by; None allows any, which needs tokens.
         limits: of one request; the defaults when None.
+        webhook: that is told of the alerts of the watch lists.
     """
     limits = limits or Limits()
     metrics = Metrics()
-    service = Service(embedder, galleries, calibration=calibration, limits=limits, metrics=metrics)
+    service = Service(
+        embedder, galleries, calibration=calibration, limits=limits, metrics=metrics, webhook=webhook
+    )
+    if tokens is not None:
+        service.is_known = lambda request: bearer_of(request.scope["headers"], tokens) is not None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

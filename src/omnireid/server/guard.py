@@ -8,7 +8,7 @@ import logging
 import secrets
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
 import anyio
@@ -146,9 +146,9 @@ class Guard:
     def _authenticated(self, headers: dict[bytes, bytes]) -> Token:
         if self._tokens is None:
             return _LOCAL
-        kind, _, text = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        token = self._tokens.find(text.strip()) if kind.lower() == "bearer" else None
+        token = bearer_of(headers.items(), self._tokens)
         if token is None:
+            _, _, text = headers.get(b"authorization", b"").partition(b" ")
             what = "an unknown or revoked token" if text else "no token"
             raise Problem(
                 401,
@@ -206,6 +206,12 @@ class Guard:
             raise Problem(
                 503, f"no answer within {self._limits.request_timeout_s:g} s", headers=_CLOSE
             ) from error
+
+
+def bearer_of(headers: Iterable[tuple[bytes, bytes]], tokens: TokenFile) -> Token | None:
+    """The token that a request's headers hold; None where that is none, or not known (any more)."""
+    kind, _, text = dict(headers).get(b"authorization", b"").decode("latin-1").partition(" ")
+    return tokens.find(text.strip()) if kind.lower() == "bearer" else None
 
 
 class _Bounds:

@@ -96,8 +96,11 @@ def run_server(
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn puts these back when it ends and raises the signal again: by default that would kill us.
         signal.signal(number, _leave)
+    server = uvicorn.Server(config)
+    # uvicorn waits for answers that are under way, and streams of events would not end.
+    app.state.service.is_stopping = lambda: server.should_exit
     on_start()
-    uvicorn.Server(config).run(sockets=[listener])
+    server.run(sockets=[listener])
 
 
 def _leave(*_: object) -> None:

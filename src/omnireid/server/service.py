@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,12 @@ from omnireid.server.metrics import Metrics
 from omnireid.server.pictures import Decoder, Picture
 from omnireid.server.problems import Problem
 from omnireid.server.upkeep import Upkeep
+from omnireid.server.watching import Watcher
+from omnireid.server.webhook import Webhook
 
 if TYPE_CHECKING:
+    from fastapi import Request
+
     from omnireid.gallery.gallery import Gallery
     from omnireid.inference.embedder import Embedder
 
@@ -39,6 +43,9 @@ class Service:
         model: whose embeddings the service makes.
         is_ready: whether the first batch has run; engines compile and allocate with it.
         failure: why it never will.
+        streams: of events that are open.
+        is_stopping: whether the server is about to end; streams of events would hold it up.
+        is_known: whether a request's token still is one.
     """
 
     def __init__(
@@ -49,6 +56,7 @@ class Service:
         calibration: Calibration | None,
         limits: Limits,
         metrics: Metrics,
+        webhook: Webhook | None = None,
     ) -> None:
         for name in galleries:
             _check_name(name)
@@ -61,7 +69,14 @@ class Service:
         self.is_ready = False
         self.failure = ""
         self.decoder = Decoder(embedder.card.input, limits.max_pixels)
-        self._upkeep = [Upkeep(name, gallery, metrics) for name, gallery in self.galleries.items()]
+        self.streams = 0
+        self.is_stopping: Callable[[], bool] = lambda: False
+        self.is_known: Callable[[Request], bool] = lambda request: True
+        self._watchers = {name: Watcher(name, one, webhook) for name, one in self.galleries.items()}
+        self._upkeep = [
+            Upkeep(name, gallery, metrics, daily=self._watchers[name].delete_ended)
+            for name, gallery in self.galleries.items()
+        ]
         engine_threads = embedder.calls_side_by_side
         self._batcher = Batcher(
             embedder,
@@ -72,6 +87,9 @@ class Service:
             max_waiting=limits.max_waiting,
             observer=metrics,
         )
+        if webhook is not None:
+            text = "Alerts of the watch lists that the webhook has not taken yet."
+            metrics.watch("omnireid_webhook_waiting", text, self._num_untold)
         metrics.watch("omnireid_pictures_waiting", "Pictures that wait for the engine.", self._num_waiting)
         metrics.watch("omnireid_engine_rate", "Pictures per second while the engine works.", self._rate)
 
@@ -80,10 +98,14 @@ class Service:
         threading.Thread(target=self._warm_up, name="omnireid-warm-up", daemon=True).start()
         for upkeep in self._upkeep:
             upkeep.start()
+        for watcher in self._watchers.values():
+            watcher.start()
 
     def close(self) -> None:
         """Finish what was taken on."""
         self._batcher.close()
+        for watcher in self._watchers.values():
+            watcher.stop()
         for upkeep in self._upkeep:
             upkeep.stop()
 
@@ -101,6 +123,15 @@ class Service:
                 404, f"gallery: there is no gallery {name!r}. Known: {known}", [("gallery", "unknown")]
             )
         return self.galleries[name]
+
+    def watcher(self, name: str | None) -> Watcher:
+        """Of the gallery of this name, by default of the first.
+
+        Raises:
+            Problem: there is none.
+        """
+        self.gallery(name)
+        return self._watchers[next(iter(self._watchers)) if name is None else name]
 
     def away(self) -> str:
         """Why a gallery cannot be read now, with its name; "" where all can."""
@@ -134,6 +165,9 @@ class Service:
             Problem: a picture that cannot be used, or 429.
         """
         return await self._batcher.embed([partial(picture.prepare, self.decoder) for picture in pictures])
+
+    def _num_untold(self) -> float:
+        return sum(one.sender.waiting for one in self._watchers.values() if one.sender is not None)
 
     def _num_waiting(self) -> float:
         return self._batcher.waiting

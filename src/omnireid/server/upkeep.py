@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from omnireid.gallery.retention import DailyRun
@@ -27,11 +28,14 @@ class Upkeep:
     are outside of it that searches notice: from 50,000 items, and again when a tenth is not in it yet.
     """
 
-    def __init__(self, name: str, gallery: Gallery, metrics: Metrics) -> None:
+    def __init__(
+        self, name: str, gallery: Gallery, metrics: Metrics, *, daily: Callable[[], object] = lambda: None
+    ) -> None:
         self._name = name
         self._gallery = gallery
         self._metrics = metrics
-        self._retention = DailyRun(gallery.run_retention, on_error=self._report, clock=gallery.clock)
+        self._daily = daily
+        self._retention = DailyRun(self._run_daily, on_error=self._report, clock=gallery.clock)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._look, name=f"upkeep-{name}", daemon=True)
 
@@ -50,6 +54,10 @@ class Upkeep:
         if self._gallery.read_only is None:
             self._retention.stop()
         self._thread.join()
+
+    def _run_daily(self) -> None:
+        self._gallery.run_retention()
+        self._daily()
 
     def _look(self) -> None:
         while True:

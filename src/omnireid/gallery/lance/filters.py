@@ -27,6 +27,8 @@ def condition(where: Filter) -> str | None:
         parts.append(f"time >= {float(where.since)!r}")
     if where.until is not None:
         parts.append(f"time < {float(where.until)!r}")
+    if where.enrolled_since is not None:
+        parts.append(f"enrolled >= {float(where.enrolled_since)!r}")
     if where.enrolled_before is not None:
         parts.append(f"enrolled < {float(where.enrolled_before)!r}")
     if where.has_identity is not None:

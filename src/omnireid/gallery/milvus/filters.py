@@ -38,6 +38,8 @@ def expression(where: Filter) -> str | None:
         conditions.append(f"time >= {_number('since', where.since)}")
     if where.until is not None:
         conditions.append(f"time < {_number('until', where.until)}")
+    if where.enrolled_since is not None:
+        conditions.append(f"enrolled >= {_number('enrolled_since', where.enrolled_since)}")
     if where.enrolled_before is not None:
         conditions.append(f"enrolled < {_number('enrolled_before', where.enrolled_before)}")
     conditions.extend(f"array_contains(tags, {quoted(tag)})" for tag in tags(where.attributes))

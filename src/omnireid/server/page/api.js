@@ -124,6 +124,12 @@ export const api = {
   buildIndex: () => json("POST", `v1/galleries/${here()}/index`),
   setRetention: (body) => json("PUT", `v1/galleries/${here()}/retention`, { body }),
   runRetention: () => change("POST", `v1/galleries/${here()}/retention/run`),
+  watchList: () => json("GET", "v1/watch"),
+  watchEstimate: (identity) => json("GET", "v1/watch/estimate", { query: { identity } }),
+  watch: (body) => json("POST", "v1/watch", { body }),
+  unwatch: (id) => json("DELETE", `v1/watch/${part(id)}`),
+  watchAlerts: (query) => json("GET", "v1/watch/alerts", { query }),
+  answerAlert: (id, answer) => json("POST", `v1/watch/alerts/${part(id)}`, { body: { answer } }),
   audit: (query) => json("GET", "v1/audit", { query }),
   auditExport: async (query) => (await answer("GET", "v1/audit/export", { query })).blob(),
 

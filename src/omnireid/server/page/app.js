@@ -22,6 +22,8 @@ import { text } from "./text.js";
 import { themeButton } from "./theme.js";
 import { dropAllThumbnails } from "./thumbnails.js";
 import { forgetUndo, toast, toastShelf, undoButton } from "./toasts.js";
+import { alertCount, watchView } from "./watch.js";
+import { listenToAlerts, restartAlerts } from "./watchstream.js";
 
 const ROUTES = {
   search: { title: text.views.search, view: searchView },
@@ -30,20 +32,21 @@ const ROUTES = {
   pictures: { title: text.views.pictures, view: picturesView },
   compare: { title: text.views.compare, view: compareView },
   enrol: { title: text.views.enrol, view: enrolView },
+  watch: { title: text.views.watch, view: watchView },
   gallery: { title: text.views.gallery, view: galleryView },
   cases: { title: text.views.cases, view: casesView },
   case: { title: text.cases.title, view: caseView, under: "cases" },
   audit: { title: text.views.audit, view: auditView, under: "gallery" },
   history: { title: text.views.history, view: historyView, under: "gallery" },
 };
-const TABS = ["search", "people", "pictures", "compare", "enrol", "gallery", "cases"];
+const TABS = ["search", "people", "pictures", "compare", "enrol", "watch", "cases", "gallery"];
 
 /** Views that take dropped and pasted pictures, and Ctrl+Enter. */
 const TAKERS = { search, compare, enrol };
 
 function navigation() {
   const tabs = TABS.filter((name) => name !== "enrol" || may("write")).map((name) =>
-    h("a.tab", { href: link(name), dataset: { view: name } }, icon(name), h("span", {}, text.views[name])),
+    h("a.tab", { href: link(name), dataset: { view: name } }, icon(name), h("span", {}, text.views[name]), name === "watch" ? alertCount() : null),
   );
   const mark = () => {
     const { name } = place();
@@ -87,6 +90,7 @@ function switched() {
   resetBrowsing();
   forgetUndo();
   fill(top, header());
+  restartAlerts();
 }
 
 function banner() {
@@ -120,6 +124,7 @@ async function start() {
   const main = startRouter(ROUTES, switched);
   fill(top, header());
   fill(frame, top, main, footer());
+  listenToAlerts();
 }
 
 const footer = () => h("footer.bottom", {}, h("a", { href: "assets/responsible-use.html" }, text.responsibleUse));

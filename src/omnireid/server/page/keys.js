@@ -9,7 +9,7 @@ import { nextTheme } from "./theme.js";
 import { undoLast } from "./toasts.js";
 
 const OFF = "omnireid-keys-off";
-const VIEWS = ["search", "people", "pictures", "compare", "enrol", "gallery", "cases"];
+const VIEWS = ["search", "people", "pictures", "compare", "enrol", "watch", "cases", "gallery"];
 
 function isOff() {
   try {

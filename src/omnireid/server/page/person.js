@@ -13,6 +13,7 @@ import { empty } from "./states.js";
 import { cameras as cameraCount, pictures, text } from "./text.js";
 import { personThumbnail, thumbnail } from "./thumbnails.js";
 import { timeline } from "./timeline.js";
+import { watchButton } from "./watch.js";
 
 const SHOWN = 12; // pictures of a sighting before "show all"
 
@@ -82,6 +83,7 @@ const actions = (person, sightings) => [
     },
   }, icon("merge"), text.person.merge),
   personCaseButton(person),
+  watchButton(person),
   h("button.danger-quiet", {
     type: "button",
     onclick: async () => {

@@ -5,12 +5,22 @@ export const pictures = (count) => plural(count, "picture", "pictures");
 export const people = (count) => plural(count, "person", "people");
 export const cameras = (count) => plural(count, "camera", "cameras");
 
+/** As exact as an estimate is: two digits. */
+const about = (count) => Number(count.toPrecision(2)).toLocaleString(undefined, { maximumSignificantDigits: 2 });
+
+/** 12 → "about 12 false alarms a day", 0.2 → "about one false alarm in 5 days". */
+function howOften(perDay) {
+  if (perDay === 0) return "no false alarm";
+  if (perDay > 0.7) return `about ${about(perDay)} false ${about(perDay) === "1" ? "alarm" : "alarms"} a day`;
+  return `about one false alarm in ${about(1 / perDay)} days`;
+}
+
 export const text = {
   product: "OmniReID",
   skip: "Skip to the content",
   navigation: "Views",
   gallery: "Gallery",
-  views: { search: "Search", people: "People", pictures: "Pictures", compare: "Compare", enrol: "Enrol", gallery: "Gallery", audit: "Audit log", history: "History", cases: "Cases" },
+  views: { search: "Search", people: "People", pictures: "Pictures", compare: "Compare", enrol: "Enrol", watch: "Watch", cases: "Cases", gallery: "Gallery", audit: "Audit log", history: "History" },
   help: "Help",
   responsibleUse: "Responsible use",
   theme: { auto: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" },
@@ -385,6 +395,15 @@ export const text = {
     subjects: "Pictures and people concerned",
     hashed: (count) => `${count.toLocaleString()}, as hashes: who has an id can find it here, nobody can read one from here`,
     backTo: (count, looked, date) => `${count.toLocaleString()} shown, among the latest ${looked.toLocaleString()} entries, back to ${date}`,
+    anything: "All actions",
+    // Those that the server writes, and what they mean.
+    actions: {
+      enrol: "enrol: pictures added", search: "search", verify: "verify: two pictures compared", forget: "forget", name: "name", merge: "merge", split: "split", assign: "assign", undo: "undo",
+      retention: "retention: older pictures forgotten", "set-retention": "set-retention: how long pictures are kept", move: "move: to another model", "abandon-move": "abandon-move", backup: "backup", copy: "copy",
+      watch: "watch: somebody put on the watch list", unwatch: "unwatch: taken off the watch list", "watch-ended": "watch-ended: time on the watch list over", alert: "alert: of the watch list", "answer-alert": "answer-alert",
+    },
+    noneOf: (action) => `No entry: ${action}`,
+    among: (count, looked) => `${count.toLocaleString()} shown, among the latest ${looked.toLocaleString()} entries`,
     mayNot: "Reading the audit log needs a token with admin rights.",
     export: "Export",
     exportHint: "Everything that meets the filters above, the oldest first. The export itself is written into the log.",
@@ -393,6 +412,69 @@ export const text = {
     exported: "Exported. The log now says so.",
     proofHint: "Whether an exported JSON Lines file was changed can be checked anywhere:",
     proofCommand: "omnireid gallery verify-audit FILE",
+  },
+
+  watch: {
+    title: "Watch",
+    lead: "Say so when somebody is enrolled again. An alert is a hint to look at, never proof of who it is.",
+    responsible: "Before you watch for somebody",
+    list: "Watched for",
+    alerts: "Alerts",
+    add: "Watch for somebody",
+    button: "Watch for",
+    choose: "Watch for whom?",
+    addTitle: (name) => `Watch for ${name}`,
+    warning: "From now on everybody who is enrolled is compared with this person. Nothing on this page intrudes more: is there a milder way, and does the law allow it?",
+    reason: "Reason",
+    reasonHint: "Why, and who ordered it. Everybody who sees the list reads it.",
+    ends: "Until",
+    endsHint: (days) => `At most ${days} days. The entry and its alerts are deleted then.`,
+    save: "Watch",
+    saved: (name, day) => `${name} is watched for until ${day}.`,
+    needsCalibration: "There is no calibration for this model: there is an alert only where a picture is enrolled as this person, none where one looks like them.",
+    cannot: (reason) => `The list cannot be changed: ${reason}`,
+    nobody: "Nobody is watched for",
+    nobodyHint: "Somebody is put on the list for a reason and for a limited time, here or in their own view.",
+    until: (day, days) => `Until ${day} (${days < 1 ? "less than a day" : plural(days, "day", "days")} left)`,
+    ended: (day) => `Ended ${day}; will be deleted within a day`,
+    made: (actor, day) => `by ${actor}, ${day}`,
+    count: (alerts, unanswered) => (alerts ? `${plural(alerts, "alert", "alerts")}${unanswered ? `, ${unanswered} unanswered` : ""}` : "no alert yet"),
+    end: "End",
+    endOf: (name) => `End watching for ${name}`,
+    endTitle: (name) => `Watch for ${name} no more?`,
+    endLoses: (alerts) => (alerts ? `The entry and its ${plural(alerts, "alert", "alerts")} are deleted for good. Pictures stay.` : "The entry is deleted for good."),
+    endDone: (name) => `${name} is not watched for any more.`,
+    expectTitle: "False alarms to expect",
+    expect: (perDay, share, count) => `At about ${about(perDay)} ${about(perDay) === "1" ? "picture" : "pictures"} a day and ${share}, expect ${howOften(count)} for the whole list.`,
+    expectHow: (days, isMeasured) =>
+      `Pictures enrolled here over the last ${days >= 6.5 ? "week" : days < 1.5 ? "day" : `${Math.round(days)} days`}, times the share of strangers who are called the same person${isMeasured ? ", as measured when calibrating" : ""}. Pictures of one tracklet raise one alarm at most.`,
+    expectNobody: "None while nobody is watched for.",
+    expectNoTraffic: "Nothing was enrolled in the last week, so that nobody can say.",
+    expectUnknown: (perDay) => `Nobody can say: about ${about(perDay)} pictures a day are enrolled, but how often a stranger is called the same person is not known.`,
+    judged: (right, all) => `So far ${right.toLocaleString()} of ${plural(all, "answered alert was", "answered alerts were")} right.`,
+    judgedNone: "No alert was answered with right or wrong yet.",
+    dropped: (count) => `${plural(count, "alert was", "alerts were")} dropped unanswered, because more than 1,000 came. Answer them, or end entries that raise too many.`,
+    alertsHint: "The latest first. Look at both pictures, place and time before you act, and let a second person look too.",
+    unanswered: (count) => `${count.toLocaleString()} unanswered`,
+    noAlerts: "No alerts",
+    noAlertsHint: "Nobody who looks like somebody on the list was enrolled since.",
+    looksLike: "Looks like",
+    enrolledAs: "Enrolled as",
+    newPicture: "New picture",
+    knownPicture: "Known picture",
+    openNew: "Open the new picture",
+    raised: (time) => `raised ${time}`,
+    sayRight: "Right person",
+    sayWrong: "Wrong person",
+    saySeen: "Seen",
+    takeBack: "Take back",
+    answers: { seen: "Seen", right: "Right person", wrong: "Wrong person" },
+    toast: (camera, time) => `Watch list: a new alert, ${camera}, ${time}`,
+    webhook: (host) => `Webhook to ${host}`,
+    webhookWell: "Has every alert.",
+    webhookWaits: (count, oldest) => `${plural(count, "alert waits", "alerts wait")}, the oldest since ${oldest}.`,
+    webhookFails: (failure, tries, next) => `${plural(tries, "try", "tries")} failed (${failure}); the next one is ${next}.`,
+    webhookGaveUp: (count) => `${plural(count, "alert was", "alerts were")} left out: refused, or not taken for three days.`,
   },
 
   history: {
@@ -495,7 +577,7 @@ export const text = {
   keys: {
     title: "Keyboard",
     list: [
-      [["1", "–", "7"], "Search, People, Pictures, Compare, Enrol, Gallery, Cases"],
+      [["1", "–", "8"], "Search, People, Pictures, Compare, Enrol, Watch, Cases, Gallery"],
       [["U"], "Undo the last change you made"],
       [["H"], "History"],
       [["T"], "Next theme"],

@@ -6,7 +6,18 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from fastapi import Request, Response
 
-from omnireid.server.routes import audit, cases, embed, enrol, galleries, health, identities, items, search
+from omnireid.server.routes import (
+    audit,
+    cases,
+    embed,
+    enrol,
+    galleries,
+    health,
+    identities,
+    items,
+    search,
+    watch,
+)
 
 ROUTERS = (
     health.router,
@@ -18,6 +29,7 @@ ROUTERS = (
     galleries.router,
     audit.router,
     cases.router,
+    watch.router,
 )
 
 Endpoint = Callable[[Request], Awaitable[Response]]

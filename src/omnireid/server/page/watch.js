@@ -1,0 +1,254 @@
+// The watch list: who is watched for, why, until when, how many false alarms to expect; and the alerts.
+
+import { api } from "./api.js";
+import { badge, likeness } from "./decisions.js";
+import { ask, askConfirm, choosePerson } from "./dialogs.js";
+import { field, fill, h, icon, typedText } from "./dom.js";
+import { cameraName, day, personName, rate, when } from "./format.js";
+import { showItem } from "./itemdialog.js";
+import { link, refresh } from "./router.js";
+import { may, session } from "./session.js";
+import { empty, failed, loadInto } from "./states.js";
+import { fromItem } from "./subject.js";
+import { text } from "./text.js";
+import { personThumbnail, thumbnail } from "./thumbnails.js";
+import { complain, toast } from "./toasts.js";
+import { alerts as stream, recount } from "./watchstream.js";
+
+const DAY_MS = 86_400_000;
+const MOST_DAYS = 92;
+const USUAL_DAYS = 7;
+
+export async function watchView() {
+  const list = h("section.watch-list", { "aria-label": text.watch.list });
+  const row = h("section.alerts", { "aria-label": text.watch.alerts });
+  const show = async () => {
+    const [state, page] = await Promise.all([api.watchList(), api.watchAlerts({})]);
+    fill(list, listOf(state));
+    fill(row, alertsOf(page, state));
+  };
+  const again = () => {
+    if (!list.isConnected) stream.removeEventListener("alert", again);
+    else show().catch(complain);
+  };
+  await show();
+  stream.addEventListener("alert", again);
+  return h(
+    "div.watch",
+    {},
+    h("h1", {}, text.watch.title),
+    h("p.lead", {}, text.watch.lead, " ", h("a", { href: "assets/responsible-use.html#watching" }, text.watch.responsible)),
+    h("div.watch-columns", {}, row, list),
+  );
+}
+
+function listOf(state) {
+  const { entries, expectation, judged, can_change: fault, dropped, webhook } = state;
+  return [
+    h(
+      "div.row.watch-head",
+      {},
+      h("h2.grow", {}, text.watch.list),
+      may("write") && !fault ? h("button.primary", { type: "button", onclick: addSomebody }, icon("watch"), text.watch.add) : null,
+    ),
+    fault ? h("p.warning", {}, icon("alert"), h("span", {}, text.watch.cannot(fault))) : null,
+    may("write") ? null : h("p.hint", {}, text.readOnly),
+    entries.length
+      ? [h("ul.entries-watched", {}, entries.map((entry) => entryOf(entry, !fault))), h("div.card.expected", {}, h("h3", {}, text.watch.expectTitle), expected(expectation), h("p.hint", {}, judgedWords(judged)))]
+      : empty("watch", text.watch.nobody, text.watch.nobodyHint),
+    dropped ? h("p.warning", {}, icon("alert"), h("span", {}, text.watch.dropped(dropped))) : null,
+    webhook ? webhookOf(webhook) : null,
+  ];
+}
+
+/** What the traffic of this site implies, in words. */
+function expected({ people, pictures_per_day: perDay, days, rate: share, is_measured: isMeasured, false_alarms_per_day: count, note }) {
+  if (!people) return h("p", {}, text.watch.expectNobody);
+  if (!days) return h("p", {}, text.watch.expectNoTraffic);
+  if (count === null) return h("p", {}, text.watch.expectUnknown(perDay), note ? h("span.hint", {}, ` ${note}`) : null);
+  return [h("p.strong", {}, text.watch.expect(perDay, rate(share), count)), h("p.hint", {}, text.watch.expectHow(days, isMeasured))];
+}
+
+const judgedWords = ({ right, wrong }) => (right + wrong ? text.watch.judged(right, right + wrong) : text.watch.judgedNone);
+
+function entryOf(entry, canChange) {
+  const { identity, name, reason, ends, has_ended: hasEnded, created, actor, alerts, unanswered } = entry;
+  const person = { id: identity, name };
+  return h(
+    hasEnded ? "li.card.watched.has-ended" : "li.card.watched",
+    {},
+    personThumbnail(identity, "small"),
+    h(
+      "div.grow",
+      {},
+      h("h3", {}, h("a", { href: link("person", identity) }, personName(person))),
+      h("p", {}, h("span.hint", {}, `${text.watch.reason}: `), reason),
+      h("p", {}, hasEnded ? text.watch.ended(day(ends)) : text.watch.until(day(ends), Math.floor((Date.parse(ends) - Date.now()) / DAY_MS))),
+      h("p.hint", {}, [text.watch.made(actor, day(created)), text.watch.count(alerts, unanswered)].join(" · ")),
+    ),
+    may("write") && canChange
+      ? h("button.danger-quiet", { type: "button", "aria-label": text.watch.endOf(personName(person)), onclick: () => endEntry(entry) }, text.watch.end)
+      : null,
+  );
+}
+
+function webhookOf({ host, waiting, oldest, failures, failure, next_try: next, given_up: givenUp }) {
+  const words = waiting ? text.watch.webhookWaits(waiting, when(oldest)) : text.watch.webhookWell;
+  return h(
+    "div.card.expected",
+    {},
+    h("h3", {}, text.watch.webhook(host)),
+    h(failures ? "p.warning" : "p", {}, failures ? icon("alert") : null, h("span", {}, words, failures ? ` ${text.watch.webhookFails(failure, failures, when(next))}` : "")),
+    givenUp ? h("p.hint", {}, text.watch.webhookGaveUp(givenUp)) : null,
+  );
+}
+
+async function endEntry({ id, identity, name, alerts }) {
+  const person = personName({ id: identity, name });
+  const isSure = await askConfirm(text.watch.endTitle(person), [text.watch.endLoses(alerts)], text.watch.end, { danger: true });
+  if (!isSure) return;
+  try {
+    await api.unwatch(id);
+    toast(text.watch.endDone(person));
+  } catch (error) {
+    complain(error);
+  }
+  recount();
+  refresh();
+}
+
+async function addSomebody() {
+  const person = await choosePerson(text.watch.choose);
+  if (person && (await watchFor(person))) refresh();
+}
+
+/** For a person's view: asks why and until when. Null where the token may not. */
+export function watchButton(person) {
+  if (!may("write")) return null;
+  return h("button", { type: "button", onclick: async () => { if (await watchFor(person)) location.hash = link("watch"); } }, icon("watch"), text.watch.button);
+}
+
+/** Ask why and until when, saying before what to expect. Resolves to whether somebody was put on the list. */
+function watchFor(person) {
+  return ask(text.watch.addTitle(personName(person)), (close) => {
+    const reason = h("input", { type: "text", required: true, maxLength: 300, autocomplete: "off", dataset: { first: "" } });
+    const ends = h("input", { type: "date", required: true, min: dateAfter(1), max: dateAfter(MOST_DAYS), value: dateAfter(USUAL_DAYS) });
+    const estimate = h("div.expected", { "aria-live": "polite" });
+    loadInto(estimate, async () => [h("h3", {}, text.watch.expectTitle), expected(await api.watchEstimate(person.id))].flat());
+    const problem = h("div");
+    const button = h("button.primary", { type: "submit" }, icon("watch"), text.watch.save);
+    return h(
+      "form",
+      {
+        onsubmit: async (event) => {
+          event.preventDefault();
+          button.disabled = true;
+          try {
+            await api.watch({ identity: person.id, reason: typedText(reason), ends: endOf(ends.value) });
+            toast(text.watch.saved(personName(person), day(endOf(ends.value))));
+            close(true);
+          } catch (error) {
+            button.disabled = false;
+            fill(problem, failed(error));
+          }
+        },
+      },
+      h("p.warning", {}, icon("alert"), h("span", {}, text.watch.warning)),
+      field(text.watch.reason, reason, text.watch.reasonHint),
+      field(text.watch.ends, ends, text.watch.endsHint(MOST_DAYS)),
+      session.info.calibrated ? null : h("p.note", {}, text.watch.needsCalibration),
+      estimate,
+      problem,
+      h("div.row.end", {}, h("button", { type: "button", onclick: () => close(null) }, text.cancel), button),
+    );
+  });
+}
+
+/** So many days from now, as a date control has it: in the reader's zone. */
+function dateAfter(days) {
+  const date = new Date(Date.now() + days * DAY_MS);
+  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 10);
+}
+
+/** The end of that day, but no more than may be asked for. */
+const endOf = (date) => new Date(Math.min(new Date(`${date}T23:59:59`).getTime(), Date.now() + MOST_DAYS * DAY_MS - 60_000)).toISOString();
+
+function alertsOf(first, { entries }) {
+  const rows = h("ol.alert-rows");
+  const foot = h("div.row.centred");
+  const add = ({ alerts, next }) => {
+    rows.append(...alerts.map(alertOf));
+    const more = async () => {
+      try {
+        add(await api.watchAlerts({ before: next }));
+      } catch (error) {
+        fill(foot, failed(error, more));
+      }
+    };
+    fill(foot, next === null ? null : h("button", { type: "button", onclick: more }, text.more));
+  };
+  add(first);
+  return [
+    h("h2", {}, text.watch.alerts, first.unanswered ? h("span.hint", {}, text.watch.unanswered(first.unanswered)) : null),
+    first.alerts.length ? [h("p.hint", {}, text.watch.alertsHint), rows, foot] : empty("tick", text.watch.noAlerts, entries.length ? text.watch.noAlertsHint : ""),
+  ];
+}
+
+function alertOf(alert) {
+  const { id, identity, name, item, compared, why, probability, score, raised, answer, answered_by: by, reason } = alert;
+  const person = { id: identity, name };
+  const look = () => showItem({ item, probability, score: score ?? undefined, decision: "same" }, { query: compared ? fromItem(compared) : undefined });
+  const said = async (value) => {
+    try {
+      const changed = await api.answerAlert(id, value);
+      const fresh = alertOf(changed);
+      element.replaceWith(fresh);
+      fresh.querySelector("[data-answer]")?.focus();
+      recount();
+    } catch (error) {
+      complain(error);
+    }
+  };
+  const element = h(
+    answer === "new" ? "li.card.alert" : "li.card.alert.is-answered",
+    { dataset: { seq: alert.seq } },
+    h(
+      "div.alert-pictures",
+      {},
+      h("figure", {}, h("button.bare", { type: "button", "aria-label": text.watch.openNew, onclick: look }, thumbnail(item, "alert-size")), h("figcaption", {}, text.watch.newPicture)),
+      h("figure", {}, thumbnail(compared ?? { has_thumbnail: false }, "alert-size"), h("figcaption", {}, text.watch.knownPicture)),
+    ),
+    h(
+      "div.alert-body",
+      {},
+      h("h3", {}, why === "enrolled" ? text.watch.enrolledAs : text.watch.looksLike, " ", h("a", { href: link("person", identity) }, personName(person))),
+      h("p", {}, h("strong", {}, cameraName(item.camera)), ` · ${when(item.time)}`),
+      why === "looks" && probability !== null ? h("div.alert-likeness", {}, badge("same"), likeness({ probability, score, decision: "same" })) : null,
+      h("p.hint", {}, `${text.watch.reason}: ${reason} · ${text.watch.raised(when(raised))}`),
+      answer === "new" ? null : h("p.alert-answer", { role: "status" }, icon(answer === "wrong" ? "new" : "tick"), text.watch.answers[answer], h("span.hint", {}, text.history.by(by))),
+      may("write") ? h("div.row", {}, answerButtons(answer, said)) : null,
+    ),
+  );
+  return element;
+}
+
+const answerButtons = (answer, said) =>
+  answer === "right" || answer === "wrong"
+    ? h("button.quiet", { type: "button", dataset: { answer: "new" }, onclick: () => said("new") }, icon("undo"), text.watch.takeBack)
+    : [
+        h("button", { type: "button", dataset: { answer: "right" }, onclick: () => said("right") }, icon("tick"), text.watch.sayRight),
+        h("button", { type: "button", dataset: { answer: "wrong" }, onclick: () => said("wrong") }, icon("new"), text.watch.sayWrong),
+        answer === "seen" ? null : h("button.quiet", { type: "button", dataset: { answer: "seen" }, onclick: () => said("seen") }, text.watch.saySeen),
+      ];
+
+/** A number on the tab: alerts that nobody has answered. */
+export function alertCount() {
+  const element = h("span.tab-count", { hidden: true });
+  const show = () => {
+    element.hidden = !stream.count;
+    fill(element, stream.count > 99 ? "99+" : String(stream.count), h("span.sr-only", {}, ` ${text.watch.unanswered(stream.count)}`));
+  };
+  stream.addEventListener("count", show);
+  show();
+  return element;
+}

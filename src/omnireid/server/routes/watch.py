@@ -1,0 +1,289 @@
+"""The watch list: who is watched for, why and until when; alerts, and events as they are raised."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from omnireid.core.errors import OmniReIDError
+from omnireid.gallery.errors import NotInGalleryError
+from omnireid.gallery.gallery import Gallery
+from omnireid.gallery.items import Filter
+from omnireid.gallery.texts import MAX_TEXT
+from omnireid.gallery.watching import Alert, Answer, Expectation, WatchList
+from omnireid.server.problems import busy
+from omnireid.server.routes.access import Reader, ServiceOf, Writer, body_of, json_body
+from omnireid.server.routes.wire import items_out
+from omnireid.server.schemas import GalleryQuery, ItemOut
+from omnireid.server.service import Service
+from omnireid.server.watch_schemas import (
+    AlertAnswer,
+    AlertOut,
+    AlertsAnswer,
+    AlertsQuery,
+    EndedAnswer,
+    EventsQuery,
+    ExpectationOut,
+    JudgedOut,
+    WatchAnswer,
+    WatchEntryOut,
+    WatchEstimateQuery,
+    WatchRequest,
+    WebhookOut,
+)
+from omnireid.server.watching import Watcher, message
+
+router = APIRouter(tags=["watch list"])
+
+InGallery = Annotated[GalleryQuery, Query()]
+OneId = Annotated[str, Path(max_length=MAX_TEXT)]
+
+MAX_STREAMS = 64
+"""Event streams of one server."""
+HOLD_S = 100.0
+"""After so long a stream ends; the client comes back with `Last-Event-ID`."""
+BEAT_S = 15.0
+_LOOK_S = 0.5
+_PART = 100
+_DIGITS = 15
+_UNANSWERED: tuple[Answer, ...] = ("new",)
+
+
+@router.get("/v1/watch", summary="Who is watched for, and how many false alarms to expect")
+def list_watched(query: InGallery, service: ServiceOf, caller: Reader) -> WatchAnswer:
+    gallery, watcher = service.gallery(query.gallery), service.watcher(query.gallery)
+    watch_list = watcher.watch_list
+    people = gallery.people()
+    entries = watch_list.entries()
+    answers: dict[str, Counter[str]] = {one.id: Counter() for one in entries}
+    for alert in watch_list.alerts():
+        answers.get(alert.entry, Counter())[alert.answer] += 1
+    judged = watch_list.judged()
+    return WatchAnswer(
+        entries=[
+            WatchEntryOut(
+                id=one.id,
+                identity=one.identity,
+                name=people.name(one.identity),
+                reason=one.reason,
+                created=one.created,
+                ends=one.ends,
+                actor=one.actor,
+                has_ended=one.has_ended,
+                alerts=answers[one.id].total(),
+                unanswered=answers[one.id]["new"],
+                right=answers[one.id]["right"],
+                wrong=answers[one.id]["wrong"],
+            )
+            for one in entries
+        ],
+        expectation=_expectation(watch_list.expectation(actor=caller.name)),
+        judged=JudgedOut(right=judged.right, wrong=judged.wrong),
+        dropped=watch_list.num_dropped(),
+        can_change=gallery.read_only or "",
+        webhook=_webhook(watcher) if "admin" in caller.scopes and gallery.read_only is None else None,
+    )
+
+
+@router.post(
+    "/v1/watch",
+    summary="Watch for somebody from now on, for a reason and until a day",
+    openapi_extra=body_of(WatchRequest),
+)
+def watch(
+    body: Annotated[WatchRequest, Depends(json_body(WatchRequest))],
+    query: InGallery,
+    service: ServiceOf,
+    caller: Writer,
+) -> WatchEntryOut:
+    gallery, watch_list = service.gallery(query.gallery), service.watcher(query.gallery).watch_list
+    entry = watch_list.add(body.identity, reason=body.reason, ends=body.ends, actor=caller.name)
+    return WatchEntryOut(
+        id=entry.id,
+        identity=entry.identity,
+        name=gallery.people().name(entry.identity),
+        reason=entry.reason,
+        created=entry.created,
+        ends=entry.ends,
+        actor=entry.actor,
+        has_ended=entry.has_ended,
+        alerts=0,
+        unanswered=0,
+        right=0,
+        wrong=0,
+    )
+
+
+@router.get(
+    "/v1/watch/estimate", summary="How many false alarms a day to expect, perhaps with one more person"
+)
+def estimate(
+    query: Annotated[WatchEstimateQuery, Query()], service: ServiceOf, caller: Reader
+) -> ExpectationOut:
+    gallery = service.gallery(query.gallery)
+    more = [] if query.identity is None else [gallery.identity(query.identity).id]
+    watch_list = service.watcher(query.gallery).watch_list
+    return _expectation(watch_list.expectation(more, actor=caller.name))
+
+
+@router.get("/v1/watch/alerts", summary="Alerts, the latest first")
+def list_alerts(query: Annotated[AlertsQuery, Query()], service: ServiceOf, _: Reader) -> AlertsAnswer:
+    gallery, watch_list = service.gallery(query.gallery), service.watcher(query.gallery).watch_list
+    answers = _UNANSWERED if query.open else None
+    # One more than is shown tells whether there are more.
+    found = watch_list.alerts(before=query.before, answers=answers, limit=query.limit + 1, latest=True)
+    shown = found[: query.limit]
+    return AlertsAnswer(
+        alerts=_alerts_out(gallery, watch_list, shown),
+        unanswered=len(watch_list.alerts(answers=_UNANSWERED)),
+        next=shown[-1].seq if len(found) > query.limit else None,
+    )
+
+
+@router.post(
+    "/v1/watch/alerts/{alert}",
+    summary="Say what an alert turned out to be",
+    openapi_extra=body_of(AlertAnswer),
+)
+def answer_alert(
+    alert: OneId,
+    body: Annotated[AlertAnswer, Depends(json_body(AlertAnswer))],
+    query: InGallery,
+    service: ServiceOf,
+    caller: Writer,
+) -> AlertOut:
+    gallery, watch_list = service.gallery(query.gallery), service.watcher(query.gallery).watch_list
+    answered = watch_list.answer(alert, body.answer, actor=caller.name)
+    shown = _alerts_out(gallery, watch_list, [answered])
+    if not shown:
+        raise NotInGalleryError("alert", alert)
+    return shown[0]
+
+
+@router.get(
+    "/v1/watch/events",
+    summary="Alerts as they are raised, as server-sent events; `Last-Event-ID` goes on where one was",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
+async def events(
+    request: Request, query: Annotated[EventsQuery, Query()], service: ServiceOf, caller: Reader
+) -> StreamingResponse:
+    watch_list = service.watcher(query.gallery).watch_list
+    name = query.gallery or next(iter(service.galleries))
+    if service.streams >= MAX_STREAMS:
+        raise busy(f"{MAX_STREAMS} streams of events are open; come back later", 10)
+    last = await run_in_threadpool(watch_list.last_number)
+    known = request.headers.get("last-event-id", "").strip()
+    # Of a gallery that was restored from an older backup: its numbers begin lower.
+    is_number = known.isascii() and known.isdigit() and len(known) <= _DIGITS
+    after = min(last, int(known) if is_number else _or(query.after, last))
+    stream = _stream(request, service, watch_list, name, after)
+    return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+async def _stream(
+    request: Request, service: Service, watch_list: WatchList, name: str, after: int
+) -> AsyncIterator[bytes]:
+    service.streams += 1
+    try:
+        # Ended before the guard would break it off.
+        until = time.monotonic() + min(HOLD_S, 0.8 * service.limits.request_timeout_s)
+        beaten = time.monotonic()
+        # The number goes along at once, so that who comes back knows where it was.
+        yield f"retry: 2000\nid: {after}\nevent: hello\ndata: {{}}\n\n".encode()
+        while time.monotonic() < until and not service.is_stopping() and service.is_known(request):
+            try:
+                found = await run_in_threadpool(watch_list.alerts, after=after, limit=_PART)
+            except OmniReIDError:
+                return  # The client comes back, and is told why there is nothing.
+            for alert in found:
+                after = alert.seq
+                data = json.dumps(message(name, alert))
+                yield f"id: {after}\nevent: alert\ndata: {data}\n\n".encode()
+            if found:
+                beaten = time.monotonic()
+            elif time.monotonic() - beaten >= BEAT_S:
+                beaten = time.monotonic()
+                yield b": nothing new\n\n"
+            await asyncio.sleep(_LOOK_S)
+    finally:
+        service.streams -= 1
+
+
+@router.delete(
+    "/v1/watch/{entry}", summary="Watch for somebody no more; the entry and its alerts are deleted"
+)
+def end(entry: OneId, query: InGallery, service: ServiceOf, caller: Writer) -> EndedAnswer:
+    watch_list = service.watcher(query.gallery).watch_list
+    return EndedAnswer(alerts=watch_list.end(entry, actor=caller.name))
+
+
+def _or(value: int | None, default: int) -> int:
+    return default if value is None else value
+
+
+def _alerts_out(gallery: Gallery, watch_list: WatchList, alerts: Iterable[Alert]) -> list[AlertOut]:
+    """Without those whose picture was forgotten a moment ago."""
+    alerts = list(alerts)
+    wanted = {one for alert in alerts for one in (alert.item, alert.compared) if one is not None}
+    people, reasons = gallery.people(), {one.id: one.reason for one in watch_list.entries()}
+    items: dict[str, ItemOut] = {}
+    if wanted:
+        page = gallery.items(Filter(ids=frozenset(wanted)), limit=len(wanted))
+        items = {one.id: one for one in items_out(gallery, page, people)}
+    return [
+        AlertOut(
+            id=one.id,
+            seq=one.seq,
+            entry=one.entry,
+            identity=one.identity,
+            name=people.name(one.identity),
+            reason=reasons[one.entry],
+            item=items[one.item],
+            compared=None if one.compared is None else items.get(one.compared),
+            why=one.why,
+            probability=one.probability,
+            score=one.score,
+            raised=one.raised,
+            answer=one.answer,
+            answered_by=one.answered_by,
+        )
+        for one in alerts
+        if one.item in items and one.entry in reasons
+    ]
+
+
+def _expectation(found: Expectation) -> ExpectationOut:
+    return ExpectationOut(
+        people=found.people,
+        pictures_per_day=found.pictures_per_day,
+        days=found.days,
+        rate=found.rate,
+        is_measured=found.is_measured,
+        false_alarms_per_day=found.false_alarms_per_day,
+        note=found.note,
+    )
+
+
+def _webhook(watcher: Watcher) -> WebhookOut | None:
+    if watcher.sender is None:
+        return None
+    state = watcher.sender.state()
+    return WebhookOut(
+        host=watcher.sender.webhook.host,
+        waiting=state.waiting,
+        oldest=state.oldest,
+        failures=state.failures,
+        failure=state.failure,
+        next_try=state.next_try,
+        given_up=state.given_up,
+    )

@@ -1,0 +1,88 @@
+"""Looking at what is enrolled while a gallery is served, and what others are told of an alert."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+
+from omnireid.gallery.watching import Alert, Follower, WatchList
+from omnireid.server.schemas import format_time
+from omnireid.server.webhook import Sender, Webhook
+
+if TYPE_CHECKING:
+    from omnireid.gallery.gallery import Gallery
+
+log = logging.getLogger("omnireid.server")
+
+_LOOK_S = 1.0
+
+
+class Watcher:
+    """The watch list of one gallery that is served: two threads, one that looks and one that tells a webhook.
+
+    Args:
+        webhook: that is told of every alert; None where nobody is.
+
+    Attributes:
+        watch_list: that the routes use too, so that its changes are seen at once.
+        sender: to the webhook; None where there is none.
+    """
+
+    def __init__(self, name: str, gallery: Gallery, webhook: Webhook | None) -> None:
+        self.watch_list = WatchList(gallery)
+        self.sender = None if webhook is None else Sender(webhook, self.watch_list, name, message)
+        self._name, self._gallery = name, gallery
+        self._follower = Follower(self.watch_list, gallery)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._look, name=f"watch-{name}", daemon=True)
+        self._said = ""
+
+    def start(self) -> None:
+        """Begin; of a gallery that can only be read there is nothing to do."""
+        if self._gallery.read_only is None:
+            self._thread.start()
+            if self.sender is not None:
+                self.sender.start()
+
+    def stop(self) -> None:
+        """Let what runs end."""
+        self._stopped.set()
+        if self._gallery.read_only is None:
+            if self.sender is not None:
+                self.sender.stop()
+            self._thread.join()
+
+    def delete_ended(self) -> None:
+        """For the daily upkeep."""
+        if count := self.watch_list.delete_ended():
+            log.info("gallery %s: %d entries of the watch list ended, and were deleted", self._name, count)
+
+    def _look(self) -> None:
+        while not self._stopped.wait(_LOOK_S):
+            try:
+                self._follower.step()
+                self._said = ""
+            except Exception as error:  # Nobody waits for this thread: an error ends here or nowhere.
+                if str(error) != self._said:
+                    self._said = str(error)
+                    log.error("gallery %s: the watch list waits: %s", self._name, error)
+
+
+def message(gallery: str, alert: Alert) -> dict[str, Any]:
+    """What a webhook and the page's events are told: ids, place and time; no name, reason or picture."""
+    return {
+        "type": "watch.alert",
+        "gallery": gallery,
+        "id": alert.id,
+        "seq": alert.seq,
+        "entry": alert.entry,
+        "identity": alert.identity,
+        "item": alert.item,
+        "camera": alert.camera,
+        "time": None if alert.time is None else format_time(alert.time),
+        "raised": format_time(alert.raised),
+        "why": alert.why,
+        "probability": alert.probability,
+        "note": "A hint for a human to look at, no proof of who it is.",
+    }
