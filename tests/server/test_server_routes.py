@@ -666,3 +666,22 @@ def test_a_gallery_that_has_gone_is_said_and_comes_back(tmp_path: Path) -> None:
             post_picture(client, "/v1/search", person(1)).json()["candidates"][0]["item"]["identity"] == "p1"
         )
         assert enrol(client, 2)["is_new"]
+
+
+def test_not_this_person_over_the_wire(client: TestClient) -> None:
+    first = enrol(client, 3, identity="ada")
+    question = {"image": text_of(person(3, 1)), "gallery": "doors"}
+    asked = {"identity": "ada", "image": text_of(person(3, 1))}
+    before = client.post("/v1/search", json={"image": question["image"]}).json()
+    answer = client.post("/v1/reject", json=asked)
+    assert answer.status_code == 200, answer.text
+    after = client.post("/v1/search", json={"image": question["image"]}).json()
+    assert after["nobody"] > before["nobody"]
+    assert client.get("/v1/info").json()["features"] == ["reject"]
+    assert client.post("/v1/reject", json={"identity": "ada"}).status_code == 422
+    assert client.post("/v1/reject", json={"identity": "zoe", "item": first["id"]}).status_code == 404
+    name = answer.json()["id"]
+    assert client.delete("/v1/reject", params={"id": name}).status_code == 204
+    assert client.delete("/v1/reject", params={"id": name}).status_code == 404
+    again = client.post("/v1/search", json={"image": question["image"]}).json()
+    assert again["nobody"] == pytest.approx(before["nobody"])

@@ -28,6 +28,22 @@ ACTIONS: Mapping[str, str] = {
     "backup": "Backup",
     "copy": "Copy",
     "export-audit": "Audit log exported",
+    "reject": "Person ruled out",
+    "unreject": "Ruling out taken back",
+    "case-create": "Case opened",
+    "case-change": "Case changed",
+    "case-close": "Case closed",
+    "case-reopen": "Case opened again",
+    "case-add": "Added to a case",
+    "case-remove": "Removed from a case",
+    "case-export": "Case exported",
+    "case-delete": "Case deleted",
+    "case-end": "Case ended",
+    "watch": "Put on the watch list",
+    "unwatch": "Taken off the watch list",
+    "watch-ended": "Time on the watch list over",
+    "alert": "Alert of the watch list",
+    "answer-alert": "Alert answered",
 }
 """Every action that is written, and what it is called in a list."""
 
@@ -123,6 +139,24 @@ _SENTENCES: Mapping[str, _Say] = {
     "backup": lambda *_: "made a backup of the gallery",
     "copy": lambda *_: "copied the gallery",
     "export-audit": _export,
+    "reject": lambda *_: "said that a picture does not show a person",
+    "unreject": lambda *_: "took back that a picture does not show a person",
+    "case-create": lambda *_: "opened a case",
+    "case-change": lambda *_: "changed a case's title, reason or end",
+    "case-close": lambda *_: "closed a case",
+    "case-reopen": lambda *_: "opened a closed case again",
+    "case-add": lambda *_: "added something to a case",
+    "case-remove": lambda *_: "removed something from a case",
+    "case-export": lambda *_: "exported a case as a file",
+    "case-delete": lambda count, _: f"deleted {_plural(count, 'case')} for good",
+    "case-end": lambda count, _: f"had {_plural(count, 'case')} deleted whose end date had come",
+    "watch": lambda *_: "put a person on the watch list",
+    "unwatch": lambda *_: "took a person off the watch list",
+    "watch-ended": lambda count, _: (
+        f"had {_plural(count, 'entry')} taken off the watch list whose time was up"
+    ),
+    "alert": lambda count, _: f"raised {_plural(count, 'alert')}",
+    "answer-alert": lambda _, detail: f"answered an alert: {detail.get('answer') or 'not answered any more'}",
 }
 
 
@@ -162,7 +196,8 @@ def _duration(seconds: float) -> str:
 
 
 def _plural(count: float, word: str) -> str:
-    return f"{'one' if count == 1 else f'{count:,.10g}'} {word}{'' if count == 1 else 's'}"
+    many = f"{word[:-1]}ies" if word.endswith("y") and word != "day" else f"{word}s"
+    return f"{'one' if count == 1 else f'{count:,.10g}'} {word if count == 1 else many}"
 
 
 def _are(count: int) -> str:

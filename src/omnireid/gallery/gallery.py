@@ -585,6 +585,7 @@ class Gallery:
                 detail = {"cameras": plan.by_camera}
                 self.log.write("retention", count=plan.num_items, detail=detail, actor=actor)
                 self._carry_out(plan.tasks)
+            self._rejections.expire(self.retention().default_s, self.clock())
             self.cases.delete_ended(actor=actor)
         return plan.num_items
 

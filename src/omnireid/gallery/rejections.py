@@ -28,6 +28,9 @@ REJECTIONS = "rejection"
 MOST = 1_000
 """Rejections that a gallery keeps; the oldest give way."""
 
+LONGEST_S = 365 * 86_400.0
+"""How long one is kept where the gallery's pictures do not expire."""
+
 
 class Rejected(NamedTuple):
     """Pictures that were ruled out, of one model.
@@ -104,6 +107,12 @@ class Rejections:
         vectors = np.array(rows, np.float32).reshape(len(records), model.dim)
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         return Rejected(tuple(one["identity"] for one in records), vectors)
+
+    def expire(self, retention_s: float | None, now: float) -> None:
+        """Delete those that are older than pictures may become."""
+        oldest = now - (LONGEST_S if retention_s is None else min(retention_s, LONGEST_S))
+        drop_rejections(self._store, lambda record: float(record["time"]) <= oldest)
+        self._known.forget()
 
     def changed(self) -> None:
         """Read again: somebody was forgotten."""

@@ -206,6 +206,7 @@ class Info(Answer):
     calibrated: bool
     false_alarm_rates: list[float]
     galleries: list[str]
+    features: list[str]
     limits: InfoLimits
     scopes: list[str]
     token_required: bool
@@ -258,8 +259,8 @@ class SearchOptions(Closed):
     prior: Prior = PRIOR
 
 
-class SearchRequest(Filters, SearchOptions):
-    """Who is this? One of `image`, `images` (of one tracklet), `embedding` (with its model) and `item`."""
+class Shown(Closed):
+    """Somebody: one of `image`, `images` (of one tracklet), `embedding` (with its model) and `item`."""
 
     image: Base64 | None = None
     images: Annotated[list[Base64], Field(min_length=1)] | None = None
@@ -267,6 +268,22 @@ class SearchRequest(Filters, SearchOptions):
     embedding: Embedding | None = None
     model_sha256: Hash | None = None
     item: Id | None = None
+
+
+class SearchRequest(Filters, SearchOptions, Shown):
+    """Who is this? One of `image`, `images` (of one tracklet), `embedding` (with its model) and `item`."""
+
+
+class RejectRequest(Shown):
+    """Who is not `identity`: one of `image`, `images`, `embedding` (with its model) and `item`."""
+
+    identity: Id
+
+
+class RejectAnswer(Answer):
+    """`id` takes it back."""
+
+    id: str
 
 
 class SearchQuery(SearchOptions, GalleryQuery):

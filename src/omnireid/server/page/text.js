@@ -395,15 +395,6 @@ export const text = {
     subjects: "Pictures and people concerned",
     hashed: (count) => `${count.toLocaleString()}, as hashes: who has an id can find it here, nobody can read one from here`,
     backTo: (count, looked, date) => `${count.toLocaleString()} shown, among the latest ${looked.toLocaleString()} entries, back to ${date}`,
-    anything: "All actions",
-    // Those that the server writes, and what they mean.
-    actions: {
-      enrol: "enrol: pictures added", search: "search", verify: "verify: two pictures compared", forget: "forget", name: "name", merge: "merge", split: "split", assign: "assign", undo: "undo",
-      retention: "retention: older pictures forgotten", "set-retention": "set-retention: how long pictures are kept", move: "move: to another model", "abandon-move": "abandon-move", backup: "backup", copy: "copy",
-      watch: "watch: somebody put on the watch list", unwatch: "unwatch: taken off the watch list", "watch-ended": "watch-ended: time on the watch list over", alert: "alert: of the watch list", "answer-alert": "answer-alert",
-    },
-    noneOf: (action) => `No entry: ${action}`,
-    among: (count, looked) => `${count.toLocaleString()} shown, among the latest ${looked.toLocaleString()} entries`,
     mayNot: "Reading the audit log needs a token with admin rights.",
     export: "Export",
     exportHint: "Everything that meets the filters above, the oldest first. The export itself is written into the log.",

@@ -15,6 +15,7 @@ from omnireid.server.routes import (
     health,
     identities,
     items,
+    reject,
     search,
     watch,
 )
@@ -24,6 +25,7 @@ ROUTERS = (
     embed.router,
     enrol.router,
     search.router,
+    reject.router,
     items.router,
     identities.router,
     galleries.router,

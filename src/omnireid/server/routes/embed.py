@@ -38,6 +38,7 @@ async def info(request: Request, service: ServiceOf, caller: Reader) -> Info:
         calibrated=calibration is not None,
         false_alarm_rates=[] if searches is None else list(searches.measured_rates),
         galleries=list(service.galleries),
+        features=["reject"],
         limits=InfoLimits(
             max_bytes=limits.max_bytes,
             max_pixels=limits.max_pixels,

@@ -42,6 +42,7 @@ from omnireid.server.schemas import (
     SearchOptions,
     SearchQuery,
     SearchRequest,
+    Shown,
     VerifyAnswer,
     VerifyRequest,
     VerifySide,
@@ -74,7 +75,7 @@ async def search(
         check_alone(query)
         options, where, excluded = asked, asked.where(), asked.item
         is_tracklet = asked.images is not None
-        embeddings = await _asked_embeddings(service, gallery, asked)
+        embeddings = await embeddings_of(service, gallery, asked)
     check_count("k", options.k, service.limits.max_k)
 
     def look() -> SearchAnswer:
@@ -114,7 +115,7 @@ async def verify(
     return await run_in_threadpool(compare)
 
 
-async def _asked_embeddings(service: Service, gallery: Gallery, asked: SearchRequest) -> Float32:
+async def embeddings_of(service: Service, gallery: Gallery, asked: Shown) -> Float32:
     """(N, D): of the pictures, the embedding or the item that was given."""
     given = {"image": asked.image, "images": asked.images, "embedding": asked.embedding, "item": asked.item}
     only_one(given)
