@@ -12,8 +12,8 @@ from omnireid.core.errors import InputError
 from omnireid.evaluation.calibrators import expected_calibration_error, reliability
 from omnireid.evaluation.search_fitting import (
     Sightings,
-    _draws,
     answers,
+    draw_scores,
     fit_searches,
     labelled_sightings,
     simulate,
@@ -111,7 +111,7 @@ def test_an_empty_search_finds_nobody() -> None:
 
 def test_a_fit_is_right_about_other_people_at_every_size(fitted: SearchModel) -> None:
     rng = np.random.default_rng(7)
-    draws = list(_draws(people(2, 400), 2, seed=3))
+    draws = list(draw_scores(people(2, 400), 2, seed=3))
     for size in (10, 100, 300):
         known, unknown = (answers(fitted, simulate(draws, size, one, rng), 2) for one in (True, False))
         best = np.concatenate([known.best, unknown.best])
@@ -168,7 +168,7 @@ def test_tracklets_are_strangers_only_where_they_were_seen_together() -> None:
     halls = [np.arange(30), np.arange(30, 60)]
     couples = np.concatenate([np.stack(np.triu_indices(30, 1), 1) + hall[0] for hall in halls])
     sightings = tracklet_sightings(points.astype(np.float32), tracklets, times, couples)
-    draw = next(_draws(sightings, 1, seed=0))
+    draw = next(draw_scores(sightings, 1, seed=0))
     assert np.isfinite(draw[:30, :30]).all()
     assert np.isnan(draw[:30, 30:]).all()
     found = fit_searches(sightings, false_alarm_rates=(0.1,), miss_rate=0.1)

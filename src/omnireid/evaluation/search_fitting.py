@@ -144,7 +144,7 @@ def fit_searches(
     fits: list[SearchFit] = []
     num_people, least = 0, LEAST_PEOPLE
     for pictures in PICTURES:
-        draws = list(_draws(sightings, pictures, seed))
+        draws = list(draw_scores(sightings, pictures, seed))
         if not draws or len(draws[0]) < least:
             num_people = num_people or (len(draws[0]) if draws else 0)
             break
@@ -163,7 +163,7 @@ def fit_searches(
     return SearchModel(fits=tuple(fits), num_people=num_people, miss_rate=miss_rate)
 
 
-def _draws(sightings: Sightings, pictures: int, seed: int) -> Iterator[Float64]:
+def draw_scores(sightings: Sightings, pictures: int, seed: int) -> Iterator[Float64]:
     """(P, P) best scores of person i's picture among so many pictures of person j; NaN where unknown.
 
     Only people who have so many pictures that match take part, several times with other pictures.
