@@ -208,6 +208,9 @@ class Info(Answer):
     limits: InfoLimits
     scopes: list[str]
     token_required: bool
+    features: list[str] = Field(
+        default=[], description="What this server has beyond the rest: `detect` finds people in frames."
+    )
 
 
 class EmbedRequest(Closed):
@@ -222,6 +225,31 @@ class Embeddings(Answer):
     model: ModelOut
     normalised: bool = True
     embeddings: list[list[float]]
+
+
+class DetectRequest(Closed):
+    """A picture in which people are looked for."""
+
+    image: Base64
+
+
+class DetectedPerson(Answer):
+    """A box around somebody, in pixels of the upright picture, and how sure the detector is (0 to 1)."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    score: float
+
+
+class DetectAnswer(Answer):
+    """The people in a picture, the surest first; `width` and `height` are the picture's."""
+
+    detector: str
+    width: int
+    height: int
+    boxes: list[DetectedPerson]
 
 
 class Filters(Closed):

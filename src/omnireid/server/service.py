@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.detection import PersonDetector
 from omnireid.core.errors import InputError, OmniReIDError
 from omnireid.core.machine import available_cores
 from omnireid.evaluation.calibration import Calibration
@@ -17,6 +18,7 @@ from omnireid.gallery.decisions import Judge
 from omnireid.gallery.generations import ModelRef
 from omnireid.gallery.texts import check_text
 from omnireid.server.batching import Batcher
+from omnireid.server.detecting import Detecting
 from omnireid.server.limits import Limits
 from omnireid.server.metrics import Metrics
 from omnireid.server.pictures import Decoder, Picture
@@ -39,6 +41,7 @@ class Service:
         model: whose embeddings the service makes.
         is_ready: whether the first batch has run; engines compile and allocate with it.
         failure: why it never will.
+        detecting: finds people in frames, where there is a detector.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Service:
         calibration: Calibration | None,
         limits: Limits,
         metrics: Metrics,
+        detector: PersonDetector | None = None,
     ) -> None:
         for name in galleries:
             _check_name(name)
@@ -57,6 +61,7 @@ class Service:
         self.calibration = calibration
         self.limits = limits
         self.metrics = metrics
+        self.detecting = Detecting(detector)
         self.model = ModelRef.of(embedder)
         self.is_ready = False
         self.failure = ""

@@ -99,6 +99,7 @@ const here = () => part(galleryName());
 export const api = {
   info: (options) => json("GET", "v1/info", options),
   search: (body, signal) => json("POST", "v1/search", { body, signal }),
+  detect: (body, signal) => json("POST", "v1/detect", { body, signal }),
   verify: (body, signal) => json("POST", "v1/verify", { body, signal }),
   enrol: (body) => change("POST", "v1/enrol", { body }),
 

@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from fastapi import Request, Response
 
-from omnireid.server.routes import embed, enrol, galleries, health, identities, items, search
+from omnireid.server.routes import detect, embed, enrol, galleries, health, identities, items, search
 
 ROUTERS = (
     health.router,
     embed.router,
+    detect.router,
     enrol.router,
     search.router,
     items.router,

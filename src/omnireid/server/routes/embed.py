@@ -50,6 +50,7 @@ async def info(request: Request, service: ServiceOf, caller: Reader) -> Info:
         ),
         scopes=list(caller.scopes),
         token_required=request.app.state.needs_tokens,
+        features=["detect"] if service.detecting.is_available else [],
     )
 
 
