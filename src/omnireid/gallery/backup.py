@@ -37,13 +37,14 @@ from omnireid.gallery.generations import Generation, Generations, ModelRef
 from omnireid.gallery.identities import IDENTITIES, OPERATIONS
 from omnireid.gallery.journal import finish_interrupted
 from omnireid.gallery.retention import STEPS
+from omnireid.gallery.site import SITE
 from omnireid.gallery.store import GalleryStore, Precision, item_schema
 
 MANIFEST, ITEMS, RECORDS, AUDIT = "manifest.json", "items.parquet", "records.parquet", "audit.parquet"
 
 Records = dict[str, dict[str, Any]]
 
-_KINDS = (IDENTITIES, OPERATIONS, SETTINGS, TOMBSTONES, CHAINS)
+_KINDS = (IDENTITIES, OPERATIONS, SETTINGS, TOMBSTONES, CHAINS, *SITE)
 _RECORDS = pa.schema([(name, pa.string()) for name in ("kind", "id", "record")])
 _ENTRIES = pa.schema([("entry", pa.string())])
 _BATCH = 8192

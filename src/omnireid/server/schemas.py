@@ -443,6 +443,42 @@ class AssignRequest(Closed):
     name: NewName | None = None
 
 
+class ItemsRequest(Closed):
+    """Items that are meant."""
+
+    items: Ids
+
+
+class CameraGroups(Closed):
+    """Cameras that are chosen together, by the group's name."""
+
+    groups: Annotated[
+        dict[NewName, Annotated[list[NewText], Field(min_length=1, max_length=_MOST)]], Field(max_length=200)
+    ]
+
+
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class PinBody(Closed):
+    """Where a camera is on the floor plan: shares of its width and height, from the top left."""
+
+    x: Share
+    y: Share
+
+
+class PinsBody(Closed):
+    """All pins of a floor plan, by name of the camera."""
+
+    pins: Annotated[dict[NewName, PinBody], Field(max_length=_MOST)]
+
+
+class FloorPlanRequest(Closed):
+    """A picture of the site: PNG, JPEG or WebP."""
+
+    image: Base64
+
+
 class RetentionBody(Closed):
     """How long items stay, in seconds; null keeps them."""
 
@@ -552,6 +588,7 @@ class IdentityOut(Answer):
     first_seen: TimeOut | None
     last_seen: TimeOut | None
     merged: list[str]
+    picture: str | None = Field(default=None, description="Id of the latest item that has a thumbnail.")
 
 
 class IdentitiesAnswer(Answer):
@@ -657,6 +694,50 @@ class Accepted(Answer):
     """It has begun."""
 
     status: str
+
+
+class CameraGroupsOut(Answer):
+    """Cameras that are chosen together, by the group's name."""
+
+    groups: dict[str, list[str]]
+
+
+class PinOut(Answer):
+    """Where a camera is: shares of the plan's width and height, from the top left."""
+
+    x: float
+    y: float
+
+
+class FloorPlanOut(Answer):
+    """A floor plan. Its picture is at `…/floor-plan/picture`; another one has another `sha256`."""
+
+    width: int
+    height: int
+    sha256: str
+    pins: dict[str, PinOut]
+
+
+class AttributeValueOut(Answer):
+    """A value, and how many items have it."""
+
+    value: str | int | float | bool
+    items: int
+
+
+class AttributeOut(Answer):
+    """A name, how many items have it, and its most frequent values, of `num_values` different ones."""
+
+    name: str
+    items: int
+    values: list[AttributeValueOut]
+    num_values: int
+
+
+class AttributesAnswer(Answer):
+    """Attributes that items have, sorted by name; at most 100 names with 100 values each."""
+
+    attributes: list[AttributeOut]
 
 
 class AuditEntryOut(Answer):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from fastapi import Request, Response
 
-from omnireid.server.routes import detect, embed, enrol, galleries, health, identities, items, search
+from omnireid.server.routes import detect, embed, enrol, galleries, health, identities, items, search, site
 
 ROUTERS = (
     health.router,
@@ -17,6 +17,7 @@ ROUTERS = (
     items.router,
     identities.router,
     galleries.router,
+    site.router,
 )
 
 Endpoint = Callable[[Request], Awaitable[Response]]
