@@ -27,7 +27,9 @@ export function onTokenNeeded(ask) {
 function address(path, query) {
   const url = new URL(path, document.baseURI);
   for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined && value !== null && value !== "") url.searchParams.append(name, value);
+    for (const one of [value].flat()) {
+      if (one !== undefined && one !== null && one !== "") url.searchParams.append(name, one);
+    }
   }
   return url;
 }
@@ -106,7 +108,8 @@ export const api = {
   items: (query, signal) => json("GET", "v1/items", { query, signal }),
   item: (id) => json("GET", `v1/items/${part(id)}`),
   thumbnail: async (id) => (await answer("GET", `v1/items/${part(id)}/thumbnail`)).blob(),
-  forgetItem: (id) => change("DELETE", `v1/items/${part(id)}`),
+  forgetItems: (items) => change("POST", "v1/items/forget", { body: { items } }),
+  attributes: () => json("GET", "v1/attributes"),
 
   identities: (query, signal) => json("GET", "v1/identities", { query, signal }),
   // Their ids are anybody's texts: no path carries them all.
@@ -125,5 +128,12 @@ export const api = {
   buildIndex: () => json("POST", `v1/galleries/${here()}/index`),
   setRetention: (body) => json("PUT", `v1/galleries/${here()}/retention`, { body }),
   runRetention: () => change("POST", `v1/galleries/${here()}/retention/run`),
+  cameraGroups: () => json("GET", `v1/galleries/${here()}/camera-groups`),
+  setCameraGroups: (groups) => json("PUT", `v1/galleries/${here()}/camera-groups`, { body: { groups } }),
+  floorPlan: () => json("GET", `v1/galleries/${here()}/floor-plan`),
+  floorPlanPicture: async () => (await answer("GET", `v1/galleries/${here()}/floor-plan/picture`)).blob(),
+  setFloorPlan: (body) => json("PUT", `v1/galleries/${here()}/floor-plan`, { body }),
+  setPins: (pins) => json("PUT", `v1/galleries/${here()}/floor-plan/pins`, { body: { pins } }),
+  deletePlan: () => json("DELETE", `v1/galleries/${here()}/floor-plan`),
   audit: (query) => json("GET", "v1/audit", { query }),
 };
