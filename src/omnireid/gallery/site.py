@@ -174,9 +174,9 @@ def _encoded(picture: Crop) -> tuple[bytes, int, int]:
     image = Image.fromarray(np.ascontiguousarray(picture))
     image.thumbnail((MAX_SIDE, MAX_SIDE))
     while True:
-        for options in ({"lossless": True}, *({"quality": quality} for quality in _QUALITIES)):
+        for quality in (None, *_QUALITIES):
             stream = io.BytesIO()
-            image.save(stream, "WEBP", **options)
+            image.save(stream, "WEBP", lossless=quality is None, quality=quality or 80)
             if stream.tell() <= MAX_PICTURE:
                 return stream.getvalue(), image.width, image.height
         image = image.resize((max(1, image.width // 2), max(1, image.height // 2)))

@@ -17,13 +17,8 @@ const clamp = (value) => Math.min(Math.max(value, 0), 1);
 
 /** { width, height, pins, url } of the gallery's plan; null where it has none. */
 export async function loadPlan() {
-  try {
-    const plan = await api.floorPlan();
-    return { ...plan, url: await pictureUrl(plan) };
-  } catch (error) {
-    if (error.status === 404) return null;
-    throw error;
-  }
+  const plan = await api.floorPlan();
+  return plan && { ...plan, url: await pictureUrl(plan) };
 }
 
 let last = { sha256: "", url: "" };

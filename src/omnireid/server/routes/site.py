@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from omnireid.core.errors import ImageError
 from omnireid.core.images import decode_drawing
+from omnireid.gallery.errors import NotInGalleryError
 from omnireid.gallery.site import FloorPlan
 from omnireid.server.pictures import Picture
 from omnireid.server.problems import of_error
@@ -54,9 +55,13 @@ def set_groups(
     return read_groups(name, service, caller)
 
 
-@router.get("/v1/galleries/{name}/floor-plan", summary="The floor plan's size and pins; 404 without one")
-def read_plan(name: str, service: ServiceOf, _: Reader) -> FloorPlanOut:
-    return _plan(service.gallery(name).floor_plan())
+@router.get("/v1/galleries/{name}/floor-plan", summary="The floor plan's size and pins; null without one")
+def read_plan(name: str, service: ServiceOf, _: Reader) -> FloorPlanOut | None:
+    gallery = service.gallery(name)
+    try:
+        return _plan(gallery.floor_plan())
+    except NotInGalleryError:
+        return None
 
 
 @router.get(
