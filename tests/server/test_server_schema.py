@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.toy_service import enrol, service
+from server.toy_service import ToyDetector, enrol, service
 
 CHECKS = [
     not_a_server_error,
@@ -33,7 +33,7 @@ EXAMPLES = 10
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    with service(tmp_path_factory.mktemp("schema"), allowed_hosts=None) as client:
+    with service(tmp_path_factory.mktemp("schema"), allowed_hosts=None, detector=ToyDetector()) as client:
         enrol(client, 1, identity="p1", camera="a")
         yield client
 

@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 
 from gallery.people import calibration
 from omnireid.core.card import InputSpec, ModelCard
+from omnireid.core.detection import Detections
 from omnireid.evaluation.calibration import Calibration
 from omnireid.gallery import Gallery, ModelRef
 from omnireid.inference import Embedder
@@ -53,6 +54,18 @@ class ToyBackend:
 
 
 MODEL = ModelRef("toy", SHA256, DIM)
+
+
+class ToyDetector:
+    """Finds one person in the middle of every picture, and surer ones that reach out of it or are none."""
+
+    name = "toy-detector"
+
+    def detect(self, picture: npt.NDArray[np.uint8]) -> Detections:
+        height, width = picture.shape[:2]
+        middle = [width / 4, height / 4, width / 2, height / 2]
+        boxes = [middle, [-10, -10, 10 + width / 2, 2 * height], [width, 0, 5, 5], [0, 0, np.nan, 1]]
+        return Detections(np.array(boxes), np.array([0.5, 0.9, 0.8, 0.7]))
 
 
 @cache

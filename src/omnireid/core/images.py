@@ -75,6 +75,21 @@ def decode(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXE
     return np.array(_open_rgb(source, max_pixels), dtype=np.uint8)
 
 
+def decode_drawing(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Crop:
+    """As `decode`, for drawings: what is transparent is white, as on paper.
+
+    Raises:
+        ImageError: as `decode`.
+    """
+    picture = decode(content, max_pixels=max_pixels)
+    with Image.open(io.BytesIO(content)) as image:
+        if not image.has_transparency_data:
+            return picture
+        upright = (ImageOps.exif_transpose(image) or image).convert("RGBA")
+    paper = Image.new("RGBA", upright.size, "white")
+    return np.array(Image.alpha_composite(paper, upright).convert("RGB"), dtype=np.uint8)
+
+
 def _open_rgb(
     source: str | os.PathLike[str] | bytes, max_pixels: int, smallest: tuple[int, int] | None = None
 ) -> Image.Image:

@@ -44,6 +44,10 @@ ACTIONS: Mapping[str, str] = {
     "watch-ended": "Time on the watch list over",
     "alert": "Alert of the watch list",
     "answer-alert": "Alert answered",
+    "set-camera-groups": "Groups of cameras changed",
+    "set-floor-plan": "Floor plan changed",
+    "set-camera-pins": "Cameras placed on the floor plan",
+    "delete-floor-plan": "Floor plan deleted",
 }
 """Every action that is written, and what it is called in a list."""
 
@@ -156,6 +160,10 @@ _SENTENCES: Mapping[str, _Say] = {
         f"had {_plural(count, 'entry')} taken off the watch list whose time was up"
     ),
     "alert": lambda count, _: f"raised {_plural(count, 'alert')}",
+    "set-camera-groups": lambda *_: "changed the groups of cameras",
+    "set-floor-plan": lambda *_: "changed the floor plan",
+    "set-camera-pins": lambda *_: "placed cameras on the floor plan",
+    "delete-floor-plan": lambda *_: "deleted the floor plan",
     "answer-alert": lambda _, detail: f"answered an alert: {detail.get('answer') or 'not answered any more'}",
 }
 

@@ -39,6 +39,7 @@ from omnireid.gallery.identities import IDENTITIES, OPERATIONS
 from omnireid.gallery.journal import finish_interrupted
 from omnireid.gallery.rejections import REJECTIONS
 from omnireid.gallery.retention import STEPS
+from omnireid.gallery.site import SITE
 from omnireid.gallery.store import GalleryStore, Precision, item_schema
 from omnireid.gallery.watch_records import KINDS as WATCH_KINDS
 
@@ -46,7 +47,17 @@ MANIFEST, ITEMS, RECORDS, AUDIT = "manifest.json", "items.parquet", "records.par
 
 Records = dict[str, dict[str, Any]]
 
-_KINDS = (IDENTITIES, OPERATIONS, SETTINGS, TOMBSTONES, CHAINS, CASES, REJECTIONS, *WATCH_KINDS)
+_KINDS = (
+    IDENTITIES,
+    OPERATIONS,
+    SETTINGS,
+    TOMBSTONES,
+    CHAINS,
+    CASES,
+    REJECTIONS,
+    *WATCH_KINDS,
+    *SITE,
+)
 _RECORDS = pa.schema([(name, pa.string()) for name in ("kind", "id", "record")])
 _ENTRIES = pa.schema([("entry", pa.string())])
 _BATCH = 8192

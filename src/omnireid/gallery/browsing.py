@@ -7,6 +7,7 @@ person's timeline reads that person's items.
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -54,6 +55,7 @@ class Person(NamedTuple):
         cameras: where it was seen, sorted.
         first_seen, last_seen: Unix seconds; None where no item has a time.
         merged: aliases, sorted.
+        picture: id of the latest item that has a thumbnail; None where none has.
     """
 
     id: str
@@ -63,6 +65,7 @@ class Person(NamedTuple):
     first_seen: float | None
     last_seen: float | None
     merged: tuple[str, ...]
+    picture: str | None = None
 
     def __repr__(self) -> str:
         return short_repr(self)
@@ -199,6 +202,7 @@ def persons(
     counts: dict[str, int] = dict.fromkeys(identities, 0)
     cameras: dict[str, set[str]] = {one: set() for one in identities}
     times: dict[str, list[float]] = {one: [] for one in identities}
+    latest: dict[str, tuple[float, str]] = {}
     if collection is not None and identities:
         where = Filter(identities=people.expanded(identities))
         for row in _sums(store, collection, where):
@@ -206,6 +210,9 @@ def persons(
             counts[root] += row["count"]
             cameras[root].add(row["camera"])
             times[root] += [time for time in (row["first"], row["last"]) if time is not None]
+            if row["picture"] is not None:
+                shown = (-math.inf if row["pictured"] is None else row["pictured"], row["picture"])
+                latest[root] = max(shown, latest.get(root, shown))
     return [
         Person(
             one,
@@ -215,21 +222,34 @@ def persons(
             min(times[one], default=None),
             max(times[one], default=None),
             tuple(sorted(people.aliases(one) - {one})),
+            latest[one][1] if one in latest else None,
         )
         for one in identities
     ]
 
 
 def _sums(store: GalleryStore, collection: str, where: Filter) -> Iterable[dict[str, Any]]:
-    """Count, first and last time of each identity in each camera."""
-    for rows in store.scan(
-        collection, where=where, columns=("identity", "camera", "time"), batch_size=_BATCH
-    ):
-        sums = rows.group_by(["identity", "camera"]).aggregate(
-            [([], "count_all"), ("time", "min"), ("time", "max")]
-        )
-        names = {"count_all": "count", "time_min": "first", "time_max": "last"}
-        yield from sums.rename_columns([names.get(name, name) for name in sums.column_names]).to_pylist()
+    """Count, first and last time of each identity in each camera, and the latest item that has a picture."""
+    by = ["identity", "camera"]
+    columns = (*by, "time", "id", "has_thumbnail")
+    for rows in store.scan(collection, where=where, columns=columns, batch_size=_BATCH):
+        sums = rows.group_by(by).aggregate([([], "count_all"), ("time", "min"), ("time", "max")])
+        # Ordered: those without a time first.
+        order = pc.sort_indices(rows["time"].fill_null(-math.inf))
+        pictured = rows.take(order).filter(pc.take(rows["has_thumbnail"], order))
+        last = pictured.group_by(by, use_threads=False).aggregate([("id", "last"), ("time", "max")])
+        pictures = {(row["identity"], row["camera"]): row for row in last.to_pylist()}
+        for row in sums.to_pylist():
+            picture = pictures.get((row["identity"], row["camera"]), {})
+            yield {
+                "identity": row["identity"],
+                "camera": row["camera"],
+                "count": row["count_all"],
+                "first": row["time_min"],
+                "last": row["time_max"],
+                "picture": picture.get("id_last"),
+                "pictured": picture.get("time_max"),
+            }
 
 
 def stored_values(store: GalleryStore, collection: str, column: str) -> set[str]:

@@ -20,8 +20,10 @@ import pyarrow as pa
 
 from omnireid.core.errors import InputError, OmniReIDError, ShapeError
 from omnireid.core.forking import ForkError, check_process, in_every_child
+from omnireid.core.images import Crop
 from omnireid.evaluation.searches import PRIOR
-from omnireid.gallery import browsing, forgetting, retention
+from omnireid.gallery import browsing, forgetting, retention, site
+from omnireid.gallery.attributes import KnownAttribute, known_attributes
 from omnireid.gallery.audit import AuditEntry, AuditFilter, AuditLog, Verified
 from omnireid.gallery.audit_reading import subjects_of
 from omnireid.gallery.browsing import Page, Person, Timeline
@@ -603,6 +605,69 @@ class Gallery:
         finally:
             self.who_is.changed()
             self._rejections.changed()
+
+    # The site
+
+    def camera_groups(self) -> dict[str, tuple[str, ...]]:
+        """Cameras that are chosen together, by the group's name."""
+        return site.read_groups(self.store)
+
+    def set_camera_groups(self, groups: Mapping[str, Sequence[str]], *, actor: str | None = None) -> None:
+        """Replace all groups of cameras.
+
+        Raises:
+            InputError: as `site.check_groups`.
+        """
+        site.check_groups(groups)
+        with self._writing():
+            self.log.write("set-camera-groups", count=len(groups), actor=actor)
+            site.write_groups(self.store, groups)
+
+    def floor_plan(self) -> site.FloorPlan:
+        """The floor plan, without its picture.
+
+        Raises:
+            NotInGalleryError: there is none.
+        """
+        return site.read_plan(self.store)
+
+    def floor_plan_picture(self) -> bytes:
+        """The floor plan's picture, as WebP.
+
+        Raises:
+            NotInGalleryError: there is none.
+        """
+        return site.read_picture(self.store)
+
+    def set_floor_plan(self, picture: Crop, *, actor: str | None = None) -> site.FloorPlan:
+        """Keep a floor plan, in place of the one before, whose pins stay. See `site.write_picture`."""
+        with self._writing():
+            self.log.write("set-floor-plan", count=1, actor=actor)
+            return site.write_picture(self.store, picture)
+
+    def set_camera_pins(
+        self, pins: Mapping[str, tuple[float, float]], *, actor: str | None = None
+    ) -> site.FloorPlan:
+        """Say where on the floor plan the cameras are, all of them. See `site.write_pins`."""
+        with self._writing():
+            site.read_plan(self.store)
+            self.log.write("set-camera-pins", count=len(pins), actor=actor)
+            return site.write_pins(self.store, pins)
+
+    def delete_floor_plan(self, *, actor: str | None = None) -> None:
+        """Delete the floor plan and its pins.
+
+        Raises:
+            NotInGalleryError: there is none.
+        """
+        with self._writing():
+            site.read_plan(self.store)
+            self.log.write("delete-floor-plan", count=1, actor=actor)
+            site.delete_plan(self.store)
+
+    def known_attributes(self) -> list[KnownAttribute]:
+        """Names and values of attributes, with how many items have them; see `gallery.attributes`."""
+        return known_attributes(self.store, self._live_collection())
 
     # Moving to another model
 

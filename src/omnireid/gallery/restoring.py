@@ -31,6 +31,7 @@ from omnireid.gallery.journal import RESTORING, Task, carry_out
 from omnireid.gallery.rejections import REJECTIONS
 from omnireid.gallery.retention import STEPS, Retention, is_expired, read_retention
 from omnireid.gallery.rows import embeddings_of
+from omnireid.gallery.site import SITE
 from omnireid.gallery.store import CollectionInfo, GalleryStore, Precision
 from omnireid.gallery.watch_records import KINDS as WATCH_KINDS
 
@@ -87,7 +88,8 @@ def restore(
     with store.lock():
         had_audit = _begin(store, source)
         records = source.records()
-        _put_new(store, SETTINGS, records.get(SETTINGS, {}))
+        for kind in (SETTINGS, *SITE):
+            _put_new(store, kind, records.get(kind, {}))
         if tombstones is not None:
             _put_new(store, TOMBSTONES, {_id_of(one): dict(one) for one in tombstones.records})
         sieve = _Sieve(_buried(store, source), read_retention(store), clock())

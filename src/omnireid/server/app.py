@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from omnireid import __version__
+from omnireid.core.detection import PersonDetector
 from omnireid.evaluation.calibration import Calibration
 from omnireid.server.guard import LOOPBACK_HOSTS, Guard, bearer_of
 from omnireid.server.limits import Limits
@@ -42,6 +43,7 @@ def create_app(
     allowed_hosts: Collection[str] | None = LOOPBACK_HOSTS,
     limits: Limits | None = None,
     webhook: Webhook | None = None,
+    detector: PersonDetector | None = None,
 ) -> FastAPI:
     """The service as an ASGI application. Whoever opened the galleries closes them, after the application.
 
@@ -53,11 +55,18 @@ def create_app(
         allowed_hosts: names that requests may call this server by; None allows any, which needs tokens.
         limits: of one request; the defaults when None.
         webhook: that is told of the alerts of the watch lists.
+        detector: finds people in frames; None where there is none, as `/v1/info` then says.
     """
     limits = limits or Limits()
     metrics = Metrics()
     service = Service(
-        embedder, galleries, calibration=calibration, limits=limits, metrics=metrics, webhook=webhook
+        embedder,
+        galleries,
+        calibration=calibration,
+        limits=limits,
+        metrics=metrics,
+        webhook=webhook,
+        detector=detector,
     )
     if tokens is not None:
         service.is_known = lambda request: bearer_of(request.scope["headers"], tokens) is not None
@@ -156,7 +165,7 @@ def _description(app: FastAPI) -> dict[str, Any]:
                 if path.startswith("/v1"):
                     operation["security"] = [{"bearer": []}]
                 for status, answer in operation["responses"].items():
-                    if int(status) in PROBLEMS and "content" in answer:
+                    if int(status) >= HTTPStatus.BAD_REQUEST and "content" in answer:
                         answer["content"] = {MEDIA_TYPE: next(iter(answer["content"].values()))}
         app.openapi_schema = schema
     return app.openapi_schema

@@ -86,7 +86,7 @@ class Picture:
         Raises:
             Problem: no picture, too large, or a region outside of it; names the field.
         """
-        content = self._bytes()
+        content = self.content()
         try:
             if self._region is None and not self._wants_thumbnail:
                 return decoder.crop(content)
@@ -105,11 +105,16 @@ class Picture:
             Problem: as `prepare`.
         """
         try:
-            return decoder.part(self._bytes(), self._region)
+            return decoder.part(self.content(), self._region)
         except ImageError as error:
             raise self._problem(error.reason) from error
 
-    def _bytes(self) -> bytes:
+    def content(self) -> bytes:
+        """The encoded picture, of a kind that is read.
+
+        Raises:
+            Problem: not base64, or no such picture; names the field.
+        """
         content = self._content
         if isinstance(content, str):
             try:

@@ -206,10 +206,13 @@ class Info(Answer):
     calibrated: bool
     false_alarm_rates: list[float]
     galleries: list[str]
-    features: list[str]
     limits: InfoLimits
     scopes: list[str]
     token_required: bool
+    features: list[str] = Field(
+        default=[],
+        description='`reject` heeds "not this person"; `detect` finds people in frames.',
+    )
 
 
 class EmbedRequest(Closed):
@@ -224,6 +227,31 @@ class Embeddings(Answer):
     model: ModelOut
     normalised: bool = True
     embeddings: list[list[float]]
+
+
+class DetectRequest(Closed):
+    """A picture in which people are looked for."""
+
+    image: Base64
+
+
+class DetectedPerson(Answer):
+    """A box around somebody, in pixels of the upright picture, and how sure the detector is (0 to 1)."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    score: float
+
+
+class DetectAnswer(Answer):
+    """The people in a picture, the surest first; `width` and `height` are the picture's."""
+
+    detector: str
+    width: int
+    height: int
+    boxes: list[DetectedPerson]
 
 
 class Filters(Closed):
@@ -452,6 +480,42 @@ class AssignRequest(Closed):
     name: NewName | None = None
 
 
+class ItemsRequest(Closed):
+    """Items that are meant."""
+
+    items: Ids
+
+
+class CameraGroups(Closed):
+    """Cameras that are chosen together, by the group's name."""
+
+    groups: Annotated[
+        dict[NewName, Annotated[list[NewText], Field(min_length=1, max_length=_MOST)]], Field(max_length=200)
+    ]
+
+
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class PinBody(Closed):
+    """Where a camera is on the floor plan: shares of its width and height, from the top left."""
+
+    x: Share
+    y: Share
+
+
+class PinsBody(Closed):
+    """All pins of a floor plan, by name of the camera."""
+
+    pins: Annotated[dict[NewName, PinBody], Field(max_length=_MOST)]
+
+
+class FloorPlanRequest(Closed):
+    """A picture of the site: PNG, JPEG or WebP."""
+
+    image: Base64
+
+
 class RetentionBody(Closed):
     """How long items stay, in seconds; null keeps them."""
 
@@ -584,6 +648,7 @@ class IdentityOut(Answer):
     first_seen: TimeOut | None
     last_seen: TimeOut | None
     merged: list[str]
+    picture: str | None = Field(default=None, description="Id of the latest item that has a thumbnail.")
 
 
 class IdentitiesAnswer(Answer):
@@ -696,6 +761,50 @@ class AuditFactOut(Answer):
 
     label: str
     value: str
+
+
+class CameraGroupsOut(Answer):
+    """Cameras that are chosen together, by the group's name."""
+
+    groups: dict[str, list[str]]
+
+
+class PinOut(Answer):
+    """Where a camera is: shares of the plan's width and height, from the top left."""
+
+    x: float
+    y: float
+
+
+class FloorPlanOut(Answer):
+    """A floor plan. Its picture is at `…/floor-plan/picture`; another one has another `sha256`."""
+
+    width: int
+    height: int
+    sha256: str
+    pins: dict[str, PinOut]
+
+
+class AttributeValueOut(Answer):
+    """A value, and how many items have it."""
+
+    value: str | int | float | bool
+    items: int
+
+
+class AttributeOut(Answer):
+    """A name, how many items have it, and its most frequent values, of `num_values` different ones."""
+
+    name: str
+    items: int
+    values: list[AttributeValueOut]
+    num_values: int
+
+
+class AttributesAnswer(Answer):
+    """Attributes that items have, sorted by name; at most 100 names with 100 values each."""
+
+    attributes: list[AttributeOut]
 
 
 class AuditEntryOut(Answer):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.detection import PersonDetector
 from omnireid.core.errors import InputError, OmniReIDError
 from omnireid.core.machine import available_cores
 from omnireid.evaluation.calibration import Calibration
@@ -17,6 +18,7 @@ from omnireid.gallery.decisions import Judge
 from omnireid.gallery.generations import ModelRef
 from omnireid.gallery.texts import check_text
 from omnireid.server.batching import Batcher
+from omnireid.server.detecting import Detecting
 from omnireid.server.limits import Limits
 from omnireid.server.metrics import Metrics
 from omnireid.server.pictures import Decoder, Picture
@@ -46,6 +48,7 @@ class Service:
         streams: of events that are open.
         is_stopping: whether the server is about to end; streams of events would hold it up.
         is_known: whether a request's token still is one.
+        detecting: finds people in frames, where there is a detector.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Service:
         limits: Limits,
         metrics: Metrics,
         webhook: Webhook | None = None,
+        detector: PersonDetector | None = None,
     ) -> None:
         for name in galleries:
             _check_name(name)
@@ -65,6 +69,7 @@ class Service:
         self.calibration = calibration
         self.limits = limits
         self.metrics = metrics
+        self.detecting = Detecting(detector)
         self.model = ModelRef.of(embedder)
         self.is_ready = False
         self.failure = ""

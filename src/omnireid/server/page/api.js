@@ -27,7 +27,9 @@ export function onTokenNeeded(ask) {
 function address(path, query) {
   const url = new URL(path, document.baseURI);
   for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined && value !== null && value !== "") url.searchParams.append(name, value);
+    for (const one of [value].flat()) {
+      if (one !== undefined && one !== null && one !== "") url.searchParams.append(name, one);
+    }
   }
   return url;
 }
@@ -99,13 +101,15 @@ const here = () => part(galleryName());
 export const api = {
   info: (options) => json("GET", "v1/info", options),
   search: (body, signal) => json("POST", "v1/search", { body, signal }),
+  detect: (body, signal) => json("POST", "v1/detect", { body, signal }),
   verify: (body, signal) => json("POST", "v1/verify", { body, signal }),
   enrol: (body) => change("POST", "v1/enrol", { body }),
 
   items: (query, signal) => json("GET", "v1/items", { query, signal }),
   item: (id) => json("GET", `v1/items/${part(id)}`),
   thumbnail: async (id) => (await answer("GET", `v1/items/${part(id)}/thumbnail`)).blob(),
-  forgetItem: (id) => change("DELETE", `v1/items/${part(id)}`),
+  forgetItems: (items) => change("POST", "v1/items/forget", { body: { items } }),
+  attributes: () => json("GET", "v1/attributes"),
 
   identities: (query, signal) => json("GET", "v1/identities", { query, signal }),
   // Their ids are anybody's texts: no path carries them all.
@@ -130,6 +134,13 @@ export const api = {
   unwatch: (id) => json("DELETE", `v1/watch/${part(id)}`),
   watchAlerts: (query) => json("GET", "v1/watch/alerts", { query }),
   answerAlert: (id, answer) => json("POST", `v1/watch/alerts/${part(id)}`, { body: { answer } }),
+  cameraGroups: () => json("GET", `v1/galleries/${here()}/camera-groups`),
+  setCameraGroups: (groups) => json("PUT", `v1/galleries/${here()}/camera-groups`, { body: { groups } }),
+  floorPlan: () => json("GET", `v1/galleries/${here()}/floor-plan`),
+  floorPlanPicture: async () => (await answer("GET", `v1/galleries/${here()}/floor-plan/picture`)).blob(),
+  setFloorPlan: (body) => json("PUT", `v1/galleries/${here()}/floor-plan`, { body }),
+  setPins: (pins) => json("PUT", `v1/galleries/${here()}/floor-plan/pins`, { body: { pins } }),
+  deletePlan: () => json("DELETE", `v1/galleries/${here()}/floor-plan`),
   audit: (query) => json("GET", "v1/audit", { query }),
   auditExport: async (query) => (await answer("GET", "v1/audit/export", { query })).blob(),
 

@@ -16,6 +16,7 @@ import { personView } from "./person.js";
 import { go, link, place, recover, startRouter } from "./router.js";
 import { search, searchView } from "./search.js";
 import { galleryName, may, session, setToken } from "./session.js";
+import { several, severalView } from "./several.js";
 import { failed, loading } from "./states.js";
 import { filesOf } from "./subject.js";
 import { text } from "./text.js";
@@ -27,6 +28,7 @@ import { listenToAlerts, restartAlerts } from "./watchstream.js";
 
 const ROUTES = {
   search: { title: text.views.search, view: searchView },
+  frame: { title: text.several.title, view: severalView, under: "search" },
   people: { title: text.views.people, view: peopleView },
   person: { title: text.item.person, view: personView, under: "people" },
   pictures: { title: text.views.pictures, view: picturesView },
@@ -86,7 +88,7 @@ function header() {
 /** People, cameras and pictures are others in another gallery. */
 function switched() {
   dropAllThumbnails();
-  for (const one of Object.values(TAKERS)) one.reset();
+  for (const one of [...Object.values(TAKERS), several]) one.reset();
   resetBrowsing();
   forgetUndo();
   fill(top, header());

@@ -1,8 +1,9 @@
 // Conditions on attributes: a name, and exactly this value of exactly this type.
 
-import { fill, h, removable, typedText } from "./dom.js";
-import { attributeWords } from "./format.js";
-import { text } from "./text.js";
+import { api } from "./api.js";
+import { fill, h, removable, typedText, uniqueId } from "./dom.js";
+import { attributeWords, valueWords } from "./format.js";
+import { pictures, text } from "./text.js";
 
 const NUMBER = /^-?\d+(\.\d+)?$/;
 const QUOTED = /^"(.*)"$/;
@@ -12,6 +13,25 @@ export function typed(words) {
   if (words === "true" || words === "false") return words === "true";
   if (NUMBER.test(words)) return Number(words);
   return QUOTED.exec(words)?.[1] ?? words;
+}
+
+/** What the gallery's pictures have, to choose from: names, and the values of the name that was chosen. */
+async function offerKnown(name, value, [names, values]) {
+  let known = [];
+  const option = (words, count) => h("option", { value: words }, pictures(count));
+  const show = () => {
+    const one = known.find((attribute) => attribute.name === typedText(name));
+    fill(values, one ? one.values.map(({ value: given, items }) => option(valueWords(given), items)) : []);
+    value.placeholder = one && one.values.length ? text.search.attributeValues(one.values.slice(0, 3).map(({ value: given }) => valueWords(given)), one.num_values) : text.search.attributeValue;
+  };
+  name.addEventListener("input", show);
+  try {
+    known = (await api.attributes()).attributes;
+  } catch {
+    return; // they can still be typed
+  }
+  fill(names, known.map((attribute) => option(attribute.name, attribute.items)));
+  show();
 }
 
 /** `chosen`: [name, value] each, kept up to date; one value for a name, as an item has one. */
@@ -25,6 +45,12 @@ export function attributeEditor(chosen, onchange) {
   };
   const input = (label) => h("input", { type: "text", maxLength: 512, autocomplete: "off", spellcheck: false, onkeydown, placeholder: label, "aria-label": `${text.search.attributes}: ${label.toLowerCase()}` });
   const [name, value] = [input(text.search.attributeName), input(text.search.attributeValue)];
+  const lists = [name, value].map((control) => {
+    const known = h("datalist", { id: uniqueId("known") });
+    control.setAttribute("list", known.id);
+    return known;
+  });
+  offerKnown(name, value, lists);
 
   function add() {
     const [key, words] = [typedText(name), typedText(value)];
@@ -55,7 +81,7 @@ export function attributeEditor(chosen, onchange) {
     {},
     h("legend", {}, text.search.attributes),
     list,
-    h("div.attribute", {}, name, h("span", { "aria-hidden": "true" }, "="), value, h("button", { type: "button", onclick: add }, text.search.addAttribute)),
+    h("div.attribute", {}, name, h("span", { "aria-hidden": "true" }, "="), value, lists, h("button", { type: "button", onclick: add }, text.search.addAttribute)),
     h("p.hint", {}, text.search.attributesHint),
   );
 }

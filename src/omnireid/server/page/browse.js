@@ -1,55 +1,25 @@
 // Everybody and everything in the gallery, a page at a time.
 
 import { api } from "./api.js";
-import { cameraSelect } from "./cameras.js";
+import { cameraPicker } from "./cameras.js";
 import { named } from "./conditions.js";
 import { choosePerson } from "./dialogs.js";
-import { arrowKeys, field, fill, h, icon, select, typedText } from "./dom.js";
+import { field, fill, h, icon, select, typedText } from "./dom.js";
 import { moment } from "./filters.js";
 import { cameraName, days, fromLocal, personName, whenShort } from "./format.js";
+import { virtualGrid } from "./grid.js";
 import { showItem } from "./itemdialog.js";
 import { go, link, remember } from "./router.js";
+import { Selection } from "./selection.js";
 import { may } from "./session.js";
-import { empty, failed, loading } from "./states.js";
+import { empty } from "./states.js";
 import { cameras as cameraCount, pictures, text } from "./text.js";
-import { personThumbnail, thumbnail } from "./thumbnails.js";
+import { pictureOf, thumbnail } from "./thumbnails.js";
 
-const PAGE = 48;
-
-/**
- * { element, load() }: a grid that asks for pages. `ask(after, signal)` gives { tiles, next }; `load` begins anew.
- */
-function pagedGrid(ask, nothing) {
-  const grid = h("div.browse-grid");
-  const foot = h("div.row.centred");
-  let running = null;
-
-  async function page(after) {
-    running?.abort();
-    running = new AbortController();
-    fill(foot, loading());
-    try {
-      const { tiles, next } = await ask(after, running.signal);
-      if (!after) fill(grid);
-      grid.append(...tiles);
-      const isEmpty = !grid.childElementCount;
-      fill(
-        foot,
-        isEmpty ? nothing() : null,
-        next ? h("button", { type: "button", onclick: () => page(next) }, text.more) : null,
-        isEmpty ? null : h("span.hint", { role: "status" }, text.browse.shown(grid.childElementCount)),
-      );
-    } catch (error) {
-      if (error.name !== "AbortError") fill(foot, failed(error, () => page(after)));
-    }
-  }
-
-  arrowKeys(grid, ".tile");
-  return { element: h("div", {}, grid, foot), load: () => page() };
-}
+const PAGE = { people: 500, pictures: 200 };
 
 // What each view looks for; kept while others are shown.
-const nobodyChosen = () => ({ people: { text: "" }, pictures: { camera: "", since: "", until: "", has: "", person: null } });
+const nobodyChosen = () => ({ people: { text: "" }, pictures: { camera: [], since: "", until: "", has: "", person: null } });
 const chosen = nobodyChosen();
 
 export const resetBrowsing = () => Object.assign(chosen, nobodyChosen());
@@ -58,7 +28,7 @@ export const resetBrowsing = () => Object.assign(chosen, nobodyChosen());
 async function follow(view, { query, isCurrent }) {
   if (query.size) {
     const wanted = nobodyChosen()[view];
-    for (const name of Object.keys(wanted)) wanted[name] = query.get(name) ?? wanted[name];
+    for (const name of Object.keys(wanted)) wanted[name] = Array.isArray(wanted[name]) ? query.getAll(name) : query.get(name) ?? wanted[name];
     if (wanted.person) wanted.person = await named(wanted.person);
     if (!isCurrent()) return;
     chosen[view] = wanted;
@@ -67,19 +37,21 @@ async function follow(view, { query, isCurrent }) {
 }
 
 const say = (view) => {
-  const said = Object.entries(chosen[view]).map(([name, value]) => [name, value?.id ?? value]);
+  const said = Object.entries(chosen[view]).flatMap(([name, value]) => [value].flat().map((one) => [name, one?.id ?? one]));
   remember(view, said.filter(([, value]) => value));
 };
 
 export async function peopleView(here) {
   await follow("people", here);
-  const list = pagedGrid(
-    async (after, signal) => {
-      const { identities, next } = await api.identities({ text: chosen.people.text, limit: PAGE, after }, signal);
-      return { tiles: identities.map(personTile), next };
+  const list = virtualGrid({
+    ask: async (after, signal) => {
+      const { identities, next } = await api.identities({ text: chosen.people.text, limit: PAGE.people, after }, signal);
+      return { entries: identities, next };
     },
-    () => (chosen.people.text ? empty("people", text.browse.nobodyNamed(chosen.people.text)) : empty("people", text.browse.noPeople, text.browse.noPeopleHint, enrolLink())),
-  );
+    tile: personTile,
+    focus: ".tile",
+    nothing: () => (chosen.people.text ? empty("people", text.browse.nobodyNamed(chosen.people.text)) : empty("people", text.browse.noPeople, text.browse.noPeopleHint, enrolLink())),
+  });
   const input = h("input", { type: "search", value: chosen.people.text, autocomplete: "off", placeholder: text.browse.findHint });
   let timer = 0;
   input.addEventListener("input", () => {
@@ -89,15 +61,15 @@ export async function peopleView(here) {
     timer = setTimeout(list.load, 200);
   });
   list.load();
-  return h("div", {}, h("h1", {}, text.browse.people), h("p.lead", {}, text.browse.peopleLead), h("div.toolbar", {}, field(text.browse.find, input)), list.element);
+  return h("div", {}, h("h1", {}, text.browse.people), h("p.lead", {}, text.browse.peopleLead), h("div.toolbar.with-size", {}, field(text.browse.find, input), list.tools), list.element);
 }
 
 function personTile(person) {
   const seen = person.first_seen ? days(person.first_seen, person.last_seen) : text.noTime;
   return h(
     "a.tile.person-tile",
-    { href: link("person", person.id) },
-    personThumbnail(person.id, "middle"),
+    { href: link("person", person.id), title: personName(person) },
+    pictureOf(person),
     h("span.tile-line.strong", {}, personName(person)),
     h("span.tile-line.hint", {}, pictures(person.items)),
     h("span.tile-line.hint", {}, cameraCount(person.cameras.length)),
@@ -107,23 +79,25 @@ function personTile(person) {
 
 export async function picturesView(here) {
   await follow("pictures", here);
-  let all = [];
-  const list = pagedGrid(
-    async (after, signal) => {
+  const list = virtualGrid({
+    ask: async (after, signal) => {
       const { camera, since, until, has, person } = chosen.pictures;
-      const wanted = { camera, since: fromLocal(since), until: fromLocal(until), has_identity: has, identity: person?.id, limit: PAGE, after };
+      const wanted = { camera, since: fromLocal(since), until: fromLocal(until), has_identity: has, identity: person?.id, limit: PAGE.pictures, after };
       const { items, next } = await api.items(wanted, signal);
-      all = [...(after ? all : []), ...items.map((item) => ({ item }))];
-      return { tiles: items.map((item) => itemTile(item, () => all)), next };
+      return { entries: items, next };
     },
-    () => empty("pictures", text.browse.noPictures, isNarrowed() ? text.browse.noPicturesHint : text.search.nobodyHint, clearOrEnrol()),
-  );
+    tile: (item) => itemTile(item, list.entries, selection),
+    focus: ".bare",
+    nothing: () => empty("pictures", text.browse.noPictures, isNarrowed() ? text.browse.noPicturesHint : text.search.nobodyHint, clearOrEnrol()),
+  });
+  const selection = new Selection(list.entries, { canAll: true });
   const set = (name) => (value) => {
     chosen.pictures[name] = value;
     say("pictures");
+    selection.clear();
     list.load();
   };
-  const isNarrowed = () => Object.values(chosen.pictures).some(Boolean);
+  const isNarrowed = () => Object.values(chosen.pictures).flat().some(Boolean);
   const clearOrEnrol = () => {
     if (isNarrowed()) return h("button", { type: "button", onclick: () => { resetBrowsing(); go("pictures"); } }, text.search.clear);
     return enrolLink();
@@ -138,13 +112,15 @@ export async function picturesView(here) {
     h(
       "div.toolbar",
       {},
-      field(text.browse.camera, cameraSelect(chosen.pictures.camera, set("camera"))),
+      cameraPicker(chosen.pictures.camera, set("camera")),
       field(text.search.since, moment(chosen.pictures.since, set("since"))),
       field(text.search.until, moment(chosen.pictures.until, set("until"))),
       field(text.browse.only, select(assigned, chosen.pictures.has, set("has"))),
       personFilter(set("person")),
+      list.tools,
     ),
     list.element,
+    selection.bar,
   );
 }
 
@@ -166,12 +142,17 @@ function personFilter(onchange) {
 
 const enrolLink = () => (may("write") ? h("a.button", { href: link("enrol") }, icon("enrol"), text.views.enrol) : null);
 
-const itemTile = (item, all) =>
-  h(
-    "button.tile",
-    { type: "button", onclick: () => showItem({ item }, { all: all() }) },
-    thumbnail(item, "middle"),
-    h("span.tile-line.strong", {}, item.identity ? personName({ id: item.identity, name: item.name }) : text.nobody),
-    h("span.tile-line", {}, cameraName(item.camera)),
-    h("span.tile-line.hint", {}, whenShort(item.time)),
+function itemTile(item, all, selection) {
+  const who = item.identity ? personName({ id: item.identity, name: item.name }) : text.nobody;
+  const words = [who, cameraName(item.camera), whenShort(item.time)];
+  const open = () => showItem({ item }, { all: all().map((one) => ({ item: one })) });
+  return h(
+    "div.tile",
+    { title: words.join(" · ") },
+    h("button.bare", { type: "button", "aria-label": `${text.item.view}: ${words.join(", ")}`, onclick: open }, thumbnail(item, "middle")),
+    selection.checkbox(item),
+    h("span.tile-line.strong", {}, words[0]),
+    h("span.tile-line", {}, words[1]),
+    h("span.tile-line.hint", {}, words[2]),
   );
+}

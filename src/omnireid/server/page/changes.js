@@ -8,6 +8,8 @@ import { cameras as cameraCount, text } from "./text.js";
 import { dropThumbnails } from "./thumbnails.js";
 import { complain, operate, toast } from "./toasts.js";
 
+const MOST_AT_ONCE = 2000; // of one request
+
 export async function rename(person) {
   const name = await askText(text.person.renameTitle, text.person.nameLabel, { value: person.name ?? "" });
   if (name && (await operate(() => api.nameIdentity(person.id, name)))) refresh();
@@ -74,9 +76,11 @@ async function forget(run, ids) {
 export async function forgetItems(items) {
   const isSure = await askForget(text.forget.titleItems(items.length), [text.forget.lostItems(items.length), text.forget.lostUndo]);
   if (!isSure) return false;
-  for (const [done, { id }] of items.entries()) {
-    if (!(await forget(() => api.forgetItem(id), [id]))) {
-      if (done) toast(text.forget.done(done));
+  const ids = items.map(({ id }) => id);
+  for (let from = 0; from < ids.length; from += MOST_AT_ONCE) {
+    const some = ids.slice(from, from + MOST_AT_ONCE);
+    if (!(await forget(() => api.forgetItems(some), some))) {
+      if (from) toast(text.forget.done(from));
       return false;
     }
   }

@@ -2,7 +2,8 @@
 // in words.
 
 import { api } from "./api.js";
-import { attributeWords, cameraName, fromLocal, personName } from "./format.js";
+import { cameraWords } from "./cameras.js";
+import { attributeWords, fromLocal, personName } from "./format.js";
 import { text } from "./text.js";
 
 /** `people`: { id, name } each; `attributes`: [name, value] each, the value with its type; times as their inputs. */
@@ -92,7 +93,7 @@ export async function named(id) {
 /** Each condition in words. */
 export function asWords({ cameras, since, until, people, isUnassigned, attributes, exact, rerank }) {
   return [
-    cameras.map(cameraName).join(text.search.or),
+    cameraWords(cameras).join(text.search.or),
     since ? `${text.search.since.toLowerCase()} ${since.replace("T", " ")}` : "",
     until ? `${text.search.until.toLowerCase()} ${until.replace("T", " ")}` : "",
     people.map(personName).join(text.search.or),

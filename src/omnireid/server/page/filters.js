@@ -1,12 +1,12 @@
 // The search's filters: cameras, times, people, attributes, and how the answer is weighed.
 
 import { attributeEditor } from "./attributes.js";
-import { whenStateIsKnown } from "./cameras.js";
+import { cameraChoice, whenStateIsKnown } from "./cameras.js";
 import { active, noConditions } from "./conditions.js";
 import { meaningOf, priorChoice, rateChoice, strictest } from "./decisions.js";
 import { choosePerson } from "./dialogs.js";
 import { checkbox, field, fill, h, icon, removable, select } from "./dom.js";
-import { cameraName, personName } from "./format.js";
+import { personName } from "./format.js";
 import { session } from "./session.js";
 import { text } from "./text.js";
 
@@ -33,7 +33,7 @@ export function filters(chosen, onchange, isOpen) {
     whenStateIsKnown(cameras, (state) => {
       // One of the address may be gone from the gallery; it still holds until it is switched off.
       const names = [...new Set([...state.cameras, ...chosen.cameras])];
-      return names.length ? cameraChoice(names, chosen.cameras, changed) : [];
+      return names.length ? cameraChoice(names, state.groups, chosen.cameras, changed) : [];
     });
     const numbers = [...new Set([...NUMBERS, chosen.number])].sort((a, b) => a - b).map(String);
     fill(
@@ -82,25 +82,6 @@ function weighing(chosen, set) {
     h("div.field", {}, field(text.falseAlarmRate, rates), meaning),
     field(text.prior, priorChoice(chosen.prior, set("prior")), text.priorHint),
   ];
-}
-
-function cameraChoice(cameras, chosen, onchange) {
-  const toggle = (name) => (isOn) => {
-    if (isOn) chosen.push(name);
-    else chosen.splice(chosen.indexOf(name), 1);
-    onchange();
-  };
-  return h(
-    "fieldset",
-    {},
-    h("legend", {}, text.search.cameras),
-    h("div.chips", {}, cameras.map((name) => {
-      const chip = checkbox(cameraName(name), chosen.includes(name), toggle(name));
-      chip.className = "chip";
-      return chip;
-    })),
-    h("p.hint", {}, text.search.camerasHint),
-  );
 }
 
 function personChoice(chosen, onchange) {

@@ -24,11 +24,13 @@ export function inStrangers(share) {
 /** 0.001 → "1 in 1,000". */
 export const oneIn = (share) => text.oneIn(Math.round(1 / share));
 
-/** bag = true; text in quotes, where it could be taken for something else. */
-export function attributeWords([name, value]) {
+/** true, 7, red; text in quotes, where it could be taken for something else. */
+export function valueWords(value) {
   const isPlain = typeof value !== "string" || !/^(true|false|-?\d+(\.\d+)?|)$/.test(value);
-  return `${name} = ${isPlain ? value : JSON.stringify(value)}`;
+  return isPlain ? String(value) : JSON.stringify(value);
 }
+
+export const attributeWords = ([name, value]) => `${name} = ${valueWords(value)}`;
 
 export const score = (value) => value.toFixed(3);
 

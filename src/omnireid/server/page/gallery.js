@@ -6,6 +6,7 @@ import { field, h, icon, select } from "./dom.js";
 import { bytes, cameraName, duration } from "./format.js";
 import { link, place, refresh } from "./router.js";
 import { may, session } from "./session.js";
+import { siteSections } from "./site.js";
 import { text } from "./text.js";
 import { complain, toast } from "./toasts.js";
 
@@ -14,6 +15,7 @@ const LOOK_AGAIN_MS = 2000;
 
 export async function galleryView() {
   const state = await api.galleryState();
+  const site = await siteSections(state);
   if (state.index.status === "building") setTimeout(() => place().name === "gallery" && refresh(), LOOK_AGAIN_MS);
   return h(
     "div",
@@ -22,6 +24,7 @@ export async function galleryView() {
     h("dl.figures", {}, figures(state)),
     h("div.pair.overview", {}, h("section.card", {}, model(state)), h("section.card", {}, index(state.index))),
     h("section.card", {}, retention(state)),
+    site,
     h(
       "p.row.foot",
       {},

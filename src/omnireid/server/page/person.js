@@ -1,17 +1,19 @@
 // One person: where and when, their pictures, and what an operator may change.
 
 import { api } from "./api.js";
-import { assign, forgetItems, forgetPerson, mergeInto, rename, splitOff } from "./changes.js";
-import { personCaseButton, picturesCaseButton } from "./cases.js";
+import { personCaseButton } from "./cases.js";
+import { forgetPerson, mergeInto, rename } from "./changes.js";
 import { copyable } from "./copy.js";
 import { fill, h, icon } from "./dom.js";
 import { cameraName, clock, personName, span, when } from "./format.js";
 import { showItem } from "./itemdialog.js";
-import { go, link, refresh } from "./router.js";
+import { loadPlan, wayOn } from "./floorplan.js";
+import { go, link } from "./router.js";
+import { Selection } from "./selection.js";
 import { may } from "./session.js";
 import { empty } from "./states.js";
 import { cameras as cameraCount, pictures, text } from "./text.js";
-import { personThumbnail, thumbnail } from "./thumbnails.js";
+import { pictureOf, thumbnail } from "./thumbnails.js";
 import { timeline } from "./timeline.js";
 import { watchButton } from "./watch.js";
 
@@ -20,30 +22,34 @@ const SHOWN = 12; // pictures of a sighting before "show all"
 export async function personView({ id }) {
   let person;
   let lanes;
+  let plan;
   try {
-    [person, { cameras: lanes }] = await Promise.all([api.identity(id), api.timeline(id)]);
+    [person, { cameras: lanes }, plan] = await Promise.all([api.identity(id), api.timeline(id), loadPlan().catch(() => null)]);
   } catch (error) {
     if (error.status !== 404) throw error;
     return empty("person", text.errors.title, text.person.gone, h("a.button", { href: link("people") }, text.views.people));
   }
   document.title = `${personName(person)} · ${text.product}`;
-  const selection = new Selection();
   const sightings = lanes.flatMap(({ camera, sightings: seen }) => seen.map((sighting) => ({ ...sighting, camera, key: sighting.items[0].id })));
   // The latest first, those without time last.
   sightings.sort((a, b) => (b.start ? Date.parse(b.start) : -Infinity) - (a.start ? Date.parse(a.start) : -Infinity));
   const all = sightings.flatMap(({ items }) => items.map((item) => ({ item })));
+  const selection = new Selection(() => all.map(({ item }) => item));
   const sections = new Map(sightings.map((sighting) => [sighting.key, section(sighting, selection, all)]));
-  const line = timeline(lanes, ({ items }) => {
+  const lead = ({ items }) => {
     const target = sections.get(items[0].id);
     target.scrollIntoView({ block: "start" });
     target.querySelector("h3").focus({ preventScroll: true });
-  });
+  };
+  const line = timeline(lanes, lead);
+  const way = plan && wayOn(plan, lanes, lead);
   return h(
     "div.person",
     {},
     h("a.back", { href: link("people") }, icon("back"), text.person.back),
     head(person, sightings),
     line ? h("section.card", {}, h("h2", {}, text.person.timeline), h("p.hint", {}, text.person.timelineHint), line) : null,
+    way ? h("section.card", {}, h("h2", {}, text.plan.way), h("p.hint", {}, text.plan.wayHint), way) : null,
     h("h2", {}, text.person.sightings),
     h("div.sightings", {}, [...sections.values()]),
     selection.bar,
@@ -61,7 +67,7 @@ function head(person, sightings) {
   return h(
     "header.person-head",
     {},
-    personThumbnail(person.id, "big"),
+    pictureOf(person, "big"),
     h(
       "div.grow",
       {},
@@ -128,59 +134,4 @@ function tile(item, selection, all) {
     may("write") ? selection.checkbox(item) : null,
     h("span.tile-line.hint", {}, item.time ? clock(item.time) : text.noTime),
   );
-}
-
-/** Chosen pictures, with a bar of what can be done with them. */
-class Selection {
-  constructor() {
-    this.items = new Map();
-    this.boxes = new Map();
-    this.bar = h("div.selection-bar", { role: "region", "aria-label": text.person.selected(0), hidden: true });
-  }
-
-  checkbox(item) {
-    const box = h("input.pick", {
-      type: "checkbox",
-      checked: this.items.has(item.id),
-      "aria-label": text.person.select(cameraName(item.camera), when(item.time)),
-      onchange: () => {
-        if (box.checked) this.items.set(item.id, item);
-        else this.items.delete(item.id);
-        this.show();
-      },
-    });
-    this.boxes.set(item.id, box);
-    return box;
-  }
-
-  addAll(items) {
-    for (const item of items) {
-      this.items.set(item.id, item);
-      this.boxes.get(item.id).checked = true;
-    }
-    this.show();
-  }
-
-  clear() {
-    this.items.clear();
-    for (const box of this.boxes.values()) box.checked = false;
-    this.show();
-  }
-
-  show() {
-    const items = [...this.items.values()];
-    const words = text.person.selected(items.length);
-    this.bar.hidden = items.length === 0;
-    this.bar.setAttribute("aria-label", words);
-    const then = (run) => async () => (await run(items)) && refresh();
-    fill(
-      this.bar,
-      h("span.grow.strong", { role: "status" }, words),
-      h("button", { type: "button", onclick: then((chosen) => splitOff(chosen)) }, icon("split"), text.person.split),
-      h("button", { type: "button", onclick: then(assign) }, icon("move"), text.person.move),
-      picturesCaseButton(items),
-      h("button.danger-quiet", { type: "button", onclick: then(forgetItems) }, icon("forget"), text.item.forget),
-      h("button.icon-button", { type: "button", "aria-label": text.person.clear, onclick: () => this.clear() }, icon("close")),
-    );
-  }
 }

@@ -7,6 +7,7 @@ import { filters } from "./filters.js";
 import { results } from "./results.js";
 import { go, link, place, remember } from "./router.js";
 import { may, session } from "./session.js";
+import { searchSeveral } from "./several.js";
 import { pictureSlot } from "./slot.js";
 import { complaint, empty, failed, loading } from "./states.js";
 import { asRequest, fromItem } from "./subject.js";
@@ -119,7 +120,7 @@ export async function searchView(here) {
     stop();
     Object.assign(state, { subject, answer: null });
     changed();
-  }, { takesMany: true });
+  }, { takesMany: true, onseveral: (picture, regions) => searchSeveral(picture, regions, state.chosen) });
   const run = () => runSearch(output, clear).finally(changed);
   // From the button straight to the answer, not through all the filters; but nobody is torn from elsewhere.
   const goToAnswer = () => {

@@ -1,6 +1,7 @@
 // A place for one person: pictures that are dropped, pasted or chosen from disk, or one taken from the gallery.
 
 import { boxEditor } from "./box.js";
+import { askBox } from "./boxdialog.js";
 import { chooseItem } from "./dialogs.js";
 import { fill, h, icon } from "./dom.js";
 import { cameraName, when } from "./format.js";
@@ -12,9 +13,10 @@ import { trackletPictures } from "./tracklet.js";
 
 /**
  * { element, take(files) }. `subject` is what lies in it (subject.js) or null; `onchange(subject)` is called when
- * another picture, or another box, lies in it. `takesMany`: several pictures are one person's.
+ * another picture, or another box, lies in it. `takesMany`: several pictures are one person's. `onseveral(picture,
+ * regions)`, where given: several people of one picture were chosen in its large view.
  */
-export function pictureSlot(label, subject, onchange, { takesMany = false } = {}) {
+export function pictureSlot(label, subject, onchange, { takesMany = false, onseveral } = {}) {
   const fileInput = (isMore) => {
     const input = h("input", { type: "file", accept: "image/*", multiple: takesMany, hidden: true, onchange: () => take(filesOf(input), { isMore }) });
     return input;
@@ -86,10 +88,19 @@ export function pictureSlot(label, subject, onchange, { takesMany = false } = {}
     });
     isReady = true;
     drawn.onclick = () => (current.region ? editor.remove() : editor.start());
+    const enlarge = async () => {
+      const before = JSON.stringify(current.region);
+      const regions = await askBox(current, { mayBeSeveral: Boolean(onseveral) });
+      show();
+      if (JSON.stringify(current.region) !== before) onchange(current);
+      if (regions) onseveral(current, regions);
+      else element.querySelector("[data-large]")?.focus();
+    };
+    const large = h("button", { type: "button", dataset: { large: "" }, onclick: enlarge }, icon("fit"), text.frame.open);
     return [
       editor.element,
       h("p.hint", {}, `${current.name} · ${text.subject.size(current.width, current.height)}. ${text.subject.drawHint}`),
-      h("div.row", {}, drawn, others(), more(text.subject.addMoreOfOne)),
+      h("div.row", {}, drawn, large, others(), more(text.subject.addMoreOfOne)),
     ];
   }
 

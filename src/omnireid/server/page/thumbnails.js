@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { fill, h, icon } from "./dom.js";
-import { cameraName, when } from "./format.js";
+import { cameraName, personName, when } from "./format.js";
 import { text } from "./text.js";
 
 const MOST = 600;
@@ -26,13 +26,36 @@ function drop(id) {
 export const dropThumbnails = (ids) => ids.forEach(drop);
 export const dropAllThumbnails = () => dropThumbnails([...kept.keys()]);
 
+const AT_ONCE = 12;
+const STAYS_MS = 60; // what is only scrolled past is not asked for
 const loaders = new WeakMap();
+const waiting = new WeakMap();
+const queue = [];
+let underWay = 0;
+
+/** Some at a time; who has left the page meanwhile is not waited for. */
+function loadNext() {
+  while (underWay < AT_ONCE && queue.length) {
+    const target = queue.shift();
+    if (!target.isConnected) continue;
+    underWay += 1;
+    loaders.get(target)().finally(() => {
+      underWay -= 1;
+      loadNext();
+    });
+  }
+}
+
 const seen = new IntersectionObserver(
   (entries) => {
     for (const { isIntersecting, target } of entries) {
+      clearTimeout(waiting.get(target));
       if (!isIntersecting) continue;
-      seen.unobserve(target);
-      loaders.get(target)();
+      waiting.set(target, setTimeout(() => {
+        seen.unobserve(target);
+        queue.push(target);
+        loadNext();
+      }, STAYS_MS));
     }
   },
   { rootMargin: "200px" },
@@ -57,7 +80,7 @@ export async function loadAll(place) {
 const describe = (item) => text.item.alt(cameraName(item.camera), when(item.time));
 
 /** A frame that fills itself with the item's thumbnail; `size` is a class of parts.css. */
-export function thumbnail(item, size = "middle") {
+export function thumbnail(item, size = "middle", words = describe(item)) {
   const frame = h(`span.thumb.${size}`);
   const blank = () => fill(frame, icon("person"), h("span.sr-only", {}, text.item.noThumbnail));
   if (!item.has_thumbnail) {
@@ -66,13 +89,19 @@ export function thumbnail(item, size = "middle") {
   }
   whenSeen(frame, async () => {
     try {
-      fill(frame, h("img", { src: await thumbnailUrl(item.id), alt: describe(item), draggable: false }));
+      const src = await thumbnailUrl(item.id);
+      // Of what is gone the picture may be gone from memory too.
+      if (frame.isConnected) fill(frame, h("img", { src, alt: words, draggable: false }));
     } catch {
       blank();
     }
   });
   return frame;
 }
+
+/** The latest picture of somebody whom the API has described. */
+export const pictureOf = (person, size = "middle") =>
+  thumbnail({ id: person.picture, has_thumbnail: Boolean(person.picture) }, size, text.person.latest(personName(person)));
 
 /** The latest picture of a person. */
 export function personThumbnail(id, size = "middle") {

@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from omnireid.server.routes import (
     audit,
     cases,
+    detect,
     embed,
     enrol,
     galleries,
@@ -17,12 +18,14 @@ from omnireid.server.routes import (
     items,
     reject,
     search,
+    site,
     watch,
 )
 
 ROUTERS = (
     health.router,
     embed.router,
+    detect.router,
     enrol.router,
     search.router,
     reject.router,
@@ -32,6 +35,7 @@ ROUTERS = (
     audit.router,
     cases.router,
     watch.router,
+    site.router,
 )
 
 Endpoint = Callable[[Request], Awaitable[Response]]

@@ -38,7 +38,6 @@ async def info(request: Request, service: ServiceOf, caller: Reader) -> Info:
         calibrated=calibration is not None,
         false_alarm_rates=[] if searches is None else list(searches.measured_rates),
         galleries=list(service.galleries),
-        features=["reject"],
         limits=InfoLimits(
             max_bytes=limits.max_bytes,
             max_pixels=limits.max_pixels,
@@ -47,6 +46,7 @@ async def info(request: Request, service: ServiceOf, caller: Reader) -> Info:
         ),
         scopes=list(caller.scopes),
         token_required=request.app.state.needs_tokens,
+        features=["reject", *(["detect"] if service.detecting.is_available else [])],
     )
 
 

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from omnireid.gallery.errors import NotInGalleryError
 from omnireid.gallery.texts import MAX_TEXT
-from omnireid.server.routes.access import Reader, ServiceOf, Writer
+from omnireid.server.routes.access import Reader, ServiceOf, Writer, body_of, json_body
 from omnireid.server.routes.wire import items_out
-from omnireid.server.schemas import ForgottenAnswer, GalleryQuery, ItemOut, ItemsAnswer, ItemsQuery
+from omnireid.server.schemas import (
+    AttributeOut,
+    AttributesAnswer,
+    AttributeValueOut,
+    ForgottenAnswer,
+    GalleryQuery,
+    ItemOut,
+    ItemsAnswer,
+    ItemsQuery,
+    ItemsRequest,
+)
 
 router = APIRouter(tags=["items"])
 
@@ -45,6 +55,38 @@ def read_thumbnail(
     if content is None:
         raise NotInGalleryError("thumbnail of item", item_id)
     return Response(content, media_type="image/png" if content.startswith(b"\x89PNG") else "image/jpeg")
+
+
+@router.post(
+    "/v1/items/forget",
+    summary="Forget items for good, many in one go; those that are not there are left out",
+    openapi_extra=body_of(ItemsRequest),
+)
+def forget_items(
+    body: Annotated[ItemsRequest, Depends(json_body(ItemsRequest))],
+    query: Annotated[GalleryQuery, Query()],
+    service: ServiceOf,
+    caller: Writer,
+) -> ForgottenAnswer:
+    gallery = service.gallery(query.gallery)
+    return ForgottenAnswer(forgotten=gallery.forget(items=body.items, actor=caller.name).items)
+
+
+@router.get("/v1/attributes", summary="Names and values of attributes that items have, with counts")
+def list_attributes(
+    query: Annotated[GalleryQuery, Query()], service: ServiceOf, _: Reader
+) -> AttributesAnswer:
+    return AttributesAnswer(
+        attributes=[
+            AttributeOut(
+                name=one.name,
+                items=one.items,
+                values=[AttributeValueOut(value=value, items=count) for value, count in one.values],
+                num_values=one.num_values,
+            )
+            for one in service.gallery(query.gallery).known_attributes()
+        ]
+    )
 
 
 @router.delete("/v1/items/{item_id}", summary="Forget an item for good")

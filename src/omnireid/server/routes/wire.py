@@ -90,6 +90,7 @@ def identity_out(person: Person) -> IdentityOut:
         first_seen=person.first_seen,
         last_seen=person.last_seen,
         merged=list(person.merged),
+        picture=person.picture,
     )
 
 

@@ -1,0 +1,182 @@
+"""The site that a gallery's cameras stand in: groups of cameras, and a floor plan with a pin for each camera.
+
+Records of the gallery: they travel in backups, restores and copies, and are deleted with it. They name
+cameras, never people.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from omnireid.core.errors import InputError
+from omnireid.core.images import Crop
+from omnireid.gallery.errors import NotInGalleryError
+from omnireid.gallery.store import GalleryStore
+from omnireid.gallery.texts import check_text
+
+CAMERA_GROUPS, PLAN, PLAN_PICTURE = "camera-group", "floor-plan", "floor-plan-picture"
+"""Kinds of the records: by name {cameras}; "plan" {width, height, sha256, pins}; "plan" {sha256, base64}."""
+SITE = (CAMERA_GROUPS, PLAN, PLAN_PICTURE)
+
+MAX_GROUPS = 200
+MAX_CAMERAS = 2_000
+"""Of one group, and pins of a plan."""
+MAX_SIDE = 2_400
+"""Pixels of a plan's longer side; larger pictures are made smaller."""
+MAX_PICTURE = 800_000
+"""Bytes of a plan's picture as it is kept."""
+
+_ID = "plan"
+_QUALITIES = (90, 75, 55, 35)
+
+
+class Pin(NamedTuple):
+    """Where a camera is on the plan: shares of its width and height, 0 to 1 from the top left."""
+
+    x: float
+    y: float
+
+
+class FloorPlan(NamedTuple):
+    """A plan without its picture.
+
+    Attributes:
+        width, height: pixels of the picture.
+        sha256: of the picture's file; another one where the picture is another.
+        pins: by name of the camera.
+    """
+
+    width: int
+    height: int
+    sha256: str
+    pins: Mapping[str, Pin]
+
+
+def read_groups(store: GalleryStore) -> dict[str, tuple[str, ...]]:
+    """Cameras of each group, by the group's name, both sorted."""
+    records = store.records(CAMERA_GROUPS)
+    return {name: tuple(records[name]["cameras"]) for name in sorted(records)}
+
+
+def check_groups(groups: Mapping[str, Sequence[str]]) -> None:
+    """Check groups at the door. A camera may be in several, and need not have been seen yet.
+
+    Raises:
+        InputError: too many, an empty one, or a name that breaks the rule for texts.
+    """
+    if len(groups) > MAX_GROUPS:
+        raise InputError(f"groups: expected at most {MAX_GROUPS}, got {len(groups)}")
+    for name, cameras in groups.items():
+        check_text("groups", name)
+        if not 1 <= len(cameras) <= MAX_CAMERAS:
+            raise InputError(f"groups[{name!r}]: expected 1 to {MAX_CAMERAS:,} cameras, got {len(cameras)}")
+        for camera in cameras:
+            check_text(f"groups[{name!r}]", camera, may_be_empty=True)
+
+
+def write_groups(store: GalleryStore, groups: Mapping[str, Sequence[str]]) -> None:
+    """Replace all groups. Call it under `store.lock()`.
+
+    Raises:
+        InputError: as `check_groups`.
+    """
+    check_groups(groups)
+    gone = store.records(CAMERA_GROUPS).keys() - groups.keys()
+    store.put_records(CAMERA_GROUPS, {name: {"cameras": sorted(set(groups[name]))} for name in groups})
+    store.delete_records(CAMERA_GROUPS, sorted(gone))
+
+
+def read_plan(store: GalleryStore) -> FloorPlan:
+    """The plan.
+
+    Raises:
+        NotInGalleryError: there is none.
+    """
+    record = store.records(PLAN).get(_ID)
+    if record is None:
+        raise NotInGalleryError("floor plan", "of this gallery")
+    pins = {camera: Pin(*place) for camera, place in sorted(record["pins"].items())}
+    return FloorPlan(record["width"], record["height"], record["sha256"], pins)
+
+
+def read_picture(store: GalleryStore) -> bytes:
+    """The plan's picture, as WebP.
+
+    Raises:
+        NotInGalleryError: there is none.
+    """
+    record = store.records(PLAN_PICTURE).get(_ID)
+    if record is None:
+        raise NotInGalleryError("floor plan", "of this gallery")
+    return base64.b64decode(record["base64"])
+
+
+def write_picture(store: GalleryStore, picture: Crop) -> FloorPlan:
+    """Keep another picture; pins stay where they are. Call it under `store.lock()`.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB of any size; made smaller beyond `MAX_SIDE`.
+    """
+    content, width, height = _encoded(picture)
+    sha256 = hashlib.sha256(content).hexdigest()
+    known = store.records(PLAN).get(_ID, {"pins": {}})
+    store.put_records(PLAN_PICTURE, {_ID: {"sha256": sha256, "base64": base64.b64encode(content).decode()}})
+    record = {"width": width, "height": height, "sha256": sha256, "pins": known["pins"]}
+    store.put_records(PLAN, {_ID: record})
+    return read_plan(store)
+
+
+def write_pins(store: GalleryStore, pins: Mapping[str, tuple[float, float]]) -> FloorPlan:
+    """Replace all pins of the plan. Call it under `store.lock()`.
+
+    Args:
+        pins: by name of the camera, which need not have been seen yet: x and y, shares of the picture's width
+            and height.
+
+    Raises:
+        InputError: too many, a place outside of the picture, or a name that breaks the rule for texts.
+        NotInGalleryError: there is no plan.
+    """
+    if len(pins) > MAX_CAMERAS:
+        raise InputError(f"pins: expected at most {MAX_CAMERAS:,}, got {len(pins)}")
+    for camera, place in pins.items():
+        check_text("pins", camera)
+        if not all(isfinite(share) and 0 <= share <= 1 for share in place):
+            raise InputError(f"pins[{camera!r}]: expected shares of the picture, 0 to 1, got {place}")
+    plan = read_plan(store)
+    record = {"width": plan.width, "height": plan.height, "sha256": plan.sha256}
+    store.put_records(PLAN, {_ID: {**record, "pins": {name: list(pins[name]) for name in pins}}})
+    return read_plan(store)
+
+
+def delete_plan(store: GalleryStore) -> None:
+    """Delete the plan, its pins and its picture, also from disk. Call it under `store.lock()`.
+
+    Raises:
+        NotInGalleryError: there is none.
+    """
+    read_plan(store)
+    store.delete_records(PLAN, [_ID])
+    store.delete_records(PLAN_PICTURE, [_ID])
+    store.purge_records()
+
+
+def _encoded(picture: Crop) -> tuple[bytes, int, int]:
+    """WebP of at most `MAX_PICTURE` bytes, its width and height: lossless where that is small enough."""
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    image.thumbnail((MAX_SIDE, MAX_SIDE))
+    while True:
+        for quality in (None, *_QUALITIES):
+            stream = io.BytesIO()
+            image.save(stream, "WEBP", lossless=quality is None, quality=quality or 80)
+            if stream.tell() <= MAX_PICTURE:
+                return stream.getvalue(), image.width, image.height
+        image = image.resize((max(1, image.width // 2), max(1, image.height // 2)))

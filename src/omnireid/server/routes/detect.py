@@ -1,0 +1,49 @@
+"""Where the people are in a frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+
+from omnireid.server.pictures import Picture
+from omnireid.server.problems import ProblemBody
+from omnireid.server.routes.access import Reader, ServiceOf, body_of, holds_picture, parse_json
+from omnireid.server.schemas import DetectAnswer, DetectedPerson, DetectRequest
+
+router = APIRouter(tags=["model"])
+
+_NO_DETECTOR: dict[int | str, dict[str, Any]] = {
+    501: {
+        "model": ProblemBody,
+        "description": "No person detector is installed; `features` of info has no `detect`.",
+    }
+}
+
+
+@router.post(
+    "/v1/detect",
+    summary="Boxes around the people in a picture, where a detector is installed",
+    openapi_extra=body_of(DetectRequest, or_picture=True),
+    responses=_NO_DETECTOR,
+)
+async def detect(request: Request, service: ServiceOf, _: Reader) -> DetectAnswer:
+    detecting = service.detecting
+    name = detecting.name  # before the body is looked at: without a detector no body is right
+    body = await request.body()
+    if holds_picture(request, body):
+        picture = Picture(body)
+    else:
+        picture = Picture(parse_json(request, DetectRequest, body).image)
+
+    def find() -> DetectAnswer:
+        pixels = picture.part(service.decoder)
+        height, width = pixels.shape[:2]
+        boxes = [
+            DetectedPerson(x=box.x, y=box.y, width=box.width, height=box.height, score=score)
+            for box, score in detecting.people(pixels)
+        ]
+        return DetectAnswer(detector=name, width=width, height=height, boxes=boxes)
+
+    return await run_in_threadpool(find)

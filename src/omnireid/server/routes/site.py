@@ -1,0 +1,126 @@
+"""The site of a gallery: groups of cameras, and a floor plan with a pin for each camera."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from omnireid.core.errors import ImageError
+from omnireid.core.images import decode_drawing
+from omnireid.gallery.errors import NotInGalleryError
+from omnireid.gallery.site import FloorPlan
+from omnireid.server.pictures import Picture
+from omnireid.server.problems import of_error
+from omnireid.server.routes.access import (
+    Reader,
+    ServiceOf,
+    Writer,
+    body_of,
+    holds_picture,
+    json_body,
+    parse_json,
+)
+from omnireid.server.schemas import (
+    CameraGroups,
+    CameraGroupsOut,
+    FloorPlanOut,
+    FloorPlanRequest,
+    PinOut,
+    PinsBody,
+)
+
+router = APIRouter(tags=["galleries"])
+
+
+@router.get("/v1/galleries/{name}/camera-groups", summary="Groups of cameras, which are chosen as one")
+def read_groups(name: str, service: ServiceOf, _: Reader) -> CameraGroupsOut:
+    groups = service.gallery(name).camera_groups()
+    return CameraGroupsOut(groups={group: list(cameras) for group, cameras in groups.items()})
+
+
+@router.put(
+    "/v1/galleries/{name}/camera-groups",
+    summary="Replace all groups of cameras",
+    openapi_extra=body_of(CameraGroups),
+)
+def set_groups(
+    name: str,
+    body: Annotated[CameraGroups, Depends(json_body(CameraGroups))],
+    service: ServiceOf,
+    caller: Writer,
+) -> CameraGroupsOut:
+    service.gallery(name).set_camera_groups(body.groups, actor=caller.name)
+    return read_groups(name, service, caller)
+
+
+@router.get("/v1/galleries/{name}/floor-plan", summary="The floor plan's size and pins; null without one")
+def read_plan(name: str, service: ServiceOf, _: Reader) -> FloorPlanOut | None:
+    gallery = service.gallery(name)
+    try:
+        return _plan(gallery.floor_plan())
+    except NotInGalleryError:
+        return None
+
+
+@router.get(
+    "/v1/galleries/{name}/floor-plan/picture",
+    summary="The floor plan's picture",
+    response_class=Response,
+    responses={200: {"content": {"image/webp": {}}}},
+)
+def read_plan_picture(name: str, service: ServiceOf, _: Reader) -> Response:
+    return Response(service.gallery(name).floor_plan_picture(), media_type="image/webp")
+
+
+@router.put(
+    "/v1/galleries/{name}/floor-plan",
+    summary="Keep a floor plan in place of the one before, whose pins stay",
+    openapi_extra=body_of(FloorPlanRequest, or_picture=True),
+)
+async def set_plan(name: str, request: Request, service: ServiceOf, caller: Writer) -> FloorPlanOut:
+    gallery = service.gallery(name)
+    body = await request.body()
+    if holds_picture(request, body):
+        content = Picture(body).content()
+    else:
+        content = Picture(parse_json(request, FloorPlanRequest, body).image).content()
+
+    def write() -> FloorPlanOut:
+        try:
+            # Decoded and written anew: nothing but its pixels stays.
+            picture = decode_drawing(content, max_pixels=service.limits.max_pixels)
+        except ImageError as error:
+            raise of_error(error, "image") from error
+        return _plan(gallery.set_floor_plan(picture, actor=caller.name))
+
+    return await run_in_threadpool(write)
+
+
+@router.put(
+    "/v1/galleries/{name}/floor-plan/pins",
+    summary="Say where on the floor plan the cameras are, all of them",
+    openapi_extra=body_of(PinsBody),
+)
+def set_pins(
+    name: str,
+    body: Annotated[PinsBody, Depends(json_body(PinsBody))],
+    service: ServiceOf,
+    caller: Writer,
+) -> FloorPlanOut:
+    pins = {camera: (pin.x, pin.y) for camera, pin in body.pins.items()}
+    return _plan(service.gallery(name).set_camera_pins(pins, actor=caller.name))
+
+
+@router.delete(
+    "/v1/galleries/{name}/floor-plan", summary="Delete the floor plan and its pins", status_code=204
+)
+def delete_plan(name: str, service: ServiceOf, caller: Writer) -> Response:
+    service.gallery(name).delete_floor_plan(actor=caller.name)
+    return Response(status_code=204)
+
+
+def _plan(plan: FloorPlan) -> FloorPlanOut:
+    pins = {camera: PinOut(x=pin.x, y=pin.y) for camera, pin in plan.pins.items()}
+    return FloorPlanOut(width=plan.width, height=plan.height, sha256=plan.sha256, pins=pins)
