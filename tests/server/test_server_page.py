@@ -193,7 +193,7 @@ def test_filters_reach_the_server(page: Page, server: PageServer) -> None:
     assert (asked["identities"], asked["false_alarm_rate"], asked["exact"]) == (["p1"], 0.1, True)
     assert asked["since"] < asked["until"]
     expect(page.locator(".group")).to_have_count(1)
-    expect(page.locator(".verdict")).to_contain_text("false-alarm rate of 10 %")
+    expect(page.locator(".filters")).to_contain_text("At 10 %: of 100 searches for strangers, about 10 end")
     assert set(page.locator(".candidate .tile-line:not(.hint)").all_inner_texts()) == {"Hall"}
     expect(page.locator(".count")).to_have_text("6 filters")
     button(page, "Clear filters").click()

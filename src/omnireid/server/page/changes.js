@@ -4,6 +4,7 @@ import { api } from "./api.js";
 import { askConfirm, askForget, askText, choosePerson } from "./dialogs.js";
 import { personName } from "./format.js";
 import { refresh } from "./router.js";
+import { itemsOf, ownerOf } from "./subject.js";
 import { cameras as cameraCount, text } from "./text.js";
 import { dropThumbnails } from "./thumbnails.js";
 import { complain, operate, toast } from "./toasts.js";
@@ -39,19 +40,19 @@ export async function assign(items) {
  * What one press says: who was searched for is this person. Null where there is nothing to say.
  *
  * `subject`: what was searched with; `who`: { identity, name } of the found `items`, which all are theirs. Returns
- * { words, run }; `run` resolves to whether it was done. A picture of the user's is enrolled instead (enrol.js).
+ * { words, run }; `run` resolves to whether it was done. Pictures of the user's are enrolled instead (enrol.js).
  */
 export function samePerson(subject, { identity, name }, items) {
-  if (subject?.kind !== "item") return null;
-  const { item } = subject;
-  const join = (items, person) => operate(() => api.assign(items.map(({ id }) => id), person.id)).then(Boolean);
+  const mine = itemsOf(subject);
+  if (!mine.length) return null;
+  const join = (some, person) => operate(() => api.assign(some.map(({ id }) => id), person.id)).then(Boolean);
   const found = { id: identity, name };
-  const own = { id: item.identity, name: item.name };
-  if (identity && identity === item.identity) return null;
-  if (!identity && !item.identity) return { words: text.same.nobodyYet(items.length + 1), run: () => splitOff([item, ...items], text.search.name).then(Boolean) };
-  if (!item.identity) return { words: text.same.joins(personName(found)), run: () => join([item], found) };
-  if (!identity) return { words: text.same.join(items.length, personName(own)), run: () => join(items, own) };
-  return { words: text.same.merge(personName(own)), run: () => mergeTwo(found, own) };
+  const own = ownerOf(subject);
+  if (identity && mine.every((one) => one.identity === identity)) return null;
+  if (own && identity) return { words: text.same.merge(personName(own)), run: () => mergeTwo(found, own) };
+  if (own) return { words: text.same.join(items.length, personName(own)), run: () => join(items, own) };
+  if (identity) return { words: text.same.joins(mine.length, personName(found)), run: () => join(mine, found) };
+  return { words: text.same.nobodyYet(mine.length + items.length), run: () => splitOff([...mine, ...items], text.search.name).then(Boolean) };
 }
 
 /** Both are known as two people: that is asked about before. */

@@ -3,11 +3,15 @@
 
 import { api } from "./api.js";
 import { attributeWords, cameraName, fromLocal, personName } from "./format.js";
+import { session } from "./session.js";
 import { text } from "./text.js";
+
+/** How likely it is, before looking, that whoever is searched for is in the gallery at all. */
+const PRIOR = "0.5";
 
 /** `people`: { id, name } each; `attributes`: [name, value] each, the value with its type; times as their inputs. */
 export const noConditions = () => ({
-  cameras: [], since: "", until: "", people: [], isUnassigned: false, attributes: [], rate: "", prior: "", exact: false, rerank: false, number: 10,
+  cameras: [], since: "", until: "", people: [], isUnassigned: false, attributes: [], rate: "", prior: PRIOR, exact: false, rerank: false, number: 10,
 });
 
 /** How many differ from `noConditions`; the number of people is no condition. */
@@ -25,7 +29,8 @@ export function asBody({ cameras, since, until, people, isUnassigned, attributes
   if (isUnassigned) body.has_identity = false;
   if (attributes.length) body.attributes = Object.fromEntries(attributes);
   if (share) body.false_alarm_rate = Number(share);
-  if (prior) body.prior = Number(prior);
+  // Without a calibration there is no probability that it could move.
+  if (prior && session.info.calibrated) body.prior = Number(prior);
   return body;
 }
 
@@ -40,7 +45,7 @@ export function asQuery({ cameras, since, until, people, isUnassigned, attribute
     ...one("unassigned", isUnassigned && "1"),
     ...attributes.map(([name, value]) => ["attribute", `${name}=${JSON.stringify(value)}`]),
     ...one("rate", share),
-    ...one("prior", prior),
+    ...one("prior", prior !== PRIOR && prior),
     ...one("exact", exact && "1"),
     ...one("rerank", rerank && "1"),
     ...one("number", number !== noConditions().number && String(number)),
@@ -59,7 +64,7 @@ export async function fromQuery(query) {
     isUnassigned: query.has("unassigned"),
     attributes: query.getAll("attribute").flatMap(attribute),
     rate: share(query.get("rate")),
-    prior: share(query.get("prior")),
+    prior: share(query.get("prior")) || PRIOR,
     exact: query.has("exact"),
     rerank: query.has("rerank"),
     ...(Number.isInteger(number) && number > 0 ? { number } : {}),

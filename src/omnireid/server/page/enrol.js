@@ -9,7 +9,7 @@ import { fromLocal, personName, toLocal } from "./format.js";
 import { refresh } from "./router.js";
 import { may, session } from "./session.js";
 import { complaint, empty } from "./states.js";
-import { asRequest, filesOf, PictureError, picturesOf, readPicture, regionImage } from "./subject.js";
+import { asRequest, copyOf, filesOf, PictureError, picturesOf, readPicture, regionImage } from "./subject.js";
 import { text } from "./text.js";
 import { toast } from "./toasts.js";
 
@@ -20,7 +20,7 @@ let shown = null;
 
 /** Come with what was searched with; `person` { id, name }, or null for a new one. */
 export function prefill(subject, person) {
-  Object.assign(state, { entries: picturesOf(subject).map(entry), who: person ? "existing" : "new", person, name: "" });
+  Object.assign(state, { entries: picturesOf(subject).map((one) => entry(copyOf(one))), who: person ? "existing" : "new", person, name: "" });
 }
 
 const entry = (subject) => ({ subject, kind: "waiting", status: text.enrol.waiting });

@@ -71,7 +71,7 @@ export function moment(value, onchange) {
 function weighing(chosen, set) {
   const meaning = h("p.hint", { "aria-live": "polite" });
   const explain = () => {
-    meaning.textContent = meaningOf(Number(chosen.rate) || strictest());
+    meaning.textContent = meaningOf(Number(chosen.rate) || strictest(), text.search.stated);
   };
   explain();
   const rates = rateChoice(chosen.rate, (value) => {

@@ -14,12 +14,15 @@ export function percent(share) {
 /** A wanted rate, exactly: 0.001 → "0.1 %". */
 export const rate = (share) => `${Number((share * 100).toPrecision(3)).toLocaleString()} %`;
 
-/** 0.001 → "of 1,000 comparisons with strangers, about 1 is called the same person." */
-export function inStrangers(share) {
+/** 0.001 → [1000, 1]: of how many, how many, in whole numbers. */
+export function amongMany(share) {
   let all = 100;
   while (all * share < 0.999 && all < 1e9) all *= 10;
-  return text.strangers(all, Math.round(all * share));
+  return [all, Math.round(all * share)];
 }
+
+/** 0.0008 → "0.8": of a thousand, to two digits. */
+export const thousandths = (share) => Number((1000 * share).toPrecision(2)).toLocaleString();
 
 /** 0.001 → "1 in 1,000". */
 export const oneIn = (share) => text.oneIn(Math.round(1 / share));

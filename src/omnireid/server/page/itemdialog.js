@@ -11,7 +11,7 @@ import { attributeWords, cameraName, personName, when } from "./format.js";
 import { go, link, refresh } from "./router.js";
 import { onlyWith, searchWith } from "./search.js";
 import { may } from "./session.js";
-import { faceOf, fromItem, regionImage } from "./subject.js";
+import { faceOf, fromItem, picturesOf, regionImage } from "./subject.js";
 import { text } from "./text.js";
 import { thumbnail } from "./thumbnails.js";
 
@@ -70,8 +70,8 @@ const steps = (place, count, step) =>
 
 /** What was searched with, so that the two can be told apart by eye. */
 function beside(query) {
-  if (query.kind === "item") return thumbnail(query.item, "huge");
-  return h("span.thumb.huge", {}, regionImage(faceOf(query)));
+  const one = faceOf(query);
+  return one.kind === "item" ? thumbnail(one.item, "huge") : h("span.thumb.huge", {}, regionImage(one));
 }
 
 const likenessOf = (shown) => (shown.score === undefined ? null : h("div.item-likeness", {}, badge(shown.decision), likeness(shown)));
@@ -104,7 +104,7 @@ function actions(item, query) {
   const shown = [];
   const same = may("write") ? samePerson(query, item, [item]) : null;
   if (same) shown.push({ symbol: "tick", words: same.words, run: then(same.run), style: ".primary" });
-  if (may("write") && item.identity && query && query.kind !== "item") {
+  if (may("write") && item.identity && picturesOf(query).length) {
     const person = { id: item.identity, name: item.name };
     shown.push({ symbol: "enrol", words: text.same.enrol(personName(person)), style: ".primary", run: () => { prefill(query, person); go("enrol"); } });
   }

@@ -3,6 +3,7 @@
 const plural = (count, one, many) => `${count.toLocaleString()} ${count === 1 ? one : many}`;
 export const pictures = (count) => plural(count, "picture", "pictures");
 export const people = (count) => plural(count, "person", "people");
+const these = (count) => (count === 1 ? "this 1 person" : `these ${people(count)}`);
 export const cameras = (count) => plural(count, "camera", "cameras");
 
 export const text = {
@@ -62,22 +63,20 @@ export const text = {
     same: "Same person",
     unsure: "Unsure",
     new: "Other person",
-    sameHint: "The score is above the threshold of the false-alarm rate.",
-    unsureHint: "Between the thresholds: have a look, or use a better picture.",
-    newHint: "Few pairs of one person score so low.",
+    sameHint: "Likely enough to be called the same person at the wanted false-alarm rate. Look yourself before you act on it.",
+    unsureHint: "Neither can be said: have a look, or use a better picture.",
+    newHint: "Pictures of one person are rarely so different.",
     none: "Score only",
   },
   score: "Score",
   probability: "Probability",
   scoreHint: "Cosine similarity, −1 to 1",
   falseAlarmRate: "Wanted false-alarm rate",
-  falseAlarmDefault: (strictest) => `strictest (${strictest})`,
-  strangers: (all, some) => `of ${all.toLocaleString()} comparisons with strangers, about ${some.toLocaleString()} ${some === 1 ? "is" : "are"} called the same person.`,
   oneIn: (count) => `1 in ${count.toLocaleString()}`,
-  prior: "Chance before looking",
-  priorDefault: "One of all in the gallery",
-  priors: { 0.5: "As likely as not (1 in 2)" },
-  priorHint: "How likely a candidate is this person before the pictures are compared. It moves the probabilities, not the decisions.",
+  falseAlarmDefault: (strictest) => `strictest (${strictest})`,
+  prior: "How likely is it, before looking, that this person is in the gallery at all?",
+  priors: { 0.9: "90 %: almost certainly here", 0.5: "50 %: as likely as not", 0.1: "10 %: probably a stranger", 0.01: "1 %: almost certainly a stranger" },
+  priorHint: "What you know beforehand. It moves the probabilities of the answer.",
 
   subject: {
     drop: "Drop a picture here",
@@ -88,6 +87,7 @@ export const text = {
     addMore: "Add pictures",
     addMoreOfOne: "More pictures",
     remove: (name) => `Remove ${name}`,
+    takeOut: (camera, time) => `Remove the picture of ${camera}, ${time}`,
     boxOf: (name) => `Box in ${name}`,
     clearAll: "Remove all",
     choose: "Choose a file",
@@ -147,10 +147,8 @@ export const text = {
     },
     is: (name) => `Same person: ${name}`,
     isUnassigned: "Seen before, but not assigned to a person yet",
-    several: (count) => `${count} people are above the threshold: look at them yourself.`,
-    stated: (rate, meaning) => `At a false-alarm rate of ${rate}: ${meaning}`,
+    stated: (rate, all, some) => `At ${rate}: of ${all.toLocaleString()} searches for strangers, about ${some.toLocaleString()} ${some === 1 ? "ends" : "end"} in “same person”.`,
     only: (words) => `Only: ${words.join(" · ")}`,
-    prior: (chance) => `Probabilities assume that, before looking, ${chance} comparisons is of the same person.`,
     goneItem: "The picture of this address is not in the gallery. It may have been forgotten, or be in another gallery. Choose another one.",
     nobodyWith: (words) => `Nothing in the gallery meets: ${words.join(" · ")}.`,
     clearAndSearch: "Clear filters and search",
@@ -172,8 +170,28 @@ export const text = {
     gridHelp: "Arrow keys move between candidates, Enter opens one.",
   },
 
+  answer: {
+    earlier: "This answer belongs to an earlier question.",
+    earlierHint: "What you changed since is not in it.",
+    askNow: "Ask what is chosen now",
+    back: "Back to that question",
+    gonePicture: "The picture of this address is not in this tab any more. Choose it again.",
+    noFilters: "none",
+    shown: (count) => `${people(count)} shown`,
+    below: (count) => (count === 1 ? "The other person below" : `The ${count.toLocaleString()} other people below`),
+    others: "Others, not shown",
+    nobody: "Nobody in this gallery",
+    through: (count) => `Searched through ${people(count)}.`,
+    wanted: (count, some) => `Wanted: of 1,000 searches for strangers through ${these(count)}, about ${some} end in “same person”.`,
+    measured: (count, some, low, high) => `Of 1,000 searches for strangers through ${these(count)}, about ${some} end in “same person” (as measured: ${low} to ${high}, with 95 % confidence).`,
+    extrapolated: (count, measured) => `How often strangers are called the same person was measured with ${people(measured)} only. With ${people(count)} it is an estimate, and may be worse.`,
+    sameFrom: (share) => `“Same person” is said from ${share} on.`,
+    prior: (share) => `Before looking, the chance that this person is in the gallery at all was taken to be ${share}.`,
+    notYetAssigned: "not assigned yet",
+  },
+
   same: {
-    joins: (name) => `Same person: your picture is ${name}`,
+    joins: (count, name) => (count === 1 ? `Same person: your picture is ${name}` : `Same person: your ${pictures(count)} are ${name}`),
     join: (count, name) => `Same person: assign ${count === 1 ? "this picture" : `these ${pictures(count)}`} to ${name}`,
     nobodyYet: (count) => `Same person: name all ${pictures(count)}`,
     merge: (name) => `Same person: merge into ${name}`,
@@ -292,6 +310,8 @@ export const text = {
     mapsHint: "Warm colours: where it responds most. That explains attention, not the decision.",
     mapsSwitch: "Show activation maps",
     noMaps: (reason) => `No activation maps: ${reason}.`,
+    stated: (rate, all, some) => `At a false-alarm rate of ${rate}: of ${all.toLocaleString()} comparisons with strangers, about ${some.toLocaleString()} ${some === 1 ? "is" : "are"} called the same person.`,
+    prior: (share) => `Before looking, the chance that both are one person was taken to be ${share}.`,
     mapAlt: (which) => `Activation map of the ${which} picture`,
   },
 
