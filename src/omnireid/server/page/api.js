@@ -107,7 +107,7 @@ export const api = {
   thumbnail: async (id) => (await answer("GET", `v1/items/${part(id)}/thumbnail`)).blob(),
   forgetItem: (id) => change("DELETE", `v1/items/${part(id)}`),
 
-  identities: (query, signal) => json("GET", "v1/identities", { query, signal }),
+  identities: (query, signal) => json("GET", "v1/identities", { query: { ...query, text: query.text && text.labelled(query.text) }, signal }),
   // Their ids are anybody's texts: no path carries them all.
   identity: (id) => json("GET", "v1/identity", { query: { id } }),
   timeline: (id) => json("GET", "v1/identity/timeline", { query: { id } }),
@@ -116,6 +116,9 @@ export const api = {
   merge: (into, identities) => change("POST", "v1/identities/merge", { body: { into, identities } }),
   split: (items, name) => change("POST", "v1/identities/split", { body: name ? { items, name } : { items } }),
   assign: (items, identity) => change("POST", "v1/identities/assign", { body: { items, identity } }),
+
+  reject: (body) => change("POST", "v1/reject", { body }),
+  takeBackRejection: (id) => change("DELETE", "v1/reject", { query: { id } }),
 
   operations: () => json("GET", "v1/operations"),
   undo: (id) => change("POST", `v1/operations/${part(id)}/undo`),

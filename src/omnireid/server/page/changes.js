@@ -55,6 +55,25 @@ export function samePerson(subject, { identity, name }, items) {
   return { words: text.same.nobodyYet(mine.length + items.length), run: () => splitOff([...mine, ...items], text.search.name).then(Boolean) };
 }
 
+/**
+ * Groups of an answer are one person: known people are merged into the first that has a name, pictures of nobody join
+ * them, or make a person where nobody is known. Resolves to whether it was done.
+ */
+export async function joinGroups(groups) {
+  const known = groups.filter(({ identity }) => identity);
+  const loose = groups.filter(({ identity }) => !identity).flatMap(({ candidates }) => candidates.map(({ item }) => item));
+  if (!known.length) return Boolean(await splitOff(loose, text.search.name));
+  const into = known.find(({ name }) => name) ?? known[0];
+  const others = known.filter((one) => one !== into);
+  const nameOf = ({ identity, name }) => personName({ id: identity, name });
+  const lines = [others.length ? text.join.merged(others.map(nameOf).join(", "), nameOf(into)) : "", loose.length ? text.join.assigned(loose.length, nameOf(into)) : "", text.join.undo];
+  if (!(await askConfirm(text.join.title(groups.length), lines.filter(Boolean), text.join.run))) return false;
+  const merged = !others.length || (await operate(() => api.merge(into.identity, others.map(({ identity }) => identity))));
+  if (!merged) return false;
+  if (loose.length) await operate(() => api.assign(loose.map(({ id }) => id), into.identity));
+  return true;
+}
+
 /** Both are known as two people: that is asked about before. */
 async function mergeTwo(from, into) {
   const isSure = await askConfirm(text.same.mergeTitle(personName(from), personName(into)), [text.person.mergeHint], text.same.mergeConfirm);

@@ -4,6 +4,7 @@ import { api } from "./api.js";
 import { badge, likeness, meaningOf, rateChoice, strictest } from "./decisions.js";
 import { checkbox, field, fill, h, icon } from "./dom.js";
 import { percent } from "./format.js";
+import { qualityOf } from "./quality.js";
 import { session } from "./session.js";
 import { pictureSlot } from "./slot.js";
 import { failed, loading } from "./states.js";
@@ -65,7 +66,9 @@ export async function compareView() {
     let content;
     try {
       const { subjects, rate, withMaps } = state;
-      content = compared(await verify(subjects.map(copyOf), rate, withMaps), rate);
+      const asked = subjects.map(copyOf);
+      const [answer, ...quality] = await Promise.all([verify(asked, rate, withMaps), ...asked.map(qualityOf)]);
+      content = compared(answer, rate, quality);
     } catch (error) {
       content = failed(error, run);
     }
@@ -112,12 +115,15 @@ async function verify(subjects, rate, withMaps) {
   }
 }
 
-function compared(answer, rate) {
-  const kind = answer.calibrated ? answer.decision : "none";
+function compared(answer, rate, quality) {
+  // From a picture that shows too little, neither can be said.
+  const decision = answer.decision && quality.some(({ isPoor }) => isPoor) ? "unsure" : answer.decision;
+  const kind = answer.calibrated ? decision : "none";
+  const warnings = quality.flatMap(({ words }, index) => words.map((one) => `${index ? text.compare.second : text.compare.first}: ${one}`));
   const note = answer.note || (answer.calibrated ? "" : text.search.verdict.noneHint);
   const stated = answer.decision ? [meaningOf(Number(rate) || strictest(), text.compare.stated), text.compare.prior(percent(PRIOR))] : [];
   return [
-    h("div.card.outcome", {}, badge(answer.decision), likeness({ ...answer, decision: kind }), h("p.hint", {}, [note, ...stated].filter(Boolean).join(" "))),
+    h("div.card.outcome", {}, badge(decision), warnings.map((words) => h("p.caution", {}, icon("alert"), h("span", {}, words))), likeness({ ...answer, decision: kind }), h("p.hint", {}, [note, ...stated].filter(Boolean).join(" "))),
     answer.activations ? maps(answer.activations) : null,
   ];
 }

@@ -2,7 +2,7 @@
 // in words.
 
 import { api } from "./api.js";
-import { attributeWords, cameraName, fromLocal, personName } from "./format.js";
+import { attributeWords, cameraName, fromLocal, momentWords, personName, zone } from "./format.js";
 import { session } from "./session.js";
 import { text } from "./text.js";
 
@@ -94,12 +94,14 @@ export async function named(id) {
   }
 }
 
+const said = (value) => `${momentWords(value)} ${zone(fromLocal(value))}`;
+
 /** Each condition in words. */
 export function asWords({ cameras, since, until, people, isUnassigned, attributes, exact, rerank }) {
   return [
     cameras.map(cameraName).join(text.search.or),
-    since ? `${text.search.since.toLowerCase()} ${since.replace("T", " ")}` : "",
-    until ? `${text.search.until.toLowerCase()} ${until.replace("T", " ")}` : "",
+    since ? `${text.search.since.toLowerCase()} ${said(since)}` : "",
+    until ? `${text.search.until.toLowerCase()} ${said(until)}` : "",
     people.map(personName).join(text.search.or),
     isUnassigned ? text.search.unassignedShort : "",
     ...attributes.map(attributeWords),

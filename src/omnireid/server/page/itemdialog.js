@@ -14,6 +14,7 @@ import { may } from "./session.js";
 import { faceOf, fromItem, picturesOf, regionImage } from "./subject.js";
 import { text } from "./text.js";
 import { thumbnail } from "./thumbnails.js";
+import { nearby } from "./where.js";
 
 const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
 
@@ -112,6 +113,8 @@ function actions(item, query) {
     { symbol: "search", words: text.item.searchWith, run: () => searchWith(fromItem(item)) },
     { symbol: "compare", words: query ? text.item.compareQuery : text.item.compare, run: () => { setSlots(query ? [faceOf(query), fromItem(item)] : [fromItem(item)]); go("compare"); } },
   );
+  const around = nearby(item);
+  if (around) shown.push({ symbol: "clock", words: text.where.nearby, run: () => go("pictures", "", around) });
   if (may("write")) {
     shown.push(
       { symbol: "move", words: text.item.assign, run: then(() => assign([item])) },

@@ -6,6 +6,7 @@ import { copyable } from "./copy.js";
 import { fill, h, icon } from "./dom.js";
 import { cameraName, clock, personName, span, when } from "./format.js";
 import { showItem } from "./itemdialog.js";
+import { moreButton } from "./more.js";
 import { go, link, refresh } from "./router.js";
 import { may } from "./session.js";
 import { empty } from "./states.js";
@@ -66,7 +67,8 @@ function head(person, sightings) {
       h("h1", {}, personName(person)),
       h("p.hint", {}, copyable(person.id)),
       h("p", {}, facts.filter(Boolean).join(" · ")),
-      may("write") ? h("div.row", {}, actions(person, sightings)) : h("p.hint", {}, text.readOnly),
+      h("div.row", {}, moreButton(sightings.flatMap(({ items }) => items)), may("write") ? actions(person, sightings) : null),
+      may("write") ? null : h("p.hint", {}, text.readOnly),
     ),
   );
 }
@@ -172,6 +174,7 @@ class Selection {
     fill(
       this.bar,
       h("span.grow.strong", { role: "status" }, words),
+      moreButton(items),
       h("button", { type: "button", onclick: then((chosen) => splitOff(chosen)) }, icon("split"), text.person.split),
       h("button", { type: "button", onclick: then(assign) }, icon("move"), text.person.move),
       h("button.danger-quiet", { type: "button", onclick: then(forgetItems) }, icon("forget"), text.item.forget),

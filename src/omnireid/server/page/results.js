@@ -4,33 +4,65 @@
 import { samePerson, splitOff } from "./changes.js";
 import { groupName, sayable } from "./certainty.js";
 import { badge, likeness, mark } from "./decisions.js";
-import { h, icon } from "./dom.js";
+import { arrowKeys, h, icon, select, uniqueId } from "./dom.js";
 import { prefill } from "./enrol.js";
 import { cameraName, score, whenShort } from "./format.js";
 import { showItem } from "./itemdialog.js";
+import { joining } from "./joining.js";
+import { rejectButton } from "./reject.js";
 import { go, link, refresh } from "./router.js";
 import { may } from "./session.js";
 import { itemsOf, ownerOf, picturesOf } from "./subject.js";
 import { pictures, text } from "./text.js";
 import { loadAll, thumbnail } from "./thumbnails.js";
 import { verdict } from "./verdict.js";
+import { byTime, lastSeen, whereAndWhen } from "./where.js";
 
-/** `question`: that the answer answers (question.js). */
-export function results(raw, question) {
-  const answer = sayable(raw);
+const ORDERS = [["likeness", text.where.byLikeness], ["time", text.where.byTime]];
+let order = "likeness"; // as it was chosen last
+
+/** `question`: that the answer answers (question.js); `quality`: of its pictures (quality.js). */
+export function results(raw, question, quality, isWide) {
+  const answer = sayable(raw, quality.isPoor);
   const { subject } = question;
-  const all = answer.groups.flatMap(({ candidates }) => candidates);
+  let all = [];
   const open = (candidate) => showItem(candidate, { query: subject, all });
-  const groups = h("ol.groups", {}, answer.groups.map((group) => h("li", {}, card(group, subject, open))));
+  const choosing = joining();
+  const mayJoin = may("write") && answer.groups.length > 1;
+
+  function list() {
+    const groups = order === "time" ? byTime(answer.groups) : answer.groups;
+    all = groups.flatMap(({ candidates }) => candidates);
+    const element = h("ol.groups", {}, groups.map((group) => h("li", {}, card(group, subject, open, mayJoin ? choosing.choice(group) : null))));
+    arrowKeys(element, ".candidate", ".strip");
+    return element;
+  }
+  let shown = list();
+  const ordered = select(ORDERS, order, (value) => {
+    order = value;
+    const next = list();
+    shown.replaceWith(next);
+    shown = next;
+  });
+  const head = verdict(answer, question, quality.words, lastSeen(answer));
+  head.querySelector("h2").addEventListener("keydown", (event) => {
+    if (event.key !== "ArrowDown" || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    shown.querySelector(".candidate")?.focus();
+  });
   return [
-    verdict(answer, question, [], null),
+    head,
+    // Of somebody new nobody's times are the answer.
+    whereAndWhen(answer, open, isWide && answer.decision !== "new"),
+    h("div.with-button.ordering", {}, h("label", { htmlFor: (ordered.id = uniqueId("order")) }, text.where.order), ordered),
     h("p.sr-only", {}, text.search.gridHelp),
-    groups,
-    h("div.row.centred", {}, may("write") && picturesOf(subject).length ? enrolNew(subject) : null, h("button", { type: "button", onclick: () => loadAll(groups.closest(".results")).then(() => print()) }, icon("print"), text.search.print)),
+    shown,
+    h("div.row.centred", {}, may("write") && picturesOf(subject).length ? enrolNew(subject) : null, h("button", { type: "button", onclick: () => loadAll(shown.closest(".results")).then(() => print()) }, icon("print"), text.search.print)),
+    choosing.bar,
   ];
 }
 
-function card(group, subject, open) {
+function card(group, subject, open, choice) {
   const [best] = group.candidates;
   const name = groupName(group);
   const isKnown = Boolean(group.identity);
@@ -41,10 +73,10 @@ function card(group, subject, open) {
     h(
       "div.group-body",
       {},
-      h("div.group-head", {}, h("h3", {}, isKnown ? h("a", { href: link("person", group.identity) }, name) : name), badge(group.decision)),
+      h("div.group-head", {}, h("h3", {}, isKnown ? h("a", { href: link("person", group.identity) }, name) : name), h("span.group-marks", {}, choice, badge(group.decision))),
       likeness(group),
       h("div.strip", {}, group.candidates.map((candidate) => tile(candidate, open, isKnown))),
-      h("div.row", {}, groupActions(group, isKnown, subject)),
+      h("div.row.group-actions", {}, groupActions(group, isKnown, subject)),
     ),
   );
 }
@@ -92,7 +124,7 @@ function groupActions(group, isKnown, subject) {
       }, icon("enrol"), words),
     );
   }
-  return actions;
+  return [...actions, rejectButton(subject, group.identity)];
 }
 
 const enrolNew = (subject) =>

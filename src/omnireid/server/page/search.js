@@ -2,8 +2,10 @@
 
 import { api } from "./api.js";
 import { asBody, asQuery, fromQuery, noConditions } from "./conditions.js";
-import { arrowKeys, fill, h, icon } from "./dom.js";
+import { fill, h, icon } from "./dom.js";
 import { filters } from "./filters.js";
+import { choseOther, dropKept, keep, restored } from "./kept.js";
+import { qualityOf } from "./quality.js";
 import { ask, face, keyOfAsked } from "./question.js";
 import { results } from "./results.js";
 import { go, link, place, refresh, remember } from "./router.js";
@@ -14,6 +16,7 @@ import { asRequest, copyOf, fromItem, fromItems, itemsOf, keyOf, picturesOf } fr
 import { text } from "./text.js";
 
 const KEPT_PICTURES = 20;
+const FORM = "form"; // what is kept of it, beside the numbers
 
 // Kept while other views are shown, so that coming back finds everything as it was. `subject` and `chosen` are what
 // the form holds; `shown` is the answer with its own question (question.js), null where there is none. `said`: what
@@ -32,9 +35,35 @@ function numberOf(subject) {
   const key = keyOf(subject);
   for (const [number, one] of given) if (keyOf(one) === key) return number;
   lastNumber += 1;
-  given.set(String(lastNumber), copyOf(subject));
+  const number = String(lastNumber);
+  given.set(number, copyOf(subject));
   if (given.size > KEPT_PICTURES) given.delete(given.keys().next().value);
-  return String(lastNumber);
+  keep(number, subject);
+  return number;
+}
+
+let isRestored = false;
+
+/** What this tab held before it was loaded anew; the form's own only where nothing else was asked for. */
+async function restore() {
+  if (isRestored) return;
+  isRestored = true;
+  const { subjects, chosen } = await restored();
+  if (!state.subject && subjects.has(chosen)) state.subject = copyOf(subjects.get(chosen));
+  subjects.delete(FORM);
+  for (const [number, subject] of subjects) given.set(number, subject);
+}
+
+let timer = 0;
+
+/** Keep what the form holds, once it is not being changed any more. */
+function keepChosen() {
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    const { subject } = state;
+    if (picturesOf(subject).length) keep(FORM, subject, { isChosen: true });
+    else choseOther();
+  }, 300);
 }
 
 function address({ subject, chosen }) {
@@ -66,10 +95,14 @@ export function onlyWith(name, value) {
 export const search = {
   take: (files) => view?.slot.take(files),
   submit: () => view?.submit(),
+  /** From wherever the focus is to what was found. */
+  toAnswer: () => document.querySelector("main[data-view=search] .verdict h2")?.focus(),
   reset: () => {
     stop();
+    clearTimeout(timer);
     Object.assign(state, nothing());
     given.clear();
+    dropKept();
   },
 };
 
@@ -129,12 +162,14 @@ async function renewItems(isCurrent) {
 }
 
 export async function searchView(here) {
+  await restore();
   let missing = await follow(here);
   const isOutdated = () => state.shown !== null && state.shown.isUpTo !== session.changes;
   if (here.isCurrent() && isOutdated() && !state.runNow) missing = (await renewItems(here.isCurrent)) || missing;
   if (!here.isCurrent()) return null;
   say(state.runNow ? state : undefined);
-  const output = h("section.results", { "aria-label": text.search.results, "aria-live": "polite" });
+  const output = h("section.results", { "aria-label": text.search.results });
+  const said = h("p.sr-only", { role: "status" }); // for those who do not see that the answer came
   const notice = h("div", { role: "status" });
   const put = (...nodes) => fill(output, notice, nodes);
   const button = h("button.primary.wide-button", { type: "submit" });
@@ -145,6 +180,7 @@ export async function searchView(here) {
   };
   const slot = pictureSlot(text.search.title, state.subject, (subject) => {
     state.subject = subject;
+    keepChosen();
     changed();
   }, { takesMany: true });
   const clear = () => {
@@ -152,10 +188,15 @@ export async function searchView(here) {
     limits.show();
     submit();
   };
-  const run = (question) => runSearch(question, output, put, clear).finally(changed);
+  const run = async (question) => {
+    said.textContent = "";
+    await runSearch(question, output, put, clear);
+    said.textContent = output.querySelector(".verdict h2, .state-title")?.textContent ?? "";
+    changed();
+  };
   // From the form straight to the answer, not through all the filters.
   const submit = async () => {
-    if (!state.subject) return;
+    if (!state.subject || !form.reportValidity()) return;
     const opener = document.activeElement;
     await run(ask(state.subject, state.chosen));
     const isElsewhere = ![opener, document.body].includes(document.activeElement);
@@ -163,6 +204,7 @@ export async function searchView(here) {
     if (isElsewhere || !heading) return;
     heading.tabIndex = -1;
     heading.focus({ preventScroll: true });
+    said.textContent = ""; // the focus reads it out
   };
   const limits = filters(state.chosen, changed, !isNarrow());
   const form = h(
@@ -184,7 +226,7 @@ export async function searchView(here) {
   else showNothingYet(put, missing);
   state.runNow = false;
   changed();
-  return h("div.search", {}, h("div.side", {}, h("h1", {}, text.search.title), h("p.lead", {}, text.search.lead), form), output);
+  return h("div.search", {}, h("div.side", {}, h("h1", {}, text.search.title), h("p.lead", {}, text.search.lead), form), output, said);
 }
 
 /** That the form has moved on, and ways to bring both together again. */
@@ -202,7 +244,7 @@ function showNotice(output, notice, submit) {
     "div.earlier",
     {},
     face(state.shown.question, "tiny"),
-    h("p.grow", {}, h("strong", {}, text.answer.earlier), " ", text.answer.earlierHint),
+    h("p.grow", {}, h("strong", {}, text.answer.earlier), h("span.wide-only", {}, " ", text.answer.earlierHint)),
     state.subject ? h("button", { type: "button", onclick: submit }, icon("search"), text.answer.askNow) : null,
     h("button", { type: "button", onclick: back }, icon("undo"), text.answer.back),
   ) : null);
@@ -213,11 +255,10 @@ function showNothingYet(put, missing) {
 }
 
 function showAnswer(put, clear) {
-  const { answer, question } = state.shown;
+  const { answer, question, quality } = state.shown;
   const { words } = question;
   if (answer.groups.length) {
-    const element = put(results(answer, question));
-    arrowKeys(element, ".candidate");
+    put(results(answer, question, quality, !isNarrow()));
   } else if (words.length) {
     put(empty("search", text.search.nobodyFound, text.search.nobodyWith(words), h("button", { type: "button", onclick: clear }, text.search.clearAndSearch)));
   } else {
@@ -243,9 +284,9 @@ async function runSearch(question, output, put, clear) {
   try {
     const body = { ...(await asRequest(question.subject)), ...asBody(question.chosen) };
     const isUpTo = session.changes;
-    const answer = await api.search(body, signal);
+    const [answer, quality] = await Promise.all([api.search(body, signal), qualityOf(question.subject)]);
     signal.throwIfAborted();
-    state.shown = { answer, question, isUpTo };
+    state.shown = { answer, question, quality, isUpTo };
     showAnswer(put, clear);
     if (isNarrow()) output.scrollIntoView({ block: "start" });
   } catch (error) {
