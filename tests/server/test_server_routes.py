@@ -245,6 +245,15 @@ def test_assigning_gives_known_and_new_identities(client: TestClient) -> None:
     assert (first["decision"], again["decision"], other["decision"]) == ("new", "same", "new")
     assert first["identity"] == again["identity"]
     assert other["identity"] not in (None, first["identity"])
+    # Whom it joined, how likely that is, and what takes it back.
+    client.put("/v1/identity", params={"id": first["identity"]}, json={"name": "Ada"})
+    third = enrol(client, 1, 2, assign=True)
+    assert (third["identity"], third["name"]) == (first["identity"], "Ada")
+    assert 0.5 < third["probability"] < 1
+    assert client.get("/v1/operations").json()["operations"][0]["id"] == third["operation"]
+    client.post(f"/v1/operations/{third['operation']}/undo").raise_for_status()
+    left = client.get(f"/v1/items/{third['id']}").json()
+    assert (left["identity"], left["id"]) == (None, third["id"])
     # Two pictures of one new person in one request are one person.
     items = [{"image": text_of(person(3, view))} for view in range(2)]
     done = client.post("/v1/enrol", json={"items": items, "assign": True}).json()["items"]

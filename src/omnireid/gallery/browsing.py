@@ -155,22 +155,22 @@ def people_page(
 ) -> Page[Person]:
     """Identities, those with a name first (by name), the others by id.
 
-    Without `text` it reads the identity of every item; with one, names alone. Then it reads the cameras and
-    times of the people on the page.
+    It reads the identity of every item, then the cameras and times of the people on the page.
 
     Args:
         collection: None in an empty gallery.
-        text: part of a name, upper and lower case being the same.
+        text: part of a name or, of who has none, of the id that they are shown by, upper and lower case being
+            the same; or the whole id of anybody, also one that was merged.
         after: `next` of the page before, which is the id of its last.
     """
     _check_limit(limit)
     named = people.named
+    stored = set() if collection is None else stored_values(store, collection, "identity")
+    everybody = {people.root(one) for one in stored} | named.keys()
     if text is not None:
         wanted = text.casefold()
-        everybody = {one for one, name in named.items() if wanted in name.casefold()}
-    else:
-        stored = set() if collection is None else stored_values(store, collection, "identity")
-        everybody = {people.root(one) for one in stored} | named.keys()
+        meant = people.root(text) if text in stored else text
+        everybody = {one for one in everybody if one == meant or wanted in named.get(one, one).casefold()}
     keys = sorted(_by_name(one, named) for one in everybody)
     first = 0 if after is None else bisect.bisect_right(keys, _by_name(people.root(after), named))
     page = [key[2] for key in keys[first : first + limit]]

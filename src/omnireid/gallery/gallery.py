@@ -465,7 +465,7 @@ class Gallery:
         """Identities, those with a name first. See `browsing.people_page`.
 
         Args:
-            text: part of the name.
+            text: part of the name or, where there is none, of the id; or the whole id.
         """
         people = self.who_is.people(fresh=True)
         return browsing.people_page(self.store, self._live_collection(), people, text, limit, after)

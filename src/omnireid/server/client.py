@@ -201,7 +201,7 @@ class Client:
         return self._send("GET", f"/v1/items/{_name(item_id)}/thumbnail", self._query({}), None).content
 
     def identities(self, text: str | None = None, *, limit: int = 100) -> Iterator[IdentityOut]:
-        """Identities, those with a name first; with `text` those that have it in their name."""
+        """Identities, those with a name first; with `text` those that have it in their name or id."""
         after: str | None = None
         while True:
             query = {"text": text, "limit": limit, "after": after}

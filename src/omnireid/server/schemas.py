@@ -412,7 +412,7 @@ class ItemsQuery(GalleryQuery):
 
 
 class IdentitiesQuery(GalleryQuery):
-    """Which identities to list: those with `text` in their name."""
+    """Which identities to list: those with `text` in their name or, without one, in their id."""
 
     text: Text | None = None
     after: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
@@ -599,12 +599,17 @@ class SearchAnswer(Answer):
 
 
 class EnrolledItem(Answer):
-    """What became of one item."""
+    """What became of one item. With `assign`: what was decided, and the operation that undoes it."""
 
     id: str
     is_new: bool
     identity: str | None
     decision: DecisionName | None
+    name: str | None = Field(None, description="Of the identity, where it has one.")
+    probability: float | None = Field(None, description="That the item is who it was assigned to.")
+    operation: str | None = Field(
+        None, description="For `POST /v1/operations/{operation}/undo`; null where nobody was assigned."
+    )
 
 
 class EnrolAnswer(Answer):

@@ -111,7 +111,7 @@ export const api = {
   forgetItems: (items) => change("POST", "v1/items/forget", { body: { items } }),
   attributes: () => json("GET", "v1/attributes"),
 
-  identities: (query, signal) => json("GET", "v1/identities", { query, signal }),
+  identities: (query, signal) => json("GET", "v1/identities", { query: { ...query, text: query.text && text.labelled(query.text) }, signal }),
   // Their ids are anybody's texts: no path carries them all.
   identity: (id) => json("GET", "v1/identity", { query: { id } }),
   timeline: (id) => json("GET", "v1/identity/timeline", { query: { id } }),
@@ -122,6 +122,8 @@ export const api = {
   assign: (items, identity) => change("POST", "v1/identities/assign", { body: { items, identity } }),
 
   operations: (query) => json("GET", "v1/operations", { query }),
+  reject: (body) => change("POST", "v1/reject", { body }),
+  takeBackRejection: (id) => change("DELETE", "v1/reject", { query: { id } }),
   undo: (id) => change("POST", `v1/operations/${part(id)}/undo`),
 
   galleryState: () => json("GET", `v1/galleries/${here()}`),

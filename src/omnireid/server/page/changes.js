@@ -4,6 +4,7 @@ import { api } from "./api.js";
 import { askConfirm, askForget, askText, choosePerson } from "./dialogs.js";
 import { personName } from "./format.js";
 import { refresh } from "./router.js";
+import { itemsOf, ownerOf } from "./subject.js";
 import { cameras as cameraCount, text } from "./text.js";
 import { dropThumbnails } from "./thumbnails.js";
 import { complain, operate, toast } from "./toasts.js";
@@ -41,19 +42,38 @@ export async function assign(items) {
  * What one press says: who was searched for is this person. Null where there is nothing to say.
  *
  * `subject`: what was searched with; `who`: { identity, name } of the found `items`, which all are theirs. Returns
- * { words, run }; `run` resolves to whether it was done. A picture of the user's is enrolled instead (enrol.js).
+ * { words, run }; `run` resolves to whether it was done. Pictures of the user's are enrolled instead (enrol.js).
  */
 export function samePerson(subject, { identity, name }, items) {
-  if (subject?.kind !== "item") return null;
-  const { item } = subject;
-  const join = (items, person) => operate(() => api.assign(items.map(({ id }) => id), person.id)).then(Boolean);
+  const mine = itemsOf(subject);
+  if (!mine.length) return null;
+  const join = (some, person) => operate(() => api.assign(some.map(({ id }) => id), person.id)).then(Boolean);
   const found = { id: identity, name };
-  const own = { id: item.identity, name: item.name };
-  if (identity && identity === item.identity) return null;
-  if (!identity && !item.identity) return { words: text.same.nobodyYet(items.length + 1), run: () => splitOff([item, ...items], text.search.name).then(Boolean) };
-  if (!item.identity) return { words: text.same.joins(personName(found)), run: () => join([item], found) };
-  if (!identity) return { words: text.same.join(items.length, personName(own)), run: () => join(items, own) };
-  return { words: text.same.merge(personName(own)), run: () => mergeTwo(found, own) };
+  const own = ownerOf(subject);
+  if (identity && mine.every((one) => one.identity === identity)) return null;
+  if (own && identity) return { words: text.same.merge(personName(own)), run: () => mergeTwo(found, own) };
+  if (own) return { words: text.same.join(items.length, personName(own)), run: () => join(items, own) };
+  if (identity) return { words: text.same.joins(mine.length, personName(found)), run: () => join(mine, found) };
+  return { words: text.same.nobodyYet(mine.length + items.length), run: () => splitOff([...mine, ...items], text.search.name).then(Boolean) };
+}
+
+/**
+ * Groups of an answer are one person: known people are merged into the first that has a name, pictures of nobody join
+ * them, or make a person where nobody is known. Resolves to whether it was done.
+ */
+export async function joinGroups(groups) {
+  const known = groups.filter(({ identity }) => identity);
+  const loose = groups.filter(({ identity }) => !identity).flatMap(({ candidates }) => candidates.map(({ item }) => item));
+  if (!known.length) return Boolean(await splitOff(loose, text.search.name));
+  const into = known.find(({ name }) => name) ?? known[0];
+  const others = known.filter((one) => one !== into);
+  const nameOf = ({ identity, name }) => personName({ id: identity, name });
+  const lines = [others.length ? text.join.merged(others.map(nameOf).join(", "), nameOf(into)) : "", loose.length ? text.join.assigned(loose.length, nameOf(into)) : "", text.join.undo];
+  if (!(await askConfirm(text.join.title(groups.length), lines.filter(Boolean), text.join.run))) return false;
+  const merged = !others.length || (await operate(() => api.merge(into.identity, others.map(({ identity }) => identity))));
+  if (!merged) return false;
+  if (loose.length) await operate(() => api.assign(loose.map(({ id }) => id), into.identity));
+  return true;
 }
 
 /** Both are known as two people: that is asked about before. */

@@ -3,11 +3,12 @@
 import { api } from "./api.js";
 import { badge, likeness, meaningOf, rateChoice, strictest } from "./decisions.js";
 import { checkbox, field, fill, h, icon } from "./dom.js";
-import { oneIn } from "./format.js";
+import { percent } from "./format.js";
+import { qualityOf } from "./quality.js";
 import { session } from "./session.js";
 import { pictureSlot } from "./slot.js";
 import { failed, loading } from "./states.js";
-import { asRequest } from "./subject.js";
+import { asRequest, copyOf } from "./subject.js";
 import { text } from "./text.js";
 
 const nothing = () => ({ subjects: [null, null], withMaps: true, rate: "", hasRun: false });
@@ -44,20 +45,35 @@ export async function compareView() {
     pictureSlot(label, state.subjects[index], (subject) => {
       state.subjects[index] = subject;
       changed();
-      fill(output);
-      state.hasRun = false;
+      clear();
     }),
   );
-  const run = async () => {
+  let latest = 0; // an answer that comes after its question was changed is not shown
+
+  /** Another question: what was said of the one before is gone. */
+  function clear() {
+    latest += 1;
+    fill(output);
+    state.hasRun = false;
+  }
+
+  async function run() {
     if (!isReady()) return;
+    latest += 1;
+    const mine = latest;
     state.hasRun = true;
     fill(output, loading(text.compare.running));
+    let content;
     try {
-      fill(output, compared(await verify()));
+      const { subjects, rate, withMaps } = state;
+      const asked = subjects.map(copyOf);
+      const [answer, ...quality] = await Promise.all([verify(asked, rate, withMaps), ...asked.map(qualityOf)]);
+      content = compared(answer, rate, quality);
     } catch (error) {
-      fill(output, failed(error, run));
+      content = failed(error, run);
     }
-  };
+    if (mine === latest) fill(output, content);
+  }
   shown = { slots, run };
   changed();
   if (state.hasRun && isReady()) run();
@@ -77,6 +93,7 @@ export async function compareView() {
       session.info.calibrated
         ? field(text.falseAlarmRate, rateChoice(state.rate, (value) => {
             state.rate = value;
+            clear();
           }))
         : null,
     ),
@@ -84,26 +101,29 @@ export async function compareView() {
   );
 }
 
-async function verify() {
-  const [a, b] = await Promise.all(state.subjects.map(asRequest));
-  const body = { a, b, activations: state.withMaps, ...(session.info.calibrated ? { prior: PRIOR } : {}) };
-  if (state.rate) body.false_alarm_rate = Number(state.rate);
+async function verify(subjects, rate, withMaps) {
+  const [a, b] = await Promise.all(subjects.map(asRequest));
+  const body = { a, b, activations: withMaps, ...(session.info.calibrated ? { prior: PRIOR } : {}) };
+  if (rate) body.false_alarm_rate = Number(rate);
   try {
     return await api.verify(body);
   } catch (error) {
     // Not every model, and no item without a picture, gives maps; the comparison itself does not need them.
-    if (!state.withMaps || !error.fields?.some((field) => NEEDED_FOR_MAPS.includes(field))) throw error;
+    if (!withMaps || !error.fields?.some((field) => NEEDED_FOR_MAPS.includes(field))) throw error;
     const answer = await api.verify({ ...body, activations: false });
     return { ...answer, note: [answer.note, text.compare.noMaps(error.message)].filter(Boolean).join(" ") };
   }
 }
 
-function compared(answer) {
-  const kind = answer.calibrated ? answer.decision : "none";
+function compared(answer, rate, quality) {
+  // From a picture that shows too little, neither can be said.
+  const decision = answer.decision && quality.some(({ isPoor }) => isPoor) ? "unsure" : answer.decision;
+  const kind = answer.calibrated ? decision : "none";
+  const warnings = quality.flatMap(({ words }, index) => words.map((one) => `${index ? text.compare.second : text.compare.first}: ${one}`));
   const note = answer.note || (answer.calibrated ? "" : text.search.verdict.noneHint);
-  const stated = answer.decision ? [meaningOf(Number(state.rate) || strictest()), text.search.prior(oneIn(PRIOR))] : [];
+  const stated = answer.decision ? [meaningOf(Number(rate) || strictest(), text.compare.stated), text.compare.prior(percent(PRIOR))] : [];
   return [
-    h("div.card.outcome", {}, badge(answer.decision), likeness({ ...answer, decision: kind }), h("p.hint", {}, [note, ...stated].filter(Boolean).join(" "))),
+    h("div.card.outcome", {}, badge(decision), warnings.map((words) => h("p.caution", {}, icon("alert"), h("span", {}, words))), likeness({ ...answer, decision: kind }), h("p.hint", {}, [note, ...stated].filter(Boolean).join(" "))),
     answer.activations ? maps(answer.activations) : null,
   ];
 }

@@ -3,12 +3,16 @@
 
 import { api } from "./api.js";
 import { cameraWords } from "./cameras.js";
-import { attributeWords, fromLocal, personName } from "./format.js";
+import { attributeWords, fromLocal, momentWords, personName, zone } from "./format.js";
+import { session } from "./session.js";
 import { text } from "./text.js";
+
+/** How likely it is, before looking, that whoever is searched for is in the gallery at all. */
+const PRIOR = "0.5";
 
 /** `people`: { id, name } each; `attributes`: [name, value] each, the value with its type; times as their inputs. */
 export const noConditions = () => ({
-  cameras: [], since: "", until: "", people: [], isUnassigned: false, attributes: [], rate: "", prior: "", exact: false, rerank: false, number: 10,
+  cameras: [], since: "", until: "", people: [], isUnassigned: false, attributes: [], rate: "", prior: PRIOR, exact: false, rerank: false, number: 10,
 });
 
 /** How many differ from `noConditions`; the number of people is no condition. */
@@ -26,7 +30,8 @@ export function asBody({ cameras, since, until, people, isUnassigned, attributes
   if (isUnassigned) body.has_identity = false;
   if (attributes.length) body.attributes = Object.fromEntries(attributes);
   if (share) body.false_alarm_rate = Number(share);
-  if (prior) body.prior = Number(prior);
+  // Without a calibration there is no probability that it could move.
+  if (prior && session.info.calibrated) body.prior = Number(prior);
   return body;
 }
 
@@ -41,7 +46,7 @@ export function asQuery({ cameras, since, until, people, isUnassigned, attribute
     ...one("unassigned", isUnassigned && "1"),
     ...attributes.map(([name, value]) => ["attribute", `${name}=${JSON.stringify(value)}`]),
     ...one("rate", share),
-    ...one("prior", prior),
+    ...one("prior", prior !== PRIOR && prior),
     ...one("exact", exact && "1"),
     ...one("rerank", rerank && "1"),
     ...one("number", number !== noConditions().number && String(number)),
@@ -60,7 +65,7 @@ export async function fromQuery(query) {
     isUnassigned: query.has("unassigned"),
     attributes: query.getAll("attribute").flatMap(attribute),
     rate: share(query.get("rate")),
-    prior: share(query.get("prior")),
+    prior: share(query.get("prior")) || PRIOR,
     exact: query.has("exact"),
     rerank: query.has("rerank"),
     ...(Number.isInteger(number) && number > 0 ? { number } : {}),
@@ -90,12 +95,14 @@ export async function named(id) {
   }
 }
 
+const said = (value) => `${momentWords(value)} ${zone(fromLocal(value))}`;
+
 /** Each condition in words. */
 export function asWords({ cameras, since, until, people, isUnassigned, attributes, exact, rerank }) {
   return [
     cameraWords(cameras).join(text.search.or),
-    since ? `${text.search.since.toLowerCase()} ${since.replace("T", " ")}` : "",
-    until ? `${text.search.until.toLowerCase()} ${until.replace("T", " ")}` : "",
+    since ? `${text.search.since.toLowerCase()} ${said(since)}` : "",
+    until ? `${text.search.until.toLowerCase()} ${said(until)}` : "",
     people.map(personName).join(text.search.or),
     isUnassigned ? text.search.unassignedShort : "",
     ...attributes.map(attributeWords),

@@ -1,7 +1,7 @@
 // Same, new or unsure: in words and shape, never by colour alone.
 
 import { h, icon, select } from "./dom.js";
-import { inStrangers, oneIn, percent, rate, score } from "./format.js";
+import { amongMany, oneIn, percent, rate, score } from "./format.js";
 import { session } from "./session.js";
 import { text } from "./text.js";
 
@@ -35,8 +35,8 @@ export function likeness({ probability, score: value, decision }) {
 /** The rate that holds where none is chosen. */
 export const strictest = () => Math.min(...session.info.false_alarm_rates);
 
-/** What a false-alarm rate means to somebody who looks at answers. */
-export const meaningOf = (share) => text.search.stated(rate(share), inStrangers(share));
+/** What a false-alarm rate means to somebody who looks at answers. `words`: of searches, or of comparisons. */
+export const meaningOf = (share, words) => words(rate(share), ...amongMany(share));
 
 /** A choice among the rates that the calibration has thresholds for; "" is its own default. */
 export function rateChoice(value, onchange) {
@@ -44,10 +44,10 @@ export function rateChoice(value, onchange) {
   return select([["", text.falseAlarmDefault(rate(strictest()))], ...rates.map((share) => [String(share), `${rate(share)} · ${oneIn(share)}`])], value, onchange);
 }
 
-const PRIORS = ["0.5", "0.1", "0.01", "0.001", "0.0001"];
+const PRIORS = ["0.9", "0.5", "0.1", "0.01"];
 
-/** How likely a comparison is of one person before the pictures are looked at; "" goes by the gallery's size. */
+/** How likely it is, before looking, that whoever is searched for is in the gallery at all. */
 export function priorChoice(value, onchange) {
-  const shares = [...new Set([...PRIORS, ...(value ? [value] : [])])];
-  return select([["", text.priorDefault], ...shares.map((share) => [share, text.priors[share] ?? oneIn(Number(share))])], value, onchange);
+  const shares = PRIORS.includes(value) ? PRIORS : [...PRIORS, value];
+  return select(shares.map((share) => [share, text.priors[share] ?? rate(Number(share))]), value, onchange);
 }

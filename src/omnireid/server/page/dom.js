@@ -46,12 +46,13 @@ export function uniqueId(prefix) {
   return `${prefix}-${last}`;
 }
 
-/** A label with its control and an optional hint below. */
+/** A label with its control and an optional hint below. Of several parts of a control, `labelled` has the label. */
 export function field(label, control, hint) {
-  control.id ||= uniqueId("field");
-  const note = hint ? h("p.hint", { id: `${control.id}-hint` }, hint) : null;
-  if (note) control.setAttribute("aria-describedby", note.id);
-  return h("div.field", {}, h("label", { htmlFor: control.id }, label), control, note);
+  const { labelled = control } = control;
+  labelled.id ||= uniqueId("field");
+  const note = hint ? h("p.hint", { id: `${labelled.id}-hint` }, hint) : null;
+  if (note) labelled.setAttribute("aria-describedby", note.id);
+  return h("div.field", {}, h("label", { htmlFor: labelled.id }, label), control, note);
 }
 
 /** What was typed, as the server takes texts: without space around it, and in Unicode's composed form. */
@@ -78,17 +79,24 @@ export function select(options, value, onchange) {
   return element;
 }
 
-/** Move the focus among `items` of a list or grid with the arrow keys; one of them is in the tab order. */
-export function arrowKeys(container, selector) {
+/**
+ * Move the focus among `items` of a list or grid with the arrow keys; one of them is in the tab order, or with `parts`
+ * one in each of these parts.
+ */
+export function arrowKeys(container, selector, parts = null) {
   const items = () => [...container.querySelectorAll(selector)];
-  const enter = (item, all) => {
-    for (const other of all) other.tabIndex = other === item ? 0 : -1;
+  const enter = (item) => {
+    const part = (parts && item.closest(parts)) ?? container;
+    for (const other of part.querySelectorAll(selector)) other.tabIndex = other === item ? 0 : -1;
   };
-  const all = items();
-  if (all.length) enter(all[0], all);
+  const places = parts ? [...container.querySelectorAll(parts)] : [container];
+  for (const place of places) {
+    const first = place.querySelector(selector);
+    if (first) enter(first);
+  }
   container.addEventListener("focusin", (event) => {
     const item = event.target.closest(selector);
-    if (item) enter(item, items());
+    if (item) enter(item);
   });
   container.addEventListener("keydown", (event) => {
     const item = event.target.closest?.(selector);

@@ -5,22 +5,25 @@ import { askBox } from "./boxdialog.js";
 import { whenStateIsKnown } from "./cameras.js";
 import { choosePerson } from "./dialogs.js";
 import { checkbox, field, fill, h, icon, typedText, uniqueId } from "./dom.js";
-import { fromLocal, personName, toLocal } from "./format.js";
-import { refresh } from "./router.js";
+import { fromLocal, percent, personName, toLocal } from "./format.js";
+import { moment } from "./moment.js";
+import { link, refresh } from "./router.js";
 import { may, session } from "./session.js";
 import { complaint, empty } from "./states.js";
-import { asRequest, filesOf, PictureError, picturesOf, readPicture, regionImage } from "./subject.js";
+import { asRequest, copyOf, filesOf, PictureError, picturesOf, readPicture, regionImage } from "./subject.js";
 import { text } from "./text.js";
-import { toast } from "./toasts.js";
+import { personThumbnail } from "./thumbnails.js";
+import { didOperate, toast, undo, wasUndone } from "./toasts.js";
 
-// entries: { subject, status, kind } with kind "waiting", "good" or "bad".
+// entries: { subject, status, kind } with kind "waiting", "good" or "bad"; `decided`: the server's answer where the
+// search decided who it is.
 const nothing = () => ({ entries: [], camera: "", time: "", who: "open", person: null, name: "", keep: true, isRunning: false });
 const state = nothing();
 let shown = null;
 
 /** Come with what was searched with; `person` { id, name }, or null for a new one. */
 export function prefill(subject, person) {
-  Object.assign(state, { entries: picturesOf(subject).map(entry), who: person ? "existing" : "new", person, name: "" });
+  Object.assign(state, { entries: picturesOf(subject).map((one) => entry(copyOf(one))), who: person ? "existing" : "new", person, name: "" });
 }
 
 const entry = (subject) => ({ subject, kind: "waiting", status: text.enrol.waiting });
@@ -130,7 +133,7 @@ function row(one, show) {
     "li.entry",
     {},
     h("span.thumb.small", {}, regionImage(subject)),
-    h("div.grow", {}, h("p.strong.ellipsis", {}, subject.name), h(`p.entry-status.${one.kind}`, {}, one.kind === "good" ? icon("tick") : one.kind === "bad" ? icon("alert") : null, h("span", {}, one.status))),
+    h("div.grow", {}, h("p.strong.ellipsis", {}, subject.name), h(`p.entry-status.${one.kind}`, {}, one.kind === "good" ? icon("tick") : one.kind === "bad" ? icon("alert") : null, h("span", {}, one.status)), one.decided ? decided(one.decided) : null),
     isOpen ? h("button.quiet", { type: "button", onclick: edit }, icon("box"), subject.region ? `${subject.region.width} × ${subject.region.height}` : text.enrol.box) : null,
     h("button.icon-button", { type: "button", "aria-label": `${text.enrol.remove} ${subject.name}`, onclick: remove }, icon("close")),
   );
@@ -141,8 +144,8 @@ function details(show) {
   whenStateIsKnown(names, ({ cameras }) => cameras.filter(Boolean).map((name) => h("option", { value: name })));
   const camera = h("input", { type: "text", value: state.camera, maxLength: 200, autocomplete: "off", oninput: () => { state.camera = typedText(camera); } });
   camera.setAttribute("list", names.id);
-  const time = h("input", { type: "datetime-local", step: 1, value: state.time, oninput: () => { state.time = time.value; } });
-  const now = h("button.quiet", { type: "button", onclick: () => { time.value = toLocal(new Date()); state.time = time.value; } }, icon("clock"), text.enrol.now);
+  const time = moment(state.time, (value) => { state.time = value; });
+  const now = h("button.quiet", { type: "button", onclick: () => time.set(toLocal(new Date())) }, icon("clock"), text.enrol.now);
   return [
     field(text.enrol.camera, camera, text.enrol.cameraHint),
     names,
@@ -190,11 +193,30 @@ async function enrolOne(one) {
     if (state.who === "existing") item.identity = state.person.id;
     const { items: [answer] } = await api.enrol({ items: [item], assign: state.who === "search" });
     if (state.who === "new" && answer.is_new) await joinNewPerson(answer.id);
-    const decided = answer.decision ? text.enrol.addedAs[answer.decision] : text.enrol.added;
-    Object.assign(one, { kind: "good", status: answer.is_new ? decided : text.enrol.known });
+    Object.assign(one, { kind: "good", status: statusOf(answer), decided: answer.operation ? answer : null });
+    if (answer.operation) didOperate(answer.operation, text.enrol.didDecide(one.subject.name, statusOf(answer)));
   } catch (error) {
     Object.assign(one, { kind: "bad", status: `${text.enrol.failed}: ${error.message}` });
   }
+}
+
+/** What became of a picture; where the search decided, whom it joined and how likely that is. */
+function statusOf({ is_new: isNew, decision, identity, name, probability }) {
+  if (!isNew) return text.enrol.known;
+  if (!decision) return text.enrol.added;
+  const isSure = probability !== null && probability !== undefined;
+  return text.enrol.addedAs[decision](personName({ id: identity, name }), isSure ? percent(probability) : "");
+}
+
+/** Whom the search made it, to be looked at and taken back at once. */
+function decided({ identity, name, operation }) {
+  if (wasUndone(operation)) return h("p.hint", {}, text.enrol.undone);
+  return h(
+    "div.row",
+    {},
+    h("a.decided", { href: link("person", identity) }, personThumbnail(identity, "small"), h("span", {}, personName({ id: identity, name }))),
+    may("write") ? h("button.quiet", { type: "button", onclick: () => undo(operation) }, icon("undo"), text.history.undo) : null,
+  );
 }
 
 /** The first picture makes the person, the others of this run join. */

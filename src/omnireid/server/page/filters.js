@@ -7,8 +7,11 @@ import { meaningOf, priorChoice, rateChoice, strictest } from "./decisions.js";
 import { choosePerson } from "./dialogs.js";
 import { checkbox, field, fill, h, icon, removable, select } from "./dom.js";
 import { personName } from "./format.js";
+import { moment, presets } from "./moment.js";
 import { session } from "./session.js";
 import { text } from "./text.js";
+
+export { moment };
 
 const NUMBERS = [5, 10, 20, 50];
 
@@ -40,7 +43,7 @@ export function filters(chosen, onchange, isOpen) {
       element,
       h("summary", {}, icon("filter"), text.search.filters, count),
       cameras,
-      h("div.pair", {}, field(text.search.since, moment(chosen.since, set("since"))), field(text.search.until, moment(chosen.until, set("until")))),
+      times(),
       personChoice(chosen, changed),
       checkbox(text.search.unassigned, chosen.isUnassigned, set("isUnassigned")),
       attributeEditor(chosen.attributes, changed),
@@ -59,19 +62,22 @@ export function filters(chosen, onchange, isOpen) {
     );
     label();
   }
+  function times() {
+    const [since, until] = [moment(chosen.since, set("since")), moment(chosen.until, set("until"), { isEnd: true })];
+    const choose = (value) => {
+      until.set("");
+      since.set(value);
+    };
+    return [h("div.pair", {}, field(text.search.since, since), field(text.search.until, until)), presets(choose)];
+  }
   show();
   return { element, show };
-}
-
-export function moment(value, onchange) {
-  const input = h("input", { type: "datetime-local", step: 1, value, onchange: () => onchange(input.value) });
-  return input;
 }
 
 function weighing(chosen, set) {
   const meaning = h("p.hint", { "aria-live": "polite" });
   const explain = () => {
-    meaning.textContent = meaningOf(Number(chosen.rate) || strictest());
+    meaning.textContent = meaningOf(Number(chosen.rate) || strictest(), text.search.stated);
   };
   explain();
   const rates = rateChoice(chosen.rate, (value) => {

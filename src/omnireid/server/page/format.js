@@ -14,12 +14,15 @@ export function percent(share) {
 /** A wanted rate, exactly: 0.001 → "0.1 %". */
 export const rate = (share) => `${Number((share * 100).toPrecision(3)).toLocaleString()} %`;
 
-/** 0.001 → "of 1,000 comparisons with strangers, about 1 is called the same person." */
-export function inStrangers(share) {
+/** 0.001 → [1000, 1]: of how many, how many, in whole numbers. */
+export function amongMany(share) {
   let all = 100;
   while (all * share < 0.999 && all < 1e9) all *= 10;
-  return text.strangers(all, Math.round(all * share));
+  return [all, Math.round(all * share)];
 }
+
+/** 0.0008 → "0.8": of a thousand, to two digits. */
+export const thousandths = (share) => Number((1000 * share).toPrecision(2)).toLocaleString();
 
 /** 0.001 → "1 in 1,000". */
 export const oneIn = (share) => text.oneIn(Math.round(1 / share));
@@ -46,36 +49,39 @@ export function bytes(count) {
   return `${unit && value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString()} ${UNITS[unit]}`;
 }
 
-const DAY = { day: "numeric", month: "short" };
-const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+// One style for all times: day, month by name, year, 24 hours; the zone where times are read one by one.
+const DAY = { day: "numeric", month: "short", year: "numeric" };
+const MINUTE = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+const CLOCK = { ...MINUTE, second: "2-digit" };
 
-/** "22 Nov, 14:03:22"; the year only where it is another one. */
-export function when(iso) {
-  if (!iso) return text.noTime;
-  const time = new Date(iso);
-  const year = time.getFullYear() === new Date().getFullYear() ? {} : { year: "numeric" };
-  return time.toLocaleString("en-GB", { ...DAY, ...year, ...CLOCK });
+/** "UTC+1" of the reader's clock at a time; by default now. */
+export function zone(time = new Date()) {
+  const parts = new Intl.DateTimeFormat("en-GB", { timeZoneName: "shortOffset" }).formatToParts(new Date(time));
+  return parts.find(({ type }) => type === "timeZoneName").value.replace("GMT", "UTC").replace("+0", "");
 }
 
-/** "22 Nov 14:03", for narrow places. */
-export const whenShort = (iso) => (iso ? new Date(iso).toLocaleString("en-GB", { ...DAY, hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).replace(",", "") : text.noTime);
+/** "2 Mar 2026, 08:05:22 UTC+1". */
+export const when = (iso) => (iso ? `${new Date(iso).toLocaleString("en-GB", { ...DAY, ...CLOCK })} ${zone(iso)}` : text.noTime);
 
-/** "20 – 22 Nov", "30 Oct – 2 Nov": from the first day to the last. */
+/** "2 Mar 2026, 08:05", for narrow places; in the reader's zone, which stands elsewhere. */
+export const whenShort = (iso) => (iso ? new Date(iso).toLocaleString("en-GB", { ...DAY, ...MINUTE }) : text.noTime);
+
+/** "20 – 22 Nov 2026", "30 Oct – 2 Nov 2026": from the first day to the last. */
 export function days(first, last) {
   const [from, to] = [new Date(first), new Date(last)];
   return new Intl.DateTimeFormat("en-GB", DAY).formatRange(from, to);
 }
 
-export const day = (iso) => (iso ? new Date(iso).toLocaleDateString("en-GB", { ...DAY, year: "numeric" }) : text.noTime);
+export const day = (iso) => (iso ? new Date(iso).toLocaleDateString("en-GB", DAY) : text.noTime);
 
 export const clock = (iso) => new Date(iso).toLocaleTimeString("en-GB", CLOCK);
 
-/** From start to end, naming the day once where it is the same. */
+/** From start to end, naming the day and the zone once where they are the same. */
 export function span(start, end) {
   if (!start) return text.noTime;
   if (!end || start === end) return when(start);
   const isSameDay = new Date(start).toDateString() === new Date(end).toDateString();
-  return `${when(start)} – ${isSameDay ? clock(end) : when(end)}`;
+  return isSameDay ? `${day(start)}, ${clock(start)} – ${clock(end)} ${zone(end)}` : `${when(start)} – ${when(end)}`;
 }
 
 const DURATIONS = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]];
@@ -87,7 +93,7 @@ export function duration(seconds) {
   return `${count.toLocaleString()} ${unit}${count === 1 ? "" : "s"}`;
 }
 
-/** What a datetime-local control holds, in the reader's zone, as RFC 3339 in UTC; undefined where empty. */
+/** A moment without a zone, in the reader's zone, as RFC 3339 in UTC; undefined where empty. */
 export const fromLocal = (value) => (value ? new Date(value).toISOString() : undefined);
 
 /** The other way round, to the second. */
@@ -95,6 +101,9 @@ export function toLocal(date) {
   const shifted = new Date(date.getTime() - date.getTimezoneOffset() * 60_000);
   return shifted.toISOString().slice(0, 19);
 }
+
+/** What `fromLocal` takes, in words: "2 Mar 2026, 08:05"; "" for nothing. */
+export const momentWords = (value) => (value ? new Date(value).toLocaleString("en-GB", { ...DAY, ...(/:\d\d:(?!00)/.test(value) ? CLOCK : MINUTE) }) : "");
 
 export const personName = (person) => person.name || text.unnamed(person.id);
 export const cameraName = (camera) => camera || text.noCamera;

@@ -11,9 +11,10 @@ import { attributeWords, cameraName, personName, when } from "./format.js";
 import { go, link, refresh } from "./router.js";
 import { onlyWith, searchWith } from "./search.js";
 import { may } from "./session.js";
-import { faceOf, fromItem, regionImage } from "./subject.js";
+import { faceOf, fromItem, picturesOf, regionImage } from "./subject.js";
 import { text } from "./text.js";
 import { thumbnail } from "./thumbnails.js";
+import { nearby } from "./where.js";
 
 const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
 
@@ -70,8 +71,8 @@ const steps = (place, count, step) =>
 
 /** What was searched with, so that the two can be told apart by eye. */
 function beside(query) {
-  if (query.kind === "item") return thumbnail(query.item, "huge");
-  return h("span.thumb.huge", {}, regionImage(faceOf(query)));
+  const one = faceOf(query);
+  return one.kind === "item" ? thumbnail(one.item, "huge") : h("span.thumb.huge", {}, regionImage(one));
 }
 
 const likenessOf = (shown) => (shown.score === undefined ? null : h("div.item-likeness", {}, badge(shown.decision), likeness(shown)));
@@ -104,7 +105,7 @@ function actions(item, query) {
   const shown = [];
   const same = may("write") ? samePerson(query, item, [item]) : null;
   if (same) shown.push({ symbol: "tick", words: same.words, run: then(same.run), style: ".primary" });
-  if (may("write") && item.identity && query && query.kind !== "item") {
+  if (may("write") && item.identity && picturesOf(query).length) {
     const person = { id: item.identity, name: item.name };
     shown.push({ symbol: "enrol", words: text.same.enrol(personName(person)), style: ".primary", run: () => { prefill(query, person); go("enrol"); } });
   }
@@ -112,6 +113,8 @@ function actions(item, query) {
     { symbol: "search", words: text.item.searchWith, run: () => searchWith(fromItem(item)) },
     { symbol: "compare", words: query ? text.item.compareQuery : text.item.compare, run: () => { setSlots(query ? [faceOf(query), fromItem(item)] : [fromItem(item)]); go("compare"); } },
   );
+  const around = nearby(item);
+  if (around) shown.push({ symbol: "clock", words: text.where.nearby, run: () => go("pictures", "", around) });
   if (may("write")) {
     shown.push(
       { symbol: "move", words: text.item.assign, run: then(() => assign([item])) },

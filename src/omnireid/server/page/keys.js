@@ -3,6 +3,7 @@
 import { ask } from "./dialogs.js";
 import { checkbox, h } from "./dom.js";
 import { go } from "./router.js";
+import { search } from "./search.js";
 import { getToken, may, session, setToken } from "./session.js";
 import { text } from "./text.js";
 import { nextTheme } from "./theme.js";
@@ -33,6 +34,7 @@ const isTyping = (target) => target.matches?.("input:not([type=checkbox]):not([t
 const ACTIONS = {
   "?": () => showHelp(),
   u: () => may("write") && undoLast(),
+  a: () => search.toAnswer(),
   h: () => go("history"),
   t: nextTheme,
   ...Object.fromEntries(VIEWS.map((name, index) => [String(index + 1), () => go(name)])),

@@ -8,6 +8,7 @@ import { fill, h, icon } from "./dom.js";
 import { cameraName, clock, personName, span, when } from "./format.js";
 import { showItem } from "./itemdialog.js";
 import { loadPlan, wayOn } from "./floorplan.js";
+import { moreButton } from "./more.js";
 import { go, link } from "./router.js";
 import { Selection } from "./selection.js";
 import { may } from "./session.js";
@@ -74,7 +75,8 @@ function head(person, sightings) {
       h("h1", {}, personName(person)),
       h("p.hint", {}, copyable(person.id)),
       h("p", {}, facts.filter(Boolean).join(" · ")),
-      may("write") ? h("div.row", {}, actions(person, sightings)) : h("p.hint", {}, text.readOnly),
+      h("div.row", {}, moreButton(sightings.flatMap(({ items }) => items)), may("write") ? actions(person, sightings) : null),
+      may("write") ? null : h("p.hint", {}, text.readOnly),
     ),
   );
 }

@@ -1,62 +1,71 @@
-// What a search answered: the verdict, then people, the most alike first.
+// What a search answered: the verdict, then people, the most alike first. Everything here is about the answer's own
+// question, whatever the form holds meanwhile.
 
 import { samePerson, splitOff } from "./changes.js";
 import { caseButton } from "./cases.js";
-import { badge, likeness, mark, meaningOf } from "./decisions.js";
+import { groupName, sayable } from "./certainty.js";
+import { badge, likeness, mark } from "./decisions.js";
+import { arrowKeys, h, icon, select, uniqueId } from "./dom.js";
 import { prefill } from "./enrol.js";
-import { h, icon } from "./dom.js";
-import { cameraName, oneIn, percent, personName, score, whenShort } from "./format.js";
+import { cameraName, score, whenShort } from "./format.js";
 import { showItem } from "./itemdialog.js";
+import { joining } from "./joining.js";
+import { rejectButton } from "./reject.js";
 import { go, link, refresh } from "./router.js";
 import { may } from "./session.js";
-import { people, pictures, text } from "./text.js";
+import { itemsOf, ownerOf, picturesOf } from "./subject.js";
+import { pictures, text } from "./text.js";
 import { loadAll, thumbnail } from "./thumbnails.js";
+import { verdict } from "./verdict.js";
+import { byTime, lastSeen, whereAndWhen } from "./where.js";
 
-/** `words`: the conditions that the answer had. */
-export function results(answer, subject, words) {
-  const all = answer.groups.flatMap(({ candidates }) => candidates);
+const ORDERS = [["likeness", text.where.byLikeness], ["time", text.where.byTime]];
+let order = "likeness"; // as it was chosen last
+
+/** `question`: that the answer answers (question.js); `quality`: of its pictures (quality.js). */
+export function results(raw, question, quality, isWide) {
+  const answer = sayable(raw, quality.isPoor);
+  const { subject } = question;
+  let all = [];
   const open = (candidate) => showItem(candidate, { query: subject, all });
-  const groups = h("ol.groups", {}, answer.groups.map((group) => h("li", {}, card(group, subject, open))));
+  const choosing = joining();
+  const mayJoin = may("write") && answer.groups.length > 1;
+
+  function list() {
+    const groups = order === "time" ? byTime(answer.groups) : answer.groups;
+    all = groups.flatMap(({ candidates }) => candidates);
+    const element = h("ol.groups", {}, groups.map((group) => h("li", {}, card(group, subject, open, mayJoin ? choosing.choice(group) : null))));
+    arrowKeys(element, ".candidate", ".strip");
+    return element;
+  }
+  let shown = list();
+  const ordered = select(ORDERS, order, (value) => {
+    order = value;
+    const next = list();
+    shown.replaceWith(next);
+    shown = next;
+  });
+  const head = verdict(answer, question, quality.words, lastSeen(answer));
+  head.querySelector("h2").addEventListener("keydown", (event) => {
+    if (event.key !== "ArrowDown" || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    shown.querySelector(".candidate")?.focus();
+  });
   return [
-    verdict(answer, words),
+    head,
+    // Of somebody new nobody's times are the answer.
+    whereAndWhen(answer, open, isWide && answer.decision !== "new"),
+    h("div.with-button.ordering", {}, h("label", { htmlFor: (ordered.id = uniqueId("order")) }, text.where.order), ordered),
     h("p.sr-only", {}, text.search.gridHelp),
-    groups,
-    h("div.row.centred", {}, may("write") && subject.kind !== "item" ? enrolNew(subject) : null, caseButton(answer, subject, words), h("button", { type: "button", onclick: () => loadAll(groups).then(() => print()) }, icon("print"), text.search.print)),
+    shown,
+    h("div.row.centred", {}, may("write") && picturesOf(subject).length ? enrolNew(subject) : null, caseButton(raw, subject, question.words), h("button", { type: "button", onclick: () => loadAll(shown.closest(".results")).then(() => print()) }, icon("print"), text.search.print)),
+    choosing.bar,
   ];
 }
 
-function verdict(answer, words) {
-  const kind = answer.calibrated ? answer.decision ?? "none" : "none";
-  const best = answer.groups[0];
-  const same = answer.groups.filter(({ decision }) => decision === "same").length;
-  const facts = [
-    answer.calibrated && best.probability !== null ? percent(best.probability) : null,
-    people(answer.groups.length),
-    answer.is_exact ? text.search.exactDone : text.search.approximateDone,
-    text.search.took(answer.took_ms),
-  ];
-  const notes = [
-    words.length ? text.search.only(words) : "",
-    same > 1 ? text.search.several(same) : "",
-    answer.note || (answer.calibrated ? "" : text.search.verdict.noneHint),
-    [answer.false_alarm_rate ? meaningOf(answer.false_alarm_rate) : "", answer.prior ? text.search.prior(oneIn(answer.prior)) : ""].join(" ").trim(),
-  ];
-  return h(
-    `header.verdict.${kind}`,
-    {},
-    icon(kind === "none" ? "score" : kind),
-    h("div.grow", {}, h("h2", { tabIndex: -1 }, title(kind, best)), h("p.hint", {}, facts.filter(Boolean).join(" · ")), notes.filter(Boolean).map((note) => h("p.note", {}, note))),
-  );
-}
-
-function title(kind, best) {
-  if (kind !== "same") return text.search.verdict[kind];
-  return best.identity ? text.search.is(personName({ id: best.identity, name: best.name })) : text.search.isUnassigned;
-}
-
-function card(group, subject, open) {
+function card(group, subject, open, choice) {
   const [best] = group.candidates;
-  const name = group.identity ? personName({ id: group.identity, name: group.name }) : text.nobody;
+  const name = groupName(group);
   const isKnown = Boolean(group.identity);
   return h(
     "article.card.group",
@@ -65,24 +74,25 @@ function card(group, subject, open) {
     h(
       "div.group-body",
       {},
-      h("div.group-head", {}, h("h3", {}, isKnown ? h("a", { href: link("person", group.identity) }, name) : name), badge(group.decision)),
+      h("div.group-head", {}, h("h3", {}, isKnown ? h("a", { href: link("person", group.identity) }, name) : name), h("span.group-marks", {}, choice, badge(group.decision))),
       likeness(group),
-      h("div.strip", {}, group.candidates.map((candidate) => tile(candidate, open))),
-      h("div.row", {}, groupActions(group, isKnown, subject)),
+      h("div.strip", {}, group.candidates.map((candidate) => tile(candidate, open, isKnown))),
+      h("div.row.group-actions", {}, groupActions(group, isKnown, subject)),
     ),
   );
 }
 
-function tile(candidate, open) {
-  const { item, probability } = candidate;
-  const known = probability === null || probability === undefined ? score(candidate.score) : percent(probability);
+/** The probability is its person's; of a picture there is only a score. */
+function tile(candidate, open, isOfSomebody) {
+  const { item } = candidate;
   return h(
     "button.candidate",
     { type: "button", onclick: () => open(candidate) },
     thumbnail(item, "middle"),
-    h("span.candidate-likeness", {}, mark(candidate.decision), known),
+    h("span.candidate-likeness", {}, mark(candidate.decision), h("span", { title: text.scoreHint }, h("span.sr-only", {}, `${text.score} `), score(candidate.score))),
     h("span.tile-line", {}, cameraName(item.camera)),
     h("span.tile-line.hint", {}, whenShort(item.time)),
+    isOfSomebody && !item.identity ? h("span.tile-line.hint", {}, text.answer.notYetAssigned) : null,
   );
 }
 
@@ -95,7 +105,7 @@ function groupActions(group, isKnown, subject) {
   if (same) {
     actions.push(h("button.quiet", { type: "button", onclick: async () => (await same.run()) && refresh() }, icon("tick"), same.words));
   }
-  if (!isKnown && !(subject.kind === "item" && !subject.item.identity)) {
+  if (!isKnown && !(itemsOf(subject).length && !ownerOf(subject))) {
     actions.push(
       h("button.quiet", {
         type: "button",
@@ -103,7 +113,7 @@ function groupActions(group, isKnown, subject) {
       }, icon("edit"), `${text.search.name} (${pictures(items.length)})`),
     );
   }
-  if (isKnown && subject.kind !== "item") {
+  if (isKnown && picturesOf(subject).length) {
     const words = subject.kind === "tracklet" ? text.search.enrolManyAs(subject.pictures.length) : text.search.enrolAs;
     actions.push(
       h("button.quiet", {
@@ -115,7 +125,7 @@ function groupActions(group, isKnown, subject) {
       }, icon("enrol"), words),
     );
   }
-  return actions;
+  return [...actions, rejectButton(subject, group.identity)];
 }
 
 const enrolNew = (subject) =>

@@ -1,55 +1,88 @@
 // The search view: one person's pictures, filters, candidates grouped by person.
 
 import { api } from "./api.js";
-import { asBody, asQuery, asWords, fromQuery, noConditions } from "./conditions.js";
-import { arrowKeys, fill, h, icon } from "./dom.js";
+import { asBody, asQuery, fromQuery, noConditions } from "./conditions.js";
+import { fill, h, icon } from "./dom.js";
 import { filters } from "./filters.js";
+import { choseOther, dropKept, keep, restored } from "./kept.js";
+import { qualityOf } from "./quality.js";
+import { ask, face, keyOfAsked } from "./question.js";
 import { results } from "./results.js";
-import { go, link, place, remember } from "./router.js";
+import { go, link, place, refresh, remember } from "./router.js";
 import { may, session } from "./session.js";
 import { searchSeveral } from "./several.js";
 import { pictureSlot } from "./slot.js";
 import { complaint, empty, failed, loading } from "./states.js";
-import { asRequest, fromItem } from "./subject.js";
+import { asRequest, copyOf, fromItem, fromItems, itemsOf, keyOf, picturesOf } from "./subject.js";
 import { text } from "./text.js";
 
 const KEPT_PICTURES = 20;
+const FORM = "form"; // what is kept of it, beside the numbers
 
-// Kept while other views are shown, so that coming back finds everything as it was. `words`: the conditions of
-// `answer`; `said`: what the address says, which is what was searched last, not what is being changed.
-const nothing = () => ({ subject: null, chosen: noConditions(), answer: null, words: [], said: "", isUpTo: 0, runNow: false });
+// Kept while other views are shown, so that coming back finds everything as it was. `subject` and `chosen` are what
+// the form holds; `shown` is the answer with its own question (question.js), null where there is none. `said`: what
+// the address says, which is what was searched last, not what is being changed.
+const nothing = () => ({ subject: null, chosen: noConditions(), shown: null, said: "", runNow: false });
 const state = nothing();
 const isNarrow = () => window.matchMedia("(max-width: 900px)").matches;
 let running = null;
-let shown = null;
+let view = null;
 
 /** The user's pictures have no address of their own: the address holds a number, and this tab what it stands for. */
 const given = new Map();
 let lastNumber = Date.now(); // none that an address from before a reload may hold
 
 function numberOf(subject) {
-  for (const [number, one] of given) if (one === subject) return number;
+  const key = keyOf(subject);
+  for (const [number, one] of given) if (keyOf(one) === key) return number;
   lastNumber += 1;
-  given.set(String(lastNumber), subject);
+  const number = String(lastNumber);
+  given.set(number, copyOf(subject));
   if (given.size > KEPT_PICTURES) given.delete(given.keys().next().value);
-  return String(lastNumber);
+  keep(number, subject);
+  return number;
 }
 
-function address() {
-  const { subject, chosen } = state;
-  const who = !subject ? [] : subject.kind === "item" ? [["item", subject.item.id]] : [["picture", numberOf(subject)]];
-  return [...who, ...asQuery(chosen)];
+let isRestored = false;
+
+/** What this tab held before it was loaded anew; the form's own only where nothing else was asked for. */
+async function restore() {
+  if (isRestored) return;
+  isRestored = true;
+  const { subjects, chosen } = await restored();
+  if (!state.subject && subjects.has(chosen)) state.subject = copyOf(subjects.get(chosen));
+  subjects.delete(FORM);
+  for (const [number, subject] of subjects) given.set(number, subject);
 }
 
-/** `isStep`: going back leads to the search before. */
-function say({ isStep = false } = {}) {
-  remember("search", address(), { isStep: isStep && state.said !== "" });
+let timer = 0;
+
+/** Keep what the form holds, once it is not being changed any more. */
+function keepChosen() {
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    const { subject } = state;
+    if (picturesOf(subject).length) keep(FORM, subject, { isChosen: true });
+    else choseOther();
+  }, 300);
+}
+
+function address({ subject, chosen }) {
+  const own = picturesOf(subject).length ? [["picture", numberOf(subject)]] : [];
+  return [...itemsOf(subject).map(({ id }) => ["item", id]), ...own, ...asQuery(chosen)];
+}
+
+/** Say what is asked: of the answer that is shown; before there is one, of what is chosen. `isStep`: going back leads
+ *  to the search before. */
+function say(asked = state.shown?.question ?? state, { isStep = false } = {}) {
+  remember("search", address(asked), { isStep: isStep && state.said !== "" });
   if (place().name === "search") state.said = place().query.toString();
 }
 
-/** Put a subject into the search and run it. */
-export function searchWith(subject) {
-  Object.assign(state, { subject, answer: null, runNow: true });
+/** Put a subject into the search and run it, with these conditions or those that are chosen. */
+export function searchWith(subject, conditions) {
+  Object.assign(state, { subject: copyOf(subject), shown: null, runNow: true });
+  if (conditions) state.chosen = { ...noConditions(), ...conditions };
   go("search");
 }
 
@@ -61,14 +94,21 @@ export function onlyWith(name, value) {
 }
 
 export const search = {
-  take: (files) => shown?.slot.take(files),
-  submit: () => shown?.run(),
+  take: (files) => view?.slot.take(files),
+  submit: () => view?.submit(),
+  /** From wherever the focus is to what was found. */
+  toAnswer: () => document.querySelector("main[data-view=search] .verdict h2")?.focus(),
   reset: () => {
     stop();
+    clearTimeout(timer);
     Object.assign(state, nothing());
     given.clear();
+    dropKept();
   },
 };
+
+/** Whether the form asks for something else than what the answer answers. */
+const isEarlier = () => state.shown !== null && state.shown.question.key !== keyOfAsked(state.subject, state.chosen);
 
 /**
  * Be as the address says; an address that says nothing leaves all as it was. Returns words about what is missing, or
@@ -80,93 +120,151 @@ async function follow({ query, isCurrent }) {
   const chosen = await fromQuery(query);
   if (!isCurrent()) return null;
   stop();
-  state.chosen = chosen;
-  const item = query.get("item");
-  if (item && state.subject?.item?.id !== item) return takeItem(item, isCurrent);
-  const before = state.subject;
-  if (!item) state.subject = given.get(query.get("picture")) ?? null;
-  if (state.subject !== before) state.answer = null;
-  state.runNow = Boolean(state.subject);
-  return "";
+  const ids = query.getAll("item");
+  let subject = given.get(query.get("picture")) ?? null;
+  let missing = query.has("picture") && !subject ? text.answer.gonePicture : "";
+  if (ids.length) {
+    if (ids.join() === itemsOf(state.subject).map(({ id }) => id).join()) subject = state.subject;
+    else [subject, missing] = await itemsCalled(ids);
+    if (!isCurrent()) return null;
+  }
+  if (keyOf(subject) !== keyOf(state.subject)) state.shown = null;
+  Object.assign(state, { subject: copyOf(subject), chosen, runNow: Boolean(subject) });
+  return missing;
 }
 
-async function takeItem(id, isCurrent) {
-  let [subject, missing] = [null, ""];
-  try {
-    subject = fromItem(await api.item(id));
-  } catch (error) {
-    if (error.status !== 404) throw error;
-    missing = text.search.goneItem;
-  }
+/** [subject, words about what is missing] of items by their ids. */
+async function itemsCalled(ids) {
+  const found = await Promise.all(ids.map(async (id) => {
+    try {
+      return await api.item(id);
+    } catch (error) {
+      if (error.status !== 404) throw error;
+      return null;
+    }
+  }));
+  const items = found.filter(Boolean);
+  return [items.length ? fromItems(items) : null, items.length < ids.length ? text.search.goneItem : ""];
+}
+
+/** Whom items belong to may have changed, also by an undo; they may be forgotten. */
+async function renewItems(isCurrent) {
+  const asked = state.shown.question;
+  const ids = itemsOf(asked.subject).map(({ id }) => id);
+  if (!ids.length) return "";
+  const [subject, missing] = await itemsCalled(ids);
   if (!isCurrent()) return null;
-  Object.assign(state, { subject, answer: null, runNow: Boolean(subject) });
+  const isSame = keyOf(state.subject) === keyOf(asked.subject);
+  if (isSame) state.subject = copyOf(subject);
+  // Forgotten pictures were part of the question: without them there is no answer.
+  if (missing) state.shown = null;
+  else asked.subject = copyOf(subject);
   return missing;
 }
 
 export async function searchView(here) {
-  const isOutdated = state.answer && state.isUpTo !== session.changes;
+  await restore();
   let missing = await follow(here);
-  // Who it belongs to may have changed, also by an undo; it may be forgotten.
-  if (here.isCurrent() && isOutdated && state.subject?.kind === "item" && !state.runNow) missing = await takeItem(state.subject.item.id, here.isCurrent);
+  const isOutdated = () => state.shown !== null && state.shown.isUpTo !== session.changes;
+  if (here.isCurrent() && isOutdated() && !state.runNow) missing = (await renewItems(here.isCurrent)) || missing;
   if (!here.isCurrent()) return null;
-  say();
-  const output = h("section.results", { "aria-label": text.search.results, "aria-live": "polite" });
+  say(state.runNow ? state : undefined);
+  const output = h("section.results", { "aria-label": text.search.results });
+  const said = h("p.sr-only", { role: "status" }); // for those who do not see that the answer came
+  const notice = h("div", { role: "status" });
+  const put = (...nodes) => fill(output, notice, nodes);
   const button = h("button.primary.wide-button", { type: "submit" });
   const changed = () => {
     button.disabled = !state.subject;
-    fill(button, icon("search"), state.answer ? text.search.again : text.search.run);
+    fill(button, icon("search"), state.shown ? text.search.again : text.search.run);
+    showNotice(output, notice, submit);
   };
   const slot = pictureSlot(text.search.title, state.subject, (subject) => {
-    stop();
-    Object.assign(state, { subject, answer: null });
+    state.subject = subject;
+    keepChosen();
     changed();
   }, { takesMany: true, onseveral: (picture, regions) => searchSeveral(picture, regions, state.chosen) });
-  const run = () => runSearch(output, clear).finally(changed);
-  // From the button straight to the answer, not through all the filters; but nobody is torn from elsewhere.
-  const goToAnswer = () => {
-    if (document.activeElement === button) output.querySelector(".verdict h2")?.focus({ preventScroll: true });
-  };
-  const limits = filters(state.chosen, changed, !isNarrow());
   const clear = () => {
     Object.assign(state.chosen, noConditions());
     limits.show();
-    run();
+    submit();
   };
+  const run = async (question) => {
+    said.textContent = "";
+    await runSearch(question, output, put, clear);
+    said.textContent = output.querySelector(".verdict h2, .state-title")?.textContent ?? "";
+    changed();
+  };
+  // From the form straight to the answer, not through all the filters.
+  const submit = async () => {
+    if (!state.subject || !form.reportValidity()) return;
+    const opener = document.activeElement;
+    await run(ask(state.subject, state.chosen));
+    const isElsewhere = ![opener, document.body].includes(document.activeElement);
+    const heading = output.querySelector(".verdict h2, .state-title");
+    if (isElsewhere || !heading) return;
+    heading.tabIndex = -1;
+    heading.focus({ preventScroll: true });
+    said.textContent = ""; // the focus reads it out
+  };
+  const limits = filters(state.chosen, changed, !isNarrow());
   const form = h(
     "form.query",
     {
       onsubmit: (event) => {
         event.preventDefault();
-        if (state.subject) run().then(goToAnswer);
+        submit();
       },
     },
     slot.element,
     button,
     limits.element,
   );
-  shown = { slot, run: () => state.subject && run() };
-  changed();
-  if (state.subject && (state.runNow || isOutdated)) run();
-  else if (state.answer) showAnswer(output, clear);
-  else showNothingYet(output, missing);
+  view = { slot, submit };
+  if (state.runNow && state.subject) run(ask(state.subject, state.chosen));
+  else if (isOutdated()) run(state.shown.question);
+  else if (state.shown) showAnswer(put, clear);
+  else showNothingYet(put, missing);
   state.runNow = false;
-  return h("div.search", {}, h("div.side", {}, h("h1", {}, text.search.title), h("p.lead", {}, text.search.lead), form), output);
+  changed();
+  return h("div.search", {}, h("div.side", {}, h("h1", {}, text.search.title), h("p.lead", {}, text.search.lead), form), output, said);
 }
 
-function showNothingYet(output, missing) {
-  fill(output, missing ? complaint(missing) : null, empty("search", text.search.first, text.search.firstHint));
+/** That the form has moved on, and ways to bring both together again. */
+function showNotice(output, notice, submit) {
+  const isOld = isEarlier();
+  output.classList.toggle("is-earlier", isOld);
+  notice.hidden = !isOld;
+  if (isOld === notice.childElementCount > 0) return; // said once, not at each move of a box
+  const back = () => {
+    const { subject, chosen } = state.shown.question;
+    Object.assign(state, { subject: copyOf(subject), chosen: structuredClone(chosen) });
+    refresh();
+  };
+  fill(notice, isOld ? h(
+    "div.earlier",
+    {},
+    face(state.shown.question, "tiny"),
+    h("p.grow", {}, h("strong", {}, text.answer.earlier), h("span.wide-only", {}, " ", text.answer.earlierHint)),
+    state.subject ? h("button", { type: "button", onclick: submit }, icon("search"), text.answer.askNow) : null,
+    h("button", { type: "button", onclick: back }, icon("undo"), text.answer.back),
+  ) : null);
 }
 
-function showAnswer(output, clear) {
-  const { answer, subject, words } = state;
+function showNothingYet(put, missing) {
+  put(missing ? complaint(missing) : null, empty("search", text.search.first, text.search.firstHint));
+}
+
+function showAnswer(put, clear) {
+  const { answer, question, quality } = state.shown;
+  const { words } = question;
   if (answer.groups.length) {
-    fill(output, results(answer, subject, words));
-    arrowKeys(output, ".candidate");
+    put(results(answer, question, quality, !isNarrow()));
   } else if (words.length) {
-    fill(output, empty("search", text.search.nobodyFound, text.search.nobodyWith(words), h("button", { type: "button", onclick: clear }, text.search.clearAndSearch)));
+    put(empty("search", text.search.nobodyFound, text.search.nobodyWith(words), h("button", { type: "button", onclick: clear }, text.search.clearAndSearch)));
   } else {
     const enrolLink = may("write") ? h("a.button", { href: link("enrol") }, text.views.enrol) : null;
-    fill(output, empty("search", text.search.nobodyFound, text.search.nobodyHint, enrolLink));
+    put(empty("search", text.search.nobodyFound, text.search.nobodyHint, enrolLink));
   }
 }
 
@@ -176,27 +274,29 @@ function stop() {
   running = null;
 }
 
-async function runSearch(output, clear) {
+async function runSearch(question, output, put, clear) {
   stop();
   running = new AbortController();
   const { signal } = running;
-  const { subject, chosen } = state;
-  const words = asWords(chosen);
-  say({ isStep: true });
+  say(question, { isStep: true });
   output.setAttribute("aria-busy", "true");
-  if (output.childElementCount) output.classList.add("is-stale");
-  else fill(output, loading(text.search.running));
+  if (state.shown) output.classList.add("is-stale");
+  else put(loading(text.search.running));
   try {
-    const body = { ...(await asRequest(subject)), ...asBody(chosen) };
-    const answer = await api.search(body, signal);
+    const body = { ...(await asRequest(question.subject)), ...asBody(question.chosen) };
+    const isUpTo = session.changes;
+    const [answer, quality] = await Promise.all([api.search(body, signal), qualityOf(question.subject)]);
     signal.throwIfAborted();
-    Object.assign(state, { answer, words, isUpTo: session.changes });
-    showAnswer(output, clear);
+    state.shown = { answer, question, quality, isUpTo };
+    showAnswer(put, clear);
     if (isNarrow()) output.scrollIntoView({ block: "start" });
   } catch (error) {
-    if (error.name !== "AbortError") fill(output, failed(error, () => runSearch(output, clear)));
-    else if (running) return; // another search took its place
-    else showNothingYet(output);
+    if (error.name === "AbortError" && running) return; // another search took its place
+    if (error.name !== "AbortError") {
+      // A search that failed leaves no answer that could be taken for its own.
+      state.shown = null;
+      put(failed(error, () => runSearch(question, output, put, clear)));
+    } else if (!state.shown) showNothingYet(put);
   }
   output.classList.remove("is-stale");
   output.removeAttribute("aria-busy");

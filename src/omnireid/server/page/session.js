@@ -28,7 +28,15 @@ let gallery = stored(GALLERY);
 
 export const getToken = () => token;
 
+let whenTokenChanges = () => {};
+
+/** Set what is called when a token takes the place of another, or is taken away. */
+export function onTokenChange(run) {
+  whenTokenChanges = run;
+}
+
 export function setToken(value) {
+  if (token && token !== value) whenTokenChanges();
   token = value;
   store(TOKEN, value);
 }

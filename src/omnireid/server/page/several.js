@@ -1,35 +1,41 @@
 // Several people of one picture: a search for each, their answers side by side as tabs.
 
 import { api } from "./api.js";
-import { asBody, asWords } from "./conditions.js";
+import { sayable } from "./certainty.js";
+import { asBody } from "./conditions.js";
 import { mark } from "./decisions.js";
 import { arrowKeys, fill, h, icon, uniqueId } from "./dom.js";
+import { qualityOf } from "./quality.js";
+import { ask } from "./question.js";
 import { results } from "./results.js";
 import { go, link } from "./router.js";
 import { empty, failed, loading } from "./states.js";
 import { asRequest, regionImage } from "./subject.js";
 import { text } from "./text.js";
 
-// picture (subject.js); conditions (conditions.js) and their words; people: { subject, answer, error, tab } each.
-const nothing = () => ({ people: [], conditions: null, words: [], shown: 0 });
+// people: { question (question.js), answer, quality (quality.js), error } each.
+const nothing = () => ({ people: [], shown: 0 });
 let state = nothing();
 
 export const several = { reset: () => { state = nothing(); } };
 
 /** Search for people of one picture, each by the same conditions, and show the answers. */
 export function searchSeveral(picture, regions, conditions) {
-  const own = structuredClone(conditions); // what is changed on the search page later is of another search
-  state = { people: regions.map((region) => ({ subject: { ...picture, region }, answer: null, error: null })), conditions: own, words: asWords(own), shown: 0 };
+  // What is changed on the search page later is of another search: a question never changes.
+  state = { people: regions.map((region) => ({ question: ask({ ...picture, region }, conditions), answer: null, quality: null, error: null })), shown: 0 };
   go("frame");
 }
 
 /** One after the other: the server has others to serve too. */
-async function ask(people, show) {
+async function searchEach(people, show) {
   for (const person of people) {
     if (person.answer) continue;
     person.error = null;
     try {
-      person.answer = await api.search({ ...(await asRequest(person.subject)), ...asBody(state.conditions) });
+      const { subject, chosen } = person.question;
+      const body = { ...(await asRequest(subject)), ...asBody(chosen) };
+      const [answer, quality] = await Promise.all([api.search(body), qualityOf(subject)]);
+      Object.assign(person, { answer, quality });
     } catch (error) {
       person.error = error;
     }
@@ -38,18 +44,19 @@ async function ask(people, show) {
 }
 
 export async function severalView() {
-  const { people, words } = state;
+  const { people } = state;
   const back = h("a.back", { href: link("search") }, icon("back"), text.views.search);
   if (!people.length) return h("div", {}, back, empty("people", text.several.none, text.several.noneHint, h("a.button", { href: link("search") }, text.views.search)));
   const panel = h("section.results", { id: uniqueId("panel"), role: "tabpanel", tabIndex: -1, "aria-live": "polite" });
   const tabs = people.map((person, index) => h("button.person-tab", { type: "button", role: "tab", id: uniqueId("tab"), "aria-controls": panel.id, onclick: () => choose(index) }));
 
   function label(index) {
-    const { subject, answer, error } = people[index];
+    const { question, answer, quality, error } = people[index];
+    const said = answer && sayable(answer, quality.isPoor);
     fill(
       tabs[index],
-      h("span.thumb.small", {}, regionImage(subject)),
-      h("span", {}, text.frame.person(index + 1), h("span.hint", {}, answer ? [mark(answer.decision), verdict(answer)] : error ? text.several.failed : text.search.running)),
+      h("span.thumb.small", {}, regionImage(question.subject)),
+      h("span", {}, text.frame.person(index + 1), h("span.hint", {}, said ? [mark(said.decision), verdict(said)] : error ? text.several.failed : text.search.running)),
     );
     tabs[index].setAttribute("aria-selected", String(index === state.shown));
   }
@@ -58,15 +65,15 @@ export async function severalView() {
     state.shown = index;
     tabs.forEach((_, place) => label(place));
     panel.setAttribute("aria-labelledby", tabs[index].id);
-    const { subject, answer, error } = people[index];
+    const { question, answer, quality, error } = people[index];
+    const { words } = question;
     if (error) fill(panel, failed(error, run));
     else if (!answer) fill(panel, loading(text.search.running));
     else if (!answer.groups.length) fill(panel, empty("search", text.search.nobodyFound, words.length ? text.search.nobodyWith(words) : text.search.nobodyHint));
-    else fill(panel, results(answer, subject, words));
-    arrowKeys(panel, ".candidate");
+    else fill(panel, results(answer, question, quality, true));
   }
 
-  const run = () => ask(people, (person) => {
+  const run = () => searchEach(people, (person) => {
     const index = people.indexOf(person);
     if (index === state.shown) choose(index);
     else label(index);

@@ -4,9 +4,9 @@ import { boxEditor } from "./box.js";
 import { askBox } from "./boxdialog.js";
 import { chooseItem } from "./dialogs.js";
 import { fill, h, icon } from "./dom.js";
-import { cameraName, when } from "./format.js";
+import { cameraName, when, whenShort } from "./format.js";
 import { complaint } from "./states.js";
-import { checkTogether, filesOf, fromItem, PictureError, picturesOf, readPicture, together } from "./subject.js";
+import { checkTogether, filesOf, fromItem, fromItems, PictureError, picturesOf, readPicture, together } from "./subject.js";
 import { text } from "./text.js";
 import { thumbnail } from "./thumbnails.js";
 import { trackletPictures } from "./tracklet.js";
@@ -64,7 +64,7 @@ export function pictureSlot(label, subject, onchange, { takesMany = false, onsev
   const others = () => [button("upload", text.subject.other, () => input.click()), button("gallery", text.subject.fromGalleryShort, pick)];
 
   function show(problems = []) {
-    const content = { file, item, tracklet }[subject?.kind] ?? blank;
+    const content = { file, item, items, tracklet }[subject?.kind] ?? blank;
     fill(element, content(subject), problems.map(complaint), input, takesMany ? moreInput : null);
   }
 
@@ -117,6 +117,20 @@ export function pictureSlot(label, subject, onchange, { takesMany = false, onsev
       h("div", {}, h("p.overline", {}, text.subject.fromGallery), h("p.strong", {}, cameraName(shown.camera)), h("p.hint", {}, when(shown.time)), shown.name ? h("p", {}, shown.name) : null),
     ),
     h("div.row", {}, others()),
+  ];
+
+  const items = ({ items: shown }) => [
+    h("p.strong", {}, text.subject.onePerson(shown.length)),
+    h("ul.tracklet", {}, shown.map((one) => h(
+      "li.tile",
+      {},
+      thumbnail(one),
+      h("span.tile-line", {}, cameraName(one.camera)),
+      h("span.tile-line.hint", {}, whenShort(one.time)),
+      h("div.tile-tools", {}, h("button.icon-button", { type: "button", title: text.subject.takeOut(cameraName(one.camera), when(one.time)), "aria-label": text.subject.takeOut(cameraName(one.camera), when(one.time)), onclick: () => set(fromItems(shown.filter((other) => other !== one))) }, icon("close"))),
+    ))),
+    h("p.hint", {}, text.subject.onePersonHint),
+    h("div.row", {}, button("close", text.subject.clearAll, () => set(null)), others()),
   ];
 
   element.addEventListener("dragover", (event) => {

@@ -1,5 +1,6 @@
 // What is searched with, compared or enrolled: a picture of the user's, perhaps a box in it, or an item.
 
+import { api } from "./api.js";
 import { h } from "./dom.js";
 import { bytes } from "./format.js";
 import { session } from "./session.js";
@@ -42,6 +43,9 @@ export async function readPicture(file) {
 
 export const fromItem = (item) => ({ kind: "item", item });
 
+/** Pictures of the gallery that are one person's; one alone is itself. */
+export const fromItems = (items) => (items.length > 1 ? { kind: "items", items } : fromItem(items[0]));
+
 /** One person's pictures: one is itself, several are a tracklet; null where there are none. */
 export const together = (pictures) => (pictures.length > 1 ? { kind: "tracklet", pictures } : (pictures[0] ?? null));
 
@@ -49,7 +53,44 @@ export const together = (pictures) => (pictures.length > 1 ? { kind: "tracklet",
 export const picturesOf = (subject) => ({ file: [subject], tracklet: subject?.pictures })[subject?.kind] ?? [];
 
 /** What stands for the subject where one picture is shown, or compared. */
-export const faceOf = (subject) => (subject.kind === "tracklet" ? subject.pictures[0] : subject);
+export const faceOf = (subject) => {
+  if (subject.kind === "tracklet") return subject.pictures[0];
+  return subject.kind === "items" ? fromItem(subject.items[0]) : subject;
+};
+
+/** The pictures of the gallery in a subject. */
+export const itemsOf = (subject) => ({ item: [subject?.item], items: subject?.items })[subject?.kind] ?? [];
+
+/** { id, name } of the one person that all pictures of the gallery in it belong to, else null. */
+export function ownerOf(subject) {
+  const [first, ...others] = itemsOf(subject);
+  return first?.identity && others.every(({ identity }) => identity === first.identity) ? { id: first.identity, name: first.name } : null;
+}
+
+export const countOf = (subject) => picturesOf(subject).length + itemsOf(subject).length;
+
+/** A copy that stays what it is when the original is given another box. */
+export function copyOf(subject) {
+  if (!subject) return null;
+  if (subject.kind === "tracklet") return { ...subject, pictures: subject.pictures.map(copyOf) };
+  return subject.kind === "file" ? { ...subject, region: subject.region && { ...subject.region } } : { ...subject };
+}
+
+const numbers = new WeakMap();
+let lastNumber = 0;
+
+/** A number that this page alone knows a file by. */
+export function numberOf(blob) {
+  if (!numbers.has(blob)) numbers.set(blob, (lastNumber += 1));
+  return numbers.get(blob);
+}
+
+/** A text that is the same for the same pictures with the same boxes, and another for all others; "" for none. */
+export function keyOf(subject) {
+  const files = picturesOf(subject).map(({ blob, region }) => [numberOf(blob), region && [region.x, region.y, region.width, region.height]]);
+  const ids = itemsOf(subject).map(({ id }) => id);
+  return subject ? JSON.stringify([...files, ...ids]) : "";
+}
 
 /** Refuse what does not fit into one request, before it is sent. */
 export function checkTogether(pictures) {
@@ -94,6 +135,7 @@ async function cutOut({ url, region: { x, y, width, height } }) {
 /** The subject as the API takes it: { item }, { image, region? } or { images }. */
 export async function asRequest(subject) {
   if (subject.kind === "item") return { item: subject.item.id };
+  if (subject.kind === "items") return { images: await Promise.all(subject.items.map(async ({ id }) => base64(await api.thumbnail(id)))) };
   if (subject.kind === "tracklet") {
     const parts = await Promise.all(subject.pictures.map((one) => (one.region ? cutOut(one) : one.blob)));
     return { images: await Promise.all(parts.map(base64)) };

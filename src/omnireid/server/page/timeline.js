@@ -1,7 +1,7 @@
 // A person's sightings by camera along one line of time: a lane each, bars with thumbnails.
 
 import { arrowKeys, h } from "./dom.js";
-import { cameraName, clock, day, span } from "./format.js";
+import { cameraName, clock, day, days, span, zone } from "./format.js";
 import { text } from "./text.js";
 import { thumbnail } from "./thumbnails.js";
 
@@ -12,7 +12,10 @@ const STEPS = [MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * H
 const MOST_TICKS = 6;
 const THUMB_APART = 7; // per cent of the line; closer ones would cover each other
 
-/** `cameras` as the API's timeline; `onchoose(sighting)` when a bar is chosen. Null where nothing has a time. */
+/**
+ * `cameras` as the API's timeline; a sighting may also say `who` it is of, and `isOther` where it is not of who is looked
+ * for. `onchoose(sighting)` when a bar is chosen. Null where nothing has a time.
+ */
 export function timeline(cameras, onchoose) {
   const times = cameras.flatMap(({ sightings }) => sightings.flatMap(({ start, end }) => (start ? [Date.parse(start), Date.parse(end)] : [])));
   if (!times.length) return null;
@@ -22,6 +25,7 @@ export function timeline(cameras, onchoose) {
     {},
     cameras.filter(({ sightings }) => sightings.some(({ start }) => start)).map((camera) => lane(camera, axis, onchoose)),
     h("div.axis", { "aria-hidden": "true" }, axis.ticks.map((tick) => at(h("span.tick", {}, axis.label(tick)), axis.share(tick)))),
+    h("p.hint.axis-days", {}, axis.days),
   );
   arrowKeys(element, ".sighting-bar");
   return element;
@@ -34,14 +38,16 @@ function axisOf(first, last) {
   const step = STEPS.find((size) => (to - from) / size <= MOST_TICKS) ?? STEPS.at(-1);
   const ticks = [];
   // Whole steps of the reader's clock, not of UTC.
+  const isOneYear = new Date(from).getFullYear() === new Date(to).getFullYear(); // which stands below
   const offset = new Date(from).getTimezoneOffset() * MINUTE;
   for (let tick = Math.ceil((from - offset) / step) * step + offset; tick < to; tick += step) ticks.push(tick);
   return {
     ticks,
+    days: `${days(first, last)}, ${zone(last)}`,
     share: (time) => (100 * (time - from)) / (to - from),
     label: (time) => {
       const date = new Date(time);
-      return step >= DAY || date.getHours() + date.getMinutes() === 0 ? day(date).replace(/ \d{4}$/, "") : clock(date).slice(0, 5);
+      return step >= DAY || date.getHours() + date.getMinutes() === 0 ? isOneYear ? day(date).replace(/ \d{4}$/, "") : day(date) : clock(date).slice(0, 5);
     },
   };
 }
@@ -70,10 +76,11 @@ function lane({ camera, sightings }, axis, onchoose) {
 }
 
 function bar(camera, sighting, axis, share, hasThumb, onchoose) {
-  const words = text.person.sighting(cameraName(camera), span(sighting.start, sighting.end), sighting.items.length);
+  const { who, isOther } = sighting;
+  const words = (who ? `${who}: ` : "") + text.person.sighting(cameraName(camera), span(sighting.start, sighting.end), sighting.items.length);
   const element = at(
     h(
-      "button.sighting-bar",
+      isOther ? "button.sighting-bar.is-other" : "button.sighting-bar",
       { type: "button", title: words, "aria-label": words, onclick: () => onchoose(sighting) },
       hasThumb ? thumbnail(sighting.items[0], "tiny") : null,
       h("span.bar-line"),

@@ -59,13 +59,24 @@ export function forgetUndo() {
   showUndo();
 }
 
+/** Operations that were undone in this tab, so that what told of them can say so. */
+const undone = new Set();
+export const wasUndone = (id) => undone.has(id);
+
+/** Something else than `operate` did this: the header and the key can undo it too. */
+export function didOperate(id, words) {
+  done.push({ id, words });
+  showUndo();
+}
+
 export async function undo(id) {
   const before = done;
-  done.find((one) => one.id === id)?.note.remove();
+  done.find((one) => one.id === id)?.note?.remove();
   done = done.filter((one) => one.id !== id);
   showUndo();
   try {
     await api.undo(id);
+    undone.add(id);
     toast(text.history.didUndo);
   } catch (error) {
     complain(error);

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Annotated
 
 import numpy as np
@@ -146,17 +145,29 @@ def _enrolled(
 
 
 def _assigned(service: Service, gallery: Gallery, item: Item, row: Float32, actor: str) -> EnrolledItem:
-    """Enrol one item as whom it shows: somebody known, somebody new, or nobody yet where that is unsure."""
-    decision: Decision | None = None
-    identity = item.identity
-    if identity is None:
-        known = Filter(has_identity=True)
-        found = gallery.search(row, model=service.model, k=1, where=known, actor=actor)
-        decision = found.decision
-        if decision is Decision.SAME:
-            identity = found.candidates[0].identity
-        elif decision is Decision.NEW:
-            identity = new_identity()
-    chosen = dataclasses.replace(item, identity=identity)
-    enrolled = _enrolled(service, gallery, [chosen], row[None], actor)[0]
-    return enrolled.model_copy(update={"decision": None if decision is None else decision.value})
+    """Enrol one item as whom it shows: somebody known, somebody new, or nobody yet where that is unsure.
+
+    The item is added first, and given its identity by an operation: so it stands in the history, and can be
+    undone. A crash in between leaves an item that nobody has been assigned to.
+    """
+    if item.identity is not None:
+        return _enrolled(service, gallery, [item], row[None], actor)[0]
+    known = Filter(has_identity=True)
+    found = gallery.search(row, model=service.model, k=1, where=known, actor=actor)
+    best = found.candidates[0] if found.candidates else None
+    added = _enrolled(service, gallery, [item], row[None], actor)[0]
+    decision = None if found.decision is None else found.decision.value
+    if not added.is_new or found.decision not in (Decision.SAME, Decision.NEW):
+        return added.model_copy(update={"decision": decision})
+    joins = best is not None and found.decision is Decision.SAME
+    identity = best.identity if joins and best is not None else new_identity()
+    operation = gallery.assign([added.id], identity, actor=actor)
+    return added.model_copy(
+        update={
+            "decision": decision,
+            "identity": identity,
+            "name": gallery.people().name(identity),
+            "probability": best.probability if joins and best is not None else None,
+            "operation": operation.id,
+        }
+    )

@@ -1,0 +1,81 @@
+// How sure an answer is: the people in it, everybody else and nobody, who together are certain. A verdict is never
+// louder than the number beside it.
+
+import { h } from "./dom.js";
+import { percent, personName, thousandths } from "./format.js";
+import { text } from "./text.js";
+
+const HALF = 0.5;
+
+const isKnown = (value) => value !== null && value !== undefined;
+
+/** Who a group is, in words. */
+export const groupName = ({ identity, name }) => (identity ? personName({ id: identity, name }) : text.nobody);
+
+/** Who is most likely; undefined where nobody was found. */
+export const bestOf = ({ groups }) => groups.reduce((best, one) => (best && rank(best) >= rank(one) ? best : one), undefined);
+const rank = ({ probability, score }) => probability ?? score;
+
+/**
+ * The answer as it may be said. What is less likely than not, or not as likely as that nobody is here, is not called
+ * the same person, and what is more likely than not is not called new: then it is "unsure". `isPoor`: from pictures
+ * that show too little, nothing but "unsure" can be said.
+ */
+export function sayable(answer, isPoor = false) {
+  const toned = (decision, { probability }) => {
+    if (!decision || decision === "unsure") return decision;
+    const isLikely = !isKnown(probability) || (probability >= HALF && probability >= (answer.nobody ?? 0));
+    const isUnlikely = !isKnown(probability) || probability <= HALF;
+    return !isPoor && (decision === "same" ? isLikely : isUnlikely) ? decision : "unsure";
+  };
+  const groups = answer.groups.map((group) => {
+    const decision = toned(group.decision, group);
+    // A picture's probability and decision are its person's.
+    return { ...group, decision, candidates: group.candidates.map((one) => ({ ...one, probability: group.probability, decision })) };
+  });
+  const best = bestOf(answer) ?? { probability: null };
+  const decision = toned(answer.decision, best);
+  const isContradicted = decision === "new" && isKnown(answer.nobody) && answer.nobody < (best.probability ?? 0);
+  return { ...answer, groups, decision: isContradicted ? "unsure" : decision };
+}
+
+/** The shares of the best person, the other ones below, those not shown and nobody, as a bar and in words. */
+export function shares(answer) {
+  const best = bestOf(answer);
+  if (!answer.calibrated || !isKnown(best?.probability)) return null;
+  const below = answer.groups.filter((one) => one !== best);
+  // An earlier server weighs each person alone: then the others do not add up with this one.
+  const isWhole = isKnown(answer.nobody);
+  const parts = [
+    ["likeliest", groupName(best), best.probability],
+    isWhole && below.length ? ["below", text.answer.below(below.length), below.reduce((sum, { probability }) => sum + (probability ?? 0), 0)] : null,
+    isWhole && isKnown(answer.others) ? ["others", text.answer.others, answer.others] : null,
+    isWhole ? ["nobody", text.answer.nobody, answer.nobody] : null,
+  ].filter(Boolean);
+  const segment = ([kind, , share]) => {
+    const element = h(`span.share.${kind}`);
+    element.style.inlineSize = `${100 * Math.min(1, Math.max(0, share))}%`;
+    return element;
+  };
+  return h(
+    "div.shares",
+    {},
+    isWhole ? h("div.share-bar", { "aria-hidden": "true" }, parts.map(segment)) : null,
+    h("dl", {}, parts.map(([kind, words, share]) => h(`div.${kind}`, {}, h("dt", {}, words), h("dd", {}, percent(share))))),
+  );
+}
+
+/** What "same person" means in this answer: how often it is said of strangers, and from which probability on. */
+export function meaning({ calibrated, people: count, measured, false_alarm_rate: wanted, same_from: from, prior }) {
+  if (!calibrated || !isKnown(count)) return [];
+  return [
+    text.answer.through(count),
+    measured ? text.answer.measured(count, ...[measured.rate, measured.low, measured.high].map(thousandths)) : wanted ? text.answer.wanted(count, thousandths(wanted)) : "",
+    isKnown(from) ? text.answer.sameFrom(percent(from)) : "",
+    isKnown(prior) ? text.answer.prior(percent(prior)) : "",
+  ].filter(Boolean);
+}
+
+/** What must be known before this answer is relied upon; "" where nothing. */
+export const caution = ({ people: count, measured }) =>
+  measured?.is_extrapolated ? text.answer.extrapolated(count, measured.people) : "";
