@@ -53,8 +53,9 @@ PICTURE = Path(__file__).parents[1] / "docs" / "images" / "search_reliability.pn
 SIZES = (10, 50, 100, 700)
 SEEN = 20
 NUM_BINS = 15
-CALIBRATED, TRIED = 400, 720
+CALIBRATED, TRIED, REAL_CALIBRATED = 800, 720, 400
 FIRST_PID, OTHER_SEED = 20_001, 11
+DRAWS = 3
 RATES, MISS_RATE = (0.1, 0.01, 0.001), 0.05
 BEFORE_RATE = 0.001
 
@@ -120,7 +121,7 @@ def cuhk03(folder: Path) -> tuple[People, People]:
     others = [People(part.embeddings, part.pids + offset, part.camids) for part in parts[1:]]
     everybody = People(*(np.concatenate(column) for column in zip(own, *others, strict=True)))
     order = numpy_generator(0, "cuhk03").permutation(np.unique(own.pids))
-    calibrated = order[:CALIBRATED]
+    calibrated = order[:REAL_CALIBRATED]
     return own.among(calibrated), everybody.among(np.setdiff1d(np.unique(everybody.pids), calibrated))
 
 
@@ -128,7 +129,8 @@ def trial(calibrated: People, tried: People, pictures: int) -> list[dict[str, An
     """Rates and errors on people who were not calibrated on, at each size."""
     model = fit_searches(labelled_sightings(*calibrated), false_alarm_rates=RATES, miss_rate=MISS_RATE)
     before = Before.of(calibrated)
-    draws = list(draw_scores(labelled_sightings(*tried), pictures, seed=5))
+    sightings = labelled_sightings(*tried)
+    draws = [draw for seed in range(DRAWS) for draw in draw_scores(sightings, pictures, seed=100 + seed)]
     rng = numpy_generator(7, "trial")
     rows = []
     for size in SIZES:
@@ -284,7 +286,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--real", type=existing)
     parser.add_argument("--scratch", type=new_folder, default=Path("runs/decisions"))
     parser.add_argument("--pictures", type=int, default=6, help="of each person in the gallery")
-    parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args(arguments)
     model = asked.run / "model.safetensors"
     spec = Embedder.open(model).card.input
@@ -314,7 +315,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "seen": SEEN,
         "environment": EnvironmentRecord.capture().model_dump(mode="json"),
     }
-    asked.out.write_text(json.dumps(record, indent=1) + "\n")
+    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
     draw_reliability(trials, PICTURE)
 
 

@@ -252,8 +252,9 @@ def test_what_to_expect_is_traffic_times_the_stated_rate() -> None:
     expected = watch_list.expectation(["p1"])
     stated = gallery.search(EMBEDDINGS[0], model=MODEL, where=Filter(identities=frozenset({"p1"})))
     assert (expected.people, expected.days, expected.pictures_per_day) == (1, 7, 12)
-    assert stated.false_alarm_rate is not None
-    assert expected.false_alarms_per_day == pytest.approx(12 * stated.false_alarm_rate)
+    assert stated.measured is not None
+    assert 0 < stated.measured.rate <= stated.false_alarm_rate
+    assert expected.false_alarms_per_day == pytest.approx(12 * stated.measured.rate)
     gallery.calibration = None
     unknown = WatchList(gallery).expectation(["p1"])
     assert unknown.false_alarms_per_day is None

@@ -154,7 +154,8 @@ def fit_searches(
             least = max(
                 [least, *(math.ceil(1 / rate) for rate in false_alarm_rates if rate * num_people >= 1)]
             )
-        fits.append(_fit(draws, pictures, false_alarm_rates, miss_rate, seed))
+        before = fits[-1] if fits else None
+        fits.append(_fit(draws, pictures, false_alarm_rates, miss_rate, seed, before))
     if not fits:
         raise InputError(
             f"calibration of searches: {num_people} people who were seen twice are too few, of at least "
@@ -194,7 +195,12 @@ def draw_scores(sightings: Sightings, pictures: int, seed: int) -> Iterator[Floa
 
 
 def _fit(
-    draws: Sequence[Float64], pictures: int, rates: Sequence[float], miss_rate: float, seed: int
+    draws: Sequence[Float64],
+    pictures: int,
+    rates: Sequence[float],
+    miss_rate: float,
+    seed: int,
+    before: SearchFit | None,
 ) -> SearchFit:
     rng = numpy_generator(seed, "galleries", pictures)
     known = [np.isfinite(draw).sum(axis=1) - 1 for draw in draws]
@@ -203,7 +209,7 @@ def _fit(
     searches = {
         size: [simulate(draws, size, has_match, rng) for has_match in (True, False)] for size in sizes
     }
-    fit = _maximum_likelihood([one for pair in searches.values() for one in pair], draws, pictures)
+    fit = _maximum_likelihood([one for pair in searches.values() for one in pair], draws, pictures, before)
     model = SearchModel(fits=(fit,), num_people=len(draws[0]), miss_rate=miss_rate)
     measured = [
         _measured(model, size, *searches[size], rates=rates, miss_rate=miss_rate, seed=seed) for size in sizes
@@ -234,7 +240,10 @@ def simulate(
     return Searches(np.array(scores).reshape(len(people), num_people), has_match, np.array(people, np.int64))
 
 
-def _maximum_likelihood(searches: Sequence[Searches], draws: Sequence[Float64], pictures: int) -> SearchFit:
+def _maximum_likelihood(
+    searches: Sequence[Searches], draws: Sequence[Float64], pictures: int, before: SearchFit | None
+) -> SearchFit:
+    """`before`: the fit for fewer pictures, not far from this one."""
     from scipy.optimize import minimize
 
     mates = np.concatenate([draw.diagonal() for draw in draws])
@@ -260,6 +269,9 @@ def _maximum_likelihood(searches: Sequence[Searches], draws: Sequence[Float64], 
         return float(np.mean([_cross_entropy(fit, one, softened) for one in thinned]))
 
     start = np.array([np.log(2 / spread), np.log(1.0), np.log(0.8), 0.0, 0.0])
+    if before is not None:
+        logs = np.log([before.slope, max(before.curvature, 1e-3), before.weight])
+        start = np.array([*logs, before.growth, before.neutral])
     found = minimize(loss, start, method="BFGS", options={"gtol": 1e-4, "maxiter": 100}).x
     return SearchFit.model_validate(fit_of(found).model_dump())
 

@@ -18,7 +18,7 @@ from omnireid.experiment.calibration import calibrate_labelled
 from omnireid.inference import Embedder
 from omnireid.synthetic import RenderOptions, render_dataset, render_jpeg
 
-NUM_CALIBRATION_PIDS = 400
+NUM_CALIBRATION_PIDS = 800
 FRAMES_PER_S = 25
 
 

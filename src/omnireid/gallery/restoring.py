@@ -27,7 +27,7 @@ from omnireid.gallery.enrolling import unit_embeddings
 from omnireid.gallery.forgetting import TOMBSTONES, Tombstones, forget_buried, hashed, parts, tidying
 from omnireid.gallery.generations import GENERATIONS, Generation, collection_name
 from omnireid.gallery.identities import IDENTITIES, OPERATIONS
-from omnireid.gallery.journal import RESTORING, Task, carry_out
+from omnireid.gallery.journal import RESTORING, Task, carry_out, finish_interrupted
 from omnireid.gallery.rejections import REJECTIONS
 from omnireid.gallery.retention import STEPS, Retention, is_expired, read_retention
 from omnireid.gallery.rows import embeddings_of
@@ -122,6 +122,10 @@ def restore(
 
 def write_tombstones(store: GalleryStore, path: str | os.PathLike[str]) -> int:
     """Write who was forgotten, as keyed hashes, for the day when only a backup is left; how many ids."""
+    if store.read_only is None:
+        with store.lock():
+            # Somebody whose forgetting was interrupted is forgotten, too.
+            finish_interrupted(store, STEPS)
     records = store.records(TOMBSTONES)
     tombstones = [{"id": one, **record} for one, record in records.items()]
     write_text(path, json.dumps({"format": _FORMAT, "tombstones": tombstones}) + "\n")
