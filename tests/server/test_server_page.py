@@ -455,7 +455,7 @@ def test_a_search_by_keyboard_alone(page: Page) -> None:
         page.keyboard.press("Enter")
     chooser.value.set_files(file_of(picture(3, 1, 0)))
     expect(button(page, "Draw a box")).to_be_focused()
-    for _ in range(4):
+    for _ in range(5):
         page.keyboard.press("Tab")
     expect(button(page, "Search")).to_be_focused()
     page.keyboard.press("Enter")
