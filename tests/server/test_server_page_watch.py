@@ -72,6 +72,7 @@ def test_somebody_is_watched_for_until_the_entry_is_ended(open_page: Open, serve
     page.keyboard.press("Escape")
     button(alert.last, "Wrong person").click()
     expect(alert.last.locator(".alert-answer")).to_contain_text("Wrong person")
+    expect(alert.last.locator(".badge")).to_have_count(0)
     expect(button(alert.last, "Take back")).to_be_focused()
     button(alert.first, "Right person").click()
     expect(page.locator(".tab-count")).to_be_hidden()

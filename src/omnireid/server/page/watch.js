@@ -223,7 +223,8 @@ function alertOf(alert) {
       {},
       h("h3", {}, why === "enrolled" ? text.watch.enrolledAs : text.watch.looksLike, " ", h("a", { href: link("person", identity) }, personName(person))),
       h("p", {}, h("strong", {}, cameraName(item.camera)), ` · ${when(item.time)}`),
-      why === "looks" && probability !== null ? h("div.alert-likeness", {}, badge("same"), likeness({ probability, score, decision: "same" })) : null,
+      // What somebody called wrong is not shown as the same any more.
+      why === "looks" && probability !== null && answer !== "wrong" ? h("div.alert-likeness", {}, badge("same"), likeness({ probability, score, decision: "same" })) : null,
       h("p.hint", {}, `${text.watch.reason}: ${reason} · ${text.watch.raised(when(raised))}`),
       answer === "new" ? null : h("p.alert-answer", { role: "status" }, icon(answer === "wrong" ? "new" : "tick"), text.watch.answers[answer], h("span.hint", {}, text.history.by(by))),
       may("write") ? h("div.row", {}, answerButtons(answer, said)) : null,
