@@ -201,7 +201,7 @@ def search(
         Optional[float],  # noqa: UP045
         typer.Option(
             "--false-alarm-rate",
-            help="Of searches for strangers, those that may end in 'same'; by default the lowest measured.",
+            help="Of searches for strangers, those that may end in 'same'; by default 0.01, where measured.",
         ),
     ] = None,
     prior: Annotated[

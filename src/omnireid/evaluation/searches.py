@@ -32,6 +32,8 @@ Float64 = npt.NDArray[np.float64]
 
 PRIOR = 0.5
 """That the person is in the gallery at all, before the picture is looked at."""
+USUAL_RATE = 0.01
+"""Share of searches for strangers that may end in "same", unless another is asked for."""
 LEAST_CERTAIN = 0.5
 """Nobody is called the same person, or new, below this probability."""
 
@@ -247,3 +249,9 @@ class SearchModel(BaseModel):
         """Wanted rates that could be measured at every size, in every fit; strictest last."""
         every = [{rate.wanted for rate in size.rates} for fit in self.fits for size in fit.sizes]
         return tuple(sorted(set.intersection(*every), reverse=True)) if every else ()
+
+    @property
+    def usual_rate(self) -> float | None:
+        """What is wanted unless another is asked for: 1 %, or the strictest above it that was measured."""
+        rates = self.measured_rates
+        return min((rate for rate in rates if rate >= USUAL_RATE), default=max(rates, default=None))

@@ -173,7 +173,8 @@ class SearchJudge:
 
         Args:
             calibration: at hand; left aside where it is of another model.
-            false_alarm_rate: one that the calibration holds; by default the lowest that could be measured.
+            false_alarm_rate: one that the calibration could measure; by default 1 %, see
+                `SearchModel.usual_rate`.
             prior: that the person is in the gallery at all.
 
         Raises:
@@ -197,7 +198,7 @@ class SearchJudge:
                 f"calibrate again with --false-alarm-rate {false_alarm_rate:g}, on "
                 f"{1 / max(false_alarm_rate, 1e-9):,.0f} people at least"
             )
-        wanted = min(rates, default=None) if false_alarm_rate is None else false_alarm_rate
+        wanted = searches.usual_rate if false_alarm_rate is None else false_alarm_rate
         return cls(known, searches, wanted, prior, "" if wanted is not None else NO_RATE)
 
     @property

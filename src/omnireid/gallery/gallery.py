@@ -297,7 +297,7 @@ class Gallery:
             rerank: reorder the best 100 by k-reciprocal re-ranking; scores stay what they are.
             without: ids of items that are no candidates, such as the one that is searched with.
             false_alarm_rate: wanted share of searches for strangers that end in "same" (FPIR), one that the
-                calibration could measure; by default its lowest. It holds at any number of people.
+                calibration could measure; by default 1 %. It holds at any number of people.
             prior: that the person is in the gallery at all, before the picture is looked at.
             actor: who; by default who opened the gallery.
 

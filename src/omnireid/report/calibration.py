@@ -48,7 +48,8 @@ def search_sentences(searches: SearchModel | None) -> list[str]:
         f"{100 * rate.threshold:.1f} % (95 % interval of the rate {share(rate.low)} to {share(rate.high)}); "
         f"DIR {share(rate.identified)}"
         for size in fit.sizes
-        for rate in size.rates[-1:]
+        for rate in size.rates
+        if rate.wanted == searches.usual_rate
     ]
 
 

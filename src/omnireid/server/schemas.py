@@ -205,6 +205,8 @@ class Info(Answer):
     model: InfoModel
     calibrated: bool
     false_alarm_rates: list[float]
+    usual_false_alarm_rate: float | None
+    pair_false_alarm_rates: list[float]
     galleries: list[str]
     limits: InfoLimits
     scopes: list[str]

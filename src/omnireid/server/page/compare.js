@@ -1,7 +1,7 @@
 // Two pictures side by side: one person or two, and what the network looks at.
 
 import { api } from "./api.js";
-import { badge, likeness, meaningOf, rateChoice, strictest } from "./decisions.js";
+import { badge, likeness, meaningOf, ofPairs, rateChoice } from "./decisions.js";
 import { checkbox, field, fill, h, icon } from "./dom.js";
 import { percent } from "./format.js";
 import { qualityOf } from "./quality.js";
@@ -90,11 +90,11 @@ export async function compareView() {
       checkbox(text.compare.mapsSwitch, state.withMaps, (isOn) => {
         state.withMaps = isOn;
       }),
-      session.info.calibrated
+      ofPairs().rates.length
         ? field(text.falseAlarmRate, rateChoice(state.rate, (value) => {
             state.rate = value;
             clear();
-          }))
+          }, ofPairs()))
         : null,
     ),
     output,
@@ -103,7 +103,7 @@ export async function compareView() {
 
 async function verify(subjects, rate, withMaps) {
   const [a, b] = await Promise.all(subjects.map(asRequest));
-  const body = { a, b, activations: withMaps, ...(session.info.calibrated ? { prior: PRIOR } : {}) };
+  const body = { a, b, activations: withMaps, ...(ofPairs().rates.length ? { prior: PRIOR } : {}) };
   if (rate) body.false_alarm_rate = Number(rate);
   try {
     return await api.verify(body);
@@ -121,7 +121,7 @@ function compared(answer, rate, quality) {
   const kind = answer.calibrated ? decision : "none";
   const warnings = quality.flatMap(({ words }, index) => words.map((one) => `${index ? text.compare.second : text.compare.first}: ${one}`));
   const note = answer.note || (answer.calibrated ? "" : text.search.verdict.noneHint);
-  const stated = answer.decision ? [meaningOf(Number(rate) || strictest(), text.compare.stated), text.compare.prior(percent(PRIOR))] : [];
+  const stated = answer.decision ? [meaningOf(Number(rate) || ofPairs().usual, text.compare.stated), text.compare.prior(percent(PRIOR))] : [];
   return [
     h("div.card.outcome", {}, badge(decision), warnings.map((words) => h("p.caution", {}, icon("alert"), h("span", {}, words))), likeness({ ...answer, decision: kind }), h("p.hint", {}, [note, ...stated].filter(Boolean).join(" "))),
     answer.activations ? maps(answer.activations) : null,

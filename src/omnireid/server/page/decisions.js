@@ -32,16 +32,16 @@ export function likeness({ probability, score: value, decision }) {
   );
 }
 
-/** The rate that holds where none is chosen. */
-export const strictest = () => Math.min(...session.info.false_alarm_rates);
+/** The rates that the calibration has thresholds for, and the one that holds where none is chosen. */
+export const ofSearches = () => ({ rates: session.info.false_alarm_rates, usual: session.info.usual_false_alarm_rate });
+export const ofPairs = () => ({ rates: session.info.pair_false_alarm_rates, usual: Math.min(...session.info.pair_false_alarm_rates) });
 
 /** What a false-alarm rate means to somebody who looks at answers. `words`: of searches, or of comparisons. */
 export const meaningOf = (share, words) => words(rate(share), ...amongMany(share));
 
-/** A choice among the rates that the calibration has thresholds for; "" is its own default. */
-export function rateChoice(value, onchange) {
-  const rates = session.info.false_alarm_rates;
-  return select([["", text.falseAlarmDefault(rate(strictest()))], ...rates.map((share) => [String(share), `${rate(share)} · ${oneIn(share)}`])], value, onchange);
+/** A choice among rates; "" is the usual one. */
+export function rateChoice(value, onchange, { rates, usual }) {
+  return select([["", text.falseAlarmDefault(rate(usual))], ...rates.map((share) => [String(share), `${rate(share)} · ${oneIn(share)}`])], value, onchange);
 }
 
 const PRIORS = ["0.9", "0.5", "0.1", "0.01"];

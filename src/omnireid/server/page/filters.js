@@ -3,7 +3,7 @@
 import { attributeEditor } from "./attributes.js";
 import { cameraChoice, whenStateIsKnown } from "./cameras.js";
 import { active, noConditions } from "./conditions.js";
-import { meaningOf, priorChoice, rateChoice, strictest } from "./decisions.js";
+import { meaningOf, ofSearches, priorChoice, rateChoice } from "./decisions.js";
 import { choosePerson } from "./dialogs.js";
 import { checkbox, field, fill, h, icon, removable, select } from "./dom.js";
 import { personName } from "./format.js";
@@ -47,7 +47,7 @@ export function filters(chosen, onchange, isOpen) {
       personChoice(chosen, changed),
       checkbox(text.search.unassigned, chosen.isUnassigned, set("isUnassigned")),
       attributeEditor(chosen.attributes, changed),
-      session.info.calibrated ? weighing(chosen, set) : null,
+      ofSearches().rates.length ? weighing(chosen, set) : null,
       field(text.search.number, select(numbers.map((number) => [number, number]), String(chosen.number), (value) => set("number")(Number(value)))),
       checkbox(text.search.exact, chosen.exact, set("exact")),
       checkbox(text.search.rerank, chosen.rerank, set("rerank")),
@@ -77,13 +77,13 @@ export function filters(chosen, onchange, isOpen) {
 function weighing(chosen, set) {
   const meaning = h("p.hint", { "aria-live": "polite" });
   const explain = () => {
-    meaning.textContent = meaningOf(Number(chosen.rate) || strictest(), text.search.stated);
+    meaning.textContent = meaningOf(Number(chosen.rate) || ofSearches().usual, text.search.stated);
   };
   explain();
   const rates = rateChoice(chosen.rate, (value) => {
     set("rate")(value);
     explain();
-  });
+  }, ofSearches());
   return [
     h("div.field", {}, field(text.falseAlarmRate, rates), meaning),
     field(text.prior, priorChoice(chosen.prior, set("prior")), text.priorHint),

@@ -85,7 +85,7 @@ export const text = {
   scoreHint: "Cosine similarity, −1 to 1",
   falseAlarmRate: "Wanted false-alarm rate",
   oneIn: (count) => `1 in ${count.toLocaleString()}`,
-  falseAlarmDefault: (strictest) => `strictest (${strictest})`,
+  falseAlarmDefault: (usual) => `usual (${usual})`,
   prior: "How likely is it, before looking, that this person is in the gallery at all?",
   priors: { 0.9: "90 %: almost certainly here", 0.5: "50 %: as likely as not", 0.1: "10 %: probably a stranger", 0.01: "1 %: almost certainly a stranger" },
   priorHint: "What you know beforehand. It moves the probabilities of the answer.",

@@ -35,8 +35,12 @@ async def info(request: Request, service: ServiceOf, caller: Reader) -> Info:
             width=spec.width,
             embedding_size=service.model.dim,
         ),
-        calibrated=calibration is not None,
+        calibrated=searches is not None,
         false_alarm_rates=[] if searches is None else list(searches.measured_rates),
+        usual_false_alarm_rate=None if searches is None else searches.usual_rate,
+        pair_false_alarm_rates=[]
+        if calibration is None
+        else [one.wanted for one in calibration.record.false_alarms if one.is_measurable],
         galleries=list(service.galleries),
         limits=InfoLimits(
             max_bytes=limits.max_bytes,
