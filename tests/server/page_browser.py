@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
         yield playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(ARGUMENTS))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
     process = PageServer(tmp_path_factory.mktemp("page"))
     process.start()

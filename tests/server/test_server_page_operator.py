@@ -144,11 +144,11 @@ def test_attributes_are_exact_in_value_and_type(page: Page, server: PageServer) 
 
 def test_rate_and_prior_in_words(page: Page) -> None:
     choose(page, picture(3, 0, 0))
-    page.get_by_label("Wanted false-alarm rate").select_option("0.01")
-    rate = "At 1 %: of 100 searches for strangers, about 1 ends in “same person”."
+    page.get_by_label("Wanted false-alarm rate").select_option("0.05")
+    rate = "At 5 %: of 100 searches for strangers, about 5 end in “same person”."
     expect(page.locator(".filters")).to_contain_text(rate)
     asked = searched(page)
-    assert (asked["false_alarm_rate"], asked["prior"]) == (0.01, 0.5)
+    assert (asked["false_alarm_rate"], asked["prior"]) == (0.05, 0.5)
     before = page.locator(".likeness-number").first.inner_text()
     page.get_by_label("How likely is it, before looking").select_option("0.01")
     assert searched(page)["prior"] == 0.01

@@ -45,7 +45,7 @@ def test_somebody_is_watched_for_until_the_entry_is_ended(open_page: Open, serve
     button(page, "Watch for").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.locator(".expected .strong")).to_have_text(
-        re.compile(r"^At about \d+ pictures a day and 1 %, expect about .* for the whole list\.$")
+        re.compile(r"^At about \d+ pictures a day and [\d.]+ %, expect about .* for the whole list\.$")
     )
     button(dialog, "Watch").click()  # a reason is asked for
     expect(dialog).to_be_visible()

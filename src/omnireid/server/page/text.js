@@ -594,6 +594,7 @@ export const text = {
     until: (day, days) => `Until ${day} (${days < 1 ? "less than a day" : plural(days, "day", "days")} left)`,
     ended: (day) => `Ended ${day}; will be deleted within a day`,
     made: (actor, day) => `by ${actor}, ${day}`,
+    by: (actor) => ` by ${actor}`,
     count: (alerts, unanswered) => (alerts ? `${plural(alerts, "alert", "alerts")}${unanswered ? `, ${unanswered} unanswered` : ""}` : "no alert yet"),
     end: "End",
     endOf: (name) => `End watching for ${name}`,

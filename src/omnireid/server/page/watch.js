@@ -226,7 +226,7 @@ function alertOf(alert) {
       // What somebody called wrong is not shown as the same any more.
       why === "looks" && probability !== null && answer !== "wrong" ? h("div.alert-likeness", {}, badge("same"), likeness({ probability, score, decision: "same" })) : null,
       h("p.hint", {}, `${text.watch.reason}: ${reason} · ${text.watch.raised(when(raised))}`),
-      answer === "new" ? null : h("p.alert-answer", { role: "status" }, icon(answer === "wrong" ? "new" : "tick"), text.watch.answers[answer], h("span.hint", {}, text.history.by(by))),
+      answer === "new" ? null : h("p.alert-answer", { role: "status" }, icon(answer === "wrong" ? "new" : "tick"), text.watch.answers[answer], h("span.hint", {}, text.watch.by(by))),
       may("write") ? h("div.row", {}, answerButtons(answer, said)) : null,
     ),
   );
