@@ -653,6 +653,7 @@ def test_pictures_for_the_docs(shown: tuple[str, Path, bytes, str], open_page: O
     def take(page: Page, name: str, *, whole: bool = False) -> None:
         settled(page)
         page.wait_for_function("""() => [...document.querySelectorAll(".thumb")]
+            .filter((one) => one.checkVisibility()) // not in what is folded away
             .filter((one) => one.getBoundingClientRect().top < innerHeight)
             .filter((one) => one.getBoundingClientRect().left < innerWidth - 40)
             .every((one) => one.querySelector("img")?.complete)""")

@@ -25,7 +25,6 @@ OTHER_CALIBRATION = (
     "Make one of the gallery's with 'omnireid calibrate' and open the gallery with it."
 )
 NO_RATE = "Probabilities only: the calibration could measure no false-alarm rate; calibrate on more people."
-_ALIKE_FROM = 0.9
 NO_SEARCHES = (
     "Scores only: the calibration knows pairs of pictures, but no searches. Make it again with "
     "'omnireid calibrate', on at least 20 people who were seen twice."
@@ -211,10 +210,14 @@ class SearchJudge:
         return embeddings if self.calibration is None else self.calibration.transform(embeddings)
 
     def are_alike(self, scores: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
-        """Whether pairs of stored pictures with such scores are taken for one person."""
-        if self.calibration is None:
-            return np.zeros(scores.shape, np.bool_)
-        return self.calibration.probability(scores) >= _ALIKE_FROM
+        """Whether pairs of stored pictures with such scores are taken for one person.
+
+        At the strictest rate of comparisons that the calibration could measure: many are compared, and nobody
+        looks at each.
+        """
+        measured = [] if self.calibration is None else self.calibration.record.false_alarms
+        thresholds = [alarm.threshold for alarm in measured if alarm.threshold is not None]
+        return scores >= max(thresholds, default=np.inf)
 
     def verdict(
         self,
