@@ -89,7 +89,7 @@ function tile(candidate, open, isOfSomebody) {
     "button.candidate",
     { type: "button", onclick: () => open(candidate) },
     thumbnail(item, "middle"),
-    h("span.candidate-likeness", {}, mark(candidate.decision), h("span", { title: text.scoreHint }, h("span.sr-only", {}, `${text.score} `), score(candidate.score))),
+    h("span.candidate-likeness", {}, mark(isOfSomebody && !item.identity ? null : candidate.decision), h("span", { title: text.scoreHint }, h("span.sr-only", {}, `${text.score} `), score(candidate.score))),
     h("span.tile-line", {}, cameraName(item.camera)),
     h("span.tile-line.hint", {}, whenShort(item.time)),
     isOfSomebody && !item.identity ? h("span.tile-line.hint", {}, text.answer.notYetAssigned) : null,

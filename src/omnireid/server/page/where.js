@@ -65,9 +65,11 @@ function lanes(groups, best) {
 /** What was found, by camera along one line of time; `open(candidate)` when a bar is chosen. Null without times. */
 export function whereAndWhen(answer, open, isOpen) {
   const best = bestOf(answer);
+  // What only looks like somebody and was assigned to nobody is no sighting of theirs.
+  const own = best.identity ? { ...best, candidates: best.candidates.filter(({ item }) => item.identity) } : best;
   const place = h("div");
   const show = (who) => {
-    const line = timeline(lanes(who === "best" ? [best] : answer.groups, best), ({ candidate }) => open(candidate));
+    const line = timeline(lanes(who === "best" ? [own] : answer.groups, who === "best" ? own : best), ({ candidate }) => open(candidate));
     fill(place, line ?? h("p.hint", {}, text.where.noTimes));
   };
   if (!answer.groups.some(({ candidates }) => candidates.some(({ item }) => item.time))) return null;
