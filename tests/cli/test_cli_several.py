@@ -234,6 +234,7 @@ def test_rendered_people_are_made_once_for_all_seeds(
         rendered.append(root)
         shutil.copytree(toy_root, root)
 
+    monkeypatch.setattr("omnireid.experiment.rendered.MOST_CALIBRATION_PIDS", 8)
     monkeypatch.setattr("omnireid.synthetic.render_dataset", render)
     code, _, error = omnireid("run", *TINY_SEEDS, "--seeds", "1-2", "--out", tmp_path / "out")
     assert code == 0, error

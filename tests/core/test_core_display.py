@@ -35,7 +35,10 @@ def large_values() -> list[object]:
     known = EmbeddingSet(rows, pids, np.arange(2_000) % 3, paths, normalised=False)
     item = Item(camera="c1", source="a" * 900, thumbnail=b"x" * 100_000, identity="<i>")
     candidates = tuple(Candidate(item, 0.5, None, None, "<i>", None) for _ in range(500))
-    found = SearchResult(candidates, (), None, False, "", ModelRef("m", "0" * 64, 64), True, None, None)
+    model = ModelRef("m", "0" * 64, 64)
+    found = SearchResult(
+        candidates, (), None, None, None, 500, False, "", model, True, None, None, None, None
+    )
     dataset = large_dataset()
     return [
         dataset, dataset.train, known, evaluate_embeddings(known, known, distance="cosine"), item,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 
 from data import miniatures_small as mini
-from omnireid.core.errors import CountMismatchError, DatasetError, InputError, MissingExtraError
+from omnireid.core.errors import CountMismatchError, DatasetError, InputError
 from omnireid.core.types import EmbeddingSet
 from omnireid.data.datasets import dataset_card, read_dataset, require_splits
 from omnireid.data.datasets.card import total
@@ -580,9 +579,3 @@ def test_partitions_in_another_form_are_refused_with_what_was_found(grid):
     for wrong in ((0, 1, 2), (1, 251), (1.5, 2), ()):
         mini.write_grid_partitions(grid, (wrong, *mini.GRID_TRAIN[1:]))
         assert "does not list people 1–250" in refusal(grid)
-
-
-def test_grid_without_scipy_says_which_extra_brings_it(grid, monkeypatch):
-    monkeypatch.setitem(sys.modules, "scipy.io", None)
-    with pytest.raises(MissingExtraError, match=r"omnireid\[datasets\]"):
-        read("grid", grid.parent)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,7 +30,7 @@ from data.miniatures_video import (
     write_ilidsvid_splits,
     write_mars_info,
 )
-from omnireid.core.errors import CountMismatchError, DatasetError, MissingExtraError
+from omnireid.core.errors import CountMismatchError, DatasetError
 from omnireid.core.types import Dataset, EmbeddingSet, Split
 from omnireid.data.datasets import dataset_card, read_dataset
 from omnireid.evaluation import evaluate_embeddings
@@ -291,14 +290,6 @@ def test_mars_missing_persons_are_counted(root):
         shutil.rmtree(root / "mars" / "bbox_test" / pid)
     with pytest.raises(
         DatasetError, match=r"2 of 5 persons' folders are missing, the first 0004; unpack bbox_test"
-    ):
-        read("mars", root)
-
-
-def test_mars_needs_an_extra(root, monkeypatch):
-    monkeypatch.setitem(sys.modules, "scipy.io", None)
-    with pytest.raises(
-        MissingExtraError, match=r"reading tracks_train_info.mat needs .*omnireid\[datasets\]"
     ):
         read("mars", root)
 

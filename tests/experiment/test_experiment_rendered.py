@@ -42,7 +42,7 @@ def test_people_who_were_neither_trained_nor_tested_on_calibrate_the_model(
         calibrated.append(people)
         return SimpleNamespace(calibration=SimpleNamespace(save=lambda path: path.write_text("fitted")))
 
-    monkeypatch.setattr(rendered, "NUM_CALIBRATION_PIDS", 3)
+    monkeypatch.setattr(rendered, "MOST_CALIBRATION_PIDS", 3)
     monkeypatch.setattr(rendered, "calibrate_labelled", fit)
     weights = stripes_onnx(tmp_path / "model.onnx", 1.0)
     rendered.calibrate_on_others(weights, tmp_path, OPTIONS)

@@ -9,7 +9,7 @@ from server.toy_service import ToyDetector, person, post_picture, service, text_
 
 def test_a_detector_is_announced_and_answers_within_the_picture(tmp_path: Path) -> None:
     with service(tmp_path, detector=ToyDetector()) as client:
-        assert client.get("/v1/info").json()["features"] == ["detect"]
+        assert client.get("/v1/info").json()["features"] == ["reject", "detect"]
         picture = person(1, size=(40, 80))
         answer = post_picture(client, "/v1/detect", picture).json()
         assert (answer["detector"], answer["width"], answer["height"]) == ("toy-detector", 40, 80)
@@ -24,7 +24,7 @@ def test_a_detector_is_announced_and_answers_within_the_picture(tmp_path: Path) 
 
 def test_without_a_detector_the_answer_names_what_is_missing(tmp_path: Path) -> None:
     with service(tmp_path) as client:
-        assert client.get("/v1/info").json()["features"] == []
+        assert client.get("/v1/info").json()["features"] == ["reject"]
         answer = post_picture(client, "/v1/detect", person(1))
         assert answer.status_code == 501
         assert answer.headers["content-type"] == "application/problem+json"

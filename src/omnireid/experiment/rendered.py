@@ -18,7 +18,8 @@ from omnireid.experiment.calibration import calibrate_labelled
 from omnireid.inference import Embedder
 from omnireid.synthetic import RenderOptions, render_dataset, render_jpeg
 
-NUM_CALIBRATION_PIDS = 800
+MOST_CALIBRATION_PIDS = 800
+_FOR_EACH_TEST_PID = 8
 FRAMES_PER_S = 25
 
 
@@ -55,7 +56,7 @@ def calibrate_on_others(
     others: dict[str, Any] = {
         **options,
         "num_train_pids": 0,
-        "num_test_pids": NUM_CALIBRATION_PIDS,
+        "num_test_pids": min(MOST_CALIBRATION_PIDS, _FOR_EACH_TEST_PID * rendered.num_test_pids),
         "crops_per_camera": 2,
         "num_distractors": 0,
         "num_junk": 0,
