@@ -18,7 +18,7 @@ from gallery.lance_rows import DIM, item_table
 from omnireid.core.errors import DiskFullError, InputError, StorageError
 from omnireid.gallery import Gallery, Item, ModelRef
 from omnireid.gallery.errors import GalleryAwayError
-from omnireid.gallery.lance import connection
+from omnireid.gallery.lance import connection, locking
 from omnireid.gallery.lance.failures import storing
 from omnireid.gallery.lance.store import LanceStore
 from omnireid.gallery.store import CollectionInfo
@@ -312,3 +312,29 @@ def test_other_processors_and_the_store_built_for_older_ones_are_taken(
         connection.check_processor()
     monkeypatch.setattr("importlib.metadata.distribution", lambda name: {"lancedb-compat": name}[name])
     connection.check_processor()
+
+
+def test_a_folder_that_goes_while_it_is_locked_is_not_left_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, elsewhere = tmp_path / "g", tmp_path / "elsewhere"
+    with Gallery.open(str(folder)) as gallery:
+        gallery.enrol([Item(key="a")], np.ones((1, DIM)), model=MODEL)
+        while gallery.store._merging:
+            time.sleep(0.01)
+        check = locking.check_there
+        seen: list[Path] = []
+
+        def moved_after_the_first_look(place: Path) -> None:
+            check(place)
+            if not seen:
+                seen.append(place)
+                folder.rename(elsewhere)
+
+        monkeypatch.setattr(locking, "check_there", moved_after_the_first_look)
+        with pytest.raises(GalleryAwayError), gallery.store.lock():
+            pass
+        assert not folder.exists()
+        elsewhere.rename(folder)
+        with gallery.store.lock():
+            assert gallery.state().items == 1

@@ -6,13 +6,13 @@ import errno
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from omnireid.gallery.errors import NotWritableError
+from omnireid.gallery.errors import GalleryAwayError, NotWritableError
 from omnireid.gallery.lance.failures import check_there, storing
 
 # What the library waits between two tries while another process holds the lock.
@@ -84,6 +84,15 @@ class FolderLock:
                 raise NotWritableError(folder, os.strerror(error.errno).lower()) from error
             with storing(f"cannot lock the gallery {folder}"):
                 raise
+        try:
+            check_there(folder)
+        except GalleryAwayError:
+            # It went in between, and the library has made it anew: undone, as far as nobody else uses it.
+            self._file.release()
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
+                folder.rmdir()
+            raise
 
     def _release(self) -> None:
         if self._file is not None:
