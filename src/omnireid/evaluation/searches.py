@@ -233,11 +233,7 @@ class SearchModel(BaseModel):
         return Posterior(somebody * shares / total, nobody + somebody * out / total, somebody * other / total)
 
     def rate(self, num_people: int, pictures: float, wanted: float) -> SearchRate | None:
-        """The threshold for a wanted rate at so many people; None where it could not be measured.
-
-        Raises:
-            InputError: a rate that was not asked for when calibrating.
-        """
+        """The threshold for a wanted rate at so many people; None where it could not be measured."""
         size = self.fit(pictures).size(num_people)
         for rate in () if size is None else size.rates:
             if math.isclose(rate.wanted, wanted, rel_tol=1e-9):

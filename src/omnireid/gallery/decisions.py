@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +33,27 @@ NO_SEARCHES = (
 
 
 @dataclass(frozen=True)
-class Judge:
+class _Scores:
+    """Scores of one model.
+
+    Attributes:
+        calibration: of the model; None where there are scores only.
+    """
+
+    calibration: Calibration | None
+
+    @property
+    def whitens(self) -> bool:
+        """Whether scores are of other vectors than the stored ones."""
+        return self.calibration is not None and self.calibration.whitening is not None
+
+    def vectors(self, embeddings: Float32) -> Float32:
+        """(N, D) of unit norm → (N, D) whose dot products are the scores."""
+        return embeddings if self.calibration is None else self.calibration.transform(embeddings)
+
+
+@dataclass(frozen=True)
+class Judge(_Scores):
     """What scores of one model mean.
 
     Attributes:
@@ -42,7 +63,6 @@ class Judge:
         note: why there are scores only; "" where there is nothing to say.
     """
 
-    calibration: Calibration | None
     rate: float | None
     prior: float
     note: str
@@ -79,15 +99,6 @@ class Judge:
         if false_alarm_rate is not None or prior != 0.5:
             raise InputError(f"false_alarm_rate, prior: need a calibration. {note}")
         return cls(None, None, prior, note)
-
-    @property
-    def whitens(self) -> bool:
-        """Whether scores are of other vectors than the stored ones."""
-        return self.calibration is not None and self.calibration.whitening is not None
-
-    def vectors(self, embeddings: Float32) -> Float32:
-        """(N, D) of unit norm → (N, D) whose dot products are the scores."""
-        return embeddings if self.calibration is None else self.calibration.transform(embeddings)
 
     def probabilities(self, scores: npt.NDArray[np.floating]) -> list[float | None]:
         """That two pictures with such a score are of one person; None without a calibration."""
@@ -142,7 +153,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class SearchJudge:
+class SearchJudge(_Scores):
     """What a search with one model's scores means.
 
     Attributes:
@@ -153,7 +164,6 @@ class SearchJudge:
         note: why there are scores only; "" where there is nothing to say.
     """
 
-    calibration: Calibration | None
     model: SearchModel | None
     wanted: float | None
     prior: float
@@ -190,7 +200,7 @@ class SearchJudge:
                 raise InputError(f"false_alarm_rate, prior: need a calibration of searches. {note}")
             return cls(known, None, None, prior, note)
         rates = searches.measured_rates
-        if false_alarm_rate is not None and not any(_is_close(rate, false_alarm_rate) for rate in rates):
+        if false_alarm_rate is not None and not any(math.isclose(rate, false_alarm_rate) for rate in rates):
             held = ", ".join(f"{rate:g}" for rate in rates) or "none"
             raise InputError(
                 f"false-alarm rate {false_alarm_rate:g}: of searches, this calibration holds {held}; "
@@ -199,15 +209,6 @@ class SearchJudge:
             )
         wanted = searches.usual_rate if false_alarm_rate is None else false_alarm_rate
         return cls(known, searches, wanted, prior, "" if wanted is not None else NO_RATE)
-
-    @property
-    def whitens(self) -> bool:
-        """Whether scores are of other vectors than the stored ones."""
-        return self.calibration is not None and self.calibration.whitening is not None
-
-    def vectors(self, embeddings: Float32) -> Float32:
-        """(N, D) of unit norm → (N, D) whose dot products are the scores."""
-        return embeddings if self.calibration is None else self.calibration.transform(embeddings)
 
     def are_alike(self, scores: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
         """Whether pairs of stored pictures with such scores are taken for one person.
@@ -274,7 +275,3 @@ class SearchJudge:
         ]
         is_extrapolated = num_people > self.model.num_people
         return Verdict(posterior, (decision, *others), decision, rate, size.people, is_extrapolated)
-
-
-def _is_close(a: float, b: float) -> bool:
-    return abs(a - b) <= 1e-9 * abs(b)

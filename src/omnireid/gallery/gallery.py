@@ -29,7 +29,7 @@ from omnireid.gallery.audit_reading import subjects_of
 from omnireid.gallery.browsing import Page, Person, Timeline
 from omnireid.gallery.cases import Cases
 from omnireid.gallery.crowds import Crowds
-from omnireid.gallery.decisions import Crowd, Judge, SearchJudge
+from omnireid.gallery.decisions import Crowd, SearchJudge
 from omnireid.gallery.enrolling import Enrolment, prepared, unit_embeddings
 from omnireid.gallery.errors import NotInGalleryError, NotWritableError
 from omnireid.gallery.generations import Generation, Generations, ModelRef
@@ -370,14 +370,6 @@ class Gallery:
             return Crowd(*browsing.count_people(self.store, live.collection, people, where))
 
         return self._crowds.get((live.collection, where), count)
-
-    def judge(self, model: ModelRef, *, false_alarm_rate: float | None = None, prior: float = 0.5) -> Judge:
-        """What scores of a model mean by the calibration at hand, for pairs compared outside the gallery.
-
-        Raises:
-            InputError: a rate or prior without a calibration, or that cannot be used.
-        """
-        return Judge.of(self.calibration, model, false_alarm_rate=false_alarm_rate, prior=prior)
 
     def reject(
         self,
