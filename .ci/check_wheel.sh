@@ -21,7 +21,7 @@ venv/bin/omnireid embed "$tree/runs/quickstart/data/query" --model quickstart.on
 # The weights themselves run without torch, too: our CPU engine gives what ONNX Runtime gives.
 venv/bin/omnireid embed "$tree/runs/quickstart/data/query" --model "$tree/runs/quickstart/model.safetensors" --out native.parquet
 venv/bin/python - <<'PYTHON'
-from omnireid.inference import read_embeddings
+from omnireid import read_embeddings
 runtime, native = read_embeddings("query.parquet"), read_embeddings("native.parquet")
 assert runtime.paths == native.paths
 smallest = (runtime.embeddings * native.embeddings).sum(1).min()

@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from omnireid.core import InputSpec
+from omnireid.core.card import InputSpec
 from omnireid.core.images import normalise
 from omnireid.core.record import EnvironmentRecord
 from omnireid.data.augmentation import Augmentation

@@ -21,6 +21,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from omnireid import Embedder
 from omnireid.core.record import EnvironmentRecord
 from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import EmbeddingSet, Sample
@@ -31,7 +32,6 @@ from omnireid.evaluation.open_set import FPIR_LEVELS, OpenSetResult, open_set_me
 from omnireid.evaluation.thresholds import error_rate, error_thresholds, wilson_interval
 from omnireid.evaluation.whitening import Whitening, fit_whitening
 from omnireid.experiment.calibration import CalibrationOptions, calibrate_labelled, calibrate_tracklets
-from omnireid.inference import Embedder
 from options import finished_run, new_folder, run
 
 RESULTS = Path(__file__).parent / "results" / "calibration.json"

@@ -19,7 +19,7 @@ from PIL import Image
 
 from omnireid.core.images import Crop
 from omnireid.core.seeds import numpy_generator
-from omnireid.synthetic import World, render_crop
+from omnireid.synthetic.crop import World, render_crop
 
 CROPS = Path(__file__).parents[1] / "tests" / "robustness" / "crops.npz"
 

@@ -29,7 +29,8 @@ from omnireid.core.files import write_text
 from omnireid.core.images import Crop, decode
 from omnireid.core.record import EnvironmentRecord
 from omnireid.core.seeds import numpy_generator
-from omnireid.robustness import CATEGORIES, CORRUPTIONS, SEVERITIES, corrupt
+from omnireid.robustness.corruptions import corrupt
+from omnireid.robustness.suite import CATEGORIES, CORRUPTIONS, SEVERITIES
 
 HERE = Path(__file__).parent
 FOLDER = HERE.parent / "tests" / "robustness"

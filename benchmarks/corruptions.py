@@ -34,7 +34,8 @@ from rich.table import Table
 from omnireid.core.files import write_text
 from omnireid.core.images import Crop, decode
 from omnireid.core.record import EnvironmentRecord
-from omnireid.robustness import CORRUPTIONS, SEVERITIES, corrupt
+from omnireid.robustness.corruptions import corrupt
+from omnireid.robustness.suite import CORRUPTIONS, SEVERITIES
 from options import existing, run
 
 HERE = Path(__file__).parent

@@ -20,11 +20,11 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from omnireid import Embedder
 from omnireid.core.images import Crop, decode
 from omnireid.core.record import EnvironmentRecord
 from omnireid.data.datasets import read_dataset
-from omnireid.inference import Embedder
-from omnireid.robustness import corrupt
+from omnireid.robustness.corruptions import corrupt
 from options import finished_run, run
 
 RESULTS = Path(__file__).parent / "results" / "crop_quality.json"

@@ -29,6 +29,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
+from omnireid import Embedder
 from omnireid.core.record import EnvironmentRecord
 from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import EmbeddingSet
@@ -44,8 +45,7 @@ from omnireid.evaluation.search_fitting import (
 )
 from omnireid.evaluation.searches import SearchModel
 from omnireid.evaluation.thresholds import clustered_interval, error_thresholds
-from omnireid.inference import Embedder
-from omnireid.synthetic import render_dataset
+from omnireid.synthetic.dataset import render_dataset
 from options import existing, finished_run, new_folder, run
 
 RESULTS = Path(__file__).parent / "results" / "decisions.json"

@@ -30,10 +30,11 @@ from rich.console import Console
 from rich.table import Table
 
 from embeddings import DIM, SIZES, Makes, Size, cost, embedding_sets, in_new_process, labels
+from omnireid import evaluate_embeddings
 from omnireid.core.machine import available_cores
 from omnireid.core.record import EnvironmentRecord
 from omnireid.core.types import EmbeddingSet
-from omnireid.evaluation import evaluate_embeddings, open_set_metrics
+from omnireid.evaluation.open_set import open_set_metrics
 from omnireid.evaluation.streaming import TILE_ITEMS, TILE_QUERIES, Team, even_parts
 from options import existing, new_file, new_folder, run
 

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from omnireid.gallery import Filter, Gallery, Item, ModelRef
+from omnireid import Filter, Gallery, Item, ModelRef
 from omnireid.gallery.items import item_id
 
 DIM = 64

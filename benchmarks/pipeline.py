@@ -27,13 +27,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from omnireid import Embedder
 from omnireid.cli.process import keep_freed_memory
 from omnireid.core.card import InputSpec
 from omnireid.core.machine import available_cores
 from omnireid.core.record import EnvironmentRecord
 from omnireid.core.types import Sample
 from omnireid.data.loading import CropLoader, LoadCrop, load_many, load_sample
-from omnireid.inference import Embedder
 from options import existing, run
 
 RESULTS = Path(__file__).parent / "results" / "pipeline.json"
@@ -63,7 +63,7 @@ def file_bytes(paths: list[str]) -> int:
 
 def export_models(folder: Path) -> dict[str, int]:
     """File → pictures in one timing, of ONNX files with random weights."""
-    from omnireid.inference import export_onnx
+    from omnireid.inference.export.exporter import export_onnx
     from omnireid.models.cards import model_card
     from omnireid.models.config import architecture_config
     from omnireid.models.osnet import OSNet

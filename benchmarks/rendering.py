@@ -21,7 +21,7 @@ from rich.table import Table
 
 from omnireid.core.machine import available_cores
 from omnireid.core.record import EnvironmentRecord
-from omnireid.synthetic import render_dataset
+from omnireid.synthetic.dataset import render_dataset
 
 SIZES = ((256, 128), (128, 64))
 CAMERAS, CROPS = 4, 4

@@ -20,9 +20,9 @@ from rich.table import Table
 
 from embeddings import DIM, SIZES, Size, cost, embedding_sets, in_new_process
 from evaluation import bare_product
+from omnireid import Reranking, evaluate_embeddings
 from omnireid.core.record import EnvironmentRecord
 from omnireid.core.types import EmbeddingSet
-from omnireid.evaluation import Reranking, evaluate_embeddings
 from options import new_file, run
 
 RESULTS = Path(__file__).parent / "results" / "reranking.json"

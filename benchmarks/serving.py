@@ -36,11 +36,11 @@ import httpx2
 import numpy as np
 from PIL import Image
 
+from omnireid import Embedder
 from omnireid.core.errors import InputError
 from omnireid.core.machine import available_cores
 from omnireid.core.record import EnvironmentRecord
 from omnireid.core.types import Sample
-from omnireid.inference import Embedder
 from omnireid.server.client import Client, EnrolItem, picture_base64
 from options import new_file, run
 

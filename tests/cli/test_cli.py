@@ -11,12 +11,11 @@ import pytest
 import torch
 
 from command_line import Run
+from omnireid import Embedder, Gallery, Item, ModelRef, read_embeddings
 from omnireid.cli.app import main
 from omnireid.core.images import decode
 from omnireid.core.record import ResultRecord
 from omnireid.data.datasets import read_dataset
-from omnireid.gallery import Gallery, Item, ModelRef
-from omnireid.inference import Embedder, read_embeddings
 from omnireid.models.weight_file import read_arrays
 from omnireid.models.weights import load_weights, save_weights
 

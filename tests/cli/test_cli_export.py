@@ -11,9 +11,9 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
+from omnireid import Embedder
 from omnireid.cli.app import main
-from omnireid.core import InputSpec, ModelCard
-from omnireid.inference import Embedder
+from omnireid.core.card import InputSpec, ModelCard
 from omnireid.models.registry import build_model
 from omnireid.models.weights import save_weights
 

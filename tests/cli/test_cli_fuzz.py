@@ -258,11 +258,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_world(folder: Path) -> None:
+    from omnireid import Embedder, Gallery
     from omnireid.data.datasets import read_dataset
-    from omnireid.experiment import main_job
-    from omnireid.gallery import Gallery
+    from omnireid.experiment.job import main_job
     from omnireid.gallery.datasets import fill_from_dataset
-    from omnireid.inference import Embedder
     from omnireid.server.tokens import TokenFile
     from omnireid.training.recipe import load_recipe
 

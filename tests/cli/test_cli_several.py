@@ -235,7 +235,7 @@ def test_rendered_people_are_made_once_for_all_seeds(
         shutil.copytree(toy_root, root)
 
     monkeypatch.setattr("omnireid.experiment.rendered.MOST_CALIBRATION_PIDS", 8)
-    monkeypatch.setattr("omnireid.synthetic.render_dataset", render)
+    monkeypatch.setattr("omnireid.synthetic.dataset.render_dataset", render)
     code, _, error = omnireid("run", *TINY_SEEDS, "--seeds", "1-2", "--out", tmp_path / "out")
     assert code == 0, error
     assert rendered == [tmp_path / "out" / "data"]

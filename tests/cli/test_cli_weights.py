@@ -14,7 +14,7 @@ import torch
 from command_line import Run
 from folded_networks import folded, trained_network
 from models.test_models_onnx_import import exported
-from omnireid.models import build_model, load_weights, model_card, save_weights
+from omnireid import build_model, load_weights, model_card, save_weights
 from omnireid.models.weight_file import read_header
 
 TINY = [

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
+from omnireid import Item, ModelRef, evaluate_embeddings
 from omnireid.core.card import ModelCard
 from omnireid.core.display import html_table, short_repr
 from omnireid.core.types import Dataset, EmbeddingSet, Sample, Split
-from omnireid.evaluation import evaluate_embeddings
-from omnireid.gallery import Item, ModelRef
 from omnireid.gallery.searching import Candidate, SearchResult
 from omnireid.training.recipe import load_recipe
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from omnireid.core import InputSpec, Sample
+from omnireid.core.card import InputSpec
 from omnireid.core.forking import ForkError, ThreadPool, check_process, in_every_child
+from omnireid.core.types import Sample
 from omnireid.data.loading import CropLoader
 from omnireid.gallery.lance import codes
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from data import miniatures_large as mini
+from omnireid import evaluate_embeddings
 from omnireid.core.errors import CountMismatchError, DatasetError
 from omnireid.core.types import EmbeddingSet, Protocol
 from omnireid.data.datasets import dataset_card, list_datasets, read_dataset
-from omnireid.evaluation import evaluate_embeddings
 
 
 def read(name: str, root: Path, **options):

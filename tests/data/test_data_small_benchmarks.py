@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from data import miniatures_small as mini
+from omnireid import evaluate_embeddings
 from omnireid.core.errors import CountMismatchError, DatasetError, InputError
 from omnireid.core.types import EmbeddingSet
 from omnireid.data.datasets import dataset_card, read_dataset, require_splits
 from omnireid.data.datasets.card import total
 from omnireid.data.validate import Severity, validate_dataset
-from omnireid.evaluation import evaluate_embeddings
 
 Lists = tuple[list[tuple[str, int, int]], list[tuple[str, int, int]], list[tuple[str, int, int]]]
 

@@ -30,10 +30,10 @@ from data.miniatures_video import (
     write_ilidsvid_splits,
     write_mars_info,
 )
+from omnireid import evaluate_embeddings
 from omnireid.core.errors import CountMismatchError, DatasetError
 from omnireid.core.types import Dataset, EmbeddingSet, Split
 from omnireid.data.datasets import dataset_card, read_dataset
-from omnireid.evaluation import evaluate_embeddings
 
 BUILDERS = {
     "mars": build_mars,

@@ -13,7 +13,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "video.md"
 def test_examples_on_the_page_about_video_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
     from omnireid.core.card import InputSpec
-    from omnireid.inference import export_onnx
+    from omnireid.inference.export.exporter import export_onnx
     from omnireid.models.cards import model_card
     from omnireid.models.registry import build_model
 

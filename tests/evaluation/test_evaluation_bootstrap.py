@@ -7,8 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
+from omnireid import rank_metrics
 from omnireid.core.errors import InputError, ShapeError
-from omnireid.evaluation import bootstrap_mean, compare_paired, metric_intervals, rank_metrics
+from omnireid.evaluation.bootstrap import bootstrap_mean, compare_paired, metric_intervals
 
 
 def test_intervals_of_few_identities_follow_their_enumeration() -> None:

@@ -14,6 +14,8 @@ from omnireid.evaluation.calibration import (
     Calibration,
     CalibrationSource,
     Decision,
+    calibration_path,
+    find_calibration,
     fit_calibration,
 )
 from omnireid.evaluation.calibration_pairs import Pairs, labelled_pairs, pair_scores
@@ -135,6 +137,19 @@ def test_the_file_holds_everything_and_is_for_one_model(calibration: Calibration
     for other in ("b" * 64, None):
         with pytest.raises(InputError, match="made for toy"):
             Calibration.load(file, other)
+
+
+def test_a_model_has_the_calibration_beside_it_unless_another_is_given(
+    calibration: Calibration, tmp_path: Path
+) -> None:
+    weights = tmp_path / "toy.onnx"
+    assert find_calibration(weights) is None
+    assert Calibration.load_beside(weights, MODEL.sha256) is None
+    beside = calibration.save(calibration_path(weights))
+    assert find_calibration(weights) == beside == tmp_path / "toy.onnx.calibration.json"
+    assert Calibration.load_beside(weights, MODEL.sha256).record == calibration.record
+    with pytest.raises(InputError, match="no such calibration"):
+        Calibration.load_beside(weights, MODEL.sha256, tmp_path / "typo.json")
 
 
 @pytest.mark.parametrize(

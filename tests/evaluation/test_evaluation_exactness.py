@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from omnireid import evaluate_embeddings, rank_metrics
 from omnireid.core.errors import InputError
 from omnireid.core.types import EmbeddingSet, Protocol
-from omnireid.evaluation import RetrievalResult, evaluate_embeddings, rank_metrics
 from omnireid.evaluation.distance import DISTANCES
+from omnireid.evaluation.result import RetrievalResult
 from omnireid.evaluation.streaming import Comparison, Team, error_bound
 
 

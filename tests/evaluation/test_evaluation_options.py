@@ -7,20 +7,13 @@ import dataclasses
 import numpy as np
 import pytest
 
+from omnireid import QueryExpansion, Reranking, evaluate_embeddings, rank_metrics
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.core.types import EmbeddingSet, Protocol
-from omnireid.evaluation import (
-    QueryExpansion,
-    Reranking,
-    breakdown,
-    breakdown_by_camera_pair,
-    breakdown_by_height,
-    distance_matrix,
-    evaluate_embeddings,
-    expand_queries,
-    normalise_cameras,
-    rank_metrics,
-)
+from omnireid.evaluation.breakdown import breakdown, breakdown_by_camera_pair, breakdown_by_height
+from omnireid.evaluation.cameras import normalise_cameras
+from omnireid.evaluation.distance import distance_matrix
+from omnireid.evaluation.query_expansion import expand_queries
 
 
 def people(seed: int, count: int, *, shift: float = 0.0, normalised: bool = True) -> EmbeddingSet:

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from omnireid import evaluate_embeddings, rank_metrics
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
 from omnireid.core.types import EmbeddingSet, Protocol
-from omnireid.evaluation import Outcome, distance_matrix, evaluate_embeddings, rank_metrics
+from omnireid.evaluation.distance import distance_matrix
+from omnireid.evaluation.result import Outcome
 
 
 @dataclass

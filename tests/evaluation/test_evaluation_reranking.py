@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 
+from omnireid import Reranking, evaluate_embeddings, rank_metrics
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
 from omnireid.core.types import EmbeddingSet, Protocol
-from omnireid.evaluation import Reranking, evaluate_embeddings, nearest_rows, rank_metrics, reranked_distances
-from omnireid.evaluation.reranking import VARIANTS
+from omnireid.evaluation.neighbours import nearest_rows
+from omnireid.evaluation.reranking import VARIANTS, reranked_distances
 
 
 def naive(sq_dist_NN: np.ndarray, num_query: int, reranking: Reranking) -> np.ndarray:

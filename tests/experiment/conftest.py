@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from omnireid import Embedder
 from omnireid.core.card import InputSpec
-from omnireid.inference import Embedder, export_onnx
+from omnireid.inference.export.exporter import export_onnx
 from omnireid.models.cards import model_card
 from omnireid.models.registry import build_model
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from omnireid import Embedder
 from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.errors import DatasetError, ImageError, InputError
 from omnireid.core.types import Dataset, Protocol, Split
@@ -18,7 +19,6 @@ from omnireid.experiment.calibration import (
     calibrate_labelled,
     calibrate_tracklets,
 )
-from omnireid.inference import Embedder
 from toy_people import write_toy_people
 
 NUM_PEOPLE = 40

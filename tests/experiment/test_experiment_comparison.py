@@ -11,13 +11,16 @@ import pytest
 from rich.console import Console
 
 from experiment.test_experiment_several import record
+from omnireid import Reranking, evaluate_embeddings
 from omnireid.core.errors import InputError
 from omnireid.core.types import EmbeddingSet, Protocol
-from omnireid.evaluation import Reranking, compare_paired, evaluate_embeddings
-from omnireid.experiment import Evaluation, RankingOptions, analyse, compare_results, differences, load_result
-from omnireid.experiment.evaluation import rank_by
+from omnireid.evaluation.bootstrap import compare_paired
+from omnireid.experiment.analysis import analyse
+from omnireid.experiment.comparison import compare_results, differences, load_result
+from omnireid.experiment.evaluation import Evaluation, RankingOptions, rank_by
 from omnireid.experiment.queries import COLUMNS, read_queries, write_queries
-from omnireid.report import plot_results, rich_analysis, rich_versus
+from omnireid.report.analysis import rich_analysis
+from omnireid.report.comparison import plot_results, rich_versus
 
 
 def people(seed: int, *, noise: float, root: Path, num_pids: int = 12) -> tuple[EmbeddingSet, EmbeddingSet]:

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from omnireid import Embedder
 from omnireid.core.images import decode
 from omnireid.core.types import Dataset
 from omnireid.data.datasets import read_dataset
 from omnireid.experiment import rendered
-from omnireid.inference import Embedder
-from omnireid.synthetic import RenderOptions, plan_dataset, render_dataset
+from omnireid.synthetic.dataset import RenderOptions, plan_dataset, render_dataset
 from toy_people import stripes_onnx
 
 OPTIONS = {

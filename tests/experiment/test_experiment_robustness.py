@@ -10,17 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from omnireid import Embedder
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import InputError
 from omnireid.core.images import decode, resize
 from omnireid.core.types import Dataset, Protocol, Sample, Split
 from omnireid.data.datasets import read_dataset
-from omnireid.experiment import Evaluation, evaluate_corrupted, evaluate_model
-from omnireid.inference import Embedder, export_onnx
+from omnireid.experiment.evaluation import Evaluation, evaluate_model
+from omnireid.experiment.robustness import evaluate_corrupted
+from omnireid.inference.export.exporter import export_onnx
 from omnireid.models.cards import model_card
 from omnireid.models.registry import build_model
-from omnireid.robustness import CORRUPTIONS, SEVERITIES
 from omnireid.robustness.draw import Draw, corrupt_sample
+from omnireid.robustness.suite import CORRUPTIONS, SEVERITIES
 
 pytest.importorskip("numba")
 torch = pytest.importorskip("torch")

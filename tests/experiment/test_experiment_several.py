@@ -20,7 +20,7 @@ from omnireid.core.record import (
     SpreadRecord,
 )
 from omnireid.core.types import Dataset, Partition, Split
-from omnireid.experiment import result_folders, result_names, summarise, write_summaries
+from omnireid.experiment.several import result_folders, result_names, summarise, write_summaries
 
 
 def record(rank1: float, index: int | None, *, dataset: str = "viper", has_map: bool = True) -> ResultRecord:

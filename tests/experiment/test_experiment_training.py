@@ -19,8 +19,9 @@ from omnireid.core.record import (
 )
 from omnireid.core.types import Dataset, Protocol, Sample, Split
 from omnireid.data.datasets import read_dataset
-from omnireid.experiment import check_replaceable, main_job, train_on
-from omnireid.experiment.evaluation import check_scorable
+from omnireid.experiment.evaluation import check_replaceable, check_scorable
+from omnireid.experiment.job import main_job
+from omnireid.experiment.training import train_on
 from omnireid.models.weights import load_weights
 from omnireid.training.recipe import Recipe, load_recipe
 

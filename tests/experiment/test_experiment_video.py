@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from data.miniatures_video import build_ilidsvid, build_mars
+from omnireid import evaluate_embeddings
 from omnireid.cli.app import main
 from omnireid.core.errors import InputError
 from omnireid.core.record import ResultRecord
@@ -15,9 +16,8 @@ from omnireid.core.seeds import derive_seed
 from omnireid.core.types import Dataset
 from omnireid.data.datasets import read_dataset
 from omnireid.data.frames import FrameSampling
-from omnireid.evaluation import evaluate_embeddings
-from omnireid.experiment import evaluate_model, write_results
-from omnireid.inference import embed_tracklets
+from omnireid.experiment.evaluation import evaluate_model, write_results
+from omnireid.inference.tracklets import embed_tracklets
 from omnireid.report.wording import protocol_sentence
 
 torch = pytest.importorskip("torch")

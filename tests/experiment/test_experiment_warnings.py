@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from omnireid import Embedder, QueryExpansion, Reranking
 from omnireid.core.errors import InputError
 from omnireid.core.record import ResultRecord
 from omnireid.core.types import EmbeddingSet, Protocol
 from omnireid.data.datasets import read_dataset
-from omnireid.evaluation import QueryExpansion, Reranking, find_copies
-from omnireid.experiment import RankingOptions, evaluate_model
-from omnireid.inference import Embedder
+from omnireid.evaluation.copies import find_copies
+from omnireid.experiment.evaluation import RankingOptions, evaluate_model
 from toy_people import write_toy_people
 
 torch = pytest.importorskip("torch")

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gallery.memory_store import MemoryStore
+from omnireid import Gallery, Item, ModelRef
 from omnireid.evaluation.calibration import CalibratedModel, Calibration, CalibrationSource, fit_calibration
 from omnireid.evaluation.calibration_pairs import labelled_pairs, pair_scores
 from omnireid.evaluation.search_fitting import fit_searches, labelled_sightings
 from omnireid.evaluation.whitening import fit_whitening
-from omnireid.gallery import Gallery, Item, ModelRef
 
 DIM = 32
 MODEL = ModelRef("toy", "ab" * 32, DIM)

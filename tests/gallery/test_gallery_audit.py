@@ -13,8 +13,8 @@ import pytest
 
 from gallery.memory_store import MemoryStore, StoppedError
 from gallery.people import MODEL, Clock, calibration, crowd, items_of, memory_gallery, vectors
+from omnireid import Filter, Gallery, Item
 from omnireid.core.errors import StorageError
-from omnireid.gallery import Filter, Gallery, Item
 from omnireid.gallery.audit import MAX_SUBJECTS, AuditLog
 from omnireid.gallery.opening import open_store
 

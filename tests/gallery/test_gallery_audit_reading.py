@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from gallery.people import MODEL, Clock, calibration, crowd, items_of, memory_gallery
+from omnireid import Gallery
 from omnireid.core.errors import InputError
-from omnireid.gallery import Gallery
 from omnireid.gallery.audit_export import COLUMNS, export, verify_export
 from omnireid.gallery.audit_reading import AuditEntry, AuditFilter
 from omnireid.gallery.audit_words import ACTIONS, facts, sentence

@@ -17,8 +17,8 @@ import pytest
 from gallery.lifecycle import DIM, held, ids_in, noise, stopped_after_each_write
 from gallery.memory_store import MemoryStore
 from gallery.people import Clock
+from omnireid import Gallery, Item, ModelRef
 from omnireid.core.errors import InputError, StorageError
-from omnireid.gallery import Gallery, Item, ModelRef
 from omnireid.gallery.audit import CHAINS
 from omnireid.gallery.backup import Backup, Snapshot, write_backup
 from omnireid.gallery.generations import Generations

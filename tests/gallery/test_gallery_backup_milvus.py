@@ -11,7 +11,7 @@ import pytest
 
 from gallery.lifecycle import DIM, noise
 from gallery.milvus_server import MilvusServer
-from omnireid.gallery import Filter, Gallery, Item, ModelRef
+from omnireid import Filter, Gallery, Item, ModelRef
 from omnireid.gallery.backup import Snapshot
 from omnireid.gallery.items import item_id
 from omnireid.gallery.opening import open_store

@@ -16,9 +16,9 @@ import pytest
 from gallery.lifecycle import noise, stopped_after_each_write
 from gallery.memory_store import MemoryStore
 from gallery.people import DIM, MODEL, Clock, calibration, crowd
+from omnireid import Gallery, Item
 from omnireid.core.errors import InputError
 from omnireid.evaluation.calibration import Calibration
-from omnireid.gallery import Gallery, Item
 from omnireid.gallery.backup import Backup, Snapshot, write_backup
 from omnireid.gallery.case_entries import Measured, Model, Query, SearchSeen, meaning
 from omnireid.gallery.cases import Candidate, Hypothesis

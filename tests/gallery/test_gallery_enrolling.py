@@ -13,8 +13,8 @@ import pytest
 
 from gallery.memory_store import MemoryStore, StoppedError
 from gallery.people import DIM, MODEL, OTHER, memory_gallery, vectors
+from omnireid import Box, Gallery, Item, ModelRef
 from omnireid.core.errors import InputError, ShapeError, StorageError
-from omnireid.gallery import Box, Gallery, Item, ModelRef
 from omnireid.gallery.enrolling import unit_embeddings
 from omnireid.gallery.errors import ModelMismatchError
 from omnireid.gallery.generations import Generation, collection_name

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gallery.lifecycle import DIM, fill, noise, person
-from omnireid.gallery import Filter, Gallery, Item, ModelRef
+from omnireid import Filter, Gallery, Item, ModelRef
 from omnireid.gallery.items import item_id
 from omnireid.gallery.opening import open_store
 

@@ -14,7 +14,7 @@ FORK = """
 import json, os, sys, warnings
 import numpy as np
 from omnireid.core.forking import ForkError
-from omnireid.gallery import Gallery, Item, ModelRef
+from omnireid import Gallery, Item, ModelRef
 
 warnings.simplefilter("ignore")
 model = ModelRef("toy", "a" * 64, 8)

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from gallery.memory_store import MemoryStore
 from gallery.people import MODEL, crowd, items_of, memory_gallery, vectors
+from omnireid import Filter, Gallery, Item, ModelRef
 from omnireid.core.errors import InputError
-from omnireid.gallery import Filter, Gallery, Item, ModelRef
 from omnireid.gallery.errors import NotInGalleryError
 
 
@@ -204,7 +204,7 @@ def test_two_processes_share_a_gallery(tmp_path: Path) -> None:
     rows = vectors(0, 20)
     code = (
         "import sys, numpy as np\n"
-        "from omnireid.gallery import Gallery, Item, ModelRef\n"
+        "from omnireid import Gallery, Item, ModelRef\n"
         "rows = np.random.default_rng(0).standard_normal((20, 32)).astype('f4')\n"
         "with Gallery.open(sys.argv[1], actor='other') as gallery:\n"
         "    for n in range(10, 20):\n"
@@ -240,7 +240,7 @@ def test_importing_the_package_is_quick_and_quiet() -> None:
     code = (
         "import sys, omnireid.gallery\n"
         "assert 'pyarrow' not in sys.modules and 'lancedb' not in sys.modules\n"
-        "from omnireid.gallery import Gallery\n"
+        "from omnireid import Gallery\n"
         "assert not {'lancedb', 'pymilvus', 'torch'} & set(sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -26,8 +26,8 @@ from gallery.lifecycle import DIM
 from gallery.memory_store import MemoryStore, StoppedError
 from gallery.people import Clock
 from gallery.test_gallery_moving import SPEC, picture
+from omnireid import Gallery, Item, ModelRef
 from omnireid.core.images import load_crop
-from omnireid.gallery import Gallery, Item, ModelRef
 from omnireid.gallery.backup import Backup, Snapshot, write_backup
 from omnireid.gallery.forgetting import Tombstones
 from omnireid.gallery.items import Filter, item_id

@@ -17,8 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from gallery.memory_store import MemoryStore, StoppedError
 from gallery.people import MODEL, memory_gallery, vectors
+from omnireid import Gallery, Item
 from omnireid.core.errors import InputError
-from omnireid.gallery import Gallery, Item
 from omnireid.gallery.errors import ConflictError, NotInGalleryError
 from omnireid.gallery.identities import IDENTITIES, MAX_OPERATIONS, OPERATIONS, People
 from omnireid.gallery.records import RememberedRecords
@@ -448,7 +448,7 @@ def test_a_slow_reader_hides_nothing_and_holds_nobody_up(monkeypatch: pytest.Mon
 
 WORKER = """
 import sys
-from omnireid.gallery import Filter, Gallery
+from omnireid import Filter, Gallery
 with Gallery.open(sys.argv[1]) as gallery:
     ids = sorted(item.id for item in gallery.items(Filter(has_identity=False), limit=1000))
     print("ready", flush=True)

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pytest
 
 from gallery.lance_rows import DIM, item_table
+from omnireid import Gallery, Item, ModelRef
 from omnireid.core.errors import DiskFullError, InputError, StorageError
-from omnireid.gallery import Gallery, Item, ModelRef
 from omnireid.gallery.errors import GalleryAwayError
 from omnireid.gallery.lance import connection, locking
 from omnireid.gallery.lance.failures import storing

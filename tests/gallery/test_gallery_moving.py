@@ -12,10 +12,10 @@ from PIL import Image
 
 from gallery.lifecycle import DIM, held, ids_in, noise, people_of, person, rows_of, stopped_after_each_write
 from gallery.memory_store import MemoryStore, StoppedError
+from omnireid import Gallery, Item, ModelRef
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import InputError
 from omnireid.core.images import load_crop
-from omnireid.gallery import Gallery, Item, ModelRef
 from omnireid.gallery.errors import ConflictError, ModelMismatchError
 from omnireid.gallery.forgetting import delete_everywhere
 from omnireid.gallery.generations import Generations

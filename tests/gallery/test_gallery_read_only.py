@@ -20,8 +20,8 @@ import pytest
 
 from gallery.lifecycle import DIM, ids_in, stopped_after_each_write
 from gallery.memory_store import MemoryStore
+from omnireid import Gallery, Item, ModelRef
 from omnireid.core.errors import StorageError
-from omnireid.gallery import Gallery, Item, ModelRef
 from omnireid.gallery.backup import Backup, Snapshot
 from omnireid.gallery.errors import NotWritableError
 from omnireid.gallery.opening import open_store
@@ -33,7 +33,7 @@ VISIT = """
 import json, os, sys, tempfile
 import numpy as np
 from omnireid.core.errors import OmniReIDError
-from omnireid.gallery import Gallery, Item, ModelRef
+from omnireid import Gallery, Item, ModelRef
 
 folder, out, user = sys.argv[1:]
 model = ModelRef("toy", "a" * 64, 8)

@@ -8,7 +8,7 @@ import pytest
 
 from gallery.memory_store import MemoryStore
 from gallery.people import MODEL, OTHER, Clock, vectors
-from omnireid.gallery import Gallery, Item
+from omnireid import Gallery, Item
 from omnireid.gallery.backup import Backup
 from omnireid.gallery.errors import ModelMismatchError
 from omnireid.gallery.rejections import LONGEST_S, MOST, REJECTIONS

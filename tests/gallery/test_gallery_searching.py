@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from evaluation.test_evaluation_reranking import naive
 from gallery.memory_store import MemoryStore
 from gallery.people import DIM, MODEL, OTHER, calibration, crowd, items_of, memory_gallery, vectors
+from omnireid import Filter, Gallery, Item
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.evaluation.calibration import Calibration, Decision
 from omnireid.evaluation.reranking import Reranking
-from omnireid.gallery import Filter, Gallery, Item
 from omnireid.gallery.errors import NotInGalleryError
 from omnireid.gallery.searching import reranked
 

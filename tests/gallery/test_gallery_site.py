@@ -11,9 +11,9 @@ from PIL import Image
 
 from gallery.memory_store import MemoryStore
 from gallery.people import DIM, MODEL, Clock, memory_gallery, vectors
+from omnireid import Gallery, Item
 from omnireid.core.errors import InputError
 from omnireid.core.images import decode, decode_drawing
-from omnireid.gallery import Gallery, Item
 from omnireid.gallery.backup import Backup, Snapshot, write_backup
 from omnireid.gallery.errors import NotInGalleryError
 from omnireid.gallery.restoring import restore

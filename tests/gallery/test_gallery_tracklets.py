@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from gallery.people import DIM, MODEL, calibration, crowd, memory_gallery, vectors
+from omnireid import Filter, Gallery, Item
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.evaluation.calibration import Decision
-from omnireid.gallery import Filter, Gallery, Item
 from omnireid.gallery.tracklets import pooled
 
 

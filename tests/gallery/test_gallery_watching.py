@@ -12,9 +12,10 @@ import pytest
 from gallery.lifecycle import stopped_after_each_write
 from gallery.memory_store import MemoryStore
 from gallery.people import DIM, MODEL, Clock, calibration, items_of, memory_gallery
+from omnireid import Filter, Gallery, Item
 from omnireid.core.errors import InputError
 from omnireid.evaluation.calibration import Calibration
-from omnireid.gallery import Filter, Gallery, Item, watching
+from omnireid.gallery import watching
 from omnireid.gallery.backup import Backup, Snapshot, write_backup
 from omnireid.gallery.errors import ConflictError, NotInGalleryError, NotWritableError
 from omnireid.gallery.forgetting import TOMBSTONES

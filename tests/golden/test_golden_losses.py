@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from omnireid.losses import CrossEntropyLabelSmooth, HardTripletLoss
+from omnireid.losses.cross_entropy import CrossEntropyLabelSmooth
+from omnireid.losses.triplet import HardTripletLoss
 
 
 @pytest.mark.parametrize("kind", ["raw", "small", "norm"])

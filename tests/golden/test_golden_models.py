@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from omnireid.losses import CrossEntropyLabelSmooth
+from omnireid.losses.cross_entropy import CrossEntropyLabelSmooth
 from omnireid.models.classifier import IdentityClassifier
 from omnireid.models.config import ARCHITECTURES
 from omnireid.models.osnet import OSNet

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omnireid.evaluation import Reranking, RetrievalResult, rank_metrics, reranked_distances
+from omnireid import Reranking, rank_metrics
+from omnireid.evaluation.reranking import reranked_distances
+from omnireid.evaluation.result import RetrievalResult
 
 UNTIED = ("case1_plain", "case2_nomatch", "case4_singlecam")
 TIED = ("case3_ties",)

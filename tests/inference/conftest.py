@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omnireid.core import InputSpec, ModelCard, Sample
+from omnireid.core.card import InputSpec, ModelCard
+from omnireid.core.types import Sample
 
 # Small, which is fast, and of different (height, width), so that nothing can rely on 256×128.
 NETWORKS = {
@@ -57,7 +58,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
     # More threads than free cores make torch many times slower on networks as small as these.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    from omnireid.inference import export_onnx
+    from omnireid.inference.export.exporter import export_onnx
     from omnireid.models.weights import save_weights
 
     folder = tmp_path_factory.mktemp("exported")

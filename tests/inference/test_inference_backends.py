@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from omnireid.core import ModelCard
+from omnireid import Embedder
+from omnireid.core.card import ModelCard
 from omnireid.core.errors import InputError, ShapeError, WeightsError
-from omnireid.inference import Embedder, OnnxBackend
+from omnireid.inference.backends import OnnxBackend
 
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
 IMAGENET_STD = np.array([0.229, 0.224, 0.225])
@@ -269,21 +270,22 @@ def test_onnx_needs_no_torch_and_says_nothing(exported: Callable[[str], Any]) ->
     model = exported("osnet_x0_25")
     script = f"""
 import sys
+from importlib import import_module
 for blocked in ("torch", "onnx"):
     sys.modules[blocked] = None
 import numpy as np
-import omnireid.inference as inference
+import omnireid
 from omnireid.core.errors import MissingExtraError
-embedder = inference.Embedder.open({str(model.onnx)!r}, threads=1)
+embedder = omnireid.Embedder.open({str(model.onnx)!r}, threads=1)
 rows = embedder.embed(np.zeros((3, 128, 64, 3), np.uint8))
 assert rows.shape == (3, 512)
 assert embedder.feature_maps(np.zeros((1, 128, 64, 3), np.uint8)).shape == (1, 128, 8, 4)
-native = inference.Embedder.open({str(model.safetensors)!r}, device="cpu", threads=1)
+native = omnireid.Embedder.open({str(model.safetensors)!r}, device="cpu", threads=1)
 assert np.allclose(native.embed(np.zeros((3, 128, 64, 3), np.uint8)), rows, atol=1e-5)
 for broken in (
-    lambda: inference.Embedder.open({str(model.safetensors)!r}, backend="torch"),
-    lambda: inference.TorchBackend,
-    lambda: inference.export_onnx,
+    lambda: omnireid.Embedder.open({str(model.safetensors)!r}, backend="torch"),
+    lambda: import_module("omnireid.inference.backends").TorchBackend,
+    lambda: omnireid.export_model,
 ):
     try:
         broken()

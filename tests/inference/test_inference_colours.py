@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from omnireid import Embedder
 from omnireid.core.errors import WeightsError
-from omnireid.inference import Embedder
 
 onnx = pytest.importorskip("onnx")
 node = onnx.helper.make_node

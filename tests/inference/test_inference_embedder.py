@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from omnireid.core import InputSpec, ModelCard, Sample
+from omnireid import Embedder
+from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.errors import (
     ImageError,
     InputError,
@@ -23,8 +24,8 @@ from omnireid.core.errors import (
     UnknownNameError,
     WeightsError,
 )
-from omnireid.core.types import SkippedFile
-from omnireid.inference import Embedder, lookup
+from omnireid.core.types import Sample, SkippedFile
+from omnireid.inference import lookup
 from omnireid.inference.backends import TorchBackend
 from omnireid.inference.native.precision import missing_for
 

@@ -18,10 +18,12 @@ pytest.importorskip("onnx")
 import onnx
 import torch
 
-from omnireid.core import InputSpec, ModelCard
+from omnireid import export_model
+from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.errors import InputError, UnknownNameError, WeightsError
-from omnireid.inference import OnnxBackend, export_model, export_onnx
+from omnireid.inference.backends import OnnxBackend
 from omnireid.inference.export import exporter
+from omnireid.inference.export.exporter import export_onnx
 from omnireid.models.registry import build_model
 
 SMALL = InputSpec(height=64, width=32)
@@ -200,8 +202,8 @@ def test_the_documented_script_runs_without_omnireid(
     monkeypatch.chdir(tmp_path)
     namespace = runpy.run_path("script.py")
 
-    from omnireid.core import decode
-    from omnireid.inference import Embedder
+    from omnireid import Embedder
+    from omnireid.core.images import decode
 
     expected = Embedder.open(model.onnx).embed([decode("a.jpg"), decode("b.jpg")])
     np.testing.assert_allclose(namespace["similarity"], expected[0] @ expected[1], atol=1e-6)

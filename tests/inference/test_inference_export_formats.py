@@ -21,13 +21,17 @@ import onnx
 import torch
 
 from inference.conftest import uneven_network
-from omnireid.core import InputSpec, ModelCard, Sample
+from omnireid import Embedder, export_model
+from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.errors import InputError, MissingExtraError, WeightsError
+from omnireid.core.types import Sample
 from omnireid.data.datasets import read_dataset
-from omnireid.inference import Embedder, embed_tracklets, export_model
-from omnireid.inference.export import ParityRecord, parity, read_metadata
+from omnireid.inference.export import parity
 from omnireid.inference.export.half import halve
+from omnireid.inference.export.metadata import read_metadata
+from omnireid.inference.export.parity import ParityRecord
 from omnireid.inference.export.tensorrt import cast_first, tensorrt_engine
+from omnireid.inference.tracklets import embed_tracklets
 from omnireid.models.weight_file import read_header
 from omnireid.models.weights import save_weights, tensors_sha256
 
@@ -259,7 +263,7 @@ def test_both_rank_a_dataset(files: Files, toy_root: Path, tmp_path: Path) -> No
     assert found.num_valid_queries == len(dataset.query)
     assert found.num_gallery == len(dataset.gallery)
     embedder = Embedder.open(tmp_path / "m.torchscript")
-    from omnireid.evaluation import evaluate_embeddings
+    from omnireid import evaluate_embeddings
 
     rows = [embedder.embed_samples(split.samples) for split in (dataset.query, dataset.gallery)]
     assert evaluate_embeddings(*rows).metrics_record().mAP == found.mAP

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
+from omnireid import Embedder
 from omnireid.core.errors import InputError
-from omnireid.inference import Embedder
 
 # In a process of its own: nothing that other tests have begun is forked.
 SCRIPT = """
 import multiprocessing, sys, threading
 import numpy as np
-from omnireid.inference import Embedder
+from omnireid import Embedder
 
 path, backend, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
 if backend == "torch":

@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 import torch
 from torch import nn
 
-from omnireid.core import InputSpec, ModelCard
+from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.errors import ConfigError, ShapeError, UnknownNameError
 from omnireid.core.images import normalise
 from omnireid.inference.fused.fold import NORM_EPSILON

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from omnireid.core import InputSpec, ModelCard
+from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.errors import (
     ConfigError,
     InputError,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from omnireid.core import InputSpec, ModelCard
+from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError, WeightsError
 from omnireid.core.images import normalise
 from omnireid.core.machine import cores_to_run_on
@@ -204,7 +204,7 @@ def test_weights_that_are_too_small_to_matter_are_zero() -> None:
 
 
 def test_files_without_torch(tmp_path: Path) -> None:
-    from omnireid.models.weights import save_weights
+    from omnireid import save_weights
 
     network, size = uneven("osnet_x0_25"), (48, 32)
     path = tmp_path / "model.safetensors"
@@ -225,7 +225,7 @@ def test_files_without_torch(tmp_path: Path) -> None:
 
 
 def test_ablations_are_refused(tmp_path: Path) -> None:
-    from omnireid.models.weights import save_weights
+    from omnireid import save_weights
 
     path = tmp_path / "model.safetensors"
     network = uneven("osnet_x0_25", fusion="addition")
@@ -280,7 +280,7 @@ def test_bad_options_name_the_next_step() -> None:
 OTHER_PROCESSOR = """
 import sys
 import numpy as np
-from omnireid.core import InputSpec, ModelCard
+from omnireid import InputSpec, ModelCard
 from omnireid.inference.backends.native import NativeBackend
 from omnireid.inference.native import vectors
 
@@ -306,7 +306,7 @@ def test_other_processors(
     """Code for a lesser processor runs on this one too."""
     from numba.core.codegen import get_host_cpu_features
 
-    from omnireid.models.weights import save_weights
+    from omnireid import save_weights
 
     mine = [feature for feature in get_host_cpu_features().split(",") if feature.startswith("+")]
     wanted = "+avx512bf16" if precision == "bf16" else "+avx2"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from omnireid.core import ModelCard
+from omnireid.core.card import ModelCard
 from omnireid.core.errors import InputError, MissingExtraError, ShapeError, WeightsError
 from omnireid.inference.backends.openvino import OpenVinoBackend, import_openvino
 

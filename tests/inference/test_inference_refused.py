@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omnireid.inference import Embedder, collect_samples
+from omnireid import Embedder, collect_samples
 from omnireid.inference.backends import Backend
 from omnireid.inference.native.precision import missing_for
 
@@ -26,7 +26,7 @@ def material(real_dir: Path) -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def refused(material: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The file as weights under the published key names."""
-    from omnireid.models import import_onnx
+    from omnireid.models.onnx_import import import_onnx
     from omnireid.models.registry import build_model
     from omnireid.models.weights import save_weights
 
@@ -59,7 +59,7 @@ def fused(path: Path) -> Backend:
 
 def exported(format_name: str) -> Callable[[Path], Backend]:
     def open_export(path: Path) -> Backend:
-        from omnireid.inference import export_model
+        from omnireid import export_model
         from omnireid.inference.formats import FORMATS
         from omnireid.models.weights import load_weights
 

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from omnireid.core import Sample
+from omnireid import collect_samples
 from omnireid.core.errors import DatasetError, InputError
-from omnireid.inference import collect_samples
+from omnireid.core.types import Sample
 
 
 @pytest.fixture

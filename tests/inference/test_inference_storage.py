@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from omnireid.core import EmbeddingSet, ModelCard
+from omnireid import EmbeddingWriter, read_embeddings, write_embeddings
+from omnireid.core.card import ModelCard
 from omnireid.core.errors import InputError, StorageError
-from omnireid.inference import EmbeddingWriter, read_card, read_embeddings, write_embeddings
+from omnireid.core.types import EmbeddingSet
+from omnireid.inference.storage import read_card
 
 CARD = ModelCard(name="netz", architecture="osnet_x0_25", notes="Größe 256×128")
 FORMATS = pytest.mark.parametrize("suffix", [".parquet", ".npz"])

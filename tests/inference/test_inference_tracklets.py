@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from omnireid import Embedder
 from omnireid.core.errors import ImageError, InputError, OmniReIDWarning, UnknownNameError
 from omnireid.core.types import Sample, SkippedFile
 from omnireid.data.frames import FrameSampling, sample_frames
-from omnireid.inference import Embedder, embed_tracklets
-from omnireid.inference.tracklets import NO_FRAME, _Frames
+from omnireid.inference.tracklets import NO_FRAME, _Frames, embed_tracklets
 
 LENGTHS = (1, 3, 4, 30, 2, 40, 17)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from omnireid.core import InputSpec
+from omnireid.core.card import InputSpec
 
 torch = pytest.importorskip("torch")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from omnireid import Embedder
 from omnireid.core.errors import WeightsError
-from omnireid.inference import Embedder, OnnxBackend
+from omnireid.inference.backends import OnnxBackend
 
 onnx = pytest.importorskip("onnx")
 

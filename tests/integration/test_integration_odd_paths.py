@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
+from omnireid import Embedder, collect_samples, read_embeddings
 from omnireid.core.errors import ImageError, OmniReIDError
 from omnireid.core.images import decode
 from omnireid.core.record import ResultRecord
 from omnireid.data.datasets import read_dataset
 from omnireid.data.tracklets import read_tracklets
 from omnireid.evaluation.calibration import Calibration
-from omnireid.experiment import load_result
+from omnireid.experiment.comparison import load_result
 from omnireid.gallery.backup import Backup
 from omnireid.gallery.restoring import read_tombstones
-from omnireid.inference import Embedder, collect_samples, read_embeddings
 from omnireid.models.convert import convert_checkpoint
 from omnireid.models.onnx_import import import_onnx
 from omnireid.models.weights import load_weights

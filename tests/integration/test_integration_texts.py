@@ -19,10 +19,9 @@ from pydantic import ValidationError
 from starlette.testclient import TestClient
 
 from gallery.memory_store import MemoryStore
+from omnireid import Embedder, Filter, Gallery, Item
 from omnireid.cli.app import app, main
 from omnireid.core.errors import InputError, OmniReIDError
-from omnireid.gallery import Filter, Gallery, Item
-from omnireid.inference import Embedder
 from omnireid.server.app import create_app
 from omnireid.server.client import Client, EnrolItem
 from server.toy_service import DIM, MODEL, SHA256, URL, ToyBackend, person

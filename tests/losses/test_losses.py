@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnireid.core.errors import ConfigError, ShapeError
-from omnireid.losses import CrossEntropyLabelSmooth, HardTripletLoss
+from omnireid.losses.cross_entropy import CrossEntropyLabelSmooth
+from omnireid.losses.triplet import HardTripletLoss
 
 
 def _triplet_by_loops(embeddings: np.ndarray, labels: list[int], margin: float) -> float:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from omnireid.core.errors import ShapeError
-from omnireid.losses import jensen_shannon
+from omnireid.losses.consistency import jensen_shannon
 
 
 def _logits(views: int, n: int, classes: int, seed: int = 0) -> np.ndarray:

@@ -73,7 +73,7 @@ def test_cards_headers_and_pulling_need_no_torch():
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "import omnireid.models, omnireid.models.pull, omnireid.models.weight_file\n"
-        "from omnireid.models import list_models, model_card\n"
+        "from omnireid import list_models, model_card\n"
         "print(len([model_card(name) for name in list_models()]))\n"
         "assert 'huggingface_hub' not in sys.modules"
     )

@@ -17,7 +17,7 @@ from onnx import helper, numpy_helper
 from torch import nn
 
 from omnireid.cli.app import main
-from omnireid.core import InputSpec, ModelCard
+from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.errors import UnknownNameError, WeightsError
 from omnireid.core.files import sha256_file
 from omnireid.models.config import ARCHITECTURES

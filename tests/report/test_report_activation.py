@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from omnireid.core.errors import InputError, ShapeError
-from omnireid.report import activation_map, overlay
+from omnireid.report.activation import activation_map, overlay
 
 
 def test_absolute_values_are_summed_and_scaled_to_unit_norm() -> None:

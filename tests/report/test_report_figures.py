@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from omnireid.evaluation import DistanceHistogram
+from omnireid.evaluation.result import DistanceHistogram
 from omnireid.report.figures import Series, _ticks, histogram_chart, line_chart
 
 

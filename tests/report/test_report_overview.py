@@ -23,7 +23,7 @@ from omnireid.core.record import (
     ProtocolRecord,
     ResultRecord,
 )
-from omnireid.report import write_overview
+from omnireid.report.overview import write_overview
 
 
 def record(

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from omnireid import rank_metrics
 from omnireid.core.errors import ShapeError, StorageError
 from omnireid.core.record import (
     DatasetRecord,
@@ -24,9 +25,8 @@ from omnireid.core.record import (
     TrainingRecord,
 )
 from omnireid.core.types import Protocol
-from omnireid.evaluation import RetrievalResult, rank_metrics
-from omnireid.report import Activation, ReportData, write_report
-from omnireid.report.page import choose_queries
+from omnireid.evaluation.result import RetrievalResult
+from omnireid.report.page import Activation, ReportData, choose_queries, write_report
 
 VOID = {"meta", "img", "wbr", "br", "link", "input"}
 

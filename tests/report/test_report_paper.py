@@ -11,7 +11,7 @@ import pytest
 
 from omnireid.core.errors import InputError
 from omnireid.core.record import MeansRecord, ResultRecord, SpreadRecord, TrainingRecord
-from omnireid.report import PaperRow, paper_table
+from omnireid.report.paper import PaperRow, paper_table
 from report.test_report_table import record
 
 

@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from omnireid import rank_metrics
 from omnireid.core.cameras import camera_name
 from omnireid.core.errors import ShapeError
 from omnireid.core.record import AnalysisRecord, CameraPairRecord, GroupRecord
 from omnireid.core.types import EmbeddingSet
-from omnireid.evaluation import rank_metrics
-from omnireid.report import ReportData, embedding_map, identity_scores, identity_table
 from omnireid.report.analysis import camera_matrix
-from omnireid.report.embeddings import MAX_PEOPLE, MAX_PICTURES, map_chart
+from omnireid.report.embeddings import MAX_PEOPLE, MAX_PICTURES, embedding_map, map_chart
+from omnireid.report.identities import identity_scores, identity_table
+from omnireid.report.page import ReportData
 from report.test_report_page import picture, result_record, written
 
 CHROMIUM = Path("/usr/bin/chromium")

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from omnireid.core.record import ConditionRecord, CorruptionCell, RobustnessRecord, SpreadRecord
 from omnireid.report.robustness import comparable, condition_rows, heat_rows, published_rows, rich_robustness
-from omnireid.robustness import CORRUPTIONS, SEVERITIES
 from omnireid.robustness.published import PUBLISHED, benchmark_name
+from omnireid.robustness.suite import CORRUPTIONS, SEVERITIES
 
 
 def condition(*values: float) -> ConditionRecord:

@@ -18,7 +18,9 @@ from omnireid.core.record import (
     ProtocolRecord,
     ResultRecord,
 )
-from omnireid.report import markdown_table, plain_table, protocol_sentence, rich_analysis, rich_table
+from omnireid.report.analysis import rich_analysis
+from omnireid.report.table import markdown_table, plain_table, rich_table
+from omnireid.report.wording import protocol_sentence
 
 
 def record(model: str = "osnet_x1_0", *, mAP: float | None = 0.849, **protocol: Any) -> ResultRecord:

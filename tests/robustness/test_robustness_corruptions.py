@@ -10,8 +10,9 @@ import pytest
 
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
 from omnireid.core.images import Crop
-from omnireid.robustness import CATEGORIES, CORRUPTIONS, SEVERITIES, corrupt
+from omnireid.robustness.corruptions import corrupt
 from omnireid.robustness.parameters import PARAMETERS
+from omnireid.robustness.suite import CATEGORIES, CORRUPTIONS, SEVERITIES
 
 WITHOUT_CHANCE = {
     "contrast",
@@ -124,7 +125,7 @@ import sys
 sys.modules[{missing!r}] = None
 import numpy as np
 from omnireid.core.errors import MissingExtraError
-from omnireid.robustness import CORRUPTIONS, corrupt, corrupt_sample
+from omnireid import CORRUPTIONS, corrupt, corrupt_sample
 try:
     corrupt(np.zeros((4, 4, 3), np.uint8), CORRUPTIONS[0], 1, np.random.default_rng(0))
 except MissingExtraError as error:

@@ -13,7 +13,8 @@ import pytest
 
 from omnireid.core.images import Crop
 from omnireid.core.seeds import numpy_generator
-from omnireid.robustness import CORRUPTIONS, SEVERITIES, corrupt
+from omnireid.robustness.corruptions import corrupt
+from omnireid.robustness.suite import CORRUPTIONS, SEVERITIES
 
 # Draws per crop: the more a draw moves the picture's statistics, the more.
 DRAWS = {

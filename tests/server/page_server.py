@@ -20,19 +20,18 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from omnireid import Embedder, Gallery, Item, ModelRef
 from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.detection import Detections
 from omnireid.core.images import decode
 from omnireid.evaluation.calibration import CalibratedModel, Calibration, CalibrationSource, fit_calibration
 from omnireid.evaluation.calibration_pairs import labelled_pairs, pair_scores
 from omnireid.evaluation.search_fitting import fit_searches, labelled_sightings
-from omnireid.gallery import Gallery, Item, ModelRef
-from omnireid.inference import Embedder
 from omnireid.server.app import create_app
 from omnireid.server.limits import Limits
 from omnireid.server.running import listen, run_server
 from omnireid.server.tokens import TokenFile
-from omnireid.synthetic import World, render_jpeg
+from omnireid.synthetic.crop import World, render_jpeg
 
 HOSTILE = "<img src=x onerror=document.title='attacked'>"
 CAMERAS = ("Entrance", "Hall", "Car park")

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omnireid.core import InputSpec, ModelCard
+from omnireid import Filter, Gallery
+from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.errors import InputError
 from omnireid.core.images import decode
-from omnireid.gallery import Filter, Gallery
 from omnireid.server.demo import FIRST_PID, NAMES, NUM_STRANGERS, Demo, identity_of, prepare_demo
-from omnireid.synthetic import World, plan_visits
-from omnireid.synthetic.visits import DAY_S
+from omnireid.synthetic.crop import World
+from omnireid.synthetic.visits import DAY_S, plan_visits
 from toy_people import write_toy_people
 
 WORLD = World(seed=1, num_cameras=2, height=64, width=32)

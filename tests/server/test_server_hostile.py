@@ -339,7 +339,7 @@ def audit(client: TestClient, token: str) -> list[dict[str, Any]]:
 
 
 def test_a_defect_is_answered_without_its_insides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from omnireid.gallery import Gallery
+    from omnireid import Gallery
 
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("secret insides")
@@ -353,8 +353,8 @@ def test_a_defect_is_answered_without_its_insides(tmp_path: Path, monkeypatch: p
 
 
 def test_a_full_disk_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from omnireid import Gallery
     from omnireid.core.errors import DiskFullError
-    from omnireid.gallery import Gallery
 
     def full(*_: Any, **__: Any) -> None:
         raise DiskFullError("cannot write: the disk is full; free some space")
@@ -367,8 +367,8 @@ def test_a_full_disk_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_store_that_is_away_is_asked_again_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from omnireid import Gallery
     from omnireid.core.errors import StorageError
-    from omnireid.gallery import Gallery
     from omnireid.gallery.errors import GalleryAwayError, StoreServerError
 
     for error in (

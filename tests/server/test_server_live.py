@@ -16,8 +16,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from omnireid import Gallery
 from omnireid.core.errors import InputError
-from omnireid.gallery import Gallery
 from omnireid.server.client import Client, EnrolItem, ServerError, picture_base64
 from server.live_server import Live, live_server
 from server.toy_service import person

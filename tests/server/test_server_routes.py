@@ -17,10 +17,9 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from omnireid import Embedder, Gallery
 from omnireid.core.errors import InputError
 from omnireid.core.images import load_crop
-from omnireid.gallery import Gallery
-from omnireid.inference import Embedder
 from omnireid.server.app import Shortcut, create_app
 from omnireid.server.guard import Guard
 from server.toy_service import (
@@ -413,7 +412,7 @@ def test_embeddings_of_another_model_are_refused(client: TestClient) -> None:
 
 
 def test_a_gallery_of_another_model_refuses_searches(tmp_path: Path) -> None:
-    from omnireid.gallery import Item, ModelRef
+    from omnireid import Item, ModelRef
 
     with Gallery.open(str(tmp_path / "doors")) as gallery:
         gallery.enrol([Item()], np.ones((1, 8)), model=ModelRef("older", "ef" * 32, 8))

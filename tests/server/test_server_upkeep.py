@@ -10,7 +10,7 @@ import pytest
 
 from gallery.lifecycle import refuse_writes
 from gallery.people import MODEL, items_of, vectors
-from omnireid.gallery import Gallery
+from omnireid import Gallery
 from omnireid.gallery.lance.store import LanceStore
 from omnireid.server import upkeep
 from omnireid.server.metrics import Metrics

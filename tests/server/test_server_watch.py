@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from omnireid.gallery import Gallery, Item
+from omnireid import Gallery, Item
 from omnireid.gallery.watching import WatchList
 from omnireid.server.routes import watch as routes
 from omnireid.server.schemas import format_time

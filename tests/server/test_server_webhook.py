@@ -22,8 +22,8 @@ import pytest
 import omnireid
 from gallery.memory_store import MemoryStore
 from gallery.people import MODEL, memory_gallery, vectors
+from omnireid import Gallery, Item
 from omnireid.core.errors import ConfigError
-from omnireid.gallery import Gallery, Item
 from omnireid.gallery.watching import Follower, WatchList
 from omnireid.server.watching import message
 from omnireid.server.webhook import GIVE_UP_S, LONGEST_WAIT_S, Sender, Webhook, sign
@@ -197,7 +197,7 @@ def test_who_was_forgotten_meanwhile_is_not_told_of(receiver: Receiver) -> None:
 
 SERVE = """
 import sys, time
-from omnireid.gallery import Gallery
+from omnireid import Gallery
 from omnireid.server.watching import Watcher
 from omnireid.server.webhook import Webhook
 with Gallery.open(sys.argv[1]) as gallery:

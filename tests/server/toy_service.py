@@ -16,11 +16,10 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from gallery.people import calibration
+from omnireid import Embedder, Gallery, ModelRef
 from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.detection import Detections
 from omnireid.evaluation.calibration import Calibration
-from omnireid.gallery import Gallery, ModelRef
-from omnireid.inference import Embedder
 from omnireid.server.app import create_app
 
 SHA256 = "ab" * 32

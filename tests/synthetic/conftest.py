@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from omnireid.core import Dataset
-from omnireid.synthetic import render_dataset
+from omnireid.core.types import Dataset
+from omnireid.synthetic.dataset import render_dataset
 
 SMALL = {
     "seed": 11,

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from omnireid.core import Dataset
+from omnireid import read_dataset
 from omnireid.core.errors import DatasetError, InputError, StorageError
-from omnireid.data.datasets import read_dataset
+from omnireid.core.types import Dataset
 from omnireid.synthetic import dataset as rendering
-from omnireid.synthetic import render_dataset
+from omnireid.synthetic.dataset import render_dataset
 
 # Written from the description of Market-1501, not from the renderer's code.
 NAME = re.compile(r"^(-1|\d{4,})_c([1-9])s1_\d{6}_\d{2,}\.jpg$")
@@ -40,7 +40,7 @@ def run_python(code: str, *arguments: str) -> subprocess.Popen[bytes]:
 
 RENDER = """
 import json, sys
-from omnireid.synthetic import render_dataset
+from omnireid import render_dataset
 if __name__ == "__main__":
     render_dataset(sys.argv[1], workers=int(sys.argv[2]), **json.loads(sys.argv[3]))
 """

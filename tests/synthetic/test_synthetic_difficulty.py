@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from omnireid.core import decode
+from omnireid.core.images import decode
 from omnireid.data.datasets import read_dataset
-from omnireid.synthetic import World, render_crop
+from omnireid.synthetic.crop import World, render_crop
 
 Floats = npt.NDArray[np.float64]
 CODES = {"hsv": cv2.COLOR_RGB2HSV, "lab": cv2.COLOR_RGB2LAB}

@@ -8,15 +8,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from omnireid.core import decode
 from omnireid.core.errors import InputError
-from omnireid.synthetic import World, contact_sheet, render_crop, render_jpeg
+from omnireid.core.images import decode
 from omnireid.synthetic.clothing import make_wardrobe
+from omnireid.synthetic.crop import World, render_crop, render_jpeg
 from omnireid.synthetic.drawing import Light, Loft, draw_loft
 from omnireid.synthetic.figure import Figure
 from omnireid.synthetic.parts import draw_figure
 from omnireid.synthetic.person import Bag, Head, Logo, Person, draw_person
 from omnireid.synthetic.pose import FOREARM, UPPER_ARM, Pose, View, joints
+from omnireid.synthetic.sheet import contact_sheet
 
 FLAT = Light(shade=np.ones(256, dtype=np.float32), folds=np.zeros((256, 256), dtype=np.float32))
 MAGENTA = (255.0, 0.0, 255.0)

@@ -35,7 +35,8 @@ from omnireid.core.images import load_crop, normalise
 from omnireid.core.types import Split
 from omnireid.data import augmentation
 from omnireid.data.datasets import read_dataset
-from omnireid.losses import CrossEntropyLabelSmooth, jensen_shannon
+from omnireid.losses.consistency import jensen_shannon
+from omnireid.losses.cross_entropy import CrossEntropyLabelSmooth
 from omnireid.models.weights import load_weights
 from omnireid.training import loop
 from omnireid.training.checkpoint import load_checkpoint

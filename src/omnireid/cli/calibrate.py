@@ -96,13 +96,13 @@ def calibrate(
     from omnireid.core.errors import ConfigError
     from omnireid.data.datasets import read_dataset
     from omnireid.data.tracklets import read_tracklets
-    from omnireid.evaluation.calibration import FALSE_ALARM_RATES, SUFFIX
+    from omnireid.evaluation.calibration import FALSE_ALARM_RATES, calibration_path
     from omnireid.experiment.calibration import (
         CalibrationOptions,
         calibrate_labelled,
         calibrate_tracklets,
     )
-    from omnireid.inference import find_weights
+    from omnireid.inference.lookup import find_weights
     from omnireid.report.calibration import calibration_lines, write_calibration_page
 
     if (data is None) == (tracklets is None) or (data is None) != (root is None):
@@ -119,7 +119,7 @@ def calibrate(
         seed=seed,
     )
     weights = find_weights(model)
-    target = out or weights.with_name(weights.name + SUFFIX)
+    target = out or calibration_path(weights)
     # Read before the model is opened: a wrong path should not cost that time.
     found = read_tracklets(tracklets) if tracklets is not None else ()
     dataset = None

@@ -53,8 +53,9 @@ def compare(
         print_paper_table(results, name or [], table, any_protocol=any_protocol)
         return
     options.refuse("without --format", "name")
-    from omnireid.experiment import compare_results, differences, load_result
-    from omnireid.report import plot_results, rich_table, rich_versus
+    from omnireid.experiment.comparison import compare_results, differences, load_result
+    from omnireid.report.comparison import plot_results, rich_versus
+    from omnireid.report.table import rich_table
 
     loaded = [load_result(path) for path in results]
     found = compare_results(loaded, any_protocol=any_protocol, seed=seed)
@@ -92,7 +93,7 @@ def print_paper_table(results: list[Path], names: list[str], kind: TableKind, *,
     """
     from omnireid.core.errors import ConfigError
     from omnireid.experiment.comparison import check_alike, differences, load_row
-    from omnireid.report import paper_table
+    from omnireid.report.paper import paper_table
 
     if names and len(names) != len(results):
         raise ConfigError(f"--name: expected {len(results)}, one for each result, got {len(names)}")

@@ -58,10 +58,10 @@ def corrupt(
     from omnireid.core.errors import ConfigError, UnknownNameError
     from omnireid.core.images import decode
     from omnireid.data.datasets import read_dataset
-    from omnireid.robustness import CORRUPTIONS
     from omnireid.robustness.draw import Draw
     from omnireid.robustness.sheet import write_sheet
     from omnireid.robustness.store import write_corrupted
+    from omnireid.robustness.suite import CORRUPTIONS
 
     if picture is not None:
         if data is not None or root is not None:

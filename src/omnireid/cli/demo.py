@@ -32,7 +32,7 @@ def demo(
     """
     from omnireid.cli import options
     from omnireid.server.demo import prepare_demo
-    from omnireid.synthetic import World
+    from omnireid.synthetic.crop import World
 
     if not serve:
         options.refuse("with --no-serve", "port", "browser")

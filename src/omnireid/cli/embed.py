@@ -28,7 +28,8 @@ def embed(
 ) -> None:
     """Embed pictures with one model, streaming: memory does not grow with their number."""
     from omnireid.core.types import SkippedFile
-    from omnireid.inference import EmbeddingWriter, collect_samples
+    from omnireid.inference.sources import collect_samples
+    from omnireid.inference.storage import EmbeddingWriter
 
     samples = collect_samples(source, console=stderr)
     embedder = open_embedder(

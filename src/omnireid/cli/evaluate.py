@@ -139,18 +139,20 @@ def evaluate(
     from omnireid.data.combine import read_datasets
     from omnireid.data.datasets import require_splits
     from omnireid.data.frames import FrameSampling
-    from omnireid.evaluation import QueryExpansion, Reranking
-    from omnireid.experiment import (
+    from omnireid.evaluation.query_expansion import QueryExpansion
+    from omnireid.evaluation.reranking import Reranking
+    from omnireid.experiment.analysis import analyse
+    from omnireid.experiment.evaluation import (
         RankingOptions,
-        analyse,
         check_replaceable,
         evaluate_model,
-        result_folders,
-        summarise,
         write_results,
-        write_summaries,
     )
-    from omnireid.report import rich_analysis, rich_means, rich_robustness, rich_table, write_overview
+    from omnireid.experiment.several import result_folders, summarise, write_summaries
+    from omnireid.report.analysis import rich_analysis
+    from omnireid.report.overview import write_overview
+    from omnireid.report.robustness import rich_robustness
+    from omnireid.report.table import rich_means, rich_table
 
     if reranking is None:
         options.refuse("without --reranking", "k1", "k2", "lambda_")
@@ -185,8 +187,8 @@ def evaluate(
         reranking=None if reranking is None else Reranking(k1, k2, lambda_, reranking.value),
     )
     if corruptions:
-        from omnireid.experiment import check_corruptible, evaluate_corrupted
-        from omnireid.robustness import fresh_seed
+        from omnireid.experiment.robustness import check_corruptible, evaluate_corrupted
+        from omnireid.robustness.draw import fresh_seed
 
         for dataset in datasets:
             check_corruptible(dataset)

@@ -16,7 +16,7 @@ from omnireid.cli.opening import print_notes
 
 if TYPE_CHECKING:
     from omnireid.core.types import Dataset
-    from omnireid.inference.export import ParityRecord
+    from omnireid.inference.export.parity import ParityRecord
 
 
 class Format(str, Enum):
@@ -92,7 +92,7 @@ def export(
     from omnireid.core.errors import ConfigError
     from omnireid.data.datasets import read_dataset
     from omnireid.inference.embedder import find_weights
-    from omnireid.inference.export import check_options, export_model
+    from omnireid.inference.export.exporter import check_options, export_model
     from omnireid.inference.export.material import choose_crops, render_people
     from omnireid.inference.export.metadata import read_metadata
     from omnireid.inference.formats import FORMATS, identify

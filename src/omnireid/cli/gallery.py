@@ -25,8 +25,8 @@ from omnireid.cli.opening import open_embedder
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from omnireid.gallery import Item
     from omnireid.gallery.identities import Operation
+    from omnireid.gallery.items import Item
     from omnireid.gallery.searching import Candidate, Measured, SearchResult
 
 _LEAST_SHOWN = 0.001
@@ -99,7 +99,7 @@ def enrol(
     from omnireid.core.types import SkippedFile
     from omnireid.data.datasets import read_dataset
     from omnireid.gallery.files import enrol_files, seen_files
-    from omnireid.inference import collect_samples
+    from omnireid.inference.sources import collect_samples
 
     if (source is None) == (data is None) or (data is None) != (root is None):
         raise ConfigError("give either SOURCE, or --data and --root")
@@ -215,15 +215,12 @@ def search(
 ) -> None:
     """Ask who is on a picture, where and when that person was seen, and how sure the answer is."""
     from omnireid.core.images import decode
-    from omnireid.evaluation.calibration import SUFFIX, Calibration
-    from omnireid.gallery import Filter, ModelRef
-    from omnireid.gallery.items import texts
-    from omnireid.inference import find_weights
+    from omnireid.evaluation.calibration import Calibration
+    from omnireid.gallery.generations import ModelRef
+    from omnireid.gallery.items import Filter, texts
+    from omnireid.inference.lookup import find_weights
 
     weights = find_weights(model)
-    beside = weights.with_name(weights.name + SUFFIX)
-    if calibration is None and beside.is_file():
-        calibration = beside
     crops = [decode(picture) for picture in pictures]
     where = Filter(
         cameras=texts(camera),
@@ -232,7 +229,7 @@ def search(
         until=moment(until, "--until"),
     )
     embedder = open_embedder(weights, backend=backend.value, device=device, threads=threads)
-    known = None if calibration is None else Calibration.load(calibration, embedder.sha256)
+    known = Calibration.load_beside(weights, embedder.sha256, calibration)
     if known is None:
         options.refuse("without a calibration ('omnireid calibrate')", "false_alarm_rate", "prior")
     asked: dict[str, Any] = {

@@ -13,9 +13,9 @@ from omnireid.cli.console import print_json, stderr, stdout
 from omnireid.cli.gallery_options import GalleryUri, actor, moment, open_gallery, printed_time
 
 if TYPE_CHECKING:
-    from omnireid.gallery import Gallery
     from omnireid.gallery.audit import AuditFilter
     from omnireid.gallery.audit_export import VerifiedExport
+    from omnireid.gallery.gallery import Gallery
 
 _FILTERS = ("person", "since", "until", "action", "by")
 

@@ -13,7 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from omnireid.evaluation.calibration import Calibration
-    from omnireid.gallery import Gallery
+    from omnireid.gallery.gallery import Gallery
     from omnireid.gallery.store import GalleryStore, Precision
 
 GalleryUri = Annotated[
@@ -46,7 +46,7 @@ def open_gallery(
     Raises:
         InputError: a folder that holds no gallery, unless `make`.
     """
-    from omnireid.gallery import Gallery
+    from omnireid.gallery.gallery import Gallery
 
     if not make:
         check_there(uri)

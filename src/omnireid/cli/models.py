@@ -57,7 +57,7 @@ def show(model: Annotated[str, typer.Argument(help="Name, or a model file.")]) -
 
         print(read_header(path).card.model_copy(update={"sha256": sha256_file(path)}).to_json())
         return
-    from omnireid.inference import Embedder
+    from omnireid.inference.embedder import Embedder
 
     print(Embedder.open(path).card.to_json())
 

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from omnireid.core.card import ModelCard
-    from omnireid.inference import Embedder
+    from omnireid.inference.embedder import Embedder
 
 
 def open_embedder(model: str | PathLike[str], **options: Any) -> Embedder:
     """`Embedder.open`, and say what was found out or assumed of the file."""
-    from omnireid.inference import Embedder
+    from omnireid.inference.embedder import Embedder
 
     embedder = Embedder.open(model, **options)
     print_notes(embedder.card)

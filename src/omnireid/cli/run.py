@@ -29,8 +29,8 @@ from omnireid.cli.train import (
 if TYPE_CHECKING:
     from omnireid.evaluation.calibration import Calibration
     from omnireid.experiment.job import TargetResult
-    from omnireid.gallery import Gallery
     from omnireid.gallery.datasets import FirstQuery
+    from omnireid.gallery.gallery import Gallery
 
 _ACTOR = "omnireid run"
 _READS = ("search", "retention", "backup", "export-audit")
@@ -85,8 +85,10 @@ def run(
     seeds; both report mean and deviation.
     """
     from omnireid.core.errors import ConfigError
-    from omnireid.experiment import main_job, seed_runs, summarise, write_summaries
-    from omnireid.report import rich_means, rich_table, write_overview
+    from omnireid.experiment.job import main_job
+    from omnireid.experiment.several import seed_runs, summarise, write_summaries
+    from omnireid.report.overview import write_overview
+    from omnireid.report.table import rich_means, rich_table
     from omnireid.training.folder import check_run_folder, only_writer
     from omnireid.training.recipe import load_recipe
 
@@ -112,7 +114,7 @@ def run(
     is_rendered = data is None
     try:
         if data is None:
-            from omnireid.synthetic import render_dataset
+            from omnireid.synthetic.dataset import render_dataset
 
             data, root = "market-layout", [out / "data"]
             render_dataset(root[0], **QUICKSTART_DATA, console=stderr)
@@ -237,8 +239,8 @@ def fill_gallery(
         InputError: somebody else has worked in the gallery that lies there; it is kept.
     """
     from omnireid.core.errors import InputError
-    from omnireid.gallery import Gallery
     from omnireid.gallery.datasets import ask_first_query, fill_from_dataset
+    from omnireid.gallery.gallery import Gallery
 
     folder = gallery_folder(result)
     if folder.is_dir():

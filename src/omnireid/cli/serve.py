@@ -101,9 +101,9 @@ def serve(
 
     from omnireid.cli.process import share_memory_among_threads, switch_threads_often
     from omnireid.core.errors import ConfigError
-    from omnireid.evaluation.calibration import SUFFIX, Calibration
-    from omnireid.gallery import Gallery
-    from omnireid.inference import find_weights
+    from omnireid.evaluation.calibration import Calibration
+    from omnireid.gallery.gallery import Gallery
+    from omnireid.inference.lookup import find_weights
     from omnireid.server.app import create_app
     from omnireid.server.guard import LOOPBACK_HOSTS
     from omnireid.server.limits import Limits
@@ -119,9 +119,6 @@ def serve(
     check_bind(host, token_file)
     places = named_galleries(gallery)
     weights = find_weights(model)
-    beside = weights.with_name(weights.name + SUFFIX)
-    if calibration is None and beside.is_file():
-        calibration = beside
     embedder = open_embedder(
         weights,
         backend=backend.value,
@@ -129,7 +126,7 @@ def serve(
         device=device,
         threads=threads,
     )
-    known = None if calibration is None else Calibration.load(calibration, embedder.sha256)
+    known = Calibration.load_beside(weights, embedder.sha256, calibration)
     switch_threads_often()
     share_memory_among_threads()
     with ExitStack() as stack:

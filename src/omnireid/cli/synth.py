@@ -39,7 +39,7 @@ def synth(
     ] = 0,
 ) -> None:
     """Render a dataset with no real person in it. The same seed gives the same bytes."""
-    from omnireid.synthetic import render_dataset
+    from omnireid.synthetic.dataset import render_dataset
 
     dataset = render_dataset(
         out,

@@ -77,8 +77,9 @@ def train(
     """
     from omnireid.core.record import MeansRecord
     from omnireid.data.datasets import require_splits
-    from omnireid.experiment import seed_runs, train_on, write_summaries
-    from omnireid.report import rich_means
+    from omnireid.experiment.several import seed_runs, write_summaries
+    from omnireid.experiment.training import train_on
+    from omnireid.report.table import rich_means
     from omnireid.training.folder import check_run_folder, holds_results
     from omnireid.training.recipe import load_recipe
 

@@ -38,19 +38,17 @@ def verify(
     """Score two pictures; with a calibration also say how probable, decide, and name the error behind it."""
     from omnireid.core.errors import ConfigError
     from omnireid.core.images import decode
-    from omnireid.evaluation.calibration import SUFFIX, Calibration
+    from omnireid.evaluation.calibration import Calibration, calibration_path, find_calibration
     from omnireid.evaluation.whitening import unit_cosines, unit_rows
-    from omnireid.inference import find_weights
+    from omnireid.inference.lookup import find_weights
     from omnireid.report.calibration import verification_lines
 
     weights = find_weights(model)
-    beside = weights.with_name(weights.name + SUFFIX)
-    if calibration is None and beside.is_file():
-        calibration = beside
+    calibration = find_calibration(weights, calibration)
     if calibration is None and options.given("false_alarm_rate", "prior"):
         raise ConfigError(
             f"without a calibration there is only a score; --false-alarm-rate and --prior need one. "
-            f"{beside.name} does not exist: run 'omnireid calibrate --model {model} …'"
+            f"{calibration_path(weights).name} does not exist: run 'omnireid calibrate --model {model} …'"
         )
     crops = [decode(first), decode(second)]
     embedder = open_embedder(weights, backend=backend.value, device=device, threads=threads)

@@ -46,10 +46,29 @@ Bool = npt.NDArray[np.bool_]
 
 FALSE_ALARM_RATES = (0.1, 0.01, 0.001)
 MISS_RATE = 0.05
-SUFFIX = ".calibration.json"
 
 _HALVINGS = 5
 _LEAST_PEOPLE = 4
+
+
+def calibration_path(weights: str | os.PathLike[str]) -> Path:
+    """Where the calibration of a model file lies: beside it, as `<its name>.calibration.json`."""
+    return Path(f"{os.fspath(weights)}.calibration.json")
+
+
+def find_calibration(
+    weights: str | os.PathLike[str], given: str | os.PathLike[str] | None = None
+) -> Path | None:
+    """The calibration to use with a model file: the given one, else the one beside it; None where none is.
+
+    Args:
+        weights: The model file (`inference.lookup.find_weights`).
+        given: The file that the user named, whether it exists or not.
+    """
+    if given is not None:
+        return Path(given)
+    beside = calibration_path(weights)
+    return beside if beside.is_file() else None
 
 
 class Decision(str, Enum):
@@ -283,6 +302,21 @@ class Calibration:
                 "else. Run 'omnireid calibrate' with this model"
             )
         return cls(record, None if record.whitening is None else _read_whitening(file, record))
+
+    @classmethod
+    def load_beside(
+        cls,
+        weights: str | os.PathLike[str],
+        model_sha256: str | None,
+        given: str | os.PathLike[str] | None = None,
+    ) -> Calibration | None:
+        """Read the calibration that `find_calibration` names; None where a model has none.
+
+        Raises:
+            InputError: as `load`.
+        """
+        path = find_calibration(weights, given)
+        return None if path is None else cls.load(path, model_sha256)
 
 
 def fit_calibration(

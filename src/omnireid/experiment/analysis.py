@@ -21,13 +21,9 @@ from omnireid.core.record import (
 )
 from omnireid.core.types import Protocol
 from omnireid.data.parallel import map_files
-from omnireid.evaluation import (
-    Interval,
-    breakdown_by_camera_pair,
-    breakdown_by_height,
-    metric_intervals,
-    open_set_metrics,
-)
+from omnireid.evaluation.bootstrap import Interval, metric_intervals
+from omnireid.evaluation.breakdown import breakdown_by_camera_pair, breakdown_by_height
+from omnireid.evaluation.open_set import open_set_metrics
 from omnireid.experiment.evaluation import Evaluation
 
 # Beyond this, a table of pairs tells nobody anything (University-1652 counts every picture as a camera).

@@ -41,7 +41,7 @@ from omnireid.evaluation.search_fitting import (
 )
 from omnireid.evaluation.searches import SearchModel
 from omnireid.evaluation.whitening import fit_whitening
-from omnireid.inference import Embedder
+from omnireid.inference.embedder import Embedder
 
 Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]

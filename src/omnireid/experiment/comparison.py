@@ -13,10 +13,10 @@ import numpy as np
 from omnireid.core.display import html_table, short_repr
 from omnireid.core.errors import InputError
 from omnireid.core.record import MeansRecord, ResultRecord
-from omnireid.evaluation import PairedComparison, compare_paired
+from omnireid.evaluation.bootstrap import PairedComparison, compare_paired
 from omnireid.experiment.queries import QUERIES, QueryScores, read_queries
 from omnireid.experiment.several import SEEDS, SPLITS
-from omnireid.report import PaperRow
+from omnireid.report.paper import PaperRow
 
 
 @dataclass(frozen=True)

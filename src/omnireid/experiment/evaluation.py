@@ -34,19 +34,19 @@ from omnireid.data.datasets import remarks_on, require_splits
 from omnireid.data.datasets.labels import label
 from omnireid.data.datasets.manifest import write_manifest
 from omnireid.data.frames import FrameSampling
-from omnireid.evaluation import QueryExpansion, Reranking, RetrievalResult, evaluate_embeddings, find_copies
+from omnireid.evaluation.copies import find_copies
 from omnireid.evaluation.pairs import Pairs
+from omnireid.evaluation.query_expansion import QueryExpansion
+from omnireid.evaluation.ranking import evaluate_embeddings
+from omnireid.evaluation.reranking import Reranking
+from omnireid.evaluation.result import RetrievalResult
 from omnireid.experiment.queries import QUERIES, write_queries
-from omnireid.inference import Embedder, embed_tracklets
-from omnireid.report import (
-    Activation,
-    ReportData,
-    activation_map,
-    embedding_map,
-    identity_scores,
-    identity_table,
-    write_report,
-)
+from omnireid.inference.embedder import Embedder
+from omnireid.inference.tracklets import embed_tracklets
+from omnireid.report.activation import activation_map
+from omnireid.report.embeddings import embedding_map
+from omnireid.report.identities import identity_scores, identity_table
+from omnireid.report.page import Activation, ReportData, write_report
 
 NUM_ACTIVATION_MAPS = 12
 NUM_LOOKED_AT = 12

@@ -17,7 +17,8 @@ from omnireid.experiment.analysis import analyse
 from omnireid.experiment.evaluation import ResultFiles, check_scorable, evaluate_model, write_results
 from omnireid.experiment.several import result_folders
 from omnireid.experiment.training import train_on
-from omnireid.inference import Embedder, write_embeddings
+from omnireid.inference.embedder import Embedder
+from omnireid.inference.storage import write_embeddings
 from omnireid.training.folder import holds_results
 from omnireid.training.recipe import Recipe
 

@@ -13,10 +13,11 @@ from rich.console import Console
 from omnireid.core.errors import InputError
 from omnireid.core.files import write_bytes
 from omnireid.core.types import Dataset, Split
-from omnireid.evaluation.calibration import SUFFIX, Calibration
+from omnireid.evaluation.calibration import Calibration, calibration_path
 from omnireid.experiment.calibration import calibrate_labelled
-from omnireid.inference import Embedder
-from omnireid.synthetic import RenderOptions, render_dataset, render_jpeg
+from omnireid.inference.embedder import Embedder
+from omnireid.synthetic.crop import render_jpeg
+from omnireid.synthetic.dataset import RenderOptions, render_dataset
 
 MOST_CALIBRATION_PIDS = 800
 _FOR_EACH_TEST_PID = 8
@@ -67,7 +68,7 @@ def calibrate_on_others(
         picture = render_jpeg(rendered.world, stranger, camid, 0)
         write_bytes(folder / "try" / f"visitor_{number}.jpg", picture)
     embedder = Embedder.open(weights, device=device, threads=threads)
-    target = weights.with_name(weights.name + SUFFIX)
+    target = calibration_path(weights)
     try:
         # Of a run that was resumed, perhaps the user's own.
         return Calibration.load(target, embedder.sha256)

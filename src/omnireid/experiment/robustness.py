@@ -10,14 +10,14 @@ from omnireid.core.errors import InputError
 from omnireid.core.progress import progress_bar
 from omnireid.core.record import ConditionRecord, CorruptionCell, RobustnessRecord, SpreadRecord
 from omnireid.core.types import Dataset, EmbeddingSet, Protocol, Split
-from omnireid.evaluation import RetrievalResult
+from omnireid.evaluation.result import RetrievalResult
 from omnireid.experiment.evaluation import Evaluation, rank_by
-from omnireid.inference import Embedder
+from omnireid.inference.embedder import Embedder
 from omnireid.inference.storage import concatenate
-from omnireid.robustness import CORRUPTIONS, SEVERITIES
 from omnireid.robustness.draw import Draw
 from omnireid.robustness.pictures import DEFAULT_CACHE_BYTES, PictureCache, corrupted_loader
 from omnireid.robustness.published import benchmark_name
+from omnireid.robustness.suite import CORRUPTIONS, SEVERITIES
 
 CONDITIONS = ("clean", "both", "query", "gallery")
 # The table per corruption is no round of the protocol; it draws its noise from a stream of its own.

@@ -14,9 +14,8 @@ from omnireid.core.types import Dataset
 from omnireid.data.frames import flatten
 from omnireid.experiment.evaluation import check_scorable, evaluate_model
 from omnireid.experiment.several import result_names
-from omnireid.inference import Embedder
 from omnireid.inference.backends import TorchBackend
-from omnireid.inference.embedder import find_weights
+from omnireid.inference.embedder import Embedder, find_weights
 from omnireid.models.cards import model_card
 from omnireid.models.config import OSNetConfig, architecture_config, nearest_architecture
 from omnireid.models.convert import read_network

@@ -12,7 +12,7 @@ from rich.text import Text
 from omnireid.core.errors import InputError
 from omnireid.core.files import atomic_write
 from omnireid.core.record import ResultRecord
-from omnireid.evaluation import PairedComparison
+from omnireid.evaluation.bootstrap import PairedComparison
 from omnireid.report.wording import dataset_title, protocol_terms
 
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")

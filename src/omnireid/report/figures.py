@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup, escape
 
-from omnireid.evaluation import DistanceHistogram
+from omnireid.evaluation.result import DistanceHistogram
 
 WIDTH, NARROW, HEIGHT = 430, 340, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 14, 34, 42

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from omnireid.core.cameras import camera_name
 from omnireid.core.display import short_repr
 from omnireid.core.errors import ShapeError
-from omnireid.evaluation import RetrievalResult
+from omnireid.evaluation.result import RetrievalResult
 
 COLUMNS = ("pid", "name", "queries", "valid_queries", "mAP", "rank1", "worst_rank", "query_cameras")
 

@@ -16,7 +16,7 @@ from omnireid.core.errors import ShapeError
 from omnireid.core.files import write_bytes
 from omnireid.core.record import AnalysisRecord, ResultRecord, RobustnessRecord, TrainingRecord
 from omnireid.core.seeds import numpy_generator
-from omnireid.evaluation import Outcome, RetrievalResult
+from omnireid.evaluation.result import Outcome, RetrievalResult
 from omnireid.report.activation import overlay
 from omnireid.report.analysis import (
     camera_matrix,
@@ -30,7 +30,9 @@ from omnireid.report.embeddings import EmbeddingMap, map_chart
 from omnireid.report.figures import NARROW, Series, histogram_chart, line_chart
 from omnireid.report.identities import IdentityScore
 from omnireid.report.pictures import Album, data_address
-from omnireid.report.robustness import METRICS as ROBUSTNESS_METRICS
+from omnireid.report.robustness import (
+    METRICS as ROBUSTNESS_METRICS,
+)
 from omnireid.report.robustness import (
     comparable,
     condition_rows,

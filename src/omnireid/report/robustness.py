@@ -11,8 +11,8 @@ from rich.text import Text
 
 from omnireid.core.record import CorruptionCell, RobustnessRecord
 from omnireid.report.wording import percent, spread
-from omnireid.robustness import CATEGORIES, SEVERITIES
 from omnireid.robustness.published import PUBLISHED
+from omnireid.robustness.suite import CATEGORIES, SEVERITIES
 
 METRICS = (("mINP", "mINP"), ("mAP", "mAP"), ("rank1", "rank-1"))
 CONDITIONS = {

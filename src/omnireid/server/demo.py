@@ -18,12 +18,14 @@ from omnireid.core.files import write_bytes, write_text
 from omnireid.core.images import decode
 from omnireid.core.progress import progress_bar
 from omnireid.data.datasets import read_dataset
-from omnireid.evaluation.calibration import SUFFIX, Calibration
+from omnireid.evaluation.calibration import Calibration, calibration_path
 from omnireid.experiment.calibration import calibrate_labelled
-from omnireid.gallery import Gallery, Item, ModelRef
-from omnireid.inference import Embedder
-from omnireid.synthetic import SeenCrop, World, camera_names, plan_visits, render_jpeg
-from omnireid.synthetic.visits import DAY_S
+from omnireid.gallery.gallery import Gallery
+from omnireid.gallery.generations import ModelRef
+from omnireid.gallery.items import Item
+from omnireid.inference.embedder import Embedder
+from omnireid.synthetic.crop import World, render_jpeg
+from omnireid.synthetic.visits import DAY_S, SeenCrop, camera_names, plan_visits
 
 STATE_NAME = "demo.json"
 
@@ -76,7 +78,7 @@ def prepare_demo(
     """
     folder, weights = Path(out), Path(run) / "model.safetensors"
     embedder = Embedder.open(weights)
-    calibration = weights.with_name(weights.name + SUFFIX)
+    calibration = calibration_path(weights)
     if not calibration.is_file():
         people = read_dataset("market-layout", Path(run) / "data")
         calibrate_labelled(embedder, people, console=console).calibration.save(calibration)

@@ -29,7 +29,9 @@ from omnireid.data.augmentation import Augmentation
 from omnireid.data.loading import Batch, CropLoader
 from omnireid.data.samplers import GroupSampler, PKSampler, RandomSampler
 from omnireid.inference.backends.torch_eager import choose_device
-from omnireid.losses import CrossEntropyLabelSmooth, HardTripletLoss, jensen_shannon
+from omnireid.losses.consistency import jensen_shannon
+from omnireid.losses.cross_entropy import CrossEntropyLabelSmooth
+from omnireid.losses.triplet import HardTripletLoss
 from omnireid.models.batch_norms import folded_norms, restore_statistics
 from omnireid.models.classifier import IdentityClassifier
 from omnireid.models.osnet import OSNet

@@ -31,7 +31,7 @@ def render_people(
     Raises:
         MissingExtraError: OpenCV is not installed.
     """
-    from omnireid.synthetic import render_dataset
+    from omnireid.synthetic.dataset import render_dataset
 
     return render_dataset(
         folder,

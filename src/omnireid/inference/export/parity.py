@@ -21,7 +21,7 @@ from omnireid.core.record import EnvironmentRecord
 from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import Dataset
 from omnireid.data.datasets import require_splits
-from omnireid.evaluation import evaluate_embeddings
+from omnireid.evaluation.ranking import evaluate_embeddings
 from omnireid.inference.backends.onnx_graph import EMBEDDING_OUTPUT
 from omnireid.inference.backends.protocol import Backend, Crops, Embeddings
 from omnireid.inference.embedder import Embedder, l2_normalised

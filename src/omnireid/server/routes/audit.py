@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
-from omnireid.gallery import Gallery
 from omnireid.gallery.audit import AuditEntry, AuditFilter
 from omnireid.gallery.audit_export import export
 from omnireid.gallery.audit_words import ACTIONS, facts, sentence
+from omnireid.gallery.gallery import Gallery
 from omnireid.server.routes.access import Admin, ServiceOf
 from omnireid.server.schemas import (
     AuditAnswer,

@@ -1,0 +1,54 @@
+"""What `import omnireid` offers: this list, each name with a docstring, and as type checkers see it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from pathlib import Path
+
+import omnireid
+
+# A name that joins or goes is a decision; it is written here, and in CHANGELOG.md.
+NAMES = """
+Box breakdown build_model Calibration Client collect_samples combine_all combine_sources complexity
+convert_checkpoint corrupt corrupt_sample CORRUPTIONS Dataset dataset_card decode Detections
+distance_matrix embed_tracklets Embedder EmbeddingSet EmbeddingWriter evaluate_embeddings
+export_model Filter fit_calibration FrameSampling Gallery IdentityClassifier initialise_from
+InputSpec Item list_datasets list_models load_recipe load_weights model_card ModelCard ModelRef
+OmniReIDError open_set_metrics Protocol QueryExpansion rank_metrics read_dataset read_datasets
+read_embeddings Recipe render_dataset require_splits Reranking Sample save_weights validate_dataset
+write_embeddings
+""".split()  # noqa: SIM905 (a list that is read and changed by people)
+ROOT = Path(omnireid.__file__).parents[2]
+
+
+def test_the_front_door_offers_exactly_these_names() -> None:
+    assert sorted(omnireid.__all__) == sorted(["__version__", *NAMES])
+    assert set(omnireid.__all__) <= set(dir(omnireid))
+
+
+def test_every_name_is_there_and_has_a_docstring() -> None:
+    for name in NAMES:
+        value = getattr(omnireid, name)
+        if inspect.isclass(value) or callable(value):
+            assert (value.__doc__ or "").strip(), name
+
+
+def test_type_checkers_see_the_same_names_from_the_same_modules() -> None:
+    imports = [
+        node
+        for node in ast.walk(ast.parse(Path(omnireid.__file__).read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("omnireid.")
+    ]
+    seen = {alias.asname: f"{node.module}.{alias.name}" for node in imports for alias in node.names}
+    assert seen == {name: f"omnireid.{module}.{name}" for name, module in omnireid._HOMES.items()}
+
+
+def test_no_name_is_hidden_by_a_module() -> None:
+    folder = Path(omnireid.__file__).parent
+    assert not {name for name in NAMES if (folder / name).is_dir() or (folder / f"{name}.py").is_file()}
+
+
+def test_readme_imports_nothing_but_the_front_door() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert [line for line in lines if line.startswith(("from omnireid.", "import omnireid."))] == []
