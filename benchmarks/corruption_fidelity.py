@@ -23,8 +23,8 @@ import math
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Float64
 from omnireid.core.files import write_text
 from omnireid.core.images import Crop, decode
 from omnireid.core.record import EnvironmentRecord
@@ -44,7 +44,7 @@ def measure(crop: Crop) -> tuple[float, float, float]:
     return float(levels.mean()), float(levels.std()), float(gradient)
 
 
-def expected(crops: list[Crop], name: str, severity: int, draws: int) -> npt.NDArray[np.float64]:
+def expected(crops: list[Crop], name: str, severity: int, draws: int) -> Float64:
     """(crops, 3) means over the draws."""
     rows = []
     for number, crop in enumerate(crops):
@@ -53,12 +53,12 @@ def expected(crops: list[Crop], name: str, severity: int, draws: int) -> npt.NDA
     return np.array(rows)
 
 
-def relative(difference: npt.NDArray[np.float64], level: npt.NDArray[np.float64]) -> list[float]:
+def relative(difference: Float64, level: Float64) -> list[float]:
     """Mean absolute difference over the crops, relative to their mean, in percent."""
     return [round(float(v), 3) for v in 100 * np.abs(difference).mean(axis=0) / level.mean(axis=0)]
 
 
-def bias(difference: npt.NDArray[np.float64], level: npt.NDArray[np.float64]) -> list[float]:
+def bias(difference: Float64, level: Float64) -> list[float]:
     """Difference of the means over the crops, in percent: what many crops together are off by."""
     return [round(float(v), 3) for v in 100 * difference.mean(axis=0) / level.mean(axis=0)]
 

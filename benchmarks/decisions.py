@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
 from omnireid import Embedder
+from omnireid.core.arrays import Bool, Float32, Float64, Int64
 from omnireid.core.record import EnvironmentRecord
 from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import EmbeddingSet
@@ -63,11 +63,11 @@ BEFORE_RATE = 0.001
 class People(NamedTuple):
     """Pictures of people, as embeddings."""
 
-    embeddings: npt.NDArray[np.float32]
-    pids: npt.NDArray[np.int64]
-    camids: npt.NDArray[np.int64]
+    embeddings: Float32
+    pids: Int64
+    camids: Int64
 
-    def among(self, pids: npt.NDArray[np.int64]) -> People:
+    def among(self, pids: Int64) -> People:
         chosen = np.isin(self.pids, pids)
         return People(self.embeddings[chosen], self.pids[chosen], self.camids[chosen])
 
@@ -88,7 +88,7 @@ class Before(NamedTuple):
         assert alarm.threshold is not None
         return cls(mapping.slope, mapping.offset, alarm.threshold)
 
-    def probabilities(self, scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def probabilities(self, scores: Float64) -> Float64:
         even = 1 / (1 + np.exp(-(self.slope * scores + self.offset)))
         return at_prior(even, 1 / (scores.shape[1] + 1))
 
@@ -187,14 +187,12 @@ def at_size(
     }
 
 
-def at_prior_of(before: Before, size: int) -> npt.NDArray[np.float64]:
+def at_prior_of(before: Before, size: int) -> Float64:
     """The probability that was shown beside the least of "same person"."""
     return before.probabilities(np.full((1, size), before.same_from))[0, 0]
 
 
-def answered(
-    model: SearchModel, searches: Searches, pictures: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+def answered(model: SearchModel, searches: Searches, pictures: int) -> tuple[Float64, Bool, Float64]:
     """The best person's probability, whether it is the right one, and nobody's, at a prior of one half."""
     size = searches.scores.shape[1]
     best, is_right, nobody = [], [], []
@@ -208,9 +206,7 @@ def answered(
     return np.array(best), np.array(is_right, np.bool_), np.array(nobody)
 
 
-def reliability(
-    probabilities: npt.NDArray[np.float64], is_true: npt.NDArray[np.bool_]
-) -> list[tuple[float, float, float]]:
+def reliability(probabilities: Float64, is_true: Bool) -> list[tuple[float, float, float]]:
     """For each bin that holds any: what was said, what was so, and its share of all."""
     place = np.minimum((probabilities * NUM_BINS).astype(int), NUM_BINS - 1)
     return [
@@ -223,7 +219,7 @@ def reliability(
     ]
 
 
-def calibration_error(probabilities: npt.NDArray[np.float64], is_true: npt.NDArray[np.bool_]) -> float:
+def calibration_error(probabilities: Float64, is_true: Bool) -> float:
     """Expected calibration error; searches with and without a match are equally many."""
     return sum(share * abs(said - so) for said, so, share in reliability(probabilities, is_true))
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.arrays import Float32
 from omnireid.core.types import EmbeddingSet
 
 DIM = 512
@@ -48,9 +49,7 @@ class Makes:
         self.people = rng.standard_normal((pids + 1, DIM), np.float32) * self.spectrum
         self.cameras = 0.5 * rng.standard_normal((cameras, DIM), np.float32) * self.spectrum
 
-    def rows(
-        self, pids: npt.NDArray[Any], camids: npt.NDArray[Any], rng: np.random.Generator
-    ) -> npt.NDArray[np.float32]:
+    def rows(self, pids: npt.NDArray[Any], camids: npt.NDArray[Any], rng: np.random.Generator) -> Float32:
         """(N, 512) float32 for these people and cameras; a pid of 0 is somebody new each time."""
         out = np.empty((len(pids), DIM), np.float32)
         for start in range(0, len(pids), 4096):

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from gpu_costs import BATCHES, H200, HEIGHT, MODELS, WIDTH, Chip, ours, predictions, seconds
+from omnireid.core.arrays import Float64, UInt8
 from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.files import write_text
 from omnireid.core.record import EnvironmentRecord
@@ -58,7 +59,7 @@ class Clock:
         calls = max(1, round(seconds / 5 / max(once, 1e-6)))
         return float(np.median([self._group_s(run, min(calls, 2000)) for _ in range(5)]))
 
-    def wall_s(self, run: Run, calls: int) -> npt.NDArray[np.float64]:
+    def wall_s(self, run: Run, calls: int) -> Float64:
         """Wall time of each of so many calls that end with their result on the host."""
         for _ in range(min(calls, 10)):
             run()
@@ -158,7 +159,7 @@ class Subject:
 
         return bound
 
-    def _reference(self) -> npt.NDArray[np.float64]:
+    def _reference(self) -> Float64:
         """Of the readable network in float32, without TF32."""
         allowed = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
@@ -168,7 +169,7 @@ class Subject:
         return np.concatenate(rows).astype(np.float64)
 
 
-def soft_crops(count: int, spec: InputSpec) -> npt.NDArray[np.uint8]:
+def soft_crops(count: int, spec: InputSpec) -> UInt8:
     """(count, H, W, 3) uint8: patches of colour under noise; flat noise alone would excite few channels."""
     generator = numpy_generator(0, "GPU benchmark crops")
     patches = generator.integers(0, 256, (count, 8, 4, 3))
@@ -177,7 +178,7 @@ def soft_crops(count: int, spec: InputSpec) -> npt.NDArray[np.uint8]:
     return np.clip(pictures + generator.normal(0, 12, pictures.shape), 0, 255).astype(np.uint8)
 
 
-def min_cosine(rows: npt.NDArray[Any], reference: npt.NDArray[np.float64]) -> float:
+def min_cosine(rows: npt.NDArray[Any], reference: Float64) -> float:
     """The smallest over the crops."""
     rows = rows.astype(np.float64)
     norms = np.linalg.norm(rows, axis=1) * np.linalg.norm(reference, axis=1)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from omnireid.core.arrays import Bool, Float64
 from omnireid.core.errors import InputError
 from omnireid.evaluation.calibrators import expected_calibration_error, reliability
 from omnireid.evaluation.search_fitting import (
@@ -127,7 +127,7 @@ def test_a_fit_is_right_about_other_people_at_every_size(fitted: SearchModel) ->
         assert low / 2 <= (unknown.best >= rate.threshold).mean() <= rate.high
 
 
-def _error(probabilities: npt.NDArray[np.float64], is_true: npt.NDArray[np.bool_]) -> float:
+def _error(probabilities: Float64, is_true: Bool) -> float:
     """The expected calibration error, searches with and without a match being equally many."""
     place = np.minimum((probabilities * 15).astype(int), 14)
     gaps = [

@@ -10,21 +10,13 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from omnireid.core.arrays import Bool, Float32
 from omnireid.core.errors import InputError
 from omnireid.gallery.errors import NotWritableError
 from omnireid.gallery.items import EVERYTHING, Filter, tags
-from omnireid.gallery.store import (
-    COLUMNS,
-    PRECISIONS,
-    CollectionInfo,
-    Float32,
-    IndexState,
-    Precision,
-    item_schema,
-)
+from omnireid.gallery.store import COLUMNS, PRECISIONS, CollectionInfo, IndexState, Precision, item_schema
 
 
 class StoppedError(BaseException):
@@ -83,7 +75,7 @@ class MemoryStore:
                 self._write()
                 del self._infos[name], self._rows[name]
 
-    def add(self, collection: str, rows: pa.Table) -> npt.NDArray[np.bool_]:
+    def add(self, collection: str, rows: pa.Table) -> Bool:
         info = self._infos[collection]
         rows = rows.cast(item_schema(info.dim))
         with self._lock:

@@ -6,10 +6,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from gallery.memory_store import MemoryStore
 from omnireid import Gallery, Item, ModelRef
+from omnireid.core.arrays import Float32
 from omnireid.evaluation.calibration import CalibratedModel, Calibration, CalibrationSource, fit_calibration
 from omnireid.evaluation.calibration_pairs import labelled_pairs, pair_scores
 from omnireid.evaluation.search_fitting import fit_searches, labelled_sightings
@@ -34,14 +34,12 @@ def memory_gallery(store: MemoryStore | None = None, **options: Any) -> Gallery:
     return Gallery(store or MemoryStore(), clock=Clock(), **options)
 
 
-def vectors(seed: int, count: int, dim: int = DIM) -> npt.NDArray[np.float32]:
+def vectors(seed: int, count: int, dim: int = DIM) -> Float32:
     """(N, D), of any norm."""
     return np.random.default_rng(seed).standard_normal((count, dim)).astype(np.float32)
 
 
-def crowd(
-    seed: int, num_people: int, each: int, noise: float = 1.0
-) -> tuple[npt.NDArray[np.float32], list[int]]:
+def crowd(seed: int, num_people: int, each: int, noise: float = 1.0) -> tuple[Float32, list[int]]:
     """Embeddings of people who look a little alike in their pictures, and who each shows."""
     rng = np.random.default_rng(seed)
     pids = np.repeat(np.arange(num_people), each)

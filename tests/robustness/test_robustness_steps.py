@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from omnireid.core.arrays import Float64
 from omnireid.robustness.blur import _scatter
 from omnireid.robustness.digital import _LEVELS, _warp, change_hsv
-from omnireid.robustness.filters import Floats, gaussian, resize, smear, to_bytes, zoom
+from omnireid.robustness.filters import gaussian, resize, smear, to_bytes, zoom
 from omnireid.robustness.frost import _texture
 from omnireid.robustness.noise import (
     _gaussian_table,
@@ -23,7 +24,7 @@ from omnireid.robustness.noise import (
 from omnireid.robustness.weather import _plasma, _water, rain
 
 
-def noise_image(height: int, width: int, channels: int = 3, seed: int = 0) -> Floats:
+def noise_image(height: int, width: int, channels: int = 3, seed: int = 0) -> Float64:
     return np.random.default_rng(seed).uniform(size=(height, width, channels))
 
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import httpx2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from omnireid import Embedder, Gallery, Item, ModelRef
+from omnireid.core.arrays import Float32, UInt8
 from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.detection import Detections
 from omnireid.core.images import decode
@@ -63,12 +63,12 @@ class Colours:
         sha256="c0" * 32,
     )
 
-    def embed(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def embed(self, crops: UInt8) -> Float32:
         cells = self.feature_maps(crops).reshape(len(crops), -1)
-        centred: npt.NDArray[np.float32] = cells - cells.mean(axis=1, keepdims=True)
+        centred: Float32 = cells - cells.mean(axis=1, keepdims=True)
         return centred
 
-    def feature_maps(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def feature_maps(self, crops: UInt8) -> Float32:
         # The middle: people, and little of the place.
         middle = [Image.fromarray(crop).resize((_COLUMNS, _ROWS), box=(11, 8, 21, 60)) for crop in crops]
         small = [np.asarray(one, np.float32) for one in middle]
@@ -80,7 +80,7 @@ class MadeUpBoxes:
 
     name = "made-up"
 
-    def detect(self, picture: npt.NDArray[np.uint8]) -> Detections:
+    def detect(self, picture: UInt8) -> Detections:
         places = PLACES if picture.shape == (FRAME[1], FRAME[0], 3) else {}
         return Detections(np.array([*places.values()], float).reshape(-1, 4), np.full(len(places), 0.9))
 

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from omnireid.core import forking
+from omnireid.core.arrays import Float32, UInt8
 from omnireid.server.batching import Batcher
 from omnireid.server.problems import Problem
 
@@ -30,7 +30,7 @@ class Engine:
         self.is_running = threading.Event()
         self.fails = False
 
-    def embed(self, crops: npt.NDArray[np.uint8], *, threads: int | None = None) -> npt.NDArray[np.float32]:
+    def embed(self, crops: UInt8, *, threads: int | None = None) -> Float32:
         self.threads.append(threads)
         self.is_running.set()
         assert self.may_run.acquire(timeout=10)
@@ -40,7 +40,7 @@ class Engine:
         return crops[:, 0, 0, :1].astype(np.float32)
 
 
-def crop_of(value: int) -> Callable[[], npt.NDArray[np.uint8]]:
+def crop_of(value: int) -> Callable[[], UInt8]:
     return lambda: np.full((2, 2, 3), value, np.uint8)
 
 
@@ -133,7 +133,7 @@ def test_too_many_pictures_are_told_when_to_come_back() -> None:
 def test_a_picture_that_cannot_be_decoded_fails_its_own_request_only(decode_threads: int) -> None:
     engine = Engine()
 
-    def bad() -> npt.NDArray[np.uint8]:
+    def bad() -> UInt8:
         raise Problem(422, "image: no picture")
 
     async def work() -> None:
@@ -195,7 +195,7 @@ def test_the_rate_counts_threads_side_by_side_together() -> None:
         for _ in range(30):
             await asyncio.gather(*(made.embed([slow_crop] * 2) for _ in range(2)))
 
-    def slow_crop() -> npt.NDArray[np.uint8]:
+    def slow_crop() -> UInt8:
         time.sleep(0.004)
         return np.zeros((2, 2, 3), np.uint8)
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 from starlette.testclient import TestClient
 
 from gallery.people import calibration
 from omnireid import Embedder, Gallery, ModelRef
+from omnireid.core.arrays import Float32, UInt8
 from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.detection import Detections
 from omnireid.evaluation.calibration import Calibration
@@ -44,11 +44,11 @@ class ToyBackend:
     def __init__(self) -> None:
         self._matrix = np.random.default_rng(7).standard_normal((48, DIM))
 
-    def embed(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def embed(self, crops: UInt8) -> Float32:
         parts = crops.reshape(len(crops), 8, HEIGHT // 8, 2, WIDTH // 2, 3).mean(axis=(2, 4))
         return ((parts.reshape(len(crops), 48) - 127.5) @ self._matrix).astype(np.float32)
 
-    def feature_maps(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def feature_maps(self, crops: UInt8) -> Float32:
         return crops[:, ::8, ::8].transpose(0, 3, 1, 2).astype(np.float32)
 
 
@@ -60,7 +60,7 @@ class ToyDetector:
 
     name = "toy-detector"
 
-    def detect(self, picture: npt.NDArray[np.uint8]) -> Detections:
+    def detect(self, picture: UInt8) -> Detections:
         height, width = picture.shape[:2]
         middle = [width / 4, height / 4, width / 2, height / 2]
         boxes = [middle, [-10, -10, 10 + width / 2, 2 * height], [width, 0, 5, 5], [0, 0, np.nan, 1]]

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from omnireid.core.arrays import Float64, UInt8
 from omnireid.core.images import decode
 from omnireid.data.datasets import read_dataset
 from omnireid.synthetic.crop import World, render_crop
 
-Floats = npt.NDArray[np.float64]
+Floats = Float64
 CODES = {"hsv": cv2.COLOR_RGB2HSV, "lab": cv2.COLOR_RGB2LAB}
 BINS = {"hsv": ([8, 6, 6], [0, 180, 0, 256, 0, 256]), "lab": ([6, 8, 8], [0, 256, 80, 176, 80, 176])}
 
 
-def stripe_histogram(crop: npt.NDArray[np.uint8], space: str, stripes: int, grey_world: bool) -> Floats:
+def stripe_histogram(crop: UInt8, space: str, stripes: int, grey_world: bool) -> Floats:
     """Square roots of the joint colour histograms of stripes: L2 between them is Hellinger's distance."""
     if grey_world:
         means = crop.reshape(-1, 3).mean(axis=0)
@@ -60,7 +60,7 @@ def test_colour_histograms_stay_under_half(hundred_people: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def leftovers() -> tuple[npt.NDArray[np.uint8], Floats, Floats, Floats]:
+def leftovers() -> tuple[UInt8, Floats, Floats, Floats]:
     """Pictures without their person: (N, H, W, 3), with pid, camera and index of each."""
     world = World(seed=5, height=64, width=32)
     keys = np.array(list(product(range(1, 61), range(4), range(3))))
@@ -69,7 +69,7 @@ def leftovers() -> tuple[npt.NDArray[np.uint8], Floats, Floats, Floats]:
 
 
 def test_nothing_but_the_person_tells_who_it_is(
-    leftovers: tuple[npt.NDArray[np.uint8], Floats, Floats, Floats],
+    leftovers: tuple[UInt8, Floats, Floats, Floats],
 ) -> None:
     crops, pids, camids, indices = leftovers
     asked = indices == 0

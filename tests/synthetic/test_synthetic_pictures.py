@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from omnireid.core.arrays import Float32, Float64
 from omnireid.core.errors import InputError
 from omnireid.core.images import decode
 from omnireid.synthetic.clothing import make_wardrobe
@@ -23,7 +23,7 @@ FLAT = Light(shade=np.ones(256, dtype=np.float32), folds=np.zeros((256, 256), dt
 MAGENTA = (255.0, 0.0, 255.0)
 
 
-def draw_flat(**changes: object) -> npt.NDArray[np.float32]:
+def draw_flat(**changes: object) -> Float32:
     loft = Loft(
         start=(60.0, 40.0),
         end=(60.0, 140.0),
@@ -174,7 +174,7 @@ def test_identities_keep_their_look_across_cameras() -> None:
     assert closer > 0.8
 
 
-def _look(world: World, pid: int, camid: int) -> npt.NDArray[np.float64]:
+def _look(world: World, pid: int, camid: int) -> Float64:
     parts = []
     for index in range(3):
         shown = render_crop(world, pid, camid, index).astype(float)

@@ -7,9 +7,10 @@ import math
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
+from omnireid.core.arrays import Float32
+from omnireid.core.closed import ClosedModel
 from omnireid.core.display import short_repr
 from omnireid.core.errors import WeightsError
 
@@ -17,10 +18,8 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class InputSpec(BaseModel):
+class InputSpec(ClosedModel):
     """How a picture becomes the network's input. RGB, values scaled to [0, 1], then (x − mean) / std."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     height: int = Field(256, gt=0)
     width: int = Field(128, gt=0)
@@ -35,16 +34,14 @@ class InputSpec(BaseModel):
             raise ValueError("every standard deviation must be positive")
         return value
 
-    def scale_shift(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    def scale_shift(self) -> tuple[Float32, Float32]:
         """(3,) scale and shift with which uint8 · scale + shift is the normalised value."""
         mean, std = np.array(self.mean), np.array(self.std)
         return (1.0 / (255.0 * std)).astype(np.float32), (-mean / std).astype(np.float32)
 
 
-class CardMetric(BaseModel):
+class CardMetric(ClosedModel):
     """A published or measured result with the protocol it was obtained by. Fractions, not percent."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str
     rank1: float | None = Field(None, ge=0, le=1)
@@ -54,10 +51,8 @@ class CardMetric(BaseModel):
     source: str
 
 
-class ModelCard(BaseModel):
+class ModelCard(ClosedModel):
     """Facts of one set of weights, or of an architecture whose weights are yet to be trained."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     architecture: str

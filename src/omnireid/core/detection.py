@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-import numpy as np
-import numpy.typing as npt
+from omnireid.core.arrays import AnyFloat, UInt8
 
 
 class Detections(NamedTuple):
@@ -16,8 +15,8 @@ class Detections(NamedTuple):
         scores: (N,) float, 0 to 1: how sure the detector is.
     """
 
-    boxes: npt.NDArray[np.floating]
-    scores: npt.NDArray[np.floating]
+    boxes: AnyFloat
+    scores: AnyFloat
 
 
 class PersonDetector(Protocol):
@@ -29,7 +28,7 @@ class PersonDetector(Protocol):
 
     name: str
 
-    def detect(self, picture: npt.NDArray[np.uint8]) -> Detections:
+    def detect(self, picture: UInt8) -> Detections:
         """Boxes around people, in any order.
 
         Args:

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from omnireid.core.arrays import Float32, UInt8
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import ImageError, InputError, OmniReIDWarning, ShapeError
 
 if TYPE_CHECKING:
     from omnireid.core.resampling import Resizer
 
-Crop = npt.NDArray[np.uint8]
+Crop = UInt8
 
 MAX_PIXELS = 64_000_000
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
@@ -249,7 +249,7 @@ def load_crop(
     return _resize(image, spec) if resizer is None else resizer(image)
 
 
-def normalise(crops: npt.NDArray[np.uint8], spec: InputSpec) -> npt.NDArray[np.float32]:
+def normalise(crops: UInt8, spec: InputSpec) -> Float32:
     """What a network without normalisation in its graph takes.
 
     Args:

@@ -12,9 +12,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from omnireid import __version__
+from omnireid.core.closed import ClosedModel
 from omnireid.core.display import html_table, short_repr
 from omnireid.core.errors import InputError
 from omnireid.core.files import write_text
@@ -32,10 +33,8 @@ _RECORDED_PACKAGES = (
 )
 
 
-class ProtocolRecord(BaseModel):
+class ProtocolRecord(ClosedModel):
     """How the ranking was scored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     distance: str
@@ -49,10 +48,8 @@ class ProtocolRecord(BaseModel):
     frames: str = ""  # of tracklets: how they were sampled and pooled, "15 evenly, mean"
 
 
-class MetricsRecord(BaseModel):
+class MetricsRecord(ClosedModel):
     """Fractions between 0 and 1. `mAP` and `mINP` are null where the protocol does not define them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rank1: float
     rank5: float
@@ -62,10 +59,8 @@ class MetricsRecord(BaseModel):
     mINP: float | None  # noqa: N815
 
 
-class SplitRecord(BaseModel):
+class SplitRecord(ClosedModel):
     """Size of a split; `images` counts every frame of its tracklets."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     images: int
     pids: int
@@ -73,10 +68,8 @@ class SplitRecord(BaseModel):
     tracklets: int | None = None
 
 
-class PartitionRecord(BaseModel):
+class PartitionRecord(ClosedModel):
     """Which of a benchmark's random splits was used; the fields are those of `core.types.Partition`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     index: int
     count: int
@@ -84,7 +77,7 @@ class PartitionRecord(BaseModel):
     sha256: str
 
 
-class DatasetRecord(BaseModel):
+class DatasetRecord(ClosedModel):
     """What was read.
 
     Attributes:
@@ -92,8 +85,6 @@ class DatasetRecord(BaseModel):
         not_taken: how many files the reader left out, by reason; junk among them.
         pid_names, camera_names: what people and cameras are called, where it is not their number.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     root: str
@@ -105,9 +96,7 @@ class DatasetRecord(BaseModel):
     camera_names: dict[int, str] = Field(default_factory=dict)
 
 
-class ModelRecord(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class ModelRecord(ClosedModel):
     name: str
     architecture: str
     source: str
@@ -117,10 +106,8 @@ class ModelRecord(BaseModel):
     embedding_size: int
 
 
-class EnvironmentRecord(BaseModel):
+class EnvironmentRecord(ClosedModel):
     """Where the numbers were made."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     omnireid: str
     python: str
@@ -149,7 +136,7 @@ class EnvironmentRecord(BaseModel):
         )
 
 
-class BestEpochRecord(BaseModel):
+class BestEpochRecord(ClosedModel):
     """The evaluated epoch with the highest score, whose weights were kept beside the last.
 
     Attributes:
@@ -157,15 +144,13 @@ class BestEpochRecord(BaseModel):
         evaluated_on: the data that chose it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     epoch: int
     metric: str
     value: float
     evaluated_on: str
 
 
-class TrainingRecord(BaseModel):
+class TrainingRecord(ClosedModel):
     """The run that made the weights.
 
     Attributes:
@@ -173,8 +158,6 @@ class TrainingRecord(BaseModel):
         best: the best epoch of those evaluated in between; None where none was.
         extensions: (epochs done, epochs planned until then) for each time the run was made longer.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: dict[str, Any]
     history: tuple[dict[str, float], ...]
@@ -187,10 +170,8 @@ class TrainingRecord(BaseModel):
     __repr__ = __str__ = short_repr
 
 
-class SpreadRecord(BaseModel):
+class SpreadRecord(ClosedModel):
     """Values of repeated measurements. `deviation` is the sample standard deviation, null for one value."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     mean: float
     deviation: float | None
@@ -203,20 +184,16 @@ class SpreadRecord(BaseModel):
         return cls(mean=statistics.fmean(values), deviation=deviation, values=tuple(values))
 
 
-class ConditionRecord(BaseModel):
+class ConditionRecord(ClosedModel):
     """One of the four evaluations of a corruption benchmark, over its rounds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     mINP: SpreadRecord  # noqa: N815
     mAP: SpreadRecord  # noqa: N815
     rank1: SpreadRecord
 
 
-class CorruptionCell(BaseModel):
+class CorruptionCell(ClosedModel):
     """One corruption at one severity on every query; the gallery is clean."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     corruption: str
     severity: int
@@ -225,7 +202,7 @@ class CorruptionCell(BaseModel):
     mINP: float  # noqa: N815
 
 
-class RobustnessRecord(BaseModel):
+class RobustnessRecord(ClosedModel):
     """A corruption benchmark: what a model keeps of its accuracy on corrupted pictures.
 
     Attributes:
@@ -234,8 +211,6 @@ class RobustnessRecord(BaseModel):
         conditions: "clean", "both", "query" and "gallery": which side was corrupted.
         cells: the per-corruption table; empty where it was not asked for.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     benchmark: str
     rounds: int
@@ -246,20 +221,18 @@ class RobustnessRecord(BaseModel):
     __repr__ = __str__ = short_repr
 
 
-class OpenSetPointRecord(BaseModel):
+class OpenSetPointRecord(ClosedModel):
     """One operating point of a watch list over the draws of known people.
 
     `tpir` (DIR at rank 1) and `threshold` are null where a draw has fewer than 1/FPIR non-mate searches.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     fpir: float
     tpir: SpreadRecord | None
     threshold: SpreadRecord | None
 
 
-class OpenSetRecord(BaseModel):
+class OpenSetRecord(ClosedModel):
     """Open-set identification by the watch-list protocol.
 
     Attributes:
@@ -268,8 +241,6 @@ class OpenSetRecord(BaseModel):
         mate_searches, non_mate_searches: means over the draws.
         curve: (FPIR, mean TPIR), FPIR ascending from the lowest that can be measured to 1.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     distance: str
     normalised: bool
@@ -285,10 +256,8 @@ class OpenSetRecord(BaseModel):
     __repr__ = __str__ = short_repr
 
 
-class IntervalRecord(BaseModel):
+class IntervalRecord(ClosedModel):
     """A mean, and bounds for other people at this level (bootstrap over identities)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     value: float
     low: float
@@ -296,10 +265,8 @@ class IntervalRecord(BaseModel):
     level: float
 
 
-class IntervalsRecord(BaseModel):
+class IntervalsRecord(ClosedModel):
     """How sure the headline metrics are. Null where the protocol does not define a metric."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rank1: IntervalRecord
     mAP: IntervalRecord | None  # noqa: N815
@@ -309,10 +276,8 @@ class IntervalsRecord(BaseModel):
     seed: int
 
 
-class GroupRecord(BaseModel):
+class GroupRecord(ClosedModel):
     """Scores of some of the queries; null without a valid one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     group: str
     num_queries: int
@@ -322,10 +287,8 @@ class GroupRecord(BaseModel):
     mINP: float | None  # noqa: N815
 
 
-class CameraPairRecord(BaseModel):
+class CameraPairRecord(ClosedModel):
     """Queries of one camera in the gallery pictures of another alone."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     q_camid: int
     g_camid: int
@@ -333,15 +296,13 @@ class CameraPairRecord(BaseModel):
     score: GroupRecord
 
 
-class AnalysisRecord(BaseModel):
+class AnalysisRecord(ClosedModel):
     """What stands behind the headline: how sure it is, where it holds, and what a threshold would give.
 
     Attributes:
         camera_pairs, crop_heights: empty where they were not measured.
         omitted: what could not be measured, and why.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     intervals: IntervalsRecord | None = None
     camera_pairs: tuple[CameraPairRecord, ...] = ()
@@ -352,7 +313,7 @@ class AnalysisRecord(BaseModel):
     __repr__ = __str__ = short_repr
 
 
-class MeansRecord(BaseModel):
+class MeansRecord(ClosedModel):
     """Means over repetitions: of a model or recipe over random splits, or of a recipe over seeds.
 
     Attributes:
@@ -360,8 +321,6 @@ class MeansRecord(BaseModel):
         metrics: a spread for each metric that the protocol defines.
         partitions, seeds: what the repetitions differ in; the other one is empty.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: int = 1
     dataset: str
@@ -445,14 +404,12 @@ def _spreads(table: Sequence[dict[str, Any]]) -> dict[str, SpreadRecord]:
     }
 
 
-class ResultRecord(BaseModel):
+class ResultRecord(ClosedModel):
     """One evaluation, with the training before it where there was one.
 
     `warnings` are what a reader of the numbers should know: data that was left out or read in an assumed way,
     queries without a match, copies of queries in the gallery.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: int = 1
     dataset: DatasetRecord

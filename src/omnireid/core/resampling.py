@@ -20,6 +20,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from omnireid.core import compiled as numba_settings
+from omnireid.core.arrays import Int32, UInt8
 
 # To mypy, compiled loops take and return anything.
 compiled: Any = numba_settings.compiled
@@ -28,7 +29,7 @@ _PLACES = 22
 _HALF = 1 << (_PLACES - 1)
 
 Pixels = npt.NDArray[np.uint32]
-_Weights = tuple[npt.NDArray[np.uintp], npt.NDArray[np.int32]]
+_Weights = tuple[npt.NDArray[np.uintp], Int32]
 
 
 class Resizer:
@@ -44,7 +45,7 @@ class Resizer:
         self._seen: set[tuple[int, int]] = set()
         self._rows_first: dict[tuple[int, int], bool] = {}
 
-    def __call__(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+    def __call__(self, image: Image.Image) -> UInt8:
         """RGB picture of any size → (height, width, 3) uint8 RGB."""
         rows_first = self._rows_first.get(image.size)
         if rows_first is not None and self._is_exact:
@@ -57,7 +58,7 @@ class Resizer:
         self._seen.add(image.size)
         return resized
 
-    def _try_both_orders(self, image: Image.Image, resized: npt.NDArray[np.uint8]) -> None:
+    def _try_both_orders(self, image: Image.Image, resized: UInt8) -> None:
         equal = [
             order
             for order in (True, False)
@@ -71,7 +72,7 @@ class Resizer:
         elif len(equal) == 1 or one_direction:
             self._rows_first[image.size] = equal[0]
 
-    def _compiled(self, image: Image.Image, *, rows_first: bool) -> npt.NDArray[np.uint8]:
+    def _compiled(self, image: Image.Image, *, rows_first: bool) -> UInt8:
         width, height = self._size
         return resize_pixels(_pixels(image), height, width, rows_first=rows_first)
 
@@ -81,7 +82,7 @@ def _pixels(image: Image.Image) -> Pixels:
     return np.frombuffer(image.tobytes("raw", "RGBX"), "<u4").reshape(image.height, image.width)
 
 
-def resize_pixels(pixels: Pixels, height: int, width: int, *, rows_first: bool) -> npt.NDArray[np.uint8]:
+def resize_pixels(pixels: Pixels, height: int, width: int, *, rows_first: bool) -> UInt8:
     """Resize one picture.
 
     Args:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Float32, Int64
 from omnireid.core.display import html_table, short_repr
 from omnireid.core.errors import InputError, ShapeError
 
@@ -77,12 +77,12 @@ class Split:
         return tuple(sample.path for sample in self.samples)
 
     @property
-    def pids(self) -> npt.NDArray[np.int64]:
+    def pids(self) -> Int64:
         """(N,) int64."""
         return np.fromiter((sample.pid for sample in self.samples), np.int64, len(self.samples))
 
     @property
-    def camids(self) -> npt.NDArray[np.int64]:
+    def camids(self) -> Int64:
         """(N,) int64."""
         return np.fromiter((sample.camid for sample in self.samples), np.int64, len(self.samples))
 
@@ -183,9 +183,9 @@ class EmbeddingSet:
         model: name and hash of what made them, so that two models are never mixed.
     """
 
-    embeddings: npt.NDArray[np.float32]
-    pids: npt.NDArray[np.int64]
-    camids: npt.NDArray[np.int64]
+    embeddings: Float32
+    pids: Int64
+    camids: Int64
     paths: tuple[str, ...]
     normalised: bool
     model: str = ""
@@ -217,6 +217,6 @@ class EmbeddingSet:
         return int(self.embeddings.shape[1])
 
 
-def label_map(pids: Sequence[int] | npt.NDArray[np.int64]) -> dict[int, int]:
+def label_map(pids: Sequence[int] | Int64) -> dict[int, int]:
     """Contiguous training classes 0…C−1 for the pids of a training split, in ascending pid order."""
     return {int(pid): label for label, pid in enumerate(sorted(set(map(int, pids))))}

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Int64
 from omnireid.core.errors import InputError, UnknownNameError
 from omnireid.core.types import Sample, Split
 
@@ -49,7 +49,7 @@ def sample_frames(
     num_frames: int = 15,
     how: Sampling = "evenly",
     rng: np.random.Generator | None = None,
-) -> npt.NDArray[np.int64]:
+) -> Int64:
     """Choose frames of a tracklet, in ascending order.
 
     - "evenly": every s-th frame from the first, s = num_available // num_frames; the remainder at the end

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Bool, Int64, UInt8
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import ImageError, InputError, ShapeError
 from omnireid.core.forking import ThreadPool, check_process
@@ -63,8 +63,8 @@ class Batch:
         indices: (N,) int64; positions in the loader's samples.
     """
 
-    crops: npt.NDArray[np.uint8]
-    indices: npt.NDArray[np.int64]
+    crops: UInt8
+    indices: Int64
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -72,8 +72,8 @@ class Batch:
 
 @dataclass(slots=True)
 class _Pending:
-    crops: npt.NDArray[np.uint8]
-    indices: npt.NDArray[np.int64]
+    crops: UInt8
+    indices: Int64
     tasks: list[Future[list[tuple[int, ImageError]]]]
 
 
@@ -145,7 +145,7 @@ class CropLoader:
         self._cache = np.empty((capacity, *self._crop_shape), np.uint8)
         self._is_cached = np.zeros(capacity, np.bool_)
 
-    def load(self, index_batches: Iterable[Sequence[int] | npt.NDArray[np.int64]]) -> Iterator[Batch]:
+    def load(self, index_batches: Iterable[Sequence[int] | Int64]) -> Iterator[Batch]:
         """Yield one batch for each batch of indices, in their order.
 
         Threads end when the iterator does, is closed, or raises. Two loads of one loader may not
@@ -186,7 +186,7 @@ class CropLoader:
             return True
         return sum(len(batch.indices) for batch in pending) < _ROWS_AHEAD_PER_THREAD * self.threads
 
-    def _submit(self, pool: ThreadPool, index_batch: Sequence[int] | npt.NDArray[np.int64]) -> _Pending:
+    def _submit(self, pool: ThreadPool, index_batch: Sequence[int] | Int64) -> _Pending:
         indices = np.asarray(index_batch, dtype=np.int64)
         if indices.ndim != 1:
             raise InputError(f"index batch: expected shape (N,), got {indices.shape}")
@@ -200,9 +200,7 @@ class CropLoader:
         ]
         return _Pending(crops, indices, tasks)
 
-    def _fill(
-        self, crops: npt.NDArray[np.uint8], indices: npt.NDArray[np.int64], start: int, stop: int
-    ) -> list[tuple[int, ImageError]]:
+    def _fill(self, crops: UInt8, indices: Int64, start: int, stop: int) -> list[tuple[int, ImageError]]:
         """Decode rows start…stop−1 into `crops`; returns the rows that failed."""
         failed: list[tuple[int, ImageError]] = []
         for row in range(start, stop):
@@ -249,7 +247,7 @@ class CropLoader:
             raise failed[0][1]
         return self._refilled(batch, is_good)
 
-    def _refilled(self, batch: _Pending, is_good: npt.NDArray[np.bool_]) -> Batch:
+    def _refilled(self, batch: _Pending, is_good: Bool) -> Batch:
         pids = np.array([self.samples[index].pid for index in batch.indices])
         good_rows = np.flatnonzero(is_good)
         indices = batch.indices.copy()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Int64
 from omnireid.core.errors import InputError
 from omnireid.core.seeds import numpy_generator
 
-IndexBatch = npt.NDArray[np.int64]
+IndexBatch = Int64
 
 
 class SequentialSampler:
@@ -79,7 +79,7 @@ class PKSampler:
 
     def __init__(
         self,
-        pids: Sequence[int] | npt.NDArray[np.int64],
+        pids: Sequence[int] | Int64,
         *,
         num_pids: int,
         num_instances: int,
@@ -147,7 +147,7 @@ class GroupSampler:
 
     def __init__(
         self,
-        groups: Sequence[int] | npt.NDArray[np.int64],
+        groups: Sequence[int] | Int64,
         *,
         num_groups: int,
         batch_size: int,
@@ -194,7 +194,7 @@ class GroupSampler:
                 waiting[place] = waiting[place][self.share :]
 
 
-def _cut(order: npt.NDArray[np.int64], size: int) -> list[IndexBatch]:
+def _cut(order: Int64, size: int) -> list[IndexBatch]:
     return [order[start : start + size].astype(np.int64) for start in range(0, len(order), size)]
 
 

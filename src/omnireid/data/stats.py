@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
 from omnireid.core.cameras import camera_name
+from omnireid.core.closed import ClosedModel
 from omnireid.core.display import short_repr
 from omnireid.core.errors import ImageError
 from omnireid.core.files import write_text
@@ -32,10 +33,8 @@ _ABOUT_BINS = 10
 _EdgesOf = Callable[[float, float], list[float]]
 
 
-class Distribution(BaseModel):
+class Distribution(ClosedModel):
     """Many numbers in few: extremes, median, and how many lie in each bin [edges[i], edges[i + 1])."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     minimum: float
     median: float
@@ -63,10 +62,8 @@ class Distribution(BaseModel):
         )
 
 
-class CountComparison(BaseModel):
+class CountComparison(ClosedModel):
     """A size on the card beside what was found; the card's is None where no source states it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     split: str
     what: str
@@ -78,10 +75,8 @@ class CountComparison(BaseModel):
         return self.card is not None and self.card != self.found
 
 
-class SplitStats(BaseModel):
+class SplitStats(ClosedModel):
     """One split. People and cameras are those of its samples; distractors are nobody's pictures."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     images_per_camera: dict[int, int]
@@ -91,10 +86,8 @@ class SplitStats(BaseModel):
     frames_per_tracklet: Distribution | None = None
 
 
-class SizeStats(BaseModel):
+class SizeStats(ClosedModel):
     """Sizes in pixels of every picture, or of the first frame of every tracklet."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_measured: int
     num_unreadable: int
@@ -104,10 +97,8 @@ class SizeStats(BaseModel):
     aspect_ratio: Distribution | None  # height ÷ width
 
 
-class DatasetStats(BaseModel):
+class DatasetStats(ClosedModel):
     """Everything that `omnireid data stats` shows."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str
     root: str

@@ -16,8 +16,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Int64
 from omnireid.core.card import InputSpec
 from omnireid.core.display import short_repr
 from omnireid.core.errors import DatasetError, ImageError, InputError
@@ -93,9 +93,7 @@ def read_tracklets(source: str | Path) -> tuple[Tracklet, ...]:
     return tuple(tracklets)
 
 
-def seen_together(
-    tracklets: Sequence[Tracklet], *, max_overlap: float = MAX_OVERLAP
-) -> npt.NDArray[np.int64]:
+def seen_together(tracklets: Sequence[Tracklet], *, max_overlap: float = MAX_OVERLAP) -> Int64:
     """Couples of tracklets that show different people: seen at the same time by the same camera.
 
     Args:

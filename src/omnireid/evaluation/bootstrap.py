@@ -15,11 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.arrays import Float64, Int64
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.core.seeds import numpy_generator
 from omnireid.evaluation.result import RetrievalResult
-
-Float64 = npt.NDArray[np.float64]
 
 _CELLS_AT_ONCE = 1 << 21
 
@@ -175,7 +174,7 @@ def compare_paired(
     )
 
 
-def _by_identity(values: Float64, pids: npt.NDArray[np.int64]) -> tuple[Float64, Float64]:
+def _by_identity(values: Float64, pids: Int64) -> tuple[Float64, Float64]:
     """Sum and number of the valid values of each identity."""
     if pids.shape != values.shape:
         raise ShapeError("pids", expected=values.shape, actual=pids.shape)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
+from omnireid.core.arrays import Bool
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.core.types import JUNK_PID, EmbeddingSet
 from omnireid.evaluation.ranking import evaluate_embeddings
@@ -141,7 +142,7 @@ def breakdown_by_camera_pair(
     return tuple(sorted(scores, key=lambda pair: (pair.q_camid, pair.g_camid)))
 
 
-def _score(result: RetrievalResult, mask: npt.NDArray[np.bool_], group: str) -> GroupScore:
+def _score(result: RetrievalResult, mask: Bool, group: str) -> GroupScore:
     valid = mask & result.valid
     count = int(valid.sum())
     if not count:
@@ -156,7 +157,7 @@ def _score(result: RetrievalResult, mask: npt.NDArray[np.bool_], group: str) -> 
     )
 
 
-def _rows(part: EmbeddingSet, mask: npt.NDArray[np.bool_]) -> EmbeddingSet:
+def _rows(part: EmbeddingSet, mask: Bool) -> EmbeddingSet:
     where = np.flatnonzero(mask)
     return EmbeddingSet(
         part.embeddings[where],

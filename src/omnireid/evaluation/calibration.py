@@ -16,8 +16,10 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from omnireid.core.arrays import Bool, Float32, Float64
+from omnireid.core.closed import ClosedModel
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
 from omnireid.core.files import write_bytes, write_text
@@ -39,10 +41,6 @@ from omnireid.evaluation.calibrators import (
 from omnireid.evaluation.searches import SearchModel
 from omnireid.evaluation.thresholds import ErrorThreshold, error_thresholds
 from omnireid.evaluation.whitening import Whitening, unit_rows
-
-Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
-Bool = npt.NDArray[np.bool_]
 
 FALSE_ALARM_RATES = (0.1, 0.01, 0.001)
 MISS_RATE = 0.05
@@ -79,17 +77,15 @@ class Decision(str, Enum):
     UNSURE = "unsure"
 
 
-class CalibratedModel(BaseModel):
+class CalibratedModel(ClosedModel):
     """The model that a calibration belongs to."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     sha256: str
     embedding_size: int
 
 
-class CalibrationSource(BaseModel):
+class CalibrationSource(ClosedModel):
     """The data behind a calibration.
 
     Attributes:
@@ -100,8 +96,6 @@ class CalibrationSource(BaseModel):
         same_pairs, different_pairs, couples: drawn pairs, and couples of two people among them.
         seed: of the draws.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["labelled", "tracklets"]
     name: str
@@ -117,10 +111,8 @@ class CalibrationSource(BaseModel):
     seed: int
 
 
-class WhiteningRecord(BaseModel):
+class WhiteningRecord(ClosedModel):
     """The file beside the JSON that holds a `Whitening`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["centre", "zca"]
     file: str
@@ -129,7 +121,7 @@ class WhiteningRecord(BaseModel):
     num_people: int
 
 
-class CalibrationRecord(BaseModel):
+class CalibrationRecord(ClosedModel):
     """What the JSON file holds.
 
     Attributes:
@@ -142,8 +134,6 @@ class CalibrationRecord(BaseModel):
         miss: threshold below which two pictures are taken for two people.
         search: the certainty of searches; null where too few people were known to be the same and different.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     model: CalibratedModel

@@ -11,16 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Bool, Float32, Float64, Int64
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import JUNK_PID, Protocol
-
-Float64 = npt.NDArray[np.float64]
-Int64 = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
 
 MAX_PAIRS = 500_000
 
@@ -175,7 +171,7 @@ def tracklet_pairs(
     return _joined(same, _different_pairs(members, chosen, max_pairs, rng))
 
 
-def pair_scores(embeddings: npt.NDArray[np.float32], pairs: Pairs) -> Float64:
+def pair_scores(embeddings: Float32, pairs: Pairs) -> Float64:
     """Cosine similarity of each pair, (P,) float64, computed a block of pairs at a time.
 
     Raises:

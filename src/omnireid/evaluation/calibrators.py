@@ -15,22 +15,19 @@ from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from omnireid.core.arrays import Bool, Float64
+from omnireid.core.closed import ClosedModel
 from omnireid.core.errors import InputError
-
-Float64 = npt.NDArray[np.float64]
-Bool = npt.NDArray[np.bool_]
 
 NUM_BINS = 15
 
 _MOST_STEPS = 100
 
 
-class LogisticMap(BaseModel):
+class LogisticMap(ClosedModel):
     """p = 1 / (1 + exp(−(slope · score + offset)))."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["logistic"] = "logistic"
     slope: float
@@ -41,10 +38,8 @@ class LogisticMap(BaseModel):
         return _sigmoid(self.slope * np.asarray(scores, np.float64) + self.offset)
 
 
-class IsotonicMap(BaseModel):
+class IsotonicMap(ClosedModel):
     """Straight lines between the knots, level beyond the first and the last."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["isotonic"] = "isotonic"
     scores: tuple[float, ...]
@@ -67,7 +62,7 @@ class IsotonicMap(BaseModel):
 ScoreMap = Annotated[LogisticMap | IsotonicMap, Field(discriminator="kind")]
 
 
-class ReliabilityBin(BaseModel):
+class ReliabilityBin(ClosedModel):
     """Pairs whose predicted probability falls between two edges.
 
     Attributes:
@@ -76,8 +71,6 @@ class ReliabilityBin(BaseModel):
         observed: share of same-person pairs when both kinds weigh the same, null for an empty bin.
         weight: share of all pairs when both kinds weigh the same; sums to 1 over the bins.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     low: float
     high: float

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Float32
 from omnireid.core.errors import InputError
 from omnireid.core.types import EmbeddingSet
 
@@ -62,7 +62,7 @@ def normalise_cameras(
     return new_query, new_gallery
 
 
-def _unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _unit(rows: Float32) -> Float32:
     """Rows scaled to unit length. One that equals its camera's mean stays zero: it tells nothing."""
     norms = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
     return (rows / np.where(norms > 0, norms, 1.0)).astype(np.float32)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Int64
 from omnireid.core.types import EmbeddingSet, Protocol
 from omnireid.evaluation.pairs import Pairs
 
@@ -13,7 +13,7 @@ _TOLERANCE = 1e-4
 _QUERIES_AT_ONCE = 256
 
 
-def find_copies(query: EmbeddingSet, gallery: EmbeddingSet, protocol: Protocol) -> npt.NDArray[np.int64]:
+def find_copies(query: EmbeddingSet, gallery: EmbeddingSet, protocol: Protocol) -> Int64:
     """Matches that are the query's own picture: embeddings closer than 10⁻⁴ of their length.
 
     Only matches that the protocol counts are looked at, so it costs little beside the ranking.

@@ -16,15 +16,14 @@ from collections.abc import Iterator
 from typing import Literal, cast, get_args
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import AnyFloat, Float64
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
 
 DistanceName = Literal["euclidean", "sq_euclidean", "cosine"]
 DISTANCES: tuple[str, ...] = get_args(DistanceName)
 
-Float64 = npt.NDArray[np.float64]
-Embeddings = npt.NDArray[np.floating]
+Embeddings = AnyFloat
 
 _BLOCK_BYTES = 64 << 20
 # Below this share of ‖a‖² + ‖b‖² the expanded formula has lost half of its sixteen digits.

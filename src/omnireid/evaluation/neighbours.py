@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 
+from omnireid.core.arrays import Float64, Int64
 from omnireid.core.errors import InputError
 from omnireid.core.progress import progress_bar
 from omnireid.evaluation.distance import Embeddings, check_distance
 from omnireid.evaluation.streaming import Comparison, Team, Tile
-
-Float64 = npt.NDArray[np.float64]
-Int64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

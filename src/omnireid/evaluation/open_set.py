@@ -28,9 +28,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 
+from omnireid.core.arrays import Bool, Float64, Int64
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError, UnknownNameError
 from omnireid.core.progress import progress_bar
@@ -41,10 +41,6 @@ from omnireid.evaluation.distance import check_distance
 from omnireid.evaluation.pairs import Pairs
 from omnireid.evaluation.ranking import check_same_model
 from omnireid.evaluation.streaming import Comparison, Team, Tile
-
-Float64 = npt.NDArray[np.float64]
-Int64 = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
 
 FPIR_LEVELS = (0.001, 0.01, 0.1)
 

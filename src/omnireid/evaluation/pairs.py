@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Bool, Int64
 from omnireid.core.errors import InputError
 from omnireid.core.types import JUNK_PID, Protocol
-
-Int64 = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
 
 UNKNOWN_CAMERA = -1
 

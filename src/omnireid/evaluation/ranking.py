@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
+from omnireid.core.arrays import Float64, Int64
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
 from omnireid.core.progress import progress_bar
 from omnireid.core.seeds import numpy_generator
@@ -41,10 +42,6 @@ from omnireid.evaluation.sources import (
     GivenDistances,
 )
 from omnireid.evaluation.streaming import Comparison, QueryBlock, Team, Tile
-
-Bool = npt.NDArray[np.bool_]
-Float64 = npt.NDArray[np.float64]
-Int64 = npt.NDArray[np.int64]
 
 _LEAST_BINS, _MOST_BINS = 16, 96
 

@@ -30,19 +30,14 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 
+from omnireid.core.arrays import AnyFloat, Float32, Float64, Int32, Int64
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
 from omnireid.evaluation.distance import DistanceName
 from omnireid.evaluation.neighbours import nearest_of
 from omnireid.evaluation.sources import BLEND, BLEND_SQUARE, EmbeddingDistances, values_of
 from omnireid.evaluation.streaming import Comparison, QueryBlock, Team
-
-Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
-Int32 = npt.NDArray[np.int32]
-Int64 = npt.NDArray[np.int64]
 
 # Called with rows and items, (M,) each, for their squared distances as shares of the row's largest.
 Levels = Callable[[Int64, Int64], Float64]
@@ -126,9 +121,9 @@ class Reranking:
 
 
 def reranked_distances(
-    sq_dist_QG: npt.NDArray[np.floating],
-    sq_dist_QQ: npt.NDArray[np.floating],
-    sq_dist_GG: npt.NDArray[np.floating],
+    sq_dist_QG: AnyFloat,
+    sq_dist_QQ: AnyFloat,
+    sq_dist_GG: AnyFloat,
     reranking: Reranking | None = None,
     *,
     threads: int | None = None,

@@ -8,13 +8,11 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.arrays import Bool, Float64, Int64
 from omnireid.core.display import html_table, short_repr
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.core.record import MetricsRecord, ProtocolRecord
 from omnireid.core.types import Protocol
-
-Float64 = npt.NDArray[np.float64]
-Int64 = npt.NDArray[np.int64]
 
 SINGLE_SHOT_DRAWS = 10
 
@@ -116,7 +114,7 @@ class RetrievalResult:
         )
 
     @property
-    def valid(self) -> npt.NDArray[np.bool_]:
+    def valid(self) -> Bool:
         """(Q,) bool; whether a query had a match that is not junk."""
         return ~np.isnan(self.first_match_rank)
 

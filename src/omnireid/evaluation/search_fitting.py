@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Bool, Float32, Float64, Int64
 from omnireid.core.errors import InputError
 from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import JUNK_PID, Protocol
@@ -31,11 +31,6 @@ from omnireid.evaluation.searches import (
 )
 from omnireid.evaluation.thresholds import clustered_interval
 from omnireid.evaluation.whitening import unit_rows
-
-Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
-Int64 = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
 
 SIZES = (5, 10, 25, 50, 100, 250, 500, 1000)
 PICTURES = (1, 2, 3, 4, 6, 8, 12, 16)

@@ -24,11 +24,11 @@ from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from omnireid.core.arrays import Float64
+from omnireid.core.closed import ClosedModel
 from omnireid.core.errors import InputError
-
-Float64 = npt.NDArray[np.float64]
 
 PRIOR = 0.5
 """That the person is in the gallery at all, before the picture is looked at."""
@@ -42,7 +42,7 @@ _UNSEEN_STEPS = 128
 _UNSEEN_SPREADS = 8.0
 
 
-class SearchRate(BaseModel):
+class SearchRate(ClosedModel):
     """A threshold for a wanted rate of searches for strangers that end in "same".
 
     Attributes:
@@ -54,8 +54,6 @@ class SearchRate(BaseModel):
             (DIR at this FPIR).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     wanted: float
     threshold: float
     rate: float
@@ -64,7 +62,7 @@ class SearchRate(BaseModel):
     identified: float
 
 
-class SearchSize(BaseModel):
+class SearchSize(ClosedModel):
     """What was measured of searches through so many people.
 
     Attributes:
@@ -74,15 +72,13 @@ class SearchSize(BaseModel):
         missed: share of searches for people of the gallery that end in "new" then.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     people: int
     rates: tuple[SearchRate, ...]
     nobody_from: float
     missed: float
 
 
-class SearchFit(BaseModel):
+class SearchFit(ClosedModel):
     """Searches through people with so many pictures each; names as in the module's formulas.
 
     Attributes:
@@ -91,8 +87,6 @@ class SearchFit(BaseModel):
         stranger_shift: deviation of a search's mean over searches.
         sizes: smallest first.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     pictures: int
     slope: float = Field(gt=0)
@@ -168,7 +162,7 @@ class Posterior:
     others: float
 
 
-class SearchModel(BaseModel):
+class SearchModel(ClosedModel):
     """The certainty of searches with one model's scores.
 
     Attributes:
@@ -176,8 +170,6 @@ class SearchModel(BaseModel):
         num_people: that it was fitted on; searches through more are extrapolated.
         miss_rate: wanted share of searches for people of the gallery that end in "new".
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     fits: tuple[SearchFit, ...] = Field(min_length=1)
     num_people: int

@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import AnyFloat, Float64, Int64
 from omnireid.core.errors import InputError
 from omnireid.evaluation.distance import DistanceName
 from omnireid.evaluation.streaming import Comparison, QueryBlock, Tile
 
-Float64 = npt.NDArray[np.float64]
-Int64 = npt.NDArray[np.int64]
-Distances = npt.NDArray[np.floating]
+Distances = AnyFloat
 
 NUM_BINS = 2048
 

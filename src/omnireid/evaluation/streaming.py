@@ -22,14 +22,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.arrays import Float32, Float64, Int64
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.core.machine import available_cores
 from omnireid.evaluation.blas import one_blas_thread
 from omnireid.evaluation.distance import DistanceName, Embeddings
-
-Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
-Int64 = npt.NDArray[np.int64]
 
 TILE_QUERIES, TILE_ITEMS = 256, 8192
 BLOCK_QUERIES = 4096

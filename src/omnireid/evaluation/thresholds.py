@@ -30,15 +30,13 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
 
+from omnireid.core.arrays import Bool, Float64, Int64
+from omnireid.core.closed import ClosedModel
 from omnireid.core.errors import InputError
 from omnireid.core.seeds import numpy_generator
 from omnireid.evaluation.calibration_pairs import Pairs
 
-Float64 = npt.NDArray[np.float64]
-Int64 = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
 ErrorKind = Literal["false-alarm", "miss"]
 
 CONFIDENCE = 0.95
@@ -48,7 +46,7 @@ _TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 _Z = 1.959963984540054  # two-sided 95 % of the normal distribution
 
 
-class ErrorThreshold(BaseModel):
+class ErrorThreshold(ClosedModel):
     """A threshold for a wanted rate of one kind of error.
 
     Attributes:
@@ -61,8 +59,6 @@ class ErrorThreshold(BaseModel):
         other_rate: the other error's rate at this threshold.
         num_units: couples of people behind a false-alarm rate, people behind a miss rate.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     error: ErrorKind
     wanted: float

@@ -22,13 +22,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import AnyFloat, Float32, Float64, Int64
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
 
-Float32 = npt.NDArray[np.float32]
-Int64 = npt.NDArray[np.int64]
 WhiteningKind = Literal["centre", "zca"]
 
 
@@ -118,7 +116,7 @@ def fit_whitening(embeddings: Float32, people: Int64, kind: str = "zca") -> Whit
     return Whitening(mean.astype(np.float32), matrix.astype(np.float32), shrinkage, num_people)
 
 
-def unit_rows(embeddings: npt.NDArray[np.floating]) -> Float32:
+def unit_rows(embeddings: AnyFloat) -> Float32:
     """(N, D) → rows of unit L2 norm.
 
     Raises:
@@ -131,12 +129,12 @@ def unit_rows(embeddings: npt.NDArray[np.floating]) -> Float32:
     return np.asarray(embeddings / norms, np.float32)
 
 
-def unit_cosines(rows_ND: Float32, vector_D: Float32) -> npt.NDArray[np.float64]:
+def unit_cosines(rows_ND: Float32, vector_D: Float32) -> Float64:
     """(N,) float64 cosines of rows and a vector, all of unit norm up to rounding; never beyond −1 and 1."""
     return np.clip(rows_ND.astype(np.float64) @ vector_D.astype(np.float64), -1.0, 1.0)
 
 
-def _oas(covariance: npt.NDArray[np.float64], num_samples: int) -> float:
+def _oas(covariance: Float64, num_samples: int) -> float:
     dim, trace = len(covariance), float(np.trace(covariance))
     sq_trace = float((covariance * covariance).sum())
     numerator = (1 - 2 / dim) * sq_trace + trace * trace

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 
+from omnireid.core.arrays import Float32, Int64
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
 from omnireid.core.seeds import numpy_generator
@@ -43,8 +43,6 @@ from omnireid.evaluation.searches import SearchModel
 from omnireid.evaluation.whitening import fit_whitening
 from omnireid.inference.embedder import Embedder
 
-Float32 = npt.NDArray[np.float32]
-Int64 = npt.NDArray[np.int64]
 SplitName = Literal["test", "train"]
 WhiteningName = Literal["none", "centre", "zca"]
 OnBad = Literal["error", "skip"]

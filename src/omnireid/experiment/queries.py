@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Float64, Int64
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
 from omnireid.core.files import write_text
@@ -34,10 +34,10 @@ class QueryScores:
     """
 
     paths: tuple[str, ...]
-    pids: npt.NDArray[np.int64]
-    ap: npt.NDArray[np.float64]
-    inp: npt.NDArray[np.float64]
-    first_match_rank: npt.NDArray[np.float64]
+    pids: Int64
+    ap: Float64
+    inp: Float64
+    first_match_rank: Float64
 
     __repr__ = short_repr
 

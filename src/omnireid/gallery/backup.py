@@ -24,10 +24,11 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from rich.console import Console
 
 import omnireid
+from omnireid.core.closed import ClosedModel
 from omnireid.core.errors import InputError, StorageError
 from omnireid.core.files import sha256_file, write_failure, write_text
 from omnireid.core.progress import progress_bar
@@ -143,16 +144,14 @@ class Snapshot:
         return self._store.audit()
 
 
-class BackupFile(BaseModel):
+class BackupFile(ClosedModel):
     """A file of a backup."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     bytes: int
     sha256: str
 
 
-class Manifest(BaseModel):
+class Manifest(ClosedModel):
     """What a backup holds; `manifest.json`.
 
     Attributes:
@@ -160,8 +159,6 @@ class Manifest(BaseModel):
         model: name, sha256 and dim of the live model; None of an empty gallery.
         late_tombstones: ids of those that came while it was made.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal["omnireid-gallery-backup"] = "omnireid-gallery-backup"
     version: Literal[1, 2, 3] = 3

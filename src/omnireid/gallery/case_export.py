@@ -18,9 +18,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from omnireid import __version__
+from omnireid.core.closed import ClosedModel
 from omnireid.core.errors import InputError
 from omnireid.gallery.case_entries import Case, Entry, Moment, iso_time
 from omnireid.gallery.case_records import pictures_in, pictures_of
@@ -37,17 +38,13 @@ _DAY_S = 86_400.0
 _PAGE = 1_000
 
 
-class _Picture(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _Picture(ClosedModel):
     media: Literal["image/jpeg", "image/png"]
     content: str
 
 
-class _Payload(BaseModel):
+class _Payload(ClosedModel):
     """What a file holds."""
-
-    model_config = ConfigDict(extra="forbid")
 
     format: Literal["omnireid-case"]
     version: Literal[1]

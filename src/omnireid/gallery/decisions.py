@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.arrays import AnyFloat, Bool, Float32
 from omnireid.core.errors import InputError
 from omnireid.evaluation.calibration import Calibration, Decision
 from omnireid.evaluation.searches import PRIOR, Posterior, SearchModel, SearchRate
 from omnireid.gallery.generations import ModelRef
-from omnireid.gallery.store import Float32
 
 NO_CALIBRATION = (
     "Scores only: there is no calibration of this model, so nobody can say what they mean. "
@@ -100,7 +100,7 @@ class Judge(_Scores):
             raise InputError(f"false_alarm_rate, prior: need a calibration. {note}")
         return cls(None, None, prior, note)
 
-    def probabilities(self, scores: npt.NDArray[np.floating]) -> list[float | None]:
+    def probabilities(self, scores: AnyFloat) -> list[float | None]:
         """That two pictures with such a score are of one person; None without a calibration."""
         if self.calibration is None:
             return [None] * len(scores)
@@ -210,7 +210,7 @@ class SearchJudge(_Scores):
         wanted = searches.usual_rate if false_alarm_rate is None else false_alarm_rate
         return cls(known, searches, wanted, prior, "" if wanted is not None else NO_RATE)
 
-    def are_alike(self, scores: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+    def are_alike(self, scores: AnyFloat) -> Bool:
         """Whether pairs of stored pictures with such scores are taken for one person.
 
         At the strictest rate of comparisons that the calibration could measure: many are compared, and nobody
@@ -222,7 +222,7 @@ class SearchJudge(_Scores):
 
     def verdict(
         self,
-        scores: npt.NDArray[np.floating],
+        scores: AnyFloat,
         crowd: Crowd,
         unseen_below: float | None,
         ruled_out: npt.ArrayLike = (),

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from omnireid.core.arrays import Bool, Float32
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.gallery.items import Item, check_item, content_key, item_id
 from omnireid.gallery.rows import table_of
-from omnireid.gallery.store import Float32
 
 
 class Enrolment(NamedTuple):
@@ -25,7 +25,7 @@ class Enrolment(NamedTuple):
     """
 
     ids: tuple[str, ...]
-    is_new: npt.NDArray[np.bool_]
+    is_new: Bool
 
     def __repr__(self) -> str:
         return short_repr(self)

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from rich.console import Console
 
+from omnireid.core.arrays import Float32
 from omnireid.core.cameras import camera_name
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import ImageError
@@ -20,7 +21,6 @@ from omnireid.gallery.enrolling import Enrolment
 from omnireid.gallery.gallery import Gallery
 from omnireid.gallery.generations import ModelRef
 from omnireid.gallery.items import MAX_SOURCE, Item
-from omnireid.gallery.store import Float32
 from omnireid.gallery.texts import fault, storable
 from omnireid.gallery.thumbnails import make_thumbnail
 from omnireid.inference.embedder import Embedder

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from omnireid.core.arrays import Float32
 from omnireid.core.errors import InputError, OmniReIDError, ShapeError
 from omnireid.core.forking import ForkError, check_process, in_every_child
 from omnireid.core.images import Crop
@@ -43,7 +44,7 @@ from omnireid.gallery.rejections import Rejections
 from omnireid.gallery.retention import STEPS, Retention
 from omnireid.gallery.rows import ITEM_COLUMNS, embeddings_of, items_of
 from omnireid.gallery.searching import Question, Searcher, SearchResult, empty_result
-from omnireid.gallery.store import PRECISIONS, Float32, GalleryStore, IndexState, Precision
+from omnireid.gallery.store import PRECISIONS, GalleryStore, IndexState, Precision
 from omnireid.gallery.tracklets import pooled, search_tracklets
 
 if TYPE_CHECKING:

@@ -17,13 +17,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from omnireid.core.arrays import Float32
 from omnireid.core.errors import ImageError, InputError
 from omnireid.core.images import load_crop
 from omnireid.gallery.enrolling import unit_embeddings
 from omnireid.gallery.errors import ConflictError
 from omnireid.gallery.generations import Generation, Generations, ModelRef, collection_name
 from omnireid.gallery.records import MAX_AGE_S
-from omnireid.gallery.store import COLUMNS, CollectionInfo, Float32, GalleryStore, item_schema
+from omnireid.gallery.store import COLUMNS, CollectionInfo, GalleryStore, item_schema
 
 if TYPE_CHECKING:
     from omnireid.core.card import InputSpec

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Float32, Float64
 from omnireid.core.errors import InputError
 from omnireid.gallery.generations import ModelRef
 from omnireid.gallery.records import Records, RememberedRecords
-from omnireid.gallery.store import Float32, GalleryStore
+from omnireid.gallery.store import GalleryStore
 
 REJECTIONS = "rejection"
 """Kind of the records: by a random id {identity, item, model, embedding, time, actor}."""
@@ -142,7 +142,7 @@ def rejected_items(records: Records) -> set[str]:
     return {record["item"] for record in records.values() if record["item"]}
 
 
-def rejected_scores(rejected: Rejected, query: Float32) -> npt.NDArray[np.float64]:
+def rejected_scores(rejected: Rejected, query: Float32) -> Float64:
     """(R,) cosine of the query and each rejected picture."""
-    scores: npt.NDArray[np.float64] = rejected.vectors.astype(np.float64) @ query.astype(np.float64)
+    scores: Float64 = rejected.vectors.astype(np.float64) @ query.astype(np.float64)
     return scores

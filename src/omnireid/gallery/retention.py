@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from omnireid.core.arrays import Bool
 from omnireid.core.errors import InputError
 from omnireid.gallery import forgetting
 from omnireid.gallery.forgetting import delete_everywhere, parts, tidying
@@ -172,7 +172,7 @@ class DailyRun:
         return DAY_S
 
 
-def is_expired(rows: pa.Table, retention: Retention, now: float) -> npt.NDArray[np.bool_]:
+def is_expired(rows: pa.Table, retention: Retention, now: float) -> Bool:
     """Which items' time is over.
 
     Args:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from omnireid.core.arrays import Float32
 from omnireid.gallery.items import Box, Item, tags
-from omnireid.gallery.store import COLUMNS, Float32, item_schema
+from omnireid.gallery.store import COLUMNS, item_schema
 
 ITEM_COLUMNS = tuple(name for name in COLUMNS if name != "tags")
 """Of which an item is made: `tags` are the attributes once more, for filters."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from omnireid.core.arrays import Bool, Float32, Float64, Int64
 from omnireid.core.display import html_table, short_repr
 from omnireid.core.errors import InputError
 from omnireid.evaluation.calibration import Decision
@@ -20,7 +20,7 @@ from omnireid.gallery.identities import People
 from omnireid.gallery.items import EVERYTHING, Filter, Item
 from omnireid.gallery.rejections import Rejected
 from omnireid.gallery.rows import ITEM_COLUMNS, embeddings_of, items_of
-from omnireid.gallery.store import Float32, GalleryStore
+from omnireid.gallery.store import GalleryStore
 
 MAX_K = 1000
 MOST_FETCHED = 16_384
@@ -204,8 +204,8 @@ class Ranked:
     """
 
     rows: pa.Table
-    scores: npt.NDArray[np.float64]
-    people: npt.NDArray[np.int64]
+    scores: Float64
+    people: Int64
 
 
 @dataclass(frozen=True)
@@ -286,7 +286,7 @@ class Searcher:
             rows, scores = rows.take(order), scores[order]
         return self.ranked(rows, scores), has_all
 
-    def ranked(self, rows: pa.Table, scores: npt.NDArray[np.float64]) -> Ranked:
+    def ranked(self, rows: pa.Table, scores: Float64) -> Ranked:
         """Rows in the order of the answer, with whose they are."""
         shown = [self.people.shown(identity) for identity in rows.column("identity").to_pylist()]
         tracklets = rows.column("tracklet").to_pylist()
@@ -305,9 +305,7 @@ class Searcher:
         _, first, places = np.unique(joined[people], return_index=True, return_inverse=True)
         return Ranked(rows, scores, np.argsort(np.argsort(first))[places])
 
-    def _joined(
-        self, rows: pa.Table, people: npt.NDArray[np.int64], is_known: npt.NDArray[np.bool_]
-    ) -> npt.NDArray[np.int64]:
+    def _joined(self, rows: pa.Table, people: Int64, is_known: Bool) -> Int64:
         """For each of M people the one they are: what nobody has assigned joins whom it looks like.
 
         Two identities stay two: somebody has said so.
@@ -335,7 +333,7 @@ class Searcher:
                     break
         return joined
 
-    def groups(self, ranked: Ranked, k: int) -> list[npt.NDArray[np.int64]]:
+    def groups(self, ranked: Ranked, k: int) -> list[Int64]:
         """Places of each person's candidates, the best person first; at most k of at most k."""
         count = int(ranked.people.max(initial=-1)) + 1
         return [np.flatnonzero(ranked.people == person)[:k] for person in range(min(count, k))]
@@ -344,13 +342,13 @@ class Searcher:
         self,
         query: Float32,
         ranked: Ranked,
-        candidates: npt.NDArray[np.int64],
-        groups: list[npt.NDArray[np.int64]],
+        candidates: Int64,
+        groups: list[Int64],
         *,
         has_all: bool,
         is_exact: bool,
         notes: list[str],
-        frames: npt.NDArray[np.int64] | None = None,
+        frames: Int64 | None = None,
     ) -> SearchResult:
         """The answer.
 
@@ -384,7 +382,7 @@ class Searcher:
             **_answer(self.judge, verdict, max(self.crowd.people, len(judged.probabilities))),
         )
 
-    def _ruled_out(self, query: Float32, ranked: Ranked) -> npt.NDArray[np.float64]:
+    def _ruled_out(self, query: Float32, ranked: Ranked) -> Float64:
         """Scores of rejected pictures, without those of somebody who is a candidate by now."""
         if self.judge.model is None or not len(self.rejected.identities) or not ranked.rows.num_rows:
             return np.zeros(0)
@@ -410,8 +408,8 @@ class Searcher:
     def _candidates(
         self,
         ranked: Ranked,
-        places: npt.NDArray[np.int64],
-        frames: npt.NDArray[np.int64] | None,
+        places: Int64,
+        frames: Int64 | None,
         judged: _Judged,
     ) -> tuple[Candidate, ...]:
         """Some of the ranked rows as candidates."""
@@ -440,9 +438,7 @@ class _Judged:
     decisions: list[Decision | None]
 
     @classmethod
-    def of(
-        cls, searcher: Searcher, ranked: Ranked, has_all: bool, ruled_out: npt.NDArray[np.float64]
-    ) -> _Judged:
+    def of(cls, searcher: Searcher, ranked: Ranked, has_all: bool, ruled_out: Float64) -> _Judged:
         count = int(ranked.people.max(initial=-1)) + 1
         best = np.full(count, -np.inf)
         np.maximum.at(best, ranked.people, ranked.scores)
@@ -497,7 +493,7 @@ def _group(members: tuple[Candidate, ...]) -> Group:
     return Group(known.identity, known.name, best.score, best.probability, best.decision, members)
 
 
-def reranked(query: Float32, vectors: Float32, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def reranked(query: Float32, vectors: Float32, places: Int64) -> Int64:
     """Places in the order of k-reciprocal re-ranking among the query and these candidates.
 
     The paper's constants, smaller where there are fewer candidates.

@@ -11,16 +11,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from omnireid.core.arrays import Bool, Float32
 from omnireid.gallery.items import EVERYTHING, Filter
 
 Precision = Literal["float32", "float16", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8")
 
-Float32 = npt.NDArray[np.float32]
 
 DESCRIPTION: tuple[pa.Field, ...] = (
     pa.field("id", pa.string(), nullable=False),
@@ -112,7 +110,7 @@ class GalleryStore(Protocol):
     def drop_collection(self, name: str) -> None:
         """Delete a collection and its files; nothing happens where there is none."""
 
-    def add(self, collection: str, rows: pa.Table) -> npt.NDArray[np.bool_]:
+    def add(self, collection: str, rows: pa.Table) -> Bool:
         """Add those rows whose id is not there yet, in one commit.
 
         Args:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from omnireid.core.arrays import Float32, Int64
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.evaluation.whitening import unit_cosines, unit_rows
 from omnireid.gallery.items import Filter
@@ -31,7 +32,6 @@ from omnireid.gallery.searching import (
     SearchResult,
     reranked,
 )
-from omnireid.gallery.store import Float32
 
 TRACKLET_NOTE = (
     "Scores are of whole tracklets; the calibration was made for single crops, which are less alike, so "
@@ -112,7 +112,7 @@ def search_tracklets(
     )
 
 
-def _best_of_each(found: pa.Table) -> npt.NDArray[np.int64]:
+def _best_of_each(found: pa.Table) -> Int64:
     """Places of the first row of each tracklet."""
     first: dict[Owner, int] = {}
     for place, owner in enumerate(_owners(found)):
@@ -126,9 +126,7 @@ def _owners(rows: pa.Table) -> list[Owner]:
     return [("item", one) if tracklet is None else ("tracklet", tracklet) for one, tracklet in names]
 
 
-def _pooled_tracklets(
-    searcher: Searcher, rows: pa.Table, where: Filter
-) -> tuple[Float32, npt.NDArray[np.int64]]:
+def _pooled_tracklets(searcher: Searcher, rows: pa.Table, where: Filter) -> tuple[Float32, Int64]:
     """The tracklet behind each of N rows: its pooled vector (N, D), and how many frames it has (N)."""
     owners = _owners(rows)
     place_of = {owner: place for place, owner in enumerate(owners)}

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from omnireid.core.arrays import Float32
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError, OmniReIDError, StorageError
 from omnireid.evaluation.calibration import Decision
@@ -30,7 +31,6 @@ from omnireid.gallery.records import Records, RememberedRecords
 from omnireid.gallery.retention import DAY_S, STEPS
 from omnireid.gallery.rows import ITEM_COLUMNS, embeddings_of, items_of
 from omnireid.gallery.searching import SearchResult
-from omnireid.gallery.store import Float32
 from omnireid.gallery.texts import check_text
 from omnireid.gallery.watch_records import ALERTS, STATE, WATCHED
 

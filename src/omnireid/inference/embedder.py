@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 
+from omnireid.core.arrays import Float32, Int64
 from omnireid.core.card import ModelCard
 from omnireid.core.errors import InputError, OmniReIDWarning
 from omnireid.core.images import Crop, check_crop, resize
@@ -248,7 +248,7 @@ class Embedder:
         console: Console | None = None,
         threads: int | None = None,
         load: LoadCrop = load_sample,
-    ) -> Iterator[tuple[npt.NDArray[np.int64], Embeddings]]:
+    ) -> Iterator[tuple[Int64, Embeddings]]:
         """`embed_stream` for those who pool embeddings: never normalised, with their positions.
 
         Args:
@@ -281,7 +281,7 @@ class Embedder:
         console: Console | None,
         threads: int | None,
         load: LoadCrop,
-    ) -> Iterator[tuple[npt.NDArray[np.int64], Embeddings]]:
+    ) -> Iterator[tuple[Int64, Embeddings]]:
         threads = available_cores() if threads is None else threads
         loader = CropLoader(samples, self.card.input, threads=threads, on_bad=on_bad, load=load)
         starts = range(0, len(samples), self.batch_size)
@@ -362,7 +362,7 @@ def _check_given(crops: object) -> None:
         )
 
 
-def l2_normalised(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def l2_normalised(rows: Float32) -> Float32:
     """(N, D) → rows of unit L2 norm; a row of only zeros stays so."""
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     norms[norms == 0] = 1

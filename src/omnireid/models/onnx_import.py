@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.arrays import Float32, Float64, UInt8
 from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.errors import MissingExtraError, WeightsError
 from omnireid.core.files import sha256_file
@@ -232,7 +233,7 @@ def _layer(name: str, layer: FoundLayer) -> _Entries:
     yield from _norm(f"{name}.bn", layer.norm, layer.bias)
 
 
-def _norm(name: str, norm: FoundNorm | None, bias: npt.NDArray[np.float32]) -> _Entries:
+def _norm(name: str, norm: FoundNorm | None, bias: Float32) -> _Entries:
     """The norm behind a layer, which takes over the bias that published convolutions do not have."""
     if norm is None:
         # It was folded, and what is left of it is the bias.
@@ -277,7 +278,7 @@ def _prove(network: OSNet, spec: InputSpec, model: onnx.ModelProto, source: Path
         )
 
 
-def _pictures(batch: int, spec: InputSpec) -> npt.NDArray[np.uint8]:
+def _pictures(batch: int, spec: InputSpec) -> UInt8:
     """(batch, H, W, 3): patches of colour under noise, which no two pictures share."""
     generator = numpy_generator(0, "pictures to prove an import on")
     rows, columns = -(-spec.height // 8), -(-spec.width // 8)
@@ -286,7 +287,7 @@ def _pictures(batch: int, spec: InputSpec) -> npt.NDArray[np.uint8]:
     return (colours + generator.integers(0, 64, colours.shape)).astype(np.uint8)
 
 
-def _unit(embeddings: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def _unit(embeddings: npt.NDArray[Any]) -> Float64:
     """Rows of unit length; NaN where one is zero."""
     rows = embeddings.reshape(len(embeddings), -1).astype(np.float64)
     with np.errstate(invalid="ignore"):

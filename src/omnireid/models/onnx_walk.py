@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.arrays import Float32, Float64
 from omnireid.core.errors import MissingExtraError, WeightsError
 
 try:
@@ -20,7 +21,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("reading an ONNX graph", "train") from error
 
-Array = npt.NDArray[np.float32]
+Array = Float32
 
 _POOLS = ("GlobalAveragePool", "ReduceMean")
 _RESHAPES = ("Flatten", "Reshape", "Squeeze")
@@ -89,8 +90,8 @@ class FoundNetwork:
         embedding: name of the tensor that holds it, (N, D), before anything that follows.
     """
 
-    scale: npt.NDArray[np.float64] | None
-    shift: npt.NDArray[np.float64] | None
+    scale: Float64 | None
+    shift: Float64 | None
     stem: FoundLayer
     stages: tuple[tuple[FoundBlock, ...], ...]
     transitions: tuple[FoundLayer, ...]
@@ -197,7 +198,7 @@ class _Walk:
             node = self._only(node.output[0])
         return (None, None, node) if node is first else (scale, shift, node)
 
-    def _per_channel(self, node: onnx.NodeProto) -> npt.NDArray[np.float64]:
+    def _per_channel(self, node: onnx.NodeProto) -> Float64:
         constants = [name for name in node.input if self._is_constant(name)]
         in_place = len(constants) == 1 and (node.op_type in ("Mul", "Add") or constants[0] == node.input[1])
         values = self._array(constants[0]).astype(np.float64).reshape(-1) if in_place else np.zeros(0)

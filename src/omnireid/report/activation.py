@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from omnireid.core.arrays import AnyFloat, Float32, Float64, UInt8
 from omnireid.core.errors import InputError, ShapeError
 
 
 def activation_map(
-    feature_maps: npt.NDArray[np.floating], *, response: Literal["absolute", "square"] = "absolute"
-) -> npt.NDArray[np.float32]:
+    feature_maps: AnyFloat, *, response: Literal["absolute", "square"] = "absolute"
+) -> Float32:
     """Sum the channels of the last convolution and scale each map to unit L2 norm over its pixels.
 
     Args:
@@ -40,13 +40,11 @@ def activation_map(
     else:
         raise InputError(f"response: expected 'absolute' or 'square', got {response!r}")
     norms = np.sqrt(np.square(maps).sum(axis=(-2, -1), keepdims=True))
-    unit: npt.NDArray[np.float64] = np.divide(maps, norms, out=np.zeros_like(maps), where=norms > 0)
+    unit: Float64 = np.divide(maps, norms, out=np.zeros_like(maps), where=norms > 0)
     return unit.astype(np.float32)
 
 
-def overlay(
-    crop: npt.NDArray[np.uint8], activation: npt.NDArray[np.floating], *, image_share: float = 0.5
-) -> npt.NDArray[np.uint8]:
+def overlay(crop: UInt8, activation: AnyFloat, *, image_share: float = 0.5) -> UInt8:
     """Lay one map over its crop: stretched bilinearly, min–max scaled, coloured from blue to red.
 
     Args:
@@ -75,5 +73,5 @@ def overlay(
     span = float(stretched.max() - stretched.min())
     level = (stretched - stretched.min()) / span if span > 0 else np.zeros_like(stretched)
     coloured = colormaps["turbo"](level)[:, :, :3] * 255.0
-    mixed: npt.NDArray[np.float64] = np.rint(image_share * crop + (1 - image_share) * coloured)
+    mixed: Float64 = np.rint(image_share * crop + (1 - image_share) * coloured)
     return mixed.astype(np.uint8)

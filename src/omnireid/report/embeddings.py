@@ -8,9 +8,9 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from markupsafe import Markup
 
+from omnireid.core.arrays import Float64, Int64
 from omnireid.core.cameras import camera_name
 from omnireid.core.display import short_repr
 from omnireid.core.seeds import numpy_generator
@@ -47,9 +47,9 @@ class EmbeddingMap:
         num_people, num_pictures: of all that the sample was drawn from.
     """
 
-    places: npt.NDArray[np.float64]
-    pids: npt.NDArray[np.int64]
-    camids: npt.NDArray[np.int64]
+    places: Float64
+    pids: Int64
+    camids: Int64
     method: str
     num_people: int
     num_pictures: int
@@ -102,7 +102,7 @@ def embedding_map(
     )
 
 
-def _laid_out(rows: npt.NDArray[np.float64], seed: int) -> tuple[npt.NDArray[np.float64], str]:
+def _laid_out(rows: Float64, seed: int) -> tuple[Float64, str]:
     components, share = _principal(rows)
     if find_spec("sklearn") is None:
         words = (
@@ -123,7 +123,7 @@ def _laid_out(rows: npt.NDArray[np.float64], seed: int) -> tuple[npt.NDArray[np.
     )
 
 
-def _principal(rows: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], float]:
+def _principal(rows: Float64) -> tuple[Float64, float]:
     """(N, 2) coordinates, and the share of the variance that they hold."""
     centred = rows - rows.mean(axis=0)
     left, values, _ = np.linalg.svd(centred, full_matrices=False)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.arrays import Int64
 from omnireid.core.cameras import camera_name
 from omnireid.core.display import short_repr
 from omnireid.core.errors import ShapeError
@@ -77,8 +78,8 @@ def identity_scores(
 def _score(
     retrieval: RetrievalResult,
     pid: int,
-    queries: npt.NDArray[np.int64],
-    cameras: npt.NDArray[np.int64],
+    queries: Int64,
+    cameras: Int64,
     pid_names: Mapping[int, str],
     camera_names: Mapping[int, str] | None,
 ) -> IdentityScore:

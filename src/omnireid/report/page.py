@@ -9,9 +9,9 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import yaml
 
+from omnireid.core.arrays import Float32
 from omnireid.core.errors import ShapeError
 from omnireid.core.files import write_bytes
 from omnireid.core.record import AnalysisRecord, ResultRecord, RobustnessRecord, TrainingRecord
@@ -55,7 +55,7 @@ class Activation(NamedTuple):
     """A picture and its (h, w) activation map, from `activation_map`."""
 
     path: str
-    map: npt.NDArray[np.float32]
+    map: Float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ class ReportData:
     retrieval: RetrievalResult
     query_paths: Sequence[str]
     gallery_paths: Sequence[str]
-    activations: Sequence[Activation | tuple[str, npt.NDArray[np.float32]]] = ()
+    activations: Sequence[Activation | tuple[str, Float32]] = ()
     title: str = ""
     identities: Sequence[IdentityScore] = ()
     embedding_map: EmbeddingMap | None = None

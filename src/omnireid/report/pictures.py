@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import io
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from omnireid.core.arrays import UInt8
 from omnireid.core.errors import ImageError
 from omnireid.core.images import decode
 
@@ -16,7 +15,7 @@ SIZE = (96, 192)
 _QUALITY = 82
 
 
-def data_address(crop: npt.NDArray[np.uint8]) -> str:
+def data_address(crop: UInt8) -> str:
     """One (H, W, 3) uint8 RGB picture, shrunk to fit `SIZE`, as `data:image/jpeg;base64,…`."""
     image = Image.fromarray(crop)
     image.thumbnail(SIZE, Image.Resampling.LANCZOS)
@@ -32,7 +31,7 @@ class Album:
         self.unreadable: dict[str, str] = {}
         self._addresses: dict[str, str] = {}
 
-    def crop(self, path: str) -> npt.NDArray[np.uint8] | None:
+    def crop(self, path: str) -> UInt8 | None:
         """(H, W, 3) uint8 RGB; None where the file cannot be read."""
         try:
             return decode(path)

@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.arrays import Float32, UInt8
 from omnireid.core.compiled import compiled
 from omnireid.core.images import Crop
 from omnireid.robustness.extras import cv2
@@ -22,7 +23,7 @@ def defocus_blur(crop: Crop, rng: np.random.Generator, radius: float, smoothing:
 
 
 @lru_cache(maxsize=8)
-def _disk(radius: int, smoothing: float) -> npt.NDArray[np.float32]:
+def _disk(radius: int, smoothing: float) -> Float32:
     """(2r + 1, 2r + 1) float32 disk with sum 1 and a smoothed edge; at least 17 × 17."""
     reach = max(radius, 8)
     side = np.arange(-reach, reach + 1)
@@ -42,7 +43,7 @@ def glass_blur(crop: Crop, rng: np.random.Generator, sigma: float, reach: float,
 
 
 @compiled
-def _scatter(image: npt.NDArray[np.uint8], words: npt.NDArray[np.uint32], reach: int) -> None:
+def _scatter(image: UInt8, words: npt.NDArray[np.uint32], reach: int) -> None:
     """Give each pixel, from the last to the first, the colour of a random one near it, in place.
 
     The published code means to exchange the two; as its views alias, both end up with the neighbour's colour.

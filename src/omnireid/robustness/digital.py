@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from omnireid.core.arrays import Float32, Float64, UInt8
 from omnireid.core.compiled import compiled
 from omnireid.core.images import Crop
 from omnireid.robustness.extras import cv2
-from omnireid.robustness.filters import Floats, gaussian, resize, to_bytes
+from omnireid.robustness.filters import gaussian, resize, to_bytes
 
 _LEVELS = np.arange(256) / 255.0
 
@@ -33,9 +33,7 @@ def change_hsv(crop: Crop, saturation_scale: float, saturation_shift: float, val
 
 
 @compiled
-def _change_hsv(
-    crop: npt.NDArray[np.uint8], saturation_scale: float, saturation_shift: float, value_shift: float
-) -> npt.NDArray[np.uint8]:
+def _change_hsv(crop: UInt8, saturation_scale: float, saturation_shift: float, value_shift: float) -> UInt8:
     out = np.empty_like(crop)
     for i in range(len(crop)):
         red, green, blue = crop[i, 0] / 255.0, crop[i, 1] / 255.0, crop[i, 2] / 255.0
@@ -89,9 +87,7 @@ def elastic_transform(crop: Crop, rng: np.random.Generator, strength: float) -> 
 
 
 @compiled
-def _warp(
-    crop: npt.NDArray[np.uint8], intensities: npt.NDArray[np.float32], shifts: Floats
-) -> npt.NDArray[np.uint8]:
+def _warp(crop: UInt8, intensities: Float32, shifts: Float64) -> UInt8:
     """Take pixel (y, x) from (y, x) + shift, linearly interpolated; borders reflect (d c b a | a b c d).
 
     The result is rounded to float32 before it is truncated, as published: so flat areas keep their level.

@@ -11,17 +11,14 @@ import math
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from omnireid.core.arrays import AnyFloat, Float64, Int64, UInt8
 from omnireid.core.compiled import compiled
 from omnireid.core.images import Crop
 
-Floats = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
 
-
-def to_bytes(intensities: npt.NDArray[np.floating]) -> Crop:
+def to_bytes(intensities: AnyFloat) -> Crop:
     """Clip to [0, 1], scale to [0, 255] and truncate, in the precision given.
 
     Where the published code is in float32, a product just below a level may round up to it.
@@ -32,7 +29,7 @@ def to_bytes(intensities: npt.NDArray[np.floating]) -> Crop:
 
 
 @compiled
-def _to_bytes(values: Floats) -> npt.NDArray[np.uint8]:
+def _to_bytes(values: AnyFloat) -> UInt8:
     out = np.empty(values.size, np.uint8)
     for i in range(values.size):
         out[i] = np.uint8(min(max(values[i], 0.0), 1.0) * 255.0)
@@ -40,8 +37,8 @@ def _to_bytes(values: Floats) -> npt.NDArray[np.uint8]:
 
 
 def gaussian(
-    image: Floats, sigma_y: float, sigma_x: float, *, truncate: float = 4.0, mirror: bool = False
-) -> Floats:
+    image: Float64, sigma_y: float, sigma_x: float, *, truncate: float = 4.0, mirror: bool = False
+) -> Float64:
     """Gaussian filter, bit for bit as `scipy.ndimage.gaussian_filter` on x86.
 
     Args:
@@ -59,7 +56,7 @@ def gaussian(
 
 
 @lru_cache(maxsize=256)
-def _gaussian_weights(sigma: float, truncate: float) -> Floats:
+def _gaussian_weights(sigma: float, truncate: float) -> Float64:
     """Right half of the kernel, from its centre outwards."""
     radius = int(truncate * sigma + 0.5)
     # math.exp, not np.exp: NumPy's vector forms differ in the last bit between processors and releases.
@@ -68,7 +65,7 @@ def _gaussian_weights(sigma: float, truncate: float) -> Floats:
 
 
 @lru_cache(maxsize=256)
-def _with_border(size: int, radius: int, mirror: bool) -> Indices:
+def _with_border(size: int, radius: int, mirror: bool) -> Int64:
     """Index of the pixel that stands at −radius … size + radius − 1."""
     positions = np.arange(-radius, size + radius)
     if not mirror:
@@ -79,8 +76,8 @@ def _with_border(size: int, radius: int, mirror: bool) -> Indices:
 
 @compiled
 def _separable(
-    image: Floats, channels: int, rows: Indices, columns: Indices, weights_y: Floats, weights_x: Floats
-) -> Floats:
+    image: Float64, channels: int, rows: Int64, columns: Int64, weights_y: Float64, weights_x: Float64
+) -> Float64:
     height, length = image.shape
     radius_y, radius_x = weights_y.size - 1, weights_x.size - 1
     line = np.empty(length)
@@ -109,7 +106,7 @@ def _separable(
     return out
 
 
-def zoom(image: Floats, factor: float, *, crop: bool) -> Floats:
+def zoom(image: Float64, factor: float, *, crop: bool) -> Float64:
     """Enlarge the middle by linear interpolation, as `scipy.ndimage.zoom` (order 1) of the cut-out.
 
     Args:
@@ -125,7 +122,7 @@ def zoom(image: Floats, factor: float, *, crop: bool) -> Floats:
 
 
 @lru_cache(maxsize=1024)
-def _linear_taps(size: int, factor: float, crop: bool) -> tuple[Indices, Floats, Floats]:
+def _linear_taps(size: int, factor: float, crop: bool) -> tuple[Int64, Float64, Float64]:
     """For every position of the enlarged axis: its left neighbour, and the weights of left and right."""
     cut = math.ceil(size / factor)
     enlarged = round(cut * factor)
@@ -142,15 +139,15 @@ def _linear_taps(size: int, factor: float, crop: bool) -> tuple[Indices, Floats,
 
 @compiled
 def _interpolate(
-    image: Floats,
+    image: Float64,
     channels: int,
-    top: Indices,
-    top_weight: Floats,
-    bottom_weight: Floats,
-    left: Indices,
-    left_weight: Floats,
-    right_weight: Floats,
-) -> Floats:
+    top: Int64,
+    top_weight: Float64,
+    bottom_weight: Float64,
+    left: Int64,
+    left_weight: Float64,
+    right_weight: Float64,
+) -> Float64:
     height, length = image.shape
     upper, lower = np.empty(length), np.empty(length)
     out = np.empty((top.size, left.size * channels))
@@ -170,7 +167,7 @@ def _interpolate(
     return out
 
 
-def smear(image: Floats, radius: int, sigma: float, angle: float) -> Floats:
+def smear(image: Float64, radius: int, sigma: float, angle: float) -> Float64:
     """Motion blur: the sum of shifted copies along a line, weighted by one half of a Gaussian.
 
     Where a shift leaves the image, the sum stops: small images come out darker, as published.
@@ -195,7 +192,7 @@ def smear(image: Floats, radius: int, sigma: float, angle: float) -> Floats:
 
 
 @compiled
-def _smear(image: Floats, channels: int, weights: Floats, shifts: npt.NDArray[np.int64]) -> Floats:
+def _smear(image: Float64, channels: int, weights: Float64, shifts: Int64) -> Float64:
     height, length = image.shape
     margin = np.abs(shifts[:, 1]).max() * channels
     padded = np.empty((height, length + 2 * margin))

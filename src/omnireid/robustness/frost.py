@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Float64, Int64
 from omnireid.core.compiled import compiled
 from omnireid.core.images import Crop
 from omnireid.robustness.extras import cv2
-from omnireid.robustness.filters import Floats
 
 # Pixels between the nodes of each octave of noise.
 _SPACINGS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -179,7 +178,7 @@ def _texture(number: int) -> Crop:
     )
 
 
-def _octave(rng: np.random.Generator, height: int, width: int, spacing: int) -> Floats:
+def _octave(rng: np.random.Generator, height: int, width: int, spacing: int) -> Float64:
     """(height, width) of normal numbers at the nodes of a grid, smoothly interpolated between them."""
     nodes = rng.standard_normal((height // spacing + 2, width // spacing + 2))
     row, down = _smooth_steps(height, spacing)
@@ -188,7 +187,7 @@ def _octave(rng: np.random.Generator, height: int, width: int, spacing: int) -> 
     return nodes[:, column] * (1 - right) + nodes[:, column + 1] * right
 
 
-def _smooth_steps(size: int, spacing: int) -> tuple[npt.NDArray[np.int64], Floats]:
+def _smooth_steps(size: int, spacing: int) -> tuple[Int64, Float64]:
     """Node before each position, and the weight of the one after it (3t² − 2t³)."""
     positions = np.arange(size)
     part = (positions % spacing) / spacing

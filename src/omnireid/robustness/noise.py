@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.arrays import Float64, UInt8
 from omnireid.core.compiled import compiled
 from omnireid.core.images import Crop
 from omnireid.robustness.extras import special
@@ -46,7 +47,7 @@ def _speckle_table(sigma: float) -> Table:
     return _normal_table(_LEVELS * sigma)
 
 
-def _normal_table(deviations: npt.NDArray[np.float64]) -> Table:
+def _normal_table(deviations: Float64) -> Table:
     """Input v becomes N(v, deviation²), clipped to 0…255 and truncated."""
     # Without deviation (black under speckle) the quotient must say which side of v a level lies on.
     deviations = np.maximum(deviations, 1e-9)
@@ -73,13 +74,13 @@ def _impulse_table(share: float) -> Table:
     return _table(chances)
 
 
-def _table(chances: npt.NDArray[np.float64]) -> Table:
+def _table(chances: Float64) -> Table:
     """(256, 256) uint32 alias table of P(output | input): threshold in 24 bits, then the alias in 8."""
     return _alias_table(chances / chances.sum(axis=1, keepdims=True))
 
 
 @compiled
-def _alias_table(chances: npt.NDArray[np.float64]) -> Table:
+def _alias_table(chances: Float64) -> Table:
     inputs, levels = chances.shape
     out = np.empty((inputs, levels), np.uint32)
     poor, rich = np.empty(levels, np.int64), np.empty(levels, np.int64)
@@ -113,7 +114,7 @@ def _transmit(crop: Crop, rng: np.random.Generator, table: Table) -> Crop:
 
 
 @compiled
-def _draw_levels(values: npt.NDArray[np.uint8], words: Table, table: Table) -> npt.NDArray[np.uint8]:
+def _draw_levels(values: UInt8, words: Table, table: Table) -> UInt8:
     out = np.empty(values.size, np.uint8)
     for i in range(values.size):
         level = words[i] & np.uint32(255)

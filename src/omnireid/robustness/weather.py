@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from omnireid.core.arrays import Bool, Float32, Float64
 from omnireid.core.compiled import compiled
 from omnireid.core.images import Crop
 from omnireid.robustness.digital import change_hsv
 from omnireid.robustness.extras import cv2
-from omnireid.robustness.filters import Floats, gaussian, resize, smear, to_bytes, zoom
+from omnireid.robustness.filters import gaussian, resize, smear, to_bytes, zoom
 
 
 def snow(
@@ -46,7 +46,7 @@ def fog(crop: Crop, rng: np.random.Generator, strength: float, decay: float) -> 
 
 
 @compiled
-def _plasma(uniforms: Floats, size: int, decay: float) -> Floats:
+def _plasma(uniforms: Float64, size: int, decay: float) -> Float64:
     """Diamond-square height map on a torus, scaled to [0, 1].
 
     Args:
@@ -113,7 +113,7 @@ _WATER = np.array([175, 238, 238], np.float32) / 255
 _MUD = np.array([63, 42, 20]) / 255
 
 
-def _water(intensities: npt.NDArray[np.float32], liquid: Floats, strength: float) -> Crop:
+def _water(intensities: Float32, liquid: Float64, strength: float) -> Crop:
     levels = np.minimum(liquid * 255, 255).astype(np.uint8)
     distance = cv2.distanceTransform(255 - cv2.Canny(levels, 50, 150), cv2.DIST_L2, 5)
     distance = cv2.blur(np.minimum(distance, 20), (3, 3)).astype(np.uint8)
@@ -129,7 +129,7 @@ def _water(intensities: npt.NDArray[np.float32], liquid: Floats, strength: float
     return to_bytes(intensities + drops[..., None] * _WATER)
 
 
-def _mud(intensities: npt.NDArray[np.float32], wet: npt.NDArray[np.bool_], sigma: float) -> Crop:
+def _mud(intensities: Float32, wet: Bool, sigma: float) -> Crop:
     cover = gaussian(wet[..., None].astype(np.float64), sigma, sigma)
     cover[cover < 0.8] = 0
     return to_bytes(intensities * (1 - cover) + _MUD * cover)

@@ -17,8 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Float32, UInt8
 from omnireid.core.forking import check_process
 from omnireid.core.images import Crop
 from omnireid.server.problems import busy
@@ -36,7 +36,7 @@ class Engine(Protocol):
     @property
     def dim(self) -> int: ...
 
-    def embed(self, crops: npt.NDArray[np.uint8], *, threads: int | None = None) -> npt.NDArray[np.float32]:
+    def embed(self, crops: UInt8, *, threads: int | None = None) -> Float32:
         """(N, H, W, 3) uint8 RGB → (N, D) float32; `threads` is given where calls run side by side."""
         ...
 
@@ -122,7 +122,7 @@ class Batcher:
         """Pictures per second of the last batches."""
         return self._pace.rate
 
-    async def embed(self, prepares: Sequence[Prepare]) -> npt.NDArray[np.float32]:
+    async def embed(self, prepares: Sequence[Prepare]) -> Float32:
         """Embed the pictures of one request.
 
         A caller that is cancelled takes its pictures out of the queue.
@@ -190,7 +190,7 @@ class Batcher:
             if finished:
                 _tell(finished)
 
-    def _embed(self, batch: Sequence[_Place], crops: npt.NDArray[np.uint8]) -> list[_Outcome]:
+    def _embed(self, batch: Sequence[_Place], crops: UInt8) -> list[_Outcome]:
         """Embed one batch; what has become of requests with it."""
         started = time.perf_counter()
         try:

@@ -21,9 +21,9 @@ from urllib.parse import quote
 
 import httpx2
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ValidationError
 
+from omnireid.core.arrays import Float32
 from omnireid.core.errors import DiskFullError, InputError, OmniReIDError
 from omnireid.server.schemas import (
     Accepted,
@@ -122,7 +122,7 @@ class Client:
         """Model, galleries, limits, and what this token may do."""
         return self._get(Info, "/v1/info")
 
-    def embed(self, pictures: Sequence[Picture]) -> npt.NDArray[np.float32]:
+    def embed(self, pictures: Sequence[Picture]) -> Float32:
         """(N, D) float32 of unit norm."""
         body = {"images": [picture_base64(one) for one in pictures]}
         return np.array(self._post(Embeddings, "/v1/embed", body, in_gallery=False).embeddings, np.float32)

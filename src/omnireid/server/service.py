@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Float32
 from omnireid.core.detection import PersonDetector
 from omnireid.core.errors import InputError, OmniReIDError
 from omnireid.core.machine import available_cores
@@ -163,7 +163,7 @@ class Service:
         """
         return Judge.of(self.calibration, self.model, false_alarm_rate=false_alarm_rate, prior=prior)
 
-    async def embed(self, pictures: list[Picture]) -> npt.NDArray[np.float32]:
+    async def embed(self, pictures: list[Picture]) -> Float32:
         """(N, D) float32 of unit norm, together with the pictures of other requests.
 
         Raises:

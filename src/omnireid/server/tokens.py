@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from omnireid.core.closed import ClosedModel
 from omnireid.core.errors import InputError, StorageError
 from omnireid.core.files import write_failure
 
@@ -31,7 +32,7 @@ _PREFIX = "omnireid_"
 _LOOK_AGAIN_S = 1.0
 
 
-class Token(BaseModel):
+class Token(ClosedModel):
     """One line of the token file; the token itself is not in it.
 
     Attributes:
@@ -40,8 +41,6 @@ class Token(BaseModel):
         sha256: of the token.
         created: Unix seconds.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     scope: Scope
@@ -54,11 +53,9 @@ class Token(BaseModel):
         return SCOPES[: SCOPES.index(self.scope) + 1]
 
 
-class _Content(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _Content(ClosedModel):
     version: Literal[1] = 1
-    tokens: list[Token] = []
+    tokens: tuple[Token, ...] = ()
 
 
 class TokenFile:
@@ -81,7 +78,7 @@ class TokenFile:
             status = self.path.stat()
             if os.name == "posix" and status.st_mode & 0o077:
                 raise InputError(f"{self.path}: others may read it; chmod 600 {self.path}")
-            return tuple(_Content.model_validate_json(self.path.read_bytes()).tokens)
+            return _Content.model_validate_json(self.path.read_bytes()).tokens
         except FileNotFoundError:
             return ()
         except OSError as error:
@@ -154,7 +151,7 @@ class TokenFile:
         with FileLock(f"{self.path}.lock"):
             tokens = list(self.tokens())
             yield tokens
-            _write_private(self.path, _Content(tokens=tokens))
+            _write_private(self.path, _Content(tokens=tuple(tokens)))
 
 
 def _hash(text: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Float32, Float64, UInt8
 from omnireid.core.seeds import derive_seed, numpy_generator
 from omnireid.synthetic.opencv import cv2
 from omnireid.synthetic.pose import View
@@ -40,8 +40,8 @@ class Camera:
     ambient: float
     diffuse: float
     exposure_spread: float
-    colour: npt.NDArray[np.float32]
-    curve: npt.NDArray[np.uint8]
+    colour: Float32
+    curve: UInt8
     resolution: tuple[float, float]
     defocus: float
     motion: float
@@ -54,7 +54,7 @@ def make_cameras(seed: int, num_cameras: int) -> tuple[Camera, ...]:
     """Lay out a camera network. Each property is spread over its whole range, so cameras always differ."""
     generator = numpy_generator(seed, "cameras")
 
-    def spread(low: float, high: float) -> npt.NDArray[np.float64]:
+    def spread(low: float, high: float) -> Float64:
         steps = (np.arange(num_cameras) + generator.uniform(0.25, 0.75, num_cameras)) / num_cameras
         return low + (high - low) * generator.permutation(steps)
 
@@ -97,20 +97,18 @@ def make_cameras(seed: int, num_cameras: int) -> tuple[Camera, ...]:
     )
 
 
-def _colour_response(gain: float, warmth: float, tint: float, saturation: float) -> npt.NDArray[np.float32]:
+def _colour_response(gain: float, warmth: float, tint: float, saturation: float) -> Float32:
     gains = gain * np.array([1.0 + 0.11 * warmth, 1.0 + 0.05 * tint, 1.0 - 0.13 * warmth])
     grey = np.full((3, 3), 1.0 / 3.0)
     return (np.diag(gains) @ (saturation * np.eye(3) + (1.0 - saturation) * grey)).astype(np.float32)
 
 
-def _tone_curve(gamma: float, black: float, white: float) -> npt.NDArray[np.uint8]:
+def _tone_curve(gamma: float, black: float, white: float) -> UInt8:
     levels = np.linspace(0.0, 1.0, 256) ** gamma
     return np.clip(np.rint(black + (white - black) * levels), 0, 255).astype(np.uint8)
 
 
-def expose(
-    camera: Camera, canvas: npt.NDArray[np.float32], generator: np.random.Generator
-) -> npt.NDArray[np.uint8]:
+def expose(camera: Camera, canvas: Float32, generator: np.random.Generator) -> UInt8:
     """Lens, sensor and tone curve.
 
     Args:
@@ -138,7 +136,7 @@ def expose(
     return np.asarray(cv2.resize(levels, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
-def _motion_kernel(length: float, angle: float) -> npt.NDArray[np.float32]:
+def _motion_kernel(length: float, angle: float) -> Float32:
     size = 2 * int(np.ceil(length / 2)) + 1
     kernel = np.zeros((size, size), dtype=np.float32)
     middle = size // 2
@@ -148,7 +146,7 @@ def _motion_kernel(length: float, angle: float) -> npt.NDArray[np.float32]:
     return kernel
 
 
-def encode_jpeg(camera: Camera, crop: npt.NDArray[np.uint8], generator: np.random.Generator) -> bytes:
+def encode_jpeg(camera: Camera, crop: UInt8, generator: np.random.Generator) -> bytes:
     """Compress (H, W, 3) uint8 RGB at the camera's quality."""
     quality = int(generator.integers(camera.quality[0], camera.quality[1] + 1))
     done, encoded = cv2.imencode(".jpg", crop[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])

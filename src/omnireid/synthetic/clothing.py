@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.arrays import Float32
 from omnireid.synthetic.drawing import Texture, smooth_noise
 from omnireid.synthetic.opencv import cv2
 from omnireid.synthetic.palette import Colour
@@ -21,7 +22,7 @@ _TORSO_SIZE, _LIMB_SIZE, _HEAD_SIZE = (96, 240), (48, 64), (64, 128)
 _TORSO_GIRTH, _ARM_GIRTH, _LEG_GIRTH = 0.62, 0.19, 0.32
 _ARM_SEGMENT, _LEG_SEGMENT = 0.16, 0.24
 
-Layer = npt.NDArray[np.float32]
+Layer = Float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,12 @@ def _plain(colour: Colour, size: tuple[int, int]) -> Layer:
     return np.broadcast_to(np.array(colour, dtype=np.float32), (*size, 3)).copy()
 
 
-def _around(columns: int) -> npt.NDArray[np.float32]:
+def _around(columns: int) -> Float32:
     """(1, columns) azimuth in radians."""
     return np.asarray(((np.arange(columns) + 0.5) / columns - 0.5) * 2 * np.pi, dtype=np.float32)[None, :]
 
 
-def _down(rows: int) -> npt.NDArray[np.float32]:
+def _down(rows: int) -> Float32:
     """(rows, 1) position along the part, 0 to 1."""
     return np.asarray((np.arange(rows) + 0.5) / rows, dtype=np.float32)[:, None]
 

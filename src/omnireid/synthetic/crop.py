@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Float32, UInt8
 from omnireid.core.errors import InputError
 from omnireid.core.seeds import numpy_generator
 from omnireid.synthetic.camera import MAX_CAMERAS, Camera, encode_jpeg, expose, make_cameras
@@ -57,16 +57,14 @@ def _dressed(seed: int, group: str, number: int) -> tuple[Person, Wardrobe]:
 
 
 @lru_cache(maxsize=2)
-def _folds(seed: int) -> npt.NDArray[np.float32]:
+def _folds(seed: int) -> Float32:
     generator = numpy_generator(seed, "folds")
     coarse = smooth_noise(generator, _FOLD_BANK, _FOLD_BANK, 40)
     fine = smooth_noise(generator, _FOLD_BANK, _FOLD_BANK, 100)
     return 0.055 * coarse + 0.03 * fine
 
 
-def render_crop(
-    world: World, pid: int, camid: int, index: int, *, content: str = "person"
-) -> npt.NDArray[np.uint8]:
+def render_crop(world: World, pid: int, camid: int, index: int, *, content: str = "person") -> UInt8:
     """Draw one picture, before compression.
 
     Args:
@@ -88,7 +86,7 @@ def render_jpeg(world: World, pid: int, camid: int, index: int, *, content: str 
 
 def _picture(
     world: World, pid: int, camid: int, index: int, content: str
-) -> tuple[npt.NDArray[np.uint8], Camera, np.random.Generator]:
+) -> tuple[UInt8, Camera, np.random.Generator]:
     camera = _cameras(world.seed, world.num_cameras)[camid]
     # What surrounds the person draws from a stream of its own: nothing in it depends on who is shown.
     around = numpy_generator(world.seed, "around", pid, camid, index)

@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Float32, UInt8
 from omnireid.synthetic.opencv import cv2
 
-Canvas = npt.NDArray[np.float32]
-Texture = npt.NDArray[np.uint8]
+Canvas = Float32
+Texture = UInt8
 
 _PROFILE_STEPS = 128
 _ANGLE_STEPS = 256
@@ -27,11 +27,11 @@ _ANGLES = np.arcsin(_SINES)
 class Light:
     """How a solid is lit: `shade` (256,) float32 by position across it, `folds` (h, w) float32 of creases."""
 
-    shade: npt.NDArray[np.float32]
-    folds: npt.NDArray[np.float32]
+    shade: Float32
+    folds: Float32
 
 
-def make_light(azimuth: float, ambient: float, diffuse: float, folds: npt.NDArray[np.float32]) -> Light:
+def make_light(azimuth: float, ambient: float, diffuse: float, folds: Float32) -> Light:
     """Light from `azimuth` (radians; 0 behind the viewer, positive from the right)."""
     lambert = np.clip(np.cos(_ANGLES - azimuth), 0.0, None)
     rim = 1.0 - 0.22 * np.abs(_SINES) ** 6
@@ -112,7 +112,7 @@ def draw_loft(canvas: Canvas, loft: Loft, light: Light) -> None:
     patch += lit
 
 
-def _profile(loft: Loft, first: float, last: float) -> npt.NDArray[np.float32]:
+def _profile(loft: Loft, first: float, last: float) -> Float32:
     """Half width from `first` to `last` along the axis, padded on both sides by one step of nothing."""
     along = np.linspace(first, last, _PROFILE_STEPS)
     half = np.interp(along, loft.at, loft.half)
@@ -144,9 +144,7 @@ def draw_ground_shadow(
     canvas[top:bottom, left:right] *= (1.0 - np.float32(strength) * dark)[:, :, None]
 
 
-def smooth_noise(
-    generator: np.random.Generator, rows: int, columns: int, cells: float
-) -> npt.NDArray[np.float32]:
+def smooth_noise(generator: np.random.Generator, rows: int, columns: int, cells: float) -> Float32:
     """(rows, columns) float32 noise, zero mean, unit deviation; about `cells` grains across."""
     coarse_columns = max(2, round(cells))
     coarse_rows = max(2, round(cells * rows / columns))

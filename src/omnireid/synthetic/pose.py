@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Float64
 from omnireid.synthetic.person import Body
 
-Point = npt.NDArray[np.float64]
+Point = Float64
 
 UPPER_ARM, FOREARM, HAND = 0.165, 0.145, 0.045
 SHOULDER_HEIGHT, NECK_HEIGHT, CHIN_HEIGHT = 0.792, 0.845, 0.872
@@ -130,7 +130,7 @@ class View:
     perspective: float
     roll: float
 
-    def project(self, points: npt.NDArray[np.float64], heading: float) -> npt.NDArray[np.float64]:
+    def project(self, points: Float64, heading: float) -> Float64:
         """Turn body-frame points by `heading` and project them.
 
         Args:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.arrays import Float32, Float64, Int32, UInt8
 from omnireid.synthetic import palette
 from omnireid.synthetic.drawing import smooth_noise
 from omnireid.synthetic.opencv import cv2
@@ -16,7 +17,7 @@ SCENE_HEIGHT, SCENE_WIDTH = 448, 1280
 # A person of a 256-pixel box stands with the feet on this row of the scene.
 WALK_ROW = 400
 
-Picture = npt.NDArray[np.uint8]
+Picture = UInt8
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Scene:
     kind: str
     picture: Picture
 
-    def window(self, x: float, y: float, scale: float, height: int, width: int) -> npt.NDArray[np.float32]:
+    def window(self, x: float, y: float, scale: float, height: int, width: int) -> Float32:
         """The part behind a box whose feet stand at scene pixel (x, y): (height, width, 3) float32.
 
         `scale` is scene pixels per box pixel. Beyond its edges the scene is mirrored.
@@ -55,20 +56,16 @@ def make_scene(generator: np.random.Generator, kind: str, elevation: float) -> S
     return Scene(kind=kind, picture=np.clip(picture, 0, 255).astype(np.uint8))
 
 
-def _fill(rows: int, colour: npt.ArrayLike) -> npt.NDArray[np.float32]:
+def _fill(rows: int, colour: npt.ArrayLike) -> Float32:
     return np.broadcast_to(np.asarray(colour, dtype=np.float32), (rows, SCENE_WIDTH, 3)).copy()
 
 
-def _tint(
-    generator: np.random.Generator, low: float, high: float, spread: float = 14.0
-) -> npt.NDArray[np.float64]:
+def _tint(generator: np.random.Generator, low: float, high: float, spread: float = 14.0) -> Float64:
     """A muted colour between two grey levels."""
     return np.clip(generator.uniform(low, high) + generator.normal(0, spread, 3), 10, 240)
 
 
-def _bricks(
-    layer: npt.NDArray[np.float32], generator: np.random.Generator, height: int, width: int, joint: float
-) -> None:
+def _bricks(layer: Float32, generator: np.random.Generator, height: int, width: int, joint: float) -> None:
     """Courses of bricks or tiles with darker or lighter joints, in place."""
     rows = layer.shape[0]
     for course, y in enumerate(range(0, rows, height)):
@@ -87,7 +84,7 @@ def _bricks(
 
 def _paving(
     generator: np.random.Generator, rows: int, colour: npt.ArrayLike, cell: int, contrast: float
-) -> npt.NDArray[np.float32]:
+) -> Float32:
     """Ground of square slabs in perspective."""
     size = 512
     flat = np.ones((size, size), dtype=np.float32)
@@ -108,17 +105,13 @@ def _paving(
     return _fill(rows, colour) * ground[:, :, None]
 
 
-def _rectangle(
-    picture: npt.NDArray[np.float32], x: int, y: int, width: int, height: int, colour: npt.ArrayLike
-) -> None:
+def _rectangle(picture: Float32, x: int, y: int, width: int, height: int, colour: npt.ArrayLike) -> None:
     x0, y0 = max(x, 0), max(y, 0)
     if x + width > x0 and y + height > y0:
         picture[y0 : y + height, x0 : x + width] = np.asarray(colour, dtype=np.float32)
 
 
-def _street(
-    generator: np.random.Generator, horizon: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _street(generator: np.random.Generator, horizon: int) -> tuple[Float32, Float32]:
     wall = _fill(horizon, _tint(generator, 110, 170, 18) * np.array([1.08, 0.96, 0.88]))
     _bricks(wall, generator, 9, 22, 0.8)
     x = 20
@@ -146,9 +139,7 @@ def _street(
     return wall, ground
 
 
-def _corridor(
-    generator: np.random.Generator, horizon: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _corridor(generator: np.random.Generator, horizon: int) -> tuple[Float32, Float32]:
     paint = _tint(generator, 165, 215, 8)
     wall = _fill(horizon, paint)
     wall[: horizon // 2] *= 1.06
@@ -177,9 +168,7 @@ def _corridor(
     return wall, ground
 
 
-def _park(
-    generator: np.random.Generator, horizon: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _park(generator: np.random.Generator, horizon: int) -> tuple[Float32, Float32]:
     wall = _fill(horizon, (58, 82, 46))
     leaves = smooth_noise(generator, horizon, SCENE_WIDTH, 120) * 0.7 + smooth_noise(
         generator, horizon, SCENE_WIDTH, 36
@@ -205,9 +194,7 @@ def _park(
     return wall, ground
 
 
-def _station(
-    generator: np.random.Generator, horizon: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _station(generator: np.random.Generator, horizon: int) -> tuple[Float32, Float32]:
     wall = _fill(horizon, _tint(generator, 175, 215, 7))
     _bricks(wall, generator, 18, 18, 0.72)
     x = int(generator.integers(0, 120))
@@ -225,9 +212,7 @@ def _station(
     return wall, ground
 
 
-def _plaza(
-    generator: np.random.Generator, horizon: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _plaza(generator: np.random.Generator, horizon: int) -> tuple[Float32, Float32]:
     wall = _fill(horizon, (96, 112, 124))
     shine = np.linspace(1.35, 0.8, horizon, dtype=np.float32)[:, None, None]
     wall *= shine * (1.0 + 0.18 * smooth_noise(generator, horizon, SCENE_WIDTH, 18))[:, :, None]
@@ -245,9 +230,7 @@ def _plaza(
     return wall, _paving(generator, SCENE_HEIGHT - horizon, _tint(generator, 150, 195, 7), 42, 0.12)
 
 
-def _parking(
-    generator: np.random.Generator, horizon: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _parking(generator: np.random.Generator, horizon: int) -> tuple[Float32, Float32]:
     wall = _fill(horizon, _tint(generator, 130, 170, 5))
     wall *= (1.0 + 0.06 * smooth_noise(generator, horizon, SCENE_WIDTH, 30))[:, :, None]
     for x in range(0, SCENE_WIDTH, 160):
@@ -271,13 +254,11 @@ _PAINTERS = {
 }
 
 
-def _contact_shadow(picture: npt.NDArray[np.float32], horizon: int) -> None:
+def _contact_shadow(picture: Float32, horizon: int) -> None:
     picture[horizon : horizon + 14] *= np.linspace(0.6, 1.0, 14, dtype=np.float32)[:, None, None]
 
 
-def _add_clutter(
-    generator: np.random.Generator, picture: npt.NDArray[np.float32], kind: str, horizon: int
-) -> None:
+def _add_clutter(generator: np.random.Generator, picture: Float32, kind: str, horizon: int) -> None:
     """Things that stand about: poles, bins, boxes, benches, parked cars, bushes."""
     indoors = kind in ("corridor", "station")
     for _ in range(int(generator.integers(7, 13))):
@@ -314,8 +295,8 @@ def _add_clutter(
                 )
 
 
-def _car(picture: npt.NDArray[np.float32], x: int, foot: int, reach: float, colour: palette.Colour) -> None:
-    def place(points: list[tuple[float, float]]) -> npt.NDArray[np.int32]:
+def _car(picture: Float32, x: int, foot: int, reach: float, colour: palette.Colour) -> None:
+    def place(points: list[tuple[float, float]]) -> Int32:
         return np.array([(x + px * reach, foot - py * reach) for px, py in points], dtype=np.int32)
 
     body = place([(0, 16), (6, 52), (60, 60), (92, 92), (188, 92), (222, 58), (262, 50), (266, 16)])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import UInt8
 from omnireid.core.errors import InputError
 from omnireid.core.images import decode
 from omnireid.synthetic.crop import World, render_jpeg
@@ -12,7 +12,7 @@ from omnireid.synthetic.crop import World, render_jpeg
 
 def contact_sheet(
     world: World, *, pids: range = range(1, 9), crops_per_camera: int = 2, gap: int = 4
-) -> npt.NDArray[np.uint8]:
+) -> UInt8:
     """Lay out what the cameras see of some people, compressed as on disk.
 
     Args:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from omnireid.core.card import InputSpec
+from omnireid.core.closed import ClosedModel
 from omnireid.core.display import short_repr
 from omnireid.core.errors import ConfigError, UnknownNameError
 
@@ -32,11 +33,7 @@ AugmentationName = Literal[
 _LIKE = 0.6
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SamplerRecipe(_Closed):
+class SamplerRecipe(ClosedModel):
     """`random`: each image once per epoch. `pk`: identities × instances in a batch (P×K).
 
     `camera` and `dataset` share a batch out evenly among `num_groups` cameras, or among the sources of a
@@ -56,7 +53,7 @@ class SamplerRecipe(_Closed):
         return self
 
 
-class LossRecipe(_Closed):
+class LossRecipe(ClosedModel):
     """Weighted sum of label-smoothed cross entropy, batch-hard triplet loss and consistency.
 
     Weight 0 leaves one out. `consistency` holds the class predictions on each crop and on two AugMix views
@@ -80,7 +77,7 @@ class LossRecipe(_Closed):
         return self
 
 
-class OptimiserRecipe(_Closed):
+class OptimiserRecipe(ClosedModel):
     name: Literal["sgd", "amsgrad"] = "amsgrad"
     lr: float = Field(0.0015, gt=0)
     weight_decay: float = Field(5e-4, ge=0)
@@ -88,7 +85,7 @@ class OptimiserRecipe(_Closed):
     betas: tuple[float, float] = (0.9, 0.999)
 
 
-class ScheduleRecipe(_Closed):
+class ScheduleRecipe(ClosedModel):
     """Learning rate over the run.
 
     `step` multiplies by `gamma` at each milestone (epochs); `cosine` falls to zero at the last epoch.
@@ -104,13 +101,13 @@ class ScheduleRecipe(_Closed):
     interval: Literal["epoch", "step"] = "epoch"
 
 
-class EvaluationRecipe(_Closed):
+class EvaluationRecipe(ClosedModel):
     distance: Literal["euclidean", "sq_euclidean", "cosine"] = "euclidean"
     normalise: bool = False
     every: int = Field(0, ge=0, description="evaluate after this many epochs; 0: only at the end")
 
 
-class Recipe(_Closed):
+class Recipe(ClosedModel):
     """Everything that decides the weights of one training run."""
 
     name: str

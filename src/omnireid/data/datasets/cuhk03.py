@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Int64
 from omnireid.core.errors import DatasetError
 from omnireid.core.types import Dataset, Protocol, Sample, SkippedFile, Split
 from omnireid.data.archives import archive_hint, extract_archives
@@ -286,7 +286,7 @@ def _listed_names(config: Path) -> list[str]:
     return names
 
 
-def _integers(config: Path, variable: str, *, least: int, most: int | None = None) -> npt.NDArray[np.int64]:
+def _integers(config: Path, variable: str, *, least: int, most: int | None = None) -> Int64:
     values = read_mat(config, variable).ravel()
     try:
         numbers = values.astype(np.int64)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from PIL import Image
 from rich.console import Console
 
+from omnireid.core.arrays import UInt8
 from omnireid.core.errors import DatasetError, ImageError, MissingExtraError, OmniReIDError, StorageError
 from omnireid.core.files import atomic_write, write_text
 from omnireid.core.images import decode
@@ -114,7 +115,7 @@ def extract_pictures(mat_path: Path, kind: str, folder: Path, *, console: Consol
         unfinished.unlink(missing_ok=True)
 
 
-def _shows(path: Path, pixels: npt.NDArray[np.uint8], mat_path: Path) -> bool:
+def _shows(path: Path, pixels: UInt8, mat_path: Path) -> bool:
     try:
         found = decode(path)
     except ImageError:
@@ -178,12 +179,12 @@ def _pictures(mat: Any, kind: str) -> Iterator[tuple[str, Any]]:
                     yield f"{pair}_{person:03d}_{view}_{number:02d}.png", cell
 
 
-def _pixels(cell: Any) -> npt.NDArray[np.uint8]:
+def _pixels(cell: Any) -> UInt8:
     """(H, W, 3) uint8 RGB."""
     if cell.dtype != np.uint8 or cell.shape[0] != 3:
         raise DatasetError(
             f"{cell.file.filename}: a picture ({cell.name}) is {cell.dtype} of shape {cell.shape[::-1]}, "
             "expected uint8 (H, W, 3); take the file as the benchmark hands it out"
         )
-    pixels: npt.NDArray[np.uint8] = np.ascontiguousarray(cell[()].T)
+    pixels: UInt8 = np.ascontiguousarray(cell[()].T)
     return pixels

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Int64
 from omnireid.core.errors import DatasetError
 from omnireid.core.types import Dataset, Split
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions, SplitCounts
@@ -93,7 +93,7 @@ def _persons(cameras: list[CameraFolder]) -> list[str]:
     return sorted(one)
 
 
-def _splits(path: Path, num_persons: int) -> npt.NDArray[np.int64]:
+def _splits(path: Path, num_persons: int) -> Int64:
     """(10, num_persons) int64, each row a permutation of 1…num_persons."""
     order = read_integers(path, SPLITS_VARIABLE)
     expected = (CARD.num_splits, num_persons)

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Int64
 from omnireid.core.errors import DatasetError
 from omnireid.core.types import JUNK_PID, Dataset, Sample, SkippedFile, Split
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions, SplitCounts
@@ -131,7 +131,7 @@ def _read_names(path: Path) -> list[str]:
     return names
 
 
-def _read_tracks(path: Path, variable: str, num_names: int, names_file: str) -> npt.NDArray[np.int64]:
+def _read_tracks(path: Path, variable: str, num_names: int, names_file: str) -> Int64:
     """(T, 4) int64: first line, last line (from 1), pid, camera (from 1)."""
     tracks = read_integers(path, variable)
     if tracks.ndim != 2 or tracks.shape[1] != 4:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.arrays import Int64
 from omnireid.core.errors import DatasetError
 
 
@@ -39,7 +40,7 @@ def read_mat(path: Path, variable: str) -> npt.NDArray[Any]:
     return np.asarray(found[variable])
 
 
-def read_integers(path: Path, variable: str) -> npt.NDArray[np.int64]:
+def read_integers(path: Path, variable: str) -> Int64:
     """`read_mat` for a variable that holds whole numbers, in whatever type MATLAB saved them.
 
     Raises:

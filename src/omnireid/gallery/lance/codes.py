@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.arrays import Float32, Float64, Int32, Int64, UInt64
 from omnireid.core.forking import ThreadPool
 from omnireid.core.machine import available_cores
-from omnireid.gallery.store import Float32
 
 _SEED = 20260
 # Of one float32 operation.
@@ -26,7 +26,7 @@ _ROUNDING = 2.0**-24
 _LARGEST_LEVEL = 127
 _LARGEST_QUERY = 16_383
 
-Addresses = npt.NDArray[np.uint64]
+Addresses = UInt64
 """Number of a fragment times 2^32, and the place of a row in it."""
 
 
@@ -38,8 +38,8 @@ class Seen(NamedTuple):
         times: (N,) float64, Unix seconds; NaN where unknown.
     """
 
-    cameras: npt.NDArray[np.int32]
-    times: npt.NDArray[np.float64]
+    cameras: Int32
+    times: Float64
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Block:
 
     addresses: Addresses
     seen: Seen
-    words: npt.NDArray[np.uint64]
+    words: UInt64
     factors: Float32
     levels: npt.NDArray[np.int8]
     scales: Float32
@@ -116,7 +116,7 @@ class Query:
         error: norm of what the levels leave out.
     """
 
-    planes: npt.NDArray[np.uint64]
+    planes: UInt64
     base: float
     step: float
     levels: npt.NDArray[np.int16]
@@ -233,13 +233,13 @@ def cosines(blocks: Sequence[Block], query: Query) -> Float32:
     return _scored(blocks, score)
 
 
-def cosines_of(blocks: Sequence[Block], query: Query, picked: Sequence[npt.NDArray[np.int64]]) -> Float32:
+def cosines_of(blocks: Sequence[Block], query: Query, picked: Sequence[Int64]) -> Float32:
     """(M,) cosines with some rows of each block, from levels."""
     from omnireid.gallery.lance import code_kernels
 
     scores_M = np.empty(sum(map(len, picked)), np.float32)
 
-    def score(one: tuple[Block, npt.NDArray[np.int64], Float32]) -> None:
+    def score(one: tuple[Block, Int64, Float32]) -> None:
         block, rows_M, part_M = one
         code_kernels.level_scores_of(rows_M, block.levels, block.scales, query.levels, query.scale, part_M)
 

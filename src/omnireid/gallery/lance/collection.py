@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from omnireid.core.arrays import Bool, Float32
 from omnireid.core.errors import InputError
 from omnireid.gallery.items import EVERYTHING, Filter
 from omnireid.gallery.lance import indexing, purging
@@ -19,7 +19,7 @@ from omnireid.gallery.lance.filters import condition, quoted
 from omnireid.gallery.lance.indexing import Tuning
 from omnireid.gallery.lance.known_ids import KnownIds, prefixes
 from omnireid.gallery.lance.resident import Resident
-from omnireid.gallery.store import CollectionInfo, Float32, IndexState
+from omnireid.gallery.store import CollectionInfo, IndexState
 
 # How far a distance of LanceDB may be from the one of the stored embedding, computed exactly.
 _ERROR = {"float32": 1e-5, "float16": 2e-3}
@@ -54,7 +54,7 @@ class Collection:
         self._known = KnownIds()
         self._asked = 0
 
-    def add(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
+    def add(self, rows: pa.Table) -> Bool:
         """Add rows whose ids are new."""
         ids = rows["id"].combine_chunks()
         is_new = np.zeros(len(ids), dtype=bool)

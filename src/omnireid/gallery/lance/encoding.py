@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from omnireid.gallery.store import DESCRIPTION, Float32, Precision
+from omnireid.core.arrays import Float32
+from omnireid.gallery.store import DESCRIPTION, Precision
 
 _TYPES: dict[Precision, pa.DataType] = {"float32": pa.float32(), "float16": pa.float16(), "int8": pa.int8()}
 _INT8_LARGEST = 127

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from omnireid.core.arrays import Float32
 from omnireid.gallery.lance.encoding import matrix
 from omnireid.gallery.lance.failures import committing, reading
-from omnireid.gallery.store import Float32
 
 FEWEST_ROWS = 50_000
 """Below this an exact search is as quick."""

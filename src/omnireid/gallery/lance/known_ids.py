@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from omnireid.core.arrays import Bool, UInt64
+
 _DIGITS = 16
-_Prefixes = npt.NDArray[np.uint64]
+_Prefixes = UInt64
 
 
 class KnownIds:
@@ -28,7 +30,7 @@ class KnownIds:
         self.fragments = 0
         self._runs: list[_Prefixes] = []
 
-    def may_hold(self, prefixes_N: _Prefixes) -> npt.NDArray[np.bool_]:
+    def may_hold(self, prefixes_N: _Prefixes) -> Bool:
         """(N,) bool: those that may be in the table."""
         found_N = np.zeros(len(prefixes_N), dtype=bool)
         for run in self._runs:

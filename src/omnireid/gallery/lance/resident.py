@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from omnireid.core.arrays import Bool, Float32, Int64
 from omnireid.core.machine import memory_bytes
 from omnireid.gallery.items import Filter
 from omnireid.gallery.lance import codes
@@ -20,7 +21,6 @@ from omnireid.gallery.lance.codes import Addresses, Block, Coder, Query, Seen
 from omnireid.gallery.lance.encoding import matrix, scores
 from omnireid.gallery.lance.failures import READS, reading, storing
 from omnireid.gallery.lance.filters import condition
-from omnireid.gallery.store import Float32
 
 _MEMORY_SHARE = 0.25
 _MEMORY_BYTES = 4 << 30
@@ -51,7 +51,7 @@ _WHAT = "cannot search the gallery"
 _COLUMNS = ["_rowaddr", "camera", "time", "embedding"]
 
 
-Places = npt.NDArray[np.int64]
+Places = Int64
 """Of rows, counted through all blocks; sorted."""
 
 
@@ -240,13 +240,13 @@ class Resident:
             raise _MovedError
         return np.concatenate(places)
 
-    def _meets(self, where: Filter) -> Callable[[Block], npt.NDArray[np.bool_]]:
+    def _meets(self, where: Filter) -> Callable[[Block], Bool]:
         """Which rows of a block have one of the cameras and a time in the window."""
         cameras = None
         if where.cameras is not None:
             cameras = np.array([self._cameras.get(name, -1) for name in where.cameras], np.int32)
 
-        def meets(block: Block) -> npt.NDArray[np.bool_]:
+        def meets(block: Block) -> Bool:
             kept_N = np.ones(len(block), bool) if cameras is None else np.isin(block.seen.cameras, cameras)
             # No comparison holds for NaN.
             if where.since is not None:

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from omnireid.core.arrays import Bool, Float32
 from omnireid.core.errors import InputError, OmniReIDError
 from omnireid.gallery.items import EVERYTHING, Filter
 from omnireid.gallery.lance import auditing, old_files, purging, upkeep
@@ -27,7 +26,7 @@ from omnireid.gallery.lance.failures import check_there
 from omnireid.gallery.lance.indexing import Tuning
 from omnireid.gallery.lance.layout import layout_of
 from omnireid.gallery.lance.locking import FolderLock, why_read_only
-from omnireid.gallery.store import COLUMNS, PRECISIONS, CollectionInfo, Float32, IndexState
+from omnireid.gallery.store import COLUMNS, PRECISIONS, CollectionInfo, IndexState
 
 _COLLECTIONS = "store-collection"
 _INDEXES = "store-index"
@@ -96,7 +95,7 @@ class LanceStore:
             self._open.pop(name, None)
             self._connection.drop_tables(name, self._tables())
 
-    def add(self, collection: str, rows: pa.Table) -> npt.NDArray[np.bool_]:
+    def add(self, collection: str, rows: pa.Table) -> Bool:
         """Add those rows whose id is new, in one commit."""
         with self.lock():
             is_new = self._collection(collection).add(rows)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from omnireid.core.arrays import Float32
 from omnireid.core.errors import InputError
 from omnireid.gallery.items import MAX_ATTRIBUTES
 from omnireid.gallery.lance.encoding import decode, encode, matrix
-from omnireid.gallery.store import CollectionInfo, Float32, Precision, item_schema
+from omnireid.gallery.store import CollectionInfo, Precision, item_schema
 
 VECTOR_TYPES: dict[Precision, str] = {
     "float32": "FLOAT_VECTOR",

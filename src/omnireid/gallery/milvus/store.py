@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from omnireid.core.arrays import Bool, Float32
 from omnireid.core.errors import InputError, StorageError
 from omnireid.gallery.items import EVERYTHING, Filter
 from omnireid.gallery.lance.encoding import scores
@@ -20,7 +20,7 @@ from omnireid.gallery.milvus.connection import Address, Connection
 from omnireid.gallery.milvus.filters import expression, is_one_of
 from omnireid.gallery.milvus.records import Records
 from omnireid.gallery.milvus.tables import BACKGROUND_S, MAX_ROWS, MESSAGE_BYTES, Row, Table, Tables
-from omnireid.gallery.store import COLUMNS, CollectionInfo, Float32, IndexState, item_schema
+from omnireid.gallery.store import COLUMNS, CollectionInfo, IndexState, item_schema
 from omnireid.gallery.texts import askable
 
 _SLACK = 32
@@ -86,7 +86,7 @@ class MilvusStore:
             self._infos.pop(name, None)
             self._tables.drop(self._prefix + name)
 
-    def add(self, collection: str, rows: pa.Table) -> npt.NDArray[np.bool_]:
+    def add(self, collection: str, rows: pa.Table) -> Bool:
         with self._writing:
             ids = rows["id"].to_pylist()
             known = set(self.get(collection, ids, columns=("id",))["id"].to_pylist())

@@ -15,12 +15,12 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.arrays import Float64, UInt8
 from omnireid.core.card import IMAGENET_MEAN
 from omnireid.core.errors import WeightsError
 
 Order = Literal["RGB", "BGR"]
 Colours = tuple[float, float, float]
-Float64 = npt.NDArray[np.float64]
 
 BEGINS_NETWORK = re.compile(
     "Conv(?!ert)|MatMul|Gemm|Einsum|Attention|Pool|Reduce|Instance|Layer|Group|MVN|MeanVariance|Quantize|Relu|Pad"
@@ -59,7 +59,7 @@ BYTES = Pictures(255, notes="Assumed: RGB, and normalisation inside the graph, b
 
 
 def find_out(
-    first_nodes: Callable[[npt.NDArray[np.uint8]], npt.NDArray[Any]],
+    first_nodes: Callable[[UInt8], npt.NDArray[Any]],
     label: str,
     otherwise: Pictures,
     hint: Pictures | None = None,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.arrays import AnyFloat
 from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.errors import WeightsError
 from omnireid.core.forking import ThreadPool, in_every_child
@@ -82,7 +83,7 @@ class GraphBackend(ABC):
         return np.concatenate([np.asarray(part, np.float32) for part in parts])[: len(crops)]
 
     @abstractmethod
-    def _run(self, fed: npt.NDArray[Any], *, alone: bool) -> npt.NDArray[np.floating]:
+    def _run(self, fed: npt.NDArray[Any], *, alone: bool) -> AnyFloat:
         """What the graph takes → embeddings. `alone`: nothing else of this batch runs beside it."""
 
     @abstractmethod
@@ -94,7 +95,7 @@ class GraphBackend(ABC):
         return None
 
     @abstractmethod
-    def _run_maps(self, fed: npt.NDArray[Any]) -> npt.NDArray[np.floating] | None:
+    def _run_maps(self, fed: npt.NDArray[Any]) -> AnyFloat | None:
         """What the graph takes → feature maps."""
 
     def _finish(self, card_text: str | None, sha256: str) -> None:

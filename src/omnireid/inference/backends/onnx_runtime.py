@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.arrays import AnyFloat
 from omnireid.core.errors import InputError, WeightsError
 from omnireid.core.forking import check_process, keep_for_good
 from omnireid.core.machine import compute_threads
@@ -98,13 +99,13 @@ class OnnxBackend(GraphBackend):
         session = _open_session(content, self._label, replace(self._options, threads=1))
         return lambda fed: np.asarray(session.run([tensor], {self.graph_input.name: fed})[0])
 
-    def _run(self, fed: npt.NDArray[Any], *, alone: bool) -> npt.NDArray[np.floating]:
+    def _run(self, fed: npt.NDArray[Any], *, alone: bool) -> AnyFloat:
         if self.device != "cpu":
             check_process(self._process, self._label, "open it in the child")
         session = self._session if alone else self._part_session
         return np.asarray(session.run([self._output], {self.graph_input.name: fed})[0])
 
-    def _run_maps(self, fed: npt.NDArray[Any]) -> npt.NDArray[np.floating] | None:
+    def _run_maps(self, fed: npt.NDArray[Any]) -> AnyFloat | None:
         exposed = self._map_session
         if exposed is None:
             return None

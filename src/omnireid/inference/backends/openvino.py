@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.arrays import AnyFloat
 from omnireid.core.errors import InputError, MissingExtraError, WeightsError
 from omnireid.core.forking import check_process, keep_for_good
 from omnireid.core.machine import compute_threads
@@ -146,7 +147,7 @@ class OpenVinoBackend(GraphBackend):
             return Pictures(255, "BGR", notes="BGR of 0 to 255, as the parameters of its conversion say.")
         return None
 
-    def _run(self, fed: npt.NDArray[Any], *, alone: bool) -> npt.NDArray[np.floating]:
+    def _run(self, fed: npt.NDArray[Any], *, alone: bool) -> AnyFloat:
         if self.fixed_batch is not None:
             return self._locked(lambda: self._single).run(fed)
         if len(fed) == self._rows and not alone:
@@ -154,7 +155,7 @@ class OpenVinoBackend(GraphBackend):
         single = self._locked(lambda: self._single)
         return np.concatenate([single.run(fed[row : row + 1]) for row in range(len(fed))])
 
-    def _run_maps(self, fed: npt.NDArray[Any]) -> npt.NDArray[np.floating] | None:
+    def _run_maps(self, fed: npt.NDArray[Any]) -> AnyFloat | None:
         compiled = self._locked(lambda: self._maps)
         return None if compiled is None else compiled.run(fed)
 
@@ -227,7 +228,7 @@ class _Compiled:
         self._tensor = tensor
         self._idle: LifoQueue[Any] = LifoQueue()
 
-    def run(self, fed: npt.NDArray[Any]) -> npt.NDArray[np.floating]:
+    def run(self, fed: npt.NDArray[Any]) -> AnyFloat:
         try:
             request = self._idle.get_nowait()
         except Empty:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Float32, UInt8
 from omnireid.core.card import ModelCard
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.core.images import no_pixel
 
-Crops = npt.NDArray[np.uint8]
-Embeddings = npt.NDArray[np.float32]
-FeatureMaps = npt.NDArray[np.float32]
+Crops = UInt8
+Embeddings = Float32
+FeatureMaps = Float32
 
 
 class Backend(Protocol):

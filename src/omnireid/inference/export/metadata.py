@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Literal
 from xml.sax.saxutils import quoteattr, unescape
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from omnireid.core.card import ModelCard
+from omnireid.core.closed import ClosedModel
 from omnireid.core.errors import WeightsError
 from omnireid.core.protobuf import NotProtobufError, fields, text_field
 from omnireid.inference.backends.onnx_graph import CARD_KEY
@@ -36,7 +37,7 @@ _ARCHIVE_ENTRY = "extra/omnireid.json"
 _ONNX_METADATA, _ONNX_KEY, _ONNX_VALUE = 14, 1, 2
 
 
-class ExportMetadata(BaseModel):
+class ExportMetadata(ClosedModel):
     """Metadata of one exported file.
 
     Attributes:
@@ -47,8 +48,6 @@ class ExportMetadata(BaseModel):
         content_sha256: hash of the file without this metadata.
         max_batch: crops the file takes in one run; None where their number is free.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     card: ModelCard
     format: str

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
+from omnireid.core.arrays import UInt8
 from omnireid.core.card import InputSpec, ModelCard
+from omnireid.core.closed import ClosedModel
 from omnireid.core.errors import InputError, WeightsError
 from omnireid.core.images import resize
 from omnireid.core.record import EnvironmentRecord
@@ -37,10 +37,8 @@ _LATENCY_BATCHES = (1, 32)
 _NORM_TOLERANCE = 1e-4
 
 
-class AccuracyRecord(BaseModel):
+class AccuracyRecord(ClosedModel):
     """Both rank the same dataset, by L2-normalised embeddings and Euclidean distance. Fractions."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str
     protocol: str
@@ -52,17 +50,15 @@ class AccuracyRecord(BaseModel):
     mAP_reference: float  # noqa: N815
 
 
-class LatencyRecord(BaseModel):
+class LatencyRecord(ClosedModel):
     """Median time of one call, crops in memory to embeddings in memory."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     batch: int
     median_ms: float
     runs: int
 
 
-class ParityRecord(BaseModel):
+class ParityRecord(ClosedModel):
     """The proof that lies beside an exported file.
 
     Attributes:
@@ -79,8 +75,6 @@ class ParityRecord(BaseModel):
         float_layers: of int8, the layers that were left in floating point.
         device, threads: of the latency.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: int = 2
     file: str
@@ -267,7 +261,7 @@ def check_limits(record: ParityRecord, target: Path) -> None:
             )
 
 
-def generated_crops(num_crops: int, spec: InputSpec, *, seed: int) -> npt.NDArray[np.uint8]:
+def generated_crops(num_crops: int, spec: InputSpec, *, seed: int) -> UInt8:
     """(num_crops, H, W, 3) uint8: soft patches of colour under noise, from nearly black to nearly white."""
     generator = numpy_generator(seed, "parity crops")
     patches = generator.integers(0, 256, (num_crops, 8, 4, 3), dtype=np.uint8)

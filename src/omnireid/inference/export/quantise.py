@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
+from omnireid.core.arrays import Float64
 from omnireid.core.errors import (
     InputError,
     MissingExtraError,
@@ -254,7 +255,7 @@ class _Search:
         self.min_cosine_all = 1.0
         self.loss: dict[str, float] = {}
 
-    def run(self, limit: float) -> tuple[bytes, npt.NDArray[np.float64], tuple[str, ...]]:
+    def run(self, limit: float) -> tuple[bytes, Float64, tuple[str, ...]]:
         """The quantised model, its cosines on the held-out crops and its float layers."""
         aim = limit + _MARGIN * (1 - limit)
         content = self._network.quantised(())
@@ -299,7 +300,7 @@ class _Search:
         self.loss = {groups[index][0]: float(losses[index]) for index in order}
         return [int(index) for index in order]
 
-    def _cosines(self, content: bytes) -> npt.NDArray[np.float64]:
+    def _cosines(self, content: bytes) -> Float64:
         return _cosines(_embed(content, self._held_out), self._expected)
 
 
@@ -363,7 +364,7 @@ def _embed(content: bytes, crops: Crops) -> Embeddings:
     return OnnxBackend(content, threads=1, label="quantised graph").embed(crops)
 
 
-def _cosines(actual: Embeddings, expected: Embeddings) -> npt.NDArray[np.float64]:
+def _cosines(actual: Embeddings, expected: Embeddings) -> Float64:
     """Row by row; 0 where an embedding has died and points nowhere."""
     a, b = actual.astype(np.float64), expected.astype(np.float64)
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)

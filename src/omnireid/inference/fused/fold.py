@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import AnyFloat, Float64
 from omnireid.core.errors import ConfigError
 from omnireid.models.config import OSNetConfig, Placement
 
-Weights = npt.NDArray[np.float64]
+Weights = Float64
 
 NORM_EPSILON = 1e-5
 """Of every batch and instance norm of the family."""
@@ -115,7 +115,7 @@ def check_foldable(config: OSNetConfig) -> None:
         raise ConfigError("instance_norm 'both': there is no fast form; run this network in torch")
 
 
-def fold(state: Mapping[str, npt.NDArray[np.floating]], config: OSNetConfig) -> FoldedOSNet:
+def fold(state: Mapping[str, AnyFloat], config: OSNetConfig) -> FoldedOSNet:
     """Fold a state dict.
 
     Args:
@@ -130,7 +130,7 @@ def fold(state: Mapping[str, npt.NDArray[np.floating]], config: OSNetConfig) -> 
 
 
 class _Folding:
-    def __init__(self, state: Mapping[str, npt.NDArray[np.floating]], config: OSNetConfig) -> None:
+    def __init__(self, state: Mapping[str, AnyFloat], config: OSNetConfig) -> None:
         self._state = state
         self._config = config
         self._names_pools = config.layout == "osnet_ain"

@@ -12,8 +12,8 @@ from threading import Lock
 from typing import Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Float32, UInt8
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import InputError, MissingExtraError, OmniReIDWarning, ShapeError, UnknownNameError
 from omnireid.inference.fused.fold import FoldedOSNet
@@ -91,7 +91,7 @@ class GpuOSNet:
         # Graphs are captured and kernels timed one at a time.
         self._preparing = Lock()
 
-    def embed(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def embed(self, crops: UInt8) -> Float32:
         """(N, H, W, 3) uint8 RGB → (N, D) float32, not normalised.
 
         Raises:
@@ -111,7 +111,7 @@ class GpuOSNet:
             self._lanes.put(lane)
         return rows
 
-    def feature_maps(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def feature_maps(self, crops: UInt8) -> Float32:
         """(N, H, W, 3) uint8 RGB → (N, C, h, w) float32, in one batch, without a graph."""
         blank = np.zeros((1, *self._shape), np.uint8)
         batch = torch.from_numpy(np.ascontiguousarray(crops if len(crops) else blank)).to(self.device)
@@ -253,7 +253,7 @@ class _Lane:
         self._shape = shape
         self._buckets: dict[int, _Bucket] = {}
 
-    def embed(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def embed(self, crops: UInt8) -> Float32:
         size = 1 << (len(crops) - 1).bit_length()
         if size not in self._buckets:
             with torch.inference_mode(), self._preparing:
@@ -275,7 +275,7 @@ class _Bucket:
         if self._stream is not None:
             self._capture(self._stream)
 
-    def embed(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def embed(self, crops: UInt8) -> Float32:
         # What an earlier batch left behind the last crop is computed too, and not looked at.
         self._host_crops.numpy()[: len(crops)] = crops
         if self._stream is None or self._graph is None:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Float64
 from omnireid.core.errors import MissingExtraError
 from omnireid.inference.fused.fold import (
     NORM_EPSILON,
@@ -34,7 +34,7 @@ except ImportError as error:
 
 from omnireid.models.osnet import OSNet
 
-_Array = npt.NDArray[np.float64]
+_Array = Float64
 _Layer = TypeVar("_Layer", nn.Conv2d, nn.Linear)
 
 

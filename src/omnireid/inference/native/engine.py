@@ -7,8 +7,8 @@ from concurrent.futures import Future, wait
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from omnireid.core.arrays import Float32, Int64, UInt8
 from omnireid.core.card import InputSpec
 from omnireid.core.forking import ThreadPool, in_every_child
 from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps
@@ -97,7 +97,7 @@ class NativeEngine:
 
     def _run_network(
         self, crops: Crops, *, with_maps: bool, most_threads: int | None = None
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    ) -> tuple[Float32, Float32]:
         """The means over conv5, (N, C), and if wanted its maps, (N, h · w, C)."""
         crops = np.ascontiguousarray(crops)
         count = len(crops)
@@ -120,9 +120,9 @@ class NativeEngine:
 
     def _side_by_side(
         self,
-        crops: npt.NDArray[np.uint8],
-        features: npt.NDArray[np.float32],
-        maps: npt.NDArray[np.float32],
+        crops: UInt8,
+        features: Float32,
+        maps: Float32,
         threads: int,
     ) -> None:
         if len(crops) == 0:
@@ -149,9 +149,9 @@ class NativeEngine:
 
     def _in_parts(
         self,
-        crops: npt.NDArray[np.uint8],
-        features: npt.NDArray[np.float32],
-        maps: npt.NDArray[np.float32],
+        crops: UInt8,
+        features: Float32,
+        maps: Float32,
         threads: int,
     ) -> None:
         if len(crops) == 0:
@@ -178,13 +178,13 @@ class NativeEngine:
 
     def _run(
         self,
-        crops: npt.NDArray[np.uint8],
-        features: npt.NDArray[np.float32],
-        maps: npt.NDArray[np.float32],
+        crops: UInt8,
+        features: Float32,
+        maps: Float32,
         workspace: _Workspace,
         part: int,
         parts: int,
-        sync: npt.NDArray[np.int64],
+        sync: Int64,
     ) -> None:
         program = self._program
         mine = program.parts_at + part * program.part_size
@@ -221,7 +221,7 @@ class NativeEngine:
             self._idle.append(workspace)
 
 
-def _tile_configuration() -> npt.NDArray[np.uint8]:
+def _tile_configuration() -> UInt8:
     """AMX, palette 1: eight tiles of 16 rows of 64 bytes."""
     configuration = _aligned_zeros(64, np.dtype(np.uint8))
     configuration[0] = 1

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from omnireid.core.arrays import Float32, Float64, Int64
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import InputError
 from omnireid.inference.backends.tiny_weights import TINY
@@ -76,12 +77,12 @@ class Program:
         image: place, height and width of the padded picture.
     """
 
-    steps: npt.NDArray[np.int64]
+    steps: Int64
     panels: npt.NDArray[Any]
-    constants: npt.NDArray[np.float32]
-    embedding: npt.NDArray[np.float32]
+    constants: Float32
+    embedding: Float32
     embedding_bias: int
-    depths: npt.NDArray[np.int64]
+    depths: Int64
     activations: np.dtype[Any]
     num_activations: int
     parts_at: int
@@ -91,7 +92,7 @@ class Program:
     ring_at: int
     gates_at: int
     num_sums: int
-    padding: npt.NDArray[np.float32]
+    padding: Float32
     image: tuple[int, int, int]
     map_shape: tuple[int, int, int]
     num_features: int
@@ -122,7 +123,7 @@ def to_bfloat16(values: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 
-def from_bfloat16(bits: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
+def from_bfloat16(bits: npt.NDArray[np.uint16]) -> Float32:
     """The values that bfloat16 stand for."""
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
@@ -142,7 +143,7 @@ class _Compiler:
         self._steps: list[list[int]] = []
         self._panels: list[npt.NDArray[Any]] = []
         self._num_panels = 0
-        self._constants: list[npt.NDArray[np.float32]] = []
+        self._constants: list[Float32] = []
         self._num_constants = 0
         self._num_activations = 0
         self._chunk = 0
@@ -242,7 +243,7 @@ class _Compiler:
         self._num_constants += surplus
         return place
 
-    def _panel(self, weight: npt.NDArray[np.float64]) -> int:
+    def _panel(self, weight: Float64) -> int:
         """Store (O, runs, length) weights in the order a product reads them."""
         place = self._num_panels
         weight = _without_tiny(weight)
@@ -271,7 +272,7 @@ class _Compiler:
 
     # Steps
 
-    def _prepare(self) -> tuple[tuple[int, int, int], npt.NDArray[np.float32]]:
+    def _prepare(self) -> tuple[tuple[int, int, int], Float32]:
         """Bytes as numbers around their mean: small, so that bfloat16 holds them exactly."""
         spec = self._spec
         mean = -self._shift / self._scale
@@ -466,7 +467,7 @@ class _Compiler:
             rows=rows,
         )
 
-    def _embedding(self, channels: int) -> tuple[npt.NDArray[np.float32], int]:
+    def _embedding(self, channels: int) -> tuple[Float32, int]:
         last = self._network.embedding
         weight = _padded_columns(last.weight[:, :, 0, 0], channels)
         outputs = padded(len(weight))
@@ -475,7 +476,7 @@ class _Compiler:
         return pack_float32(_without_tiny(rows)[:, None]), self._constant(_padded_to(last.bias, outputs))
 
 
-def pack_float32(weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+def pack_float32(weight: Float64) -> Float32:
     """(O, runs, length) → for each tile [runs · length][width]."""
     parts, done = [], 0
     while done < len(weight):
@@ -485,9 +486,7 @@ def pack_float32(weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     return np.concatenate(parts).astype(np.float32)
 
 
-def pack_bfloat16(
-    weight: npt.NDArray[np.float64], *, matrix_tiles: bool = HAS_MATRIX_TILES
-) -> npt.NDArray[np.uint16]:
+def pack_bfloat16(weight: Float64, *, matrix_tiles: bool = HAS_MATRIX_TILES) -> npt.NDArray[np.uint16]:
     """(O, runs, length) → for each tile, as AMX reads it [runs][steps][columns][16 pairs][16][2]; without
     AMX [runs][pairs][width][2]."""
     count, runs, length = weight.shape
@@ -510,7 +509,7 @@ def pack_bfloat16(
     return to_bfloat16(np.concatenate(parts))
 
 
-def split_weights(weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def split_weights(weight: Float64) -> Float64:
     """(O, runs, length) → (O, 3 · runs, length): of each run w₁, w₁ and w₂, see `kernels.product_split`."""
     large = from_bfloat16(to_bfloat16(weight))
     rest = weight - large
@@ -521,20 +520,20 @@ def _aligned(size: int) -> int:
     return -(-size // _ALIGNMENT) * _ALIGNMENT
 
 
-def _without_tiny(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _without_tiny(values: Float64) -> Float64:
     """Zero for weights whose products would be subnormal numbers, which processors compute slowly with."""
     return np.where(np.abs(values) < TINY, 0, values)
 
 
-def _padded_to(values: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]:
+def _padded_to(values: Float64, size: int) -> Float64:
     return np.concatenate([values, np.zeros(size - len(values))])
 
 
-def _padded_columns(matrix: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]:
+def _padded_columns(matrix: Float64, size: int) -> Float64:
     return np.pad(matrix, ((0, 0), (0, size - matrix.shape[1])))
 
 
-def _pointwise_weight(convolution: Convolution) -> npt.NDArray[np.float64]:
+def _pointwise_weight(convolution: Convolution) -> Float64:
     weight = convolution.weight[:, :, 0, 0]
     return np.pad(weight, [(0, padded(size) - size) for size in weight.shape])
 

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, TypeVar, cast
 
 import numpy as np
-import numpy.typing as npt
 from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 
+from omnireid.core.arrays import Float32
 from omnireid.server.pictures import is_picture
 from omnireid.server.problems import Problem, ProblemBody, of_validation, shortened
 from omnireid.server.service import Service
@@ -185,7 +185,7 @@ def check_model(service: Service, sha256: str | None, field: str) -> None:
         raise Problem(409, f"{field}: {message}", [(field, message)])
 
 
-def given_row(embedding: list[float], dim: int, field: str) -> npt.NDArray[np.float32]:
+def given_row(embedding: list[float], dim: int, field: str) -> Float32:
     """(D,) float32 of an embedding in a request.
 
     Raises:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 
+from omnireid.core.arrays import Float32
 from omnireid.evaluation.calibration import Decision
 from omnireid.gallery.gallery import Gallery
 from omnireid.gallery.identities import new_identity
@@ -31,8 +31,6 @@ from omnireid.server.schemas import EnrolAnswer, EnrolItem, EnrolledItem, EnrolQ
 from omnireid.server.service import Service
 
 router = APIRouter(tags=["enrol"])
-
-Float32 = npt.NDArray[np.float32]
 
 
 @router.post(

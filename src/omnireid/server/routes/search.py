@@ -8,11 +8,11 @@ import time
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 from fastapi import APIRouter, Query, Request
 from PIL import Image
 from starlette.concurrency import run_in_threadpool
 
+from omnireid.core.arrays import Float32
 from omnireid.core.images import Crop
 from omnireid.evaluation.whitening import unit_cosines
 from omnireid.gallery.gallery import Gallery
@@ -50,8 +50,6 @@ from omnireid.server.schemas import (
 from omnireid.server.service import Service
 
 router = APIRouter(tags=["search"])
-
-Float32 = npt.NDArray[np.float32]
 
 
 @router.post(
