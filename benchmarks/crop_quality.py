@@ -138,7 +138,7 @@ def main() -> None:
     rows = measure(embedder, arguments.run / "data")
     results: dict[str, Any] = {
         "environment": EnvironmentRecord.capture().model_dump(),
-        "model": embedder.model_id,
+        "model": embedder.ref.short,
         "false_alarm_rate_undamaged": FALSE_ALARM_RATE,
         "queries": rows,
     }

@@ -32,10 +32,10 @@ from rich.table import Table
 import gallery_faults
 import gallery_single
 from embeddings import DIM, STATUS, Makes, Size, in_new_process, labels
+from omnireid import ModelRef
 from omnireid.core.machine import available_cores
 from omnireid.core.record import EnvironmentRecord
 from omnireid.gallery.gallery import Gallery
-from omnireid.gallery.generations import ModelRef
 from omnireid.gallery.items import Filter, Item
 from options import new_file, new_folder, run
 

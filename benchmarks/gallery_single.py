@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from embeddings import DIM, STATUS
+from omnireid import ModelRef
 from omnireid.cli.process import share_memory_among_threads
 from omnireid.gallery.gallery import Gallery
-from omnireid.gallery.generations import ModelRef
 from omnireid.gallery.items import Item
 
 RESULTS = Path(__file__).parent / "results" / "gallery_single.json"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and the next one alike
     from omnireid.core.card import InputSpec as InputSpec
     from omnireid.core.card import ModelCard as ModelCard
+    from omnireid.core.card import ModelRef as ModelRef
     from omnireid.core.detection import Detections as Detections
     from omnireid.core.errors import OmniReIDError as OmniReIDError
     from omnireid.core.images import decode as decode
@@ -44,7 +45,6 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and t
     from omnireid.evaluation.ranking import rank_metrics as rank_metrics
     from omnireid.evaluation.reranking import Reranking as Reranking
     from omnireid.gallery.gallery import Gallery as Gallery
-    from omnireid.gallery.generations import ModelRef as ModelRef
     from omnireid.gallery.items import Box as Box
     from omnireid.gallery.items import Filter as Filter
     from omnireid.gallery.items import Item as Item
@@ -75,7 +75,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and t
 __version__ = "0.1.0"
 
 _NAMES = {
-    "core.card": "InputSpec ModelCard",
+    "core.card": "InputSpec ModelCard ModelRef",
     "core.detection": "Detections",
     "core.errors": "OmniReIDError",
     "core.images": "decode",
@@ -92,7 +92,6 @@ _NAMES = {
     "evaluation.ranking": "evaluate_embeddings rank_metrics",
     "evaluation.reranking": "Reranking",
     "gallery.gallery": "Gallery",
-    "gallery.generations": "ModelRef",
     "gallery.items": "Box Filter Item",
     "inference.embedder": "Embedder",
     "inference.export.exporter": "export_model",

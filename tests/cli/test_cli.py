@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from command_line import Run
-from omnireid import Embedder, Gallery, Item, ModelRef, read_embeddings
+from omnireid import Embedder, Gallery, Item, read_embeddings
 from omnireid.cli.app import main
 from omnireid.core.images import decode
 from omnireid.core.record import ResultRecord
@@ -53,7 +53,7 @@ def test_run_fills_a_gallery_that_ranks_as_the_evaluation_did(trained: Path, toy
     asked = embedder.embed([decode(query.path)])[0]
     with Gallery.open(str(trained / "gallery")) as gallery:
         assert gallery.state().items == len(found)
-        result = gallery.search(asked, model=ModelRef.of(embedder), k=len(found))
+        result = gallery.search(asked, model=embedder.ref, k=len(found))
     unit = found.embeddings / np.linalg.norm(found.embeddings, axis=1, keepdims=True)
     scores = unit @ asked
     expected = {
@@ -218,11 +218,11 @@ def test_a_gallery_in_which_others_enrolled_outlives_the_run(
     embedder = Embedder.open(copy / "model.safetensors")
     visitor = embedder.embed([np.zeros((64, 32, 3), np.uint8)])
     with Gallery.open(str(copy / "gallery"), actor="reception") as gallery:
-        gallery.search(visitor[0], model=ModelRef.of(embedder))
+        gallery.search(visitor[0], model=embedder.ref)
     searched = omnireid(*run)
     assert searched.code == 0, searched.err
     with Gallery.open(str(copy / "gallery"), actor="reception") as gallery:
-        gallery.enrol([Item(camera="door", identity="visitor-7")], visitor, model=ModelRef.of(embedder))
+        gallery.enrol([Item(camera="door", identity="visitor-7")], visitor, model=embedder.ref)
     refused = omnireid(*run)
     assert refused.code == 2
     assert "holds what others enrolled or named, and is kept" in refused.err

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from omnireid.core.card import CardMetric, InputSpec, ModelCard
+from omnireid.core.card import CardMetric, InputSpec, ModelCard, ModelRef
 from omnireid.core.errors import (
     InputError,
     MissingExtraError,
@@ -52,6 +52,20 @@ def test_a_split_gives_its_columns():
 def test_labels_are_contiguous_in_pid_order():
     assert label_map([30, 2, 30, 7]) == {2: 0, 7: 1, 30: 2}
     assert label_map(np.array([], np.int64)) == {}
+
+
+def test_a_model_is_told_by_its_hash_as_far_as_it_is_known():
+    whole = ModelRef("osnet", "ab" * 32, 512)
+    assert ModelRef.from_short(whole.short, 512) == ModelRef("osnet", "ab" * 6, 512)
+    assert whole.is_same(ModelRef.from_short(whole.short, 512))
+    assert whole.is_same(ModelRef("renamed", "ab" * 32, 512))
+    assert not whole.is_same(ModelRef("osnet", "ab" * 6 + "0" * 52, 512))
+    unsaved = ModelRef("osnet", None, 512)
+    assert ModelRef.from_short(unsaved.short, 512) == unsaved
+    assert unsaved.is_same(unsaved)
+    assert not unsaved.is_same(whole)
+    assert not unsaved.is_same(ModelRef("other", None, 512))
+    assert whole.saved_sha256 == "ab" * 32
 
 
 def embedding_set(**changes) -> EmbeddingSet:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from omnireid.core.card import ModelRef
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
 from omnireid.evaluation.calibration import (
-    CalibratedModel,
     Calibration,
     CalibrationSource,
     Decision,
@@ -22,7 +22,7 @@ from omnireid.evaluation.calibration_pairs import Pairs, labelled_pairs, pair_sc
 from omnireid.evaluation.thresholds import error_rate
 from omnireid.evaluation.whitening import Whitening, fit_whitening, unit_rows
 
-MODEL = CalibratedModel(name="toy", sha256="a" * 64, embedding_size=32)
+MODEL = ModelRef("toy", "a" * 64, 32)
 SOURCE = CalibrationSource(
     kind="labelled", name="toy", root="toy", split="test", protocol="market1501", pictures=0, people=0,
     cameras=3, same_pairs=0, different_pairs=0, couples=0, seed=0,

@@ -10,7 +10,7 @@ import numpy as np
 from gallery.memory_store import MemoryStore
 from omnireid import Gallery, Item, ModelRef
 from omnireid.core.arrays import Float32
-from omnireid.evaluation.calibration import CalibratedModel, Calibration, CalibrationSource, fit_calibration
+from omnireid.evaluation.calibration import Calibration, CalibrationSource, fit_calibration
 from omnireid.evaluation.calibration_pairs import labelled_pairs, pair_scores
 from omnireid.evaluation.search_fitting import fit_searches, labelled_sightings
 from omnireid.evaluation.whitening import fit_whitening
@@ -70,7 +70,7 @@ def calibration(*, whitened: bool = False, model: ModelRef = MODEL, noise: float
     return fit_calibration(
         pair_scores(embeddings, pairs),
         pairs,
-        model=CalibratedModel(name=model.name, sha256=model.sha256, embedding_size=DIM),
+        model=model,
         source=CalibrationSource(
             kind="labelled", name="toy", root="toy", split="test", protocol="market1501", pictures=0,
             people=0, cameras=3, same_pairs=0, different_pairs=0, couples=0, seed=0,

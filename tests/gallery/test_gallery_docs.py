@@ -5,7 +5,6 @@ from __future__ import annotations
 import doctest
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -17,7 +16,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "gallery.md"
 class ToyEmbedder:
     """Its crops are embeddings."""
 
-    card, sha256, dim = SimpleNamespace(name=MODEL.name), MODEL.sha256, DIM
+    ref, dim = MODEL, DIM
 
     def embed(self, crops: list) -> np.ndarray:
         return np.stack(crops)

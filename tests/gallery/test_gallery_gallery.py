@@ -224,16 +224,14 @@ def test_two_processes_share_a_gallery(tmp_path: Path) -> None:
         assert {one.actor for one in gallery.audit()} == {"local", "other"}
 
 
-def test_a_model_that_was_never_saved_has_no_name() -> None:
-    class Embedder:
-        sha256 = None
-        dim = 8
-
-        class card:  # noqa: N801
-            name = "in training"
-
-    with pytest.raises(InputError, match="in training: never saved"):
-        ModelRef.of(Embedder())  # type: ignore[arg-type]
+def test_a_model_that_nobody_could_tell_from_another_is_refused(tmp_path: Path) -> None:
+    unsaved, short = ModelRef("in training", None, 4), ModelRef.from_short("old@0123456789ab", 4)
+    with Gallery.open(str(tmp_path)) as gallery:
+        for model, words in ((unsaved, "in training: never saved"), (short, "only the first digits")):
+            with pytest.raises(InputError, match=words):
+                gallery.enrol([Item()], [[1, 2, 3, 4]], model=model)
+            with pytest.raises(InputError, match=words):
+                gallery.search([1, 2, 3, 4], model=model)
 
 
 def test_importing_the_package_is_quick_and_quiet() -> None:

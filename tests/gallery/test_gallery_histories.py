@@ -199,7 +199,7 @@ class Embedder:
     def __init__(self, number: int) -> None:
         self.sha256 = hashlib.sha256(bytes([number % 256, number // 256])).hexdigest()
         self.card = SimpleNamespace(name=f"model {number}", input=SPEC)
-        self.model = ModelRef(self.card.name, self.sha256, DIM)
+        self.ref = ModelRef(self.card.name, self.sha256, DIM)
         self._order = np.random.default_rng(number).permutation(24)[:DIM]
 
     def embed(self, crops: Any) -> np.ndarray:
@@ -284,7 +284,7 @@ class History:
             for key, crop in zip(keys, pictures, strict=True)
         ]
         embeddings = self.embedder.embed([load_crop(one, SPEC) for one in pictures])
-        done = self.gallery.enrol(items, embeddings, model=self.embedder.model)
+        done = self.gallery.enrol(items, embeddings, model=self.embedder.ref)
         assert done.is_new.tolist() == [key not in self.model.rows for key in keys]
         for key in keys:
             self.model.rows.setdefault(key, Row(identity, camera, time, self.clock.now, number))
@@ -416,7 +416,7 @@ class History:
         assert answers(target) == answers(self.gallery) == self.model.answers()
         for where in (Filter(), Filter(identities=frozenset({"p1"})), Filter(cameras=frozenset({"door"}))):
             first, second = (
-                one.search(np.ones(DIM), model=self.embedder.model, where=where, group=True)
+                one.search(np.ones(DIM), model=self.embedder.ref, where=where, group=True)
                 for one in (self.gallery, target)
             )
             assert (first.candidates, first.groups) == (second.candidates, second.groups)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from gallery.milvus_server import MilvusServer
+from omnireid import ModelRef
 from omnireid.gallery.backup import Snapshot
 from omnireid.gallery.gallery import Gallery
-from omnireid.gallery.generations import ModelRef
 from omnireid.gallery.items import Filter, Item
 from omnireid.gallery.opening import open_store
 from omnireid.gallery.restoring import restore

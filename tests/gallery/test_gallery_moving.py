@@ -38,6 +38,10 @@ class Embedder:
         self.num_embedded = 0
         self.before_answer: Any = lambda: None
 
+    @property
+    def ref(self) -> ModelRef:
+        return ModelRef(self.card.name, self.sha256, self.dim)
+
     def embed(self, crops: Any) -> np.ndarray:
         self.num_embedded += len(crops)
         self.before_answer()

@@ -175,8 +175,8 @@ def test_samples_keep_their_order_and_facts(embedder: Embedder, pictures: list[S
     assert found.paths == tuple(sample.path for sample in pictures)
     assert found.pids.tolist() == [sample.pid for sample in pictures]
     assert found.camids.tolist() == [sample.camid for sample in pictures]
-    assert (found.normalised, found.model) == (False, embedder.model_id)
-    assert embedder.model_id == f"colours@{embedder.sha256[:12]}"
+    assert (found.normalised, found.model) == (False, embedder.ref.short)
+    assert embedder.ref.short == f"colours@{embedder.sha256[:12]}"
 
 
 def test_a_stream_is_the_set_in_parts(embedder: Embedder, pictures: list[Sample]) -> None:
@@ -190,7 +190,7 @@ def test_a_stream_is_the_set_in_parts(embedder: Embedder, pictures: list[Sample]
 def test_nothing_to_embed_is_an_empty_set(embedder: Embedder) -> None:
     found = embedder.embed_samples([])
     assert found.embeddings.shape == (0, 3)
-    assert found.model == embedder.model_id
+    assert found.model == embedder.ref.short
     assert embedder.embed([]).shape == (0, 3)
 
 
@@ -256,7 +256,7 @@ def test_a_network_in_memory_can_be_embedded_with(exported: Callable[[str], Any]
     crops = np.random.default_rng(0).integers(0, 256, (4, 64, 32, 3), dtype=np.uint8)
     in_memory = Embedder(TorchBackend(model.network, model.card))
     assert in_memory.sha256 is None
-    assert in_memory.model_id == "osnet_ain_x0_25@unsaved"
+    assert in_memory.ref.short == "osnet_ain_x0_25@unsaved"
     np.testing.assert_allclose(in_memory.embed(crops), Embedder.open(model.onnx).embed(crops), atol=1e-6)
 
 

@@ -61,7 +61,7 @@ def test_rows_are_the_pooled_frames(embedder, tracklets, num_frames, sampling, p
     assert found.paths == tuple(tracklet.frames[0] for tracklet in tracklets)
     assert found.pids.tolist() == [tracklet.pid for tracklet in tracklets]
     assert found.camids.tolist() == [tracklet.camid for tracklet in tracklets]
-    assert (found.normalised, found.model) == (normalise, embedder.model_id)
+    assert (found.normalised, found.model) == (normalise, embedder.ref.short)
 
 
 def test_pooling_comes_before_normalising(embedder, tracklets):
@@ -124,7 +124,7 @@ def test_a_picture_is_a_tracklet_of_one_frame(embedder, pictures):
 def test_nothing_to_embed_is_an_empty_set(embedder):
     found = embed_tracklets(embedder, [])
     assert found.embeddings.shape == (0, 3)
-    assert found.model == embedder.model_id
+    assert found.model == embedder.ref.short
 
 
 def test_bad_frames_stop_the_work_or_are_left_out(embedder, tracklets, tmp_path):

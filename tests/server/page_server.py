@@ -19,12 +19,12 @@ import httpx2
 import numpy as np
 from PIL import Image
 
-from omnireid import Embedder, Gallery, Item, ModelRef
+from omnireid import Embedder, Gallery, Item
 from omnireid.core.arrays import Float32, UInt8
 from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.detection import Detections
 from omnireid.core.images import decode
-from omnireid.evaluation.calibration import CalibratedModel, Calibration, CalibrationSource, fit_calibration
+from omnireid.evaluation.calibration import Calibration, CalibrationSource, fit_calibration
 from omnireid.evaluation.calibration_pairs import labelled_pairs, pair_scores
 from omnireid.evaluation.search_fitting import fit_searches, labelled_sightings
 from omnireid.server.app import create_app
@@ -115,7 +115,7 @@ def fill(gallery: Gallery, embedder: Embedder) -> None:
         )
         for (pid, camid, n), content in zip(seen, pictures, strict=True)
     ]
-    gallery.enrol(items, embedder.embed([decode(one) for one in pictures]), model=ModelRef.of(embedder))
+    gallery.enrol(items, embedder.embed([decode(one) for one in pictures]), model=embedder.ref)
     gallery.name_identity("p1", "Ada")
     gallery.name_identity("p2", HOSTILE)
 
@@ -132,7 +132,7 @@ def calibrate(embedder: Embedder) -> Calibration:
         pair_scores(embeddings, pairs),
         pairs,
         search=fit_searches(sightings, false_alarm_rates=(0.1, 0.05), miss_rate=0.05),
-        model=CalibratedModel(name=card.name, sha256=card.sha256 or "", embedding_size=card.embedding_size),
+        model=card.ref,
         source=CalibrationSource(
             kind="labelled", name="rendered", root="", split="test", protocol="market1501", pictures=72,
             people=24, cameras=3, same_pairs=0, different_pairs=0, couples=0, seed=0,

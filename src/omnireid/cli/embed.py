@@ -51,7 +51,8 @@ def embed(
         stderr.print(f"skipped {file.path}: {file.reason}")
     kind = "raw" if raw else "L2-normalised"
     stdout.print(
-        f"{len(samples) - len(skipped):,} embeddings of {embedder.dim} values, {kind}, by {embedder.model_id}"
+        f"{len(samples) - len(skipped):,} embeddings of {embedder.dim} values, {kind}, "
+        + f"by {embedder.ref.short}"
         + (f"; {len(skipped):,} pictures skipped" if skipped else "")
         + f": {out}",
     )

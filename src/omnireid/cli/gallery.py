@@ -216,7 +216,6 @@ def search(
     """Ask who is on a picture, where and when that person was seen, and how sure the answer is."""
     from omnireid.core.images import decode
     from omnireid.evaluation.calibration import Calibration
-    from omnireid.gallery.generations import ModelRef
     from omnireid.gallery.items import Filter, texts
     from omnireid.inference.lookup import find_weights
 
@@ -233,7 +232,7 @@ def search(
     if known is None:
         options.refuse("without a calibration ('omnireid calibrate')", "false_alarm_rate", "prior")
     asked: dict[str, Any] = {
-        "model": ModelRef.of(embedder),
+        "model": embedder.ref,
         "k": k,
         "where": where,
         "exact": exact,

@@ -192,7 +192,7 @@ def move(
         for moved in opened.move_to(embedder, drop_without_picture=drop_without_picture):
             progress.update(task, total=moved.total, completed=moved.done + moved.left_behind)
     stdout.print(
-        f"{moved.done:,} items moved to {embedder.model_id}"
+        f"{moved.done:,} items moved to {embedder.ref.short}"
         + (f", {moved.left_behind:,} left behind without a picture" if moved.left_behind else ""),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, ValidationError, field_validator
@@ -12,10 +12,68 @@ from pydantic import Field, ValidationError, field_validator
 from omnireid.core.arrays import Float32
 from omnireid.core.closed import ClosedModel
 from omnireid.core.display import short_repr
-from omnireid.core.errors import WeightsError
+from omnireid.core.errors import InputError, WeightsError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+_SHORT_HASH = 12
+
+
+class ModelRef(NamedTuple):
+    """The model that made an embedding; two are the same where their hashes are.
+
+    Attributes:
+        name: The model's name, for people.
+        sha256: Hash of its file, 64 hexadecimal digits; the first 12 where an old file of embeddings tells no
+            more, None for a network that was never saved.
+        dim: D, the size of its embeddings.
+    """
+
+    name: str
+    sha256: str | None
+    dim: int
+
+    @classmethod
+    def from_short(cls, text: str, dim: int) -> ModelRef:
+        """The inverse of `short`, as far as a short hash tells."""
+        name, _, digest = text.rpartition("@")
+        return cls(text, None, dim) if not name else cls(name, None if digest == UNSAVED else digest, dim)
+
+    @property
+    def short(self) -> str:
+        """Name and short hash: "osnet_x0_25@0123456789ab", or "osnet_x0_25@unsaved"."""
+        return f"{self.name}@{self.sha256[:_SHORT_HASH] if self.sha256 else UNSAVED}"
+
+    @property
+    def saved_sha256(self) -> str:
+        """The whole hash, for those who must tell this model from every other.
+
+        Raises:
+            InputError: The network was never saved, or only the first digits of its hash are known.
+        """
+        if self.sha256 is None:
+            raise InputError(f"model {self.name}: never saved, so it has no hash; save it first")
+        if len(self.sha256) == _SHORT_HASH:
+            raise InputError(
+                f"model {self.short}: an old file of embeddings tells only the first digits of its hash; "
+                "embed the pictures again"
+            )
+        return self.sha256
+
+    def is_same(self, other: ModelRef) -> bool:
+        """Whether embeddings of both can be compared, as far as the hashes are known."""
+        if self.sha256 is None or other.sha256 is None:
+            return self.sha256 == other.sha256 and self.name == other.name
+        known = min(len(self.sha256), len(other.sha256))
+        return self.sha256[:known] == other.sha256[:known]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.sha256[:_SHORT_HASH] if self.sha256 else 'never saved'})"
+
+
+UNSAVED = "unsaved"
 
 
 class InputSpec(ClosedModel):
@@ -70,6 +128,11 @@ class ModelCard(ClosedModel):
     notes: str = ""
 
     __repr__ = __str__ = short_repr
+
+    @property
+    def ref(self) -> ModelRef:
+        """Which model it is, as its embeddings say."""
+        return ModelRef(self.name, self.sha256, self.embedding_size)
 
     def to_json(self) -> str:
         return self.model_dump_json(indent=2, exclude_none=True)

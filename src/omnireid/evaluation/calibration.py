@@ -12,13 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
+from pydantic import BeforeValidator, PlainSerializer, ValidationError
 
 from omnireid.core.arrays import Bool, Float32, Float64
+from omnireid.core.card import ModelRef
 from omnireid.core.closed import ClosedModel
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
@@ -77,12 +78,19 @@ class Decision(str, Enum):
     UNSURE = "unsure"
 
 
-class CalibratedModel(ClosedModel):
-    """The model that a calibration belongs to."""
+def _model_of(record: object) -> object:
+    """A model as the file has it."""
+    if isinstance(record, dict) and record.keys() == {"name", "sha256", "embedding_size"}:
+        return ModelRef(record["name"], record["sha256"], record["embedding_size"])
+    return record
 
-    name: str
-    sha256: str
-    embedding_size: int
+
+def _record_of(model: ModelRef) -> dict[str, object]:
+    return {"name": model.name, "sha256": model.sha256, "embedding_size": model.dim}
+
+
+CalibratedModel = Annotated[ModelRef, BeforeValidator(_model_of), PlainSerializer(_record_of)]
+"""The model that a calibration belongs to."""
 
 
 class CalibrationSource(ClosedModel):
@@ -287,7 +295,7 @@ class Calibration:
             raise InputError(f"{file}: not a calibration of this version: {error}") from error
         if record.model.sha256 != model_sha256:
             raise InputError(
-                f"{file}: made for {record.model.name} ({record.model.sha256[:12]}), not for the model in "
+                f"{file}: made for {record.model}, not for the model in "
                 f"use ({model_sha256[:12] if model_sha256 else 'never saved'}); a score means something "
                 "else. Run 'omnireid calibrate' with this model"
             )
@@ -313,7 +321,7 @@ def fit_calibration(
     scores: Float64,
     pairs: Pairs,
     *,
-    model: CalibratedModel,
+    model: ModelRef,
     source: CalibrationSource,
     whitening: Whitening | None = None,
     search: SearchModel | None = None,
@@ -418,6 +426,6 @@ def _read_whitening(file: Path, record: CalibrationRecord) -> Whitening:
         whitening = Whitening(arrays["mean"], arrays.get("matrix"), stated.shrinkage, stated.num_people)
     except (SafetensorError, KeyError) as error:
         raise InputError(f"{beside}: damaged ({error})") from error
-    if len(whitening.mean) != record.model.embedding_size:
+    if len(whitening.mean) != record.model.dim:
         raise InputError(f"{beside}: for embeddings of {len(whitening.mean)} values")
     return whitening

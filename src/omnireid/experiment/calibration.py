@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from omnireid.core.arrays import Float32, Int64
+from omnireid.core.card import ModelRef
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
 from omnireid.core.seeds import numpy_generator
@@ -20,7 +21,6 @@ from omnireid.data.tracklets import Tracklet, seen_together, spread_samples
 from omnireid.evaluation.calibration import (
     FALSE_ALARM_RATES,
     MISS_RATE,
-    CalibratedModel,
     Calibration,
     CalibrationSource,
     fit_calibration,
@@ -206,7 +206,7 @@ def calibrate_tracklets(
 
 
 def _run(
-    model: CalibratedModel,
+    model: ModelRef,
     found: EmbeddingSet,
     draw: Callable[[Int64], Pairs],
     sightings: Callable[[Float32, Int64], Sightings],
@@ -262,7 +262,7 @@ def _search_model(sightings: Sightings, options: CalibrationOptions) -> SearchMo
         return None
 
 
-def _model(embedder: Embedder) -> CalibratedModel:
+def _model(embedder: Embedder) -> ModelRef:
     if embedder.sha256 is None:
         raise InputError("calibration: the model was never saved, so nothing could tell it from another one")
-    return CalibratedModel(name=embedder.card.name, sha256=embedder.sha256, embedding_size=embedder.dim)
+    return embedder.ref

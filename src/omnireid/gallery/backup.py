@@ -28,6 +28,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 import omnireid
+from omnireid.core.card import ModelRef
 from omnireid.core.closed import ClosedModel
 from omnireid.core.errors import InputError, StorageError
 from omnireid.core.files import sha256_file, write_failure, write_text
@@ -35,7 +36,7 @@ from omnireid.core.progress import progress_bar
 from omnireid.gallery.audit import CHAINS, SETTINGS
 from omnireid.gallery.case_records import CASES, case_kinds
 from omnireid.gallery.forgetting import TOMBSTONES
-from omnireid.gallery.generations import Generation, Generations, ModelRef
+from omnireid.gallery.generations import Generation, Generations
 from omnireid.gallery.identities import IDENTITIES, OPERATIONS
 from omnireid.gallery.journal import finish_interrupted
 from omnireid.gallery.rejections import REJECTIONS

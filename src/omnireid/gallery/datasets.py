@@ -11,7 +11,6 @@ from omnireid.core.images import decode
 from omnireid.core.types import Dataset, Sample
 from omnireid.gallery.files import enrol_files, seen_files
 from omnireid.gallery.gallery import Gallery
-from omnireid.gallery.generations import ModelRef
 from omnireid.gallery.items import EVERYTHING, Filter
 from omnireid.gallery.searching import SearchResult
 from omnireid.inference.embedder import Embedder
@@ -67,7 +66,7 @@ def ask_first_query(gallery: Gallery, embedder: Embedder, dataset: Dataset, *, k
     frame = query.frames[0] if query.frames else query.path
     result = gallery.search(
         embedder.embed([decode(frame)])[0],
-        model=ModelRef.of(embedder),
+        model=embedder.ref,
         k=k,
         where=Filter(cameras=frozenset(others)) if others else EVERYTHING,
     )

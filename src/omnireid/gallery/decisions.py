@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from omnireid.core.arrays import AnyFloat, Bool, Float32
+from omnireid.core.card import ModelRef
 from omnireid.core.errors import InputError
 from omnireid.evaluation.calibration import Calibration, Decision
 from omnireid.evaluation.searches import PRIOR, Posterior, SearchModel, SearchRate
-from omnireid.gallery.generations import ModelRef
 
 NO_CALIBRATION = (
     "Scores only: there is no calibration of this model, so nobody can say what they mean. "

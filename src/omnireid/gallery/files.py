@@ -19,7 +19,6 @@ from omnireid.core.images import Crop, decode, resize
 from omnireid.core.types import Sample, SkippedFile
 from omnireid.gallery.enrolling import Enrolment
 from omnireid.gallery.gallery import Gallery
-from omnireid.gallery.generations import ModelRef
 from omnireid.gallery.items import MAX_SOURCE, Item
 from omnireid.gallery.texts import fault, storable
 from omnireid.gallery.thumbnails import make_thumbnail
@@ -127,7 +126,7 @@ def enrol_files(
                 items.append(_item(files[place], *read.pop(id(samples[place]))))
             yield items, part.embeddings
 
-    return gallery.enrol_stream(batches(), model=ModelRef.of(embedder))
+    return gallery.enrol_stream(batches(), model=embedder.ref)
 
 
 def _item(seen: SeenFile, thumbnail: bytes, content: str) -> Item:

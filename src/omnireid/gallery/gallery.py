@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from omnireid.core.arrays import Float32
+from omnireid.core.card import ModelRef
 from omnireid.core.errors import InputError, OmniReIDError, ShapeError
 from omnireid.core.forking import ForkError, check_process, in_every_child
 from omnireid.core.images import Crop
@@ -33,7 +34,7 @@ from omnireid.gallery.crowds import Crowds
 from omnireid.gallery.decisions import Crowd, SearchJudge
 from omnireid.gallery.enrolling import Enrolment, prepared, unit_embeddings
 from omnireid.gallery.errors import NotInGalleryError, NotWritableError
-from omnireid.gallery.generations import Generation, Generations, ModelRef
+from omnireid.gallery.generations import Generation, Generations
 from omnireid.gallery.identities import Identities, Operation, People
 from omnireid.gallery.items import EVERYTHING, Filter, Item
 from omnireid.gallery.journal import Task, carry_out, check_whole, finish_interrupted
@@ -97,8 +98,8 @@ class Gallery:
 
     ```python
     with Gallery.open("runs/gallery", calibration=calibration) as gallery:
-        gallery.enrol(items, embedder.embed(crops), model=ModelRef.of(embedder))
-        found = gallery.search(embedder.embed([crop])[0], model=ModelRef.of(embedder))
+        gallery.enrol(items, embedder.embed(crops), model=embedder.ref)
+        found = gallery.search(embedder.embed([crop])[0], model=embedder.ref)
         found.decision, found.candidates[0].item.camera
     ```
 
@@ -264,7 +265,7 @@ class Gallery:
         # A move to another model ends under this lock: nothing is added to what it leaves.
         with self._writing():
             collection = self.generations.begin(model, self._precision, self.clock()).collection
-            detail = {"model": model.sha256[:12]}
+            detail = {"model": model.saved_sha256[:12]}
             self.log.write("enrol", count=len(ids), subjects=ids, detail=detail, actor=actor)
             self._crowds.added(len(ids))
             return Enrolment(ids, self.store.add(collection, rows))
@@ -668,8 +669,8 @@ class Gallery:
         self, embedder: Embedder, *, drop_without_picture: bool = False, actor: str | None = None
     ) -> Iterator[Moved]:
         """Embed every thumbnail with another model, then answer with that one. See `moving.move`."""
-        model = ModelRef.of(embedder)
-        self.log.write("move", count=0, detail={"model": model.sha256[:12]}, actor=actor)
+        model = embedder.ref
+        self.log.write("move", count=0, detail={"model": model.saved_sha256[:12]}, actor=actor)
         yield from move(
             self.store,
             self.generations,

@@ -5,42 +5,18 @@ Usually one. While a gallery moves to another model there are two: the live one 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
+from omnireid.core.card import ModelRef
 from omnireid.core.errors import InputError
 from omnireid.gallery.errors import ModelMismatchError
 from omnireid.gallery.records import Records, RememberedRecords
 from omnireid.gallery.store import CollectionInfo, GalleryStore, Precision
 
-if TYPE_CHECKING:
-    from omnireid.inference.embedder import Embedder
-
 GENERATIONS = "generation"
 """Kind of the records: by collection, the model, state and time of creation."""
 
 State = Literal["live", "filling", "leaving"]
-
-
-class ModelRef(NamedTuple):
-    """The model that made an embedding; two are the same where their hashes are."""
-
-    name: str
-    sha256: str
-    dim: int
-
-    @classmethod
-    def of(cls, embedder: Embedder) -> ModelRef:
-        """Of an embedder.
-
-        Raises:
-            InputError: its network was never saved, so that nobody could tell it from another.
-        """
-        if embedder.sha256 is None:
-            raise InputError(f"model {embedder.card.name}: never saved, so it has no hash; save it first")
-        return cls(embedder.card.name, embedder.sha256, embedder.dim)
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.sha256[:12]})"
 
 
 class Generation(NamedTuple):
@@ -87,12 +63,13 @@ class Generations:
 
         Raises:
             ModelMismatchError: the gallery holds embeddings of another model.
-            InputError: another size under the same hash.
+            InputError: another size under the same hash, or a model that was never saved.
         """
+        sha256 = model.saved_sha256
         # What is remembered may be of before a move ended: nobody is refused by it.
         for is_fresh in (True,) if fresh else (False, True):
             live = self.live(fresh=is_fresh)
-            if live is not None and live.model.sha256 == model.sha256:
+            if live is not None and live.model.sha256 == sha256:
                 if live.model.dim != model.dim:
                     raise InputError(f"model: expected dim {live.model.dim} of {live.model}, got {model.dim}")
                 return live
@@ -129,7 +106,7 @@ class Generations:
 
 def collection_name(model: ModelRef) -> str:
     """Of a model's embeddings."""
-    return f"items_{model.sha256[:16]}"
+    return f"items_{model.saved_sha256[:16]}"
 
 
 def _parse(records: Records) -> tuple[Generation, ...]:

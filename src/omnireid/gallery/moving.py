@@ -18,11 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from omnireid.core.arrays import Float32
+from omnireid.core.card import ModelRef
 from omnireid.core.errors import ImageError, InputError
 from omnireid.core.images import load_crop
 from omnireid.gallery.enrolling import unit_embeddings
 from omnireid.gallery.errors import ConflictError
-from omnireid.gallery.generations import Generation, Generations, ModelRef, collection_name
+from omnireid.gallery.generations import Generation, Generations, collection_name
 from omnireid.gallery.records import MAX_AGE_S
 from omnireid.gallery.store import COLUMNS, CollectionInfo, GalleryStore, item_schema
 
@@ -80,7 +81,7 @@ def move(
             `drop_without_picture`.
         ConflictError: a move to yet another model has begun.
     """
-    old, new = _begin(store, generations, ModelRef.of(embedder), drop_without_picture, clock)
+    old, new = _begin(store, generations, embedder.ref, drop_without_picture, clock)
     done, total = store.count(new.collection), store.count(old.collection)
     unreadable: set[str] = set()
     yield Moved(done, 0, total, False)

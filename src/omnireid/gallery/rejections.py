@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from omnireid.core.arrays import Float32, Float64
+from omnireid.core.card import ModelRef
 from omnireid.core.errors import InputError
-from omnireid.gallery.generations import ModelRef
 from omnireid.gallery.records import Records, RememberedRecords
 from omnireid.gallery.store import GalleryStore
 

@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from omnireid.core.arrays import Bool, Float32, Float64, Int64
+from omnireid.core.card import ModelRef
 from omnireid.core.display import html_table, short_repr
 from omnireid.core.errors import InputError
 from omnireid.evaluation.calibration import Decision
 from omnireid.evaluation.whitening import unit_cosines
 from omnireid.gallery.decisions import Crowd, SearchJudge, Verdict
-from omnireid.gallery.generations import Generation, ModelRef
+from omnireid.gallery.generations import Generation
 from omnireid.gallery.identities import People
 from omnireid.gallery.items import EVERYTHING, Filter, Item
 from omnireid.gallery.rejections import Rejected

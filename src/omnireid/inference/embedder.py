@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from omnireid.core.arrays import Float32, Int64
-from omnireid.core.card import ModelCard
+from omnireid.core.card import ModelCard, ModelRef
 from omnireid.core.errors import InputError, OmniReIDWarning
 from omnireid.core.images import Crop, check_crop, resize
 from omnireid.core.machine import available_cores
@@ -74,7 +74,7 @@ class Embedder:
 
     def __repr__(self) -> str:
         engine = type(self.backend).__name__
-        return f"Embedder({self.model_id!r}, {engine}, dim={self.dim}, normalise={self.normalise})"
+        return f"Embedder({self.ref.short!r}, {engine}, dim={self.dim}, normalise={self.normalise})"
 
     @classmethod
     def open(
@@ -145,9 +145,9 @@ class Embedder:
         return self.card.embedding_size
 
     @property
-    def model_id(self) -> str:
-        """Name and short hash, what `EmbeddingSet.model` holds: two models are never mixed."""
-        return f"{self.card.name}@{self.sha256[:12] if self.sha256 else 'unsaved'}"
+    def ref(self) -> ModelRef:
+        """Which model it is, what `EmbeddingSet.model` holds: two models are never mixed."""
+        return self.card.ref
 
     @property
     def calls_side_by_side(self) -> int:
@@ -349,7 +349,7 @@ class Embedder:
             camids=np.array([sample.camid for sample in samples], np.int64),
             paths=tuple(sample.path for sample in samples),
             normalised=self.normalise,
-            model=self.model_id,
+            model=self.ref.short,
         )
 
 

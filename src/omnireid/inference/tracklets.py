@@ -85,7 +85,7 @@ def embed_tracklets(
         camids=np.array([tracklet.camid for tracklet in tracklets], np.int64),
         paths=tuple(tracklet.path for tracklet in tracklets),
         normalised=embedder.normalise,
-        model=embedder.model_id,
+        model=embedder.ref.short,
     )
 
 

@@ -58,7 +58,7 @@ def source_sentence(record: CalibrationRecord) -> str:
     source = record.source
     who = "tracklets" if source.kind == "tracklets" else "people"
     return (
-        f"{record.model.name}@{record.model.sha256[:12]}, from {source.people:,} {who} in "
+        f"{record.model.short}, from {source.people:,} {who} in "
         f"{source.pictures:,} pictures ({source.name}, {source.root}): {source.same_pairs:,} pairs of one "
         f"person, {source.different_pairs:,} of {source.couples:,} couples of two"
     )

@@ -21,7 +21,6 @@ from omnireid.data.datasets import read_dataset
 from omnireid.evaluation.calibration import Calibration, calibration_path
 from omnireid.experiment.calibration import calibrate_labelled
 from omnireid.gallery.gallery import Gallery
-from omnireid.gallery.generations import ModelRef
 from omnireid.gallery.items import Item
 from omnireid.inference.embedder import Embedder
 from omnireid.synthetic.crop import World, render_jpeg
@@ -114,7 +113,7 @@ def _fill(
     demo: Demo, embedder: Embedder, world: World, state: dict[str, Any], console: Console | None
 ) -> None:
     crops = plan_visits(world, first_pid=FIRST_PID, num_people=state["people"], num_days=state["days"])
-    names, model = camera_names(world), ModelRef.of(embedder)
+    names, model = camera_names(world), embedder.ref
     with Gallery.open(str(demo.gallery), actor="demo") as gallery, progress_bar(console) as progress:
         task = progress.add_task("Filling the gallery", total=len(crops))
         for batch in _batches(crops):

@@ -15,7 +15,6 @@ from omnireid.core.errors import InputError, OmniReIDError
 from omnireid.core.machine import available_cores
 from omnireid.evaluation.calibration import Calibration
 from omnireid.gallery.decisions import Judge
-from omnireid.gallery.generations import ModelRef
 from omnireid.gallery.texts import check_text
 from omnireid.server.batching import Batcher
 from omnireid.server.detecting import Detecting
@@ -70,7 +69,7 @@ class Service:
         self.limits = limits
         self.metrics = metrics
         self.detecting = Detecting(detector)
-        self.model = ModelRef.of(embedder)
+        self.model = embedder.ref
         self.is_ready = False
         self.failure = ""
         self.decoder = Decoder(embedder.card.input, limits.max_pixels)

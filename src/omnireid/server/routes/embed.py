@@ -30,7 +30,7 @@ async def info(request: Request, service: ServiceOf, caller: Reader) -> Info:
         version=__version__,
         model=InfoModel(
             name=service.model.name,
-            sha256=service.model.sha256,
+            sha256=service.model.saved_sha256,
             height=spec.height,
             width=spec.width,
             embedding_size=service.model.dim,

@@ -52,7 +52,7 @@ def search_answer(gallery: Gallery, found: SearchResult, took_ms: float) -> Sear
         )
 
     return SearchAnswer(
-        model=ModelOut(name=found.model.name, sha256=found.model.sha256),
+        model=ModelOut(name=found.model.name, sha256=found.model.saved_sha256),
         calibrated=found.calibrated,
         note=found.note,
         decision=_decision(found),
@@ -141,7 +141,7 @@ def gallery_out(name: str, gallery: Gallery) -> GalleryOut:
         identities=state.identities,
         cameras=list(state.cameras),
         models=[
-            GenerationOut(name=one.model.name, sha256=one.model.sha256, state=one.state)
+            GenerationOut(name=one.model.name, sha256=one.model.saved_sha256, state=one.state)
             for one in state.models
         ],
         index=IndexOut(
