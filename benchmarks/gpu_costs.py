@@ -9,7 +9,8 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from omnireid.models.config import BOTTLENECK, OSNetConfig, architecture_config
+from omnireid.models.osnet_config import BOTTLENECK, OSNetConfig
+from omnireid.models.registry import architecture_config
 
 MODELS = ("osnet_x1_0", "osnet_x0_25")
 BATCHES = (1, 8, 32, 256, 1024)

@@ -30,8 +30,7 @@ from omnireid.core.seeds import numpy_generator
 from omnireid.inference.fused.fold import fold
 from omnireid.inference.fused.gpu import DTYPES, GpuOSNet
 from omnireid.inference.fused.gpu_plain import PlainOSNet
-from omnireid.models.config import architecture_config
-from omnireid.models.registry import build_model
+from omnireid.models.registry import architecture_config, build_model
 from options import existing, new_file, run
 
 RESULTS = Path(__file__).parent / "results" / "inference_gpu.json"

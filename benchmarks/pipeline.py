@@ -65,8 +65,8 @@ def export_models(folder: Path) -> dict[str, int]:
     """File → pictures in one timing, of ONNX files with random weights."""
     from omnireid.inference.export.exporter import export_onnx
     from omnireid.models.cards import model_card
-    from omnireid.models.config import architecture_config
     from omnireid.models.osnet import OSNet
+    from omnireid.models.registry import architecture_config
 
     files = {}
     for name, count in ARCHITECTURES.items():

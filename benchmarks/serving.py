@@ -83,8 +83,8 @@ def write_pictures(folder: Path) -> list[str]:
 
 def write_model(name: str, folder: Path) -> Path:
     from omnireid.models.cards import model_card
-    from omnireid.models.config import architecture_config
     from omnireid.models.osnet import OSNet
+    from omnireid.models.registry import architecture_config
     from omnireid.models.weights import save_weights
 
     path = folder / f"{name}.safetensors"

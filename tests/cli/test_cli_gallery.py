@@ -32,8 +32,8 @@ def save_network(path: Path, seed: int) -> Path:
     torch = pytest.importorskip("torch")
     from omnireid.core.card import InputSpec
     from omnireid.models.cards import model_card
-    from omnireid.models.config import architecture_config
     from omnireid.models.osnet import OSNet
+    from omnireid.models.registry import architecture_config
     from omnireid.models.weights import save_weights
 
     torch.manual_seed(seed)

@@ -15,8 +15,8 @@ import torch
 
 from omnireid.losses.cross_entropy import CrossEntropyLabelSmooth
 from omnireid.models.classifier import IdentityClassifier
-from omnireid.models.config import ARCHITECTURES
 from omnireid.models.osnet import OSNet
+from omnireid.models.osnet_config import ARCHITECTURES
 from omnireid.models.registry import build_model
 
 NUM_CLASSES = 751

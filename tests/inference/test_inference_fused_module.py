@@ -19,7 +19,7 @@ from omnireid.core.images import normalise
 from omnireid.inference.fused.fold import NORM_EPSILON
 from omnireid.inference.fused.graph import deployed_module
 from omnireid.inference.fused.module import FusedOSNet, fold_module
-from omnireid.models.config import ARCHITECTURES
+from omnireid.models.osnet_config import ARCHITECTURES
 from omnireid.models.registry import build_model
 
 SMALL = {"channels": (8, 16, 32, 16), "embedding_size": 24}

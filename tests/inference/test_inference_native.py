@@ -20,7 +20,7 @@ from omnireid.core.seeds import numpy_generator
 from omnireid.inference.backends.native import NativeBackend
 from omnireid.inference.fused.fold import fold
 from omnireid.inference.native.precision import missing_for
-from omnireid.models.config import ARCHITECTURES
+from omnireid.models.osnet_config import ARCHITECTURES
 
 torch = pytest.importorskip("torch")
 

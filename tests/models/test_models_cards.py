@@ -10,12 +10,12 @@ import pytest
 
 from omnireid.core.errors import UnknownNameError
 from omnireid.models.cards import hub_file, list_architectures, list_models, model_card
-from omnireid.models.config import ARCHITECTURES
+from omnireid.models.osnet_config import ARCHITECTURES
 from omnireid.models.registry import build_model
 
 
 def test_architectures_come_first_and_claim_no_results():
-    assert list_models()[:9] == list_architectures() == tuple(ARCHITECTURES)
+    assert list_models()[:10] == list_architectures() == (*ARCHITECTURES, "resnet50")
     for name in list_architectures():
         card = model_card(name)
         assert card.name == card.architecture == name
@@ -24,14 +24,16 @@ def test_architectures_come_first_and_claim_no_results():
 
 
 def test_every_card_of_weights_names_origin_and_data():
-    for name in list_models()[9:]:
+    for name in list_models()[10:]:
         card = model_card(name)
-        assert card.architecture in ARCHITECTURES
+        assert card.architecture in list_architectures()
         assert name.startswith(card.architecture)
-        assert re.fullmatch(r"https://(huggingface\.co|drive\.google\.com)/\S+", card.origin)
+        hosts = r"huggingface\.co|drive\.google\.com|download\.pytorch\.org"
+        assert re.fullmatch(rf"https://({hosts})/\S+", card.origin)
         assert card.training_data
         assert "research only" in card.licence
-        assert (card.input.height, card.input.width, card.embedding_size) == (256, 128, 512)
+        assert (card.input.height, card.input.width) == (256, 128)
+        assert card.embedding_size == (512 if card.architecture in ARCHITECTURES else 2048)
         for metric in card.metrics:
             assert "no re-ranking" in metric.protocol
             assert "MODEL_ZOO" in metric.source

@@ -11,7 +11,7 @@ from torch import nn
 
 from omnireid.core.errors import InputError
 from omnireid.models.complexity import Complexity, complexity
-from omnireid.models.config import ARCHITECTURES
+from omnireid.models.osnet_config import ARCHITECTURES
 from omnireid.models.registry import build_model
 
 # Zhou et al., ICCV 2019, Table 6: multiply-adds in millions at 256×128, 192×96, 128×64 and 64×32.

@@ -21,8 +21,8 @@ from omnireid.core.files import sha256_file
 from omnireid.models import convert
 from omnireid.models.cards import model_card
 from omnireid.models.classifier import IdentityClassifier
-from omnireid.models.config import ARCHITECTURES
 from omnireid.models.convert import convert_checkpoint
+from omnireid.models.osnet_config import ARCHITECTURES
 from omnireid.models.registry import build_model
 from omnireid.models.weights import save_weights
 

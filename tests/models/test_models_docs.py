@@ -31,7 +31,7 @@ def test_the_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 def test_the_table_of_networks():
-    rows = {cells[0].strip("`"): cells for cells in _rows("The nine networks")[1:]}
+    rows = {cells[0].strip("`"): cells for cells in _rows("The networks")[1:]}
     assert tuple(rows) == list_architectures()
     for name, cells in rows.items():
         assert cells[1] == f"{model_card(name).num_parameters:,}"

@@ -20,8 +20,8 @@ from omnireid.cli.app import main
 from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.errors import UnknownNameError, WeightsError
 from omnireid.core.files import sha256_file
-from omnireid.models.config import ARCHITECTURES
 from omnireid.models.onnx_import import import_onnx
+from omnireid.models.osnet_config import ARCHITECTURES
 from omnireid.models.registry import build_model
 from omnireid.models.weights import load_weights
 

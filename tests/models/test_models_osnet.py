@@ -11,10 +11,10 @@ from torch import nn
 
 from omnireid.core.errors import ConfigError, UnknownNameError, WeightsError
 from omnireid.models.classifier import IdentityClassifier
-from omnireid.models.config import ARCHITECTURES, OSNetConfig, architecture_config
 from omnireid.models.fusion import AggregationGate, FixedGates, SeparateGates, make_fusion
 from omnireid.models.osnet import OSBlock, OSNet
-from omnireid.models.registry import build_model
+from omnireid.models.osnet_config import ARCHITECTURES, OSNetConfig
+from omnireid.models.registry import architecture_config, build_model
 
 TINY = {"channels": (16, 32, 32, 64)}
 

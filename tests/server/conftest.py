@@ -17,8 +17,8 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch = pytest.importorskip("torch")
     from omnireid.core.card import InputSpec
     from omnireid.models.cards import model_card
-    from omnireid.models.config import architecture_config
     from omnireid.models.osnet import OSNet
+    from omnireid.models.registry import architecture_config
     from omnireid.models.weights import save_weights
 
     torch.manual_seed(0)

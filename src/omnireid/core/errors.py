@@ -83,6 +83,10 @@ class MissingExtraError(OmniReIDError, ImportError):
         super().__init__(f"{what} needs the extra '{extra}': pip install 'omnireid[{extra}]'")
 
 
+class PluginError(OmniReIDError):
+    """A part that another package brings and that cannot be used."""
+
+
 class TrainingError(OmniReIDError):
     """Training that cannot go on (a loss that is not finite, a checkpoint that does not fit)."""
 

@@ -17,9 +17,10 @@ from omnireid.experiment.several import result_names
 from omnireid.inference.backends import TorchBackend
 from omnireid.inference.embedder import Embedder, find_weights
 from omnireid.models.cards import model_card
-from omnireid.models.config import OSNetConfig, architecture_config, nearest_architecture
 from omnireid.models.convert import read_network
-from omnireid.models.osnet import OSNet
+from omnireid.models.family import NetworkConfig
+from omnireid.models.network import Network
+from omnireid.models.registry import architecture_config, blank_network, nearest_architecture
 from omnireid.training.loop import TrainedModel, train
 from omnireid.training.recipe import Recipe
 
@@ -64,7 +65,7 @@ def train_on(
                 f"{recipe.evaluation.every} epochs; --set evaluation.every=0 trains without"
             ) from error
 
-    def evaluate(network: OSNet, epochs_done: int) -> dict[str, float]:
+    def evaluate(network: Network, epochs_done: int) -> dict[str, float]:
         card = model_card(recipe.model).model_copy(update={"input": recipe.input})
         backend = TorchBackend(network.eval(), card, device=device)
         embedder = Embedder(backend, normalise=recipe.evaluation.normalise)
@@ -96,7 +97,7 @@ def train_on(
     )
 
 
-def _initial_network(recipe: Recipe) -> OSNet | None:
+def _initial_network(recipe: Recipe) -> Network | None:
     """The weights that the recipe starts from, in any form that can be read.
 
     Raises:
@@ -107,7 +108,7 @@ def _initial_network(recipe: Recipe) -> OSNet | None:
     path = find_weights(recipe.initial_weights)
     network, _ = read_network(path)
     wanted = architecture_config(recipe.model).with_overrides(recipe.model_options)
-    if network.config != wanted:
+    if not wanted.takes_weights_of(network.config):
         name, model_options = nearest_architecture(network.config)
         remedy = f"--set model={name}"
         if model_options or recipe.model_options:
@@ -116,9 +117,13 @@ def _initial_network(recipe: Recipe) -> OSNet | None:
             f"{path}: these weights are {_described(network.config)}, the recipe trains "
             f"{_described(wanted)}; {remedy}, or other weights"
         )
-    return network
+    if network.config == wanted:
+        return network
+    trained = blank_network(wanted)
+    trained.load_state_dict(network.state_dict())
+    return trained
 
 
-def _described(config: OSNetConfig) -> str:
+def _described(config: NetworkConfig) -> str:
     name, changes = nearest_architecture(config)
     return " ".join([name, *(f"with {field} {value!r}" for field, value in changes.items())])

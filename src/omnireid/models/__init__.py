@@ -1,1 +1,1 @@
-"""The OSNet family: networks, cards, weights. `cards`, `config` and `pull` need no torch."""
+"""Networks by families, cards, weights. Cards, configurations and `pull` need no torch."""

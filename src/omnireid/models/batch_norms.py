@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from omnireid.core.errors import WeightsError
-from omnireid.models.osnet import OSNet, blank_network
+from omnireid.models.network import Network
+from omnireid.models.registry import blank_network
 
 _BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 
@@ -38,7 +39,7 @@ def folded_note(network: nn.Module) -> list[str]:
     return [f"{folded} batch norms are folded into their convolutions; training measures statistics first."]
 
 
-def restore_statistics(network: OSNet, batches: Iterable[Tensor]) -> int:
+def restore_statistics(network: Network, batches: Iterable[Tensor]) -> int:
     """Give folded batch norms the statistics of these pictures, and leave what the network computes as it is.
 
     With mean m and variance v of what reaches a norm, its scale becomes √(v + ε) times what it was and its
@@ -95,7 +96,7 @@ def restore_statistics(network: OSNet, batches: Iterable[Tensor]) -> int:
     return len(names)
 
 
-def _layer_and_norm(network: OSNet, name: str) -> tuple[nn.Module, nn.Module]:
+def _layer_and_norm(network: Network, name: str) -> tuple[nn.Module, nn.Module]:
     """A norm and the layer that its parent has before it."""
     parent, _, last = name.rpartition(".")
     children = dict(network.get_submodule(parent).named_children())

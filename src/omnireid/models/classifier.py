@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from omnireid.core.errors import ConfigError
-from omnireid.models.osnet import OSNet
+from omnireid.models.network import Network
 from omnireid.models.state_dict import CLASSIFIER_PREFIX, check_state_dict, without_classifier
 
 
@@ -24,11 +24,11 @@ class IdentityClassifier(nn.Module):
     """Classifies the training identities from the backbone's embeddings.
 
     Args:
-        backbone: OSNet.
+        backbone: gives the embeddings.
         num_classes: identities in the training split.
     """
 
-    def __init__(self, backbone: OSNet, num_classes: int) -> None:
+    def __init__(self, backbone: Network, num_classes: int) -> None:
         super().__init__()
         if num_classes < 1:
             raise ConfigError(f"num_classes: at least 1, got {num_classes}")

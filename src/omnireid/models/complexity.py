@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from omnireid.core.errors import InputError
-from omnireid.models.osnet import OSNet, blank_network
+from omnireid.models.network import Network
+from omnireid.models.registry import blank_network
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Complexity:
         parameters: learned values, each counted once however often it is used.
         mult_adds: of convolutions and linear layers, a bias being one per output value; a gate counts once
             for every stream it is applied to. Normalisation, ReLU and pooling are not counted.
-        stages: the same for each row of Table 1; see `OSNet.stages`.
+        stages: the same for each row of the paper's Table 1; see `Network.stages`.
     """
 
     parameters: int
@@ -36,7 +37,7 @@ class Complexity:
     stages: dict[str, StageComplexity]
 
 
-def complexity(model: OSNet, height: int = 256, width: int = 128) -> Complexity:
+def complexity(model: Network, height: int = 256, width: int = 128) -> Complexity:
     """Count a network at one input size, on a copy that has no hooks of the caller's.
 
     Raises:

@@ -15,7 +15,7 @@ import tarfile
 import threading
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,15 +30,14 @@ from omnireid.core.errors import UnsafeWeightsError, WeightsError
 from omnireid.core.files import sha256_file
 from omnireid.models.batch_norms import folded_note
 from omnireid.models.cards import list_models, model_card
-from omnireid.models.config import ARCHITECTURES, architecture_config
-from omnireid.models.osnet import OSNet, blank_network
+from omnireid.models.family import NetworkFamily
+from omnireid.models.network import Network
+from omnireid.models.registry import FAMILIES, architecture_config, blank_network
 from omnireid.models.run_checkpoint import is_run_checkpoint
-from omnireid.models.state_dict import CLASSIFIER_PREFIX, check_state_dict, name_some, without_classifier
+from omnireid.models.state_dict import check_state_dict, name_some
 from omnireid.models.weight_file import has_card, require_file
 from omnireid.models.weights import load_weights
 
-_LANDMARK = "conv5.conv.weight"
-"""A key that every OSNet has exactly once; what stands before it is the prefix of all its keys."""
 _COUNTER = "num_batches_tracked"
 
 # torch's list of allowed names belongs to the process: two threads must not change it at once.
@@ -47,7 +46,7 @@ _READING = threading.Lock()
 
 def read_network(
     path: str | os.PathLike[str], architecture: str | None = None, *, key: str | None = None
-) -> tuple[OSNet, ModelCard]:
+) -> tuple[Network, ModelCard]:
     """Read a network in any form: our weights, a run's checkpoint, or what `read_foreign` reads.
 
     Args, returns and errors as `read_foreign`.
@@ -64,7 +63,7 @@ def read_network(
 
 def read_foreign(
     path: str | os.PathLike[str], architecture: str | None = None, *, key: str | None = None
-) -> tuple[OSNet, ModelCard]:
+) -> tuple[Network, ModelCard]:
     """Read the network of a checkpoint, of safetensors without our card, or of an ONNX file (by its suffix).
 
     Args and errors as `convert_checkpoint` and `import_onnx`.
@@ -106,15 +105,16 @@ def convert_checkpoint(
 
     Raises:
         UnsafeWeightsError: the file could only be read by executing code in it; names what it asked for.
-        WeightsError: missing, damaged, no checkpoint, not an OSNet, several of them, or not of the stated
-            architecture.
+        WeightsError: missing, damaged, no checkpoint, no network of a known family, several of them, or not
+            of the stated architecture.
         UnknownNameError: `architecture` is not known.
     """
     require_file(path)
     source = Path(path)
     found = _choose(_networks(_content(source), source), key, source)
-    backbone = without_classifier(found.state)
-    inferred = _infer_architecture(backbone, source)
+    dropped = found.classifier_keys()
+    backbone = {key: value for key, value in found.state.items() if key not in dropped}
+    inferred = _infer_architecture(found.family, backbone, source)
     name = architecture or inferred
     network = blank_network(architecture_config(name))
     expected = network.state_dict()
@@ -270,11 +270,18 @@ def _archive_of_code(source: Path) -> str | None:
 
 @dataclass(frozen=True)
 class _Found:
-    """A network in a file: how its keys are reached, what it holds, and the keys beside it."""
+    """A network in a file: its family, how its keys are reached, what it holds, and the keys beside it."""
 
+    family: NetworkFamily
     key: str
     state: dict[str, Tensor]
     beside: dict[str, Tensor]
+
+    def classifier_keys(self) -> set[str]:
+        """Keys that the classifier of the training identities has, in the network or beside it."""
+        linear = {f"{name}.{part}" for name in self.family.classifier for part in ("weight", "bias")}
+        keys = {**self.state, **self.beside}
+        return {key for key in keys if any(f".{key}".endswith(f".{name}") for name in linear)}
 
     def same_as(self, other: _Found) -> bool:
         return self.state.keys() == other.state.keys() and all(
@@ -283,24 +290,36 @@ class _Found:
 
 
 def _networks(content: Any, source: Path) -> list[_Found]:
-    """Every OSNet in what a file holds, each once."""
-    found: list[_Found] = []
+    """Every network of a known family in what a file holds, each once."""
+    networks: list[_Found] = []
     keys: list[str] = []
     for where, tensors in _dicts_of_tensors(content, (), set()):
         keys += [".".join((*where, key)) for key in tensors]
-        for prefix in (key.removesuffix(_LANDMARK) for key in tensors if key.endswith(_LANDMARK)):
-            if prefix and not prefix.endswith("."):
-                continue
+        for family, prefix in _beginnings(tensors):
             state = {key.removeprefix(prefix): tensors[key] for key in tensors if key.startswith(prefix)}
             beside = {key: value for key, value in tensors.items() if not key.startswith(prefix)}
-            network = _Found(".".join((*where, prefix)).strip("."), state, beside)
-            if not any(network.same_as(other) for other in found):
-                found.append(network)
+            network = _Found(family, ".".join((*where, prefix)).strip("."), state, beside)
+            if not any(network.same_as(other) for other in networks):
+                networks.append(network)
     if not keys:
         raise WeightsError(f"{source}: no weights inside, but {type(content).__name__}")
-    if not found:
-        raise WeightsError(f"{source}: not a checkpoint of a known OSNet (its keys: {name_some(keys)})")
-    return found
+    if not networks:
+        raise WeightsError(f"{source}: {_unknown_network(keys)}")
+    return networks
+
+
+def _beginnings(tensors: Mapping[str, Tensor]) -> Iterator[tuple[NetworkFamily, str]]:
+    """The family of each network that is there, and what stands before all of its keys."""
+    for family in FAMILIES.specs():
+        landmark = family.landmark
+        if landmark is not None:
+            prefixes = (key.removesuffix(landmark) for key in tensors if key.endswith(landmark))
+            yield from ((family, prefix) for prefix in prefixes if not prefix or prefix.endswith("."))
+
+
+def _unknown_network(keys: Iterable[str]) -> str:
+    families = " or ".join(family.title.partition(" ")[2] for family in FAMILIES.specs())
+    return f"not a checkpoint of a known {families} (its keys: {name_some(keys)})"
 
 
 def _dicts_of_tensors(
@@ -349,25 +368,15 @@ def _choose(found: list[_Found], key: str | None, source: Path) -> _Found:
     )
 
 
-def _infer_architecture(backbone: Mapping[str, Tensor], source: Path) -> str:
-    """From the family's key names and the stem's width; the caller checks everything else."""
-    if not any(key.startswith("fc.") for key in backbone):
-        raise WeightsError(
-            f"{source}: an OSNet without the layer behind its pooling (fc), as fast-reid builds it; its "
-            "embeddings come from a head of another kind, which no network here has"
-        )
-    family = "osnet"
-    if any(key.startswith("pool2.") for key in backbone):
-        family = "osnet_ain"
-    elif "conv2.0.IN.weight" in backbone:
-        family = "osnet_ibn"
-    stem = backbone.get("conv1.conv.weight")
-    for name, config in ARCHITECTURES.items():
-        same_family = name.rpartition("_x")[0] == family
-        if same_family and stem is not None and stem.shape[:1] == config.channels[:1]:
-            return name
-    keys = name_some(backbone)
-    raise WeightsError(f"{source}: not a checkpoint of a known OSNet (its keys: {keys})")
+def _infer_architecture(family: NetworkFamily, backbone: Mapping[str, Tensor], source: Path) -> str:
+    """The architecture, by its family; the caller checks everything else."""
+    try:
+        name = family.recognise({key: tuple(value.shape) for key, value in backbone.items()})
+    except WeightsError as error:
+        raise WeightsError(f"{source}: {error}") from error
+    if name is None:
+        raise WeightsError(f"{source}: {_unknown_network(backbone)}")
+    return name
 
 
 def _plain_values(key: str, value: Tensor, source: Path) -> Tensor:
@@ -390,17 +399,16 @@ def _card(source: Path, architecture: str, found: _Found, folded: list[str]) -> 
     if found.key:
         notes.append(f"They lay under {found.key!r}.")
     # A wrapper's classifier may stand beside its backbone.
+    dropped = found.classifier_keys()
     classifiers = [
-        value
-        for key, value in {**found.state, **found.beside}.items()
-        if f".{key}".endswith(f".{CLASSIFIER_PREFIX}weight") and value.ndim == 2
+        value for key, value in {**found.state, **found.beside}.items() if key in dropped and value.ndim == 2
     ]
     num_classes = len(classifiers[0]) if len(classifiers) == 1 else None
     if num_classes is not None:
         notes.append(f"A classifier of {num_classes} classes was dropped.")
-    others = [key for key in found.beside if CLASSIFIER_PREFIX not in key]
+    others = [key for key in found.beside if key not in dropped]
     if others:
-        notes.append(f"Left out, as no part of an OSNet: {name_some(others)}.")
+        notes.append(f"Left out, as no part of {found.family.title}: {name_some(others)}.")
     return model_card(architecture).model_copy(
         update={
             "name": re.sub(r"\.(pth|pt|ckpt|bin|safetensors)\b.*$", "", source.name),

@@ -11,7 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from omnireid.models.config import Fusion
+from omnireid.models.osnet_config import Fusion
 
 GATE_REDUCTION = 16
 

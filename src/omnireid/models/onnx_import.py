@@ -22,8 +22,8 @@ from omnireid.core.files import sha256_file
 from omnireid.core.images import normalise
 from omnireid.core.seeds import numpy_generator
 from omnireid.models.cards import model_card
-from omnireid.models.config import ARCHITECTURES, OSNetConfig, architecture_config
 from omnireid.models.onnx_walk import FoundBlock, FoundLayer, FoundNetwork, FoundNorm, is_instance_norm, walk
+from omnireid.models.osnet_config import ARCHITECTURES, OSNetConfig
 from omnireid.models.weight_file import require_file
 
 try:
@@ -34,7 +34,8 @@ except ImportError as error:
     raise MissingExtraError("importing an ONNX file", "train") from error
 
 from omnireid.models.batch_norms import folded_note
-from omnireid.models.osnet import OSNet, blank_network
+from omnireid.models.network import Network
+from omnireid.models.registry import architecture_config, blank_network
 from omnireid.models.state_dict import check_state_dict
 
 MAX_DISTANCE = 1e-5
@@ -248,7 +249,7 @@ def _norm(name: str, norm: FoundNorm | None, bias: Float32) -> _Entries:
         yield f"{name}.num_batches_tracked", torch.tensor(0)
 
 
-def _prove(network: OSNet, spec: InputSpec, model: onnx.ModelProto, source: Path) -> None:
+def _prove(network: Network, spec: InputSpec, model: onnx.ModelProto, source: Path) -> None:
     """Run both on the same pictures; the file in ONNX Runtime."""
     import onnxruntime
 

@@ -13,10 +13,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from omnireid.models.config import BOTTLENECK, OSNetConfig, Placement
 from omnireid.models.fusion import make_fusion
+from omnireid.models.network import Network
+from omnireid.models.osnet_config import BOTTLENECK, OSNetConfig, Placement
 
-__all__ = ["ConvNorm", "Lite3x3", "OSBlock", "OSNet", "OSNetConfig", "blank_network"]
+__all__ = ["ConvNorm", "Lite3x3", "OSBlock", "OSNet", "OSNetConfig"]
 
 
 class ConvNorm(nn.Module):
@@ -143,12 +144,14 @@ def _full3x3(channels: int) -> nn.Module:
     return ConvNorm(channels, channels, 3)
 
 
-class OSNet(nn.Module):
+class OSNet(Network):
     """The network of Table 1: (N, 3, H, W) normalised RGB → (N, embedding_size) embeddings.
 
     Embeddings are returned in training and in evaluation alike; `IdentityClassifier` owns the classifier.
     They are not L2-normalised, and not negative: the head ends in a ReLU.
     """
+
+    config: OSNetConfig
 
     def __init__(self, config: OSNetConfig | None = None) -> None:
         super().__init__()
@@ -214,18 +217,13 @@ class OSNet(nn.Module):
             stages[f"transition{name}"] = pool if apart else stage[-1]
         return stages | {"conv4": self.conv4, "conv5": self.conv5, "fc": self.fc}
 
+    @property
+    def head(self) -> nn.Module:
+        return self.fc
+
     def feature_maps(self, images: Tensor) -> Tensor:
         """conv5's output: (N, 3, H, W) → (N, channels[3], H/16, W/16), not negative."""
         x = self.maxpool(self.conv1(images))
         x = self.pool2(self.conv2(x))
         x = self.pool3(self.conv3(x))
         return cast(Tensor, self.conv5(self.conv4(x)))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return cast(Tensor, self.fc(self.feature_maps(images).mean(dim=(2, 3))))
-
-
-def blank_network(config: OSNetConfig) -> OSNet:
-    """A network whose weights will be replaced: torch's own generator stays where it was."""
-    with torch.random.fork_rng(devices=[]):
-        return OSNet(config)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from omnireid.core.errors import InputError, UnknownNameError, WeightsError
 from omnireid.core.files import sha256_file
-from omnireid.models.cards import HubFile, hub_file, list_models, model_card
-from omnireid.models.config import ARCHITECTURES
+from omnireid.models.cards import hub_file, list_architectures, list_models, model_card
+from omnireid.models.family import HubFile
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -87,7 +87,7 @@ def _named(name: str) -> HubFile:
     file = hub_file(name)
     if file is not None:
         return file
-    if name in ARCHITECTURES:
+    if name in list_architectures():
         weights = [model for model in list_models() if model.startswith(f"{name}_") and hub_file(model)]
         hint = f" Published weights: {', '.join(weights)}" if weights else ""
         raise WeightsError(f"{name} is an architecture, it has no weights to fetch.{hint}")

@@ -19,7 +19,7 @@ from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.errors import MissingExtraError, OmniReIDError, WeightsError
 from omnireid.core.files import write_bytes
 from omnireid.models.cards import model_card
-from omnireid.models.config import architecture_config
+from omnireid.models.registry import architecture_config
 from omnireid.models.weight_file import WeightHeader, arrays_sha256, require_file
 
 if TYPE_CHECKING:

@@ -18,10 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from omnireid.core.card import ModelCard
-from omnireid.core.errors import OmniReIDError, WeightsError
-from omnireid.models.config import OSNetConfig
+from omnireid.core.errors import OmniReIDError, PluginError, WeightsError
+from omnireid.models.family import NetworkConfig
+from omnireid.models.registry import FAMILIES
 
 METADATA_KEY = "omnireid"
+_FAMILY_OF_OLD_FILES = "osnet"
 
 _OTHER_FORMATS = (
     (b"PK\x03\x04", "a PyTorch checkpoint"),
@@ -41,13 +43,14 @@ class WeightHeader:
     """
 
     card: ModelCard
-    config: OSNetConfig
+    config: NetworkConfig
     tensors_sha256: str
 
     def to_metadata(self) -> dict[str, str]:
         """The safetensors metadata."""
         content = {
             "card": self.card.model_dump(mode="json", exclude_none=True),
+            "family": self.config.family,
             "config": self.config.to_dict(),
             "tensors_sha256": self.tensors_sha256,
         }
@@ -152,15 +155,16 @@ def _parse(text: str, *, source: str) -> WeightHeader:
     try:
         content: dict[str, Any] = json.loads(text)
         card, config, digest = content["card"], content["config"], content["tensors_sha256"]
+        family = content.get("family", _FAMILY_OF_OLD_FILES)
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise WeightsError(f"{source}: the header cannot be used ({error!r})") from error
     try:
         return WeightHeader(
             card=ModelCard.from_json(json.dumps(card), source=source),
-            config=OSNetConfig().with_overrides(config),
+            config=FAMILIES.get(str(family)).default.with_overrides(config),
             tensors_sha256=str(digest),
         )
-    except WeightsError:
+    except (WeightsError, PluginError):
         raise
     except (OmniReIDError, TypeError, AttributeError) as error:
         raise WeightsError(f"{source}: written for another version of OmniReID: {error}") from error

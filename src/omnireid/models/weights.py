@@ -13,13 +13,14 @@ from omnireid.core.card import ModelCard
 from omnireid.core.errors import WeightsError
 from omnireid.core.files import write_bytes
 from omnireid.models.classifier import IdentityClassifier
-from omnireid.models.osnet import OSNet, blank_network
+from omnireid.models.network import Network
+from omnireid.models.registry import blank_network
 from omnireid.models.run_checkpoint import is_run_checkpoint, read_run_weights
 from omnireid.models.state_dict import check_state_dict, name_some
 from omnireid.models.weight_file import WeightHeader, arrays_sha256, read_header
 
 
-def save_weights(path: str | os.PathLike[str], model: OSNet | IdentityClassifier, card: ModelCard) -> None:
+def save_weights(path: str | os.PathLike[str], model: Network | IdentityClassifier, card: ModelCard) -> None:
     """Write the network's weights with their card, atomically. The same input gives the same bytes.
 
     A training wrapper's classifier is left out: embeddings do not need it.
@@ -46,7 +47,7 @@ def save_weights(path: str | os.PathLike[str], model: OSNet | IdentityClassifier
     write_bytes(path, save(state, metadata=header.to_metadata()))
 
 
-def load_weights(path: str | os.PathLike[str]) -> tuple[OSNet, ModelCard]:
+def load_weights(path: str | os.PathLike[str]) -> tuple[Network, ModelCard]:
     """Build the network a weight file belongs to and give it these weights, in evaluation mode on the CPU.
 
     Args:
@@ -75,7 +76,7 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[OSNet, ModelCard]:
     return network.eval(), header.card
 
 
-def holds_weights(path: str | os.PathLike[str], network: OSNet) -> bool:
+def holds_weights(path: str | os.PathLike[str], network: Network) -> bool:
     """Whether a weight file holds just these weights."""
     try:
         return read_header(path).tensors_sha256 == tensors_sha256(network.state_dict())
@@ -112,7 +113,7 @@ class Initialisation:
 
 
 def initialise_from(
-    model: OSNet | IdentityClassifier, state: Mapping[str, Tensor], *, without: Sequence[str] = ()
+    model: Network | IdentityClassifier, state: Mapping[str, Tensor], *, without: Sequence[str] = ()
 ) -> Initialisation:
     """Start a network from published weights, some named parts of it left out.
 

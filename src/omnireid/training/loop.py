@@ -34,7 +34,7 @@ from omnireid.losses.cross_entropy import CrossEntropyLabelSmooth
 from omnireid.losses.triplet import HardTripletLoss
 from omnireid.models.batch_norms import folded_norms, restore_statistics
 from omnireid.models.classifier import IdentityClassifier
-from omnireid.models.osnet import OSNet
+from omnireid.models.network import Network
 from omnireid.models.registry import build_model
 from omnireid.models.run_checkpoint import trained_card
 from omnireid.models.weights import save_weights
@@ -61,7 +61,7 @@ DEFAULT_CACHE_BYTES = 2 << 30
 _PICTURES_TO_MEASURE = 2048
 """What statistics of folded batch norms are taken from."""
 
-EpochEvaluation = Callable[[OSNet, int], dict[str, float]]
+EpochEvaluation = Callable[[Network, int], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class TrainedModel:
         skipped: pictures that could not be decoded, with the reason.
     """
 
-    model: OSNet
+    model: Network
     card: ModelCard
     weights: Path
     best_weights: Path | None
@@ -103,7 +103,7 @@ def train(
     samples: Split,
     run_dir: Path,
     *,
-    initial: OSNet | None = None,
+    initial: Network | None = None,
     training_data: str = "",
     device: str = "auto",
     threads: int | None = None,
@@ -178,7 +178,7 @@ class _Run:
         samples: Split,
         run_dir: Path,
         *,
-        initial: OSNet | None,
+        initial: Network | None,
         training_data: str,
         evaluated_on: str,
         device: str,
@@ -547,7 +547,7 @@ def _augmentation(recipe: Recipe) -> Augmentation:
     return Augmentation(recipe.augmentation, recipe.input, num_views=num_views)
 
 
-def _build_network(recipe: Recipe, num_pids: int, initial: OSNet | None) -> IdentityClassifier:
+def _build_network(recipe: Recipe, num_pids: int, initial: Network | None) -> IdentityClassifier:
     # Initialisation draws from torch's global generator: seed a copy of it and put the old one back.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(recipe.seed, "initialisation"))

@@ -23,7 +23,7 @@ except ImportError as error:
     raise MissingExtraError("the GPU backend", "gpu") from error
 
 if TYPE_CHECKING:
-    from omnireid.models.osnet import OSNet
+    from omnireid.models.network import Network
 
 
 class GpuBackend:
@@ -38,7 +38,7 @@ class GpuBackend:
 
     def __init__(
         self,
-        model: OSNet,
+        model: Network,
         card: ModelCard,
         *,
         device: str = "cuda",

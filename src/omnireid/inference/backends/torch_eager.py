@@ -20,7 +20,7 @@ except ImportError as error:
     raise MissingExtraError("the torch backend", "train") from error
 
 if TYPE_CHECKING:
-    from omnireid.models.osnet import OSNet
+    from omnireid.models.network import Network
 
 
 _several_threads_in: int | None = None
@@ -28,7 +28,7 @@ _several_threads_in: int | None = None
 
 
 class TorchBackend:
-    """An OSNet module in evaluation mode.
+    """A network of any family in evaluation mode.
 
     torch's thread count belongs to the process (`torch.set_num_threads`, `OMP_NUM_THREADS`), so it is no
     option here.
@@ -36,7 +36,7 @@ class TorchBackend:
 
     name = "torch"
 
-    def __init__(self, model: OSNet, card: ModelCard, *, device: str = "auto") -> None:
+    def __init__(self, model: Network, card: ModelCard, *, device: str = "auto") -> None:
         """Take a network over: it is moved to the device and put into evaluation mode.
 
         Args:

@@ -18,11 +18,11 @@ except ImportError as error:
     raise MissingExtraError("export", "train") from error
 
 if TYPE_CHECKING:
-    from omnireid.models.osnet import OSNet
+    from omnireid.models.network import Network
 
 
-def choose_form(model: OSNet, format_name: str) -> Form:
-    """The form of a network that suits a format; "readable" for ablations that have no fast form."""
+def choose_form(model: Network, format_name: str) -> Form:
+    """The form of a network that suits a format; "readable" for those that have no fast form."""
     try:
         check_foldable(model.config)
     except ConfigError:
@@ -33,7 +33,7 @@ def choose_form(model: OSNet, format_name: str) -> Form:
 
 
 def deployed(
-    model: OSNet, card: ModelCard, *, form: Form, normalised: bool, dtype: torch.dtype = torch.float32
+    model: Network, card: ModelCard, *, form: Form, normalised: bool, dtype: torch.dtype = torch.float32
 ) -> nn.Module:
     """`deployed_module`, its convolutions in `dtype`.
 
@@ -50,8 +50,7 @@ class _Half(nn.Module):
     def __init__(self, module: Any, dtype: torch.dtype) -> None:
         super().__init__()
         self.network = module.network.to(dtype)
-        last = self.network.embed if hasattr(self.network, "embed") else self.network.model.fc
-        last.float()
+        self.network.head.float()
         self.register_buffer("offset", module.offset)
         self._normalised = module.normalised
         self._dtype = dtype

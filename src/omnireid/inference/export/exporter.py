@@ -51,7 +51,7 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from omnireid.inference.fused.graph import Form
-    from omnireid.models.osnet import OSNet
+    from omnireid.models.network import Network
 
 FormatName = Literal["onnx", "openvino", "torchscript", "tensorrt", "executorch"]
 
@@ -68,7 +68,7 @@ _DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def export_model(
-    model: OSNet,
+    model: Network,
     card: ModelCard,
     path: str | os.PathLike[str],
     *,
@@ -189,7 +189,7 @@ def export_model(
 
 
 def export_onnx(
-    model: OSNet,
+    model: Network,
     card: ModelCard,
     path: str | os.PathLike[str],
     *,
@@ -213,7 +213,7 @@ class _Built:
 
 @dataclass(frozen=True)
 class _Job:
-    model: OSNet
+    model: Network
     card: ModelCard
     form: Form
     format: str

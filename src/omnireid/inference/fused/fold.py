@@ -13,7 +13,8 @@ import numpy as np
 
 from omnireid.core.arrays import AnyFloat, Float64
 from omnireid.core.errors import ConfigError
-from omnireid.models.config import OSNetConfig, Placement
+from omnireid.models.family import NetworkConfig
+from omnireid.models.osnet_config import OSNetConfig, Placement
 
 Weights = Float64
 
@@ -99,12 +100,17 @@ class FoldedOSNet:
     embedding: Convolution
 
 
-def check_foldable(config: OSNetConfig) -> None:
-    """Refuse what has no fast form: the ablations of the paper's Table 5.
+def check_foldable(config: NetworkConfig) -> OSNetConfig:
+    """Refuse what has no fast form: other families, and the ablations of the paper's Table 5.
+
+    Returns:
+        The same configuration.
 
     Raises:
-        ConfigError: no Lite 3×3, no unified gate, or two instance norms in a block.
+        ConfigError: no OSNet, no Lite 3×3, no unified gate, or two instance norms in a block.
     """
+    if not isinstance(config, OSNetConfig):
+        raise ConfigError(f"family {config.family!r}: fast forms exist for OSNets only; run it in torch")
     if not config.lite:
         raise ConfigError("lite=False: fast forms exist for Lite 3×3 only; run this network in torch")
     if config.fusion != "unified_gate":
@@ -113,9 +119,10 @@ def check_foldable(config: OSNetConfig) -> None:
         )
     if any("both" in stage for stage in config.instance_norm):
         raise ConfigError("instance_norm 'both': there is no fast form; run this network in torch")
+    return config
 
 
-def fold(state: Mapping[str, AnyFloat], config: OSNetConfig) -> FoldedOSNet:
+def fold(state: Mapping[str, AnyFloat], config: NetworkConfig) -> FoldedOSNet:
     """Fold a state dict.
 
     Args:
@@ -125,8 +132,7 @@ def fold(state: Mapping[str, AnyFloat], config: OSNetConfig) -> FoldedOSNet:
     Raises:
         ConfigError: the network has no fast form, see `check_foldable`.
     """
-    check_foldable(config)
-    return _Folding(state, config).network()
+    return _Folding(state, check_foldable(config)).network()
 
 
 class _Folding:

@@ -18,13 +18,13 @@ except ImportError as error:
     raise MissingExtraError("exporting a network", "train") from error
 
 from omnireid.inference.fused.module import FusedOSNet, fold_module
-from omnireid.models.osnet import OSNet
+from omnireid.models.network import Network
 
 Form = Literal["streams", "levels", "readable"]
 
 
 def deployed_module(
-    model: OSNet, card: ModelCard, *, form: Form = "streams", normalised: bool = False
+    model: Network, card: ModelCard, *, form: Form = "streams", normalised: bool = False
 ) -> nn.Module:
     """A module on the CPU, in evaluation mode, that takes crops and gives what an exported file gives.
 
@@ -37,7 +37,7 @@ def deployed_module(
         card: says how crops are normalised.
         form: "streams", batch norms folded and streams one by one: the fastest in ONNX Runtime and OpenVINO;
             "levels", the streams batched by depth: fewer and larger operations, for GPUs; "readable", the
-            network as it is, for the ablations that have no fast form.
+            network as it is, for those that have no fast form.
         normalised: whether embeddings are brought to unit L2 norm.
 
     Raises:
@@ -80,19 +80,24 @@ class _Deployed(nn.Module):
 
 
 class _Readable(nn.Module):
-    """A copy of a network with the scale of the normalisation in its stem, cut where a `FusedOSNet` is."""
+    """A copy of a network behind the scale of the normalisation, cut where a `FusedOSNet` is."""
 
-    def __init__(self, model: OSNet, spec: InputSpec) -> None:
+    scale: Tensor
+
+    def __init__(self, model: Network, spec: InputSpec) -> None:
         super().__init__()
         self.model = copy.deepcopy(model).cpu().float()
-        with torch.no_grad():
-            self.model.conv1.conv.weight.mul_(torch.from_numpy(spec.scale_shift()[0])[:, None, None])
+        self.register_buffer("scale", torch.from_numpy(spec.scale_shift()[0])[:, None, None])
+
+    @property
+    def head(self) -> nn.Module:
+        return self.model.head
 
     def feature_maps(self, images: Tensor) -> Tensor:
-        return self.model.feature_maps(images)
+        return self.model.feature_maps(images * self.scale)
 
     def embedding(self, feature_maps: Tensor) -> Tensor:
-        embedding: Tensor = self.model.fc(F.adaptive_avg_pool2d(feature_maps, 1).flatten(1))
+        embedding: Tensor = self.head(F.adaptive_avg_pool2d(feature_maps, 1).flatten(1))
         return embedding
 
 

@@ -32,13 +32,13 @@ try:
 except ImportError as error:
     raise MissingExtraError("the fused torch module", "train") from error
 
-from omnireid.models.osnet import OSNet
+from omnireid.models.network import Network
 
 _Array = Float64
 _Layer = TypeVar("_Layer", nn.Conv2d, nn.Linear)
 
 
-def fold_module(model: OSNet) -> FoldedOSNet:
+def fold_module(model: Network) -> FoldedOSNet:
     """Fold a network's present weights; it is neither moved nor changed.
 
     Raises:
@@ -74,8 +74,8 @@ class FusedOSNet(nn.Module):
             for blocks in folded.stages
         )
         self.transitions = nn.ModuleList(_pointwise(transition) for transition in folded.transitions)
-        self.head = _pointwise(folded.head)
-        self.embed = _linear(folded.embedding.weight[:, :, 0, 0], folded.embedding.bias)
+        self.conv5 = _pointwise(folded.head)
+        self.head = _linear(folded.embedding.weight[:, :, 0, 0], folded.embedding.bias)
         self.to(dtype).requires_grad_(False).eval()
 
     def feature_maps(self, images: Tensor) -> Tensor:
@@ -85,11 +85,11 @@ class FusedOSNet(nn.Module):
         x = F.max_pool2d(x, 3, stride=2, padding=1)
         for stage, transition in zip(self.stages, self.transitions, strict=False):
             x = F.avg_pool2d(F.relu(transition(stage(x))), 2, stride=2)
-        return F.relu(self.head(self.stages[-1](x)))
+        return F.relu(self.conv5(self.stages[-1](x)))
 
     def embedding(self, feature_maps: Tensor) -> Tensor:
         """What `feature_maps` gives → (N, D), not negative and not L2-normalised."""
-        return F.relu(self.embed(_means(feature_maps).flatten(1)))
+        return F.relu(self.head(_means(feature_maps).flatten(1)))
 
     def forward(self, images: Tensor) -> Tensor:
         return self.embedding(self.feature_maps(images))

@@ -1,12 +1,13 @@
-"""What makes one OSNet differ from another, and the nine published architectures. Imports no torch."""
+"""What makes one OSNet differ from another, the nine published ones, and their family. Imports no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
 
-from omnireid.core.errors import ConfigError, UnknownNameError
+from omnireid.core.errors import ConfigError, UnknownNameError, WeightsError
+from omnireid.core.sockets import later
+from omnireid.models.family import NetworkConfig, NetworkFamily, Shapes
 
 Fusion = Literal["unified_gate", "separate_gates", "scalar_gate", "fixed_gates", "addition", "concatenation"]
 StemNorm = Literal["batch", "instance"]
@@ -20,7 +21,7 @@ MAX_STREAMS = 4
 
 
 @dataclass(frozen=True)
-class OSNetConfig:
+class OSNetConfig(NetworkConfig):
     """One network of the OSNet family. The defaults are OSNet x1.0.
 
     Attributes:
@@ -41,6 +42,8 @@ class OSNetConfig:
     Raises:
         ConfigError: a value that makes no network; names the field.
     """
+
+    family: ClassVar[str] = "osnet"
 
     channels: tuple[int, int, int, int] = (64, 256, 384, 512)
     blocks: tuple[int, int, int] = (2, 2, 2)
@@ -90,27 +93,6 @@ class OSNetConfig:
         nowhere: Placement = "none"
         return (nowhere,) * self.blocks[stage]
 
-    def with_overrides(self, overrides: Mapping[str, Any]) -> OSNetConfig:
-        """This configuration with some fields replaced; lists (from YAML or JSON) become tuples.
-
-        Raises:
-            UnknownNameError: a key that is no field; names the nearest.
-            ConfigError: a value that makes no network.
-        """
-        known = [field.name for field in fields(self)]
-        for name in overrides:
-            if name not in known:
-                raise UnknownNameError("model option", str(name), known)
-        return replace(self, **{name: _as_tuples(value) for name, value in overrides.items()})
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain values; `OSNetConfig().with_overrides(...)` reads them back."""
-        return asdict(self)
-
-
-def _as_tuples(value: Any) -> Any:
-    return tuple(_as_tuples(item) for item in value) if isinstance(value, list | tuple) else value
-
 
 def _check_counts(name: str, counts: Any, *, length: int | None = None) -> None:
     whole = isinstance(counts, tuple) and all(type(count) is int and count > 0 for count in counts)
@@ -152,23 +134,32 @@ ARCHITECTURES: dict[str, OSNetConfig] = {
 }
 
 
-def architecture_config(name: str) -> OSNetConfig:
-    """Configuration of a published architecture.
+def _recognise(shapes: Shapes) -> str | None:
+    """From the variant's key names and the stem's width; whoever loads the weights checks everything else."""
+    if not any(key.startswith("fc.") for key in shapes):
+        raise WeightsError(
+            "an OSNet without the layer behind its pooling (fc), as fast-reid builds it; its embeddings come "
+            "from a head of another kind, which no network here has"
+        )
+    variant = "osnet"
+    if any(key.startswith("pool2.") for key in shapes):
+        variant = "osnet_ain"
+    elif "conv2.0.IN.weight" in shapes:
+        variant = "osnet_ibn"
+    stem = shapes.get("conv1.conv.weight", ())[:1]
+    for name, config in ARCHITECTURES.items():
+        if name.rpartition("_x")[0] == variant and stem == config.channels[:1]:
+            return name
+    return None
 
-    Raises:
-        UnknownNameError: no such architecture; names the nearest.
-    """
-    if name not in ARCHITECTURES:
-        raise UnknownNameError("architecture", name, ARCHITECTURES)
-    return ARCHITECTURES[name]
 
-
-def nearest_architecture(config: OSNetConfig) -> tuple[str, dict[str, Any]]:
-    """The published architecture that a network differs least from, and the options in which it does."""
-    wanted = config.to_dict()
-    differing = {
-        name: {field: wanted[field] for field, value in known.to_dict().items() if value != wanted[field]}
-        for name, known in ARCHITECTURES.items()
-    }
-    name = min(differing, key=lambda name: len(differing[name]))
-    return name, differing[name]
+OSNET = NetworkFamily(
+    name="osnet",
+    title="an OSNet",
+    architectures=ARCHITECTURES,
+    build=later("omnireid.models.osnet:OSNet"),
+    cards=later("omnireid.models.osnet_cards:cards"),
+    hub_files=later("omnireid.models.osnet_cards:hub_files"),
+    landmark="conv5.conv.weight",
+    recognise=_recognise,
+)
