@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -156,7 +157,17 @@ class PageServer:
     def start(self) -> None:
         """Start, and wait until it answers. Started again, it has the same address."""
         (self.folder / "port").unlink(missing_ok=True)
-        command = [sys.executable, __file__, str(self.folder), "--port", str(self._port), *self._arguments]
+        # Rendering, embedding and calibrating are done once, by the first server of a session.
+        kept = ["--kept", str(self.folder.parent / "kept")]
+        command = [
+            sys.executable,
+            __file__,
+            str(self.folder),
+            "--port",
+            str(self._port),
+            *kept,
+            *self._arguments,
+        ]
         source = Path(__file__).parents[2] / "src"
         self._process = subprocess.Popen(
             command, env={**os.environ, "PYTHONPATH": str(source), "OMP_NUM_THREADS": "1"}
@@ -190,24 +201,39 @@ class PageServer:
         self._process.wait(30)
 
 
+def prepare(folder: Path, kept: Path, embedder: Embedder) -> Calibration:
+    """Fill the gallery in `folder`, where there is none; what was made before lies in `kept`."""
+    file, card = kept / "calibration.json", embedder.card
+    if not file.exists():
+        calibrate(embedder).save(file)
+    calibration = Calibration.load(file, card.sha256)
+    if not (kept / "main").exists():
+        with Gallery.open(str(kept / "filling"), calibration=calibration) as gallery:
+            fill(gallery, embedder)
+        (kept / "filling").rename(kept / "main")
+    if not (folder / "main").exists():
+        shutil.copytree(kept / "main", folder / "main")
+    return calibration
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--kept", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--tokens", type=Path)
     parser.add_argument("--without-calibration", action="store_true")
     parser.add_argument("--detector", action="store_true")
     asked = parser.parse_args()
     embedder = Embedder(Colours())
-    calibration = None if asked.without_calibration else calibrate(embedder)
+    prepared = prepare(asked.folder, asked.kept, embedder)
+    calibration = None if asked.without_calibration else prepared
     tokens = TokenFile(asked.tokens) if asked.tokens else None
     limits = Limits(max_bytes=2_000_000, max_pixels=4_000_000)
     with (
         Gallery.open(str(asked.folder / "main"), calibration=calibration) as gallery,
         Gallery.open(str(asked.folder / "empty"), calibration=calibration) as empty,
     ):
-        if not gallery.models:
-            fill(gallery, embedder)
         galleries = {"main": gallery, "empty": empty}
         app = create_app(
             embedder,

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import httpx2
@@ -331,6 +332,69 @@ def test_a_search_on_paper(page: Page) -> None:
         expect(page.locator(shown).first).to_be_visible()
 
 
+def test_several_people_are_searched_for_collected_watched_joined_and_forgotten(
+    open_page: Open, server: PageServer
+) -> None:
+    names = [f"crowd-{n}" for n in range(4)]
+    items = [
+        {"image": base64.b64encode(picture(62 + n, 0, 0)).decode(), "identity": name, "camera": "Yard"}
+        for n, name in enumerate(names)
+    ]
+    httpx2.post(server.url + "v1/enrol", json={"items": items}, timeout=30).raise_for_status()
+    ends = (datetime.now(timezone.utc) + timedelta(days=9)).isoformat()
+    case = {"title": "Crowd", "reason": "a test", "ends": ends}
+    address = httpx2.post(server.url + "v1/cases", json=case).raise_for_status().json()["id"]
+    page = open_page(server, "people").page
+    dialog, bar = page.get_by_role("dialog"), page.locator(".selection-bar")
+    tiles = page.locator(".person-tile")
+
+    def choose_crowd() -> None:
+        """By keys: one, and from there all to another."""
+        tiles.filter(has_text="crowd-0").locator(".bare").press("x")
+        tiles.filter(has_text="crowd-3").locator(".bare").press("Shift+X")
+        expect(bar).to_contain_text("4 people chosen")
+
+    choose_crowd()
+    button(bar, "Find more of each").click()
+    tabs = page.get_by_role("tab")
+    expect(tabs).to_have_text([re.compile(f"^{name}") for name in names])
+    expect(page.get_by_text("Searching…")).to_have_count(0)
+    page.get_by_role("link", name="People").first.click()
+    choose_crowd()
+    button(bar, "Add to case").click()
+    dialog.get_by_label("Note (optional)").fill("came together")
+    dialog.get_by_role("button", name=re.compile("^Crowd")).click()
+    expect(page.locator(".toast")).to_contain_text("Added to “Crowd”.")
+    entries = ask(server, f"v1/cases/{address}")["entries"]
+    assert [(one["person"]["identity"], one["note"]) for one in entries] == [
+        (name, "came together") for name in names
+    ]
+    tiles.filter(has_text="crowd-0").locator(".pick").uncheck()
+    button(bar, "Join into one person").click()
+    expect(dialog).to_contain_text("Merged into crowd-1: crowd-2, crowd-3.")
+    button(dialog, "Join into one person").click()
+    expect(tiles.filter(has_text="crowd-1")).to_contain_text("3 pictures")
+    expect(bar).to_be_hidden()
+    tiles.filter(has_text="crowd-0").locator(".pick").check()
+    tiles.filter(has_text="crowd-1").locator(".pick").click(modifiers=["Shift"])
+    button(bar, "Watch for").click()
+    expect(dialog.get_by_role("heading", level=2)).to_have_text("Watch for crowd-0, crowd-1")
+    dialog.get_by_label("Reason").fill("a test")
+    button(dialog, "Watch").click()
+    expect(page.locator(".watched h3")).to_have_text(["crowd-0", "crowd-1"])
+    view(page, "people")
+    tiles.filter(has_text="crowd-0").locator(".bare").press("x")
+    tiles.filter(has_text="crowd-1").locator(".bare").press("x")
+    button(bar, "Forget").click()
+    expect(dialog).to_contain_text("4 pictures with embeddings, seen by 1 camera")
+    expect(button(dialog, "Forget for good")).to_be_disabled()
+    dialog.get_by_label("Type 2 to confirm").fill("2")
+    button(dialog, "Forget for good").click()
+    expect(page.locator(".toast", has_text="4 pictures forgotten")).to_be_visible()
+    expect(tiles.filter(has_text="crowd")).to_have_count(0)
+    assert httpx2.get(server.url + "v1/identity", params={"id": "crowd-3"}).status_code == 404
+
+
 @pytest.mark.parametrize("width", [1280, 360])
 def test_new_states_are_accessible_and_fit(open_page: Open, server: PageServer, width: int) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
@@ -407,5 +471,6 @@ def test_a_person_is_found_by_an_id_of_any_form(page: Page, server: PageServer) 
     dialog.get_by_role("searchbox").fill("Site 2/7")
     expect(dialog.locator(".choice")).to_have_count(1)
     expect(dialog.locator(".choice")).to_have_text(re.compile("Site 2/7"))
+    expect(dialog.locator(".choice img")).to_be_visible()  # or it is asked for when it is gone
     page.keyboard.press("Escape")
     assert httpx2.delete(server.url + "v1/identity", params={"id": "Site 2/7"}).json() == {"forgotten": 1}

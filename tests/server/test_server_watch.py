@@ -121,6 +121,8 @@ def test_what_to_expect_is_said_before_an_entry_is_made(client: TestClient) -> N
     expected = client.get("/v1/watch/estimate", params={"identity": "p1"}).json()
     assert (expected["people"], expected["pictures_per_day"], expected["days"]) == (1, 5, 1)
     assert expected["false_alarms_per_day"] == pytest.approx(5 * expected["rate"])
+    both = client.get("/v1/watch/estimate", params={"identity": ["p1", "p2"]}).json()
+    assert both["people"] == 2
     assert client.get("/v1/watch").json()["entries"] == []
     nobody = client.get("/v1/watch").json()["expectation"]
     assert (nobody["people"], nobody["false_alarms_per_day"]) == (0, 0)

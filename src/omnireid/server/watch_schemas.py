@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from omnireid.gallery.texts import MAX_TEXT
-from omnireid.server.schemas import Answer, Closed, GalleryQuery, Id, ItemOut, NewName, Time, TimeOut
+from omnireid.server.schemas import Answer, Closed, GalleryQuery, Id, ItemOut, NewName, Texts, Time, TimeOut
 
 AnswerName = Literal["new", "seen", "right", "wrong"]
 
@@ -27,9 +26,9 @@ class AlertAnswer(Closed):
 
 
 class WatchEstimateQuery(GalleryQuery):
-    """Somebody who is perhaps put on the list."""
+    """Who is perhaps put on the list."""
 
-    identity: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
+    identity: Annotated[Texts, Field(default_factory=list)]
 
 
 class AlertsQuery(GalleryQuery):

@@ -28,7 +28,7 @@ import { listenToAlerts, restartAlerts } from "./watchstream.js";
 
 const ROUTES = {
   search: { title: text.views.search, view: searchView },
-  frame: { title: text.several.title, view: severalView, under: "search" },
+  frame: { title: text.several.titles.search, view: severalView, under: "search" },
   people: { title: text.views.people, view: peopleView },
   person: { title: text.item.person, view: personView, under: "people" },
   pictures: { title: text.views.pictures, view: picturesView },

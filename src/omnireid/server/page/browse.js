@@ -1,6 +1,7 @@
 // Everybody and everything in the gallery, a page at a time.
 
 import { api } from "./api.js";
+import { peopleSelection, pictureSelection } from "./bulk.js";
 import { cameraPicker } from "./cameras.js";
 import { named } from "./conditions.js";
 import { choosePerson } from "./dialogs.js";
@@ -10,7 +11,6 @@ import { cameraName, days, fromLocal, personName, whenShort } from "./format.js"
 import { virtualGrid } from "./grid.js";
 import { showItem } from "./itemdialog.js";
 import { go, link, remember } from "./router.js";
-import { Selection } from "./selection.js";
 import { may } from "./session.js";
 import { empty } from "./states.js";
 import { cameras as cameraCount, pictures, text } from "./text.js";
@@ -48,32 +48,39 @@ export async function peopleView(here) {
       const { identities, next } = await api.identities({ text: chosen.people.text, limit: PAGE.people, after }, signal);
       return { entries: identities, next };
     },
-    tile: personTile,
-    focus: ".tile",
+    tile: (person) => personTile(person, selection),
+    focus: ".bare",
     nothing: () => (chosen.people.text ? empty("people", text.browse.nobodyNamed(chosen.people.text)) : empty("people", text.browse.noPeople, text.browse.noPeopleHint, enrolLink())),
   });
+  const selection = peopleSelection(list.entries);
   const input = h("input", { type: "search", value: chosen.people.text, autocomplete: "off", placeholder: text.browse.findHint });
   let timer = 0;
   input.addEventListener("input", () => {
     chosen.people.text = typedText(input);
     say("people");
+    selection.clear();
     clearTimeout(timer);
     timer = setTimeout(list.load, 200);
   });
   list.load();
-  return h("div", {}, h("h1", {}, text.browse.people), h("p.lead", {}, text.browse.peopleLead), h("div.toolbar.with-size", {}, field(text.browse.find, input), list.tools), list.element);
+  return h("div", {}, h("h1", {}, text.browse.people), h("p.lead", {}, text.browse.peopleLead), h("div.toolbar.with-size", {}, field(text.browse.find, input), list.tools), list.element, selection.bar);
 }
 
-function personTile(person) {
+function personTile(person, selection) {
   const seen = person.first_seen ? days(person.first_seen, person.last_seen) : text.noTime;
   return h(
-    "a.tile.person-tile",
-    { href: link("person", person.id), title: personName(person) },
-    pictureOf(person),
-    h("span.tile-line.strong", {}, personName(person)),
-    h("span.tile-line.hint", {}, pictures(person.items)),
-    h("span.tile-line.hint", {}, cameraCount(person.cameras.length)),
-    h("span.tile-line.hint", {}, seen),
+    "div.tile.person-tile",
+    { title: personName(person) },
+    h(
+      "a.bare",
+      { href: link("person", person.id) },
+      pictureOf(person),
+      h("span.tile-line.strong", {}, personName(person)),
+      h("span.tile-line.hint", {}, pictures(person.items)),
+      h("span.tile-line.hint", {}, cameraCount(person.cameras.length)),
+      h("span.tile-line.hint", {}, seen),
+    ),
+    selection.checkbox(person, text.grid.choosePerson(personName(person))),
   );
 }
 
@@ -90,7 +97,7 @@ export async function picturesView(here) {
     focus: ".bare",
     nothing: () => empty("pictures", text.browse.noPictures, isNarrowed() ? text.browse.noPicturesHint : text.search.nobodyHint, clearOrEnrol()),
   });
-  const selection = new Selection(list.entries, { canAll: true });
+  const selection = pictureSelection(list.entries, { canAll: true });
   const set = (name) => (value) => {
     chosen.pictures[name] = value;
     say("pictures");
@@ -150,7 +157,7 @@ function itemTile(item, all, selection) {
     "div.tile",
     { title: words.join(" · ") },
     h("button.bare", { type: "button", "aria-label": `${text.item.view}: ${words.join(", ")}`, onclick: open }, thumbnail(item, "middle")),
-    selection.checkbox(item),
+    selection.checkbox(item, text.grid.choosePicture(words[1], words[2])),
     h("span.tile-line.strong", {}, words[0]),
     h("span.tile-line", {}, words[1]),
     h("span.tile-line.hint", {}, words[2]),

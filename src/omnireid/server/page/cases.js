@@ -78,7 +78,7 @@ export const askNewCase = () =>
 
 let last = null; // the case that this tab added to last comes first
 
-/** Ask into which case, and add. `what()`: the entry as the API takes it, without its note. */
+/** Ask into which case, and add. `what()`: entries as the API takes them, each without the note. */
 async function addToCase(what, words) {
   const done = await ask(text.cases.addTitle(words), (close) => {
     const note = h("textarea", { rows: 2, maxLength: MOST_WORDS, dataset: { first: "" } });
@@ -89,11 +89,13 @@ async function addToCase(what, words) {
     async function add(chosen) {
       for (const one of place.querySelectorAll("button")) one.disabled = true;
       fill(problem);
+      const entries = [];
       try {
-        const entry = await api.addToCase(chosen.id, { ...(await what()), note: note.value.trim() });
+        for (const entry of await what()) entries.push(await api.addToCase(chosen.id, { ...entry, note: note.value.trim() }));
         last = chosen.id;
-        close({ chosen, entry });
+        close({ chosen, entries });
       } catch (error) {
+        await takeOut(chosen, entries).catch(complain); // all or nothing
         fill(problem, complaint(error.message));
         for (const one of place.querySelectorAll("button")) one.disabled = false;
       }
@@ -122,13 +124,13 @@ async function addToCase(what, words) {
     return [field(text.cases.note, note, text.cases.noteHint), place, problem];
   });
   if (!done) return;
-  const { chosen, entry } = done;
+  const { chosen, entries } = done;
   toast(text.cases.added(chosen.title), {
     action: {
       label: text.history.undo,
       run: async () => {
         try {
-          await api.removeFromCase(chosen.id, entry.id);
+          await takeOut(chosen, entries);
           toast(text.history.didUndo);
           refresh();
         } catch (error) {
@@ -139,18 +141,24 @@ async function addToCase(what, words) {
   });
 }
 
-const button = (what, words, style) =>
-  may("write") ? h(`button${style}`, { type: "button", onclick: () => addToCase(what, words) }, icon("cases"), text.cases.add) : null;
+async function takeOut({ id }, entries) {
+  for (const entry of entries) await api.removeFromCase(id, entry.id);
+}
+
+const button = (what, words) => (may("write") ? h("button", { type: "button", onclick: () => addToCase(what, words) }, icon("cases"), text.cases.add) : null);
 
 /**
  * For a search's answer: a button that adds it to a case, as it was answered; null where this token may not.
  * `subject`: what it was asked with (subject.js); `words`: its conditions.
  */
 export const caseButton = (answer, subject, words = []) =>
-  button(async () => ({ search: { asked: await asRequest(subject), answer, words } }), text.cases.whatSearch, "");
+  button(async () => [{ search: { asked: await asRequest(subject), answer, words } }], text.cases.whatSearch);
 
-/** For a person ({ id, name }). */
-export const personCaseButton = (person) => button(() => ({ identity: person.id }), text.cases.whatPerson, "");
+/** For people ({ id, name } each): an entry for each. */
+export const peopleCaseButton = (people) => button(() => people.map(({ id }) => ({ identity: id })), text.cases.whatPeople(people.length));
 
-/** For pictures of the gallery that are chosen when it is pressed. */
-export const picturesCaseButton = (items) => button(() => ({ items: items.map(({ id }) => id) }), text.cases.whatPictures(items.length), "");
+/** Pictures of the gallery, as one entry. */
+export const addPicturesToCase = (items) => addToCase(() => [{ items: items.map(({ id }) => id) }], text.cases.whatPictures(items.length));
+
+/** For pictures that are chosen when it is pressed. */
+export const picturesCaseButton = (items) => (may("write") ? h("button", { type: "button", onclick: () => addPicturesToCase(items) }, icon("cases"), text.cases.add) : null);

@@ -5,8 +5,8 @@ import { askConfirm, askForget, askText, choosePerson } from "./dialogs.js";
 import { personName } from "./format.js";
 import { refresh } from "./router.js";
 import { itemsOf, ownerOf } from "./subject.js";
-import { cameras as cameraCount, text } from "./text.js";
-import { dropThumbnails } from "./thumbnails.js";
+import { cameras as cameraCount, people as peopleCount, text } from "./text.js";
+import { dropAllThumbnails, dropThumbnails } from "./thumbnails.js";
 import { complain, operate, toast } from "./toasts.js";
 
 const MOST_AT_ONCE = 2000; // of one request
@@ -58,7 +58,7 @@ export function samePerson(subject, { identity, name }, items) {
 }
 
 /**
- * Groups of an answer are one person: known people are merged into the first that has a name, pictures of nobody join
+ * People, or groups of an answer, are one person: known people are merged into the first that has a name, pictures of nobody join
  * them, or make a person where nobody is known. Resolves to whether it was done.
  */
 export async function joinGroups(groups) {
@@ -82,10 +82,9 @@ async function mergeTwo(from, into) {
   return Boolean(isSure && (await operate(() => api.merge(into.id, [from.id]))));
 }
 
-async function forget(run, ids) {
+async function attempt(run) {
   try {
     await run();
-    dropThumbnails(ids);
     return true;
   } catch (error) {
     complain(error);
@@ -99,24 +98,33 @@ export async function forgetItems(items) {
   const ids = items.map(({ id }) => id);
   for (let from = 0; from < ids.length; from += MOST_AT_ONCE) {
     const some = ids.slice(from, from + MOST_AT_ONCE);
-    if (!(await forget(() => api.forgetItems(some), some))) {
+    if (!(await attempt(() => api.forgetItems(some)))) {
       if (from) toast(text.forget.done(from));
-      return false;
+      return from > 0;
     }
+    dropThumbnails(some);
   }
   toast(text.forget.done(items.length));
   return true;
 }
 
-/** `person` as /v1/identities gives it; `items`: the ids of its pictures that are shown. */
-export async function forgetPerson(person, items) {
-  const name = personName(person);
-  const lost = [text.forget.lostPictures(person.items, cameraCount(person.cameras.length))];
-  if (person.name) lost.push(text.forget.lostName(person.name));
-  if (person.merged.length) lost.push(text.person.aliases(person.merged.length));
+/** `people` as /v1/identities gives them: for one the name is typed, for several how many they are. */
+export async function forgetPeople(people) {
+  const [words, typed] = people.length === 1 ? [personName(people[0]), personName(people[0])] : [peopleCount(people.length), String(people.length)];
+  const all = (of) => people.flatMap(of);
+  const lost = [text.forget.lostPictures(all(({ items }) => items).reduce((sum, count) => sum + count, 0), cameraCount(new Set(all(({ cameras }) => cameras)).size))];
+  const names = all(({ name }) => name || []);
+  const merged = all((person) => person.merged);
+  if (names.length) lost.push(text.forget.lostNames(names));
+  if (merged.length) lost.push(text.person.aliases(merged.length));
   lost.push(text.forget.lostUndo);
-  const isSure = await askForget(text.forget.title(name), lost, { type: name });
-  if (!isSure || !(await forget(() => api.forgetIdentity(person.id), items))) return false;
-  toast(text.forget.done(person.items));
-  return true;
+  if (!(await askForget(text.forget.title(words), lost, { type: typed }))) return false;
+  let forgotten = 0;
+  for (const person of people) {
+    if (!(await attempt(() => api.forgetIdentity(person.id)))) break;
+    forgotten += person.items;
+  }
+  dropAllThumbnails();
+  if (forgotten) toast(text.forget.done(forgotten));
+  return forgotten > 0;
 }

@@ -1,5 +1,6 @@
 // One picture of the gallery, large, with what can be done with it. Arrow keys go on to the next one.
 
+import { addPicturesToCase } from "./cases.js";
 import { assign, forgetItems, samePerson } from "./changes.js";
 import { setSlots } from "./compare.js";
 import { copyable } from "./copy.js";
@@ -117,6 +118,7 @@ function actions(item, query) {
   if (around) shown.push({ symbol: "clock", words: text.where.nearby, run: () => go("pictures", "", around) });
   if (may("write")) {
     shown.push(
+      { symbol: "cases", words: text.cases.add, run: () => addPicturesToCase([item]) },
       { symbol: "move", words: text.item.assign, run: then(() => assign([item])) },
       { symbol: "forget", words: text.item.forget, style: ".danger-quiet", run: then(() => forgetItems([item])) },
     );

@@ -1,8 +1,9 @@
 // One person: where and when, their pictures, and what an operator may change.
 
 import { api } from "./api.js";
-import { personCaseButton } from "./cases.js";
-import { forgetPerson, mergeInto, rename } from "./changes.js";
+import { pictureSelection } from "./bulk.js";
+import { peopleCaseButton } from "./cases.js";
+import { forgetPeople, mergeInto, rename } from "./changes.js";
 import { copyable } from "./copy.js";
 import { fill, h, icon } from "./dom.js";
 import { cameraName, clock, personName, span, when } from "./format.js";
@@ -10,7 +11,6 @@ import { showItem } from "./itemdialog.js";
 import { loadPlan, wayOn } from "./floorplan.js";
 import { moreButton } from "./more.js";
 import { go, link } from "./router.js";
-import { Selection } from "./selection.js";
 import { may } from "./session.js";
 import { empty } from "./states.js";
 import { cameras as cameraCount, pictures, text } from "./text.js";
@@ -35,7 +35,7 @@ export async function personView({ id }) {
   // The latest first, those without time last.
   sightings.sort((a, b) => (b.start ? Date.parse(b.start) : -Infinity) - (a.start ? Date.parse(a.start) : -Infinity));
   const all = sightings.flatMap(({ items }) => items.map((item) => ({ item })));
-  const selection = new Selection(() => all.map(({ item }) => item));
+  const selection = pictureSelection(() => all.map(({ item }) => item));
   const sections = new Map(sightings.map((sighting) => [sighting.key, section(sighting, selection, all)]));
   const lead = ({ items }) => {
     const target = sections.get(items[0].id);
@@ -75,13 +75,13 @@ function head(person, sightings) {
       h("h1", {}, personName(person)),
       h("p.hint", {}, copyable(person.id)),
       h("p", {}, facts.filter(Boolean).join(" · ")),
-      h("div.row", {}, moreButton(sightings.flatMap(({ items }) => items)), may("write") ? actions(person, sightings) : null),
+      h("div.row", {}, moreButton(sightings.flatMap(({ items }) => items)), may("write") ? actions(person) : null),
       may("write") ? null : h("p.hint", {}, text.readOnly),
     ),
   );
 }
 
-const actions = (person, sightings) => [
+const actions = (person) => [
   h("button", { type: "button", onclick: () => rename(person) }, icon("edit"), text.person.rename),
   h("button", {
     type: "button",
@@ -90,13 +90,12 @@ const actions = (person, sightings) => [
       if (into) go("person", into.id);
     },
   }, icon("merge"), text.person.merge),
-  personCaseButton(person),
+  peopleCaseButton([person]),
   watchButton(person),
   h("button.danger-quiet", {
     type: "button",
     onclick: async () => {
-      const ids = sightings.flatMap(({ items }) => items.map(({ id }) => id));
-      if (await forgetPerson(person, ids)) go("people");
+      if (await forgetPeople([person])) go("people");
     },
   }, icon("forget"), text.person.forget),
 ];
@@ -121,7 +120,7 @@ function section(sighting, selection, all) {
       {},
       h("h3", { tabIndex: -1 }, cameraName(camera), h("span.hint", {}, start ? span(start, end) : text.person.untimed)),
       may("write") && items.length > 1
-        ? h("button.quiet", { type: "button", onclick: () => { show(items.length); selection.addAll(items); } }, icon("tick"), text.person.selectAll)
+        ? h("button.quiet", { type: "button", onclick: () => { show(items.length); selection.set(items, true); } }, icon("tick"), text.person.chooseAll)
         : null,
     ),
     tiles,
@@ -133,7 +132,7 @@ function tile(item, selection, all) {
     "div.tile",
     {},
     h("button.bare", { type: "button", "aria-label": `${text.item.view}, ${cameraName(item.camera)}, ${when(item.time)}`, onclick: () => showItem({ item }, { all }) }, thumbnail(item)),
-    may("write") ? selection.checkbox(item) : null,
+    may("write") ? selection.checkbox(item, text.grid.choosePicture(cameraName(item.camera), when(item.time))) : null,
     h("span.tile-line.hint", {}, item.time ? clock(item.time) : text.noTime),
   );
 }

@@ -183,7 +183,7 @@ export async function searchView(here) {
     state.subject = subject;
     keepChosen();
     changed();
-  }, { takesMany: true, onseveral: (picture, regions) => searchSeveral(picture, regions, state.chosen) });
+  }, { takesMany: true, onseveral: (picture, regions) => searchSeveral(regions.map((region) => ({ subject: { ...picture, region } })), state.chosen) });
   const clear = () => {
     Object.assign(state.chosen, noConditions());
     limits.show();

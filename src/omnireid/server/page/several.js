@@ -1,4 +1,4 @@
-// Several people of one picture: a search for each, their answers side by side as tabs.
+// Several people, of one picture or of the gallery: a search for each, their answers side by side as tabs.
 
 import { api } from "./api.js";
 import { sayable } from "./certainty.js";
@@ -6,23 +6,27 @@ import { asBody } from "./conditions.js";
 import { mark } from "./decisions.js";
 import { arrowKeys, fill, h, icon, uniqueId } from "./dom.js";
 import { qualityOf } from "./quality.js";
-import { ask } from "./question.js";
+import { ask, face } from "./question.js";
 import { results } from "./results.js";
 import { go, link } from "./router.js";
 import { empty, failed, loading } from "./states.js";
-import { asRequest, regionImage } from "./subject.js";
+import { asRequest } from "./subject.js";
 import { text } from "./text.js";
 
-// people: { question (question.js), answer, quality (quality.js), error } each.
-const nothing = () => ({ people: [], shown: 0 });
+// people: { name, question (question.js), answer, quality (quality.js), error } each; from: the view they were chosen in.
+const nothing = () => ({ people: [], shown: 0, from: "search" });
 let state = nothing();
 
 export const several = { reset: () => { state = nothing(); } };
 
-/** Search for people of one picture, each by the same conditions, and show the answers. */
-export function searchSeveral(picture, regions, conditions) {
+/**
+ * Search for several people by the same conditions, and show the answers. `searches`: { subject, name } each; without
+ * a name people are numbered. `from`: the view they were chosen in.
+ */
+export function searchSeveral(searches, conditions, from = "search") {
+  const person = ({ subject, name }, index) => ({ name: name ?? text.frame.person(index + 1), question: ask(subject, conditions), answer: null, quality: null, error: null });
   // What is changed on the search page later is of another search: a question never changes.
-  state = { people: regions.map((region) => ({ question: ask({ ...picture, region }, conditions), answer: null, quality: null, error: null })), shown: 0 };
+  state = { people: searches.map(person), shown: 0, from };
   go("frame");
 }
 
@@ -44,19 +48,19 @@ async function searchEach(people, show) {
 }
 
 export async function severalView() {
-  const { people } = state;
-  const back = h("a.back", { href: link("search") }, icon("back"), text.views.search);
+  const { people, from } = state;
+  const back = h("a.back", { href: link(from) }, icon("back"), text.views[from]);
   if (!people.length) return h("div", {}, back, empty("people", text.several.none, text.several.noneHint, h("a.button", { href: link("search") }, text.views.search)));
   const panel = h("section.results", { id: uniqueId("panel"), role: "tabpanel", tabIndex: -1, "aria-live": "polite" });
   const tabs = people.map((person, index) => h("button.person-tab", { type: "button", role: "tab", id: uniqueId("tab"), "aria-controls": panel.id, onclick: () => choose(index) }));
 
   function label(index) {
-    const { question, answer, quality, error } = people[index];
+    const { name, question, answer, quality, error } = people[index];
     const said = answer && sayable(answer, quality.isPoor);
     fill(
       tabs[index],
-      h("span.thumb.small", {}, regionImage(question.subject)),
-      h("span", {}, text.frame.person(index + 1), h("span.hint", {}, said ? [mark(said.decision), verdict(said)] : error ? text.several.failed : text.search.running)),
+      face(question),
+      h("span", {}, name, h("span.hint", {}, said ? [mark(said.decision), verdict(said)] : error ? text.several.failed : text.search.running)),
     );
     tabs[index].setAttribute("aria-selected", String(index === state.shown));
   }
@@ -78,11 +82,11 @@ export async function severalView() {
     if (index === state.shown) choose(index);
     else label(index);
   });
-  const list = h("div.person-tabs", { role: "tablist", "aria-label": text.several.title }, tabs);
+  const list = h("div.person-tabs", { role: "tablist", "aria-label": text.several.titles[from] }, tabs);
   choose(state.shown);
   arrowKeys(list, ".person-tab");
   run();
-  return h("div", {}, back, h("h1", {}, text.several.title), h("p.lead", {}, text.several.lead(people.length)), list, panel);
+  return h("div", {}, back, h("h1", {}, text.several.titles[from]), h("p.lead", {}, text.several.lead(people.length)), list, panel);
 }
 
 const verdict = (answer) => (answer.groups.length ? text.several.verdicts[answer.decision ?? "none"] : text.search.nobodyFound);

@@ -6,18 +6,20 @@ import { ask, askConfirm, choosePerson } from "./dialogs.js";
 import { field, fill, h, icon, typedText } from "./dom.js";
 import { cameraName, day, personName, rate, when } from "./format.js";
 import { showItem } from "./itemdialog.js";
-import { link, refresh } from "./router.js";
+import { go, link, refresh } from "./router.js";
 import { may, session } from "./session.js";
 import { empty, failed, loadInto } from "./states.js";
 import { fromItem } from "./subject.js";
-import { text } from "./text.js";
+import { people as peopleCount, text } from "./text.js";
 import { personThumbnail, thumbnail } from "./thumbnails.js";
 import { complain, toast } from "./toasts.js";
 import { alerts as stream, recount } from "./watchstream.js";
 
 const DAY_MS = 86_400_000;
+const CONFLICT = 409;
 const MOST_DAYS = 92;
 const USUAL_DAYS = 7;
+const MOST_NAMES = 3; // of a title
 
 export async function watchView() {
   const list = h("section.watch-list", { "aria-label": text.watch.list });
@@ -119,23 +121,33 @@ async function endEntry({ id, identity, name, alerts }) {
 
 async function addSomebody() {
   const person = await choosePerson(text.watch.choose);
-  if (person && (await watchFor(person))) refresh();
+  if (person && (await watchFor([person]))) refresh();
 }
 
 /** For a person's view: asks why and until when. Null where the token may not. */
 export function watchButton(person) {
   if (!may("write")) return null;
-  return h("button", { type: "button", onclick: async () => { if (await watchFor(person)) location.hash = link("watch"); } }, icon("watch"), text.watch.button);
+  return h("button", { type: "button", onclick: async () => (await watchFor([person])) && go("watch") }, icon("watch"), text.watch.button);
 }
 
 /** Ask why and until when, saying before what to expect. Resolves to whether somebody was put on the list. */
-function watchFor(person) {
-  return ask(text.watch.addTitle(personName(person)), (close) => {
+export function watchFor(people) {
+  const namesOf = (some) => (some.length > MOST_NAMES ? peopleCount(some.length) : some.map(personName).join(", "));
+  return ask(text.watch.addTitle(namesOf(people)), (close) => {
     const reason = h("input", { type: "text", required: true, maxLength: 300, autocomplete: "off", dataset: { first: "" } });
     const ends = h("input", { type: "date", required: true, min: dateAfter(1), max: dateAfter(MOST_DAYS), value: dateAfter(USUAL_DAYS) });
     const estimate = h("div.expected", { "aria-live": "polite" });
-    loadInto(estimate, async () => [h("h3", {}, text.watch.expectTitle), expected(await api.watchEstimate(person.id))].flat());
+    loadInto(estimate, async () => [h("h3", {}, text.watch.expectTitle), expected(await api.watchEstimate(people.map(({ id }) => id)))].flat());
     const problem = h("div");
+    const [left, fresh, before] = [[...people], [], []]; // where one fails, the next press goes on with the others
+    const watchFirst = async () => {
+      try {
+        return await api.watch({ identity: left[0].id, reason: typedText(reason), ends: endOf(ends.value) });
+      } catch (error) {
+        if (error.status !== CONFLICT || people.length === 1) throw error;
+        return null; // is on the list already
+      }
+    };
     const button = h("button.primary", { type: "submit" }, icon("watch"), text.watch.save);
     return h(
       "form",
@@ -144,8 +156,12 @@ function watchFor(person) {
           event.preventDefault();
           button.disabled = true;
           try {
-            await api.watch({ identity: person.id, reason: typedText(reason), ends: endOf(ends.value) });
-            toast(text.watch.saved(personName(person), day(endOf(ends.value))));
+            while (left.length) {
+              const isNew = await watchFirst();
+              (isNew ? fresh : before).push(left.shift());
+            }
+            if (before.length) toast(text.watch.already(namesOf(before)), { kind: "problem" });
+            if (fresh.length) toast(text.watch.saved(namesOf(fresh), fresh.length, day(endOf(ends.value))));
             close(true);
           } catch (error) {
             button.disabled = false;

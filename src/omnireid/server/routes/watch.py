@@ -122,14 +122,12 @@ def watch(
     )
 
 
-@router.get(
-    "/v1/watch/estimate", summary="How many false alarms a day to expect, perhaps with one more person"
-)
+@router.get("/v1/watch/estimate", summary="How many false alarms a day to expect, perhaps with more people")
 def estimate(
     query: Annotated[WatchEstimateQuery, Query()], service: ServiceOf, caller: Reader
 ) -> ExpectationOut:
     gallery = service.gallery(query.gallery)
-    more = [] if query.identity is None else [gallery.identity(query.identity).id]
+    more = [gallery.identity(identity).id for identity in query.identity]
     watch_list = service.watcher(query.gallery).watch_list
     return _expectation(watch_list.expectation(more, actor=caller.name))
 
