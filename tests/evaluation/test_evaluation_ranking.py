@@ -15,6 +15,7 @@ from omnireid import evaluate_embeddings, rank_metrics
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
 from omnireid.core.types import EmbeddingSet, Protocol
 from omnireid.evaluation.distance import distance_matrix
+from omnireid.evaluation.metrics import metrics_record
 from omnireid.evaluation.result import Outcome
 
 
@@ -355,7 +356,7 @@ def test_embeddings_of_two_models_are_refused() -> None:
 
 def test_records_carry_the_protocol_and_the_metrics() -> None:
     result = evaluate_embeddings(embedding_set(0, 12, name="q"), embedding_set(1, 30, name="g"))
-    protocol, metrics = result.protocol_record(), result.metrics_record()
+    protocol, metrics = result.protocol_record(), metrics_record(result)
     assert (protocol.name, protocol.distance, protocol.num_gallery) == ("market1501", "euclidean", 30)
     assert protocol.num_valid_queries == result.num_valid_queries
     assert (metrics.rank1, metrics.mAP, metrics.mINP) == (result.rank(1), result.mAP, result.mINP)

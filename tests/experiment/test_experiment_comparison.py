@@ -15,6 +15,7 @@ from omnireid import Reranking, evaluate_embeddings
 from omnireid.core.errors import InputError
 from omnireid.core.types import EmbeddingSet, Protocol
 from omnireid.evaluation.bootstrap import compare_paired
+from omnireid.evaluation.metrics import metrics_record
 from omnireid.experiment.analysis import analyse
 from omnireid.experiment.comparison import compare_results, differences, load_result
 from omnireid.experiment.evaluation import Evaluation, RankingOptions, rank_by
@@ -48,7 +49,7 @@ def evaluation(seed: int, noise: float, root: Path, *, rank1_name: str = "m") ->
         update={
             "dataset": base.dataset.model_copy(update={"root": str(root)}),
             "protocol": result.protocol_record(),
-            "metrics": result.metrics_record(),
+            "metrics": metrics_record(result),
             "model": base.model.model_copy(update={"name": rank1_name}),
         }
     )

@@ -14,7 +14,6 @@ from omnireid.core.record import (
     MeansRecord,
     MetricsRecord,
     ModelRecord,
-    PartitionRecord,
     ProtocolRecord,
     ResultRecord,
     SpreadRecord,
@@ -26,7 +25,7 @@ from omnireid.experiment.several import result_folders, result_names, summarise,
 def record(rank1: float, index: int | None, *, dataset: str = "viper", has_map: bool = True) -> ResultRecord:
     partition = None
     if index is not None:
-        partition = PartitionRecord(index=index, count=20, origin="drawn", sha256=f"{index:064x}")
+        partition = Partition(index=index, count=20, origin="drawn", sha256=f"{index:064x}")
     return ResultRecord(
         dataset=DatasetRecord(name=dataset, root="/data", splits={}, partition=partition),
         model=ModelRecord(

@@ -14,12 +14,12 @@ from omnireid.core.record import (
     AnalysisRecord,
     DatasetRecord,
     EnvironmentRecord,
-    IntervalRecord,
-    IntervalsRecord,
+    Interval,
     MeansRecord,
+    MetricIntervals,
     MetricsRecord,
     ModelRecord,
-    PartitionRecord,
+    Partition,
     ProtocolRecord,
     ResultRecord,
 )
@@ -29,12 +29,12 @@ from omnireid.report.overview import write_overview
 def record(
     dataset: str, rank1: float, mAP: float | None, *, split: int | None = None, analysis: bool = False
 ) -> ResultRecord:
-    interval = IntervalRecord(value=0.5, low=0.4567, high=0.5432, level=0.9)
+    interval = Interval(value=0.5, low=0.4567, high=0.5432, level=0.9)
     return ResultRecord(
         dataset=DatasetRecord(
             name=dataset, root="/data", splits={},
             partition=None if split is None
-            else PartitionRecord(index=split, count=10, origin="drawn", sha256=f"{split:064x}"),
+            else Partition(index=split, count=10, origin="drawn", sha256=f"{split:064x}"),
         ),
         model=ModelRecord(
             name="net", architecture="osnet_x1_0", source="", sha256=None, backend="", input_size=(256, 128),
@@ -51,7 +51,7 @@ def record(
             omnireid="0", python="3", packages={}, machine="m", cores=1, commit=None, created="now"
         ),
         analysis=AnalysisRecord(
-            intervals=IntervalsRecord(
+            intervals=MetricIntervals(
                 rank1=interval, mAP=interval, mINP=None, num_identities=5, samples=10, seed=0
             )
         ) if analysis else None,

@@ -25,6 +25,7 @@ from omnireid.core.record import (
     TrainingRecord,
 )
 from omnireid.core.types import Protocol
+from omnireid.evaluation.metrics import metrics_record
 from omnireid.evaluation.result import RetrievalResult
 from omnireid.report.page import Activation, ReportData, choose_queries, write_report
 
@@ -101,7 +102,7 @@ def result_record(retrieval: RetrievalResult, *, training: bool = True) -> Resul
             embedding_size=512,
         ),
         protocol=retrieval.protocol_record(),
-        metrics=retrieval.metrics_record(),
+        metrics=metrics_record(retrieval),
         cmc=tuple(retrieval.cmc.tolist()),
         seed=3,
         environment=EnvironmentRecord(

@@ -14,7 +14,7 @@ import pytest
 from omnireid import rank_metrics
 from omnireid.core.cameras import camera_name
 from omnireid.core.errors import ShapeError
-from omnireid.core.record import AnalysisRecord, CameraPairRecord, GroupRecord
+from omnireid.core.record import AnalysisRecord, CameraPairScore, GroupScore
 from omnireid.core.types import EmbeddingSet
 from omnireid.report.analysis import camera_matrix
 from omnireid.report.embeddings import MAX_PEOPLE, MAX_PICTURES, embedding_map, map_chart
@@ -28,9 +28,9 @@ NAMES = {2: "<b>Yard</b>"}
 
 def test_a_camera_has_one_name() -> None:
     assert [camera_name(camid, NAMES) for camid in (-1, 0, 2, 11)] == ["", "c1", "<b>Yard</b>", "c12"]
-    group = GroupRecord(group="", num_queries=1, num_valid_queries=1, rank1=1.0, mAP=1.0, mINP=1.0)
+    group = GroupScore(group="", num_queries=1, num_valid_queries=1, rank1=1.0, mAP=1.0, mINP=1.0)
     pairs = tuple(
-        CameraPairRecord(q_camid=a, g_camid=b, num_gallery=1, score=group) for a, b in ((0, 2), (2, 0))
+        CameraPairScore(q_camid=a, g_camid=b, num_gallery=1, score=group) for a, b in ((0, 2), (2, 0))
     )
     matrix = camera_matrix(AnalysisRecord(camera_pairs=pairs), "mAP", NAMES)
     assert matrix is not None

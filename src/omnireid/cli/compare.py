@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Optional
@@ -53,6 +52,7 @@ def compare(
         print_paper_table(results, name or [], table, any_protocol=any_protocol)
         return
     options.refuse("without --format", "name")
+    from omnireid.evaluation.metrics import METRICS
     from omnireid.experiment.comparison import compare_results, differences, load_result
     from omnireid.report.comparison import plot_results, rich_versus
     from omnireid.report.table import rich_table
@@ -70,13 +70,13 @@ def compare(
             {"name": name, "record": record.model_dump(mode="json")}
             for name, record in zip(names, records, strict=True)
         ]
-        print_json({"results": shown, "against_first": [asdict(versus) for versus in found]})
+        print_json({"results": shown, "against_first": [versus.model_dump() for versus in found]})
     else:
         stdout.print(rich_table(records, names=names))
         rows = [
-            (one.name, label, getattr(one, label.replace("-", "")))
+            (one.name, METRICS[metric].label, paired)
             for one in found
-            for label in ("mAP", "rank-1")
+            for metric, paired in one.by_metric().items()
         ]
         stdout.print(rich_versus(names[0], rows))
     if plot is not None:

@@ -48,7 +48,8 @@ def _fields(value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, tuple):
         defaults = getattr(value, "_field_defaults", {})
         return [(name, defaults.get(name, _MISSING)) for name in getattr(value, "_fields", ())]
-    return [(name, field.get_default()) for name, field in type(value).model_fields.items()]
+    declared = [(name, field.get_default()) for name, field in type(value).model_fields.items()]
+    return declared + [(name, _MISSING) for name in value.__pydantic_extra__ or ()]
 
 
 def _is_default(value: Any, default: Any) -> bool:

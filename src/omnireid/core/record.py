@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from omnireid import __version__
 from omnireid.core.closed import ClosedModel
@@ -20,6 +20,7 @@ from omnireid.core.display import html_table, short_repr
 from omnireid.core.errors import InputError
 from omnireid.core.files import write_text
 from omnireid.core.machine import available_cores, machine_name
+from omnireid.core.types import Partition
 
 _RECORDED_PACKAGES = (
     "numpy",
@@ -48,15 +49,31 @@ class ProtocolRecord(ClosedModel):
     frames: str = ""  # of tracklets: how they were sampled and pooled, "15 evenly, mean"
 
 
-class MetricsRecord(ClosedModel):
+class ByMetric(BaseModel):
+    """Values by the name of a metric, `record.mAP`. Which there are is for `evaluation.metrics` to say.
+
+    A metric of another version that this one does not know is kept, one that a file lacks is None for `get`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def get(self, name: str) -> Any:
+        """A metric's value; None where the protocol does not define it, or the file is older than it."""
+        return self.by_metric().get(name)
+
+    def by_metric(self) -> dict[str, Any]:
+        """Name and value, in the order of the file."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class MetricsRecord(ByMetric):
     """Fractions between 0 and 1. `mAP` and `mINP` are null where the protocol does not define them."""
 
-    rank1: float
-    rank5: float
-    rank10: float
-    rank20: float
-    mAP: float | None  # noqa: N815 (the field's spelling)
-    mINP: float | None  # noqa: N815
+    __pydantic_extra__: dict[str, float | None]
 
 
 class SplitRecord(ClosedModel):
@@ -66,15 +83,6 @@ class SplitRecord(ClosedModel):
     pids: int
     cameras: int
     tracklets: int | None = None
-
-
-class PartitionRecord(ClosedModel):
-    """Which of a benchmark's random splits was used; the fields are those of `core.types.Partition`."""
-
-    index: int
-    count: int
-    origin: str
-    sha256: str
 
 
 class DatasetRecord(ClosedModel):
@@ -90,7 +98,7 @@ class DatasetRecord(ClosedModel):
     root: str
     splits: dict[str, SplitRecord]
     skipped: tuple[str, ...] = ()
-    partition: PartitionRecord | None = None
+    partition: Partition | None = None
     not_taken: dict[str, int] = Field(default_factory=dict)
     pid_names: dict[int, str] = Field(default_factory=dict)
     camera_names: dict[int, str] = Field(default_factory=dict)
@@ -184,22 +192,18 @@ class SpreadRecord(ClosedModel):
         return cls(mean=statistics.fmean(values), deviation=deviation, values=tuple(values))
 
 
-class ConditionRecord(ClosedModel):
-    """One of the four evaluations of a corruption benchmark, over its rounds."""
+class ConditionRecord(ByMetric):
+    """One of the four evaluations of a corruption benchmark, over its rounds: a spread for each metric."""
 
-    mINP: SpreadRecord  # noqa: N815
-    mAP: SpreadRecord  # noqa: N815
-    rank1: SpreadRecord
+    __pydantic_extra__: dict[str, SpreadRecord]
 
 
-class CorruptionCell(ClosedModel):
+class CorruptionCell(ByMetric):
     """One corruption at one severity on every query; the gallery is clean."""
 
     corruption: str
     severity: int
-    rank1: float
-    mAP: float  # noqa: N815
-    mINP: float  # noqa: N815
+    __pydantic_extra__: dict[str, float]
 
 
 class RobustnessRecord(ClosedModel):
@@ -256,7 +260,7 @@ class OpenSetRecord(ClosedModel):
     __repr__ = __str__ = short_repr
 
 
-class IntervalRecord(ClosedModel):
+class Interval(ClosedModel):
     """A mean, and bounds for other people at this level (bootstrap over identities)."""
 
     value: float
@@ -265,35 +269,41 @@ class IntervalRecord(ClosedModel):
     level: float
 
 
-class IntervalsRecord(ClosedModel):
-    """How sure the headline metrics are. Null where the protocol does not define a metric."""
+class MetricIntervals(ByMetric):
+    """How sure the metrics are. Null where the protocol does not define a metric."""
 
-    rank1: IntervalRecord
-    mAP: IntervalRecord | None  # noqa: N815
-    mINP: IntervalRecord | None  # noqa: N815
     num_identities: int
     samples: int
     seed: int
+    __pydantic_extra__: dict[str, Interval | None]
+
+    @property
+    def level(self) -> float:
+        """Share of resampled means inside the intervals."""
+        return float(next(interval.level for interval in self.by_metric().values() if interval is not None))
 
 
-class GroupRecord(ClosedModel):
-    """Scores of some of the queries; null without a valid one."""
+class GroupScore(ByMetric):
+    """Scores of some of the queries: metrics that are means over queries; null without a valid one.
+
+    Attributes:
+        group: What the queries have in common.
+        num_queries, num_valid_queries: All, and those with a match.
+    """
 
     group: str
     num_queries: int
     num_valid_queries: int
-    rank1: float | None
-    mAP: float | None  # noqa: N815
-    mINP: float | None  # noqa: N815
+    __pydantic_extra__: dict[str, float | None]
 
 
-class CameraPairRecord(ClosedModel):
+class CameraPairScore(ClosedModel):
     """Queries of one camera in the gallery pictures of another alone."""
 
     q_camid: int
     g_camid: int
     num_gallery: int
-    score: GroupRecord
+    score: GroupScore
 
 
 class AnalysisRecord(ClosedModel):
@@ -304,9 +314,9 @@ class AnalysisRecord(ClosedModel):
         omitted: what could not be measured, and why.
     """
 
-    intervals: IntervalsRecord | None = None
-    camera_pairs: tuple[CameraPairRecord, ...] = ()
-    crop_heights: tuple[GroupRecord, ...] = ()
+    intervals: MetricIntervals | None = None
+    camera_pairs: tuple[CameraPairScore, ...] = ()
+    crop_heights: tuple[GroupScore, ...] = ()
     open_set: OpenSetRecord | None = None
     omitted: tuple[str, ...] = ()
 
@@ -327,7 +337,7 @@ class MeansRecord(ClosedModel):
     model: str
     protocol: ProtocolRecord | None
     metrics: dict[str, SpreadRecord]
-    partitions: tuple[PartitionRecord, ...] = ()
+    partitions: tuple[Partition, ...] = ()
     seeds: tuple[int, ...] = ()
     environment: EnvironmentRecord
 
@@ -354,7 +364,7 @@ class MeansRecord(ClosedModel):
             dataset=records[0].dataset.name,
             model=records[0].model.name,
             protocol=records[0].protocol,
-            metrics=_spreads([record.metrics.model_dump() for record in records]),
+            metrics=_spreads([record.metrics.by_metric() for record in records]),
             partitions=partitions,
             seeds=seeds,
             environment=EnvironmentRecord.capture(),
@@ -431,7 +441,7 @@ class ResultRecord(ClosedModel):
     def _repr_html_(self) -> str:
         metrics = {
             name: "–" if value is None else f"{100 * value:.1f}"
-            for name, value in self.metrics.model_dump().items()
+            for name, value in self.metrics.by_metric().items()
         }
         return html_table(
             (*metrics,),

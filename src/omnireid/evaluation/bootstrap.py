@@ -10,47 +10,22 @@ Sources: percentile bootstrap (Efron and Tibshirani 1993), randomisation test of
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from omnireid.core.arrays import Float64, Int64
+from omnireid.core.closed import ClosedModel
 from omnireid.core.errors import InputError, ShapeError
+from omnireid.core.record import Interval, MetricIntervals
 from omnireid.core.seeds import numpy_generator
+from omnireid.evaluation.metrics import METRICS
 from omnireid.evaluation.result import RetrievalResult
 
 _CELLS_AT_ONCE = 1 << 21
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A mean and between which bounds it would lie, at this level, had other people been in the test set."""
-
-    value: float
-    low: float
-    high: float
-    level: float
-
-
-@dataclass(frozen=True)
-class MetricIntervals:
-    """Intervals of the headline metrics.
-
-    Under single-gallery-shot mAP and mINP are None, and `rank1` is the share of queries that all ten draws
-    agree on.
-    """
-
-    rank1: Interval
-    mAP: Interval | None  # noqa: N815 (the field's spelling)
-    mINP: Interval | None  # noqa: N815
-    num_identities: int
-    samples: int
-    seed: int
-
-
-@dataclass(frozen=True)
-class PairedComparison:
+class PairedComparison(ClosedModel):
     """Is B better than A on the same queries?
 
     Attributes:
@@ -72,7 +47,10 @@ class PairedComparison:
 def metric_intervals(
     result: RetrievalResult, pids: npt.ArrayLike, *, level: float = 0.95, samples: int = 2000, seed: int = 0
 ) -> MetricIntervals:
-    """Intervals of rank-1, mAP and mINP over identities.
+    """Intervals, over identities, of the metrics that are means over queries.
+
+    Under single-gallery-shot mAP and mINP are None, and `rank1` is the share of queries that all ten draws
+    agree on.
 
     Args:
         result: an evaluation.
@@ -85,15 +63,15 @@ def metric_intervals(
         ShapeError: not one pid for each query.
         InputError: level or samples out of range, or fewer than two identities.
     """
-    first = np.where(result.valid, (result.first_match_rank == 1).astype(np.float64), np.nan)
-
-    def interval(values: Float64) -> Interval:
-        return bootstrap_mean(values, pids, level=level, samples=samples, seed=seed)
-
+    intervals = {
+        name: None
+        if metric.value(result) is None
+        else bootstrap_mean(metric.of_queries(result), pids, level=level, samples=samples, seed=seed)
+        for name, metric in METRICS.items()
+        if metric.of_queries is not None
+    }
     return MetricIntervals(
-        rank1=interval(first),
-        mAP=None if result.mAP is None else interval(result.ap),
-        mINP=None if result.mINP is None else interval(result.inp),
+        **intervals,
         num_identities=len(np.unique(np.asarray(pids)[result.valid])),
         samples=samples,
         seed=seed,
@@ -119,7 +97,7 @@ def bootstrap_mean(
         [drawn @ sums / (drawn @ counts) for drawn in _draws(len(sums), samples, seed)],
     )
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(sums.sum() / counts.sum()), float(low), float(high), level)
+    return Interval(value=float(sums.sum() / counts.sum()), low=float(low), high=float(high), level=level)
 
 
 def compare_paired(

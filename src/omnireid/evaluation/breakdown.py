@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,40 +11,13 @@ from rich.console import Console
 
 from omnireid.core.arrays import Bool
 from omnireid.core.errors import InputError, ShapeError
+from omnireid.core.record import CameraPairScore, GroupScore
 from omnireid.core.types import JUNK_PID, EmbeddingSet
+from omnireid.evaluation.metrics import METRICS
 from omnireid.evaluation.ranking import evaluate_embeddings
 from omnireid.evaluation.result import RetrievalResult
 
 HEIGHT_EDGES = (64, 96, 128, 192, 256)
-
-
-@dataclass(frozen=True)
-class GroupScore:
-    """Scores of some of the queries.
-
-    Attributes:
-        group: what they have in common.
-        num_queries, num_valid_queries: all, and those with a match.
-        rank1, mAP, mINP: means over the valid queries; None where there is none, mAP and mINP also under
-            single-gallery-shot, where `rank1` is the share of queries whose mean rank is 1.
-    """
-
-    group: str
-    num_queries: int
-    num_valid_queries: int
-    rank1: float | None
-    mAP: float | None  # noqa: N815 (the field's spelling)
-    mINP: float | None  # noqa: N815
-
-
-@dataclass(frozen=True)
-class CameraPairScore:
-    """Scores of the queries of one camera against the gallery pictures of another."""
-
-    q_camid: int
-    g_camid: int
-    num_gallery: int
-    score: GroupScore
 
 
 def breakdown(result: RetrievalResult, groups: npt.ArrayLike) -> tuple[GroupScore, ...]:
@@ -131,30 +103,27 @@ def breakdown_by_camera_pair(
         if valid.any():
             result = evaluate_embeddings(searching, seen, distance=distance, console=console, threads=threads)
         for q_camera in np.unique(searching.camids).tolist():
-            mask = searching.camids == q_camera
-            name = f"{q_camera} → {camera}"
-            score = (
-                GroupScore(name, int(mask.sum()), 0, None, None, None)
-                if result is None
-                else _score(result, mask, name)
+            score = _score(result, searching.camids == q_camera, f"{q_camera} → {camera}")
+            scores.append(
+                CameraPairScore(q_camid=q_camera, g_camid=camera, num_gallery=len(seen), score=score)
             )
-            scores.append(CameraPairScore(q_camera, camera, len(seen), score))
     return tuple(sorted(scores, key=lambda pair: (pair.q_camid, pair.g_camid)))
 
 
-def _score(result: RetrievalResult, mask: Bool, group: str) -> GroupScore:
-    valid = mask & result.valid
-    count = int(valid.sum())
-    if not count:
-        return GroupScore(group, int(mask.sum()), 0, None, None, None)
-    return GroupScore(
-        group=group,
-        num_queries=int(mask.sum()),
-        num_valid_queries=count,
-        rank1=float((result.first_match_rank[valid] == 1).mean()),
-        mAP=None if result.mAP is None else float(result.ap[valid].mean()),
-        mINP=None if result.mINP is None else float(result.inp[valid].mean()),
-    )
+def _score(result: RetrievalResult | None, mask: Bool, group: str) -> GroupScore:
+    """Means over the valid queries; None where there is none, or the protocol does not define the metric.
+
+    Under single-gallery-shot `rank1` is the share of queries whose mean rank is 1.
+    """
+    valid = mask & (False if result is None else result.valid)
+    means = {
+        name: float(metric.of_queries(result)[valid].mean())
+        if result is not None and valid.any() and metric.value(result) is not None
+        else None
+        for name, metric in METRICS.items()
+        if metric.of_queries is not None
+    }
+    return GroupScore(group=group, num_queries=int(mask.sum()), num_valid_queries=int(valid.sum()), **means)
 
 
 def _rows(part: EmbeddingSet, mask: Bool) -> EmbeddingSet:

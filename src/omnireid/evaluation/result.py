@@ -11,7 +11,7 @@ import numpy.typing as npt
 from omnireid.core.arrays import Bool, Float64, Int64
 from omnireid.core.display import html_table, short_repr
 from omnireid.core.errors import InputError, ShapeError
-from omnireid.core.record import MetricsRecord, ProtocolRecord
+from omnireid.core.record import ProtocolRecord
 from omnireid.core.types import Protocol
 
 SINGLE_SHOT_DRAWS = 10
@@ -140,15 +140,4 @@ class RetrievalResult:
             num_valid_queries=self.num_valid_queries,
             num_gallery=self.num_gallery,
             repeats=SINGLE_SHOT_DRAWS if self.protocol is Protocol.SINGLE_GALLERY_SHOT else 1,
-        )
-
-    def metrics_record(self) -> MetricsRecord:
-        """Headline numbers; needs max_rank of at least 20."""
-        return MetricsRecord(
-            rank1=self.rank(1),
-            rank5=self.rank(5),
-            rank10=self.rank(10),
-            rank20=self.rank(20),
-            mAP=self.mAP,
-            mINP=self.mINP,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import TypeVar
 
 import numpy as np
@@ -13,15 +12,14 @@ from omnireid.core.errors import ImageError, InputError
 from omnireid.core.images import picture_size
 from omnireid.core.record import (
     AnalysisRecord,
-    CameraPairRecord,
-    GroupRecord,
-    IntervalRecord,
-    IntervalsRecord,
+    CameraPairScore,
+    GroupScore,
+    MetricIntervals,
     OpenSetRecord,
 )
 from omnireid.core.types import Protocol
 from omnireid.data.parallel import map_files
-from omnireid.evaluation.bootstrap import Interval, metric_intervals
+from omnireid.evaluation.bootstrap import metric_intervals
 from omnireid.evaluation.breakdown import breakdown_by_camera_pair, breakdown_by_height
 from omnireid.evaluation.open_set import open_set_metrics
 from omnireid.experiment.evaluation import Evaluation
@@ -64,51 +62,29 @@ def analyse(evaluation: Evaluation, *, seed: int = 0, console: Console | None = 
     )
 
 
-def _intervals(evaluation: Evaluation, seed: int) -> IntervalsRecord | None:
+def _intervals(evaluation: Evaluation, seed: int) -> MetricIntervals:
     if evaluation.retrieval.protocol is Protocol.SINGLE_GALLERY_SHOT:
         raise InputError("the protocol draws galleries itself; its rank-1 is no mean of single queries")
-    found = metric_intervals(evaluation.retrieval, evaluation.query.pids, seed=seed)
-    return IntervalsRecord(
-        rank1=_interval(found.rank1),
-        mAP=None if found.mAP is None else _interval(found.mAP),
-        mINP=None if found.mINP is None else _interval(found.mINP),
-        num_identities=found.num_identities,
-        samples=found.samples,
-        seed=found.seed,
-    )
+    return metric_intervals(evaluation.retrieval, evaluation.query.pids, seed=seed)
 
 
-def _interval(interval: Interval) -> IntervalRecord:
-    return IntervalRecord(**asdict(interval))
-
-
-def _camera_pairs(evaluation: Evaluation) -> tuple[CameraPairRecord, ...]:
+def _camera_pairs(evaluation: Evaluation) -> tuple[CameraPairScore, ...]:
     if evaluation.retrieval.protocol is not Protocol.MARKET1501:
         raise InputError(f"the protocol {evaluation.retrieval.protocol.value} does not compare cameras")
     num_cameras = len(np.union1d(evaluation.query.camids, evaluation.gallery.camids))
     if num_cameras > MAX_CAMERAS:
         raise InputError(f"{num_cameras:,} cameras are too many for a table of pairs (at most {MAX_CAMERAS})")
-    pairs = breakdown_by_camera_pair(
+    return breakdown_by_camera_pair(
         evaluation.query, evaluation.gallery, distance=evaluation.retrieval.distance
     )
-    return tuple(
-        CameraPairRecord(
-            q_camid=pair.q_camid,
-            g_camid=pair.g_camid,
-            num_gallery=pair.num_gallery,
-            score=GroupRecord(**asdict(pair.score)),
-        )
-        for pair in pairs
-    )
 
 
-def _crop_heights(evaluation: Evaluation, console: Console | None) -> tuple[GroupRecord, ...]:
+def _crop_heights(evaluation: Evaluation, console: Console | None) -> tuple[GroupScore, ...]:
     paths = evaluation.query.paths
     height_of = map_files(
         lambda path: picture_size(path)[1], list(dict.fromkeys(paths)), title="crop heights", console=console
     )
-    groups = breakdown_by_height(evaluation.retrieval, [height_of[path] for path in paths])
-    return tuple(GroupRecord(**asdict(group)) for group in groups)
+    return breakdown_by_height(evaluation.retrieval, [height_of[path] for path in paths])
 
 
 def _open_set(evaluation: Evaluation, seed: int, console: Console | None) -> OpenSetRecord:

@@ -12,8 +12,9 @@ import numpy as np
 
 from omnireid.core.display import html_table, short_repr
 from omnireid.core.errors import InputError
-from omnireid.core.record import MeansRecord, ResultRecord
+from omnireid.core.record import ByMetric, MeansRecord, ResultRecord
 from omnireid.evaluation.bootstrap import PairedComparison, compare_paired
+from omnireid.evaluation.metrics import METRICS
 from omnireid.experiment.queries import QUERIES, QueryScores, read_queries
 from omnireid.experiment.several import SEEDS, SPLITS
 from omnireid.report.paper import PaperRow
@@ -35,25 +36,23 @@ class Result:
     __repr__ = short_repr
 
 
-@dataclass(frozen=True)
-class Versus:
-    """A result against the first one; None where queries or metric are missing."""
+class Versus(ByMetric):
+    """A result against the first one, by metric; None where queries or metric are missing."""
 
     name: str
-    mAP: PairedComparison | None  # noqa: N815 (the field's spelling)
-    rank1: PairedComparison | None
+    __pydantic_extra__: dict[str, PairedComparison | None]
 
-    __repr__ = short_repr
+    __repr__ = __str__ = short_repr
 
     def _repr_html_(self) -> str:
         rows = [
             (
-                label,
+                METRICS[metric].label,
                 f"{100 * paired.difference.value:+.2f}",
                 f"{100 * paired.difference.low:+.2f} to {100 * paired.difference.high:+.2f}",
                 f"{paired.p_value:.4f}",
             )
-            for label, paired in (("mAP", self.mAP), ("rank-1", self.rank1))
+            for metric, paired in self.by_metric().items()
             if paired is not None
         ]
         return html_table(
@@ -154,8 +153,10 @@ def compare_results(results: Sequence[Result], *, any_protocol: bool = False, se
 
 
 def _versus(base: Result, other: Result, seed: int, any_protocol: bool) -> Versus:
+    metrics = {name: metric.of_queries for name, metric in METRICS.items() if metric.of_queries is not None}
+    nothing = dict.fromkeys(metrics)
     if base.queries is None or other.queries is None:
-        return Versus(other.name, None, None)
+        return Versus(name=other.name, **nothing)
     a, b = base.queries, other.queries
     shared, rows_a, rows_b = np.intersect1d(a.paths, b.paths, return_indices=True)
     if not any_protocol and not len(shared) == len(a.paths) == len(b.paths):
@@ -167,16 +168,11 @@ def _versus(base: Result, other: Result, seed: int, any_protocol: bool) -> Versu
         both = ~np.isnan(a.first_match_rank[rows_a]) & ~np.isnan(b.first_match_rank[rows_b])
         rows_a, rows_b = rows_a[both], rows_b[both]
         if len(np.unique(a.pids[rows_a])) < 2:
-            return Versus(other.name, None, None)
+            return Versus(name=other.name, **nothing)
     pids = a.pids[rows_a]
-    has_ap = not (np.isnan(a.ap).all() or np.isnan(b.ap).all())
-    return Versus(
-        other.name,
-        mAP=compare_paired(a.ap[rows_a], b.ap[rows_b], pids, seed=seed) if has_ap else None,
-        rank1=compare_paired(_is_first(a)[rows_a], _is_first(b)[rows_b], pids, seed=seed),
-    )
-
-
-def _is_first(queries: QueryScores) -> np.ndarray:
-    found = (queries.first_match_rank == 1).astype(np.float64)
-    return np.where(np.isnan(queries.first_match_rank), np.nan, found)
+    found = {}
+    for name, of_queries in metrics.items():
+        values_a, values_b = of_queries(a)[rows_a], of_queries(b)[rows_b]
+        is_defined = not (np.isnan(values_a).all() or np.isnan(values_b).all())
+        found[name] = compare_paired(values_a, values_b, pids, seed=seed) if is_defined else None
+    return Versus(name=other.name, **found)

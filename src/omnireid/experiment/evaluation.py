@@ -22,7 +22,6 @@ from omnireid.core.record import (
     DatasetRecord,
     EnvironmentRecord,
     ModelRecord,
-    PartitionRecord,
     ResultRecord,
     RobustnessRecord,
     SplitRecord,
@@ -35,6 +34,7 @@ from omnireid.data.datasets.labels import label
 from omnireid.data.datasets.manifest import write_manifest
 from omnireid.data.frames import FrameSampling
 from omnireid.evaluation.copies import find_copies
+from omnireid.evaluation.metrics import metrics_record
 from omnireid.evaluation.pairs import Pairs
 from omnireid.evaluation.query_expansion import QueryExpansion
 from omnireid.evaluation.ranking import evaluate_embeddings
@@ -155,7 +155,7 @@ def evaluate_model(
         dataset=_dataset_record(dataset, skipped),
         model=_model_record(embedder),
         protocol=retrieval.protocol_record().model_copy(update={"frames": str(frames or "")}),
-        metrics=retrieval.metrics_record(),
+        metrics=metrics_record(retrieval),
         cmc=tuple(float(value) for value in retrieval.cmc),
         seed=seed,
         environment=EnvironmentRecord.capture(),
@@ -377,14 +377,13 @@ def _dataset_record(dataset: Dataset, skipped: Sequence[str]) -> DatasetRecord:
         for split in dataset.splits
         if len(split)
     }
-    partition = None if dataset.partition is None else PartitionRecord(**asdict(dataset.partition))
     tested = {sample.pid for sample in (*dataset.query, *dataset.gallery)}
     return DatasetRecord(
         name=dataset.name,
         root=dataset.root,
         splits=splits,
         skipped=tuple(skipped),
-        partition=partition,
+        partition=dataset.partition,
         not_taken=dict(Counter(file.reason for file in dataset.skipped)),
         # A folder "0007" says no more than the pid 7.
         pid_names={

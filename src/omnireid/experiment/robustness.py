@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from rich.console import Console
 
@@ -10,6 +10,7 @@ from omnireid.core.errors import InputError
 from omnireid.core.progress import progress_bar
 from omnireid.core.record import ConditionRecord, CorruptionCell, RobustnessRecord, SpreadRecord
 from omnireid.core.types import Dataset, EmbeddingSet, Protocol, Split
+from omnireid.evaluation.metrics import METRICS
 from omnireid.evaluation.result import RetrievalResult
 from omnireid.experiment.evaluation import Evaluation, rank_by
 from omnireid.inference.embedder import Embedder
@@ -22,12 +23,6 @@ from omnireid.robustness.suite import CORRUPTIONS, SEVERITIES
 CONDITIONS = ("clean", "both", "query", "gallery")
 # The table per corruption is no round of the protocol; it draws its noise from a stream of its own.
 _CELL_ROUND = -1
-
-
-class _Scores(NamedTuple):
-    mINP: float  # noqa: N815 (the field's spelling)
-    mAP: float  # noqa: N815
-    rank1: float
 
 
 def evaluate_corrupted(
@@ -83,7 +78,7 @@ def evaluate_corrupted(
             bar.advance(task, len(part))
         return concatenate(parts)
 
-    def score(query: EmbeddingSet, gallery: EmbeddingSet) -> _Scores:
+    def score(query: EmbeddingSet, gallery: EmbeddingSet) -> dict[str, float]:
         return _scores(
             rank_by(
                 clean.ranking,
@@ -95,7 +90,7 @@ def evaluate_corrupted(
             )
         )
 
-    found: dict[str, list[_Scores]] = {condition: [] for condition in CONDITIONS}
+    found: dict[str, list[dict[str, float]]] = {condition: [] for condition in CONDITIONS}
     found["clean"].append(_scores(clean.retrieval))
     table: list[CorruptionCell] = []
     num_images = rounds * (len(dataset.query) + len(dataset.gallery))
@@ -111,7 +106,7 @@ def evaluate_corrupted(
         for corruption in CORRUPTIONS if cells else ():
             for severity in SEVERITIES:
                 query = embed(dataset.query, _CELL_ROUND, Draw(corruption, severity))
-                values = score(query, clean.gallery)._asdict()
+                values = score(query, clean.gallery)
                 table.append(CorruptionCell(corruption=corruption, severity=severity, **values))
     return RobustnessRecord(
         benchmark=benchmark_name(dataset.name),
@@ -137,12 +132,11 @@ def check_corruptible(dataset: Dataset) -> None:
         )
 
 
-def _scores(retrieval: RetrievalResult) -> _Scores:
-    assert retrieval.mAP is not None
-    assert retrieval.mINP is not None
-    return _Scores(retrieval.mINP, retrieval.mAP, retrieval.rank(1))
+def _scores(retrieval: RetrievalResult) -> dict[str, float]:
+    """The metrics that are means over queries."""
+    values = {name: metric.value(retrieval) for name, metric in METRICS.items() if metric.of_queries}
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def _condition(scores: list[_Scores]) -> ConditionRecord:
-    columns = zip(_Scores._fields, zip(*scores, strict=True), strict=True)
-    return ConditionRecord(**{name: SpreadRecord.of(values) for name, values in columns})
+def _condition(scores: list[dict[str, float]]) -> ConditionRecord:
+    return ConditionRecord(**{name: SpreadRecord.of([row[name] for row in scores]) for name in scores[0]})

@@ -10,14 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from omnireid.core.cameras import camera_name
-from omnireid.core.record import AnalysisRecord, GroupRecord, IntervalRecord, OpenSetRecord
+from omnireid.core.record import AnalysisRecord, GroupScore, Interval, OpenSetRecord
+from omnireid.evaluation.metrics import labels
 from omnireid.report.figures import Series, rate_chart
 from omnireid.report.wording import percent, spread
 
-_METRICS = (("rank1", "rank-1"), ("mAP", "mAP"), ("mINP", "mINP"))
 
-
-def interval_text(interval: IntervalRecord | None) -> str:
+def interval_text(interval: Interval | None) -> str:
     """ "91.5 (88.9 to 93.9)", in percent; an en dash where there is none."""
     if interval is None:
         return "–"
@@ -28,16 +27,17 @@ def interval_rows(record: AnalysisRecord) -> list[tuple[str, str]]:
     """Metric and its interval."""
     if record.intervals is None:
         return []
-    return [(label, interval_text(getattr(record.intervals, field))) for field, label in _METRICS]
+    names = labels(of_queries=True)
+    return [(label, interval_text(record.intervals.get(metric))) for metric, label in names.items()]
 
 
-def group_rows(groups: tuple[GroupRecord, ...]) -> list[tuple[str, ...]]:
-    """Group, valid queries, rank-1, mAP, mINP."""
+def group_rows(groups: tuple[GroupScore, ...]) -> list[tuple[str, ...]]:
+    """Group, valid queries, and the metrics that are means over queries."""
     return [
         (
             one.group,
             f"{one.num_valid_queries:,}",
-            *(percent(getattr(one, field)) for field, _ in _METRICS),
+            *(percent(one.get(metric)) for metric in labels(of_queries=True)),
         )
         for one in groups
     ]
@@ -60,7 +60,7 @@ def camera_matrix(
         cells = []
         for g_camid in cameras:
             score = pairs.get((q_camid, g_camid))
-            value = None if score is None else getattr(score, metric)
+            value = None if score is None else score.get(metric)
             cells.append({"value": percent(value), "kept": 0.0 if value is None else round(value, 3)})
         rows.append({"camera": camera_name(q_camid, names) or "?", "cells": cells})
     return {"cameras": [camera_name(camid, names) or "?" for camid in cameras], "rows": rows}
@@ -108,7 +108,7 @@ def rich_analysis(record: AnalysisRecord) -> Table:
     for label in ("what", "value"):
         table.add_column(label, no_wrap=label == "value", overflow="fold")
     if record.intervals is not None:
-        level = f"{100 * record.intervals.rank1.level:g} % interval"
+        level = f"{100 * record.intervals.level:g} % interval"
         for label, text in interval_rows(record):
             table.add_row(
                 Text(f"{label}, {level} over {record.intervals.num_identities:,} people"), Text(text)

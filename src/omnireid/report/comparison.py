@@ -73,18 +73,15 @@ def plot_results(path: str | os.PathLike[str], records: Sequence[ResultRecord], 
         style = ("-", "--", ":")[place // len(_COLOURS) % 3]
         ranks = range(1, len(record.cmc) + 1)
         cmc.plot(ranks, [100 * share for share in record.cmc], style, color=colour, label=name)
-        if record.metrics.mAP is None:
+        value = record.metrics.get("mAP")
+        if value is None:
             continue
-        interval = (
-            None
-            if record.analysis is None or record.analysis.intervals is None
-            else (record.analysis.intervals.mAP)
-        )
+        intervals = None if record.analysis is None else record.analysis.intervals
+        interval = None if intervals is None else intervals.get("mAP")
         errors = None
         if interval is not None:
-            value = record.metrics.mAP
             errors = [[100 * (value - interval.low)], [100 * (interval.high - value)]]
-        bars.barh(place, 100 * record.metrics.mAP, color=colour, xerr=errors, ecolor="#444444", capsize=3)
+        bars.barh(place, 100 * value, color=colour, xerr=errors, ecolor="#444444", capsize=3)
     cmc.set(xlabel="rank k", ylabel="% of valid queries with a match", title=_title(records))
     cmc.grid(alpha=0.3)
     cmc.legend(fontsize=8)

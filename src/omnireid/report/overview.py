@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 from omnireid.core.errors import InputError
 from omnireid.core.files import write_bytes
-from omnireid.core.record import IntervalRecord, MeansRecord, ResultRecord
+from omnireid.core.record import Interval, MeansRecord, ResultRecord
+from omnireid.evaluation.metrics import labels
 from omnireid.report.template import render_page
 from omnireid.report.wording import (
-    METRICS,
     dataset_titles,
     percent,
     protocol_sentence,
@@ -50,7 +50,7 @@ def write_overview(
         "title": f"{_listed(record.model.name for record in records)} on "
         f"{_listed(record.dataset.name for record in records)}",
         "environment": records[-1].environment,
-        "labels": [label for _, label in METRICS],
+        "labels": [*labels().values()],
         "level": next((f"{100 * one.level:g} %" for one in intervals if one is not None), ""),
         "rows": [
             _row(record, title, interval, Path(os.path.relpath(Path(report).absolute(), folder)))
@@ -62,7 +62,7 @@ def write_overview(
         "means": [
             (
                 f"{summary.dataset}, {repetitions(summary)}",
-                [spread(summary.metrics[field]) if field in summary.metrics else "–" for field, _ in METRICS],
+                [spread(summary.metrics[name]) if name in summary.metrics else "–" for name in labels()],
                 protocol_terms(summary.protocol),
             )
             for summary in summaries
@@ -72,21 +72,21 @@ def write_overview(
     write_bytes(path, render_page("overview.html.j2", page).encode("utf-8", "xmlcharrefreplace"))
 
 
-def _row(record: ResultRecord, title: str, interval: IntervalRecord | None, report: Path) -> dict[str, Any]:
+def _row(record: ResultRecord, title: str, interval: Interval | None, report: Path) -> dict[str, Any]:
     protocol = record.protocol
     return {
         "name": title,
         "report": quote(report.as_posix().encode("utf-8", "surrogateescape")),
         "sizes": [f"{protocol.num_valid_queries:,}", f"{protocol.num_gallery:,}"],
-        "metrics": [percent(getattr(record.metrics, field)) for field, _ in METRICS],
+        "metrics": [percent(record.metrics.get(name)) for name in labels()],
         "interval": "–" if interval is None else f"{percent(interval.low)} to {percent(interval.high)}",
     }
 
 
-def _interval(record: ResultRecord) -> IntervalRecord | None:
+def _interval(record: ResultRecord) -> Interval | None:
     """Of mAP, where it was measured."""
     analysis = record.analysis
-    return None if analysis is None or analysis.intervals is None else analysis.intervals.mAP
+    return None if analysis is None or analysis.intervals is None else analysis.intervals.get("mAP")
 
 
 def _listed(names: Any) -> str:

@@ -16,6 +16,7 @@ from omnireid.core.errors import ShapeError
 from omnireid.core.files import write_bytes
 from omnireid.core.record import AnalysisRecord, ResultRecord, RobustnessRecord, TrainingRecord
 from omnireid.core.seeds import numpy_generator
+from omnireid.evaluation.metrics import METRICS, labels
 from omnireid.evaluation.result import Outcome, RetrievalResult
 from omnireid.report.activation import overlay
 from omnireid.report.analysis import (
@@ -41,12 +42,12 @@ from omnireid.report.robustness import (
     robustness_sentence,
 )
 from omnireid.report.template import render_page
-from omnireid.report.wording import METRICS, percent, protocol_sentence, spread
+from omnireid.report.wording import percent, protocol_sentence, spread
 from omnireid.robustness.published import PROTOCOL, PUBLISHED
 
 NUM_QUERIES_SHOWN = 6
 NUM_PEOPLE_SHOWN = 20
-CAMERA_METRICS = (("mAP", "mAP"), ("rank1", "rank-1"))
+CAMERA_METRICS = ("mAP", "rank1")
 _MARKED_RANKS = (1, 5, 10, 20)
 _SYMBOLS = {Outcome.MATCH: "✓", Outcome.WRONG: "✗", Outcome.JUNK: "○"}
 
@@ -110,7 +111,7 @@ def render(data: ReportData) -> str:
         "title": data.title or f"{record.model.name} on {record.dataset.name}",
         "record": record,
         "sentence": protocol_sentence(record),
-        "metrics": [(label, percent(getattr(record.metrics, field))) for field, label in METRICS],
+        "metrics": [(label, percent(record.metrics.get(metric))) for metric, label in labels().items()],
         "num_invalid": retrieval.num_queries - retrieval.num_valid_queries,
         "cmc": _cmc_chart(record),
         "histogram": histogram_chart(
@@ -252,11 +253,12 @@ def _identities(data: ReportData, album: Album) -> dict[str, Any] | None:
 
 
 def _analysis(record: AnalysisRecord, camera_names: Mapping[int, str]) -> dict[str, Any]:
-    matrices = ((label, camera_matrix(record, metric, camera_names)) for metric, label in CAMERA_METRICS)
+    matrices = ((METRICS[name].label, camera_matrix(record, name, camera_names)) for name in CAMERA_METRICS)
     return {
         "intervals": interval_rows(record),
-        "level": "" if record.intervals is None else f"{100 * record.intervals.rank1.level:g} %",
+        "level": "" if record.intervals is None else f"{100 * record.intervals.level:g} %",
         "cameras": [(label, matrix) for label, matrix in matrices if matrix is not None],
+        "labels": [*labels(of_queries=True).values()],
         "heights": group_rows(record.crop_heights) if len(record.crop_heights) > 1 else [],
         "open_set": None
         if record.open_set is None
@@ -273,7 +275,9 @@ def _robustness(record: RobustnessRecord) -> dict[str, Any]:
         "sentence": robustness_sentence(record),
         "conditions": condition_rows(record),
         "heat": [
-            (label, heat_rows(record, metric)) for metric, label in ROBUSTNESS_METRICS if metric != "mINP"
+            (METRICS[metric].label, heat_rows(record, metric))
+            for metric in ROBUSTNESS_METRICS
+            if metric != "mINP"
         ],
         "comparable": comparable(record),
         "published": [
@@ -282,9 +286,9 @@ def _robustness(record: RobustnessRecord) -> dict[str, Any]:
         ],
         "published_protocol": PROTOCOL,
         "own": [
-            spread(getattr(record.conditions[condition], metric))
+            spread(record.conditions[condition].get(metric))
             for condition in ("clean", "both")
-            for metric, _ in ROBUSTNESS_METRICS
+            for metric in ROBUSTNESS_METRICS
         ],
     }
 

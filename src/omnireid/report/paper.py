@@ -17,12 +17,12 @@ from typing import Literal, get_args
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
 from omnireid.core.record import MeansRecord, ProtocolRecord, ResultRecord, SpreadRecord
-from omnireid.report.wording import METRICS, dataset_title, protocol_terms, repetitions
+from omnireid.evaluation.metrics import METRICS, labels
+from omnireid.report.wording import dataset_title, protocol_terms, repetitions
 
 TableFormat = Literal["md", "latex", "csv"]
 TABLE_FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
 
-_SHOWN = tuple((field, label) for field, label in METRICS if field != "rank20")
 _PROTOCOL_FIELDS = tuple(ProtocolRecord.model_fields)
 _MARKDOWN = str.maketrans({one: f"\\{one}" for one in "\\|*`<["})
 # Between letters it means nothing to Markdown.
@@ -83,7 +83,7 @@ class PaperRow:
         """A metric with its values; None where the protocol does not define it."""
         if isinstance(self.record, MeansRecord):
             return self.record.metrics.get(field)
-        value = getattr(self.record.metrics, field)
+        value = self.record.metrics.get(field)
         return None if value is None else SpreadRecord.of([value])
 
 
@@ -132,7 +132,7 @@ def _latex(rows: Sequence[PaperRow]) -> str:
 
 
 def _csv(rows: Sequence[PaperRow]) -> str:
-    fields = [field for field, _ in METRICS]
+    fields = [*METRICS]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(
@@ -167,17 +167,17 @@ def _cells(
     plus_minus: str,
 ) -> tuple[list[str], list[list[str]], set[int]]:
     """Header, rows, and which columns hold numbers. What no row has, or all have alike, is left out."""
-    shown = [(field, label) for field, label in _SHOWN if any(row.metric(field) for row in rows)]
+    names = labels(in_tables=True)
+    shown = [(field, label) for field, label in names.items() if any(row.metric(field) for row in rows)]
     protocols = list(dict.fromkeys(row.kind[1] for row in rows))
-    names, datasets = ["result"], ["dataset"]
     header = [
-        *names,
-        *datasets,
+        "result",
+        "dataset",
         *(label for _, label in shown),
         *(["protocol"] if len(protocols) > 1 else []),
     ]
     best = {
-        (row.kind, field): max(_printed(other.metric(field)) for other in rows if other.kind == row.kind)
+        (row.kind, field): _best(field, [other.metric(field) for other in rows if other.kind == row.kind])
         for row in rows
         for field, _ in shown
     }
@@ -202,9 +202,14 @@ def _cells(
     return [escape(one) for one in header], lines, set(range(2, 2 + len(shown)))
 
 
-def _printed(metric: SpreadRecord | None) -> float:
+def _printed(metric: SpreadRecord) -> float:
     """As it will be read, so that what looks the same is the same."""
-    return -1.0 if metric is None else round(100 * metric.mean, 1)
+    return round(100 * metric.mean, 1)
+
+
+def _best(field: str, values: Sequence[SpreadRecord | None]) -> float | None:
+    printed = [_printed(value) for value in values if value is not None]
+    return (max if METRICS[field].higher_is_better else min)(printed, default=None)
 
 
 def _caption(rows: Sequence[PaperRow]) -> str:
@@ -241,7 +246,7 @@ def _splits(record: ResultRecord | MeansRecord) -> str:
 def _interval(record: ResultRecord | MeansRecord) -> list[str]:
     """Bounds of mAP, where they were measured."""
     analysis = None if isinstance(record, MeansRecord) else record.analysis
-    found = None if analysis is None or analysis.intervals is None else analysis.intervals.mAP
+    found = None if analysis is None or analysis.intervals is None else analysis.intervals.get("mAP")
     return ["", ""] if found is None else [repr(found.low), repr(found.high)]
 
 

@@ -10,11 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from omnireid.core.record import CorruptionCell, RobustnessRecord
+from omnireid.evaluation.metrics import labels
 from omnireid.report.wording import percent, spread
 from omnireid.robustness.published import PUBLISHED
 from omnireid.robustness.suite import CATEGORIES, SEVERITIES
 
-METRICS = (("mINP", "mINP"), ("mAP", "mAP"), ("rank1", "rank-1"))
+# Those that the benchmarks publish, in their order.
+METRICS = ("mINP", "mAP", "rank1")
 CONDITIONS = {
     "clean": "clean",
     "both": "query and gallery corrupted",
@@ -34,20 +36,20 @@ def robustness_sentence(record: RobustnessRecord) -> str:
 def condition_rows(record: RobustnessRecord) -> list[tuple[str, ...]]:
     """Four rows: condition, mINP, mAP, rank-1."""
     return [
-        (label, *(spread(getattr(record.conditions[name], field)) for field, _ in METRICS))
+        (label, *(spread(record.conditions[name].get(metric)) for metric in METRICS))
         for name, label in CONDITIONS.items()
     ]
 
 
 def heat_rows(record: RobustnessRecord, metric: str) -> list[dict[str, Any]]:
     """One row per corruption: category, name, and per severity the value and the share of clean left."""
-    clean = getattr(record.conditions["clean"], metric).mean
+    clean = record.conditions["clean"].get(metric).mean
     by_name: dict[str, list[CorruptionCell]] = {}
     for cell in record.cells:
         by_name.setdefault(cell.corruption, []).append(cell)
     rows = []
     for name, cells in by_name.items():
-        values = [getattr(cell, metric) for cell in sorted(cells, key=lambda cell: cell.severity)]
+        values = [cell.get(metric) for cell in sorted(cells, key=lambda cell: cell.severity)]
         values.append(sum(values) / len(values))
         kept = [min(1.0, value / clean) if clean else 0.0 for value in values]
         rows.append(
@@ -85,8 +87,8 @@ def rich_robustness(record: RobustnessRecord) -> Group:
         caption_justify="left",
     )
     conditions.add_column("condition", no_wrap=True)
-    for _, label in METRICS:
-        conditions.add_column(label, justify="right", no_wrap=True)
+    for metric in METRICS:
+        conditions.add_column(labels()[metric], justify="right", no_wrap=True)
     for row in condition_rows(record):
         conditions.add_row(*row)
     return Group(conditions, *([_rich_heat_map(record)] if record.cells else []))

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from omnireid.core.errors import InputError
 from omnireid.core.record import MeansRecord, ResultRecord
+from omnireid.evaluation.metrics import labels
 from omnireid.report.wording import (
-    METRICS,
     dataset_title,
     dataset_titles,
     percent,
@@ -20,14 +20,11 @@ from omnireid.report.wording import (
     valid_queries,
 )
 
-_SHOWN = tuple((field, label) for field, label in METRICS if field != "rank20")
-_HEADER = ("model", "dataset", *(label for _, label in _SHOWN), "protocol")
-
 
 def table_rows(
     records: Sequence[ResultRecord], *, names: Sequence[str] | None = None
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Header and rows: model, dataset, rank-1, rank-5, rank-10, mAP, mINP in percent, protocol.
+    """Header and rows: model, dataset, the metrics of tables in percent, protocol.
 
     Args:
         records: one row each, in this order.
@@ -40,12 +37,13 @@ def table_rows(
         raise InputError(f"names: expected {len(records)}, one for each record, got {len(names)}")
     # Names of the rows tell two datasets of one name apart already.
     titles = dataset_titles(records) if names is None else [dataset_title(one.dataset) for one in records]
+    shown = labels(in_tables=True)
     rows = []
     for index, record in enumerate(records):
-        values = (percent(getattr(record.metrics, field)) for field, _ in _SHOWN)
+        values = (percent(record.metrics.get(metric)) for metric in shown)
         name = record.model.name if names is None else names[index]
         rows.append((name, titles[index], *values, protocol_terms(record.protocol)))
-    return _HEADER, rows
+    return ("model", "dataset", *shown.values(), "protocol"), rows
 
 
 def rich_table(records: Sequence[ResultRecord], *, names: Sequence[str] | None = None) -> Table:
@@ -61,7 +59,7 @@ def rich_table(records: Sequence[ResultRecord], *, names: Sequence[str] | None =
         shown = (f"{letter[protocol]}: {protocol}" for protocol in protocols)
         caption = "\n".join(["percent", *shown, valid_queries(records)])
     table = Table(box=None, pad_edge=False, caption=Text(caption), caption_justify="left")
-    numbers = {label for _, label in _SHOWN}
+    numbers = labels(in_tables=True).values()
     for label in header:
         table.add_column(
             label,
@@ -94,10 +92,10 @@ def rich_means(summary: MeansRecord) -> Table:
         caption=Text(f"percent; {protocol_terms(summary.protocol)}"),
         caption_justify="left",
     )
-    shown = [(summary.metrics[field], label) for field, label in METRICS if field in summary.metrics]
-    for _, label in shown:
+    shown = {label: summary.metrics[name] for name, label in labels().items() if name in summary.metrics}
+    for label in shown:
         table.add_column(label, justify="right", no_wrap=True)
-    table.add_row(*(spread(values) for values, _ in shown))
+    table.add_row(*map(spread, shown.values()))
     return table
 
 
@@ -122,7 +120,7 @@ def _rich_training_means(summary: MeansRecord) -> Table:
 def markdown_table(records: Sequence[ResultRecord], *, names: Sequence[str] | None = None) -> str:
     """A GitHub table; ends with a newline."""
     header, rows = table_rows(records, names=names)
-    numbers = {label for _, label in _SHOWN}
+    numbers = labels(in_tables=True).values()
     rule = ["---:" if label in numbers else "---" for label in header]
     lines = ["| " + " | ".join(_markdown_cell(cell) for cell in row) + " |" for row in (header, rule, *rows)]
     return "\n".join(lines) + "\n"
@@ -131,7 +129,7 @@ def markdown_table(records: Sequence[ResultRecord], *, names: Sequence[str] | No
 def plain_table(records: Sequence[ResultRecord], *, names: Sequence[str] | None = None) -> str:
     """Aligned text without lines or colours; ends with a newline."""
     header, rows = table_rows(records, names=names)
-    numbers = {label for _, label in _SHOWN}
+    numbers = labels(in_tables=True).values()
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = []
     for row in (header, *rows):

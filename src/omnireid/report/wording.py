@@ -6,15 +6,6 @@ from collections.abc import Sequence
 
 from omnireid.core.record import DatasetRecord, MeansRecord, ProtocolRecord, ResultRecord, SpreadRecord
 
-METRICS: tuple[tuple[str, str], ...] = (
-    ("rank1", "rank-1"),
-    ("rank5", "rank-5"),
-    ("rank10", "rank-10"),
-    ("rank20", "rank-20"),
-    ("mAP", "mAP"),
-    ("mINP", "mINP"),
-)
-
 _PROTOCOLS = {
     "market1501": "single query, other cameras only",
     "single-gallery-shot": "single gallery shot",

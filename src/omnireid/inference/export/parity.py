@@ -21,6 +21,7 @@ from omnireid.core.record import EnvironmentRecord
 from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import Dataset
 from omnireid.data.datasets import require_splits
+from omnireid.evaluation.metrics import metrics_record
 from omnireid.evaluation.ranking import evaluate_embeddings
 from omnireid.inference.backends.onnx_graph import EMBEDDING_OUTPUT
 from omnireid.inference.backends.protocol import Backend, Crops, Embeddings
@@ -207,7 +208,7 @@ def compare_accuracy(
             for split in (dataset.query, dataset.gallery)
         )
         results.append(evaluate_embeddings(query, gallery, protocol=dataset.protocol))
-    actual, expected = (result.metrics_record() for result in results)
+    actual, expected = (metrics_record(result) for result in results)
     protocol = results[0].protocol_record()
     if actual.mAP is None or expected.mAP is None:
         raise InputError(f"{dataset.name}: its protocol defines no mAP, which the parity gate compares")

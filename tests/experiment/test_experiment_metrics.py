@@ -1,0 +1,104 @@
+"""A metric is one line of a table; results that were written before or after it still open."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from omnireid import rank_metrics
+from omnireid.core.record import AnalysisRecord, ResultRecord
+from omnireid.core.types import Protocol
+from omnireid.evaluation.bootstrap import metric_intervals
+from omnireid.evaluation.breakdown import breakdown
+from omnireid.evaluation.metrics import METRICS, Metric, QueryScores, metrics_record
+from omnireid.report.analysis import group_rows, interval_rows
+from omnireid.report.page import ReportData, render
+from omnireid.report.paper import PaperRow, paper_table
+from omnireid.report.table import plain_table
+
+BEFORE = Path(__file__).with_name("result_before_metrics.json")
+"""Of 12 rendered people, with training, analysis and two rounds of corruptions; written by 0.1.0."""
+
+
+def keys(value: Any, path: str = "") -> set[str]:
+    if isinstance(value, dict):
+        return {path}.union(*(keys(part, f"{path}.{name}") for name, part in value.items()))
+    return {path}.union(*(keys(part, path) for part in value)) if isinstance(value, list) else {path}
+
+
+def test_a_result_written_before_opens_and_keeps_its_keys_and_values(tmp_path: Path) -> None:
+    before, record = json.loads(BEFORE.read_text()), ResultRecord.load(BEFORE)
+    record.save(tmp_path / "result.json")
+    after = json.loads((tmp_path / "result.json").read_text())
+    assert keys(after) == keys(before)
+    assert after == before
+    assert (record.metrics.mAP, record.analysis.intervals.mINP.low) == (0.892426, 0.628119)
+    assert record.analysis.camera_pairs[0].score.rank1 <= 1
+    assert record.robustness.conditions["both"].mAP.values
+    assert "97.2   100.0    100.0  89.2  76.9" in plain_table([record])
+
+
+def test_a_file_without_a_metric_and_one_of_later_on_open(tmp_path: Path) -> None:
+    content = json.loads(BEFORE.read_text())
+    del content["metrics"]["mINP"], content["analysis"]["intervals"]["mINP"]
+    content["metrics"]["ndcg"] = 0.75
+    (tmp_path / "result.json").write_text(json.dumps(content))
+    record = ResultRecord.load(tmp_path / "result.json")
+    assert record.metrics.get("mINP") is None
+    assert record.metrics.ndcg == 0.75
+    assert interval_rows(record.analysis)[-1] == ("mINP", "–")
+    assert "97.2   100.0    100.0  89.2     –" in plain_table([record])
+    assert "mINP" not in paper_table([PaperRow("a", record)], "md")
+    record.save(tmp_path / "again.json")
+    assert json.loads((tmp_path / "again.json").read_text())["metrics"]["ndcg"] == 0.75
+    with pytest.raises(AttributeError):
+        _ = record.metrics.mapp
+
+
+def lateness(scores: QueryScores) -> np.ndarray:
+    return np.where(np.isnan(scores.inp), np.nan, 1 - scores.inp)
+
+
+def test_a_new_metric_is_a_function_and_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    pids, camids = np.arange(30) % 6, np.arange(30) % 5
+    ranking = rank_metrics(
+        rng.random((30, 30)), pids, pids, camids, camids, protocol=Protocol.MARKET1501, max_rank=20
+    )
+    monkeypatch.setitem(
+        METRICS, "late", Metric("lateness", lambda r: 1 - r.mINP, lateness, higher_is_better=False)
+    )
+    old = ResultRecord.load(BEFORE)
+    intervals = metric_intervals(ranking, pids, samples=50)
+    new = old.model_copy(
+        update={
+            "metrics": metrics_record(ranking),
+            "cmc": tuple(ranking.cmc.tolist()),
+            "analysis": AnalysisRecord(
+                intervals=intervals, crop_heights=breakdown(ranking, np.arange(30) % 2)
+            ),
+        }
+    )
+    late = 1 - float(ranking.mINP)
+    assert new.metrics.late == late
+    assert intervals.late.value == pytest.approx(late)
+    # In the file and back, in tables beside a result without it, and in the report.
+    assert ResultRecord.model_validate_json(new.model_dump_json()) == new
+    header, first, second = plain_table([old, new]).splitlines()
+    shown = f"{100 * late:.1f}"
+    assert "lateness" in header
+    assert "–" in first
+    assert shown in second
+    assert group_rows(new.analysis.crop_heights)[0][-1] == f"{100 * new.analysis.crop_heights[0].late:.1f}"
+    # The lower the better: the worse ranking of the two has more of it.
+    better = new.model_copy(update={"metrics": new.metrics.model_copy(update={"late": late - 0.1})})
+    rows = paper_table([PaperRow("worse", new), PaperRow("better", better)], "md").splitlines()
+    assert f"**{100 * (late - 0.1):.1f}**" in rows[3]
+    assert f"**{shown}**" not in rows[2]
+    paths = [f"{row}.png" for row in range(30)]
+    page = render(ReportData(new, ranking, paths, paths))
+    assert page.count("lateness") == 3  # headline, interval, crop heights
