@@ -184,6 +184,7 @@ def search(folder: Path, rows: int, noise: float, warm: bool) -> dict[str, Any]:
         gallery.search(query, model=MODEL, k=K)
     kinds: dict[str, tuple[int, dict[str, Any]]] = {
         "approximate": (QUERIES, {}),
+        "by person": (QUERIES, {"group": True}),
         "exact": (EXACT_QUERIES * (10 if warm else 1), {"exact": True}),
         "one camera": (50, {"where": Filter(cameras=frozenset({"camera 3"}))}),
         "one person": (50, {"where": Filter(identities=frozenset({"00000007"}))}),
@@ -192,7 +193,7 @@ def search(folder: Path, rows: int, noise: float, warm: bool) -> dict[str, Any]:
         times, hits = [], 0
         for query, ids in zip(queries[:count], expected, strict=False):
             began = time.perf_counter()
-            result = gallery.search(query, model=MODEL, k=K, **options)
+            result = gallery.search(query, model=MODEL, **{"k": K, "group": False, **options})
             times.append(1000 * (time.perf_counter() - began))
             hits += len({candidate.item.id for candidate in result.candidates} & set(ids))
         row = {

@@ -22,9 +22,9 @@ from omnireid.gallery.opening import open_store
 def test_everything_that_is_done_is_written_down() -> None:
     gallery = memory_gallery(actor="nightly job", calibration=calibration())
     rows, pids = crowd(0, 4, 3)
-    ids = gallery.enrol(items_of(pids), rows, model=MODEL, actor="camera 7").ids
+    ids = gallery.acting_as("camera 7").enrol(items_of(pids), rows, model=MODEL).ids
     where = Filter(identities=frozenset({"p1"}), since=0.0)
-    gallery.search(rows[0], model=MODEL, k=2, where=where, false_alarm_rate=0.1, prior=0.01, actor="Eve")
+    gallery.acting_as("Eve").search(rows[0], model=MODEL, k=2, where=where, false_alarm_rate=0.1, prior=0.01)
     gallery.search_tracklet(rows[:2], model=MODEL, k=1)
     gallery.name_identity("p1", "Secret Name")
     merge = gallery.merge("p0", ["p1"])
@@ -82,11 +82,11 @@ def test_an_entry_hashes_so_many_ids_and_counts_all() -> None:
 
 def logs(store: MemoryStore, *names: str) -> list[AuditLog]:
     """Writers whose entries alternate: a b c a b c a b c."""
-    writers = [AuditLog(store, Clock(), name) for name in names]
+    writers = {name: AuditLog(store, Clock()) for name in names}
     for number in range(3):
-        for one in writers:
-            one.write("search", count=number, detail={"k": number})
-    return writers
+        for name, log in writers.items():
+            log.write("search", actor=name, count=number, detail={"k": number})
+    return list(writers.values())
 
 
 def test_a_whole_log_is_in_order() -> None:
@@ -96,7 +96,7 @@ def test_a_whole_log_is_in_order() -> None:
     assert (found.entries, found.problems, found.open_chains) == (6, (), 2)
     for one in writers:
         one.close()
-    assert AuditLog(store, Clock(), "reader").verify().open_chains == 0
+    assert AuditLog(store, Clock()).verify().open_chains == 0
 
 
 @pytest.mark.parametrize("is_closed", [True, False])
@@ -106,7 +106,7 @@ def test_whatever_is_changed_or_removed_is_found(is_closed: bool) -> None:
     for one in writers if is_closed else []:
         one.close()
     whole = list(store._audit)
-    reader = AuditLog(store, Clock(), "reader")
+    reader = AuditLog(store, Clock())
     assert reader.verify().problems == ()
 
     def problems(entries: list[str]) -> tuple[str, ...]:
@@ -148,13 +148,13 @@ def test_threads_share_a_chain_and_wait_together() -> None:
 
     store = Slow()
     store.batches = []
-    log = AuditLog(store, Clock(), "threads")
+    log = AuditLog(store, Clock())
     together = threading.Barrier(8)
 
     def search(number: int) -> None:
         together.wait()
         for _ in range(5):
-            log.write("search", count=number)
+            log.write("search", actor="a", count=number)
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(search, range(8)))
@@ -167,11 +167,11 @@ def test_threads_share_a_chain_and_wait_together() -> None:
 @pytest.mark.parametrize("begun", ["nothing", "key", "chain"])
 def test_who_holds_the_lock_and_who_writes_first_do_not_wait_for_each_other(begun: str) -> None:
     store = MemoryStore()
-    log = AuditLog(store, Clock(), "a")
+    log = AuditLog(store, Clock())
     if begun == "key":
         log.subject("x")
     elif begun == "chain":
-        log.write("search", count=0)
+        log.write("search", actor="a", count=0)
     has_lock, is_searching = threading.Event(), threading.Event()
     append = store.append_audit
 
@@ -185,11 +185,11 @@ def test_who_holds_the_lock_and_who_writes_first_do_not_wait_for_each_other(begu
         with store.lock():
             has_lock.set()
             is_searching.wait(0.2)
-            log.write("enrol", count=1)
+            log.write("enrol", actor="a", count=1)
 
     def search() -> None:
         assert has_lock.wait(5)
-        log.write("search", count=2, subjects=["x"])
+        log.write("search", actor="a", count=2, subjects=["x"])
 
     # Not in a pool, which would wait for them for ever.
     threads = [threading.Thread(target=one, daemon=True) for one in (enrol, search)]
@@ -204,18 +204,18 @@ def test_who_holds_the_lock_and_who_writes_first_do_not_wait_for_each_other(begu
 def test_a_chain_that_was_killed_before_it_was_known_is_no_problem() -> None:
     for writes in range(3):
         store = MemoryStore()
-        log = AuditLog(store, Clock(), "a")
+        log = AuditLog(store, Clock())
         store.writes_left = writes
         with pytest.raises(StoppedError):
-            log.write("search", count=1)
+            log.write("search", actor="a", count=1)
         store.writes_left = None
-        assert AuditLog(store, Clock(), "reader").verify().problems == ()
+        assert AuditLog(store, Clock()).verify().problems == ()
 
 
 def test_what_could_not_be_written_is_told_and_breaks_no_chain() -> None:
     store = MemoryStore()
-    log = AuditLog(store, Clock(), "a")
-    log.write("search", count=0)
+    log = AuditLog(store, Clock())
+    log.write("search", actor="a", count=0)
     append = store.append_audit
 
     def full(entries) -> None:
@@ -223,9 +223,9 @@ def test_what_could_not_be_written_is_told_and_breaks_no_chain() -> None:
 
     store.append_audit = full
     with pytest.raises(StorageError, match="full"):
-        log.write("search", count=1)
+        log.write("search", actor="a", count=1)
     store.append_audit = append
-    log.write("search", count=2)
+    log.write("search", actor="a", count=2)
     log.close()
     assert [one.count for one in log.find(limit=9).entries] == [0, 2]
     assert log.verify().problems == ()
@@ -261,7 +261,7 @@ def test_an_operation_is_not_begun_that_cannot_be_written_down() -> None:
 def test_the_log_is_read_a_page_at_a_time() -> None:
     gallery = memory_gallery()
     for number in range(7):
-        gallery.log.write("search", count=number)
+        gallery.tell("search", count=number)
     first = gallery.audit(limit=3)
     assert [one.count for one in first] == [0, 1, 2]
     assert [one.count for one in gallery.audit(after=first[-1].seq, limit=3)] == [3, 4, 5]
@@ -274,10 +274,10 @@ def test_the_log_is_read_a_page_at_a_time() -> None:
 
 def test_a_clock_that_is_set_back_over_the_end_of_a_month_breaks_no_chain(tmp_path: Path) -> None:
     store, clock = open_store(str(tmp_path / "gallery")), Clock()
-    log = AuditLog(store, clock, "a")
+    log = AuditLog(store, clock)
     for now in (86_400.0 * 30.5, 86_400.0 * 31.5, 86_400.0 * 30.75):
         clock.now = now
-        log.write("search", count=1)
+        log.write("search", actor="a", count=1)
     assert [one.time / 86_400 for one in log.find(limit=9).entries] == [30.5, 31.5, 31.5]
     assert log.verify().problems == ()
     store.close()

@@ -25,18 +25,18 @@ def lived_in() -> tuple[Gallery, Clock, list[str]]:
     clock = gallery.clock
     assert isinstance(clock, Clock)
     rows, pids = crowd(0, 4, 3)
-    ids = list(gallery.enrol(items_of(pids), rows, model=MODEL, actor="Camera 7").ids)
+    ids = list(gallery.acting_as("Camera 7").enrol(items_of(pids), rows, model=MODEL).ids)
     rng = np.random.default_rng(0)
     for day in range(12):
         clock.now = 1_000.0 + 86_400 * day
         who = ("Maria Rossi", "maria", "Jan")[day % 3]
-        gallery.search(rows[rng.integers(12)], model=MODEL, k=2, actor=who)
+        gallery.acting_as(who).search(rows[rng.integers(12)], model=MODEL, k=2)
         if day == 3:
-            gallery.merge("p0", ["p1"], actor=who)
+            gallery.acting_as(who).merge("p0", ["p1"])
         if day == 5:
-            gallery.name_identity("p2", "Ann", actor=who)
+            gallery.acting_as(who).name_identity("p2", "Ann")
         if day == 7:
-            gallery.forget("p3", actor=who)
+            gallery.acting_as(who).forget("p3")
     return gallery, clock, ids
 
 
@@ -97,7 +97,7 @@ def test_a_search_by_time_does_not_read_all_of_the_log(monkeypatch: pytest.Monke
     for day in range(100):
         # One clock was wrong for a moment: what it wrote does not end the search.
         clock.now = 86_400.0 * day
-        gallery.log.write("backup", count=day)
+        gallery.tell("backup", count=day)
     page = gallery.log.find(AuditFilter(since=86_400.0 * 90), limit=50, latest=True)
     assert [entry.count for entry in page.entries] == list(range(99, 89, -1))
     assert page.next is None
@@ -139,7 +139,7 @@ def test_every_action_is_a_sentence() -> None:
 
 
 def exported(gallery: Gallery, path: Path, **where: Any) -> list[dict[str, Any]]:
-    path.write_text("".join(export(gallery, gallery.audit_filter(**where), "jsonl", actor="Eve")))
+    path.write_text("".join(export(gallery.acting_as("Eve"), gallery.audit_filter(**where), "jsonl")))
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
@@ -161,7 +161,7 @@ def test_an_export_proves_itself_and_is_in_the_log(tmp_path: Path) -> None:
     assert chain == {"first": 0, "last": len(stored) - 1, "entries": len(stored), "head": stored[-1]["hash"]}
     assert not alone.is_checked_by_key
     # What is written later changes nothing.
-    gallery.log.write("backup", count=0)
+    gallery.tell("backup", count=0)
     checked = verify_export(file, gallery)
     assert (checked.problems, checked.is_checked_by_key, checked.is_compared) == ((), True, True)
     some = tmp_path / "some.jsonl"
@@ -245,7 +245,7 @@ def test_what_is_no_export_is_said(tmp_path: Path) -> None:
 
 def test_the_csv_reads_and_holds_no_formula() -> None:
     gallery = memory_gallery()
-    gallery.log.write("search", count=1, subjects=["p1"], detail={"frames": 2, "where": []}, actor="=1+1")
+    gallery.acting_as("=1+1").tell("search", count=1, subjects=["p1"], detail={"frames": 2, "where": []})
     text = "".join(export(gallery, gallery.audit_filter(), "csv"))
     header, *rows = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"))))
     assert tuple(header) == COLUMNS

@@ -356,7 +356,7 @@ def test_a_backup_of_version_2_loses_nobody_unless_somebody_was_forgotten_meanwh
     gallery = gallery_of(MemoryStore())
     gallery.forget("p1")
     gallery.enrol([Item(key="again", identity="p1")], np.ones((1, DIM)), model=MODEL)
-    gallery.log.write("backup", count=0)
+    gallery.tell("backup", count=0)
     source = Interrupted(gallery.store, lambda: gallery.forget("p4") if late else None, at_end=True)
     write_backup(source, tmp_path / "backup")
     target = restored(as_version_2(tmp_path / "backup"))

@@ -53,11 +53,9 @@ def gallery_in(store: Any, **options: Any) -> tuple[Gallery, list[str]]:
     return gallery, list(ids)
 
 
-def searched(
-    gallery: Gallery, who: int = 3, *, actor: str | None = None
-) -> tuple[SearchSeen, list[Hypothesis]]:
+def searched(gallery: Gallery, who: int = 3) -> tuple[SearchSeen, list[Hypothesis]]:
     """A search that was asked for, as a page has it."""
-    found = gallery.search(EMBEDDINGS[who], model=MODEL, k=4, group=True, actor=actor)
+    found = gallery.search(EMBEDDINGS[who], model=MODEL, k=4)
     answer = SearchSeen(
         query=Query(kind="file"),
         model=Model(name=found.model.name, sha256=found.model.sha256),
@@ -136,8 +134,8 @@ def test_entries_are_what_was_seen_then() -> None:
 def test_a_search_that_the_audit_does_not_hold_is_refused() -> None:
     gallery, _ = gallery_in(MemoryStore())
     case = gallery.cases.create("Case", "Reason", END).id
-    answer, groups = searched(gallery, actor="ann")
-    gallery.cases.add_search(case, answer, groups, actor="ann")
+    answer, groups = searched(gallery.acting_as("ann"))
+    gallery.acting_as("ann").cases.add_search(case, answer, groups)
     other = "new" if answer.decision == "same" else "same"
     stranger = [Hypothesis(None, 0.9, None, None, [Candidate("0" * 32, 0.9, None, None)])]
     for changed, found, actor in (
@@ -147,7 +145,7 @@ def test_a_search_that_the_audit_does_not_hold_is_refused() -> None:
         (answer, [], "ann"),
     ):
         with pytest.raises(ConflictError, match="audit log holds no such search"):
-            gallery.cases.add_search(case, changed, found, actor=actor)
+            gallery.acting_as(actor).cases.add_search(case, changed, found)
     assert len(gallery.cases.entries(case)) == 1
 
 
@@ -292,7 +290,7 @@ def test_cases_end_close_and_change() -> None:
         cases.create("Case", "Reason", NOW)
     with pytest.raises(InputError, match="reason: expected a text, got an empty one"):
         cases.create("Case", " ", END)
-    one = cases.create("Case", "Reason", END, actor="ann")
+    one = gallery.acting_as("ann").cases.create("Case", "Reason", END)
     entry = cases.add_items(one.id, ids[:2])
     cases.add_items(one.id, ids[1:3])
     cases.remove(one.id, entry.id)
@@ -304,7 +302,7 @@ def test_cases_end_close_and_change() -> None:
     # Numbers are not given again.
     assert [each.number for each in cases.entries(one.id)] == [2, 4]
     assert cases.change(one.id, title="Better").title == "Better"
-    assert cases.close(one.id, actor="ben").closed_by == "ben"
+    assert gallery.acting_as("ben").cases.close(one.id).closed_by == "ben"
     for act in (
         lambda: cases.add_note(one.id, "late"),
         lambda: cases.change(one.id, title="later"),
@@ -330,7 +328,7 @@ def test_cases_end_close_and_change() -> None:
 def test_an_exported_file_is_checked() -> None:
     gallery, ids = gallery_in(MemoryStore())
     case = full_case(gallery, ids)
-    made = gallery.cases.export(case, name="main", actor="ann")
+    made = gallery.acting_as("ann").cases.export(case, name="main")
     text = re.findall(r'<script type="application/json" id="case">\n(.*)\n</script>', made.content)
     assert [hashlib.sha256(one.encode()).hexdigest() for one in text] == [made.sha256]
     held_in_it = json.loads(text[0])

@@ -45,7 +45,7 @@ def filled(
 def test_candidates_are_the_nearest_in_order() -> None:
     gallery, rows, ids = filled()
     query = vectors(5, 1)[0]
-    found = gallery.search(query * 7, model=MODEL, k=6)
+    found = gallery.search(query * 7, model=MODEL, k=6, group=False)
     exact = cosines(rows, query)
     order = np.argsort(-exact)[:6]
     assert [one.item.id for one in found.candidates] == [ids[n] for n in order]
@@ -427,7 +427,7 @@ def test_not_this_person_lowers_later_answers_until_somebody_else_is_enrolled(kn
 
     again = double + 0.2 * rng.standard_normal(DIM).astype(np.float32)
     before, own = answer(again), answer(ada)
-    rejection = gallery.reject("ada", double, model=MODEL, actor="Eve")
+    rejection = gallery.acting_as("Eve").reject("ada", double, model=MODEL)
     after = answer(again)
     assert after[0] < 0.2 < before[0]
     assert after[1] > before[1]

@@ -31,7 +31,7 @@ def everything(store: MemoryStore) -> tuple[object, ...]:
 def test_the_site_travels_and_is_audited(tmp_path: Path) -> None:
     store = MemoryStore()
     gallery = Gallery(store, clock=Clock())
-    gallery.set_camera_groups(GROUPS, actor="ann")
+    gallery.acting_as("ann").set_camera_groups(GROUPS)
     plan = gallery.set_floor_plan(DRAWING)
     assert (plan.width, plan.height, dict(plan.pins)) == (80, 60, {})
     assert (decode(gallery.floor_plan_picture()) == DRAWING).all()

@@ -124,7 +124,7 @@ def test_an_entry_needs_a_person_a_reason_and_an_end() -> None:
             watch_list.add("p1", reason=reason, ends=ends)
     with pytest.raises(NotInGalleryError):
         watch_list.add("nobody", reason="lost", ends=SOON)
-    entry = watch_list.add("p1", reason="lost", ends=SOON, actor="desk")
+    entry = watch_list.acting_as("desk").add("p1", reason="lost", ends=SOON)
     with pytest.raises(ConflictError):
         watch_list.add("p1", reason="again", ends=SOON)
     gallery.merge("p3", ["p1"])
@@ -152,7 +152,7 @@ def test_answers_are_counted_and_outlive_the_entry() -> None:
     for index in (3, 4, 5):
         come(gallery, 2, index)
     first, second, third = follower.step()
-    watch_list.answer(first.id, "right", actor="desk")
+    watch_list.acting_as("desk").answer(first.id, "right")
     watch_list.answer(second.id, "right")
     watch_list.answer(second.id, "wrong")
     watch_list.answer(third.id, "seen")

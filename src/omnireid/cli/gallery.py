@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from omnireid.gallery.identities import Operation
     from omnireid.gallery.items import Item
-    from omnireid.gallery.searching import Candidate, Measured, SearchResult
+    from omnireid.gallery.searching import Candidate, Group, Measured, SearchResult
 
 _LEAST_SHOWN = 0.001
 
@@ -196,6 +196,9 @@ def search(
         typer.Option("--until", help="Only seen before."),
     ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Compare with every item, index or not.")] = False,
+    group: Annotated[
+        bool, typer.Option("--group/--no-group", help="Answer person by person, or picture by picture.")
+    ] = True,
     rerank: Annotated[bool, typer.Option("--rerank", help="Reorder by k-reciprocal re-ranking.")] = False,
     false_alarm_rate: Annotated[
         Optional[float],  # noqa: UP045
@@ -205,9 +208,9 @@ def search(
         ),
     ] = None,
     prior: Annotated[
-        float,
+        Optional[float],  # noqa: UP045
         typer.Option("--prior", help="That the person is in the gallery at all, before looking."),
-    ] = 0.5,
+    ] = None,
     as_json: options.AsJson = False,
     backend: options.BackendName = options.Backend.AUTO,
     device: options.Device = "auto",
@@ -217,6 +220,7 @@ def search(
     from omnireid.core.images import decode
     from omnireid.evaluation.calibration import Calibration
     from omnireid.gallery.items import Filter, texts
+    from omnireid.gallery.questions import Question
     from omnireid.inference.lookup import find_weights
 
     weights = find_weights(model)
@@ -231,19 +235,22 @@ def search(
     known = Calibration.load_beside(weights, embedder.sha256, calibration)
     if known is None:
         options.refuse("without a calibration ('omnireid calibrate')", "false_alarm_rate", "prior")
-    asked: dict[str, Any] = {
-        "model": embedder.ref,
-        "k": k,
-        "where": where,
-        "exact": exact,
-        "rerank": rerank,
-        "false_alarm_rate": false_alarm_rate,
-        "prior": prior,
-    }
+    question = Question(
+        k=k,
+        where=where,
+        exact=exact,
+        group=group,
+        rerank=rerank,
+        false_alarm_rate=false_alarm_rate,
+        prior=prior,
+    )
+    asked = embedder.ref
     with open_gallery(gallery, calibration=known) as opened:
         rows = embedder.embed(crops)
-        is_single = len(rows) == 1
-        result = opened.search(rows[0], **asked) if is_single else opened.search_tracklet(rows, **asked)
+        if len(rows) == 1:
+            result = opened.search(rows[0], question, model=asked)
+        else:
+            result = opened.search_tracklet(rows, question, model=asked)
     if as_json:
         print_json(_result_of(result))
         return
@@ -477,6 +484,8 @@ gallery_audit.register(app)
 def _print_result(result: SearchResult) -> None:
     from rich.text import Text
 
+    from omnireid.gallery.searching import Candidate
+
     if result.nobody is not None and result.others is not None:
         decision = "none" if result.decision is None else result.decision.value
         others = f", {result.others:.1%} others" if result.others >= _LEAST_SHOWN else ""
@@ -486,20 +495,23 @@ def _print_result(result: SearchResult) -> None:
         )
     if result.measured is not None:
         stdout.print(_measured_words(result.measured))
+    pictures = ("pictures",) if result.groups else ()
     table = _table(
-        "score", "probability", "decision", "identity", "name", "camera", "time", "item",
-        right=("score", "probability"),
+        "score", "probability", "decision", "identity", "name", *pictures, "camera", "time", "item",
+        right=("score", "probability", "pictures"),
     )  # fmt: skip
-    for one in result.candidates:
+    for person in result.groups or result.candidates:
+        best = person if isinstance(person, Candidate) else person.candidates[0]
         table.add_row(
-            f"{one.score:.4f}",
-            "" if one.probability is None else f"{one.probability:.1%}",
-            "" if one.decision is None else one.decision.value,
-            Text(one.identity or ""),
-            Text(one.name or ""),
-            Text(one.item.camera),
-            printed_time(one.item.time),
-            one.item.id,
+            f"{person.score:.4f}",
+            "" if person.probability is None else f"{person.probability:.1%}",
+            "" if person.decision is None else person.decision.value,
+            Text(person.identity or ""),
+            Text(person.name or ""),
+            *([] if isinstance(person, Candidate) else [f"{len(person.candidates)}"]),
+            Text(best.item.camera),
+            printed_time(best.item.time),
+            best.item.id,
         )
     stdout.print(table)
     if not result.candidates:
@@ -547,18 +559,19 @@ def _result_of(result: SearchResult) -> dict[str, Any]:
         "is_exact": result.is_exact,
         "note": result.note,
         "candidates": [_candidate_of(one) for one in result.candidates],
+        "groups": [
+            {**_hit_of(group), "candidates": [_candidate_of(one) for one in group.candidates]}
+            for group in result.groups
+        ],
     }
 
 
-def _candidate_of(one: Candidate) -> dict[str, Any]:
-    return {
-        "score": one.score,
-        "probability": one.probability,
-        "decision": None if one.decision is None else one.decision.value,
-        "identity": one.identity,
-        "name": one.name,
-        "item": _item_of(one.item),
-    }
+def _hit_of(hit: Candidate | Group) -> dict[str, Any]:
+    return {name: getattr(hit, name) for name in ("score", "probability", "decision", "identity", "name")}
+
+
+def _candidate_of(candidate: Candidate) -> dict[str, Any]:
+    return {**_hit_of(candidate), "item": _item_of(candidate.item)}
 
 
 def _item_of(item: Item) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import print_json, stderr, stdout
-from omnireid.cli.gallery_options import GalleryUri, actor, moment, open_gallery, printed_time
+from omnireid.cli.gallery_options import GalleryUri, moment, open_gallery, printed_time
 
 if TYPE_CHECKING:
     from omnireid.gallery.audit import AuditFilter
@@ -135,7 +135,7 @@ def _export(opened: Gallery, where: AuditFilter, path: Path, uri: str) -> None:
     if kind is None:
         raise ConfigError(f"--export {path}: expected a name that ends in .csv or .jsonl")
     with atomic_write(path) as stream:
-        for line in export(opened, where, kind, actor=actor(), name=uri):
+        for line in export(opened, where, kind, name=uri):
             stream.write(line.encode())
     stderr.print(f"audit: {path}")
 

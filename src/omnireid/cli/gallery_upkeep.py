@@ -238,7 +238,7 @@ def copy(
     from omnireid.gallery.restoring import restore as restore_into
 
     with open_gallery(source) as opened, open_bare_store(target) as store:
-        opened.log.write("copy", count=0)
+        opened.tell("copy", count=0)
         done = restore_into(Snapshot(opened.store), store, console=stderr)
     _print_restored(done, target)
 

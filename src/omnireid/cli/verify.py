@@ -28,9 +28,9 @@ def verify(
         ),
     ] = None,
     prior: Annotated[
-        float,
-        typer.Option("--prior", help="Share of such pairs that are of one person, before looking."),
-    ] = 0.5,
+        Optional[float],  # noqa: UP045
+        typer.Option("--prior", help="Share of such pairs that are of one person; by default one half."),
+    ] = None,
     backend: options.BackendName = options.Backend.AUTO,
     device: options.Device = "auto",
     threads: options.Threads = None,

@@ -50,6 +50,10 @@ _HALVINGS = 5
 _LEAST_PEOPLE = 4
 
 
+EVEN = 0.5
+"""Share of pairs that are of one person, where nothing else is known of them."""
+
+
 def calibration_path(weights: str | os.PathLike[str]) -> Path:
     """Where the calibration of a model file lies: beside it, as `<its name>.calibration.json`."""
     return Path(f"{os.fspath(weights)}.calibration.json")
@@ -184,7 +188,7 @@ class Calibration:
         """
         return unit_rows(embeddings) if self.whitening is None else self.whitening.apply(embeddings)
 
-    def probability(self, scores: npt.ArrayLike, *, prior: float = 0.5) -> Float64:
+    def probability(self, scores: npt.ArrayLike, *, prior: float = EVEN) -> Float64:
         """Probability that a pair with this score is of one person; the shape of `scores`, float64.
 
         Args:

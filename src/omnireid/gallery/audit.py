@@ -61,8 +61,8 @@ class Verified:
 class AuditLog:
     """Adds to a gallery's log. Several threads may share it: they wait for one write together."""
 
-    def __init__(self, store: GalleryStore, clock: Callable[[], float], actor: str) -> None:
-        self._store, self._clock, self._actor = store, clock, actor
+    def __init__(self, store: GalleryStore, clock: Callable[[], float]) -> None:
+        self._store, self._clock = store, clock
         self._writer = secrets.token_hex(8)
         self._waiting: deque[_Ticket] = deque()
         self._writing = threading.Lock()
@@ -79,36 +79,27 @@ class AuditLog:
         self,
         action: str,
         *,
+        actor: str,
         count: int,
         subjects: Iterable[str] = (),
         detail: Mapping[str, Any] | None = None,
-        actor: str | None = None,
-    ) -> None:
+    ) -> Mapping[str, Any] | None:
         """Add an entry; it is durable when this returns.
 
         Args:
             action: one word. One of `READING` is not written where the store is read-only, which is said once
                 in the log.
+            actor: who does it.
             count: things concerned.
             subjects: their ids, the most telling first; `MAX_SUBJECTS` are hashed.
             detail: small JSON values; never names, ids or other words of a person's.
-            actor: who; by default who opened the gallery.
+
+        Returns:
+            The entry as it is stored; None where it goes without.
 
         Raises:
             StorageError: it could not be written.
         """
-        self.write_entry(action, count=count, subjects=subjects, detail=detail, actor=actor)
-
-    def write_entry(
-        self,
-        action: str,
-        *,
-        count: int,
-        subjects: Iterable[str] = (),
-        detail: Mapping[str, Any] | None = None,
-        actor: str | None = None,
-    ) -> Mapping[str, Any] | None:
-        """As `write`; the entry as it is stored, None where it goes without."""
         if self._store.read_only is not None and action in READING:
             if not self._has_warned:
                 self._has_warned = True
@@ -118,7 +109,7 @@ class AuditLog:
         ticket = _Ticket(
             {
                 "time": self._clock(),
-                "actor": self._actor if actor is None else actor,
+                "actor": actor,
                 "action": action,
                 "count": count,
                 "subjects": [self.subject(one) for one in itertools.islice(subjects, MAX_SUBJECTS)],

@@ -44,9 +44,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _LONGEST_LINE = 10_000_000
 
 
-def export(
-    gallery: Gallery, where: AuditFilter, file_format: Format, *, actor: str | None = None, name: str = ""
-) -> Iterator[str]:
+def export(gallery: Gallery, where: AuditFilter, file_format: Format, *, name: str = "") -> Iterator[str]:
     """Write down that the audit is exported, then give the export line by line, the oldest entry first.
 
     The entry about the export itself is its last one, whatever the filter; what is written later is not in
@@ -55,7 +53,6 @@ def export(
     Args:
         where: which entries; `Gallery.audit_filter` makes one.
         file_format: "jsonl" or "csv".
-        actor: who exports; by default who opened the gallery.
         name: of the gallery, for the first line.
 
     Raises:
@@ -65,11 +62,10 @@ def export(
     if file_format not in FORMATS:
         raise InputError(f"format: expected one of {', '.join(FORMATS)}, got {file_format!r}")
     conditions = {one: getattr(where, one) for one in where.conditions if one != "person"}
-    told = gallery.log.write_entry(
+    told = gallery.tell(
         ACTION,
         count=0,
         detail={"format": file_format, "conditions": list(where.conditions)},
-        actor=actor,
     )
     entries = _until(gallery, where, None if told is None else told["hash"])
     if file_format == "csv":

@@ -107,12 +107,11 @@ class Check:
         return self.sha256 == self.stated
 
 
-def export_case(gallery: Gallery, case: Case, entries: Sequence[Entry], name: str, actor: str) -> Export:
+def export_case(gallery: Gallery, case: Case, entries: Sequence[Entry], name: str) -> Export:
     """Make the file of a case; the caller writes its hash into the audit.
 
     Args:
         name: what the gallery is called; "" where it has no name.
-        actor: who exports it.
     """
     store = gallery.store
     dumped = [one.model_dump(mode="json") for one in entries]
@@ -125,7 +124,7 @@ def export_case(gallery: Gallery, case: Case, entries: Sequence[Entry], name: st
         "omnireid": __version__,
         "gallery": name,
         "exported": iso_time(now),
-        "exported_by": actor,
+        "exported_by": gallery.actor,
         "case": case.model_dump(mode="json"),
         "entries": dumped,
         "pictures": {one: kept[one] for one in sorted(used & kept.keys())},

@@ -134,7 +134,7 @@ class Cases:
 
     # Cases as a whole
 
-    def create(self, title: str, reason: str, ends: float, *, actor: str | None = None) -> Case:
+    def create(self, title: str, reason: str, ends: float) -> Case:
         """Open a case.
 
         Args:
@@ -150,7 +150,7 @@ class Cases:
             "reason": _checked_text("reason", reason),
             "ends": self._checked_end(ends),
             "created": self._gallery.clock(),
-            "created_by": self._who(actor),
+            "created_by": self._gallery.actor,
             "closed": None,
             "closed_by": None,
             "numbered": 0,
@@ -159,7 +159,7 @@ class Cases:
             if len(self._store.records(CASES)) >= MAX_CASES:
                 raise InputError(f"cases: at most {MAX_CASES:,}; delete one that is not needed any more")
             case_id = secrets.token_hex(8)
-            self._tell("case-create", case_id, actor)
+            self._tell("case-create", case_id)
             self._store.put_records(CASES, {case_id: record})
         return self._case(case_id, record)
 
@@ -170,7 +170,6 @@ class Cases:
         title: str | None = None,
         reason: str | None = None,
         ends: float | None = None,
-        actor: str | None = None,
     ) -> Case:
         """Change what a case is called, what it is for, or when it ends; what is None stays.
 
@@ -188,41 +187,41 @@ class Cases:
             changes["ends"] = self._checked_end(ends)
         with self._writing():
             record = {**self._open_record(case_id), **changes}
-            self._tell("case-change", case_id, actor, detail={"what": sorted(changes)})
+            self._tell("case-change", case_id, detail={"what": sorted(changes)})
             self._store.put_records(CASES, {case_id: record})
             if title is not None or reason is not None:
                 self._store.purge_records()
         return self._case(case_id, record)
 
-    def close(self, case_id: str, *, actor: str | None = None) -> Case:
+    def close(self, case_id: str) -> Case:
         """Let nothing be added or changed any more; it stays until its end date.
 
         Raises:
             NotInGalleryError, ConflictError: as `change`.
         """
-        return self._set_closed(case_id, self._gallery.clock(), actor)
+        return self._set_closed(case_id, self._gallery.clock())
 
-    def reopen(self, case_id: str, *, actor: str | None = None) -> Case:
+    def reopen(self, case_id: str) -> Case:
         """Take `close` back.
 
         Raises:
             NotInGalleryError: as `case`.
             ConflictError: it is open.
         """
-        return self._set_closed(case_id, None, actor)
+        return self._set_closed(case_id, None)
 
-    def _set_closed(self, case_id: str, closed: float | None, actor: str | None) -> Case:
+    def _set_closed(self, case_id: str, closed: float | None) -> Case:
         with self._writing():
             record = self._record(case_id)
             if (closed is None) == (record["closed"] is None):
                 raise ConflictError(f"case {case_id}: is {'open' if closed is None else 'closed'} already")
-            self._tell("case-reopen" if closed is None else "case-close", case_id, actor)
-            by = None if closed is None else self._who(actor)
+            self._tell("case-reopen" if closed is None else "case-close", case_id)
+            by = None if closed is None else self._gallery.actor
             record = {**record, "closed": closed, "closed_by": by}
             self._store.put_records(CASES, {case_id: record})
         return self._case(case_id, record)
 
-    def delete(self, case_id: str, *, actor: str | None = None) -> None:
+    def delete(self, case_id: str) -> None:
         """Delete a case for good, with all that it holds; no backup brings it back.
 
         Raises:
@@ -230,36 +229,36 @@ class Cases:
         """
         with self._writing():
             self._record(case_id)
-            self._delete([case_id], "case-delete", actor)
+            self._delete([case_id], "case-delete")
 
-    def delete_ended(self, *, actor: str | None = None) -> int:
+    def delete_ended(self) -> int:
         """Delete those whose end has come; how many. `Gallery.run_retention` does so."""
         now = self._gallery.clock()
         ended = [one for one, record in self._store.records(CASES).items() if record["ends"] <= now]
         if ended:
             with self._writing():
-                self._delete(ended, "case-end", actor)
+                self._delete(ended, "case-end")
         return len(ended)
 
-    def _delete(self, cases: Sequence[str], action: str, actor: str | None) -> None:
+    def _delete(self, cases: Sequence[str], action: str) -> None:
         from omnireid.gallery.forgetting import burying
 
-        self._gallery.log.write(action, count=len(cases), subjects=cases, actor=actor)
+        self._gallery.tell(action, count=len(cases), subjects=cases)
         tombstones = burying(self._store, cases, self._gallery.clock())
         carry_out(self._store, [*tombstones, Task("drop-cases", {"cases": list(cases)})], STEPS)
 
     # What stands in them
 
-    def add_note(self, case_id: str, note: str, *, actor: str | None = None) -> Entry:
+    def add_note(self, case_id: str, note: str) -> Entry:
         """Add words alone.
 
         Raises:
             InputError: a text that cannot be used, or the case is full.
             NotInGalleryError, ConflictError: as `change`.
         """
-        return self._add(case_id, "note", _checked_text("note", note), actor)
+        return self._add(case_id, "note", _checked_text("note", note))
 
-    def add_person(self, case_id: str, identity: str, note: str = "", *, actor: str | None = None) -> Entry:
+    def add_person(self, case_id: str, identity: str, note: str = "") -> Entry:
         """Add a person as they are known now, with their latest pictures.
 
         Raises:
@@ -283,11 +282,9 @@ class Cases:
             sightings, pictures = self._sightings(items, _spread([one.id for one in items], MAX_SHOWN))
             subjects = [person.id, *(one.id for one in items)]
             more: dict[str, Any] = {"person": seen, "sightings": sightings}
-            return self._add(case_id, "person", note, actor, pictures, subjects=subjects, **more)
+            return self._add(case_id, "person", note, pictures, subjects=subjects, **more)
 
-    def add_items(
-        self, case_id: str, items: Sequence[str], note: str = "", *, actor: str | None = None
-    ) -> Entry:
+    def add_items(self, case_id: str, items: Sequence[str], note: str = "") -> Entry:
         """Add chosen pictures of the gallery.
 
         Raises:
@@ -303,7 +300,7 @@ class Cases:
                 raise NotInGalleryError("item", missing[0])
             sightings, pictures = self._sightings([found[one] for one in ids], ids[:MAX_SHOWN])
             return self._add(
-                case_id, "pictures", note, actor, pictures, subjects=ids, sightings=sightings
+                case_id, "pictures", note, pictures, subjects=ids, sightings=sightings
             )  # fmt: skip
 
     def add_search(
@@ -315,7 +312,6 @@ class Cases:
         order: Sequence[str] | None = None,
         pictures: Sequence[bytes] = (),
         note: str = "",
-        actor: str | None = None,
     ) -> Entry:
         """Add a search as it was answered.
 
@@ -338,7 +334,7 @@ class Cases:
         ids = list(dict.fromkeys(order or [one.item for group in found for one in group.candidates]))
         if len(ids) > MAX_SIGHTINGS:
             raise InputError(f"search: expected at most {MAX_SIGHTINGS:,} pictures, got {len(ids):,}")
-        proof = self._proof(ids, answer, self._who(actor))
+        proof = self._proof(ids, answer)
         with self._writing():
             query, kept = self._query(answer.query, pictures)
             groups = []
@@ -350,7 +346,7 @@ class Cases:
             seen = answer.model_copy(update={"query": query, "groups": groups, "meaning": meaning(answer)})
             subjects = [*([query.item] if query.item else []), *ids]
             return self._add(
-                case_id, "search", note, actor, kept, subjects=subjects, search=seen, proof=proof
+                case_id, "search", note, kept, subjects=subjects, search=seen, proof=proof
             )  # fmt: skip
 
     def _found(self, hypothesis: Hypothesis) -> tuple[FoundPerson, dict[str, bytes]]:
@@ -380,7 +376,7 @@ class Cases:
         )
         return found, thumbnails
 
-    def remove(self, case_id: str, entry_id: str, *, actor: str | None = None) -> None:
+    def remove(self, case_id: str, entry_id: str) -> None:
         """Delete an entry for good, with the pictures that no other entry of the case shows.
 
         Raises:
@@ -392,13 +388,13 @@ class Cases:
             if entry is None:
                 raise NotInGalleryError("entry", entry_id)
             detail = {"entry": entry["number"], "kind": entry["kind"]}
-            self._tell("case-remove", case_id, actor, detail=detail)
+            self._tell("case-remove", case_id, detail=detail)
             what = {"case": case_id, "entries": [entry_id]}
             carry_out(self._store, [Task("drop-case-entries", what)], STEPS)
 
     # One file
 
-    def export(self, case_id: str, *, name: str = "", actor: str | None = None) -> Export:
+    def export(self, case_id: str, *, name: str = "") -> Export:
         """One HTML file of a case; its SHA-256 goes into the audit.
 
         Args:
@@ -407,8 +403,8 @@ class Cases:
         Raises:
             NotInGalleryError: as `case`.
         """
-        made = export_case(self._gallery, self.case(case_id), self.entries(case_id), name, self._who(actor))
-        self._tell("case-export", case_id, actor, detail={"sha256": made.sha256})
+        made = export_case(self._gallery, self.case(case_id), self.entries(case_id), name)
+        self._tell("case-export", case_id, detail={"sha256": made.sha256})
         return made
 
     def check(self, content: str) -> Check:
@@ -424,9 +420,6 @@ class Cases:
     @property
     def _store(self) -> Any:
         return self._gallery.store
-
-    def _who(self, actor: str | None) -> str:
-        return self._gallery.actor if actor is None else actor
 
     def _record(self, case_id: str) -> dict[str, Any]:
         record: dict[str, Any] | None = self._store.records(CASES).get(case_id)
@@ -453,22 +446,18 @@ class Cases:
         self,
         action: str,
         case_id: str,
-        actor: str | None,
         *,
         subjects: Iterable[str] = (),
         detail: Mapping[str, Any] | None = None,
     ) -> None:
         about = [case_id, *subjects]
-        self._gallery.log.write(
-            action, count=max(1, len(about) - 1), subjects=about, detail=detail, actor=actor
-        )
+        self._gallery.tell(action, count=max(1, len(about) - 1), subjects=about, detail=detail)
 
     def _add(
         self,
         case_id: str,
         kind: EntryKind,
         note: str,
-        actor: str | None,
         pictures: Mapping[str, bytes] | None = None,
         *,
         subjects: Sequence[str] = (),
@@ -485,12 +474,12 @@ class Cases:
                 number=record["numbered"] + 1,
                 kind=kind,
                 time=self._gallery.clock(),
-                actor=self._who(actor),
+                actor=self._gallery.actor,
                 note=note,
                 **content,
             )
             detail = {"entry": entry.number, "kind": kind}
-            self._tell("case-add", case_id, actor, subjects=subjects, detail=detail)
+            self._tell("case-add", case_id, subjects=subjects, detail=detail)
             self._store.put_records(CASES, {case_id: {**record, "numbered": entry.number}})
             # The entry last: pictures alone are swept away, an entry without its pictures would be half.
             self._store.put_records(pictures_of(case_id), new)
@@ -561,13 +550,14 @@ class Cases:
         kept = {secrets.token_hex(16): content for content in pictures[:MAX_ASKED]}
         return Query(kind=asked.kind, count=asked.count, pictures=list(kept)), kept
 
-    def _proof(self, ids: Sequence[str], answer: SearchSeen, actor: str) -> Proof:
+    def _proof(self, ids: Sequence[str], answer: SearchSeen) -> Proof:
         """The audit's entry of this search.
 
         Raises:
             ConflictError: there is none.
         """
-        log, known, earliest = self._gallery.log, None, self._gallery.clock() - _LOOK_BACK_S
+        log, actor, known = self._gallery.log, self._gallery.actor, None
+        earliest = self._gallery.clock() - _LOOK_BACK_S
         # A search with an item has that item among its subjects, and decided with it.
         with_item = answer.query.kind == "item"
         wanted = {log.subject(one) for one in ids[: MAX_SUBJECTS - 1]}

@@ -14,8 +14,10 @@ import numpy.typing as npt
 from omnireid.core.arrays import AnyFloat, Bool, Float32
 from omnireid.core.card import ModelRef
 from omnireid.core.errors import InputError
-from omnireid.evaluation.calibration import Calibration, Decision
+from omnireid.evaluation.calibration import EVEN, Calibration, Decision
 from omnireid.evaluation.searches import PRIOR, Posterior, SearchModel, SearchRate
+from omnireid.evaluation.whitening import unit_cosines
+from omnireid.gallery.questions import USUAL, Question
 
 NO_CALIBRATION = (
     "Scores only: there is no calibration of this model, so nobody can say what they mean. "
@@ -52,6 +54,25 @@ class _Scores:
         return embeddings if self.calibration is None else self.calibration.transform(embeddings)
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How alike two pictures are, and what that means.
+
+    Attributes:
+        score: Similarity; larger is closer.
+        probability: That both are of one person; None without a calibration.
+        decision: None without a calibration that could measure a false-alarm rate.
+        calibrated: Whether there is a calibration of the model.
+        note: Why there are scores only; "" where there is nothing to say.
+    """
+
+    score: float
+    probability: float | None
+    decision: Decision | None
+    calibrated: bool
+    note: str
+
+
 @dataclass(frozen=True)
 class Judge(_Scores):
     """What scores of one model mean.
@@ -74,18 +95,20 @@ class Judge(_Scores):
         model: ModelRef,
         *,
         false_alarm_rate: float | None = None,
-        prior: float = 0.5,
+        prior: float | None = None,
     ) -> Judge:
         """For one model.
 
         Args:
             calibration: at hand; left aside where it is of another model.
             false_alarm_rate: one that the calibration holds; by default the lowest that could be measured.
-            prior: share of such pairs that are of one person.
+            prior: share of such pairs that are of one person; by default one half.
 
         Raises:
             InputError: a rate or prior asked for without a calibration, or that cannot be used.
         """
+        is_asked = false_alarm_rate is not None or prior is not None
+        prior = EVEN if prior is None else prior
         if not 0 < prior < 1:
             raise InputError(f"prior: must lie between 0 and 1, got {prior}")
         if calibration is not None and calibration.record.model.sha256 == model.sha256:
@@ -96,7 +119,7 @@ class Judge(_Scores):
                     raise
                 return cls(calibration, None, prior, NO_RATE)
         note = NO_CALIBRATION if calibration is None else OTHER_CALIBRATION
-        if false_alarm_rate is not None or prior != 0.5:
+        if is_asked:
             raise InputError(f"false_alarm_rate, prior: need a calibration. {note}")
         return cls(None, None, prior, note)
 
@@ -111,6 +134,18 @@ class Judge(_Scores):
         if self.calibration is None or self.rate is None:
             return None
         return self.calibration.decide(score, rate=self.rate)
+
+    def compare(self, first: Float32, second: Float32) -> Comparison:
+        """What two embeddings say: (D,) float32 of unit norm each."""
+        a, b = self.vectors(np.stack([first, second]))
+        score = float(unit_cosines(a[None], b)[0])
+        return Comparison(
+            score,
+            self.probabilities(np.array([score]))[0],
+            self.decision(score),
+            self.calibration is not None,
+            self.note,
+        )
 
 
 @dataclass(frozen=True)
@@ -174,29 +209,26 @@ class SearchJudge(_Scores):
         cls,
         calibration: Calibration | None,
         model: ModelRef,
-        *,
-        false_alarm_rate: float | None = None,
-        prior: float = PRIOR,
+        question: Question = USUAL,
     ) -> SearchJudge:
         """For one model.
 
         Args:
             calibration: at hand; left aside where it is of another model.
-            false_alarm_rate: one that the calibration could measure; by default 1 %, see
-                `SearchModel.usual_rate`.
-            prior: that the person is in the gallery at all.
+            question: With the false-alarm rate, by default 1 % (`SearchModel.usual_rate`), and the prior, by
+                default the one that the rates were measured with.
 
         Raises:
-            InputError: a rate or prior asked for without a calibration, or that cannot be used.
+            InputError: a rate or prior asked for without a calibration, or a rate that it could not measure.
         """
         pairs = Judge.of(calibration, model)
-        if not 0 < prior < 1:
-            raise InputError(f"prior: must lie between 0 and 1, got {prior}")
+        false_alarm_rate = question.false_alarm_rate
+        prior = PRIOR if question.prior is None else question.prior
         known = pairs.calibration
         searches = None if known is None else known.record.search
         if searches is None:
             note = pairs.note if known is None else NO_SEARCHES
-            if false_alarm_rate is not None or prior != PRIOR:
+            if false_alarm_rate is not None or question.prior is not None:
                 raise InputError(f"false_alarm_rate, prior: need a calibration of searches. {note}")
             return cls(known, None, None, prior, note)
         rates = searches.measured_rates

@@ -12,8 +12,27 @@ import pyarrow as pa
 from omnireid.core.arrays import Bool, Float32
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError, ShapeError
+from omnireid.evaluation.calibration import Decision
 from omnireid.gallery.items import Item, check_item, content_key, item_id
 from omnireid.gallery.rows import table_of
+
+
+class Assigned(NamedTuple):
+    """What a search decided of an item that was enrolled.
+
+    Attributes:
+        decision: "same", "new" or "unsure"; None where it was not asked: somebody had said who it is.
+        identity: Whose the item is now; None while nobody knows.
+        name: Of that identity.
+        probability: That the item is who it was assigned to; None unless that is somebody known.
+        operation: What takes the assignment back; None where nobody was assigned.
+    """
+
+    decision: Decision | None
+    identity: str | None
+    name: str | None = None
+    probability: float | None = None
+    operation: str | None = None
 
 
 class Enrolment(NamedTuple):
@@ -22,10 +41,12 @@ class Enrolment(NamedTuple):
     Attributes:
         ids: of each, 32 hexadecimal digits; the same for the same content key.
         is_new: (N,) bool; False where the item was there already, and stayed as it was.
+        assigned: Of each item who it is, where the search was to decide; else empty.
     """
 
     ids: tuple[str, ...]
     is_new: Bool
+    assigned: tuple[Assigned, ...] = ()
 
     def __repr__(self) -> str:
         return short_repr(self)

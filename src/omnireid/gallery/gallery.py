@@ -23,7 +23,7 @@ from omnireid.core.card import ModelRef
 from omnireid.core.errors import InputError, OmniReIDError, ShapeError
 from omnireid.core.forking import ForkError, check_process, in_every_child
 from omnireid.core.images import Crop
-from omnireid.evaluation.searches import PRIOR
+from omnireid.evaluation.calibration import Decision
 from omnireid.gallery import browsing, forgetting, retention, site
 from omnireid.gallery.attributes import KnownAttribute, known_attributes
 from omnireid.gallery.audit import AuditEntry, AuditFilter, AuditLog, Verified
@@ -31,20 +31,21 @@ from omnireid.gallery.audit_reading import subjects_of
 from omnireid.gallery.browsing import Page, Person, Timeline
 from omnireid.gallery.cases import Cases
 from omnireid.gallery.crowds import Crowds
-from omnireid.gallery.decisions import Crowd, SearchJudge
-from omnireid.gallery.enrolling import Enrolment, prepared, unit_embeddings
+from omnireid.gallery.decisions import Comparison, Crowd, Judge, SearchJudge
+from omnireid.gallery.enrolling import Assigned, Enrolment, prepared, unit_embeddings
 from omnireid.gallery.errors import NotInGalleryError, NotWritableError
 from omnireid.gallery.generations import Generation, Generations
-from omnireid.gallery.identities import Identities, Operation, People
+from omnireid.gallery.identities import Identities, Operation, People, new_identity
 from omnireid.gallery.items import EVERYTHING, Filter, Item
 from omnireid.gallery.journal import Task, carry_out, check_whole, finish_interrupted
 from omnireid.gallery.moving import Moved, abandon, clear_left, move
 from omnireid.gallery.opening import open_store
+from omnireid.gallery.questions import Question
 from omnireid.gallery.records import MAX_AGE_S
 from omnireid.gallery.rejections import Rejections
 from omnireid.gallery.retention import STEPS, Retention
 from omnireid.gallery.rows import ITEM_COLUMNS, embeddings_of, items_of
-from omnireid.gallery.searching import Question, Searcher, SearchResult, empty_result
+from omnireid.gallery.searching import Searcher, SearchResult, empty_result
 from omnireid.gallery.store import PRECISIONS, GalleryStore, IndexState, Precision
 from omnireid.gallery.tracklets import pooled, search_tracklets
 
@@ -104,12 +105,17 @@ class Gallery:
     ```
 
     Attributes:
-        store: that keeps it.
-        calibration: of the model; None where answers are scores only. May be replaced.
-        generations: the models whose embeddings it holds.
-        who_is: names and merges.
-        log: the audit.
+        store: The store that keeps it.
+        calibration: Of the model; None where answers are scores only. May be replaced.
+        actor: Who acts, in the audit and the history; `acting_as` gives the gallery to somebody else.
+        generations: The models whose embeddings it holds.
+        who_is: Names and merges.
+        log: The audit.
     """
+
+    # All but these is one dictionary, which the views of `acting_as` share.
+    __slots__ = ("__dict__", "__weakref__", "_opened", "actor")
+    _opened: Gallery
 
     def __init__(
         self,
@@ -128,7 +134,7 @@ class Gallery:
         self.clock = clock
         self.actor = actor
         self.generations = Generations(store)
-        self.log = AuditLog(store, clock, actor)
+        self.log = AuditLog(store, clock)
         self.who_is = Identities(store, self._collections, clock, self.log.write)
         self._precision = precision
         self._index_lock = threading.Lock()
@@ -181,6 +187,29 @@ class Gallery:
             store.close()
             raise
 
+    def acting_as(self, actor: str) -> Gallery:
+        """This gallery in the hands of somebody else, who stands in the audit for what is done with it.
+
+        It is a view that shares everything else, also what changes later, and costs nothing.
+        """
+        view = object.__new__(type(self))
+        view.__dict__ = self.__dict__
+        view.actor = actor
+        # What is done in a forked child is known by the gallery that was opened: it must live as long.
+        view._opened = getattr(self, "_opened", self)
+        return view
+
+    def tell(
+        self,
+        action: str,
+        *,
+        count: int,
+        subjects: Iterable[str] = (),
+        detail: Mapping[str, Any] | None = None,
+    ) -> Mapping[str, Any] | None:
+        """Write into the audit that `actor` does something. See `AuditLog.write`."""
+        return self.log.write(action, actor=self.actor, count=count, subjects=subjects, detail=detail)
+
     def close(self) -> None:
         """End the audit's chain and let go of the store."""
         try:
@@ -214,7 +243,7 @@ class Gallery:
     # Enrolling
 
     def enrol(
-        self, items: Sequence[Item], embeddings: npt.ArrayLike, *, model: ModelRef, actor: str | None = None
+        self, items: Sequence[Item], embeddings: npt.ArrayLike, *, model: ModelRef, assign: bool = False
     ) -> Enrolment:
         """Add items, in one commit. Those whose content key is there already stay as they were.
 
@@ -224,29 +253,32 @@ class Gallery:
             items: N crops.
             embeddings: (N, D) of any norm; normalised here.
             model: that made the embeddings.
-            actor: who; by default who opened the gallery.
+            assign: Search for each item first, and let the answer decide who it is: somebody known, somebody
+                new, or nobody yet. Each is added by itself, and given its identity by an operation, which can
+                be undone. Stopped in between, an item is left that nobody has been assigned to.
 
         Raises:
             ModelMismatchError: the gallery holds embeddings of another model.
-            ShapeError, InputError: names the row and the field that cannot be used; nothing was added.
+            ShapeError, InputError: names the row and the field that cannot be used; nothing was added. Or
+                there is no calibration by which to `assign`.
             StorageError: they could not be written; none was added.
         """
         rows = prepared(items, embeddings, model.dim, self.clock())
-        return self._add(rows, model, actor)
+        return self._add_assigned(rows, model) if assign else self._add(rows, model)
 
     def enrol_stream(
         self,
         batches: Iterable[tuple[Sequence[Item], npt.ArrayLike]],
         *,
         model: ModelRef,
-        actor: str | None = None,
+        assign: bool = False,
     ) -> Iterator[Enrolment]:
         """Add batches of any number, each as `enrol` does; the next is made while one is written.
 
         Yields:
             What became of each batch, in order. What was yielded is durable.
         """
-        process = os.getpid()
+        process, add = os.getpid(), self._add_assigned if assign else self._add
         with ThreadPoolExecutor(1, "enrol") as writer:
             written: Future[Enrolment] | None = None
             for items, embeddings in batches:
@@ -254,11 +286,11 @@ class Gallery:
                 if written is not None:
                     yield written.result()
                     check_process(process, "a gallery", "open it in the child")
-                written = writer.submit(self._add, rows, model, actor)
+                written = writer.submit(add, rows, model)
             if written is not None:
                 yield written.result()
 
-    def _add(self, rows: pa.Table, model: ModelRef, actor: str | None) -> Enrolment:
+    def _add(self, rows: pa.Table, model: ModelRef) -> Enrolment:
         ids = tuple(rows.column("id").to_pylist())
         if not ids:
             return Enrolment((), np.zeros(0, np.bool_))
@@ -266,92 +298,178 @@ class Gallery:
         with self._writing():
             collection = self.generations.begin(model, self._precision, self.clock()).collection
             detail = {"model": model.saved_sha256[:12]}
-            self.log.write("enrol", count=len(ids), subjects=ids, detail=detail, actor=actor)
+            self.tell("enrol", count=len(ids), subjects=ids, detail=detail)
             self._crowds.added(len(ids))
             return Enrolment(ids, self.store.add(collection, rows))
+
+    def _add_assigned(self, rows: pa.Table, model: ModelRef) -> Enrolment:
+        if SearchJudge.of(self.calibration, model).model is None:
+            raise InputError(
+                "assign: needs a calibration of the model; make one with 'omnireid calibrate', and open the "
+                "gallery with it"
+            )
+        is_new, assigned = np.zeros(rows.num_rows, np.bool_), []
+        for place in range(rows.num_rows):
+            row = rows.slice(place, 1)
+            identity: str | None = row.column("identity")[0].as_py()
+            answer = None if identity is not None else self._who_is(row, model)
+            added = self._add(row, model)
+            is_new[place] = added.is_new[0]
+            assigned.append(self._assigned(added, identity, answer))
+        return Enrolment(tuple(rows.column("id").to_pylist()), is_new, tuple(assigned))
+
+    def _who_is(self, row: pa.Table, model: ModelRef) -> SearchResult:
+        known = Filter(has_identity=True)
+        return self.search(embeddings_of(row)[0], model=model, k=1, where=known, group=False)
+
+    def _assigned(self, added: Enrolment, identity: str | None, answer: SearchResult | None) -> Assigned:
+        """Give an item that was just added the identity that a search decided for."""
+        decision = None if answer is None else answer.decision
+        if not added.is_new[0]:  # It keeps the identity that it had.
+            identity = self.item(added.ids[0]).identity
+            return Assigned(decision, identity, self.people().name(identity))
+        if answer is None or answer.decision not in (Decision.SAME, Decision.NEW):
+            return Assigned(decision, identity, self.people().name(identity))
+        best = answer.candidates[0] if answer.decision is Decision.SAME else None
+        identity = best.identity if best is not None else None
+        operation = self.assign(added.ids, identity or new_identity())
+        return Assigned(
+            decision,
+            operation.identity,
+            self.people().name(operation.identity),
+            None if best is None else best.probability,
+            operation.id,
+        )
 
     # Searching
 
     def search(
         self,
         embedding: npt.ArrayLike,
+        question: Question | None = None,
         *,
         model: ModelRef,
-        k: int = 10,
-        where: Filter = EVERYTHING,
-        exact: bool = False,
-        group: bool = False,
-        rerank: bool = False,
-        without: Iterable[str] = (),
-        false_alarm_rate: float | None = None,
-        prior: float = PRIOR,
-        actor: str | None = None,
+        **options: Any,
     ) -> SearchResult:
         """Who is this, if anybody here?
 
         Args:
             embedding: (D,) of any norm.
-            model: that made it.
-            k: candidates, 1 to 1,000; with `group` as many groups too.
-            where: which items may be candidates. An identity stands for all that was merged with it.
-            exact: compare with every item, also where there is an index.
-            group: by identity; items without one by tracklet, or alone.
-            rerank: reorder the best 100 by k-reciprocal re-ranking; scores stay what they are.
-            without: ids of items that are no candidates, such as the one that is searched with.
-            false_alarm_rate: wanted share of searches for strangers that end in "same" (FPIR), one that the
-                calibration could measure; by default 1 %. It holds at any number of people.
-            prior: that the person is in the gallery at all, before the picture is looked at.
-            actor: who; by default who opened the gallery.
+            question: How to search; the usual one when None.
+            model: The model that made the embedding.
+            options: Fields of `Question`, in place of those of `question`: `k=5`, `where=Filter(…)`.
 
         Raises:
-            ModelMismatchError: the gallery holds embeddings of another model.
-            ShapeError, InputError: an embedding, number or rate that cannot be used.
+            ModelMismatchError: The gallery holds embeddings of another model.
+            ShapeError, InputError: An embedding, option, number or rate that cannot be used.
         """
-        judge = SearchJudge.of(self.calibration, model, false_alarm_rate=false_alarm_rate, prior=prior)
-        asked = Question(k, where, exact, group, rerank, frozenset(without))
+        question = Question.of(question, options)
         query = self._query(np.asarray(embedding)[None], model)[0]
-        searcher = self._searcher(model, judge, where)
-        result = empty_result(judge, model) if searcher is None else searcher.search(query, asked)
-        self._audit_search(result, asked, judge.prior, actor)
-        return result
+        return self._answer(question, model, 1, lambda searcher: searcher.search(query, question))
 
     def search_tracklet(
         self,
         embeddings: npt.ArrayLike,
+        question: Question | None = None,
         *,
         qualities: npt.ArrayLike | None = None,
         model: ModelRef,
-        k: int = 10,
-        where: Filter = EVERYTHING,
-        exact: bool = False,
-        group: bool = False,
-        rerank: bool = False,
-        without: Iterable[str] = (),
-        false_alarm_rate: float | None = None,
-        prior: float = PRIOR,
-        actor: str | None = None,
+        **options: Any,
     ) -> SearchResult:
         """Who are these frames of one person? Candidates are whole tracklets; see `gallery.tracklets`.
 
         Args:
             embeddings: (T, D) of any norm.
-            qualities: (T,) weights above 0; all the same when None.
-            model, k, where, exact, group, rerank, without, false_alarm_rate, prior, actor: as `search`.
+            qualities: (T,) weights, at least 0; all the same when None.
+            question, model, options: As `search`.
 
         Raises:
-            ModelMismatchError, ShapeError, InputError: as `search`.
+            ModelMismatchError, ShapeError, InputError: As `search`.
         """
-        judge = SearchJudge.of(self.calibration, model, false_alarm_rate=false_alarm_rate, prior=prior)
-        asked = Question(k, where, exact, group, rerank, frozenset(without))
+        question = Question.of(question, options)
         frames = self._query(np.asarray(embeddings), model)
-        searcher = self._searcher(model, judge, where)
-        result = (
-            empty_result(judge, model)
-            if searcher is None
-            else search_tracklets(searcher, frames, qualities, asked)
+        return self._answer(
+            question,
+            model,
+            len(frames),
+            lambda searcher: search_tracklets(searcher, frames, qualities, question),
         )
-        self._audit_search(result, asked, judge.prior, actor, frames=len(frames))
+
+    def search_item(
+        self,
+        item_id: str,
+        question: Question | None = None,
+        *,
+        model: ModelRef | None = None,
+        **options: Any,
+    ) -> SearchResult:
+        """Who is on a picture of the gallery, and on which others? The picture itself is no candidate.
+
+        Args:
+            item_id: Id of the item.
+            model: The model that is searched with, where somebody expects one; else the gallery's.
+            question, options: As `search`.
+
+        Raises:
+            NotInGalleryError: The item is not there.
+            ModelMismatchError, InputError: As `search`.
+        """
+        embedding, live = self.embedding(item_id), self.generations.live()
+        assert live is not None
+        question = Question.of(question, options)
+        question = dataclasses.replace(question, without=question.without | {item_id})
+        return self.search(embedding, question, model=model or live.model)
+
+    def _answer(
+        self,
+        question: Question,
+        model: ModelRef,
+        num_frames: int,
+        answer: Callable[[Searcher], SearchResult],
+    ) -> SearchResult:
+        judge = SearchJudge.of(self.calibration, model, question)
+        searcher = self._searcher(model, judge, question.where)
+        result = empty_result(judge, model) if searcher is None else answer(searcher)
+        self._audit_search(result, question, judge.prior, num_frames)
         return result
+
+    def compare(
+        self,
+        first: str | npt.ArrayLike,
+        second: str | npt.ArrayLike,
+        *,
+        model: ModelRef | None = None,
+        false_alarm_rate: float | None = None,
+        prior: float | None = None,
+    ) -> Comparison:
+        """Do two pictures show the same person? Which items were compared stands in the audit.
+
+        Args:
+            first, second: Id of an item, or an embedding (D,) of any norm.
+            model: The model of the embeddings that are given; by default the gallery's.
+            false_alarm_rate: Of comparisons, one that the calibration holds; by default the lowest that could
+                be measured.
+            prior: Share of such pairs that are of one person; by default one half.
+
+        Raises:
+            NotInGalleryError: An item is not there.
+            ModelMismatchError: The gallery holds embeddings of another model.
+            ShapeError, InputError: An embedding, rate or prior that cannot be used.
+        """
+        items = [side for side in (first, second) if isinstance(side, str)]
+        live = self.generations.live()
+        if model is None and live is None:
+            raise InputError("model: the gallery is empty, so say which model made the embeddings")
+        model = model or (live.model if live is not None else None)
+        assert model is not None
+        self.generations.of(model)
+        rows = [
+            self.embedding(side) if isinstance(side, str) else self._query(np.asarray(side)[None], model)[0]
+            for side in (first, second)
+        ]
+        judge = Judge.of(self.calibration, model, false_alarm_rate=false_alarm_rate, prior=prior)
+        self.tell("verify", count=2, subjects=items)
+        return judge.compare(*rows)
 
     def num_people(self, where: Filter = EVERYTHING) -> int:
         """Different people as far as known: identities, and tracklets and single items that have none.
@@ -380,7 +498,6 @@ class Gallery:
         *,
         model: ModelRef,
         item: str | None = None,
-        actor: str | None = None,
     ) -> str:
         """Say that a picture does not show this person; later searches heed it. See `gallery.rejections`.
 
@@ -401,19 +518,17 @@ class Gallery:
         root = self.identity(identity).id
         rows = self._query(np.atleast_2d(np.asarray(embedding)), model)
         subjects = [root, *([item] if item else [])]
-        self.log.write("reject", count=len(rows), subjects=subjects, actor=actor)
-        return self._rejections.add(
-            root, pooled(rows), model, item=item, now=self.clock(), actor=self._who(actor)
-        )
+        self.tell("reject", count=len(rows), subjects=subjects)
+        return self._rejections.add(root, pooled(rows), model, item=item, now=self.clock(), actor=self.actor)
 
-    def unreject(self, rejection: str, *, actor: str | None = None) -> None:
+    def unreject(self, rejection: str) -> None:
         """Take a rejection back.
 
         Raises:
             InputError: there is none of this id.
         """
         record = self._rejections.remove(rejection)
-        self.log.write("unreject", count=1, subjects=[record["identity"]], actor=actor)
+        self.tell("unreject", count=1, subjects=[record["identity"]])
 
     # Items and people
 
@@ -485,32 +600,30 @@ class Gallery:
         people = self.who_is.people(fresh=True)
         return browsing.timeline(self.store, self._live_collection(), people, identity, gap_s)
 
-    def name_identity(self, identity: str, name: str | None, *, actor: str | None = None) -> Operation:
+    def name_identity(self, identity: str, name: str | None) -> Operation:
         """Name an identity, rename it, or with None take its name away. See `Identities.name`."""
         with self._writing():
-            return self.who_is.name(identity, name, self._who(actor))
+            return self.who_is.name(identity, name, self.actor)
 
-    def merge(self, into: str, identities: Sequence[str], *, actor: str | None = None) -> Operation:
+    def merge(self, into: str, identities: Sequence[str]) -> Operation:
         """Say that identities are one person, shown as `into`. See `Identities.merge`."""
         with self._writing():
-            return self.who_is.merge(into, identities, self._who(actor))
+            return self.who_is.merge(into, identities, self.actor)
 
-    def split(
-        self, item_ids: Sequence[str], name: str | None = None, *, actor: str | None = None
-    ) -> Operation:
+    def split(self, item_ids: Sequence[str], name: str | None = None) -> Operation:
         """Make a new identity of some items; it is the operation's `identity`. See `Identities.split`."""
         with self._writing():
-            return self.who_is.split(item_ids, name, self._who(actor))
+            return self.who_is.split(item_ids, name, self.actor)
 
-    def assign(self, item_ids: Sequence[str], identity: str | None, *, actor: str | None = None) -> Operation:
+    def assign(self, item_ids: Sequence[str], identity: str | None) -> Operation:
         """Give items an identity, or with None take theirs away. See `Identities.assign`."""
         with self._writing():
-            return self.who_is.assign(item_ids, identity, self._who(actor))
+            return self.who_is.assign(item_ids, identity, self.actor)
 
-    def undo(self, operation_id: str, *, actor: str | None = None) -> Operation:
+    def undo(self, operation_id: str) -> Operation:
         """Take an operation back. See `Identities.undo`."""
         with self._writing():
-            return self.who_is.undo(operation_id, self._who(actor))
+            return self.who_is.undo(operation_id, self.actor)
 
     def operations(self, limit: int = 100, identity: str | None = None) -> list[Operation]:
         """What operators did, the latest first. See `Identities.operations`."""
@@ -523,9 +636,7 @@ class Gallery:
 
     # Forgetting
 
-    def forget(
-        self, identity: str | None = None, items: Sequence[str] | None = None, *, actor: str | None = None
-    ) -> Forgotten:
+    def forget(self, identity: str | None = None, items: Sequence[str] | None = None) -> Forgotten:
         """Delete for good: rows, pictures, names, what undo would bring back, and the bytes on disk.
 
         Args:
@@ -543,7 +654,7 @@ class Gallery:
                 self.store, identity=identity, items=items or (), clock=self.clock
             )
             subjects = [*plan.identities, *plan.items]
-            self.log.write("forget", count=len(plan.items), subjects=subjects, actor=actor)
+            self.tell("forget", count=len(plan.items), subjects=subjects)
             self._carry_out(plan.tasks)
         return Forgotten(len(plan.items), plan.identities)
 
@@ -555,8 +666,6 @@ class Gallery:
         self,
         default_s: float | None,
         cameras: Mapping[str, float | None] | None = None,
-        *,
-        actor: str | None = None,
     ) -> None:
         """Let items expire so many seconds after they were seen; `run_retention` then deletes them.
 
@@ -569,20 +678,20 @@ class Gallery:
         """
         wanted = Retention(default_s, dict(cameras or {}))
         detail = {"default_s": default_s}
-        self.log.write("set-retention", count=len(wanted.cameras), detail=detail, actor=actor)
+        self.tell("set-retention", count=len(wanted.cameras), detail=detail)
         retention.write_retention(self.store, wanted)
 
-    def run_retention(self, *, actor: str | None = None) -> int:
+    def run_retention(self) -> int:
         """Delete what has expired, as `forget` does; how many items."""
         with self._writing():
             self.who_is.recover()
             plan = retention.plan_retention(self.store, self.clock())
             if plan.tasks:
                 detail = {"cameras": plan.by_camera}
-                self.log.write("retention", count=plan.num_items, detail=detail, actor=actor)
+                self.tell("retention", count=plan.num_items, detail=detail)
                 self._carry_out(plan.tasks)
             self._rejections.expire(self.retention().default_s, self.clock())
-            self.cases.delete_ended(actor=actor)
+            self.cases.delete_ended()
         return plan.num_items
 
     @contextmanager
@@ -606,7 +715,7 @@ class Gallery:
         """Cameras that are chosen together, by the group's name."""
         return site.read_groups(self.store)
 
-    def set_camera_groups(self, groups: Mapping[str, Sequence[str]], *, actor: str | None = None) -> None:
+    def set_camera_groups(self, groups: Mapping[str, Sequence[str]]) -> None:
         """Replace all groups of cameras.
 
         Raises:
@@ -614,7 +723,7 @@ class Gallery:
         """
         site.check_groups(groups)
         with self._writing():
-            self.log.write("set-camera-groups", count=len(groups), actor=actor)
+            self.tell("set-camera-groups", count=len(groups))
             site.write_groups(self.store, groups)
 
     def floor_plan(self) -> site.FloorPlan:
@@ -633,22 +742,20 @@ class Gallery:
         """
         return site.read_picture(self.store)
 
-    def set_floor_plan(self, picture: Crop, *, actor: str | None = None) -> site.FloorPlan:
+    def set_floor_plan(self, picture: Crop) -> site.FloorPlan:
         """Keep a floor plan, in place of the one before, whose pins stay. See `site.write_picture`."""
         with self._writing():
-            self.log.write("set-floor-plan", count=1, actor=actor)
+            self.tell("set-floor-plan", count=1)
             return site.write_picture(self.store, picture)
 
-    def set_camera_pins(
-        self, pins: Mapping[str, tuple[float, float]], *, actor: str | None = None
-    ) -> site.FloorPlan:
+    def set_camera_pins(self, pins: Mapping[str, tuple[float, float]]) -> site.FloorPlan:
         """Say where on the floor plan the cameras are, all of them. See `site.write_pins`."""
         with self._writing():
             site.read_plan(self.store)
-            self.log.write("set-camera-pins", count=len(pins), actor=actor)
+            self.tell("set-camera-pins", count=len(pins))
             return site.write_pins(self.store, pins)
 
-    def delete_floor_plan(self, *, actor: str | None = None) -> None:
+    def delete_floor_plan(self) -> None:
         """Delete the floor plan and its pins.
 
         Raises:
@@ -656,7 +763,7 @@ class Gallery:
         """
         with self._writing():
             site.read_plan(self.store)
-            self.log.write("delete-floor-plan", count=1, actor=actor)
+            self.tell("delete-floor-plan", count=1)
             site.delete_plan(self.store)
 
     def known_attributes(self) -> list[KnownAttribute]:
@@ -665,12 +772,10 @@ class Gallery:
 
     # Moving to another model
 
-    def move_to(
-        self, embedder: Embedder, *, drop_without_picture: bool = False, actor: str | None = None
-    ) -> Iterator[Moved]:
+    def move_to(self, embedder: Embedder, *, drop_without_picture: bool = False) -> Iterator[Moved]:
         """Embed every thumbnail with another model, then answer with that one. See `moving.move`."""
         model = embedder.ref
-        self.log.write("move", count=0, detail={"model": model.saved_sha256[:12]}, actor=actor)
+        self.tell("move", count=0, detail={"model": model.saved_sha256[:12]})
         yield from move(
             self.store,
             self.generations,
@@ -679,16 +784,14 @@ class Gallery:
             clock=self.clock,
         )
 
-    def abandon_move(self, *, actor: str | None = None) -> bool:
+    def abandon_move(self) -> bool:
         """Give up a move that is not complete; whether there was one."""
-        self.log.write("abandon-move", count=0, actor=actor)
+        self.tell("abandon-move", count=0)
         return abandon(self.store, self.generations)
 
     # Backups
 
-    def backup(
-        self, folder: str | os.PathLike[str], *, console: Console | None = None, actor: str | None = None
-    ) -> Manifest:
+    def backup(self, folder: str | os.PathLike[str], *, console: Console | None = None) -> Manifest:
         """Write all of it into a new folder, as it is now, while others go on. See `gallery.backup`.
 
         `gallery.restoring.restore` brings it back, into any store.
@@ -702,7 +805,7 @@ class Gallery:
         """
         from omnireid.gallery.backup import Snapshot, write_backup
 
-        self.log.write("backup", count=0, actor=actor)
+        self.tell("backup", count=0)
         return write_backup(Snapshot(self.store), folder, clock=self.clock, console=console)
 
     # The gallery itself
@@ -869,35 +972,29 @@ class Gallery:
         result: SearchResult,
         asked: Question,
         prior: float,
-        actor: str | None,
-        *,
-        frames: int = 1,
+        num_frames: int,
     ) -> None:
         # Which conditions were set, not to what: a filter may hold an identity or a plate number.
         fields = [field.name for field in dataclasses.fields(Filter)]
         conditions = [name for name in fields if getattr(asked.where, name) != getattr(EVERYTHING, name)]
         found = [*result.candidates, *(one for group in result.groups for one in group.candidates)]
-        self.log.write(
+        self.tell(
             "search",
             count=len(result.candidates),
             subjects=dict.fromkeys(one.item.id for one in found),
             detail={
                 "k": asked.k,
-                "frames": frames,
+                "frames": num_frames,
                 "exact": asked.exact,
                 "where": conditions,
                 "false_alarm_rate": result.false_alarm_rate,
                 "prior": prior,
                 "decision": None if result.decision is None else result.decision.value,
             },
-            actor=actor,
         )
 
     def _leave_to_parent(self) -> None:
         vars(self).update(dict.fromkeys(("store", "generations", "log", "who_is"), _Forked(self)))
-
-    def _who(self, actor: str | None) -> str:
-        return self.actor if actor is None else actor
 
 
 class _Forked:

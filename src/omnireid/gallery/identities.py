@@ -40,7 +40,7 @@ _LONGEST_CHAIN = 10_000
 class Announce(Protocol):
     """Told of an operation before it begins."""
 
-    def __call__(self, action: str, *, count: int, subjects: Iterable[str], actor: str) -> None: ...
+    def __call__(self, action: str, *, count: int, subjects: Iterable[str], actor: str) -> object: ...
 
 
 class Operation(NamedTuple):

@@ -12,18 +12,17 @@ import pyarrow as pa
 from omnireid.core.arrays import Bool, Float32, Float64, Int64
 from omnireid.core.card import ModelRef
 from omnireid.core.display import html_table, short_repr
-from omnireid.core.errors import InputError
 from omnireid.evaluation.calibration import Decision
 from omnireid.evaluation.whitening import unit_cosines
 from omnireid.gallery.decisions import Crowd, SearchJudge, Verdict
 from omnireid.gallery.generations import Generation
 from omnireid.gallery.identities import People
-from omnireid.gallery.items import EVERYTHING, Filter, Item
+from omnireid.gallery.items import Filter, Item
+from omnireid.gallery.questions import Question
 from omnireid.gallery.rejections import Rejected
 from omnireid.gallery.rows import ITEM_COLUMNS, embeddings_of, items_of
 from omnireid.gallery.store import GalleryStore
 
-MAX_K = 1000
 MOST_FETCHED = 16_384
 """Items that a grouped search looks through at most; also Milvus's limit."""
 RERANKED = 100
@@ -168,31 +167,6 @@ class SearchResult:
         header = ("score", "probability", "decision", "identity", "name", "camera", "time", "source")
         decision = "no calibration" if self.decision is None else f"decision: {self.decision.value}"
         return html_table(header, rows, decision)
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked of a gallery, besides the embedding.
-
-    Attributes:
-        k: candidates wanted, and groups where `group` is set.
-        where: which items may be candidates; of identities every alias.
-        exact: compare with every item, index or not.
-        group: by identity.
-        rerank: reorder the best `RERANKED` candidates.
-        without: ids of items that are no candidates: the one that is searched with.
-    """
-
-    k: int = 10
-    where: Filter = EVERYTHING
-    exact: bool = False
-    group: bool = False
-    rerank: bool = False
-    without: frozenset[str] = frozenset()
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.k <= MAX_K:
-            raise InputError(f"k: expected 1 to {MAX_K:,}, got {self.k}")
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,12 @@ from omnireid.core.arrays import Float32, Int64
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.evaluation.whitening import unit_cosines, unit_rows
 from omnireid.gallery.items import Filter
+from omnireid.gallery.questions import Question
 from omnireid.gallery.rows import embeddings_of
 from omnireid.gallery.searching import (
     MOST_FETCHED,
     RERANKED,
     RERANKING_NOTE,
-    Question,
     Searcher,
     SearchResult,
     reranked,

@@ -172,12 +172,22 @@ class WatchList:
         gallery: that may be shared with other processes; what they change is seen within a second.
     """
 
+    # All else is one dictionary, which the views of `acting_as` share.
+    __slots__ = ("__dict__", "_gallery")
+
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
         self._store = gallery.store
         self._entries = RememberedRecords(self._store, WATCHED, lambda records: records)
         self._alerts = RememberedRecords(self._store, ALERTS, lambda records: records)
         self._rates: dict[frozenset[str], tuple[float | None, bool, str, float]] = {}
+
+    def acting_as(self, actor: str) -> WatchList:
+        """This list in the hands of somebody else; see `Gallery.acting_as`."""
+        view = object.__new__(type(self))
+        view.__dict__ = self.__dict__
+        view._gallery = self._gallery.acting_as(actor)
+        return view
 
     # Entries
 
@@ -202,14 +212,13 @@ class WatchList:
         ]
         return sorted(found, key=lambda entry: (entry.ends, entry.id))
 
-    def add(self, identity: str, *, reason: str, ends: float, actor: str | None = None) -> Entry:
+    def add(self, identity: str, *, reason: str, ends: float) -> Entry:
         """Watch for somebody from now on.
 
         Args:
             identity: of a person of the gallery.
             reason: why; anybody who sees the list reads it.
             ends: Unix seconds, `MAX_DAYS` ahead at most.
-            actor: who; by default who opened the gallery.
 
         Raises:
             InputError: no reason, an end that has passed or is too far ahead, or too many entries.
@@ -242,17 +251,15 @@ class WatchList:
                 "reason": reason,
                 "created": now,
                 "ends": float(ends),
-                "actor": self._gallery.actor if actor is None else actor,
+                "actor": self._gallery.actor,
             }
-            self._gallery.log.write(
-                "watch", count=1, subjects=[person.id], detail={"ends": float(ends)}, actor=actor
-            )
+            self._gallery.tell("watch", count=1, subjects=[person.id], detail={"ends": float(ends)})
             name = secrets.token_hex(8)
             self._store.put_records(WATCHED, {name: record})
             self._entries.forget()
         return next(one for one in self.entries(fresh=True) if one.id == name)
 
-    def end(self, entry: str, *, actor: str | None = None) -> int:
+    def end(self, entry: str) -> int:
         """Watch for somebody no more: the entry and its alerts are deleted; how many alerts.
 
         Raises:
@@ -262,9 +269,9 @@ class WatchList:
             record = self._store.records(WATCHED).get(entry)
             if record is None:
                 raise NotInGalleryError("watch list entry", entry)
-            return self._delete("unwatch", {entry: record}, actor)
+            return self._delete("unwatch", {entry: record})
 
-    def delete_ended(self, *, actor: str | None = None) -> int:
+    def delete_ended(self) -> int:
         """Delete entries whose time is over, with their alerts; how many entries."""
         now = self._gallery.clock()
         if not any(record["ends"] <= now for record in self._store.records(WATCHED).values()):
@@ -273,15 +280,13 @@ class WatchList:
             ended = {
                 one: record for one, record in self._store.records(WATCHED).items() if record["ends"] <= now
             }
-            self._delete("watch-ended", ended, actor)
+            self._delete("watch-ended", ended)
         return len(ended)
 
-    def _delete(self, action: str, ended: Mapping[str, Mapping[str, Any]], actor: str | None) -> int:
+    def _delete(self, action: str, ended: Mapping[str, Mapping[str, Any]]) -> int:
         alerts = [one for one, alert in self._store.records(ALERTS).items() if alert["entry"] in ended]
         subjects = [entry["identity"] for entry in ended.values()]
-        self._gallery.log.write(
-            action, count=len(ended), subjects=subjects, detail={"alerts": len(alerts)}, actor=actor
-        )
+        self._gallery.tell(action, count=len(ended), subjects=subjects, detail={"alerts": len(alerts)})
         self._carry_out({"entries": sorted(ended), "alerts": []})
         return len(alerts)
 
@@ -334,7 +339,7 @@ class WatchList:
         """The largest `seq` that was given so far, also where that alert is deleted; 0 before the first."""
         return _last_number(self._store.records(STATE), self._alerts.read(fresh=True))
 
-    def answer(self, alert: str, answer: Answer, *, actor: str | None = None) -> Alert:
+    def answer(self, alert: str, answer: Answer) -> Alert:
         """Say what an alert turned out to be: looked at ("seen"), "right", or the "wrong" person.
 
         Raises:
@@ -348,13 +353,11 @@ class WatchList:
             owners = {one.id: one.identity for one in self.entries(fresh=True)}
             if record is None or record["entry"] not in owners:
                 raise NotInGalleryError("alert", alert)
-            who = self._gallery.actor if actor is None else actor
-            changed = {**record, "answer": answer, "answered_by": "" if answer == "new" else who}
+            answered_by = "" if answer == "new" else self._gallery.actor
+            changed = {**record, "answer": answer, "answered_by": answered_by}
             if answer != record["answer"]:
                 subjects = [record["item"], owners[record["entry"]]]
-                self._gallery.log.write(
-                    "answer-alert", count=1, subjects=subjects, detail={"answer": answer}, actor=actor
-                )
+                self._gallery.tell("answer-alert", count=1, subjects=subjects, detail={"answer": answer})
                 counts = self._store.records(STATE).get(_JUDGED, {"right": 0, "wrong": 0})
                 for one, by in ((record["answer"], -1), (answer, 1)):
                     if one in counts:
@@ -397,9 +400,8 @@ class WatchList:
                 records[alert.id] = _record(written[-1])
             if records:
                 subjects = [one for alert in written for one in (alert.item, alert.identity)]
-                self._gallery.log.write(
-                    "alert", count=len(written), subjects=dict.fromkeys(subjects), actor=ACTOR
-                )
+                watcher = self._gallery.acting_as(ACTOR)
+                watcher.tell("alert", count=len(written), subjects=dict.fromkeys(subjects))
                 self._store.put_records(ALERTS, records)
                 self._drop_oldest({**known, **records}, state)
             self._store.put_records(STATE, {_FOLLOWER: {"looked": looked}, _NUMBER: {"last": number}})
@@ -442,7 +444,7 @@ class WatchList:
 
     # What to expect
 
-    def expectation(self, identities: Iterable[str] = (), *, actor: str | None = None) -> Expectation:
+    def expectation(self, identities: Iterable[str] = ()) -> Expectation:
         """How many false alarms a day this site's traffic implies for the whole list.
 
         Reads when items of the last week were enrolled, and searches once with a picture of somebody on the
@@ -456,7 +458,7 @@ class WatchList:
         watched = {one.identity for one in self.entries() if not one.has_ended}
         watched |= {people.root(one) for one in identities}
         pictures, days = self._traffic(now)
-        rate, is_measured, note = self._rate(frozenset(watched), actor)
+        rate, is_measured, note = self._rate(frozenset(watched))
         per_day = pictures / days if days else 0.0
         return Expectation(
             people=len(watched),
@@ -482,7 +484,7 @@ class WatchList:
         days = TRAFFIC_DAYS if is_older else max(1.0, (now - first) / DAY_S)
         return count, days if count else 0.0
 
-    def _rate(self, watched: frozenset[str], actor: str | None) -> tuple[float | None, bool, str]:
+    def _rate(self, watched: frozenset[str]) -> tuple[float | None, bool, str]:
         if not watched:
             return 0.0, False, ""
         known = self._rates.get(watched)
@@ -492,9 +494,7 @@ class WatchList:
             if item is None or live is None:
                 return None, False, "There is no picture of these people to compare with."
             embedding = self._gallery.embedding(item.id)
-            found = self._gallery.search(
-                embedding, model=live.model, k=1, where=Filter(identities=watched), group=True, actor=actor
-            )
+            found = self._gallery.search(embedding, model=live.model, k=1, where=Filter(identities=watched))
             rate, is_measured = stated_rate(found)
             note = found.note if rate is None else ""
             known = rate, is_measured, note, time.monotonic()
@@ -509,9 +509,7 @@ def stated_rate(found: SearchResult) -> tuple[float | None, bool]:
     return (found.false_alarm_rate, False) if rate is None else (float(rate), True)
 
 
-def matches(
-    gallery: Gallery, item: Item, embedding: Float32, identities: Iterable[str], *, actor: str = ACTOR
-) -> list[Match]:
+def matches(gallery: Gallery, item: Item, embedding: Float32, identities: Iterable[str]) -> list[Match]:
     """Who of some people an item looks the same as, by the decisions of `Gallery.search`; the best first.
 
     Args:
@@ -532,8 +530,6 @@ def matches(
         model=live.model,
         k=len(wanted),
         where=Filter(identities=frozenset(wanted)),
-        group=True,
-        actor=actor,
     )
     result = []
     for group in found.groups:
@@ -553,7 +549,7 @@ class Follower:
     """
 
     def __init__(self, watch_list: WatchList, gallery: Gallery) -> None:
-        self._list, self._gallery = watch_list, gallery
+        self._list, self._gallery = watch_list, gallery.acting_as(ACTOR)
         self._done: dict[str, float] = {}
 
     def step(self) -> list[Alert]:

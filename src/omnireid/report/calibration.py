@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from omnireid.core.files import write_bytes
-from omnireid.evaluation.calibration import Calibration, CalibrationRecord, Decision
+from omnireid.evaluation.calibration import EVEN, Calibration, CalibrationRecord, Decision
 from omnireid.evaluation.result import DistanceHistogram
 from omnireid.evaluation.searches import SearchModel
 from omnireid.evaluation.thresholds import ErrorThreshold
@@ -86,7 +86,7 @@ def threshold_sentence(threshold: ErrorThreshold) -> str:
 
 
 def verification_lines(
-    calibration: Calibration, score: float, *, rate: float | None = None, prior: float = 0.5
+    calibration: Calibration, score: float, *, rate: float | None = None, prior: float | None = None
 ) -> list[str]:
     """What `omnireid verify` prints for one pair.
 
@@ -94,6 +94,7 @@ def verification_lines(
         InputError: a rate that this calibration does not hold or could not measure, or a prior out of range.
     """
     record, alarm = calibration.record, calibration.false_alarm(rate)
+    prior = EVEN if prior is None else prior
     probability = float(calibration.probability(score, prior=prior))
     whitened = "" if calibration.whitening is None else f" after {calibration.whitening.kind} whitening"
     assert alarm.rate_interval is not None

@@ -17,8 +17,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from omnireid.evaluation.searches import PRIOR
 from omnireid.gallery.items import MAX_ATTRIBUTES, MAX_SOURCE, Box, Filter, texts
+from omnireid.gallery.questions import USUAL, Question
 from omnireid.gallery.texts import MAX_TEXT, fault
 
 _RFC_3339 = re.compile(
@@ -279,14 +279,19 @@ class Filters(Closed):
 
 
 class SearchOptions(Closed):
-    """How to search, and what the answer means."""
+    """How to search, and what the answer means: the fields of `Question`, with its defaults."""
 
-    k: Annotated[int, Field(ge=1)] = 10
-    exact: bool = False
-    group: bool = True
-    rerank: bool = False
-    false_alarm_rate: Rate | None = None
-    prior: Prior = PRIOR
+    k: Annotated[int, Field(ge=1)] = USUAL.k
+    exact: bool = USUAL.exact
+    group: bool = USUAL.group
+    rerank: bool = USUAL.rerank
+    false_alarm_rate: Rate | None = USUAL.false_alarm_rate
+    prior: Prior | None = USUAL.prior
+
+    def question(self, where: Filter) -> Question:
+        """As the gallery has it."""
+        options = {name: getattr(self, name) for name in SearchOptions.model_fields}
+        return Question(where=where, **options)
 
 
 class Shown(Closed):
@@ -388,7 +393,7 @@ class VerifyRequest(Closed):
     b: VerifySide
     activations: bool = False
     false_alarm_rate: Rate | None = None
-    prior: Prior = 0.5
+    prior: Prior | None = None
 
 
 class ItemsQuery(GalleryQuery):

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from fastapi import Request
 
     from omnireid.gallery.gallery import Gallery
+    from omnireid.gallery.watching import WatchList
     from omnireid.inference.embedder import Embedder
+    from omnireid.server.tokens import Token
 
 MAX_BATCH = 32
 # Of a thread that decodes for itself: so few crops stay in its core's cache until they are embedded.
@@ -113,20 +115,21 @@ class Service:
         for upkeep in self._upkeep:
             upkeep.stop()
 
-    def gallery(self, name: str | None) -> Gallery:
-        """The one of this name, by default the first.
+    def gallery(self, name: str | None, caller: Token | None = None) -> Gallery:
+        """The gallery of this name, by default the first, in the hands of who is calling.
 
         Raises:
             Problem: there is none.
         """
         if name is None and self.galleries:
-            return next(iter(self.galleries.values()))
+            name = next(iter(self.galleries))
         if name is None or name not in self.galleries:
             known = ", ".join(self.galleries) or "none; start the server with --gallery"
             raise Problem(
                 404, f"gallery: there is no gallery {name!r}. Known: {known}", [("gallery", "unknown")]
             )
-        return self.galleries[name]
+        gallery = self.galleries[name]
+        return gallery if caller is None else gallery.acting_as(caller.name)
 
     def watcher(self, name: str | None) -> Watcher:
         """Of the gallery of this name, by default of the first.
@@ -136,6 +139,14 @@ class Service:
         """
         self.gallery(name)
         return self._watchers[next(iter(self._watchers)) if name is None else name]
+
+    def watch_list(self, name: str | None, caller: Token) -> WatchList:
+        """Of the gallery of this name, in the hands of who is calling.
+
+        Raises:
+            Problem: there is none.
+        """
+        return self.watcher(name).watch_list.acting_as(caller.name)
 
     def away(self) -> str:
         """Why a gallery cannot be read now, with its name; "" where all can."""
@@ -154,7 +165,7 @@ class Service:
         """
         self.gallery(name).index_in_background()
 
-    def judge(self, false_alarm_rate: float | None = None, prior: float = 0.5) -> Judge:
+    def judge(self, false_alarm_rate: float | None = None, prior: float | None = None) -> Judge:
         """What scores of the model mean.
 
         Raises:

@@ -73,8 +73,8 @@ def audit(query: Annotated[AuditQuery, Query()], service: ServiceOf, _: Admin) -
 def export_audit(
     query: Annotated[AuditExportQuery, Query()], service: ServiceOf, caller: Admin
 ) -> StreamingResponse:
-    name, gallery = query.gallery or next(iter(service.galleries), ""), service.gallery(query.gallery)
-    lines = export(gallery, _filter(gallery, query), query.format, actor=caller.name, name=name)
+    name, gallery = query.gallery or next(iter(service.galleries), ""), service.gallery(query.gallery, caller)
+    lines = export(gallery, _filter(gallery, query), query.format, name=name)
     return StreamingResponse(
         _chunks(lines),
         media_type=_TYPES[query.format],

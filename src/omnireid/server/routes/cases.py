@@ -63,8 +63,8 @@ def create_case(
     service: ServiceOf,
     caller: Writer,
 ) -> Case:
-    cases = service.gallery(query.gallery).cases
-    return cases.create(body.title, body.reason, body.ends, actor=caller.name)
+    cases = service.gallery(query.gallery, caller).cases
+    return cases.create(body.title, body.reason, body.ends)
 
 
 def _file_body() -> dict[str, Any]:
@@ -124,24 +124,24 @@ def change_case(
     service: ServiceOf,
     caller: Writer,
 ) -> Case:
-    cases = service.gallery(query.gallery).cases
-    return cases.change(case, title=body.title, reason=body.reason, ends=body.ends, actor=caller.name)
+    cases = service.gallery(query.gallery, caller).cases
+    return cases.change(case, title=body.title, reason=body.reason, ends=body.ends)
 
 
 @router.delete("/v1/cases/{case}", summary="Delete a case for good, with all that it holds")
 def delete_case(case: CaseId, query: InGallery, service: ServiceOf, caller: Writer) -> DeletedAnswer:
-    service.gallery(query.gallery).cases.delete(case, actor=caller.name)
+    service.gallery(query.gallery, caller).cases.delete(case)
     return DeletedAnswer()
 
 
 @router.post("/v1/cases/{case}/close", summary="Let nothing be added any more")
 def close_case(case: CaseId, query: InGallery, service: ServiceOf, caller: Writer) -> Case:
-    return service.gallery(query.gallery).cases.close(case, actor=caller.name)
+    return service.gallery(query.gallery, caller).cases.close(case)
 
 
 @router.post("/v1/cases/{case}/reopen", summary="Open a closed case again")
 def reopen_case(case: CaseId, query: InGallery, service: ServiceOf, caller: Writer) -> Case:
-    return service.gallery(query.gallery).cases.reopen(case, actor=caller.name)
+    return service.gallery(query.gallery, caller).cases.reopen(case)
 
 
 @router.post(
@@ -158,15 +158,14 @@ def add_entry(
     service: ServiceOf,
     caller: Writer,
 ) -> Entry:
-    gallery = service.gallery(query.gallery)
-    cases, actor = gallery.cases, caller.name
+    cases = service.gallery(query.gallery, caller).cases
     if body.search is None and body.identity is None and body.items is None:
-        return cases.add_note(case, body.note, actor=actor)
+        return cases.add_note(case, body.note)
     only_one({"search": body.search, "identity": body.identity, "items": body.items})
     if body.identity is not None:
-        return cases.add_person(case, body.identity, body.note, actor=actor)
+        return cases.add_person(case, body.identity, body.note)
     if body.items is not None:
-        return cases.add_items(case, body.items, body.note, actor=actor)
+        return cases.add_items(case, body.items, body.note)
     assert body.search is not None
     cases.case(case)
     return cases.add_search(
@@ -176,7 +175,6 @@ def add_entry(
         order=body.search.order(),
         pictures=_asked_pictures(service, body.search.asked),
         note=body.note,
-        actor=actor,
     )
 
 
@@ -199,7 +197,7 @@ def _asked_pictures(service: Service, asked: CaseAsked) -> Sequence[bytes]:
 def remove_entry(
     case: CaseId, entry: CaseId, query: InGallery, service: ServiceOf, caller: Writer
 ) -> DeletedAnswer:
-    service.gallery(query.gallery).cases.remove(case, entry, actor=caller.name)
+    service.gallery(query.gallery, caller).cases.remove(case, entry)
     return DeletedAnswer()
 
 
@@ -225,7 +223,7 @@ def read_case_picture(
 )
 def export_case(case: CaseId, query: InGallery, service: ServiceOf, caller: Writer) -> Response:
     name = query.gallery or next(iter(service.galleries), "")
-    made = service.gallery(query.gallery).cases.export(case, name=name, actor=caller.name)
+    made = service.gallery(query.gallery, caller).cases.export(case, name=name)
     # A file to be saved: within this page's origin its script would be refused.
     headers = {"Content-Disposition": f'attachment; filename="{made.name}"'}
     return Response(made.content, headers=headers, media_type="text/html; charset=utf-8")

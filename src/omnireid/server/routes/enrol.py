@@ -9,10 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from omnireid.core.arrays import Float32
-from omnireid.evaluation.calibration import Decision
-from omnireid.gallery.gallery import Gallery
-from omnireid.gallery.identities import new_identity
-from omnireid.gallery.items import Filter, Item
+from omnireid.gallery.items import Item
 from omnireid.server.pictures import Picture
 from omnireid.server.problems import Problem
 from omnireid.server.routes.access import (
@@ -41,7 +38,7 @@ router = APIRouter(tags=["enrol"])
 async def enrol(
     request: Request, query: Annotated[EnrolQuery, Query()], service: ServiceOf, caller: Writer
 ) -> EnrolAnswer:
-    gallery = service.gallery(query.gallery)
+    gallery = service.gallery(query.gallery, caller)
     body = await request.body()
     if holds_picture(request, body):
         # Checked already: the time is a number by now.
@@ -65,14 +62,27 @@ async def enrol(
     ]
 
     def write() -> EnrolAnswer:
-        if assign:
+        done = gallery.enrol(items, embeddings, model=service.model, assign=assign)
+        rows = zip(items, done.ids, done.is_new.tolist(), strict=True)
+        if not done.assigned:
+            # What was there already keeps the identity that it had.
             return EnrolAnswer(
                 items=[
-                    _assigned(service, gallery, item, row, caller.name)
-                    for item, row in zip(items, embeddings, strict=True)
+                    EnrolledItem(
+                        id=name,
+                        is_new=is_new,
+                        identity=item.identity if is_new else gallery.item(name).identity,
+                        decision=None,
+                    )
+                    for item, name, is_new in rows
                 ]
             )
-        return EnrolAnswer(items=_enrolled(service, gallery, items, embeddings, caller.name))
+        return EnrolAnswer(
+            items=[
+                EnrolledItem(id=name, is_new=is_new, **assigned._asdict())
+                for (_, name, is_new), assigned in zip(rows, done.assigned, strict=True)
+            ]
+        )
 
     return await run_in_threadpool(write)
 
@@ -123,49 +133,4 @@ def _item(entry: EnrolItem, thumbnail: bytes | None) -> Item:
         attributes=entry.attributes,
         thumbnail=thumbnail,
         key=entry.key,
-    )
-
-
-def _enrolled(
-    service: Service, gallery: Gallery, items: list[Item], embeddings: Float32, actor: str
-) -> list[EnrolledItem]:
-    done = gallery.enrol(items, embeddings, model=service.model, actor=actor)
-    return [
-        EnrolledItem(
-            id=name,
-            is_new=bool(is_new),
-            # What was there already keeps the identity that it had.
-            identity=item.identity if is_new else gallery.item(name).identity,
-            decision=None,
-        )
-        for name, is_new, item in zip(done.ids, done.is_new, items, strict=True)
-    ]
-
-
-def _assigned(service: Service, gallery: Gallery, item: Item, row: Float32, actor: str) -> EnrolledItem:
-    """Enrol one item as whom it shows: somebody known, somebody new, or nobody yet where that is unsure.
-
-    The item is added first, and given its identity by an operation: so it stands in the history, and can be
-    undone. A crash in between leaves an item that nobody has been assigned to.
-    """
-    if item.identity is not None:
-        return _enrolled(service, gallery, [item], row[None], actor)[0]
-    known = Filter(has_identity=True)
-    found = gallery.search(row, model=service.model, k=1, where=known, actor=actor)
-    best = found.candidates[0] if found.candidates else None
-    added = _enrolled(service, gallery, [item], row[None], actor)[0]
-    decision = None if found.decision is None else found.decision.value
-    if not added.is_new or found.decision not in (Decision.SAME, Decision.NEW):
-        return added.model_copy(update={"decision": decision})
-    joins = best is not None and found.decision is Decision.SAME
-    identity = best.identity if joins and best is not None else new_identity()
-    operation = gallery.assign([added.id], identity, actor=actor)
-    return added.model_copy(
-        update={
-            "decision": decision,
-            "identity": identity,
-            "name": gallery.people().name(identity),
-            "probability": best.probability if joins and best is not None else None,
-            "operation": operation.id,
-        }
     )

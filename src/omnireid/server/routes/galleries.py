@@ -51,12 +51,12 @@ def set_retention(
     service: ServiceOf,
     caller: Admin,
 ) -> RetentionOut:
-    gallery = service.gallery(name)
-    gallery.set_retention(body.default_s, body.cameras, actor=caller.name)
+    gallery = service.gallery(name, caller)
+    gallery.set_retention(body.default_s, body.cameras)
     kept = gallery.retention()
     return RetentionOut(default_s=kept.default_s, cameras=dict(kept.cameras))
 
 
 @router.post("/v1/galleries/{name}/retention/run", summary="Forget what has expired, now")
 def run_retention(name: str, service: ServiceOf, caller: Admin) -> ForgottenAnswer:
-    return ForgottenAnswer(forgotten=service.gallery(name).run_retention(actor=caller.name))
+    return ForgottenAnswer(forgotten=service.gallery(name, caller).run_retention())

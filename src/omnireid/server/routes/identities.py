@@ -55,8 +55,8 @@ def merge(
     service: ServiceOf,
     caller: Writer,
 ) -> OperationOut:
-    gallery = service.gallery(query.gallery)
-    return operation_out(gallery.merge(body.into, body.identities, actor=caller.name))
+    gallery = service.gallery(query.gallery, caller)
+    return operation_out(gallery.merge(body.into, body.identities))
 
 
 @router.post(
@@ -70,8 +70,8 @@ def split(
     service: ServiceOf,
     caller: Writer,
 ) -> OperationOut:
-    gallery = service.gallery(query.gallery)
-    return operation_out(gallery.split(body.items, body.name, actor=caller.name))
+    gallery = service.gallery(query.gallery, caller)
+    return operation_out(gallery.split(body.items, body.name))
 
 
 @router.post(
@@ -85,12 +85,12 @@ def assign(
     service: ServiceOf,
     caller: Writer,
 ) -> OperationOut:
-    gallery = service.gallery(query.gallery)
+    gallery = service.gallery(query.gallery, caller)
     if body.name is not None and body.identity is None:
         raise Problem(422, "name: is of an identity", [("name", "without an identity")])
-    done = gallery.assign(body.items, body.identity, actor=caller.name)
+    done = gallery.assign(body.items, body.identity)
     if body.identity is not None and body.name is not None:
-        gallery.name_identity(body.identity, body.name, actor=caller.name)
+        gallery.name_identity(body.identity, body.name)
     return operation_out(done)
 
 
@@ -105,14 +105,14 @@ def read_identity(query: WhoIsMeant, service: ServiceOf, _: Reader) -> IdentityO
     openapi_extra=body_of(NameRequest),
 )
 def name(query: WhoIsMeant, body: NewNameOf, service: ServiceOf, caller: Writer) -> OperationOut:
-    gallery = service.gallery(query.gallery)
-    return operation_out(gallery.name_identity(query.id, body.name, actor=caller.name))
+    gallery = service.gallery(query.gallery, caller)
+    return operation_out(gallery.name_identity(query.id, body.name))
 
 
 @router.delete("/v1/identity", summary="Forget somebody for good")
 def forget(query: WhoIsMeant, service: ServiceOf, caller: Writer) -> ForgottenAnswer:
-    gallery = service.gallery(query.gallery)
-    return ForgottenAnswer(forgotten=gallery.forget(query.id, actor=caller.name).items)
+    gallery = service.gallery(query.gallery, caller)
+    return ForgottenAnswer(forgotten=gallery.forget(query.id).items)
 
 
 @router.get("/v1/identity/timeline", summary="Where and when somebody was seen")
@@ -165,7 +165,7 @@ def operations(query: Annotated[OperationsQuery, Query()], service: ServiceOf, _
 
 @router.post("/v1/operations/{operation}/undo", summary="Take an operation back")
 def undo(operation: OperationId, query: InGallery, service: ServiceOf, caller: Writer) -> OperationOut:
-    return operation_out(service.gallery(query.gallery).undo(operation, actor=caller.name))
+    return operation_out(service.gallery(query.gallery, caller).undo(operation))
 
 
 def _who(identity: str, query: GalleryQuery) -> IdentityQuery:

@@ -68,8 +68,8 @@ def forget_items(
     service: ServiceOf,
     caller: Writer,
 ) -> ForgottenAnswer:
-    gallery = service.gallery(query.gallery)
-    return ForgottenAnswer(forgotten=gallery.forget(items=body.items, actor=caller.name).items)
+    gallery = service.gallery(query.gallery, caller)
+    return ForgottenAnswer(forgotten=gallery.forget(items=body.items).items)
 
 
 @router.get("/v1/attributes", summary="Names and values of attributes that items have, with counts")
@@ -93,6 +93,6 @@ def list_attributes(
 def forget_item(
     item_id: ItemId, query: Annotated[GalleryQuery, Query()], service: ServiceOf, caller: Writer
 ) -> ForgottenAnswer:
-    gallery = service.gallery(query.gallery)
+    gallery = service.gallery(query.gallery, caller)
     gallery.item(item_id)
-    return ForgottenAnswer(forgotten=gallery.forget(items=[item_id], actor=caller.name).items)
+    return ForgottenAnswer(forgotten=gallery.forget(items=[item_id]).items)

@@ -24,19 +24,19 @@ router = APIRouter(tags=["search"])
 async def reject(
     request: Request, query: Annotated[GalleryQuery, Query()], service: ServiceOf, caller: Writer
 ) -> RejectAnswer:
-    gallery = service.gallery(query.gallery)
+    gallery = service.gallery(query.gallery, caller)
     asked = parse_json(request, RejectRequest, await request.body())
     rows = await embeddings_of(service, gallery, asked)
     name = await run_in_threadpool(
-        lambda: gallery.reject(asked.identity, rows, model=service.model, item=asked.item, actor=caller.name)
+        lambda: gallery.reject(asked.identity, rows, model=service.model, item=asked.item)
     )
     return RejectAnswer(id=name)
 
 
 @router.delete("/v1/reject", summary="Take back that a picture does not show a person", status_code=204)
 async def unreject(query: Annotated[IdentityQuery, Query()], service: ServiceOf, caller: Writer) -> None:
-    gallery = service.gallery(query.gallery)
+    gallery = service.gallery(query.gallery, caller)
     try:
-        await run_in_threadpool(lambda: gallery.unreject(query.id, actor=caller.name))
+        await run_in_threadpool(lambda: gallery.unreject(query.id))
     except InputError as error:
         raise Problem(404, str(error), [("id", "unknown")]) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import time
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,10 +15,8 @@ from starlette.concurrency import run_in_threadpool
 
 from omnireid.core.arrays import Float32
 from omnireid.core.images import Crop
-from omnireid.evaluation.whitening import unit_cosines
 from omnireid.gallery.gallery import Gallery
-from omnireid.gallery.items import Box, Filter
-from omnireid.gallery.searching import SearchResult
+from omnireid.gallery.items import Box
 from omnireid.report.activation import activation_map, overlay
 from omnireid.server.pictures import Picture
 from omnireid.server.problems import Problem
@@ -51,6 +50,8 @@ from omnireid.server.service import Service
 
 router = APIRouter(tags=["search"])
 
+_NOTHING = np.zeros((0, 0), np.float32)
+
 
 @router.post(
     "/v1/search",
@@ -61,23 +62,30 @@ async def search(
     request: Request, query: Annotated[SearchQuery, Query()], service: ServiceOf, caller: Reader
 ) -> SearchAnswer:
     started = time.perf_counter()
-    gallery = service.gallery(query.gallery)
+    gallery = service.gallery(query.gallery, caller)
     body = await request.body()
-    options: SearchOptions = query
-    is_tracklet, excluded = False, None
+    asked: SearchRequest | None = None
+    options: SearchOptions
     if holds_picture(request, body):
-        where = query.where()
+        options, where = query, query.where()
         embeddings = await service.embed([Picture(body)])
     else:
         asked = parse_json(request, SearchRequest, body)
         check_alone(query)
-        options, where, excluded = asked, asked.where(), asked.item
-        is_tracklet = asked.images is not None
-        embeddings = await embeddings_of(service, gallery, asked)
+        options, where = asked, asked.where()
+        # What is searched with an item is looked up by the gallery.
+        embeddings = _NOTHING if asked.item is not None else await embeddings_of(service, gallery, asked)
     check_count("k", options.k, service.limits.max_k)
+    question = options.question(where)
 
     def look() -> SearchAnswer:
-        found = _search(service, gallery, embeddings, options, where, is_tracklet, excluded, caller.name)
+        if asked is not None and asked.item is not None:
+            check_shown(asked)
+            found = gallery.search_item(asked.item, question, model=service.model)
+        elif asked is not None and asked.images is not None:
+            found = gallery.search_tracklet(embeddings, question, model=service.model)
+        else:
+            found = gallery.search(embeddings[0], question, model=service.model)
         return search_answer(gallery, found, round(1000 * (time.perf_counter() - started), 1))
 
     return await run_in_threadpool(look)
@@ -90,35 +98,35 @@ async def verify(
     request: Request, query: Annotated[GalleryQuery, Query()], service: ServiceOf, caller: Reader
 ) -> VerifyAnswer:
     asked = parse_json(request, VerifyRequest, await request.body())
-    gallery = service.gallery(query.gallery) if asked.a.item or asked.b.item else None
-    rows = [await _side(service, gallery, side, name) for name, side in (("a", asked.a), ("b", asked.b))]
+    gallery = service.gallery(query.gallery, caller) if asked.a.item or asked.b.item else None
+    sides = [await _side(service, side, name) for name, side in (("a", asked.a), ("b", asked.b))]
+    how: dict[str, Any] = {"false_alarm_rate": asked.false_alarm_rate, "prior": asked.prior}
 
     def compare() -> VerifyAnswer:
-        judge = service.judge(asked.false_alarm_rate, asked.prior)
-        first, second = judge.vectors(np.stack(rows))
-        score = float(unit_cosines(first[None], second)[0])
-        if gallery is not None:
-            items = [one for one in (asked.a.item, asked.b.item) if one]
-            gallery.log.write("verify", count=2, subjects=items, actor=caller.name)
-        decision = judge.decision(score)
-        return VerifyAnswer(
-            score=score,
-            probability=judge.probabilities(np.array([score]))[0],
-            decision=None if decision is None else decision.value,
-            calibrated=judge.calibration is not None,
-            note=judge.note,
-            activations=_activations(service, gallery, asked) if asked.activations else None,
-        )
+        if gallery is None:
+            compared = service.judge(**how).compare(*map(np.asarray, sides))
+        else:
+            compared = gallery.compare(*sides, model=service.model, **how)
+        activations = _activations(service, gallery, asked) if asked.activations else None
+        return VerifyAnswer(**asdict(compared), activations=activations)
 
     return await run_in_threadpool(compare)
 
 
-async def embeddings_of(service: Service, gallery: Gallery, asked: Shown) -> Float32:
-    """(N, D): of the pictures, the embedding or the item that was given."""
-    given = {"image": asked.image, "images": asked.images, "embedding": asked.embedding, "item": asked.item}
-    only_one(given)
+def check_shown(asked: Shown) -> None:
+    """Refuse none or several of the ways to show somebody.
+
+    Raises:
+        Problem: names the fields.
+    """
+    only_one({name: getattr(asked, name) for name in ("image", "images", "embedding", "item")})
     if asked.region is not None and asked.image is None:
         raise Problem(422, "region: is a part of 'image'", [("region", "without an image")])
+
+
+async def embeddings_of(service: Service, gallery: Gallery, asked: Shown) -> Float32:
+    """(N, D): of the pictures, the embedding or the item that was given."""
+    check_shown(asked)
     if asked.item is not None:
         item = asked.item
         return (await run_in_threadpool(lambda: gallery.embedding(item)))[None]
@@ -134,45 +142,17 @@ async def embeddings_of(service: Service, gallery: Gallery, asked: Shown) -> Flo
     return await service.embed([Picture(asked.image, region=_box(asked.region))])
 
 
-def _search(
-    service: Service,
-    gallery: Gallery,
-    embeddings: Float32,
-    options: SearchOptions,
-    where: Filter,
-    is_tracklet: bool,
-    excluded: str | None,
-    actor: str,
-) -> SearchResult:
-    how: dict[str, Any] = {
-        "where": where,
-        "exact": options.exact,
-        "group": options.group,
-        "rerank": options.rerank,
-        "false_alarm_rate": options.false_alarm_rate,
-        "prior": options.prior,
-        "actor": actor,
-    }
-    if is_tracklet:
-        return gallery.search_tracklet(embeddings, model=service.model, k=options.k, **how)
-    # The item that is searched with is its own best match.
-    how["without"] = () if excluded is None else (excluded,)
-    return gallery.search(embeddings[0], model=service.model, k=options.k, **how)
-
-
-async def _side(service: Service, gallery: Gallery | None, side: VerifySide, name: str) -> Float32:
-    """(D,) of one of two people."""
+async def _side(service: Service, side: VerifySide, name: str) -> Float32 | str:
+    """One of two people: (D,) of a picture, or the id of an item."""
     only_one({f"{name}.image": side.image, f"{name}.item": side.item})
-    if side.image is not None:
+    if side.item is None:
+        assert side.image is not None
         picture = Picture(side.image, field=f"{name}.image", region=_box(side.region))
         row: Float32 = (await service.embed([picture]))[0]
         return row
-    assert gallery is not None
-    assert side.item is not None
     if side.region is not None:
         raise Problem(422, f"{name}.region: is a part of 'image'", [(f"{name}.region", "without an image")])
-    item = side.item
-    return await run_in_threadpool(lambda: gallery.embedding(item))
+    return side.item
 
 
 def _activations(service: Service, gallery: Gallery | None, asked: VerifyRequest) -> Activations:

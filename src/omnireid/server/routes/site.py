@@ -51,7 +51,7 @@ def set_groups(
     service: ServiceOf,
     caller: Writer,
 ) -> CameraGroupsOut:
-    service.gallery(name).set_camera_groups(body.groups, actor=caller.name)
+    service.gallery(name, caller).set_camera_groups(body.groups)
     return read_groups(name, service, caller)
 
 
@@ -80,7 +80,7 @@ def read_plan_picture(name: str, service: ServiceOf, _: Reader) -> Response:
     openapi_extra=body_of(FloorPlanRequest, or_picture=True),
 )
 async def set_plan(name: str, request: Request, service: ServiceOf, caller: Writer) -> FloorPlanOut:
-    gallery = service.gallery(name)
+    gallery = service.gallery(name, caller)
     body = await request.body()
     if holds_picture(request, body):
         content = Picture(body).content()
@@ -93,7 +93,7 @@ async def set_plan(name: str, request: Request, service: ServiceOf, caller: Writ
             picture = decode_drawing(content, max_pixels=service.limits.max_pixels)
         except ImageError as error:
             raise of_error(error, "image") from error
-        return _plan(gallery.set_floor_plan(picture, actor=caller.name))
+        return _plan(gallery.set_floor_plan(picture))
 
     return await run_in_threadpool(write)
 
@@ -110,14 +110,14 @@ def set_pins(
     caller: Writer,
 ) -> FloorPlanOut:
     pins = {camera: (pin.x, pin.y) for camera, pin in body.pins.items()}
-    return _plan(service.gallery(name).set_camera_pins(pins, actor=caller.name))
+    return _plan(service.gallery(name, caller).set_camera_pins(pins))
 
 
 @router.delete(
     "/v1/galleries/{name}/floor-plan", summary="Delete the floor plan and its pins", status_code=204
 )
 def delete_plan(name: str, service: ServiceOf, caller: Writer) -> Response:
-    service.gallery(name).delete_floor_plan(actor=caller.name)
+    service.gallery(name, caller).delete_floor_plan()
     return Response(status_code=204)
 
 

@@ -60,7 +60,7 @@ _UNANSWERED: tuple[Answer, ...] = ("new",)
 @router.get("/v1/watch", summary="Who is watched for, and how many false alarms to expect")
 def list_watched(query: InGallery, service: ServiceOf, caller: Reader) -> WatchAnswer:
     gallery, watcher = service.gallery(query.gallery), service.watcher(query.gallery)
-    watch_list = watcher.watch_list
+    watch_list = watcher.watch_list.acting_as(caller.name)
     people = gallery.people()
     entries = watch_list.entries()
     answers: dict[str, Counter[str]] = {one.id: Counter() for one in entries}
@@ -85,7 +85,7 @@ def list_watched(query: InGallery, service: ServiceOf, caller: Reader) -> WatchA
             )
             for one in entries
         ],
-        expectation=_expectation(watch_list.expectation(actor=caller.name)),
+        expectation=_expectation(watch_list.expectation()),
         judged=JudgedOut(right=judged.right, wrong=judged.wrong),
         dropped=watch_list.num_dropped(),
         can_change=gallery.read_only or "",
@@ -104,8 +104,8 @@ def watch(
     service: ServiceOf,
     caller: Writer,
 ) -> WatchEntryOut:
-    gallery, watch_list = service.gallery(query.gallery), service.watcher(query.gallery).watch_list
-    entry = watch_list.add(body.identity, reason=body.reason, ends=body.ends, actor=caller.name)
+    gallery, watch_list = service.gallery(query.gallery), service.watch_list(query.gallery, caller)
+    entry = watch_list.add(body.identity, reason=body.reason, ends=body.ends)
     return WatchEntryOut(
         id=entry.id,
         identity=entry.identity,
@@ -126,10 +126,9 @@ def watch(
 def estimate(
     query: Annotated[WatchEstimateQuery, Query()], service: ServiceOf, caller: Reader
 ) -> ExpectationOut:
-    gallery = service.gallery(query.gallery)
+    gallery, watch_list = service.gallery(query.gallery), service.watch_list(query.gallery, caller)
     more = [gallery.identity(identity).id for identity in query.identity]
-    watch_list = service.watcher(query.gallery).watch_list
-    return _expectation(watch_list.expectation(more, actor=caller.name))
+    return _expectation(watch_list.expectation(more))
 
 
 @router.get("/v1/watch/alerts", summary="Alerts, the latest first")
@@ -158,8 +157,8 @@ def answer_alert(
     service: ServiceOf,
     caller: Writer,
 ) -> AlertOut:
-    gallery, watch_list = service.gallery(query.gallery), service.watcher(query.gallery).watch_list
-    answered = watch_list.answer(alert, body.answer, actor=caller.name)
+    gallery, watch_list = service.gallery(query.gallery), service.watch_list(query.gallery, caller)
+    answered = watch_list.answer(alert, body.answer)
     shown = _alerts_out(gallery, watch_list, [answered])
     if not shown:
         raise NotInGalleryError("alert", alert)
@@ -175,7 +174,7 @@ def answer_alert(
 async def events(
     request: Request, query: Annotated[EventsQuery, Query()], service: ServiceOf, caller: Reader
 ) -> StreamingResponse:
-    watch_list = service.watcher(query.gallery).watch_list
+    watch_list = service.watch_list(query.gallery, caller)
     name = query.gallery or next(iter(service.galleries))
     if service.streams >= MAX_STREAMS:
         raise busy(f"{MAX_STREAMS} streams of events are open; come back later", 10)
@@ -221,8 +220,8 @@ async def _stream(
     "/v1/watch/{entry}", summary="Watch for somebody no more; the entry and its alerts are deleted"
 )
 def end(entry: OneId, query: InGallery, service: ServiceOf, caller: Writer) -> EndedAnswer:
-    watch_list = service.watcher(query.gallery).watch_list
-    return EndedAnswer(alerts=watch_list.end(entry, actor=caller.name))
+    watch_list = service.watch_list(query.gallery, caller)
+    return EndedAnswer(alerts=watch_list.end(entry))
 
 
 def _or(value: int | None, default: int) -> int:
