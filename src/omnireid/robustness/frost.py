@@ -30,12 +30,12 @@ _ENLARGEMENT = 1.1
 
 @dataclass(frozen=True)
 class _Overlay:
-    """Size of the published file; amplitude of each octave; RGB at each of the quantiles."""
+    """Size of the published file; amplitude of each octave; the colour at each of the quantiles."""
 
     height: int
     width: int
     amplitudes: tuple[float, ...]
-    tones: tuple[tuple[int, int, int], ...]
+    tones: str
 
 
 _OVERLAYS = (
@@ -43,91 +43,31 @@ _OVERLAYS = (
         height=600,
         width=900,
         amplitudes=(0.218, 0.737, 0, 0, -0.36, -0.531, -0.342, -0.999, -0.773),
-        tones=(
-            (34, 111, 130),
-            (39, 117, 136),
-            (46, 124, 143),
-            (53, 132, 152),
-            (61, 140, 159),
-            (74, 148, 166),
-            (88, 157, 172),
-            (104, 166, 180),
-            (125, 177, 187),
-            (147, 189, 196),
-            (164, 204, 211),
-        ),
+        tones="226f82 277588 2e7c8f 358498 3d8c9f 4a94a6 589dac 68a6b4 7db1bb 93bdc4 a4ccd3",
     ),
     _Overlay(
         height=315,
         width=560,
         amplitudes=(0.113, 0.653, 0.174, 0.534, 0, 0.309, 0.193, 0, 0.863),
-        tones=(
-            (105, 105, 109),
-            (138, 140, 146),
-            (162, 164, 172),
-            (179, 183, 192),
-            (192, 197, 206),
-            (203, 208, 218),
-            (213, 218, 228),
-            (221, 227, 236),
-            (230, 235, 244),
-            (241, 245, 249),
-            (248, 252, 252),
-        ),
+        tones="69696d 8a8c92 a2a4ac b3b7c0 c0c5ce cbd0da d5dae4 dde3ec e6ebf4 f1f5f9 f8fcfc",
     ),
     _Overlay(
         height=315,
         width=560,
         amplitudes=(0.109, 0.630, 0.168, 0.729, 0, 0.422, 0.264, 0, 1.178),
-        tones=(
-            (105, 105, 109),
-            (138, 140, 146),
-            (162, 164, 172),
-            (179, 183, 192),
-            (192, 197, 206),
-            (203, 208, 218),
-            (213, 218, 228),
-            (221, 227, 236),
-            (230, 235, 244),
-            (241, 245, 249),
-            (248, 252, 252),
-        ),
+        tones="69696d 8a8c92 a2a4ac b3b7c0 c0c5ce cbd0da d5dae4 dde3ec e6ebf4 f1f5f9 f8fcfc",
     ),
     _Overlay(
         height=350,
         width=527,
         amplitudes=(0.182, 0.870, 0.111, -0.23, -0.092, -0.071, 0, -0.218, -0.385),
-        tones=(
-            (41, 53, 59),
-            (70, 84, 93),
-            (91, 106, 115),
-            (110, 125, 137),
-            (124, 139, 151),
-            (138, 153, 165),
-            (151, 166, 179),
-            (164, 179, 193),
-            (183, 198, 213),
-            (217, 232, 246),
-            (244, 255, 255),
-        ),
+        tones="29353b 46545d 5b6a73 6e7d89 7c8b97 8a99a5 97a6b3 a4b3c1 b7c6d5 d9e8f6 f4ffff",
     ),
     _Overlay(
         height=495,
         width=660,
         amplitudes=(0.187, 0.603, 0.388, 0.497, 0.502, 0.281, 0, 0.469, 0),
-        tones=(
-            (21, 31, 42),
-            (31, 42, 53),
-            (45, 57, 69),
-            (64, 76, 89),
-            (83, 94, 107),
-            (105, 117, 129),
-            (130, 141, 152),
-            (156, 166, 176),
-            (192, 199, 207),
-            (229, 234, 239),
-            (249, 251, 252),
-        ),
+        tones="151f2a 1f2a35 2d3945 404c59 535e6b 697581 828d98 9ca6b0 c0c7cf e5eaef f9fbfc",
     ),
 )
 
@@ -172,7 +112,7 @@ def _texture(number: int) -> Crop:
     for spacing, amplitude in zip(_SPACINGS, overlay.amplitudes, strict=True):
         field += amplitude * _octave(rng, height, width, spacing)
     field -= field.mean()
-    tones = np.array(overlay.tones, np.float64)
+    tones = np.array([list(bytes.fromhex(tone)) for tone in overlay.tones.split()], np.float64)
     return np.stack([np.rint(np.interp(field, _QUANTILES, tones[:, c])) for c in range(3)], -1).astype(
         np.uint8
     )

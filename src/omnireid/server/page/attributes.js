@@ -9,7 +9,7 @@ const NUMBER = /^-?\d+(\.\d+)?$/;
 const QUOTED = /^"(.*)"$/;
 
 /** "true" → true, "7" → 7, "\"7\"" → "7", everything else as it is. */
-export function typed(words) {
+function typed(words) {
   if (words === "true" || words === "false") return words === "true";
   if (NUMBER.test(words)) return Number(words);
   return QUOTED.exec(words)?.[1] ?? words;

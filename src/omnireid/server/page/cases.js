@@ -17,10 +17,10 @@ const MOST_TITLE = 200;
 const MOST_WORDS = 4000;
 
 /** Local midnight at the end of a day of a date control, as RFC 3339. */
-export const endOf = (date) => new Date(`${date}T23:59:59`).toISOString();
+const endOf = (date) => new Date(`${date}T23:59:59`).toISOString();
 
 /** The day of a time, as a date control has it; by default in 30 days. */
-export function dateOf(time = Date.now() + DAYS * DAY_MS) {
+function dateOf(time = Date.now() + DAYS * DAY_MS) {
   const local = new Date(time);
   return `${local.getFullYear()}-${String(local.getMonth() + 1).padStart(2, "0")}-${String(local.getDate()).padStart(2, "0")}`;
 }

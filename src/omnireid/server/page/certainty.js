@@ -1,11 +1,8 @@
-// How sure an answer is: the people in it, everybody else and nobody, who together are certain. A verdict is never
-// louder than the number beside it.
+// How sure an answer is: the people in it, everybody else and nobody, who together are certain.
 
 import { h } from "./dom.js";
 import { percent, personName, thousandths } from "./format.js";
 import { text } from "./text.js";
-
-const HALF = 0.5;
 
 const isKnown = (value) => value !== null && value !== undefined;
 
@@ -16,27 +13,12 @@ export const groupName = ({ identity, name }) => (identity ? personName({ id: id
 export const bestOf = ({ groups }) => groups.reduce((best, one) => (best && rank(best) >= rank(one) ? best : one), undefined);
 const rank = ({ probability, score }) => probability ?? score;
 
-/**
- * The answer as it may be said. What is less likely than not, or not as likely as that nobody is here, is not called
- * the same person, and what is more likely than not is not called new: then it is "unsure". `isPoor`: from pictures
- * that show too little, nothing but "unsure" can be said.
- */
-export function sayable(answer, isPoor = false) {
-  const toned = (decision, { probability }) => {
-    if (!decision || decision === "unsure") return decision;
-    const isLikely = !isKnown(probability) || (probability >= HALF && probability >= (answer.nobody ?? 0));
-    const isUnlikely = !isKnown(probability) || probability <= HALF;
-    return !isPoor && (decision === "same" ? isLikely : isUnlikely) ? decision : "unsure";
-  };
-  const groups = answer.groups.map((group) => {
-    const decision = toned(group.decision, group);
-    // A picture's probability and decision are its person's.
-    return { ...group, decision, candidates: group.candidates.map((one) => ({ ...one, probability: group.probability, decision })) };
-  });
-  const best = bestOf(answer) ?? { probability: null };
-  const decision = toned(answer.decision, best);
-  const isContradicted = decision === "new" && isKnown(answer.nobody) && answer.nobody < (best.probability ?? 0);
-  return { ...answer, groups, decision: isContradicted ? "unsure" : decision };
+/** The answer as it may be said: from pictures that show too little, nothing but "unsure" can be. */
+export function sayable(answer, isPoor) {
+  if (!isPoor) return answer;
+  const unsure = (judged) => ({ ...judged, decision: judged.decision && "unsure" });
+  const groups = answer.groups.map((group) => ({ ...unsure(group), candidates: group.candidates.map(unsure) }));
+  return { ...unsure(answer), groups };
 }
 
 /** The shares of the best person, the other ones below, those not shown and nobody, as a bar and in words. */

@@ -20,7 +20,7 @@ function storedSize() {
 }
 
 /** Three radio buttons; `onchange(size)`. The choice is kept in this browser. */
-export function sizeChoice(onchange) {
+function sizeChoice(onchange) {
   const name = uniqueId("size");
   const choice = (size) =>
     h("label.mode", { title: text.grid.sizes[size] }, h("input", {

@@ -10,7 +10,7 @@ import { fill, h, icon } from "./dom.js";
 import { prefill } from "./enrol.js";
 import { attributeWords, cameraName, personName, when } from "./format.js";
 import { go, link, refresh } from "./router.js";
-import { onlyWith, searchWith } from "./search.js";
+import { onlyWith, searchWith } from "./searchstate.js";
 import { may } from "./session.js";
 import { faceOf, fromItem, picturesOf, regionImage } from "./subject.js";
 import { text } from "./text.js";

@@ -15,7 +15,7 @@ const two = (number) => String(number).padStart(2, "0");
  * "2 Mar 2026, 08:05" or "2026-03-02 08:05" → "2026-03-02T08:05", in the reader's zone; "" for nothing, null for what
  * cannot be read. A day without a clock begins at midnight, or ends a second before the next where `isEnd`.
  */
-export function parseMoment(words, isEnd = false) {
+function parseMoment(words, isEnd = false) {
   const typed = words.trim();
   if (!typed) return "";
   let [, year, month, day, ...clock] = ISO.exec(typed) ?? [];

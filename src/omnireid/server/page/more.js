@@ -1,7 +1,7 @@
 // More of a person: a search with several of their pictures among those that nobody has been assigned to yet.
 
 import { h, icon } from "./dom.js";
-import { searchWith } from "./search.js";
+import { searchWith } from "./searchstate.js";
 import { fromItems } from "./subject.js";
 import { text } from "./text.js";
 

@@ -8,7 +8,8 @@ import { choseOther, dropKept, keep, restored } from "./kept.js";
 import { qualityOf } from "./quality.js";
 import { ask, face, keyOfAsked } from "./question.js";
 import { results } from "./results.js";
-import { go, link, place, refresh, remember } from "./router.js";
+import { link, place, refresh, remember } from "./router.js";
+import { nothing, state } from "./searchstate.js";
 import { may, session } from "./session.js";
 import { searchSeveral } from "./several.js";
 import { pictureSlot } from "./slot.js";
@@ -19,11 +20,6 @@ import { text } from "./text.js";
 const KEPT_PICTURES = 20;
 const FORM = "form"; // what is kept of it, beside the numbers
 
-// Kept while other views are shown, so that coming back finds everything as it was. `subject` and `chosen` are what
-// the form holds; `shown` is the answer with its own question (question.js), null where there is none. `said`: what
-// the address says, which is what was searched last, not what is being changed.
-const nothing = () => ({ subject: null, chosen: noConditions(), shown: null, said: "", runNow: false });
-const state = nothing();
 const isNarrow = () => window.matchMedia("(max-width: 900px)").matches;
 let running = null;
 let view = null;
@@ -77,20 +73,6 @@ function address({ subject, chosen }) {
 function say(asked = state.shown?.question ?? state, { isStep = false } = {}) {
   remember("search", address(asked), { isStep: isStep && state.said !== "" });
   if (place().name === "search") state.said = place().query.toString();
-}
-
-/** Put a subject into the search and run it, with these conditions or those that are chosen. */
-export function searchWith(subject, conditions) {
-  Object.assign(state, { subject: copyOf(subject), shown: null, runNow: true });
-  if (conditions) state.chosen = { ...noConditions(), ...conditions };
-  go("search");
-}
-
-/** Search for items with this attribute; what is searched with stays. */
-export function onlyWith(name, value) {
-  state.chosen.attributes = [...state.chosen.attributes.filter(([other]) => other !== name), [name, value]];
-  state.runNow = Boolean(state.subject);
-  go("search");
 }
 
 export const search = {

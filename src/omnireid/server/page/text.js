@@ -103,7 +103,6 @@ export const text = {
     boxOf: (name) => `Box in ${name}`,
     clearAll: "Remove all",
     choose: "Choose a file",
-    chooseMany: "Choose files",
     pick: "Take from the gallery",
     other: "Other file",
     fromGalleryShort: "Gallery",
