@@ -7,7 +7,7 @@ import { noConditions } from "./conditions.js";
 import { cameraName, personName, when } from "./format.js";
 import { spread } from "./more.js";
 import { go, refresh } from "./router.js";
-import { searchWith } from "./search.js";
+import { searchWith } from "./searchstate.js";
 import { action, Selection } from "./selection.js";
 import { may } from "./session.js";
 import { searchSeveral } from "./several.js";
