@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= runs/quickstart
 DEMO ?= runs/demo
 
-.PHONY: run demo test install lint types clean
+.PHONY: run demo test docs install lint types clean
 
 run: $(VENV)/.installed
 	$(BIN)/omnireid run --out $(OUT) --overwrite
@@ -15,6 +15,11 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed lint types
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
+# The documentation as a site that is read from the folder; broken links and lost pages are errors.
+docs: $(VENV)/.installed
+	$(BIN)/mkdocs build --strict --quiet
+	@echo site/index.html
 
 install: $(VENV)/.installed
 
@@ -34,4 +39,4 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis

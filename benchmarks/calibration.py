@@ -2,7 +2,7 @@
 
     python benchmarks/calibration.py [--run runs/quickstart] [--real ../shared/real]
 
-Prints tables, writes benchmarks/results/calibration.json and the pictures of docs/calibration.md. `--run` is
+Prints tables, writes benchmarks/results/calibration.json and the pictures of docs/guides/deciding. `--run` is
 the folder of a finished `omnireid run`; `--real` holds published weights and MOT17 crops, and is left out
 where absent.
 """
@@ -241,7 +241,7 @@ def untrained(embedder: Embedder, found: EmbeddingSet) -> EmbeddingSet:
 
 
 def draw(folder: Path, embedder: Embedder, dataset: Any, open_set: OpenSetResult) -> None:
-    """The pictures of docs/calibration.md."""
+    """The pictures of docs/guides/deciding."""
     import matplotlib
 
     matplotlib.use("Agg")

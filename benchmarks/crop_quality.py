@@ -2,7 +2,7 @@
 
     python benchmarks/crop_quality.py [--run runs/quickstart]
 
-`--run` is the folder of a finished `omnireid run`. Prints a table (docs/responsible-use.md) and writes
+`--run` is the folder of a finished `omnireid run`. Prints a table (docs/explanation/errors.md) and writes
 benchmarks/results/crop_quality.json. The threshold is that of 1 % false alarms on undamaged pictures of two
 cameras, of this gallery itself: what changes is the damage alone.
 """

@@ -1,6 +1,6 @@
 """What OSNet costs on a GPU, counted before it was run there: bytes, operations, launches, and their time.
 
-python benchmarks/gpu_costs.py prints the tables of gpu.md. Imports no torch.
+python benchmarks/gpu_costs.py prints the tables of docs/benchmarks/gpu.md. Imports no torch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """OSNet's forms on an NVIDIA GPU: latency, throughput, cosine to the float32 network, share of the roofline.
 
 python benchmarks/inference_gpu.py writes results/inference_gpu.json after every figure, so that a run cut
-short keeps what it has. Ends by itself within --budget seconds. What was expected: gpu.md.
+short keeps what it has. Ends by itself within --budget seconds. What was expected: docs/benchmarks/gpu.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The inference tables of README.md and benchmarks/README.md, made from results/inference.json.
+"""The inference tables of docs/benchmarks, made from results/inference.json.
 
     python benchmarks/tables.py [--check]
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = ROOT / "docs" / "benchmarks"
 RESULTS = ROOT / "benchmarks" / "results" / "inference.json"
 BEGIN, END = "<!-- {name}: made by benchmarks/tables.py -->", "<!-- end of {name} -->"
 
@@ -22,7 +23,7 @@ _TITLES = {"osnet_x1_0": "×1.0", "osnet_x0_25": "×0.25"}
 
 
 def short_table(record: dict[str, Any]) -> list[str]:
-    """README.md: for each network, batch and precision the best of the others beside ours."""
+    """inference.md: for each network, batch and precision the best of the others beside ours."""
     lines = [
         "| network | batch | precision | best of the others, images/s | ours, images/s | ratio | cosine |",
         "|---|---:|---|---|---:|---:|---:|",
@@ -44,7 +45,7 @@ def short_table(record: dict[str, Any]) -> list[str]:
 
 
 def long_table(record: dict[str, Any]) -> list[str]:
-    """benchmarks/README.md: every form."""
+    """inference-forms.md: every form."""
     lines: list[str] = []
     for result in record["results"]:
         lines += [
@@ -104,8 +105,8 @@ def main() -> None:
     record = json.loads(RESULTS.read_text())
     stale = []
     for path, name, lines in (
-        (ROOT / "README.md", "inference", short_table(record)),
-        (ROOT / "benchmarks" / "README.md", "inference", long_table(record)),
+        (PAGES / "inference.md", "inference", short_table(record)),
+        (PAGES / "inference-forms.md", "inference", long_table(record)),
     ):
         text = path.read_text()
         new = rewritten(text, name, lines)

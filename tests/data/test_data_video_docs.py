@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import doctest
 from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "video.md"
+from documentation import run_examples
 
 
 def test_examples_on_the_page_about_video_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,8 +21,4 @@ def test_examples_on_the_page_about_video_run(tmp_path: Path, monkeypatch: pytes
     network.initialise(torch.Generator().manual_seed(5))
     export_onnx(network, card, tmp_path / "model.onnx")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    result = doctest.testfile(
-        str(PAGE), module_relative=False, encoding="utf-8", globs={"model": tmp_path / "model.onnx"}
-    )
-    assert result.attempted >= 15
-    assert result.failed == 0
+    run_examples("guides/data/tracklets.md", known={"model": tmp_path / "model.onnx"}, at_least=15)

@@ -1,16 +1,16 @@
-"""The examples of docs/gallery.md do what the page says."""
+"""The examples of docs/guides/gallery do what the pages say."""
 
 from __future__ import annotations
 
 import doctest
-import re
 from pathlib import Path
 
 import numpy as np
 
+from documentation import run_examples
 from gallery.people import DIM, MODEL, calibration, vectors
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "gallery.md"
+PAGES = ("items", "searching", "decisions", "identities", "cases", "site", "audit", "watch-list", "processes")
 
 
 class ToyEmbedder:
@@ -22,9 +22,7 @@ class ToyEmbedder:
         return np.stack(crops)
 
 
-def test_every_example_of_the_page_runs(tmp_path: Path) -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+def test_every_example_of_the_pages_runs(tmp_path: Path) -> None:
     people = vectors(3, 11)
     crops = [people[n // 3] + 0.3 * one for n, one in enumerate(vectors(4, 30))]
     known = {
@@ -37,11 +35,9 @@ def test_every_example_of_the_page_runs(tmp_path: Path) -> None:
         "crop": people[0] + 0.3 * vectors(5, 1)[0],
         "somebody_else": people[10],
     }
-    examples = doctest.DocTestParser().get_doctest("\n".join(blocks), known, PAGE.name, str(PAGE), 0)
-    assert len(examples.examples) >= 30
-    said: list[str] = []
-    runner = doctest.DocTestRunner(
-        verbose=False, optionflags=doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
+    run_examples(
+        *(f"guides/gallery/{name}.md" for name in PAGES),
+        known=known,
+        at_least=30,
+        options=doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL,
     )
-    failed = runner.run(examples, out=said.append).failed
-    assert failed == 0, "".join(said)

@@ -18,6 +18,7 @@ pytest.importorskip("onnx")
 import onnx
 import torch
 
+from documentation import page
 from omnireid import export_model
 from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.errors import InputError, UnknownNameError, WeightsError
@@ -184,8 +185,11 @@ def test_options_are_checked(tmp_path: Path) -> None:
 def test_the_documented_script_runs_without_omnireid(
     exported: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "inference.md").read_text()
-    script = page.partition("<!-- script: plain onnxruntime -->\n```python\n")[2].partition("```")[0]
+    script = (
+        page("guides/embedding/export.md")
+        .partition("<!-- script: plain onnxruntime -->\n```python\n")[2]
+        .partition("```")[0]
+    )
     lines = [line for line in script.splitlines() if line.strip()]
     assert 1 <= len(lines) <= 10
     assert "import omnireid" not in script

@@ -1,4 +1,4 @@
-"""docs/models.md: its Python runs, and its tables say what the code says."""
+"""The pages about networks: their Python runs, and their tables say what the code says."""
 
 from __future__ import annotations
 
@@ -7,31 +7,33 @@ from pathlib import Path
 
 import pytest
 
+from documentation import blocks, page
 from omnireid.models.cards import list_architectures, list_models, model_card
 from omnireid.models.complexity import complexity
 from omnireid.models.registry import build_model
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+NAMES = ("networks", "ablations", "weights", "converting")
+PAGES = [f"guides/models/{name}.md" for name in NAMES]
 
 
-def _rows(heading: str) -> list[list[str]]:
-    section = PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+def _rows(name: str) -> list[list[str]]:
+    section = page(name)
     lines = [line for line in section.splitlines() if line.startswith("|") and "---" not in line]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 def test_the_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
-    assert len(blocks) == 6
-    exec(compile("\n".join(blocks), "docs/models.md", "exec"), {})
+    code = blocks(*PAGES)
+    assert len(code) == 6
+    exec(compile("\n".join(code), "docs/guides/models", "exec"), {})
     printed = capsys.readouterr().out
     assert "201,864 parameters, 82.3 M multiply-adds" in printed
     assert "osnet_x0_25 751" in printed
 
 
 def test_the_table_of_networks():
-    rows = {cells[0].strip("`"): cells for cells in _rows("The networks")[1:]}
+    rows = {cells[0].strip("`"): cells for cells in _rows("guides/models/networks.md")[1:]}
     assert tuple(rows) == list_architectures()
     for name, cells in rows.items():
         assert cells[1] == f"{model_card(name).num_parameters:,}"
@@ -39,7 +41,7 @@ def test_the_table_of_networks():
 
 
 def test_the_table_of_ablations():
-    for number, _, options, parameters, _ in _rows("Ablations")[1:]:
+    for number, _, options, parameters, _ in _rows("guides/models/ablations.md")[1:]:
         chosen = eval(f"dict({', '.join(re.findall('`([^`]*)`', options))})")
         counted = sum(parameter.numel() for parameter in build_model("osnet_x1_0", **chosen).parameters())
         assert f"{counted:,}" == parameters, number
@@ -55,7 +57,7 @@ def test_the_tables_of_figures():
     others = {"market1501": "ms_d_c", "dukemtmcreid": "ms_m_c", "cuhk03": "ms_d_m", "msmt17": "d_m_c"}
     header: list[str] = []
     seen = set()
-    for cells in _rows("Published figures"):
+    for cells in _rows("reference/networks.md"):
         if cells[1] in datasets:
             header = [datasets[cell] for cell in cells[1:]]
             continue

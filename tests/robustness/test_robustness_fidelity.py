@@ -1,7 +1,7 @@
 """Ours against the published code's results: equal bytes without chance, equal statistics with it.
 
 The reference is made by benchmarks/corruption_reference.py; benchmarks/corruption_fidelity.py is the full
-comparison, whose table is in benchmarks/corruptions.md. This one takes fewer crops and draws.
+comparison, whose table is in docs/benchmarks/corruptions.md. This one takes fewer crops and draws.
 """
 
 from __future__ import annotations

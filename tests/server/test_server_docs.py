@@ -1,4 +1,4 @@
-"""The curl examples of docs/server.md, run against a real server."""
+"""The curl examples of docs/guides/service/serving.md, run against a real server."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from documentation import blocks
 from server.live_server import live_server
 from server.toy_service import person
-
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "server.md"
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_every_curl_example_answers_what_it_says(tmp_path: Path, model_file: Path) -> None:
-    blocks = re.findall(r"```bash\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    shown = blocks("guides/service/serving.md", language="bash")
     examples = [
-        part for block in blocks if "$URL" in block for part in re.split(r"\n\n", block) if "curl" in part
+        part for block in shown if "$URL" in block for part in re.split(r"\n\n", block) if "curl" in part
     ]
     assert len(examples) == 7
     (tmp_path / "ada.jpg").write_bytes(person(1))

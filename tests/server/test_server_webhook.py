@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from typing import Any
 import pytest
 
 import omnireid
+from documentation import blocks
 from gallery.memory_store import MemoryStore
 from gallery.people import MODEL, memory_gallery, vectors
 from omnireid import Gallery, Item
@@ -28,7 +28,6 @@ from omnireid.gallery.watching import Follower, WatchList
 from omnireid.server.watching import message
 from omnireid.server.webhook import GIVE_UP_S, LONGEST_WAIT_S, Sender, Webhook, sign
 
-DOCS = Path(__file__).parents[2] / "docs" / "server.md"
 SECRET = "0123456789abcdef0123456789abcdef"
 
 
@@ -115,7 +114,7 @@ def test_what_is_sent_can_be_checked_by_the_five_lines_of_the_docs(receiver: Rec
     stamp = int(gallery.clock())
     expected = hmac.new(SECRET.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
     assert headers["X-OmniReID-Signature"] == f"t={stamp},v1={expected}"
-    (block,) = re.findall(r"```python\n(def is_genuine.*?)```", DOCS.read_text(), re.DOTALL)
+    (block,) = [code for code in blocks("guides/gallery/watch-list.md") if code.startswith("def is_genuine")]
     assert len([line for line in block.splitlines() if line.strip()]) <= 8
     spoken: dict[str, Any] = {}
     exec(block, {"hmac": hmac, "hashlib": hashlib, "time": time}, spoken)

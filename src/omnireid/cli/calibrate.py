@@ -158,7 +158,7 @@ def calibrate(
     if run.calibration.whitening is not None:
         stderr.print(
             "note: a whitening fits the cameras it was made from; with others its thresholds may be far off "
-            "(docs/calibration.md)",
+            "(docs/guides/deciding/tracklets.md)",
         )
     for line in calibration_lines(run.calibration.record):
         stdout.print(line)

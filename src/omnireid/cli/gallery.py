@@ -454,7 +454,7 @@ def forget(
 ) -> None:
     """Erase a person or items for good: rows, pictures, names, old versions, index entries.
 
-    What it cannot reach (backups, recordings, other copies): docs/responsible-use.md.
+    What it cannot reach (backups, recordings, other copies): docs/explanation/erasure.md.
     """
     from omnireid.core.errors import ConfigError, InputError
 

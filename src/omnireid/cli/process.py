@@ -16,7 +16,7 @@ def keep_freed_memory() -> None:
     """Make glibc keep what tensors free, instead of mapping and faulting it in again at every step.
 
     Activations are larger than glibc's mapping threshold, so by default every step pays for its pages
-    again (benchmarks/README.md has the measurement). Does nothing on other systems.
+    again (docs/benchmarks/training.md has the measurement). Does nothing on other systems.
     """
     _set_glibc({_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 256 << 20})
 
@@ -25,7 +25,7 @@ def share_memory_among_threads() -> None:
     """Make glibc serve all threads from two arenas, instead of eight for each core.
 
     What LanceDB frees in one of its threads stays in that thread's arena, so that a process that writes for
-    long grows by several times what it uses (benchmarks/README.md). Does nothing on other systems.
+    long grows by several times what it uses (docs/benchmarks/gallery.md). Does nothing on other systems.
     """
     _set_glibc({_M_ARENA_MAX: 2})
 
@@ -59,7 +59,7 @@ def spin_briefly() -> None:
 
     By default they spin for milliseconds and so take the core from whatever they wait for when anything
     else runs, our decoding threads included. Ten thousand turns keep the speed of an idle machine
-    (benchmarks/README.md). A setting that is there already stays.
+    (docs/benchmarks/training.md). A setting that is there already stays.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 

@@ -154,7 +154,7 @@ def serve(
         if told is not None and told.is_plain and not is_loopback(told.host):
             stderr.print("--webhook: plain HTTP, which others on the way can read; use https")
         if not is_loopback(host):
-            stderr.print("plain HTTP: put a proxy with TLS in front of it (docs/server.md)")
+            stderr.print("plain HTTP: put a proxy with TLS in front of it (docs/guides/service/access.md)")
 
         def announce() -> None:
             stdout.print(f"serving on {url_of(listener)}")

@@ -11,7 +11,8 @@ The shrinkage is the oracle-approximating one (OAS), with the number of *people*
 because pictures of one person are not independent. Every person weighs the same.
 
 Measured, it is a remedy for networks with a compressed range alone: it costs a well-trained network accuracy,
-and a mean fitted to few cameras does not carry over to others (docs/calibration.md). Nothing uses it unasked.
+and a mean fitted to few cameras does not carry over to others (docs/guides/deciding/whitening.md). Nothing
+uses it unasked.
 
 Source: Chen, Wiesel, Eldar and Hero, IEEE Transactions on Signal Processing 58 (2010).
 """

@@ -167,7 +167,8 @@ def calibrate_tracklets(
     Frames of one tracklet are one person; tracklets seen together by one camera are different people.
     Both are of one camera and one moment, unlike what is compared later: the false-alarm side errs on the
     safe side (people in front of one background look more alike), the miss side on the unsafe side (frames of
-    one tracklet look more alike than a person's pictures elsewhere). docs/calibration.md has measurements.
+    one tracklet look more alike than a person's pictures elsewhere). docs/guides/deciding/tracklets.md has
+    measurements.
 
     Args:
         tracklets: from `read_tracklets`.

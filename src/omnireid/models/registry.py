@@ -1,7 +1,7 @@
 """Networks by name: the table of families. Imports no torch.
 
 A new family is a file with its networks, one with its configuration and cards, and its line in `FAMILIES`; or
-a package with an entry point, see docs/extending.md.
+a package with an entry point, see docs/guides/extending.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -80,29 +81,23 @@ def create_app(
             # In a thread: what is finished now still has answers to hand to this loop.
             await anyio.to_thread.run_sync(service.close)
 
-    app = FastAPI(
-        title="OmniReID",
-        version=__version__,
-        summary="Find the same person across cameras.",
+    app = _routed(
         lifespan=lifespan,
         # Their pages load scripts from third parties.
         docs_url=None,
         redoc_url=None,
         # The guard takes slashes too many away; a redirect would name an address that a proxy hides.
         redirect_slashes=False,
-        responses=PROBLEMS,
     )
     app.state.service = service
     app.state.needs_tokens = tokens is not None
-    for router in ROUTERS:
-        app.include_router(router)
     app.include_router(page_router())
     # Problems and our own errors pass through to the guard.
     app.add_exception_handler(RequestValidationError, _of_request)
     app.add_exception_handler(HTTPException, _of_http)
     app.add_middleware(Shortcut, endpoints=SHORTCUTS)
     app.add_middleware(Guard, limits=limits, metrics=metrics, tokens=tokens, allowed_hosts=allowed_hosts)
-    app.openapi = lambda: _description(app)  # type: ignore[method-assign]
+    app.openapi = description  # type: ignore[method-assign]
     return app
 
 
@@ -149,23 +144,39 @@ def _of_http(request: Request, error: Exception) -> Response:
     return Problem(error.status_code, detail, headers=headers).response()
 
 
-def _description(app: FastAPI) -> dict[str, Any]:
-    """OpenAPI, with the bodies that the routes read themselves, and problems under their media type."""
-    if app.openapi_schema is None:
-        schema = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-        _, bodies = models_json_schema(
-            [(model, "validation") for model in BODIES], ref_template="#/components/schemas/{model}"
-        )
-        components = schema["components"]["schemas"]
-        components |= bodies["$defs"]
-        bearer = {"type": "http", "scheme": "bearer", "description": "A token of 'omnireid token create'."}
-        schema["components"]["securitySchemes"] = {"bearer": bearer}
-        for path, operations in schema["paths"].items():
-            for operation in operations.values():
-                if path.startswith("/v1"):
-                    operation["security"] = [{"bearer": []}]
-                for status, answer in operation["responses"].items():
-                    if int(status) >= HTTPStatus.BAD_REQUEST and "content" in answer:
-                        answer["content"] = {MEDIA_TYPE: next(iter(answer["content"].values()))}
-        app.openapi_schema = schema
-    return app.openapi_schema
+def _routed(**options: Any) -> FastAPI:
+    """An application that has the routes and nothing else."""
+    app = FastAPI(
+        title="OmniReID",
+        version=__version__,
+        summary="Find the same person across cameras.",
+        responses=PROBLEMS,
+        **options,
+    )
+    for router in ROUTERS:
+        app.include_router(router)
+    return app
+
+
+@cache
+def description() -> dict[str, Any]:
+    """OpenAPI, with the bodies that the routes read themselves, and problems under their media type.
+
+    The routes are the same whatever is served, so neither a model nor a gallery is needed.
+    """
+    app = _routed()
+    schema = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+    _, bodies = models_json_schema(
+        [(model, "validation") for model in BODIES], ref_template="#/components/schemas/{model}"
+    )
+    schema["components"]["schemas"] |= bodies["$defs"]
+    bearer = {"type": "http", "scheme": "bearer", "description": "A token of 'omnireid token create'."}
+    schema["components"]["securitySchemes"] = {"bearer": bearer}
+    for path, operations in schema["paths"].items():
+        for operation in operations.values():
+            if path.startswith("/v1"):
+                operation["security"] = [{"bearer": []}]
+            for status, answer in operation["responses"].items():
+                if int(status) >= HTTPStatus.BAD_REQUEST and "content" in answer:
+                    answer["content"] = {MEDIA_TYPE: next(iter(answer["content"].values()))}
+    return schema

@@ -221,7 +221,7 @@ class _Run:
         devices = 1 if where.index is None else [where.index]
         self.fabric = Fabric(accelerator=where.type, devices=devices, precision=recipe.precision)
         network = _build_network(recipe, self.num_pids, initial)
-        # A third faster than channels-first on CPUs (benchmarks/README.md); crops arrive in this layout.
+        # A third faster than channels-first on CPUs (docs/benchmarks/training.md); crops arrive so.
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         optimiser = build_optimiser(network, recipe.optimiser)
         self.network, self.optimiser = self.fabric.setup(network, optimiser)

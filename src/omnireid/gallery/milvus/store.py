@@ -1,4 +1,4 @@
-"""The gallery store on Milvus. docs/scaling.md says what a cluster does with each operation."""
+"""The gallery store on Milvus. docs/guides/gallery/milvus.md says what a cluster does with each operation."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from omnireid.inference.backends.onnx_graph import (
 from omnireid.inference.backends.tiny_weights import zero_tiny_weights
 
 PART = 4
-"""Crops in a part of a large batch: 1.1 times the speed of 32 at once for x1.0, see docs/inference.md."""
+"""Crops in a part of a large batch: 1.1 times the speed of 32 at once for x1.0."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ def quantise(
         limit: least cosine, above 0 and below 1.
         method: range of an activation: "minmax" all of it, "percentile" without its outermost hundred-
             thousandth, "entropy" what keeps its distribution best. On pictures of other cameras "minmax"
-            loses least (docs/inference.md).
+            loses least (docs/guides/embedding/int8.md).
         console: where a progress bar is drawn.
 
     Raises:
