@@ -29,9 +29,10 @@ from omnireid.data.datasets import read_dataset
 from omnireid.data.tracklets import Sighting, Tracklet, read_tracklets, seen_together, spread_samples
 from omnireid.evaluation.calibration_pairs import Pairs, labelled_pairs, pair_scores, tracklet_pairs
 from omnireid.evaluation.open_set import FPIR_LEVELS, OpenSetResult, open_set_metrics
+from omnireid.evaluation.options import CalibrationOptions
 from omnireid.evaluation.thresholds import error_rate, error_thresholds, wilson_interval
 from omnireid.evaluation.whitening import Whitening, fit_whitening
-from omnireid.experiment.calibration import CalibrationOptions, calibrate_labelled, calibrate_tracklets
+from omnireid.experiment.calibration import calibrate_labelled, calibrate_tracklets
 from options import finished_run, new_folder, run
 
 RESULTS = Path(__file__).parent / "results" / "calibration.json"

@@ -46,6 +46,7 @@ from omnireid.evaluation.search_fitting import (
 from omnireid.evaluation.searches import SearchModel
 from omnireid.evaluation.thresholds import clustered_interval, error_thresholds
 from omnireid.synthetic.dataset import render_dataset
+from omnireid.synthetic.options import RenderOptions
 from options import existing, finished_run, new_folder, run
 
 RESULTS = Path(__file__).parent / "results" / "decisions.json"
@@ -99,12 +100,11 @@ def embedded(found: EmbeddingSet) -> People:
 
 def rendered(model: Path, folder: Path, seed: int, first_pid: int, size: tuple[int, int]) -> People:
     """People of one world, two pictures by each of four cameras."""
-    options = {
-        "seed": seed, "num_train_pids": 0, "num_test_pids": CALIBRATED + TRIED, "num_cameras": 4,
-        "crops_per_camera": 2, "num_distractors": 0, "num_junk": 0, "height": size[0], "width": size[1],
-        "first_pid": first_pid,
-    }  # fmt: skip
-    dataset = render_dataset(folder / f"world-{seed}", **options, console=Console(stderr=True))
+    options = RenderOptions(
+        seed=seed, num_train_pids=0, num_test_pids=CALIBRATED + TRIED, crops_per_camera=2, num_distractors=0,
+        num_junk=0, height=size[0], width=size[1], first_pid=first_pid,
+    )  # fmt: skip
+    dataset = render_dataset(folder / f"world-{seed}", options, console=Console(stderr=True))
     samples = tuple(dict.fromkeys((*dataset.query, *dataset.gallery)))
     return embedded(Embedder.open(model).embed_samples(list(samples)))
 

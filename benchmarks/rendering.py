@@ -22,6 +22,7 @@ from rich.table import Table
 from omnireid.core.machine import available_cores
 from omnireid.core.record import EnvironmentRecord
 from omnireid.synthetic.dataset import render_dataset
+from omnireid.synthetic.options import RenderOptions
 
 SIZES = ((256, 128), (128, 64))
 CAMERAS, CROPS = 4, 4
@@ -34,13 +35,15 @@ def seconds(height: int, width: int, workers: int, num_pids: int, seed: int) -> 
         start = time.perf_counter()
         dataset = render_dataset(
             folder,
-            seed=seed,
-            num_train_pids=num_pids,
-            num_test_pids=0,
-            num_cameras=CAMERAS,
-            crops_per_camera=CROPS,
-            height=height,
-            width=width,
+            RenderOptions(
+                seed=seed,
+                num_train_pids=num_pids,
+                num_test_pids=0,
+                num_cameras=CAMERAS,
+                crops_per_camera=CROPS,
+                height=height,
+                width=width,
+            ),
             workers=workers,
         )
         return len(dataset.train), time.perf_counter() - start

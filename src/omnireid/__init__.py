@@ -22,9 +22,9 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and t
     from omnireid.core.detection import Detections as Detections
     from omnireid.core.errors import OmniReIDError as OmniReIDError
     from omnireid.core.images import decode as decode
+    from omnireid.core.options import Protocol as Protocol
     from omnireid.core.types import Dataset as Dataset
     from omnireid.core.types import EmbeddingSet as EmbeddingSet
-    from omnireid.core.types import Protocol as Protocol
     from omnireid.core.types import Sample as Sample
     from omnireid.data.combine import combine_all as combine_all
     from omnireid.data.combine import combine_sources as combine_sources
@@ -33,23 +33,25 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and t
     from omnireid.data.datasets import list_datasets as list_datasets
     from omnireid.data.datasets import read_dataset as read_dataset
     from omnireid.data.datasets import require_splits as require_splits
-    from omnireid.data.frames import FrameSampling as FrameSampling
+    from omnireid.data.options import FrameSampling as FrameSampling
     from omnireid.data.validate import validate_dataset as validate_dataset
     from omnireid.evaluation.breakdown import breakdown as breakdown
     from omnireid.evaluation.calibration import Calibration as Calibration
     from omnireid.evaluation.calibration import fit_calibration as fit_calibration
     from omnireid.evaluation.distance import distance_matrix as distance_matrix
     from omnireid.evaluation.open_set import open_set_metrics as open_set_metrics
-    from omnireid.evaluation.query_expansion import QueryExpansion as QueryExpansion
+    from omnireid.evaluation.options import CalibrationOptions as CalibrationOptions
+    from omnireid.evaluation.options import QueryExpansion as QueryExpansion
+    from omnireid.evaluation.options import Reranking as Reranking
     from omnireid.evaluation.ranking import evaluate_embeddings as evaluate_embeddings
     from omnireid.evaluation.ranking import rank_metrics as rank_metrics
-    from omnireid.evaluation.reranking import Reranking as Reranking
     from omnireid.gallery.gallery import Gallery as Gallery
     from omnireid.gallery.items import Box as Box
     from omnireid.gallery.items import Filter as Filter
     from omnireid.gallery.items import Item as Item
     from omnireid.inference.embedder import Embedder as Embedder
     from omnireid.inference.export.exporter import export_model as export_model
+    from omnireid.inference.options import Engine as Engine
     from omnireid.inference.sources import collect_samples as collect_samples
     from omnireid.inference.storage import EmbeddingWriter as EmbeddingWriter
     from omnireid.inference.storage import read_embeddings as read_embeddings
@@ -69,6 +71,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and t
     from omnireid.robustness.suite import CORRUPTIONS as CORRUPTIONS
     from omnireid.server.client import Client as Client
     from omnireid.synthetic.dataset import render_dataset as render_dataset
+    from omnireid.synthetic.options import RenderOptions as RenderOptions
     from omnireid.training.recipe import Recipe as Recipe
     from omnireid.training.recipe import load_recipe as load_recipe
 
@@ -79,22 +82,23 @@ _NAMES = {
     "core.detection": "Detections",
     "core.errors": "OmniReIDError",
     "core.images": "decode",
-    "core.types": "Dataset EmbeddingSet Protocol Sample",
+    "core.options": "Protocol",
+    "core.types": "Dataset EmbeddingSet Sample",
     "data.combine": "combine_all combine_sources read_datasets",
     "data.datasets": "dataset_card list_datasets read_dataset require_splits",
-    "data.frames": "FrameSampling",
+    "data.options": "FrameSampling",
     "data.validate": "validate_dataset",
     "evaluation.breakdown": "breakdown",
     "evaluation.calibration": "Calibration fit_calibration",
     "evaluation.distance": "distance_matrix",
     "evaluation.open_set": "open_set_metrics",
-    "evaluation.query_expansion": "QueryExpansion",
+    "evaluation.options": "CalibrationOptions QueryExpansion Reranking",
     "evaluation.ranking": "evaluate_embeddings rank_metrics",
-    "evaluation.reranking": "Reranking",
     "gallery.gallery": "Gallery",
     "gallery.items": "Box Filter Item",
     "inference.embedder": "Embedder",
     "inference.export.exporter": "export_model",
+    "inference.options": "Engine",
     "inference.sources": "collect_samples",
     "inference.storage": "EmbeddingWriter read_embeddings write_embeddings",
     "inference.tracklets": "embed_tracklets",
@@ -109,6 +113,7 @@ _NAMES = {
     "robustness.suite": "CORRUPTIONS",
     "server.client": "Client",
     "synthetic.dataset": "render_dataset",
+    "synthetic.options": "RenderOptions",
     "training.recipe": "Recipe load_recipe",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}

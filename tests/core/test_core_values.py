@@ -18,6 +18,7 @@ from omnireid.core.errors import (
     UnknownNameError,
     WeightsError,
 )
+from omnireid.core.options import Protocol
 from omnireid.core.record import (
     DatasetRecord,
     EnvironmentRecord,
@@ -28,7 +29,7 @@ from omnireid.core.record import (
     SplitRecord,
 )
 from omnireid.core.seeds import derive_seed, numpy_generator
-from omnireid.core.types import Dataset, EmbeddingSet, Protocol, Sample, Split, label_map
+from omnireid.core.types import Dataset, EmbeddingSet, Sample, Split, label_map
 
 # --- types ------------------------------------------------------------------------------------
 

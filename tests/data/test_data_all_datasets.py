@@ -19,7 +19,8 @@ from data import miniatures_small as small
 from data import miniatures_video as video
 from data.miniatures_small import write_picture
 from omnireid.core.errors import CountMismatchError, DatasetError, OmniReIDError
-from omnireid.core.types import Dataset, Protocol
+from omnireid.core.options import Protocol
+from omnireid.core.types import Dataset
 from omnireid.data.contact_sheet import choose_rows, draw_contact_sheet
 from omnireid.data.datasets import dataset_card, list_datasets, read_dataset
 from omnireid.data.datasets.manifest import write_manifest

@@ -16,7 +16,7 @@ from PIL import Image
 
 from data import miniatures_large as mini
 from omnireid.core.errors import CountMismatchError, DatasetError, MissingExtraError, StorageError
-from omnireid.core.types import Protocol
+from omnireid.core.options import Protocol
 from omnireid.data.datasets import dataset_card, read_dataset
 
 

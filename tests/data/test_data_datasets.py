@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from omnireid.core.errors import CountMismatchError, DatasetError, UnknownNameError
-from omnireid.core.types import Protocol
+from omnireid.core.options import Protocol
 from omnireid.data.datasets import (
     SplitCounts,
     dataset_card,

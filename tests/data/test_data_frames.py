@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from omnireid.core.errors import InputError, UnknownNameError
 from omnireid.core.types import Sample, Split
-from omnireid.data.frames import FrameSampling, flatten, sample_frames
+from omnireid.data.frames import flatten, sample_frames
+from omnireid.data.options import FrameSampling
 
 
 def evenly_by_hand(num_available: int, num_frames: int) -> list[int]:

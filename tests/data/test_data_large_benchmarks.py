@@ -12,7 +12,8 @@ import pytest
 from data import miniatures_large as mini
 from omnireid import evaluate_embeddings
 from omnireid.core.errors import CountMismatchError, DatasetError
-from omnireid.core.types import EmbeddingSet, Protocol
+from omnireid.core.options import Protocol
+from omnireid.core.types import EmbeddingSet
 from omnireid.data.datasets import dataset_card, list_datasets, read_dataset
 
 

@@ -12,7 +12,8 @@ from PIL import Image
 from rich.console import Console
 
 from data.miniatures_video import build_dukemtmcvidreid, build_ilidsvid, build_mars, build_prid2011
-from omnireid.core.types import Dataset, Protocol, Sample, Split
+from omnireid.core.options import Protocol
+from omnireid.core.types import Dataset, Sample, Split
 from omnireid.data.datasets import read_dataset
 from omnireid.data.validate import Severity, ValidationReport, validate_dataset
 

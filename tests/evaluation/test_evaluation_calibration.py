@@ -19,6 +19,7 @@ from omnireid.evaluation.calibration import (
     fit_calibration,
 )
 from omnireid.evaluation.calibration_pairs import Pairs, labelled_pairs, pair_scores
+from omnireid.evaluation.options import CalibrationOptions
 from omnireid.evaluation.thresholds import error_rate
 from omnireid.evaluation.whitening import Whitening, fit_whitening, unit_rows
 
@@ -46,7 +47,9 @@ def scored(seed: int, num_people: int, **options) -> tuple[np.ndarray, Pairs]:
 
 @pytest.fixture(scope="module")
 def calibration() -> Calibration:
-    return fit_calibration(*scored(1, 60), model=MODEL, source=SOURCE, false_alarm_rates=(0.1, 0.01, 1e-5))
+    return fit_calibration(
+        *scored(1, 60), model=MODEL, source=SOURCE, options=CalibrationOptions((0.1, 0.01, 1e-5))
+    )
 
 
 def test_thresholds_and_probabilities_hold_for_other_people(calibration: Calibration) -> None:
@@ -107,13 +110,15 @@ def test_decisions_have_three_outcomes(calibration: Calibration) -> None:
 
 
 def test_scores_well_apart_leave_nobody_unsure_and_few_people_nobody_new() -> None:
-    apart = fit_calibration(*scored(5, 30, noise=0.01), model=MODEL, source=SOURCE, false_alarm_rates=(0.01,))
+    apart = fit_calibration(
+        *scored(5, 30, noise=0.01), model=MODEL, source=SOURCE, options=CalibrationOptions((0.01,))
+    )
     alarm, miss = apart.false_alarm().threshold, apart.record.miss.threshold
     assert alarm < miss
     middle = (alarm + miss) / 2
     assert apart.decide(middle) is Decision.SAME
     assert apart.decide(np.nextafter(alarm, -1)) is Decision.NEW
-    few = fit_calibration(*scored(6, 12), model=MODEL, source=SOURCE, false_alarm_rates=(0.1,))
+    few = fit_calibration(*scored(6, 12), model=MODEL, source=SOURCE, options=CalibrationOptions((0.1,)))
     assert few.record.miss.threshold is None
     assert few.decide(-1.0) is Decision.UNSURE
 
@@ -185,7 +190,7 @@ def test_too_little_data_is_explained() -> None:
     with pytest.raises(InputError, match="3 people with pairs are too few"):
         fit_calibration(scores, pairs, model=MODEL, source=SOURCE)
     with pytest.raises(InputError, match="expected at least one"):
-        fit_calibration(*scored(7, 9), model=MODEL, source=SOURCE, false_alarm_rates=())
+        CalibrationOptions(false_alarm_rates=())
     scores, pairs = scored(8, 9)
     with pytest.raises(InputError, match="do not score higher"):
         fit_calibration(-scores, pairs, model=MODEL, source=SOURCE)

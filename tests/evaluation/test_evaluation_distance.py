@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
-from omnireid.evaluation.distance import DISTANCES, distance_blocks, distance_matrix
+from omnireid.evaluation.distance import distance_blocks, distance_matrix
+from omnireid.evaluation.options import DISTANCES
 
 floats = st.floats(-100, 100, width=32)
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from omnireid import evaluate_embeddings, rank_metrics
 from omnireid.core.errors import InputError
-from omnireid.core.types import EmbeddingSet, Protocol
-from omnireid.evaluation.distance import DISTANCES
+from omnireid.core.options import Protocol
+from omnireid.core.types import EmbeddingSet
+from omnireid.evaluation.options import DISTANCES
 from omnireid.evaluation.result import RetrievalResult
 from omnireid.evaluation.streaming import Comparison, Team, error_bound
 

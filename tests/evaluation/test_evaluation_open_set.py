@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
+from omnireid.core.options import Protocol
 from omnireid.core.record import OpenSetRecord
 from omnireid.core.seeds import numpy_generator
-from omnireid.core.types import EmbeddingSet, Protocol
+from omnireid.core.types import EmbeddingSet
 from omnireid.evaluation import streaming
 from omnireid.evaluation.open_set import OpenSetResult, WatchList, open_set_metrics
 

@@ -9,7 +9,8 @@ import pytest
 
 from omnireid import QueryExpansion, Reranking, evaluate_embeddings, rank_metrics
 from omnireid.core.errors import InputError, ShapeError
-from omnireid.core.types import EmbeddingSet, Protocol
+from omnireid.core.options import Protocol
+from omnireid.core.types import EmbeddingSet
 from omnireid.evaluation.breakdown import breakdown, breakdown_by_camera_pair, breakdown_by_height
 from omnireid.evaluation.cameras import normalise_cameras
 from omnireid.evaluation.distance import distance_matrix

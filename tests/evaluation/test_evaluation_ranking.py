@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from omnireid import evaluate_embeddings, rank_metrics
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
-from omnireid.core.types import EmbeddingSet, Protocol
+from omnireid.core.options import Protocol
+from omnireid.core.types import EmbeddingSet
 from omnireid.evaluation.distance import distance_matrix
 from omnireid.evaluation.metrics import metrics_record
 from omnireid.evaluation.result import Outcome

@@ -9,9 +9,11 @@ import pytest
 
 from omnireid import Reranking, evaluate_embeddings, rank_metrics
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
-from omnireid.core.types import EmbeddingSet, Protocol
+from omnireid.core.options import Protocol
+from omnireid.core.types import EmbeddingSet
 from omnireid.evaluation.neighbours import nearest_rows
-from omnireid.evaluation.reranking import VARIANTS, reranked_distances
+from omnireid.evaluation.options import VARIANTS
+from omnireid.evaluation.reranking import reranked_distances
 
 
 def naive(sq_dist_NN: np.ndarray, num_query: int, reranking: Reranking) -> np.ndarray:

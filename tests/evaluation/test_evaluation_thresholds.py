@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnireid.core.errors import InputError, ShapeError
-from omnireid.core.types import Protocol
+from omnireid.core.options import Protocol
 from omnireid.evaluation.calibration_pairs import (
     Pairs,
     labelled_pairs,

@@ -11,7 +11,8 @@ import pytest
 from omnireid import Embedder
 from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.errors import DatasetError, ImageError, InputError
-from omnireid.core.types import Dataset, Protocol, Split
+from omnireid.core.options import Protocol
+from omnireid.core.types import Dataset, Split
 from omnireid.data.datasets import read_dataset
 from omnireid.data.tracklets import Sighting, Tracklet
 from omnireid.experiment.calibration import (

@@ -13,7 +13,8 @@ from rich.console import Console
 from experiment.test_experiment_several import record
 from omnireid import Reranking, evaluate_embeddings
 from omnireid.core.errors import InputError
-from omnireid.core.types import EmbeddingSet, Protocol
+from omnireid.core.options import Protocol
+from omnireid.core.types import EmbeddingSet
 from omnireid.evaluation.bootstrap import compare_paired
 from omnireid.evaluation.metrics import metrics_record
 from omnireid.experiment.analysis import analyse

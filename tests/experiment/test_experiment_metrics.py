@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from omnireid import rank_metrics
+from omnireid.core.options import Protocol
 from omnireid.core.record import AnalysisRecord, ResultRecord
-from omnireid.core.types import Protocol
 from omnireid.evaluation.bootstrap import metric_intervals
 from omnireid.evaluation.breakdown import breakdown
 from omnireid.evaluation.metrics import METRICS, Metric, QueryScores, metrics_record

@@ -12,7 +12,8 @@ from omnireid.core.images import decode
 from omnireid.core.types import Dataset
 from omnireid.data.datasets import read_dataset
 from omnireid.experiment import rendered
-from omnireid.synthetic.dataset import RenderOptions, plan_dataset, render_dataset
+from omnireid.synthetic.dataset import plan_dataset, render_dataset
+from omnireid.synthetic.options import RenderOptions
 from toy_people import stripes_onnx
 
 OPTIONS = {
@@ -45,7 +46,7 @@ def test_people_who_were_neither_trained_nor_tested_on_calibrate_the_model(
     monkeypatch.setattr(rendered, "MOST_CALIBRATION_PIDS", 3)
     monkeypatch.setattr(rendered, "calibrate_labelled", fit)
     weights = stripes_onnx(tmp_path / "model.onnx", 1.0)
-    rendered.calibrate_on_others(weights, tmp_path, OPTIONS)
+    rendered.calibrate_on_others(weights, tmp_path, RenderOptions(**OPTIONS))
     # Where `serve`, `search` and `verify` look for it.
     assert (tmp_path / "model.onnx.calibration.json").read_text() == "fitted"
     (people,) = calibrated
@@ -57,7 +58,7 @@ def test_people_who_were_neither_trained_nor_tested_on_calibrate_the_model(
 
 
 def test_times_come_from_the_frame_numbers(tmp_path: Path) -> None:
-    render_dataset(tmp_path, workers=1, **OPTIONS)
+    render_dataset(tmp_path, RenderOptions(**OPTIONS), workers=1)
     timed = rendered.timed(read_dataset("market-layout", tmp_path))
     for sample in timed.gallery:
         assert sample.time == int(Path(sample.path).name.split("_")[2]) / 25

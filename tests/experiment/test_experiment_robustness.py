@@ -14,7 +14,8 @@ from omnireid import Embedder
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import InputError
 from omnireid.core.images import decode, resize
-from omnireid.core.types import Dataset, Protocol, Sample, Split
+from omnireid.core.options import Protocol
+from omnireid.core.types import Dataset, Sample, Split
 from omnireid.data.datasets import read_dataset
 from omnireid.experiment.evaluation import Evaluation, evaluate_model
 from omnireid.experiment.robustness import evaluate_corrupted

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from omnireid.core.errors import DatasetError, InputError
+from omnireid.core.options import Protocol
 from omnireid.core.record import (
     DatasetRecord,
     EnvironmentRecord,
@@ -17,7 +18,7 @@ from omnireid.core.record import (
     ResultRecord,
     RobustnessRecord,
 )
-from omnireid.core.types import Dataset, Protocol, Sample, Split
+from omnireid.core.types import Dataset, Sample, Split
 from omnireid.data.datasets import read_dataset
 from omnireid.experiment.evaluation import check_replaceable, check_scorable
 from omnireid.experiment.job import main_job

@@ -15,7 +15,7 @@ from omnireid.core.record import ResultRecord
 from omnireid.core.seeds import derive_seed
 from omnireid.core.types import Dataset
 from omnireid.data.datasets import read_dataset
-from omnireid.data.frames import FrameSampling
+from omnireid.data.options import FrameSampling
 from omnireid.experiment.evaluation import evaluate_model, write_results
 from omnireid.inference.tracklets import embed_tracklets
 from omnireid.report.wording import protocol_sentence

@@ -14,8 +14,9 @@ from rich.console import Console
 
 from omnireid import Embedder, QueryExpansion, Reranking
 from omnireid.core.errors import InputError
+from omnireid.core.options import Protocol
 from omnireid.core.record import ResultRecord
-from omnireid.core.types import EmbeddingSet, Protocol
+from omnireid.core.types import EmbeddingSet
 from omnireid.data.datasets import read_dataset
 from omnireid.evaluation.copies import find_copies
 from omnireid.experiment.evaluation import RankingOptions, evaluate_model

@@ -16,7 +16,8 @@ from omnireid.core.arrays import Bool, Float32
 from omnireid.core.errors import InputError
 from omnireid.gallery.errors import NotWritableError
 from omnireid.gallery.items import EVERYTHING, Filter, tags
-from omnireid.gallery.store import COLUMNS, PRECISIONS, CollectionInfo, IndexState, Precision, item_schema
+from omnireid.gallery.options import STORED_PRECISIONS, StoredPrecision
+from omnireid.gallery.store import COLUMNS, CollectionInfo, IndexState, item_schema
 
 
 class StoppedError(BaseException):
@@ -57,8 +58,8 @@ class MemoryStore:
             return dict(self._infos)
 
     def create_collection(self, info: CollectionInfo) -> None:
-        if info.precision not in PRECISIONS:
-            raise InputError(f"precision: expected one of {PRECISIONS}, got {info.precision!r}")
+        if info.precision not in STORED_PRECISIONS:
+            raise InputError(f"precision: expected one of {STORED_PRECISIONS}, got {info.precision!r}")
         with self._lock:
             there = self._infos.get(info.name)
             if there == info:
@@ -240,7 +241,7 @@ def meets(row: Mapping[str, Any], where: Filter) -> bool:
     return where.enrolled_before is None or row["enrolled"] < where.enrolled_before
 
 
-def stored(embedding: Float32, precision: Precision) -> Float32:
+def stored(embedding: Float32, precision: StoredPrecision) -> Float32:
     """What is left of an embedding after it was stored."""
     if precision == "float16":
         return embedding.astype(np.float16).astype(np.float32)

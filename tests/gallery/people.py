@@ -12,6 +12,7 @@ from omnireid import Gallery, Item, ModelRef
 from omnireid.core.arrays import Float32
 from omnireid.evaluation.calibration import Calibration, CalibrationSource, fit_calibration
 from omnireid.evaluation.calibration_pairs import labelled_pairs, pair_scores
+from omnireid.evaluation.options import CalibrationOptions
 from omnireid.evaluation.search_fitting import fit_searches, labelled_sightings
 from omnireid.evaluation.whitening import fit_whitening
 
@@ -77,5 +78,5 @@ def calibration(*, whitened: bool = False, model: ModelRef = MODEL, noise: float
         ),
         whitening=whitening,
         search=fit_searches(sightings, false_alarm_rates=rates, miss_rate=0.05),
-        false_alarm_rates=rates,
+        options=CalibrationOptions(rates),
     )  # fmt: skip

@@ -26,8 +26,9 @@ from omnireid.gallery.identities import IDENTITIES, OPERATIONS
 from omnireid.gallery.items import item_id
 from omnireid.gallery.journal import check_whole
 from omnireid.gallery.opening import open_store
+from omnireid.gallery.options import StoredPrecision
 from omnireid.gallery.restoring import read_tombstones, restore, write_tombstones
-from omnireid.gallery.store import COLUMNS, Precision
+from omnireid.gallery.store import COLUMNS
 
 MODEL = ModelRef("toy", "a" * 64, DIM)
 COLLECTION = f"items_{'a' * 16}"
@@ -484,7 +485,7 @@ def test_a_target_with_an_audit_keeps_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
-def test_from_store_to_store_without_a_folder_in_between(tmp_path: Path, precision: Precision) -> None:
+def test_from_store_to_store_without_a_folder_in_between(tmp_path: Path, precision: StoredPrecision) -> None:
     store = MemoryStore()
     gallery = Gallery(store, precision=precision, clock=lambda: NOW)
     embeddings = np.random.default_rng(1).standard_normal((300, DIM))

@@ -26,7 +26,8 @@ from omnireid.gallery.items import EVERYTHING, Filter, item_id, tags
 from omnireid.gallery.lance.resident import Resident
 from omnireid.gallery.lance.store import LanceStore
 from omnireid.gallery.opening import open_store
-from omnireid.gallery.store import COLUMNS, PRECISIONS, CollectionInfo, GalleryStore, Precision, item_schema
+from omnireid.gallery.options import STORED_PRECISIONS, StoredPrecision
+from omnireid.gallery.store import COLUMNS, CollectionInfo, GalleryStore, item_schema
 
 DIM = 16
 ALL_COLUMNS = (*COLUMNS, "thumbnail", "embedding")
@@ -77,11 +78,11 @@ class Backend:
 
     name: str
     open: Callable[[str], GalleryStore]
-    precisions: tuple[Precision, ...]
+    precisions: tuple[StoredPrecision, ...]
 
 
 def _lance(folder: Path) -> Backend:
-    return Backend("lance", lambda name: open_store(str(folder / name)), PRECISIONS)
+    return Backend("lance", lambda name: open_store(str(folder / name)), STORED_PRECISIONS)
 
 
 class WarmStore(LanceStore):
@@ -104,7 +105,7 @@ def _warm(folder: Path) -> Iterator[Backend]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Resident, "nearest", watched)
-        yield Backend("lance", lambda name: WarmStore(str(folder / name)), PRECISIONS)
+        yield Backend("lance", lambda name: WarmStore(str(folder / name)), STORED_PRECISIONS)
     # It may be that rows move in the midst of every attempt.
     assert sum(answers) >= 0.95 * len(answers)
 
@@ -112,7 +113,7 @@ def _warm(folder: Path) -> Iterator[Backend]:
 def _memory() -> Backend:
     """The oracle of other tests keeps the contract too; it lives as long as the tests of this module."""
     places: dict[str, GalleryStore] = defaultdict(MemoryStore)
-    return Backend("memory", lambda name: places[name], PRECISIONS)
+    return Backend("memory", lambda name: places[name], STORED_PRECISIONS)
 
 
 def _milvus(server: MilvusServer) -> Backend:
@@ -494,7 +495,7 @@ def test_a_precision_that_a_store_has_not_is_refused(
     backend: Backend, place: Callable[[], GalleryStore]
 ) -> None:
     store = place()
-    for precision in set(PRECISIONS) - set(backend.precisions):
+    for precision in set(STORED_PRECISIONS) - set(backend.precisions):
         with pytest.raises(InputError, match=precision):
             store.create_collection(CollectionInfo("faces", DIM, precision))
     assert store.collections() == {}

@@ -12,7 +12,8 @@ from gallery.lance_rows import DIM, item_table, unit_rows
 from omnireid.gallery.items import Filter
 from omnireid.gallery.lance import indexing, upkeep
 from omnireid.gallery.lance.store import LanceStore
-from omnireid.gallery.store import CollectionInfo, Precision
+from omnireid.gallery.options import StoredPrecision
+from omnireid.gallery.store import CollectionInfo
 
 COUNT = 3000
 
@@ -22,7 +23,7 @@ def early_index(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexing, "FEWEST_ROWS", 1000)
 
 
-def filled(folder: Path, precision: Precision = "float32") -> LanceStore:
+def filled(folder: Path, precision: StoredPrecision = "float32") -> LanceStore:
     store = LanceStore(str(folder))
     store.create_collection(CollectionInfo("c", DIM, precision))
     store.add("c", item_table(COUNT))
@@ -30,7 +31,7 @@ def filled(folder: Path, precision: Precision = "float32") -> LanceStore:
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
-def test_it_finds_what_comparing_all_finds(tmp_path: Path, precision: Precision) -> None:
+def test_it_finds_what_comparing_all_finds(tmp_path: Path, precision: StoredPrecision) -> None:
     store = filled(tmp_path / "gallery", precision)
     store.build_index("c")
     assert store.index_state("c").status == "ready"

@@ -17,7 +17,8 @@ from omnireid.gallery.lance.encoding import decode, encode, matrix, scores
 from omnireid.gallery.lance.filters import condition
 from omnireid.gallery.lance.known_ids import KnownIds, prefixes
 from omnireid.gallery.lance.store import LanceStore, local_folder
-from omnireid.gallery.store import CollectionInfo, Precision
+from omnireid.gallery.options import StoredPrecision
+from omnireid.gallery.store import CollectionInfo
 
 
 def made_ids(count: int, seed: int) -> list[str]:
@@ -73,7 +74,9 @@ def test_many_are_added_once_though_another_handle_writes_and_deletes(tmp_path: 
 
 
 @pytest.mark.parametrize(("precision", "bound"), [("float32", 0.0), ("float16", 3e-4), ("int8", 1e-2)])
-def test_embeddings_come_back_within_what_the_precision_allows(precision: Precision, bound: float) -> None:
+def test_embeddings_come_back_within_what_the_precision_allows(
+    precision: StoredPrecision, bound: float
+) -> None:
     rows = item_table(200)
     back = matrix(decode(encode(rows, precision))["embedding"])
     assert back.dtype == np.float32

@@ -22,7 +22,8 @@ from omnireid.gallery.lance.collection import Collection
 from omnireid.gallery.lance.encoding import matrix
 from omnireid.gallery.lance.resident import Resident
 from omnireid.gallery.lance.store import LanceStore
-from omnireid.gallery.store import CollectionInfo, Precision
+from omnireid.gallery.options import StoredPrecision
+from omnireid.gallery.store import CollectionInfo
 
 COUNT = 600
 
@@ -30,7 +31,7 @@ COUNT = 600
 class Watched:
     """A store with codes in memory, and a copy of its rows to compare with."""
 
-    def __init__(self, folder: Path, precision: Precision = "float32") -> None:
+    def __init__(self, folder: Path, precision: StoredPrecision = "float32") -> None:
         self.store = LanceStore(str(folder))
         self.store.create_collection(CollectionInfo("c", DIM, precision))
         self.other = LanceStore(str(folder))
@@ -392,7 +393,7 @@ def test_ties_are_all_looked_at(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("precision", ["float16", "int8"])
-def test_it_compares_what_is_stored(tmp_path: Path, precision: Precision) -> None:
+def test_it_compares_what_is_stored(tmp_path: Path, precision: StoredPrecision) -> None:
     watched = Watched(tmp_path / "gallery", precision)
     watched.store.add("c", item_table(COUNT))
     watched.store.warm("c")

@@ -15,7 +15,7 @@ from gallery.people import DIM, MODEL, OTHER, calibration, crowd, items_of, memo
 from omnireid import Filter, Gallery, Item
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.evaluation.calibration import Calibration, Decision
-from omnireid.evaluation.reranking import Reranking
+from omnireid.evaluation.options import Reranking
 from omnireid.gallery.errors import NotInGalleryError
 from omnireid.gallery.searching import reranked
 

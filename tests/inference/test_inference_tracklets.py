@@ -12,7 +12,8 @@ import pytest
 from omnireid import Embedder
 from omnireid.core.errors import ImageError, InputError, OmniReIDWarning, UnknownNameError
 from omnireid.core.types import Sample, SkippedFile
-from omnireid.data.frames import FrameSampling, sample_frames
+from omnireid.data.frames import sample_frames
+from omnireid.data.options import FrameSampling
 from omnireid.inference.tracklets import NO_FRAME, _Frames, embed_tracklets
 
 LENGTHS = (1, 3, 4, 30, 2, 40, 17)

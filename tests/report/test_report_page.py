@@ -16,6 +16,7 @@ from PIL import Image
 
 from omnireid import rank_metrics
 from omnireid.core.errors import ShapeError, StorageError
+from omnireid.core.options import Protocol
 from omnireid.core.record import (
     DatasetRecord,
     EnvironmentRecord,
@@ -24,7 +25,6 @@ from omnireid.core.record import (
     SplitRecord,
     TrainingRecord,
 )
-from omnireid.core.types import Protocol
 from omnireid.evaluation.metrics import metrics_record
 from omnireid.evaluation.result import RetrievalResult
 from omnireid.report.page import Activation, ReportData, choose_queries, write_report

@@ -23,7 +23,8 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 import omnireid.server
-from omnireid.server.tokens import SCOPES, TokenFile
+from omnireid.server.options import SCOPES
+from omnireid.server.tokens import TokenFile
 from server.page_browser import (
     NEEDS_CHROMIUM,
     REFUSED,

@@ -8,6 +8,7 @@ import pytest
 
 from omnireid.core.types import Dataset
 from omnireid.synthetic.dataset import render_dataset
+from omnireid.synthetic.options import RenderOptions
 
 SMALL = {
     "seed": 11,
@@ -29,7 +30,7 @@ def small_options() -> dict[str, int]:
 
 @pytest.fixture(scope="session")
 def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return render_dataset(tmp_path_factory.mktemp("synthetic") / "small", workers=1, **SMALL)
+    return render_dataset(tmp_path_factory.mktemp("synthetic") / "small", RenderOptions(**SMALL), workers=1)
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +38,7 @@ def hundred_people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """100 test identities × 4 cameras × 3 pictures, the setting of the colour baseline."""
     root = tmp_path_factory.mktemp("synthetic") / "hundred"
     render_dataset(
-        root, seed=5, num_train_pids=0, num_test_pids=100, crops_per_camera=3, height=128, width=64
+        root,
+        RenderOptions(seed=5, num_train_pids=0, num_test_pids=100, crops_per_camera=3, height=128, width=64),
     )
     return root

@@ -20,6 +20,7 @@ from omnireid.core.errors import DatasetError, InputError, StorageError
 from omnireid.core.types import Dataset
 from omnireid.synthetic import dataset as rendering
 from omnireid.synthetic.dataset import render_dataset
+from omnireid.synthetic.options import RenderOptions
 
 # Written from the description of Market-1501, not from the renderer's code.
 NAME = re.compile(r"^(-1|\d{4,})_c([1-9])s1_\d{6}_\d{2,}\.jpg$")
@@ -40,9 +41,9 @@ def run_python(code: str, *arguments: str) -> subprocess.Popen[bytes]:
 
 RENDER = """
 import json, sys
-from omnireid import render_dataset
+from omnireid import RenderOptions, render_dataset
 if __name__ == "__main__":
-    render_dataset(sys.argv[1], workers=int(sys.argv[2]), **json.loads(sys.argv[3]))
+    render_dataset(sys.argv[1], RenderOptions(**json.loads(sys.argv[3])), workers=int(sys.argv[2]))
 """
 
 
@@ -60,14 +61,14 @@ def test_chunking_does_not_change_a_byte(
     small_dataset: Dataset, small_options: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rendering, "_CHUNK", 1)
-    render_dataset(tmp_path, workers=1, **small_options)
+    render_dataset(tmp_path, RenderOptions(**small_options), workers=1)
     assert digests(tmp_path) == digests(small_dataset.root)
 
 
 def test_another_seed_gives_other_pictures(
     small_dataset: Dataset, small_options: dict[str, int], tmp_path: Path
 ) -> None:
-    render_dataset(tmp_path, workers=1, **{**small_options, "seed": small_options["seed"] + 1})
+    render_dataset(tmp_path, RenderOptions(**{**small_options, "seed": small_options["seed"] + 1}), workers=1)
     assert not set(digests(tmp_path).values()) & set(digests(small_dataset.root).values())
 
 
@@ -75,7 +76,7 @@ def test_a_larger_dataset_holds_the_same_training_pictures(
     small_dataset: Dataset, small_options: dict[str, int], tmp_path: Path
 ) -> None:
     options = {**small_options, "num_test_pids": 5, "crops_per_camera": 3, "num_junk": 0}
-    larger = digests(render_dataset(tmp_path, workers=1, **options).root)
+    larger = digests(render_dataset(tmp_path, RenderOptions(**options), workers=1).root)
     for name, digest in digests(small_dataset.root).items():
         if name.startswith("bounding_box_train"):
             assert larger[name] == digest
@@ -113,9 +114,9 @@ def test_reader_finds_what_the_renderer_returns(small_dataset: Dataset) -> None:
 
 
 def test_whole_dataset_is_left_alone(small_options: dict[str, int], tmp_path: Path) -> None:
-    first = render_dataset(tmp_path, workers=1, **small_options)
+    first = render_dataset(tmp_path, RenderOptions(**small_options), workers=1)
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    assert render_dataset(tmp_path, workers=1, **small_options) == first
+    assert render_dataset(tmp_path, RenderOptions(**small_options), workers=1) == first
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == stamps
 
 
@@ -137,7 +138,7 @@ def test_killed_run_is_completed_to_the_same_bytes(
     pictures[0].write_bytes(b"")
     pictures[1].write_bytes(pictures[1].read_bytes()[:100])
     (pictures[2].parent / f".{pictures[2].name}.x7.tmp").write_bytes(b"half")
-    render_dataset(tmp_path, workers=1, **small_options)
+    render_dataset(tmp_path, RenderOptions(**small_options), workers=1)
     assert digests(tmp_path) == digests(small_dataset.root)
 
 
@@ -155,9 +156,9 @@ def test_full_disk_is_named_and_the_run_can_be_completed(
     with monkeypatch.context() as patched:
         patched.setattr(Path, "replace", full_after_ten)
         with pytest.raises(StorageError, match="disk is full"):
-            render_dataset(tmp_path, workers=1, **small_options)
+            render_dataset(tmp_path, RenderOptions(**small_options), workers=1)
     assert not (tmp_path / "card.json").exists()
-    render_dataset(tmp_path, workers=1, **small_options)
+    render_dataset(tmp_path, RenderOptions(**small_options), workers=1)
     assert digests(tmp_path) == digests(small_dataset.root)
 
 
@@ -166,14 +167,16 @@ def test_other_options_in_the_same_folder_are_refused(
 ) -> None:
     before = digests(small_dataset.root)
     with pytest.raises(DatasetError, match="crops_per_camera 2, not 3"):
-        render_dataset(small_dataset.root, workers=1, **{**small_options, "crops_per_camera": 3})
+        render_dataset(
+            small_dataset.root, RenderOptions(**{**small_options, "crops_per_camera": 3}), workers=1
+        )
     assert digests(small_dataset.root) == before
 
 
 def test_foreign_folder_is_refused(small_options: dict[str, int], tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(DatasetError, match="not empty"):
-        render_dataset(tmp_path, workers=1, **small_options)
+        render_dataset(tmp_path, RenderOptions(**small_options), workers=1)
     assert digests(tmp_path).keys() == {"thesis.txt"}
 
 
@@ -189,22 +192,24 @@ def test_foreign_folder_is_refused(small_options: dict[str, int], tmp_path: Path
     ],
 )
 def test_options_out_of_range(small_options: dict[str, int], tmp_path: Path, name: str, value: int) -> None:
+    options = {"workers": 1, **small_options, name: value}
+    workers = options.pop("workers")
     with pytest.raises(InputError, match=name):
-        render_dataset(tmp_path / "new", **{"workers": 1, **small_options, name: value})
+        render_dataset(tmp_path / "new", RenderOptions(**options), workers=workers)
     assert not (tmp_path / "new").exists()
 
 
 def test_nothing_to_render(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing to render"):
-        render_dataset(tmp_path / "new", seed=1, num_train_pids=0, num_test_pids=0)
+        render_dataset(tmp_path / "new", RenderOptions(num_train_pids=0, num_test_pids=0))
 
 
 def test_dead_worker_is_explained(small_options: dict[str, int], tmp_path: Path) -> None:
     # No `if __name__ == "__main__"`: the new processes run the script again and give up.
     script = tmp_path / "careless.py"
     script.write_text(
-        "import json, sys\nfrom omnireid.synthetic import render_dataset\n"
-        "render_dataset(sys.argv[1], workers=2, **json.loads(sys.argv[2]))\n"
+        "import json, sys\nfrom omnireid import RenderOptions, render_dataset\n"
+        "render_dataset(sys.argv[1], RenderOptions(**json.loads(sys.argv[2])), workers=2)\n"
     )
     options = {**small_options, "crops_per_camera": 6}
     done = subprocess.run(
@@ -219,8 +224,8 @@ def test_dead_worker_is_explained(small_options: dict[str, int], tmp_path: Path)
 def test_missing_opencv_names_the_extra() -> None:
     code = (
         "import sys; sys.modules['cv2'] = None\n"
-        "import omnireid.synthetic\n"
-        "try:\n    omnireid.synthetic.render_dataset\n"
+        "import omnireid\n"
+        "try:\n    omnireid.render_dataset\n"
         "except ImportError as error:\n    print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -21,6 +21,7 @@ from omnireid.cli import (
     export,
     gallery,
     models,
+    options,
     recipes,
     run,
     serve,
@@ -33,7 +34,7 @@ from omnireid.cli.process import end_as_on_ctrl_c, keep_to_the_quota, spin_brief
 from omnireid.core.errors import OmniReIDError
 from omnireid.core.files import write_failure
 
-app = typer.Typer(
+app = options.App(
     name="omnireid",
     help="Find the same person across cameras: train, evaluate and use OSNet.",
     no_args_is_help=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -11,7 +11,7 @@ from omnireid.cli import options
 from omnireid.cli.console import print_json, print_rows, stdout
 from omnireid.cli.gallery_options import GalleryUri, open_gallery, printed_time
 
-app = typer.Typer(help="Cases: check exported files, list and export.", no_args_is_help=True)
+app = options.App(help="Cases: check exported files, list and export.", no_args_is_help=True)
 
 _FAILED = 1
 
@@ -20,7 +20,7 @@ _FAILED = 1
 def verify(
     file: Annotated[Path, typer.Argument(help="An exported case.")],
     gallery: Annotated[
-        Optional[str],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
+        str | None,
         typer.Option("--gallery", "-g", help="Also ask this gallery whether it exported the file."),
     ] = None,
     as_json: options.AsJson = False,

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import print_json, stderr, stdout
-
-
-class TableKind(str, Enum):
-    """What `--format` writes."""
-
-    md = "md"
-    latex = "latex"
-    csv = "csv"
+from omnireid.report.options import TableFormat
 
 
 def compare(
@@ -25,18 +17,18 @@ def compare(
         list[Path], typer.Argument(help="Records (result.json), or folders that 'evaluate' wrote.")
     ],
     plot: Annotated[
-        Optional[Path],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
+        Path | None,
         typer.Option("--plot", help="CMC curves and mAP as .png, .svg or .pdf.", dir_okay=False),
     ] = None,
     any_protocol: Annotated[
         bool, typer.Option("--any-protocol", help="Set results side by side that were not measured alike.")
     ] = False,
     table: Annotated[
-        Optional[TableKind],  # noqa: UP045
+        TableFormat | None,
         typer.Option("--format", help="Only a table for a paper: Markdown, LaTeX (booktabs), CSV."),
     ] = None,
     name: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--name", help="With --format: what to call each result, in their order."),
     ] = None,
     seed: options.Seed = 0,
@@ -84,7 +76,9 @@ def compare(
         stderr.print(f"plot: {plot}")
 
 
-def print_paper_table(results: list[Path], names: list[str], kind: TableKind, *, any_protocol: bool) -> None:
+def print_paper_table(
+    results: list[Path], names: list[str], kind: TableFormat, *, any_protocol: bool
+) -> None:
     """Write the table to standard output, as it is: no colours, no line breaks of a terminal.
 
     Raises:
@@ -103,4 +97,4 @@ def print_paper_table(results: list[Path], names: list[str], kind: TableKind, *,
         check_alike(records)
     for line in differences(records):
         stderr.print(f"not alike: {line}", style="yellow", markup=False)
-    print(paper_table(rows, kind.value), end="")
+    print(paper_table(rows, kind), end="")

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import print_json, print_rows, stderr, stdout
+from omnireid.core.options import Protocol
 
 if TYPE_CHECKING:
     from omnireid.core.types import Dataset
     from omnireid.data.datasets import DatasetCard
 
-app = typer.Typer(help="Datasets: list, describe, validate, count, write as tables.", no_args_is_help=True)
+app = options.App(help="Datasets: list, describe, validate, count, write as tables.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Dataset or layout; see 'omnireid data list'.")]
 
 
@@ -80,28 +81,15 @@ def show(name: Name, as_json: options.AsJson = False) -> None:
 @app.command()
 def validate(
     name: Name,
-    root: options.Root,
-    protocol: options.Protocol = None,
-    split_id: options.SplitId = None,
-    no_check_counts: options.AnyCounts = False,
-    extract: options.Extract = False,
+    root: Annotated[Path, options.ROOT],
+    reading: options.ScoredDatasetOptions = options.ScoredDatasetOptions(),
     names_only: Annotated[bool, typer.Option("--names-only", help="Do not open the pictures.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Check a dataset before work depends on it; exit code 1 if it has errors."""
-    from omnireid.data.datasets import read_dataset
     from omnireid.data.validate import validate_dataset
 
-    dataset = read_dataset(
-        name,
-        root,
-        check_counts=not no_check_counts,
-        protocol=protocol.value if protocol else None,
-        split_id=_one_split(split_id),
-        extract=extract,
-        console=stderr,
-    )
-    report = validate_dataset(dataset, decode=not names_only, console=stderr)
+    report = validate_dataset(reading.read(name, root), decode=not names_only, console=stderr)
     if as_json:
         print_json({**asdict(report), "ok": report.ok})
     else:
@@ -112,9 +100,9 @@ def validate(
 @app.command()
 def stats(
     name: Name,
-    root: options.Root,
+    root: Annotated[Path, options.ROOT],
     out: Annotated[
-        Optional[Path],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
+        Path | None,
         typer.Option(
             "--out", help="Folder for stats.json, stats.png and contact_sheet.png.", file_okay=False
         ),
@@ -132,7 +120,7 @@ def stats(
     Counts that differ from the card are shown, and are no error here. The contact sheet shows real people
     where the dataset does: it is for your eyes, not for publication. --seed draws others.
     """
-    from omnireid.data.datasets import dataset_card, read_dataset
+    from omnireid.data.datasets import dataset_card
     from omnireid.data.stats import dataset_stats
 
     card = dataset_card(name)
@@ -140,9 +128,8 @@ def stats(
         options.refuse("without --out", "seed")
     if names_only:
         options.refuse("with --names-only, which draws no contact sheet", "seed")
-    dataset = read_dataset(
-        name, root, check_counts=False, split_id=_one_split(split_id), extract=extract, console=stderr
-    )
+    reading = options.DatasetOptions(split_id, no_check_counts=True, extract=extract)
+    dataset = reading.read(name, root)
     found = dataset_stats(dataset, card, measure=not names_only, console=stderr)
     if as_json:
         print_json(found.model_dump(mode="json"))
@@ -165,46 +152,25 @@ def stats(
 @app.command("manifest")
 def manifest_(
     name: Name,
-    root: options.Root,
+    root: Annotated[Path, options.ROOT],
     out: Annotated[Path, typer.Option("--out", help="Folder for the CSV files.", file_okay=False)],
-    split_id: options.SplitId = None,
-    no_check_counts: options.AnyCounts = False,
-    extract: options.Extract = False,
+    reading: options.DatasetOptions = options.DatasetOptions(),
 ) -> None:
     """Write a dataset as CSV tables that --data manifest reads back, one for each random split asked for.
 
     So a split becomes a file that can be stored, handed on and changed.
     """
-    from omnireid.core.types import Protocol
-    from omnireid.data.combine import read_datasets
     from omnireid.data.datasets import dataset_card
     from omnireid.data.datasets.manifest import write_manifest
 
     card = dataset_card(name)
-    datasets = read_datasets(
-        name,
-        [root],
-        check_counts=not no_check_counts,
-        split_id=options.split_id(split_id),
-        extract=extract,
-        console=stderr,
-    )
-    for dataset in datasets:
+    for dataset in reading.read_all(name, [root]):
         number = f"-split{dataset.partition.index:02d}" if card.num_splits > 1 and dataset.partition else ""
         path = out / f"{name}{number}.csv"
         write_manifest(dataset, path)
         sizes = ", ".join(f"{split.name} {len(split):,}" for split in dataset.splits)
         protocol = "" if dataset.protocol is Protocol.MARKET1501 else f" --protocol {dataset.protocol.value}"
         stdout.print(f"wrote {path}: {sizes}; read it with --data manifest --root {path}{protocol}")
-
-
-def _one_split(text: str | None) -> int | None:
-    from omnireid.core.errors import ConfigError
-
-    chosen = options.split_id(text)
-    if chosen == "all":
-        raise ConfigError("--split-id all: this command looks at one split; give its number")
-    return chosen
 
 
 def _counts_table(card: DatasetCard) -> object:

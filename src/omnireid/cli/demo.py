@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from omnireid.cli.console import stderr, stdout
-from omnireid.cli.run import QUICKSTART_DATA, run
+from omnireid.cli.run import run
 
 
 def demo(
@@ -31,22 +31,22 @@ def demo(
     minutes). Everything is kept, so the second start is quick.
     """
     from omnireid.cli import options
+    from omnireid.experiment.rendered import QUICKSTART
     from omnireid.server.demo import prepare_demo
-    from omnireid.synthetic.crop import World
 
     if not serve:
         options.refuse("with --no-serve", "port", "browser")
     if not (trained / "model.safetensors").is_file() or not (trained / "data").is_dir():
         stderr.print(f"{trained}: no quick start yet, so it is trained now")
         run(out=trained, resume=True)
-    world = World(
-        QUICKSTART_DATA["seed"],
-        QUICKSTART_DATA["num_cameras"],
-        QUICKSTART_DATA["height"],
-        QUICKSTART_DATA["width"],
-    )
     ready = prepare_demo(
-        out, run=trained, world=world, num_people=people, num_days=days, now=time.time(), console=stderr
+        out,
+        run=trained,
+        world=QUICKSTART.world,
+        num_people=people,
+        num_days=days,
+        now=time.time(),
+        console=stderr,
     )
     stdout.print(f"pictures to search for: {ready.pictures}")
     if not serve:

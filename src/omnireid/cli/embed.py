@@ -19,12 +19,8 @@ def embed(
         Path, typer.Option("--out", "-o", help="File to write: .parquet or .npz.", dir_okay=False)
     ],
     raw: Annotated[bool, typer.Option("--raw", help="Do not L2-normalise.")] = False,
-    batch_size: options.BatchSize = 64,
-    backend: options.BackendName = options.Backend.AUTO,
-    precision: options.PrecisionName = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-    on_bad: options.Bad = options.OnBad.ERROR,
+    engine: options.BatchEngineOptions = options.BatchEngineOptions(),
+    on_bad: options.Bad = "error",
 ) -> None:
     """Embed pictures with one model, streaming: memory does not grow with their number."""
     from omnireid.core.types import SkippedFile
@@ -32,19 +28,11 @@ def embed(
     from omnireid.inference.storage import EmbeddingWriter
 
     samples = collect_samples(source, console=stderr)
-    embedder = open_embedder(
-        model,
-        backend=backend.value,
-        precision=None if precision is None else precision.value,
-        device=device,
-        threads=threads,
-        batch_size=batch_size,
-        normalise=not raw,
-    )
+    embedder = open_embedder(model, engine, normalise=not raw)
     skipped: list[SkippedFile] = []
     with EmbeddingWriter(out, card=embedder.card) as writer:
         for part in embedder.embed_stream(
-            samples, on_bad=on_bad.value, on_skip=skipped.append, console=stderr, threads=threads
+            samples, on_bad=on_bad, on_skip=skipped.append, console=stderr, threads=engine.threads
         ):
             writer.write(part)
     for file in skipped:

@@ -2,50 +2,42 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
 from omnireid.cli.opening import open_embedder
-
-
-class Reranked(str, Enum):
-    """Variants of k-reciprocal re-ranking."""
-
-    PAPER = "paper"
-    AUTHORS_CODE = "authors-code"
-    TORCHREID = "torchreid"
+from omnireid.data.options import FrameSampling, Pooling, Sampling
+from omnireid.evaluation.options import DistanceName, QueryExpansion, Reranking, RerankingVariant
 
 
 def evaluate(
     model: options.Model,
-    data: options.SeveralData,
-    root: options.Roots,
+    data: Annotated[str, options.SEVERAL_DATA],
+    root: Annotated[list[Path], options.ROOTS],
     out: Annotated[
         Path, typer.Option("--out", help="Folder for result.json and report.html.", file_okay=False)
     ] = Path("runs/evaluation"),
     json: Annotated[
-        Optional[Path],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
+        Path | None,
         typer.Option("--json", help="Write the result record to this file as well.", dir_okay=False),
     ] = None,
     distance: Annotated[
-        options.Distance, typer.Option("--distance", help="How far apart two embeddings are.")
-    ] = options.Distance.EUCLIDEAN,
+        DistanceName, typer.Option("--distance", help="How far apart two embeddings are.")
+    ] = "euclidean",
     normalise: Annotated[
-        Optional[bool],  # noqa: UP045
+        bool | None,
         typer.Option(
             "--normalise/--raw",
             help="L2-normalise embeddings, or rank them as they are; by default raw, with --corruptions "
             "normalised, as the published figures.",
         ),
     ] = None,
-    protocol: options.Protocol = None,
     num_frames: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(
             "--frames",
             min=1,
@@ -54,29 +46,28 @@ def evaluate(
         ),
     ] = None,
     frame_sampling: Annotated[
-        Optional[options.FrameSampling],  # noqa: UP045
+        Sampling | None,
         typer.Option("--frame-sampling", help="Of tracklets: which frames; by default evenly."),
     ] = None,
     pooling: Annotated[
-        Optional[options.Pooling],  # noqa: UP045
+        Pooling | None,
         typer.Option("--pooling", help="Of tracklets: over the frames' embeddings; by default the mean."),
     ] = None,
-    split_id: options.SplitId = None,
     reranking: Annotated[
-        Optional[Reranked],  # noqa: UP045
+        RerankingVariant | None,
         typer.Option("--reranking", help="k-reciprocal re-ranking: the paper's, its code's or torchreid's."),
     ] = None,
     k1: Annotated[
         int, typer.Option("--k1", min=1, max=options.LARGEST, help="Reciprocal neighbours, with --reranking.")
-    ] = 20,
+    ] = Reranking.k1,
     k2: Annotated[
         int, typer.Option("--k2", min=1, max=options.LARGEST, help="Neighbours averaged, with --reranking.")
-    ] = 6,
+    ] = Reranking.k2,
     lambda_: Annotated[
         float, typer.Option("--lambda", min=0, max=1, help="Weight of the distance, with --reranking.")
-    ] = 0.3,
+    ] = Reranking.lambda_,
     expansion: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(
             "--query-expansion",
             min=1,
@@ -86,7 +77,7 @@ def evaluate(
     ] = None,
     expansion_alpha: Annotated[
         float, typer.Option("--expansion-alpha", min=0, help="Weight neighbours by similarity to this power.")
-    ] = 0.0,
+    ] = QueryExpansion.alpha,
     camera_means: Annotated[
         bool, typer.Option("--camera-means", help="Subtract each camera's mean embedding first.")
     ] = False,
@@ -110,7 +101,7 @@ def evaluate(
         bool, typer.Option("--no-table", help="Leave out the table per corruption and severity.")
     ] = False,
     workers: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(
             "--workers",
             min=1,
@@ -118,15 +109,10 @@ def evaluate(
             help="Threads that decode and corrupt; by default one per core.",
         ),
     ] = None,
-    no_check_counts: options.AnyCounts = False,
-    extract: options.Extract = False,
+    reading: options.ScoredDatasetOptions = options.ScoredDatasetOptions(),
     seed: options.Seed = 0,
-    batch_size: options.BatchSize = 64,
-    backend: options.BackendName = options.Backend.AUTO,
-    precision: options.PrecisionName = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-    on_bad: options.Bad = options.OnBad.ERROR,
+    engine: options.BatchEngineOptions = options.BatchEngineOptions(),
+    on_bad: options.Bad = "error",
 ) -> None:
     """Rank a dataset's gallery for its queries; write the result record and the report.
 
@@ -136,11 +122,8 @@ def evaluate(
     deviation are in splits.json.
     """
     from omnireid.core.errors import ConfigError
-    from omnireid.data.combine import read_datasets
     from omnireid.data.datasets import require_splits
-    from omnireid.data.frames import FrameSampling
-    from omnireid.evaluation.query_expansion import QueryExpansion
-    from omnireid.evaluation.reranking import Reranking
+    from omnireid.evaluation.options import QueryExpansion, Reranking
     from omnireid.experiment.analysis import analyse
     from omnireid.experiment.evaluation import (
         RankingOptions,
@@ -160,17 +143,9 @@ def evaluate(
         options.refuse("without --query-expansion", "expansion_alpha")
     if not corruptions:
         options.refuse("without --corruptions", "rounds", "fresh_draw", "no_table", "workers")
-    if frame_sampling is options.FrameSampling.ALL:
+    if frame_sampling == "all":
         options.refuse("with --frame-sampling all", "num_frames")
-    datasets = read_datasets(
-        data,
-        root,
-        check_counts=not no_check_counts,
-        protocol=protocol.value if protocol else None,
-        split_id=options.split_id(split_id),
-        extract=extract,
-        console=stderr,
-    )
+    datasets = reading.read_all(data, root)
     if json is not None and len(datasets) > 1:
         raise ConfigError("--json takes one record, and there are several; find them below --out")
     frames = None
@@ -178,13 +153,13 @@ def evaluate(
         usual = FrameSampling()
         frames = FrameSampling(
             num_frames or usual.num_frames,
-            frame_sampling.value if frame_sampling else usual.sampling,
-            pooling.value if pooling else usual.pooling,
+            frame_sampling or usual.sampling,
+            pooling or usual.pooling,
         )
     ranking = RankingOptions(
         camera_means=camera_means,
         expansion=None if expansion is None else QueryExpansion(expansion, expansion_alpha),
-        reranking=None if reranking is None else Reranking(k1, k2, lambda_, reranking.value),
+        reranking=None if reranking is None else Reranking(k1, k2, lambda_, reranking),
     )
     if corruptions:
         from omnireid.experiment.robustness import check_corruptible, evaluate_corrupted
@@ -197,15 +172,7 @@ def evaluate(
     for dataset in datasets:
         require_splits(dataset, "query", "gallery")
         ranking.check(dataset, normalised=is_normalised)
-    embedder = open_embedder(
-        model,
-        backend=backend.value,
-        precision=None if precision is None else precision.value,
-        device=device,
-        threads=threads,
-        batch_size=batch_size,
-        normalise=is_normalised,
-    )
+    embedder = open_embedder(model, engine, normalise=is_normalised)
     folders = result_folders(datasets, out)
     for folder in folders:
         check_replaceable(folder, embedder.sha256, corruptions=corruptions)
@@ -214,11 +181,11 @@ def evaluate(
         evaluation = evaluate_model(
             embedder,
             dataset,
-            distance=distance.value,
+            distance=distance,
             ranking=ranking,
             frames=frames,
             seed=seed,
-            on_bad=on_bad.value,
+            on_bad=on_bad,
             console=stderr,
         )
         if not no_analysis:
@@ -232,7 +199,7 @@ def evaluate(
                 seed=draw_seed,
                 cells=not no_table,
                 workers=workers,
-                on_bad=on_bad.value,
+                on_bad=on_bad,
                 console=stderr,
             )
             evaluation = evaluation.with_robustness(robustness)

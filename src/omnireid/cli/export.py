@@ -4,52 +4,32 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import ExitStack
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
 from omnireid.cli.opening import print_notes
+from omnireid.inference.options import ExportFormat, ExportPrecision
 
 if TYPE_CHECKING:
     from omnireid.core.types import Dataset
     from omnireid.inference.export.parity import ParityRecord
 
 
-class Format(str, Enum):
-    ONNX = "onnx"
-    OPENVINO = "openvino"
-    TORCHSCRIPT = "torchscript"
-    TENSORRT = "tensorrt"
-    EXECUTORCH = "executorch"
-
-
-class Precision(str, Enum):
-    FP32 = "fp32"
-    FP16 = "fp16"
-    BF16 = "bf16"
-    INT8 = "int8"
-
-
-class Embedding(str, Enum):
-    RAW = "raw"
-    NORMALISED = "normalised"
-
-
 def export(
     weights: Annotated[
-        Optional[str],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
+        str | None,
         typer.Argument(metavar="MODEL", help="Weights (.safetensors), or the name of pulled weights."),
     ] = None,
     model: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--model", "-m", help="The same as MODEL, as other commands have it."),
     ] = None,
     out: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
             "--out",
             "-o",
@@ -57,15 +37,16 @@ def export(
             dir_okay=False,
         ),
     ] = None,
-    format_: Annotated[Format, typer.Option("--format", "-f", help="Engine that will run it.")] = Format.ONNX,
+    format: Annotated[ExportFormat, typer.Option("--format", "-f", help="Engine that will run it.")] = "onnx",
     precision: Annotated[
-        Precision, typer.Option("--precision", "-p", help="What convolutions are computed in.")
-    ] = Precision.FP32,
+        ExportPrecision, typer.Option("--precision", "-p", help="What convolutions are computed in.")
+    ] = "fp32",
     embedding: Annotated[
-        Embedding, typer.Option("--embedding", help="What the file gives: as the network, or L2-normalised.")
-    ] = Embedding.RAW,
+        Literal["raw", "normalised"],
+        typer.Option("--embedding", help="What the file gives: as the network, or L2-normalised."),
+    ] = "raw",
     crops: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             "--crops",
             help="Folder, pattern or manifest of pictures to compare on, int8 to calibrate on too; "
@@ -73,14 +54,11 @@ def export(
         ),
     ] = None,
     data: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--data", help="Dataset whose ranking is compared; by default rendered people."),
     ] = None,
-    root: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--root", help="Folder of the dataset, or the manifest file."),
-    ] = None,
-    no_check_counts: options.AnyCounts = False,
+    root: Annotated[Path | None, options.ROOT] = None,
+    reading: options.DatasetOptions = options.DatasetOptions(),
     seed: options.Seed = 0,
     threads: options.Threads = None,
 ) -> None:
@@ -90,12 +68,11 @@ def export(
     and bf16, 0.99 in int8, which may lose at most 0.5 points of mAP). The proof lies beside the file.
     """
     from omnireid.core.errors import ConfigError
-    from omnireid.data.datasets import read_dataset
-    from omnireid.inference.embedder import find_weights
     from omnireid.inference.export.exporter import check_options, export_model
     from omnireid.inference.export.material import choose_crops, render_people
     from omnireid.inference.export.metadata import read_metadata
     from omnireid.inference.formats import FORMATS, identify
+    from omnireid.inference.lookup import find_weights
     from omnireid.models.weights import load_weights
 
     if (weights is None) == (model is None):
@@ -110,11 +87,11 @@ def export(
         )
     network, card = load_weights(source)
     print_notes(card)
-    suffix = FORMATS[format_.value].suffix
-    named = source.stem if precision is Precision.FP32 else f"{source.stem}.{precision.value}"
+    suffix = FORMATS[format].suffix
+    named = source.stem if precision == "fp32" else f"{source.stem}.{precision}"
     target = Path(f"{named}{suffix}") if out is None else out
-    calibrates = precision is Precision.INT8
-    check_options(target, format_.value, precision.value)
+    calibrates = precision == "int8"
+    check_options(target, format, precision)
     if target.is_file() and read_metadata(target) is None:
         raise ConfigError(f"{target}: lies there already and is no export of ours; choose another --out")
     chosen = None
@@ -123,7 +100,7 @@ def export(
     with ExitStack() as stack:
         dataset: Dataset
         if data is not None and root is not None:
-            dataset = read_dataset(data, root, check_counts=not no_check_counts, console=stderr)
+            dataset = reading.read(data, root)
         else:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             dataset = render_people(folder, seed=seed, calibrates=calibrates, console=stderr)
@@ -133,9 +110,9 @@ def export(
             network,
             card,
             target,
-            format=format_.value,
-            precision=precision.value,
-            normalised=embedding is Embedding.NORMALISED,
+            format=format,
+            precision=precision,
+            normalised=embedding == "normalised",
             crops=chosen[0],
             crops_source=chosen[1],
             dataset=dataset,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -21,6 +20,7 @@ from omnireid.cli.gallery_options import (
     printed_time,
 )
 from omnireid.cli.opening import open_embedder
+from omnireid.gallery.options import DEFAULT_PRECISION
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,22 +31,9 @@ if TYPE_CHECKING:
 
 _LEAST_SHOWN = 0.001
 
-app = typer.Typer(help="Galleries: enrol, search, correct, forget, keep.", no_args_is_help=True)
+app = options.App(help="Galleries: enrol, search, correct, forget, keep.", no_args_is_help=True)
 
 IdentityId = Annotated[str, typer.Argument(help="Id of an identity; see 'omnireid gallery identities'.")]
-
-
-class StoredPrecision(str, Enum):
-    FLOAT32 = "float32"
-    FLOAT16 = "float16"
-    INT8 = "int8"
-
-
-class DataSplit(str, Enum):
-    ALL = "all"
-    TRAIN = "train"
-    QUERY = "query"
-    GALLERY = "gallery"
 
 
 @app.command()
@@ -54,24 +41,20 @@ def enrol(
     gallery: GalleryUri,
     model: options.Model,
     source: Annotated[
-        Optional[str],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
+        str | None,
         typer.Argument(help="Folder, pattern ('crops/**/*.jpg'), picture or manifest of crops."),
     ] = None,
-    data: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--data", help="Instead of SOURCE: dataset or layout; see 'omnireid data list'."),
-    ] = None,
-    root: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--root", help="Folder of the dataset, or the manifest file."),
-    ] = None,
-    split: Annotated[DataSplit, typer.Option("--split", help="Of --data.")] = DataSplit.GALLERY,
+    data: Annotated[str | None, options.DATA_INSTEAD] = None,
+    root: Annotated[Path | None, options.ROOT] = None,
+    split: Annotated[
+        Literal["all", "train", "query", "gallery"], typer.Option("--split", help="Of --data.")
+    ] = "gallery",
     camera: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--camera", help="Of all pictures; by default the dataset's."),
     ] = None,
     first_time: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             "--first-time", help="When the dataset's second 0 was (2026-11-22T08:00:00+01:00); else no times."
         ),
@@ -79,17 +62,10 @@ def enrol(
     with_identities: Annotated[
         bool, typer.Option("--with-identities", help="Take the dataset's person numbers over.")
     ] = False,
-    stored_precision: Annotated[
-        StoredPrecision, typer.Option("--stored-precision", help="Of embeddings, in a new gallery.")
-    ] = StoredPrecision.FLOAT32,
-    no_check_counts: options.AnyCounts = False,
-    split_id: options.SplitId = None,
-    batch_size: options.BatchSize = 64,
-    backend: options.BackendName = options.Backend.AUTO,
-    precision: options.PrecisionName = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-    on_bad: options.Bad = options.OnBad.ERROR,
+    stored_precision: options.NewPrecision = DEFAULT_PRECISION,
+    reading: options.DatasetOptions = options.DatasetOptions(),
+    engine: options.BatchEngineOptions = options.BatchEngineOptions(),
+    on_bad: options.Bad = "error",
 ) -> None:
     """Enrol crops, a batch at a time. Stopped, what was enrolled stays; run again, it goes on.
 
@@ -97,7 +73,6 @@ def enrol(
     """
     from omnireid.core.errors import ConfigError
     from omnireid.core.types import SkippedFile
-    from omnireid.data.datasets import read_dataset
     from omnireid.gallery.files import enrol_files, seen_files
     from omnireid.inference.sources import collect_samples
 
@@ -109,14 +84,8 @@ def enrol(
     else:
         assert data is not None
         assert root is not None
-        dataset = read_dataset(
-            data,
-            root,
-            check_counts=not no_check_counts,
-            split_id=options.one_split(split_id),
-            console=stderr,
-        )
-        wanted = [part for part in dataset.splits if split is DataSplit.ALL or part.name == split.value]
+        dataset = reading.read(data, root)
+        wanted = [part for part in dataset.splits if split in ("all", part.name)]
         samples = [sample for part in wanted for sample in part]
         camera_names = dict(dataset.camera_names)
     if not any(sample.pid > 0 for sample in samples):
@@ -130,26 +99,19 @@ def enrol(
         first_s=moment(first_time, "--first-time"),
         with_identities=with_identities,
     )
-    embedder = open_embedder(
-        model,
-        backend=backend.value,
-        precision=None if precision is None else precision.value,
-        device=device,
-        threads=threads,
-        batch_size=batch_size,
-    )
+    embedder = open_embedder(model, engine)
     skipped: list[SkippedFile] = []
     num_done = num_new = 0
-    with open_gallery(gallery, precision=stored_precision.value, make=True) as opened:
+    with open_gallery(gallery, precision=stored_precision, make=True) as opened:
         try:
             for enrolment in enrol_files(
                 opened,
                 embedder,
                 files,
-                on_bad=on_bad.value,
+                on_bad=on_bad,
                 on_skip=skipped.append,
                 console=stderr,
-                threads=threads,
+                threads=engine.threads,
             ):
                 num_done += len(enrolment.ids)
                 num_new += int(enrolment.is_new.sum())
@@ -174,25 +136,22 @@ def search(
     ],
     gallery: GalleryUri,
     model: options.Model,
-    calibration: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--calibration", help="By default MODEL.calibration.json, where it exists."),
-    ] = None,
+    calibration: options.CalibrationFile = None,
     k: Annotated[int, typer.Option("-k", min=1, max=options.LARGEST, help="Candidates.")] = 10,
     camera: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--camera", help="Only of this camera; may be given several times."),
     ] = None,
     identity: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--identity", help="Only of this identity; may be given several times."),
     ] = None,
     since: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--since", help="Only seen then or later: 2026-11-22, 2026-11-22T08:00:00+01:00."),
     ] = None,
     until: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--until", help="Only seen before."),
     ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Compare with every item, index or not.")] = False,
@@ -201,20 +160,18 @@ def search(
     ] = True,
     rerank: Annotated[bool, typer.Option("--rerank", help="Reorder by k-reciprocal re-ranking.")] = False,
     false_alarm_rate: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option(
             "--false-alarm-rate",
             help="Of searches for strangers, those that may end in 'same'; by default 0.01, where measured.",
         ),
     ] = None,
     prior: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option("--prior", help="That the person is in the gallery at all, before looking."),
     ] = None,
     as_json: options.AsJson = False,
-    backend: options.BackendName = options.Backend.AUTO,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
+    engine: options.EngineOptions = options.EngineOptions(),
 ) -> None:
     """Ask who is on a picture, where and when that person was seen, and how sure the answer is."""
     from omnireid.core.images import decode
@@ -231,7 +188,7 @@ def search(
         since=moment(since, "--since"),
         until=moment(until, "--until"),
     )
-    embedder = open_embedder(weights, backend=backend.value, device=device, threads=threads)
+    embedder = open_embedder(weights, engine)
     known = Calibration.load_beside(weights, embedder.sha256, calibration)
     if known is None:
         options.refuse("without a calibration ('omnireid calibrate')", "false_alarm_rate", "prior")
@@ -261,7 +218,7 @@ def search(
 def identities_(
     gallery: GalleryUri,
     text: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--text", help="Part of the name."),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 100,
@@ -290,7 +247,7 @@ def show(
     gallery: GalleryUri,
     name: Annotated[str, typer.Argument(metavar="ID", help="Of an identity or an item.")],
     thumbnail: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--thumbnail", help="Write the item's picture to this file.", dir_okay=False),
     ] = None,
     is_identity: Annotated[
@@ -359,7 +316,7 @@ def name(
     gallery: GalleryUri,
     identity: IdentityId,
     new: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Argument(metavar="NAME", help="The name; with --remove none."),
     ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Take the name away.")] = False,
@@ -389,7 +346,7 @@ def split(
     gallery: GalleryUri,
     items: Annotated[list[str], typer.Argument(help="Ids of items that show somebody else.")],
     name: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--name", help="Of the new identity."),
     ] = None,
 ) -> None:
@@ -404,7 +361,7 @@ def split(
 def undo(
     gallery: GalleryUri,
     operation: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Argument(help="By default the latest that was not undone."),
     ] = None,
 ) -> None:
@@ -443,11 +400,11 @@ def operations(
 def forget(
     gallery: GalleryUri,
     identity: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--identity", help="A person, with everything that was merged."),
     ] = None,
     item: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--item", help="An item; may be given several times."),
     ] = None,
     yes: Yes = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -32,24 +32,24 @@ def audit(
         bool, typer.Option("--verify", help="Look for entries that were changed or removed.")
     ] = False,
     person: Annotated[
-        Optional[str],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
+        str | None,
         typer.Option("--person", help="Entries about a person, or a picture, by id."),
     ] = None,
-    since: Annotated[Optional[str], typer.Option("--since", help="A date or a time.")] = None,  # noqa: UP045
+    since: Annotated[str | None, typer.Option("--since", help="A date or a time.")] = None,
     until: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--until", help="Before this date or time."),
     ] = None,
     action: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--action", help="Such as search, enrol, forget."),
     ] = None,
     by: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--by", help="Who did it: part of the name."),
     ] = None,
     export: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
             "--export", help="Write a .csv, or a .jsonl with its proof; noted in the log.", dir_okay=False
         ),
@@ -94,7 +94,7 @@ def audit(
 def verify_audit(
     file: Annotated[Path, typer.Argument(help="A .jsonl of 'gallery audit --export', or of the page.")],
     gallery: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--gallery", "-g", help="Check it against the log of this gallery, too."),
     ] = None,
     as_json: options.AsJson = False,

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from omnireid.gallery.options import DEFAULT_PRECISION
+
 if TYPE_CHECKING:
     from omnireid.evaluation.calibration import Calibration
     from omnireid.gallery.gallery import Gallery
-    from omnireid.gallery.store import GalleryStore, Precision
+    from omnireid.gallery.options import StoredPrecision
+    from omnireid.gallery.store import GalleryStore
 
 GalleryUri = Annotated[
     str,
@@ -34,7 +37,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 def open_gallery(
     uri: str,
     *,
-    precision: Precision = "float32",
+    precision: StoredPrecision = DEFAULT_PRECISION,
     calibration: Calibration | None = None,
     make: bool = False,
 ) -> Iterator[Gallery]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from omnireid.gallery.retention import Retention
     from omnireid.gallery.store import IndexState
 
-retention_app = typer.Typer(help="How long items stay.", no_args_is_help=True)
+retention_app = options.App(help="How long items stay.", no_args_is_help=True)
 
 Forgotten = Annotated[
-    Optional[Path],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
+    Path | None,
     typer.Option("--forgotten", help="Leave out who stands in this file of 'omnireid gallery forgotten'."),
 ]
 
@@ -56,11 +56,11 @@ def show_retention(gallery: GalleryUri, as_json: options.AsJson = False) -> None
 def set_retention(
     gallery: GalleryUri,
     default: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--default", help="Of every camera: 12h, 3d, 2w, or 'keep'."),
     ] = None,
     camera: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--camera", help="NAME=12h, or NAME=default; may be given several times."),
     ] = None,
 ) -> None:
@@ -148,18 +148,14 @@ def index(gallery: GalleryUri) -> None:
 def move(
     gallery: GalleryUri,
     model: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--model", "-m", help="The new model: weights, an exported file, or a name."),
     ] = None,
     drop_without_picture: Annotated[
         bool, typer.Option("--drop-without-picture", help="Leave items behind that have no thumbnail.")
     ] = False,
     abandon: Annotated[bool, typer.Option("--abandon", help="Give up a move that was interrupted.")] = False,
-    batch_size: options.BatchSize = 64,
-    backend: options.BackendName = options.Backend.AUTO,
-    precision: options.PrecisionName = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
+    engine: options.BatchEngineOptions = options.BatchEngineOptions(),
 ) -> None:
     """Move to a new model by embedding the thumbnails again; the old one answers until it is complete.
 
@@ -179,14 +175,7 @@ def move(
         return
 
     check_there(gallery)
-    embedder = open_embedder(
-        model,
-        backend=backend.value,
-        precision=None if precision is None else precision.value,
-        device=device,
-        threads=threads,
-        batch_size=batch_size,
-    )
+    embedder = open_embedder(model, engine)
     with open_gallery(gallery) as opened, progress_bar(stderr) as progress:
         task = progress.add_task("moving", total=None)
         for moved in opened.move_to(embedder, drop_without_picture=drop_without_picture):

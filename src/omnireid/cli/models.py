@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,7 @@ from omnireid.cli.console import print_json, print_rows, stdout
 if TYPE_CHECKING:
     from omnireid.core.card import ModelCard
 
-app = typer.Typer(help="Models: list, describe, convert, pull.", no_args_is_help=True)
+app = options.App(help="Models: list, describe, convert, pull.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -72,11 +72,11 @@ def convert(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write (.safetensors).")],
     architecture: Annotated[
-        Optional[str],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
+        str | None,
         typer.Option("--architecture", help="What it must be; inferred when not given."),
     ] = None,
     key: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--key", help="Which network, where a file holds several, e.g. ema."),
     ] = None,
 ) -> None:
@@ -104,15 +104,15 @@ def pull(
         str, typer.Argument(help="Published weights (see 'list'), or owner/repository/path/file.")
     ],
     revision: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--revision", help="Full commit hash on the Hub; the card's by default."),
     ] = None,
     sha256: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--sha256", help="Hash the file must have; the card's by default."),
     ] = None,
     cache_dir: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--cache-dir", help="Where to keep it; the Hub's usual cache by default."),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Look into the cache only.")] = False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omnireid.cli.console import stderr
 
@@ -11,13 +11,12 @@ if TYPE_CHECKING:
 
     from omnireid.core.card import ModelCard
     from omnireid.inference.embedder import Embedder
+    from omnireid.inference.options import Engine
 
 
-def open_embedder(model: str | PathLike[str], **options: Any) -> Embedder:
+def open_embedder(model: str | PathLike[str], engine: Engine, *, normalise: bool = True) -> Embedder:
     """`Embedder.open`, and say what was found out or assumed of the file."""
-    from omnireid.inference.embedder import Embedder
-
-    embedder = Embedder.open(model, **options)
+    embedder = engine.open(model, normalise=normalise)
     print_notes(embedder.card)
     return embedder
 

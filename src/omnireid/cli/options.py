@@ -1,73 +1,89 @@
-"""Options that several commands share, so that they mean and say the same everywhere."""
+"""Options that several commands share: each declared once, so that it means and says the same everywhere.
+
+Options that belong together are a dataclass, and a command takes one parameter for all of them (`App`).
+Choices and defaults are the library's.
+"""
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Mapping
-from enum import Enum
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints
 
 import typer
 
+from omnireid.cli.console import stderr
 from omnireid.core.errors import ConfigError
+from omnireid.core.options import OnBad, Protocol
+from omnireid.gallery.options import StoredPrecision
+from omnireid.inference.options import BackendName, Engine, PrecisionName
+
+if TYPE_CHECKING:
+    from omnireid.core.types import Dataset
 
 # Of every whole number that has no nearer bound: what fits any library's C int.
 LARGEST = 2**31 - 1
 MOST_THREADS = 1_024
+MAX_SEEDS = 100
 
 # Typer runs on Click, or on a copy of it inside of itself: where its context comes from, the current one is.
 _CLICK = import_module(typer.Context.__mro__[1].__module__.removesuffix("core") + "globals")
 
-
-class OnBad(str, Enum):
-    """What to do with a picture that cannot be decoded."""
-
-    ERROR = "error"
-    SKIP = "skip"
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-class Distance(str, Enum):
-    EUCLIDEAN = "euclidean"
-    SQ_EUCLIDEAN = "sq_euclidean"
-    COSINE = "cosine"
+class App(typer.Typer):
+    """Commands whose parameters may be dataclasses: one option for each field that declares one."""
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[_Command], _Command]:
+        register = super().command(name, **settings)
+
+        def add(command: _Command) -> _Command:
+            register(_flat(command))
+            return command
+
+        return add
 
 
-class ProtocolName(str, Enum):
-    MARKET1501 = "market1501"
-    SINGLE_GALLERY_SHOT = "single-gallery-shot"
-    NO_CAMERA = "no-camera"
+def _flat(command: Callable[..., Any]) -> Callable[..., Any]:
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, tuple[type, list[str]]] = {}
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        kind = parameter.annotation
+        if not is_dataclass(kind):
+            parameters.append(parameter.replace(kind=parameter.KEYWORD_ONLY))
+            continue
+        assert isinstance(kind, type)
+        hints = get_type_hints(kind, include_extras=True)
+        declared = [field for field in fields(kind) if hasattr(hints[field.name], "__metadata__")]
+        groups[parameter.name] = (kind, [field.name for field in declared])
+        parameters += [
+            inspect.Parameter(
+                field.name,
+                parameter.KEYWORD_ONLY,
+                default=parameter.empty if field.default is MISSING else field.default,
+                annotation=hints[field.name],
+            )
+            for field in declared
+        ]
+
+    def call(**given: Any) -> Any:
+        for name, (kind, names) in groups.items():
+            given[name] = kind(**{field: _frozen(given.pop(field)) for field in names})
+        return command(**given)
+
+    call.__name__, call.__doc__ = command.__name__, command.__doc__
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return call
 
 
-class FrameSampling(str, Enum):
-    EVENLY = "evenly"
-    RANDOM = "random"
-    ALL = "all"
-
-
-class Pooling(str, Enum):
-    MEAN = "mean"
-    MAX = "max"
-
-
-class Backend(str, Enum):
-    AUTO = "auto"
-    ONNX = "onnx"
-    OPENVINO = "openvino"
-    TORCH = "torch"
-    NATIVE = "native"
-    GPU = "gpu"
-    TORCHSCRIPT = "torchscript"
-    TENSORRT = "tensorrt"
-    EXECUTORCH = "executorch"
-
-
-class Precision(str, Enum):
-    FP32 = "fp32"
-    BF16X3 = "bf16x3"
-    BF16 = "bf16"
-    FP16 = "fp16"
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 Model = Annotated[
@@ -76,65 +92,162 @@ Model = Annotated[
         "--model", "-m", help="Weights (.safetensors), an exported file, or the name of pulled weights."
     ),
 ]
-Data = Annotated[str, typer.Option("--data", help="Dataset or layout; see 'omnireid data list'.")]
-SeveralData = Annotated[
-    str, typer.Option("--data", help="Dataset or layout (see 'omnireid data list'), or several: A+B.")
+CalibrationFile = Annotated[
+    Path | None, typer.Option("--calibration", help="By default MODEL.calibration.json, where it exists.")
 ]
-Root = Annotated[Path, typer.Option("--root", help="Folder of the dataset, or the manifest file.")]
-Roots = Annotated[
-    list[Path],
-    typer.Option(
-        "--root", help="Folder of the dataset, or the manifest file; of several: one for all, or each."
-    ),
-]
-Protocol = Annotated[
-    Optional[ProtocolName],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
-    typer.Option("--protocol", help="How queries are scored; by default as the dataset states."),
-]
-AnyCounts = Annotated[
-    bool, typer.Option("--no-check-counts", help="Go on where counts differ from the dataset's card.")
-]
-SplitId = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--split-id", help="Random split, from 0, or 'all'; by default the first."),
-]
-Seeds = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(
-        "--seeds", help="Train with each of several seeds (1-5, or 1,3,7), and report mean ± deviation."
-    ),
-]
-Extract = Annotated[
-    bool, typer.Option("--extract", help="Unpack archives found where the dataset's folders should be.")
-]
-CombineAll = Annotated[
-    bool,
-    typer.Option("--combineall", help="Train on query and gallery too (distractors left out)."),
-]
-Target = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--target", help="What to evaluate on, each apart (A+B); by default --data itself."),
-]
-TargetRoots = Annotated[
-    Optional[list[Path]],  # noqa: UP045
-    typer.Option("--target-root", help="As --root, for --target; by default the same."),
-]
+DATA = typer.Option("--data", help="Dataset or layout; see 'omnireid data list'.")
+DATA_INSTEAD = typer.Option("--data", help="Instead of SOURCE: dataset or layout; see 'omnireid data list'.")
+SEVERAL_DATA = typer.Option("--data", help="Dataset or layout (see 'omnireid data list'), or several: A+B.")
+ROOT = typer.Option("--root", help="Folder of the dataset, or the manifest file.")
+ROOTS = typer.Option(
+    "--root", help="Folder of the dataset, or the manifest file; of several: one for all, or each."
+)
 Bad = Annotated[
     OnBad, typer.Option("--on-bad", help="A picture that cannot be decoded: stop, or skip and name it.")
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Threads = Annotated[
-    Optional[int],  # noqa: UP045
+    int | None,
     typer.Option("--threads", min=1, max=MOST_THREADS, help="Threads; by default one per available core."),
 ]
-BatchSize = Annotated[int, typer.Option("--batch-size", min=1, max=LARGEST)]
-Seed = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1)]
-BackendName = Annotated[Backend, typer.Option("--backend", help="Inference engine.")]
-PrecisionName = Annotated[
-    Optional[Precision],  # noqa: UP045
-    typer.Option("--precision", help="What the engines native, openvino and gpu compute in."),
+SplitId = Annotated[
+    str | None, typer.Option("--split-id", help="Random split, from 0, or 'all'; by default the first.")
 ]
+Extract = Annotated[
+    bool, typer.Option("--extract", help="Unpack archives found where the dataset's folders should be.")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+NewPrecision = Annotated[
+    StoredPrecision, typer.Option("--stored-precision", help="Of embeddings in a gallery that is made.")
+]
+
+
+@dataclass(frozen=True)
+class EngineOptions(Engine):
+    """What runs a model on a few pictures."""
+
+    backend: Annotated[BackendName, typer.Option("--backend", help="Inference engine.")] = Engine.backend
+    precision: Annotated[
+        PrecisionName | None,
+        typer.Option("--precision", help="What the engines native, openvino and gpu compute in."),
+    ] = Engine.precision
+    device: Device = Engine.device
+    threads: Threads = Engine.threads
+
+
+@dataclass(frozen=True)
+class BatchEngineOptions(EngineOptions):
+    """What runs a model on many pictures."""
+
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, max=LARGEST)] = Engine.batch_size
+
+
+@dataclass(frozen=True)
+class DatasetOptions:
+    """How a dataset is read."""
+
+    split_id: SplitId = None
+    no_check_counts: Annotated[
+        bool, typer.Option("--no-check-counts", help="Go on where counts differ from the dataset's card.")
+    ] = False
+    extract: Extract = False
+    protocol: Protocol | None = None
+
+    def read(self, data: str, root: Path) -> Dataset:
+        """One dataset, or one split of it.
+
+        Raises:
+            ConfigError: --split-id all, or as `split_id`.
+            DatasetError, InputError: as `read_dataset`.
+        """
+        from omnireid.data.datasets import read_dataset
+
+        return read_dataset(data, root, split_id=self.one_split(), **self._reading())
+
+    def read_all(self, data: str, roots: list[Path]) -> list[Dataset]:
+        """Several datasets, or all splits of one; errors as `read`, without the first."""
+        from omnireid.data.combine import read_datasets
+
+        return read_datasets(data, roots, split_id=split_id(self.split_id), **self._reading())
+
+    def one_split(self) -> int | None:
+        """Which split a command takes that works on one.
+
+        Raises:
+            ConfigError: "all", or as `split_id`.
+        """
+        chosen = split_id(self.split_id)
+        if chosen == "all":
+            raise ConfigError("--split-id all: this command works on one split; give its number")
+        return chosen
+
+    def _reading(self) -> dict[str, Any]:
+        return {
+            "check_counts": not self.no_check_counts,
+            "protocol": self.protocol,
+            "extract": self.extract,
+            "console": stderr,
+        }
+
+
+@dataclass(frozen=True)
+class TargetOptions(DatasetOptions):
+    """What is trained on besides --data, and what is evaluated on."""
+
+    target: Annotated[
+        str | None,
+        typer.Option("--target", help="What to evaluate on, each apart (A+B); by default --data itself."),
+    ] = None
+    target_root: Annotated[
+        list[Path] | None, typer.Option("--target-root", help="As --root, for --target; by default the same.")
+    ] = None
+    combineall: Annotated[
+        bool, typer.Option("--combineall", help="Train on query and gallery too (distractors left out).")
+    ] = False
+
+    def read_sources(
+        self, data: str, roots: list[Path], split_id: int | None
+    ) -> tuple[Dataset, list[Dataset]]:
+        """What to train on, and what to evaluate on: the targets, or else the sources themselves.
+
+        Raises:
+            ConfigError: --target-root without --target.
+        """
+        from omnireid.data.combine import combine_all, combine_sources, read_datasets
+
+        if self.target is None and self.target_root:
+            raise ConfigError("--target-root belongs to --target: give both")
+        reading = {**self._reading(), "split_id": split_id}
+        sources = read_datasets(data, roots, **reading)
+        targets = (
+            sources
+            if self.target is None
+            else read_datasets(self.target, self.target_root or roots, **reading)
+        )
+        return combine_sources(
+            [combine_all(source) for source in sources] if self.combineall else sources
+        ), targets
+
+
+AskedProtocol = Annotated[
+    Protocol | None,
+    typer.Option("--protocol", help="How queries are scored; by default as the dataset states."),
+]
+
+
+@dataclass(frozen=True)
+class ScoredDatasetOptions(DatasetOptions):
+    """How a dataset is read that is scored."""
+
+    protocol: AskedProtocol = None
+
+
+@dataclass(frozen=True)
+class ScoredTargetOptions(TargetOptions):
+    """As `TargetOptions`, with how the targets are scored."""
+
+    protocol: AskedProtocol = None
 
 
 def given(*names: str) -> list[str]:
@@ -182,9 +295,6 @@ def split_id(text: str | None) -> int | Literal["all"] | None:
     return int(text)
 
 
-MAX_SEEDS = 100
-
-
 def seeds(text: str | None, changes: Mapping[str, object], *, split_id: object = None) -> list[int] | None:
     """What `--seeds` means: "1-5", "1,3,7", "1-3,7".
 
@@ -213,16 +323,4 @@ def seeds(text: str | None, changes: Mapping[str, object], *, split_id: object =
     chosen = [seed for part in ranges for seed in part]
     if len(set(chosen)) != count:
         raise ConfigError(f"--seeds {text!r}: a seed is there twice")
-    return chosen
-
-
-def one_split(text: str | None) -> int | None:
-    """What `--split-id` means to a command that works on one split only.
-
-    Raises:
-        ConfigError: "all", or as `split_id`.
-    """
-    chosen = split_id(text)
-    if chosen == "all":
-        raise ConfigError("--split-id all: trains one network for each split, which 'omnireid run' does")
     return chosen

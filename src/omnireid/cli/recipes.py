@@ -9,7 +9,7 @@ import typer
 from omnireid.cli import options
 from omnireid.cli.console import print_rows
 
-app = typer.Typer(help="Training recipes.", no_args_is_help=True)
+app = options.App(help="Training recipes.", no_args_is_help=True)
 
 
 @app.command("list")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,12 +19,13 @@ from omnireid.cli.train import (
     Overwrite,
     Recipe,
     Resume,
+    Seeds,
     check_init,
     check_seeds_folder,
     interrupted,
-    read_sources,
     recipe_overrides,
 )
+from omnireid.inference.options import Engine
 
 if TYPE_CHECKING:
     from omnireid.evaluation.calibration import Calibration
@@ -36,46 +37,29 @@ _ACTOR = "omnireid run"
 _READS = ("search", "retention", "backup", "export-audit")
 _DAY_S = 86_400
 
-# Enough people for the quick start to learn what to look at, few enough to render in half a minute.
-QUICKSTART_DATA = {
-    "seed": 1,
-    "num_train_pids": 400,
-    "num_test_pids": 100,
-    "num_cameras": 4,
-    "crops_per_camera": 4,
-    "height": 128,
-    "width": 64,
-}
-
 
 def run(
     out: Annotated[
         Path, typer.Option("--out", help="Folder for everything the run leaves.", file_okay=False)
     ],
     data: Annotated[
-        Optional[str],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
+        str | None,
         typer.Option("--data", help="Dataset or layout, or several (A+B); rendered people when not given."),
     ] = None,
     root: Annotated[
-        Optional[list[Path]],  # noqa: UP045
+        list[Path] | None,
         typer.Option("--root", help="Folder of the dataset, or the manifest file; of several: one, or each."),
     ] = None,
-    target: options.Target = None,
-    target_root: options.TargetRoots = None,
-    combineall: options.CombineAll = False,
-    split_id: options.SplitId = None,
+    reading: options.ScoredTargetOptions = options.ScoredTargetOptions(),
     recipe: Recipe = "quickstart",
     overrides: Overrides = None,
     init: Initial = None,
-    seeds: options.Seeds = None,
+    seeds: Seeds = None,
     overwrite: Overwrite = False,
     resume: Resume = False,
-    protocol: options.Protocol = None,
-    no_check_counts: options.AnyCounts = False,
-    extract: options.Extract = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
-    on_bad: options.Bad = options.OnBad.ERROR,
+    on_bad: options.Bad = "error",
 ) -> None:
     """Render or read datasets, train, evaluate, write the report, fill a gallery, answer one search.
 
@@ -99,7 +83,7 @@ def run(
     keep_freed_memory()
     changes = recipe_overrides(overrides, init)
     chosen = load_recipe(recipe, changes)
-    split = options.split_id(split_id)
+    split = options.split_id(reading.split_id)
     chosen_seeds = options.seeds(seeds, changes, split_id=split)
     check_seeds_folder(out, chosen_seeds)
     jobs = [
@@ -114,23 +98,15 @@ def run(
     is_rendered = data is None
     try:
         if data is None:
+            from omnireid.experiment.rendered import QUICKSTART
             from omnireid.synthetic.dataset import render_dataset
 
             data, root = "market-layout", [out / "data"]
-            render_dataset(root[0], **QUICKSTART_DATA, console=stderr)
+            render_dataset(root[0], QUICKSTART, console=stderr)
         assert root is not None
         for seeded, folder, one_split in jobs:
-            reading = {
-                "check_counts": not no_check_counts,
-                "protocol": protocol.value if protocol else None,
-                "split_id": one_split,
-                "extract": extract,
-                "console": stderr,
-            }
             with only_writer(folder):
-                dataset, targets = read_sources(
-                    data, root, target, target_root, combineall=combineall, reading=reading
-                )
+                dataset, targets = reading.read_sources(data, root, one_split)
                 if is_rendered:
                     from omnireid.experiment.rendered import timed
 
@@ -144,7 +120,7 @@ def run(
                     threads=threads,
                     resume=resume,
                     overwrite=overwrite,
-                    on_bad=on_bad.value,
+                    on_bad=on_bad,
                     console=stderr,
                 )
                 calibration = (
@@ -161,7 +137,7 @@ def run(
                         first_s=time.time() // _DAY_S * _DAY_S - _DAY_S + 8 * 3600 if is_rendered else None,
                         device=device,
                         threads=threads,
-                        on_bad=on_bad.value,
+                        on_bad=on_bad,
                     )
                     results.append((result.weights, one, searched))
     except KeyboardInterrupt:
@@ -207,11 +183,11 @@ def calibrate_rendered(
 ) -> Calibration | None:
     """A calibration on further people; None, and a word why, for a network that was hardly trained."""
     from omnireid.core.errors import InputError
-    from omnireid.experiment.rendered import calibrate_on_others
+    from omnireid.experiment.rendered import QUICKSTART, calibrate_on_others
 
     try:
         return calibrate_on_others(
-            weights, folder, QUICKSTART_DATA, device=device, threads=threads, console=stderr
+            weights, folder, QUICKSTART, device=device, threads=threads, console=stderr
         )
     except InputError as error:
         stderr.print(f"no calibration: {error}")
@@ -252,7 +228,7 @@ def fill_gallery(
                 )
     # A resumed run may have trained on: what an earlier network embedded is of no use.
     shutil.rmtree(folder, ignore_errors=True)
-    embedder = open_embedder(weights, device=device)
+    embedder = open_embedder(weights, Engine(device=device))
     with Gallery.open(str(folder), actor=_ACTOR, calibration=calibration) as gallery:
         fill_from_dataset(
             gallery,

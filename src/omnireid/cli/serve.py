@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import print_rows, stderr, stdout
 from omnireid.cli.opening import open_embedder
+from omnireid.gallery.options import DEFAULT_PRECISION
+from omnireid.server.limits import Limits
+from omnireid.server.options import Scope
 
 DEFAULT_TOKENS = Path("omnireid-tokens.json")
 
 
-class Scope(str, Enum):
-    READ = "read"
-    WRITE = "write"
-    ADMIN = "admin"
-
-
-class StoredPrecision(str, Enum):
-    FLOAT32 = "float32"
-    FLOAT16 = "float16"
-    INT8 = "int8"
-
-
-token_app = typer.Typer(help="Who may use a server that asks for tokens.", no_args_is_help=True)
+token_app = options.App(help="Who may use a server that asks for tokens.", no_args_is_help=True)
 
 TokenFileOption = Annotated[
     Path, typer.Option("--tokens", help="The token file; only its owner may read it.", dir_okay=False)
@@ -44,42 +34,37 @@ def serve(
             help="Folder or URL of a gallery, made where there is none; of several: NAME=URI each.",
         ),
     ],
-    calibration: Annotated[
-        Optional[Path],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
-        typer.Option("--calibration", help="By default MODEL.calibration.json, where it exists."),
-    ] = None,
+    calibration: options.CalibrationFile = None,
     host: Annotated[
         str, typer.Option("--host", help="Address to listen on; others than loopback need tokens.")
     ] = ("127.0.0.1"),
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8000,
     tokens: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--tokens", help="Ask for a token of this file; see 'omnireid token'.", dir_okay=False),
     ] = None,
     allow_host: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(
             "--allow-host", help="Another name this server is called by; may be given several times."
         ),
     ] = None,
-    stored_precision: Annotated[
-        StoredPrecision, typer.Option("--stored-precision", help="Of embeddings in galleries that are made.")
-    ] = StoredPrecision.FLOAT32,
+    stored_precision: options.NewPrecision = DEFAULT_PRECISION,
     max_bytes: Annotated[
         int, typer.Option("--max-bytes", min=1, max=options.LARGEST, help="Of a request's body.")
-    ] = 16_000_000,
+    ] = Limits.max_bytes,
     max_pixels: Annotated[
         int, typer.Option("--max-pixels", min=1, max=options.LARGEST, help="Of a picture.")
-    ] = 25_000_000,
+    ] = Limits.max_pixels,
     access_log: Annotated[
         bool, typer.Option("--access-log", help="One line of JSON on stderr for each request.")
     ] = False,
     webhook: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--webhook", help="Address that is told of the watch list's alerts, signed."),
     ] = None,
     webhook_secret_file: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
             "--webhook-secret-file",
             help="Secret that signs them; by default the variable OMNIREID_WEBHOOK_SECRET.",
@@ -87,10 +72,7 @@ def serve(
         ),
     ] = None,
     browser: Annotated[bool, typer.Option("--browser", help="Open the page in a browser.")] = False,
-    backend: options.BackendName = options.Backend.AUTO,
-    precision: options.PrecisionName = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
+    engine: options.EngineOptions = options.EngineOptions(),
 ) -> None:
     """Serve galleries: a REST interface and a web page, in one process.
 
@@ -106,7 +88,6 @@ def serve(
     from omnireid.inference.lookup import find_weights
     from omnireid.server.app import create_app
     from omnireid.server.guard import LOOPBACK_HOSTS
-    from omnireid.server.limits import Limits
     from omnireid.server.running import check_bind, is_loopback, listen, run_server, url_of
     from omnireid.server.tokens import TokenFile
     from omnireid.server.webhook import Webhook
@@ -119,20 +100,14 @@ def serve(
     check_bind(host, token_file)
     places = named_galleries(gallery)
     weights = find_weights(model)
-    embedder = open_embedder(
-        weights,
-        backend=backend.value,
-        precision=None if precision is None else precision.value,
-        device=device,
-        threads=threads,
-    )
+    embedder = open_embedder(weights, engine)
     known = Calibration.load_beside(weights, embedder.sha256, calibration)
     switch_threads_often()
     share_memory_among_threads()
     with ExitStack() as stack:
         listener = stack.enter_context(listen(host, port))
         galleries = {
-            name: stack.enter_context(Gallery.open(uri, precision=stored_precision.value, calibration=known))
+            name: stack.enter_context(Gallery.open(uri, precision=stored_precision, calibration=known))
             for name, uri in places.items()
         }
         # A browser on this machine must not be turned against a server that asks for no token.
@@ -167,14 +142,14 @@ def serve(
 @token_app.command("create")
 def create(
     name: Annotated[str, typer.Argument(help="Who will have it; stands in the audit log.")],
-    scope: Annotated[Scope, typer.Option("--scope", help="Each includes those before it.")] = Scope.READ,
+    scope: Annotated[Scope, typer.Option("--scope", help="Each includes those before it.")] = "read",
     tokens: TokenFileOption = DEFAULT_TOKENS,
 ) -> None:
     """Make a token and print it, once: the file holds only its hash."""
     from omnireid.server.tokens import TokenFile
 
-    stdout.print(TokenFile(tokens).create(name, scope.value))
-    stderr.print(f"{name} may {scope.value}. This was the only time the token was shown.")
+    stdout.print(TokenFile(tokens).create(name, scope))
+    stderr.print(f"{name} may {scope}. This was the only time the token was shown.")
 
 
 @token_app.command("list")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,18 +14,17 @@ from omnireid.cli.process import keep_freed_memory
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from omnireid.core.types import Dataset
     from omnireid.training.loop import TrainedModel
 
 Recipe = Annotated[
     str, typer.Option("--recipe", help="Recipe name (see 'omnireid recipes list') or YAML file.")
 ]
 Overrides = Annotated[
-    Optional[list[str]],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
+    list[str] | None,
     typer.Option("--set", help="Change a recipe value, e.g. --set optimiser.lr=0.01 (repeatable)."),
 ]
 Initial = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(
         "--init", help="Weights to start from; 'none' starts from scratch whatever the recipe says."
     ),
@@ -34,28 +33,31 @@ Resume = Annotated[
     bool,
     typer.Option("--resume", help="Go on from the checkpoint in --out; with more epochs, extend the run."),
 ]
+Seeds = Annotated[
+    str | None,
+    typer.Option(
+        "--seeds", help="Train with each of several seeds (1-5, or 1,3,7), and report mean ± deviation."
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an older run in --out.")]
 
 FROM_SCRATCH = "none"
 
 
 def train(
-    data: options.SeveralData,
-    root: options.Roots,
+    data: Annotated[str, options.SEVERAL_DATA],
+    root: Annotated[list[Path], options.ROOTS],
     recipe: Recipe,
     out: Annotated[
         Path, typer.Option("--out", help="Folder for weights, checkpoint and history.", file_okay=False)
     ],
     overrides: Overrides = None,
     init: Initial = None,
-    seeds: options.Seeds = None,
+    seeds: Seeds = None,
     overwrite: Overwrite = False,
     resume: Resume = False,
-    combineall: options.CombineAll = False,
-    target: options.Target = None,
-    target_root: options.TargetRoots = None,
     num_frames: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(
             "--frames",
             min=1,
@@ -63,12 +65,10 @@ def train(
             help="Of tracklets: train on so many frames of each; by default on all.",
         ),
     ] = None,
-    split_id: options.SplitId = None,
-    no_check_counts: options.AnyCounts = False,
-    extract: options.Extract = False,
+    reading: options.TargetOptions = options.TargetOptions(),
     device: options.Device = "auto",
     threads: options.Threads = None,
-    on_bad: options.Bad = options.OnBad.ERROR,
+    on_bad: options.Bad = "error",
 ) -> None:
     """Train a network by a recipe, on one dataset or several (A+B). Interrupt it at any time and --resume.
 
@@ -91,13 +91,7 @@ def train(
     for _, folder in runs:
         check_run_folder(folder, resume=resume, overwrite=overwrite)
         check_init(folder, changes, resume=resume)
-    reading = {
-        "check_counts": not no_check_counts,
-        "split_id": options.one_split(split_id),
-        "extract": extract,
-        "console": stderr,
-    }
-    dataset, targets = read_sources(data, root, target, target_root, combineall=combineall, reading=reading)
+    dataset, targets = reading.read_sources(data, root, reading.one_split())
     require_splits(dataset, "train")
     if not runs[0][0].evaluation.every:
         why = "with a recipe that evaluates nothing in between (evaluation.every is 0)"
@@ -119,7 +113,7 @@ def train(
                 threads=threads,
                 resume=resume and (folder in begun or not begun),
                 overwrite=overwrite,
-                on_bad=on_bad.value,
+                on_bad=on_bad,
                 console=stderr,
             )
             models.append(trained)
@@ -149,33 +143,6 @@ def report_training(trained: TrainedModel) -> None:
         f"{trained.record.images_per_second:.0f} images/s, {trained.record.data_wait_share:.1%} of the time "
         "waiting for data",
     )
-
-
-def read_sources(
-    data: str,
-    roots: list[Path],
-    target: str | None,
-    target_roots: list[Path] | None,
-    *,
-    combineall: bool,
-    reading: dict[str, Any],
-) -> tuple[Dataset, list[Dataset]]:
-    """What to train on, and what to evaluate on: the targets, or else the sources themselves.
-
-    Args:
-        reading: further arguments of `read_datasets`.
-
-    Raises:
-        ConfigError: --target-root without --target.
-    """
-    from omnireid.core.errors import ConfigError
-    from omnireid.data.combine import combine_all, combine_sources, read_datasets
-
-    if target is None and target_roots:
-        raise ConfigError("--target-root belongs to --target: give both")
-    sources = read_datasets(data, roots, **reading)
-    targets = sources if target is None else read_datasets(target, target_roots or roots, **reading)
-    return combine_sources([combine_all(one) for one in sources] if combineall else sources), targets
 
 
 def check_seeds_folder(out: Path, seeds: Sequence[int] | None) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -16,24 +15,19 @@ def verify(
     first: Annotated[str, typer.Argument(help="Picture of a person.")],
     second: Annotated[str, typer.Argument(help="Another picture of a person.")],
     model: options.Model,
-    calibration: Annotated[
-        Optional[Path],  # noqa: UP045 (evaluated at run time, on Python 3.10 too)
-        typer.Option("--calibration", help="By default MODEL.calibration.json, where it exists."),
-    ] = None,
+    calibration: options.CalibrationFile = None,
     false_alarm_rate: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option(
             "--false-alarm-rate",
             help="One that was calibrated; by default the lowest that could be measured.",
         ),
     ] = None,
     prior: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option("--prior", help="Share of such pairs that are of one person; by default one half."),
     ] = None,
-    backend: options.BackendName = options.Backend.AUTO,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
+    engine: options.EngineOptions = options.EngineOptions(),
 ) -> None:
     """Score two pictures; with a calibration also say how probable, decide, and name the error behind it."""
     from omnireid.core.errors import ConfigError
@@ -51,7 +45,7 @@ def verify(
             f"{calibration_path(weights).name} does not exist: run 'omnireid calibrate --model {model} …'"
         )
     crops = [decode(first), decode(second)]
-    embedder = open_embedder(weights, backend=backend.value, device=device, threads=threads)
+    embedder = open_embedder(weights, engine)
     known = None if calibration is None else Calibration.load(calibration, embedder.sha256)
     rows = embedder.embed(crops)
     a, b = unit_rows(rows) if known is None else known.transform(rows)

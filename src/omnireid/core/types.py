@@ -4,31 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 
 import numpy as np
 
 from omnireid.core.arrays import Float32, Int64
 from omnireid.core.display import html_table, short_repr
 from omnireid.core.errors import InputError, ShapeError
+from omnireid.core.options import Protocol
 
 JUNK_PID = -1
 DISTRACTOR_PID = 0
 
 _ROWS_AT_ONCE = 8192
-
-
-class Protocol(str, Enum):
-    """Which gallery items count for a query.
-
-    MARKET1501: same pid and same camid is junk (Zheng et al., ICCV 2015).
-    SINGLE_GALLERY_SHOT: the same, then one random gallery image per identity, ten draws (CUHK03 classic).
-    NO_CAMERA: camera ids are ignored; only the query's own file is junk. For data without cameras.
-    """
-
-    MARKET1501 = "market1501"
-    SINGLE_GALLERY_SHOT = "single-gallery-shot"
-    NO_CAMERA = "no-camera"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from typing import Literal
 from rich.console import Console
 
 from omnireid.core.errors import InputError
-from omnireid.core.types import Dataset, Protocol, Sample, Split
+from omnireid.core.options import Protocol
+from omnireid.core.types import Dataset, Sample, Split
 from omnireid.data.datasets import dataset_card, nobody, read_dataset
 
 SEPARATOR = "+"

@@ -2,46 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
-
 import numpy as np
 
 from omnireid.core.arrays import Int64
-from omnireid.core.errors import InputError, UnknownNameError
+from omnireid.core.errors import InputError
 from omnireid.core.types import Sample, Split
-
-Sampling = Literal["evenly", "random", "all"]
-Pooling = Literal["mean", "max"]
-
-
-@dataclass(frozen=True, slots=True)
-class FrameSampling:
-    """How a tracklet becomes one embedding. The defaults are those of torchreid.
-
-    Attributes:
-        num_frames: frames looked at; "all" has no use for it.
-        sampling: see `sample_frames`.
-        pooling: what is taken over the frames' embeddings, value by value, before any normalisation.
-
-    Raises:
-        InputError: less than one frame.
-        UnknownNameError: an unknown sampling or pooling.
-    """
-
-    num_frames: int = 15
-    sampling: Sampling = "evenly"
-    pooling: Pooling = "mean"
-
-    def __post_init__(self) -> None:
-        _check(self.num_frames, self.sampling)
-        if self.pooling not in get_args(Pooling):
-            raise UnknownNameError("pooling", self.pooling, get_args(Pooling))
-
-    def __str__(self) -> str:
-        """For records: "15 evenly, mean"."""
-        frames = "all" if self.sampling == "all" else f"{self.num_frames} {self.sampling}"
-        return f"{frames}, {self.pooling}"
+from omnireid.data.options import Sampling, check_frames
 
 
 def sample_frames(
@@ -73,7 +39,7 @@ def sample_frames(
 
     Source: torchreid's `VideoDataset`, whose random draws have no seed.
     """
-    _check(num_frames, how)
+    check_frames(num_frames, how)
     if num_available < 1:
         raise InputError(f"num_available: expected at least 1, got {num_available}")
     if how == "all":
@@ -107,10 +73,3 @@ def flatten(split: Split, num_frames: int | None = None) -> Split:
             chosen = tuple(sample.frames[place] for place in dict.fromkeys(places.tolist()))
         pictures += [Sample(path, sample.pid, sample.camid, dsetid=sample.dsetid) for path in chosen]
     return Split(split.name, tuple(pictures))
-
-
-def _check(num_frames: int, how: str) -> None:
-    if num_frames < 1:
-        raise InputError(f"num_frames: expected at least 1, got {num_frames}")
-    if how not in get_args(Sampling):
-        raise UnknownNameError("frame sampling", how, get_args(Sampling))

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from omnireid.core.card import InputSpec
 from omnireid.core.errors import ImageError, InputError, ShapeError
 from omnireid.core.forking import ThreadPool, check_process
 from omnireid.core.images import Crop, check_crop, load_crop
+from omnireid.core.options import OnBad
 from omnireid.core.types import Sample
 
 # Rows that one task decodes: few enough to spread a batch over the threads, enough to make the
@@ -105,7 +105,7 @@ class CropLoader:
         spec: InputSpec,
         *,
         threads: int = 1,
-        on_bad: Literal["error", "skip"] = "error",
+        on_bad: OnBad = "error",
         refill: bool = False,
         cache_bytes: int = 0,
         load: LoadCrop = load_sample,

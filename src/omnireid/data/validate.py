@@ -16,7 +16,8 @@ from omnireid.core.errors import ImageError
 from omnireid.core.files import sha256_file
 from omnireid.core.images import conversions, narrow_range
 from omnireid.core.images import decode as decode_picture
-from omnireid.core.types import Dataset, Protocol, Sample
+from omnireid.core.options import Protocol
+from omnireid.core.types import Dataset, Sample
 from omnireid.data.datasets.folders import JUNK
 from omnireid.data.parallel import map_files
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -39,12 +39,10 @@ from omnireid.evaluation.calibrators import (
     log_loss,
     reliability,
 )
+from omnireid.evaluation.options import CalibrationOptions
 from omnireid.evaluation.searches import SearchModel
 from omnireid.evaluation.thresholds import ErrorThreshold, error_thresholds
 from omnireid.evaluation.whitening import Whitening, unit_rows
-
-FALSE_ALARM_RATES = (0.1, 0.01, 0.001)
-MISS_RATE = 0.05
 
 _HALVINGS = 5
 _LEAST_PEOPLE = 4
@@ -329,9 +327,7 @@ def fit_calibration(
     source: CalibrationSource,
     whitening: Whitening | None = None,
     search: SearchModel | None = None,
-    false_alarm_rates: Sequence[float] = FALSE_ALARM_RATES,
-    miss_rate: float = MISS_RATE,
-    seed: int = 0,
+    options: CalibrationOptions = CalibrationOptions(),
 ) -> Calibration:
     """Fit both mappings, keep the one with the lower held-out log loss, and find the thresholds.
 
@@ -344,14 +340,12 @@ def fit_calibration(
         pairs: whom they show.
         model, source: for the record.
         search: the certainty of searches, from `search_fitting.fit_searches` on the same people.
-        false_alarm_rates, miss_rate: wanted error rates.
-        seed: of the halves and the bootstrap.
+        options: The wanted error rates, and the seed of the halves and the bootstrap.
 
     Raises:
-        InputError: too few people, no wanted rate, a rate out of range, or scores that tell nobody apart.
+        InputError: too few people, or scores that tell nobody apart.
     """
-    if not false_alarm_rates:
-        raise InputError("false_alarm_rates: expected at least one")
+    seed = options.seed
     held_out = _held_out(scores, pairs, seed)
     losses = {
         kind: float(np.mean([log_loss(p, same) for p, same in folds])) for kind, folds in held_out.items()
@@ -365,8 +359,8 @@ def fit_calibration(
         held_out_log_loss=losses,
         calibration_error=expected_calibration_error(bins),
         reliability=bins,
-        false_alarms=error_thresholds("false-alarm", scores, pairs, false_alarm_rates, seed=seed),
-        miss=error_thresholds("miss", scores, pairs, (miss_rate,), seed=seed)[0],
+        false_alarms=error_thresholds("false-alarm", scores, pairs, options.false_alarm_rates, seed=seed),
+        miss=error_thresholds("miss", scores, pairs, (options.miss_rate,), seed=seed)[0],
         search=search,
         source=source,
         environment=EnvironmentRecord.capture(),

@@ -15,10 +15,10 @@ import numpy as np
 from omnireid.core.arrays import Bool, Float32, Float64, Int64
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError, ShapeError
+from omnireid.core.options import Protocol
 from omnireid.core.seeds import numpy_generator
-from omnireid.core.types import JUNK_PID, Protocol
-
-MAX_PAIRS = 500_000
+from omnireid.core.types import JUNK_PID
+from omnireid.evaluation.options import CalibrationOptions
 
 _PER_PERSON = 32
 _PER_COUPLE = 16
@@ -79,7 +79,7 @@ def labelled_pairs(
     camids: Int64,
     *,
     protocol: Protocol = Protocol.MARKET1501,
-    max_pairs: int = MAX_PAIRS,
+    max_pairs: int = CalibrationOptions.max_pairs,
     seed: int = 0,
 ) -> Pairs:
     """Draw pairs of a labelled set of pictures.
@@ -125,7 +125,12 @@ def labelled_pairs(
 
 
 def tracklet_pairs(
-    tracklets: Int64, times: Float64, couples: Int64, *, max_pairs: int = MAX_PAIRS, seed: int = 0
+    tracklets: Int64,
+    times: Float64,
+    couples: Int64,
+    *,
+    max_pairs: int = CalibrationOptions.max_pairs,
+    seed: int = 0,
 ) -> Pairs:
     """Draw pairs of unlabelled tracklets, each of which counts as one person.
 

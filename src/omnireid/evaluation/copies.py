@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from omnireid.core.arrays import Int64
-from omnireid.core.types import EmbeddingSet, Protocol
+from omnireid.core.options import Protocol
+from omnireid.core.types import EmbeddingSet
 from omnireid.evaluation.pairs import Pairs
 
 # In another batch a picture may embed differently in its last bits; a video's next frame differs by far more.

@@ -13,15 +13,13 @@ them, differ.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, cast, get_args
+from typing import cast
 
 import numpy as np
 
 from omnireid.core.arrays import AnyFloat, Float64
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
-
-DistanceName = Literal["euclidean", "sq_euclidean", "cosine"]
-DISTANCES: tuple[str, ...] = get_args(DistanceName)
+from omnireid.evaluation.options import DISTANCES, DistanceName
 
 Embeddings = AnyFloat
 

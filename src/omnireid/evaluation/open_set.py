@@ -33,10 +33,11 @@ from rich.console import Console
 from omnireid.core.arrays import Bool, Float64, Int64
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError, UnknownNameError
+from omnireid.core.options import Protocol
 from omnireid.core.progress import progress_bar
 from omnireid.core.record import OpenSetPointRecord, OpenSetRecord, SpreadRecord
 from omnireid.core.seeds import numpy_generator
-from omnireid.core.types import JUNK_PID, EmbeddingSet, Protocol
+from omnireid.core.types import JUNK_PID, EmbeddingSet
 from omnireid.evaluation.distance import check_distance
 from omnireid.evaluation.pairs import Pairs
 from omnireid.evaluation.ranking import check_same_model

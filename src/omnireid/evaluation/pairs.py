@@ -9,7 +9,8 @@ import numpy as np
 
 from omnireid.core.arrays import Bool, Int64
 from omnireid.core.errors import InputError
-from omnireid.core.types import JUNK_PID, Protocol
+from omnireid.core.options import Protocol
+from omnireid.core.types import JUNK_PID
 
 UNKNOWN_CAMERA = -1
 

@@ -25,14 +25,16 @@ from rich.console import Console
 
 from omnireid.core.arrays import Float64, Int64
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
+from omnireid.core.options import Protocol
 from omnireid.core.progress import progress_bar
 from omnireid.core.seeds import numpy_generator
-from omnireid.core.types import JUNK_PID, EmbeddingSet, Protocol
+from omnireid.core.types import JUNK_PID, EmbeddingSet
 from omnireid.evaluation.cameras import normalise_cameras
 from omnireid.evaluation.distance import check_distance
+from omnireid.evaluation.options import QueryExpansion, Reranking
 from omnireid.evaluation.pairs import Pairs
-from omnireid.evaluation.query_expansion import QueryExpansion, expand_queries
-from omnireid.evaluation.reranking import RerankedDistances, Reranking
+from omnireid.evaluation.query_expansion import expand_queries
+from omnireid.evaluation.reranking import RerankedDistances
 from omnireid.evaluation.result import SINGLE_SHOT_DRAWS, DistanceHistogram, Outcome, RetrievalResult
 from omnireid.evaluation.sources import (
     NUM_BINS,

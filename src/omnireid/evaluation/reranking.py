@@ -27,97 +27,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 from rich.console import Console
 
 from omnireid.core.arrays import AnyFloat, Float32, Float64, Int32, Int64
-from omnireid.core.errors import InputError, ShapeError, UnknownNameError
-from omnireid.evaluation.distance import DistanceName
+from omnireid.core.errors import InputError, ShapeError
 from omnireid.evaluation.neighbours import nearest_of
+from omnireid.evaluation.options import DistanceName, Reranking
 from omnireid.evaluation.sources import BLEND, BLEND_SQUARE, EmbeddingDistances, values_of
 from omnireid.evaluation.streaming import Comparison, QueryBlock, Team
 
 # Called with rows and items, (M,) each, for their squared distances as shares of the row's largest.
 Levels = Callable[[Int64, Int64], Float64]
 
-Variant = Literal["paper", "authors-code", "torchreid"]
-VARIANTS: tuple[str, ...] = get_args(Variant)
-
 _ROWS_AT_ONCE = 8192
 _ROUNDING = 1e-5
-
-
-@dataclass(frozen=True)
-class Reranking:
-    """Constants of k-reciprocal re-ranking; the defaults are the paper's for Market-1501.
-
-    Attributes:
-        k1: neighbours that may be reciprocal.
-        k2: descriptions averaged by local query expansion.
-        lambda_: weight of the original distance, 0 to 1.
-        variant: one of `VARIANTS`; see the module.
-    """
-
-    k1: int = 20
-    k2: int = 6
-    lambda_: float = 0.3
-    variant: Variant = "paper"
-
-    def __post_init__(self) -> None:
-        for name, value in (("k1", self.k1), ("k2", self.k2)):
-            if value < 1:
-                raise InputError(f"{name}: must be at least 1, got {value}")
-        if not 0.0 <= self.lambda_ <= 1.0:
-            raise InputError(f"lambda_: must be between 0 and 1, got {self.lambda_}")
-        if self.variant not in VARIANTS:
-            raise UnknownNameError("variant of re-ranking", self.variant, VARIANTS)
-
-    def __str__(self) -> str:
-        return f"k-reciprocal ({self.variant}, k1 {self.k1}, k2 {self.k2}, λ {self.lambda_:g})"
-
-    @property
-    def neighbourhood(self) -> int:
-        """How many items N(p, k1) holds."""
-        return self.k1 if self.variant == "paper" else self.k1 + 1
-
-    @property
-    def half_neighbourhood(self) -> int:
-        """How many items N(p, k1/2) holds."""
-        half = round(self.k1 / 2)
-        return max(1, half) if self.variant == "paper" else half + 1
-
-    @property
-    def list_length(self) -> int:
-        """How many neighbours of each item are looked at, itself among them."""
-        return max(self.neighbourhood, self.half_neighbourhood, self.k2)
-
-    def check(self, count: int) -> None:
-        """Refuse too few items, before anything is embedded for it.
-
-        Raises:
-            InputError: query and gallery together hold fewer than `list_length`.
-        """
-        if count < self.list_length:
-            raise InputError(
-                f"re-ranking with k1={self.k1}, k2={self.k2} needs at least {self.list_length} "
-                f"pictures in query and gallery together, got {count}: choose smaller k1 and k2"
-            )
-
-    @property
-    def kind(self) -> int:
-        """How the original distance enters, as `sources` counts it."""
-        return BLEND_SQUARE if self.variant == "torchreid" else BLEND
-
-    def weights(self, levels: Float64) -> Float64:
-        """exp(−d) for squared Euclidean distances as shares of the largest."""
-        return np.exp(-levels * levels if self.kind == BLEND_SQUARE else -levels)
-
-    def final(self, jaccard: Float64, levels: Float64) -> Float64:
-        """d* from the Jaccard distance and squared Euclidean distances as shares of the largest."""
-        original = levels * levels if self.kind == BLEND_SQUARE else levels
-        return (1.0 - self.lambda_) * jaccard + self.lambda_ * original
 
 
 def reranked_distances(
@@ -172,8 +97,8 @@ def reranked_distances(
         index = JaccardIndex.build(lists, levels, num_query, reranking, team)
         query, item, jaccard = index.below_one(0, num_query, team)
     level_QG = dist_NN[:num_query, num_query:] * _inverse(largest)[:num_query, None]
-    final_QG = values_of(reranking.kind, reranking.lambda_, level_QG)
-    final_QG[query, item] = reranking.final(jaccard, level_QG[query, item])
+    final_QG = values_of(_kind(reranking), reranking.lambda_, level_QG)
+    final_QG[query, item] = _final(reranking, jaccard, level_QG[query, item])
     return final_QG
 
 
@@ -204,14 +129,14 @@ class RerankedDistances(EmbeddingDistances):
 
         self.index = JaccardIndex.build(lists, levels, len(comparison.query), reranking, comparison.team)
         self.moves = True
-        self.kind, self.blend = reranking.kind, reranking.lambda_
+        self.kind, self.blend = _kind(reranking), reranking.lambda_
         self.weight = inverse[: len(comparison.query)]
         self._set_range()
 
     def moved(self, block: QueryBlock) -> tuple[Int64, Int64, Float64]:
         query, item, jaccard = self.index.below_one(block.first, block.stop, self.comparison.team)
         levels = self.comparison.levels(query, item, self.weight)
-        return query, item, self.reranking.final(jaccard, levels)
+        return query, item, _final(self.reranking, jaccard, levels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,7 +237,7 @@ def _encode(lists: Int32, levels: Levels, reranking: Reranking, team: Team) -> S
     weights = np.empty(len(item), np.float32)
     for first in range(0, len(item), 1 << 20):
         some = slice(first, first + (1 << 20))
-        weights[some] = reranking.weights(levels(row[some], item[some].astype(np.int64)))
+        weights[some] = _weights(reranking, levels(row[some], item[some].astype(np.int64)))
     start = np.append(0, np.cumsum(counts))
     if strict:
         weights /= np.add.reduceat(weights, start[:-1], dtype=np.float64)[row]
@@ -348,3 +273,19 @@ def _invert(described: SparseRows, num_query: int) -> SparseRows:
 def _inverse(largest: Float64) -> Float64:
     """1 / largest; 1 for an item that equals all others, whose distances are 0 anyway."""
     return 1.0 / np.where(largest > 0.0, largest, 1.0)
+
+
+def _kind(reranking: Reranking) -> int:
+    """How the original distance enters, as `sources` counts it."""
+    return BLEND_SQUARE if reranking.variant == "torchreid" else BLEND
+
+
+def _weights(reranking: Reranking, levels: Float64) -> Float64:
+    """exp(−d) for squared Euclidean distances as shares of the largest."""
+    return np.exp(-levels * levels if _kind(reranking) == BLEND_SQUARE else -levels)
+
+
+def _final(reranking: Reranking, jaccard: Float64, levels: Float64) -> Float64:
+    """d* from the Jaccard distance and squared Euclidean distances as shares of the largest."""
+    original = levels * levels if _kind(reranking) == BLEND_SQUARE else levels
+    return (1.0 - reranking.lambda_) * jaccard + reranking.lambda_ * original

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from omnireid.core.arrays import Bool, Float64, Int64
 from omnireid.core.display import html_table, short_repr
 from omnireid.core.errors import InputError, ShapeError
+from omnireid.core.options import Protocol
 from omnireid.core.record import ProtocolRecord
-from omnireid.core.types import Protocol
 
 SINGLE_SHOT_DRAWS = 10
 

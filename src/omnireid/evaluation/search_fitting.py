@@ -20,8 +20,9 @@ import numpy as np
 
 from omnireid.core.arrays import Bool, Float32, Float64, Int64
 from omnireid.core.errors import InputError
+from omnireid.core.options import Protocol
 from omnireid.core.seeds import numpy_generator
-from omnireid.core.types import JUNK_PID, Protocol
+from omnireid.core.types import JUNK_PID
 from omnireid.evaluation.searches import (
     LEAST_CERTAIN,
     SearchFit,

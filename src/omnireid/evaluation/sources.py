@@ -9,7 +9,7 @@ import numpy as np
 
 from omnireid.core.arrays import AnyFloat, Float64, Int64
 from omnireid.core.errors import InputError
-from omnireid.evaluation.distance import DistanceName
+from omnireid.evaluation.options import DistanceName
 from omnireid.evaluation.streaming import Comparison, QueryBlock, Tile
 
 Distances = AnyFloat

@@ -26,7 +26,8 @@ from omnireid.core.arrays import Float32, Float64, Int64
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.core.machine import available_cores
 from omnireid.evaluation.blas import one_blas_thread
-from omnireid.evaluation.distance import DistanceName, Embeddings
+from omnireid.evaluation.distance import Embeddings
+from omnireid.evaluation.options import DistanceName
 
 TILE_QUERIES, TILE_ITEMS = 256, 8192
 BLOCK_QUERIES = 4096

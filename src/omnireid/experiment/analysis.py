@@ -10,6 +10,7 @@ from rich.console import Console
 
 from omnireid.core.errors import ImageError, InputError
 from omnireid.core.images import picture_size
+from omnireid.core.options import Protocol
 from omnireid.core.record import (
     AnalysisRecord,
     CameraPairScore,
@@ -17,7 +18,6 @@ from omnireid.core.record import (
     MetricIntervals,
     OpenSetRecord,
 )
-from omnireid.core.types import Protocol
 from omnireid.data.parallel import map_files
 from omnireid.evaluation.bootstrap import metric_intervals
 from omnireid.evaluation.breakdown import breakdown_by_camera_pair, breakdown_by_height

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import numpy as np
 from rich.console import Console
@@ -14,24 +13,23 @@ from omnireid.core.arrays import Float32, Int64
 from omnireid.core.card import ModelRef
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
+from omnireid.core.options import OnBad
 from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import JUNK_PID, Dataset, EmbeddingSet, SkippedFile
 from omnireid.data.datasets import nobody, require_splits
 from omnireid.data.tracklets import Tracklet, seen_together, spread_samples
 from omnireid.evaluation.calibration import (
-    FALSE_ALARM_RATES,
-    MISS_RATE,
     Calibration,
     CalibrationSource,
     fit_calibration,
 )
 from omnireid.evaluation.calibration_pairs import (
-    MAX_PAIRS,
     Pairs,
     labelled_pairs,
     pair_scores,
     tracklet_pairs,
 )
+from omnireid.evaluation.options import FRAMES_PER_TRACKLET, CalibrationOptions, CalibrationSplit
 from omnireid.evaluation.result import DistanceHistogram
 from omnireid.evaluation.search_fitting import (
     Sightings,
@@ -43,42 +41,7 @@ from omnireid.evaluation.searches import SearchModel
 from omnireid.evaluation.whitening import fit_whitening
 from omnireid.inference.embedder import Embedder
 
-SplitName = Literal["test", "train"]
-WhiteningName = Literal["none", "centre", "zca"]
-OnBad = Literal["error", "skip"]
-
-FRAMES_PER_TRACKLET = 8
-
 _HISTOGRAM_BINS = 60
-
-
-@dataclass(frozen=True)
-class CalibrationOptions:
-    """What both sources of pairs share.
-
-    Attributes:
-        false_alarm_rates: shares of pairs of two people that may be taken for one.
-        miss_rate: share of pairs of one person that may be taken for two.
-        whitening: fitted on half of the people, who then give no pairs.
-        max_pairs: different-person pairs to draw.
-        seed: of all draws.
-
-    Raises:
-        InputError: no false-alarm rate, or a rate that is not between 0 and 1.
-    """
-
-    false_alarm_rates: Sequence[float] = FALSE_ALARM_RATES
-    miss_rate: float = MISS_RATE
-    whitening: WhiteningName = "none"
-    max_pairs: int = MAX_PAIRS
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not self.false_alarm_rates:
-            raise InputError("false_alarm_rates: expected at least one")
-        for rate in (*self.false_alarm_rates, self.miss_rate):
-            if not 0 < rate < 1:
-                raise InputError(f"error rate: expected between 0 and 1, got {rate}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +58,9 @@ class CalibrationRun:
 def calibrate_labelled(
     embedder: Embedder,
     dataset: Dataset,
-    options: CalibrationOptions | None = None,
+    options: CalibrationOptions = CalibrationOptions(),
     *,
-    split: SplitName = "test",
+    split: CalibrationSplit = "test",
     on_bad: OnBad = "error",
     console: Console | None = None,
 ) -> CalibrationRun:
@@ -115,7 +78,6 @@ def calibrate_labelled(
         ImageError: a picture cannot be decoded and `on_bad` is "error".
         InputError: a model that was never saved, too few people, or scores that do not tell them apart.
     """
-    options = options or CalibrationOptions()
     model = _model(embedder)
     if split == "train":
         require_splits(dataset, "train")
@@ -155,7 +117,7 @@ def calibrate_labelled(
 def calibrate_tracklets(
     embedder: Embedder,
     tracklets: Sequence[Tracklet],
-    options: CalibrationOptions | None = None,
+    options: CalibrationOptions = CalibrationOptions(),
     *,
     source: str,
     num_frames: int = FRAMES_PER_TRACKLET,
@@ -179,7 +141,6 @@ def calibrate_tracklets(
     Raises:
         ImageError, InputError: as `calibrate_labelled`.
     """
-    options = options or CalibrationOptions()
     model, couples = _model(embedder), seen_together(tracklets)
     samples, load = spread_samples(tracklets, num_frames)
     times = {(one.path, one.pid): one.time for one in samples}
@@ -241,9 +202,7 @@ def _run(
         source=source,
         whitening=whitening,
         search=_search_model(sightings(embeddings, people), options),
-        false_alarm_rates=options.false_alarm_rates,
-        miss_rate=options.miss_rate,
-        seed=options.seed,
+        options=options,
     )
     edges = np.linspace(scores.min(), max(scores.max(), scores.min() + 1e-6), _HISTOGRAM_BINS + 1)
     same, different = (np.histogram(scores[kind], edges)[0] for kind in (pairs.same, ~pairs.same))

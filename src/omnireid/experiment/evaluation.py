@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from rich.console import Console
@@ -17,6 +16,7 @@ from omnireid.core.display import short_repr
 from omnireid.core.errors import ImageError, InputError
 from omnireid.core.files import write_text
 from omnireid.core.images import load_crop, narrow_range
+from omnireid.core.options import OnBad, Protocol
 from omnireid.core.record import (
     AnalysisRecord,
     DatasetRecord,
@@ -28,17 +28,16 @@ from omnireid.core.record import (
     TrainingRecord,
 )
 from omnireid.core.seeds import derive_seed
-from omnireid.core.types import Dataset, EmbeddingSet, Protocol, SkippedFile, Split
+from omnireid.core.types import Dataset, EmbeddingSet, SkippedFile, Split
 from omnireid.data.datasets import remarks_on, require_splits
 from omnireid.data.datasets.labels import label
 from omnireid.data.datasets.manifest import write_manifest
-from omnireid.data.frames import FrameSampling
+from omnireid.data.options import FrameSampling
 from omnireid.evaluation.copies import find_copies
 from omnireid.evaluation.metrics import metrics_record
+from omnireid.evaluation.options import QueryExpansion, Reranking
 from omnireid.evaluation.pairs import Pairs
-from omnireid.evaluation.query_expansion import QueryExpansion
 from omnireid.evaluation.ranking import evaluate_embeddings
-from omnireid.evaluation.reranking import Reranking
 from omnireid.evaluation.result import RetrievalResult
 from omnireid.experiment.queries import QUERIES, write_queries
 from omnireid.inference.embedder import Embedder
@@ -111,7 +110,7 @@ def evaluate_model(
     ranking: RankingOptions = RankingOptions(),
     frames: FrameSampling | None = None,
     seed: int = 0,
-    on_bad: Literal["error", "skip"] = "error",
+    on_bad: OnBad = "error",
     training: TrainingRecord | None = None,
     console: Console | None = None,
 ) -> Evaluation:
@@ -332,7 +331,7 @@ def _embed(
     split: Split,
     frames: FrameSampling | None,
     seed: int,
-    on_bad: Literal["error", "skip"],
+    on_bad: OnBad,
     skipped: list[str],
     console: Console | None,
 ) -> EmbeddingSet:

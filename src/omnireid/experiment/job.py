@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 
 from omnireid.core.display import short_repr
+from omnireid.core.options import OnBad
 from omnireid.core.record import ResultRecord
 from omnireid.core.types import Dataset
 from omnireid.data.datasets import require_splits
@@ -53,7 +53,7 @@ def main_job(
     threads: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    on_bad: Literal["error", "skip"] = "error",
+    on_bad: OnBad = "error",
     console: Console | None = None,
 ) -> MainJobResult:
     """Train by the recipe, evaluate by each target's protocol, write everything into `run_dir`.

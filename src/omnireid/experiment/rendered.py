@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -17,8 +15,11 @@ from omnireid.evaluation.calibration import Calibration, calibration_path
 from omnireid.experiment.calibration import calibrate_labelled
 from omnireid.inference.embedder import Embedder
 from omnireid.synthetic.crop import render_jpeg
-from omnireid.synthetic.dataset import RenderOptions, render_dataset
+from omnireid.synthetic.dataset import render_dataset
+from omnireid.synthetic.options import RenderOptions
 
+# Enough people for the quick start to learn what to look at, few enough to render in half a minute.
+QUICKSTART = RenderOptions(height=128, width=64)
 MOST_CALIBRATION_PIDS = 800
 _FOR_EACH_TEST_PID = 8
 FRAMES_PER_S = 25
@@ -36,7 +37,7 @@ def timed(dataset: Dataset) -> Dataset:
 def calibrate_on_others(
     weights: Path,
     folder: Path,
-    options: Mapping[str, int],
+    options: RenderOptions,
     *,
     device: str = "auto",
     threads: int | None = None,
@@ -48,24 +49,22 @@ def calibrate_on_others(
         weights: beside them the calibration is written.
         folder: gets `calibration/`, the pictures of these people, and `try/`, two pictures by two cameras of
             somebody who is in none of the datasets.
-        options: of `render_dataset`, that the dataset was rendered with.
+        options: What the dataset was rendered with.
 
     Raises:
         InputError: the model cannot tell these people apart.
     """
-    rendered = RenderOptions(**options)
-    others: dict[str, Any] = {
-        **options,
-        "num_train_pids": 0,
-        "num_test_pids": min(MOST_CALIBRATION_PIDS, _FOR_EACH_TEST_PID * rendered.num_test_pids),
-        "crops_per_camera": 2,
-        "num_distractors": 0,
-        "num_junk": 0,
-        "first_pid": rendered.next_pid,
-    }
-    stranger = RenderOptions(**others).next_pid
-    for number, camid in enumerate((0, rendered.num_cameras - 1), start=1):
-        picture = render_jpeg(rendered.world, stranger, camid, 0)
+    others = replace(
+        options,
+        num_train_pids=0,
+        num_test_pids=min(MOST_CALIBRATION_PIDS, _FOR_EACH_TEST_PID * options.num_test_pids),
+        crops_per_camera=2,
+        num_distractors=0,
+        num_junk=0,
+        first_pid=options.next_pid,
+    )
+    for number, camid in enumerate((0, options.num_cameras - 1), start=1):
+        picture = render_jpeg(options.world, others.next_pid, camid, 0)
         write_bytes(folder / "try" / f"visitor_{number}.jpg", picture)
     embedder = Embedder.open(weights, device=device, threads=threads)
     target = calibration_path(weights)
@@ -75,7 +74,7 @@ def calibrate_on_others(
     except InputError:
         # None, or of weights that are gone.
         target.unlink(missing_ok=True)
-    people = render_dataset(folder / "calibration", **others, console=console)
+    people = render_dataset(folder / "calibration", others, console=console)
     calibration = calibrate_labelled(embedder, people, console=console).calibration
     calibration.save(target)
     return calibration

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from rich.console import Console
 
 from omnireid.core.errors import InputError
+from omnireid.core.options import OnBad, Protocol
 from omnireid.core.progress import progress_bar
 from omnireid.core.record import ConditionRecord, CorruptionCell, RobustnessRecord, SpreadRecord
-from omnireid.core.types import Dataset, EmbeddingSet, Protocol, Split
+from omnireid.core.types import Dataset, EmbeddingSet, Split
 from omnireid.evaluation.metrics import METRICS
 from omnireid.evaluation.result import RetrievalResult
 from omnireid.experiment.evaluation import Evaluation, rank_by
@@ -35,7 +34,7 @@ def evaluate_corrupted(
     cells: bool = True,
     workers: int | None = None,
     cache_bytes: int = DEFAULT_CACHE_BYTES,
-    on_bad: Literal["error", "skip"] = "error",
+    on_bad: OnBad = "error",
     console: Console | None = None,
 ) -> RobustnessRecord:
     """Evaluate a model on corrupted pictures, by the protocol of Market-1501-C.

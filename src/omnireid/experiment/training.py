@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 
 from omnireid.core.errors import DatasetError, InputError, WeightsError
+from omnireid.core.options import OnBad
 from omnireid.core.types import Dataset
 from omnireid.data.frames import flatten
 from omnireid.experiment.evaluation import check_scorable, evaluate_model
 from omnireid.experiment.several import result_names
 from omnireid.inference.backends import TorchBackend
-from omnireid.inference.embedder import Embedder, find_weights
+from omnireid.inference.embedder import Embedder
+from omnireid.inference.lookup import find_weights
 from omnireid.models.cards import model_card
 from omnireid.models.convert import read_network
 from omnireid.models.family import NetworkConfig
@@ -36,7 +37,7 @@ def train_on(
     threads: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    on_bad: Literal["error", "skip"] = "error",
+    on_bad: OnBad = "error",
     console: Console | None = None,
 ) -> TrainedModel:
     """Train on a dataset's train split. Tracklets are taken apart: each frame is a picture of its own.

@@ -39,10 +39,11 @@ from omnireid.gallery.forgetting import TOMBSTONES
 from omnireid.gallery.generations import Generation, Generations
 from omnireid.gallery.identities import IDENTITIES, OPERATIONS
 from omnireid.gallery.journal import finish_interrupted
+from omnireid.gallery.options import StoredPrecision
 from omnireid.gallery.rejections import REJECTIONS
 from omnireid.gallery.retention import STEPS
 from omnireid.gallery.site import SITE
-from omnireid.gallery.store import GalleryStore, Precision, item_schema
+from omnireid.gallery.store import GalleryStore, item_schema
 from omnireid.gallery.watch_records import KINDS as WATCH_KINDS
 
 MANIFEST, ITEMS, RECORDS, AUDIT = "manifest.json", "items.parquet", "records.parquet", "audit.parquet"
@@ -78,7 +79,7 @@ class Source(Protocol):
 
     name: str
     generation: Generation | None
-    precision: Precision
+    precision: StoredPrecision
     num_items: int
     heeded: frozenset[str]
 
@@ -100,7 +101,7 @@ class Snapshot:
 
     def __init__(self, store: GalleryStore) -> None:
         self.name = store.uri
-        self.precision: Precision = "float32"
+        self.precision: StoredPrecision = "float32"
         self._store = store
         schema = pa.schema([("id", pa.string()), ("identity", pa.string()), ("enrolled", pa.float64())])
         batches = [schema.empty_table()]
@@ -167,7 +168,7 @@ class Manifest(ClosedModel):
     source: str
     created: float
     model: tuple[str, str, int] | None
-    precision: Precision
+    precision: StoredPrecision
     items: int
     files: dict[str, BackupFile]
     late_tombstones: tuple[str, ...] = ()
@@ -239,7 +240,7 @@ class Backup:
         self.manifest = _read_manifest(self._folder)
         self._check_files()
         self.name = str(self._folder)
-        self.precision: Precision = self.manifest.precision
+        self.precision: StoredPrecision = self.manifest.precision
         self.num_items = self.manifest.items
         self.generation = None
         if self.manifest.model is not None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from rich.console import Console
 
 from omnireid.core.cameras import camera_name
 from omnireid.core.images import decode
+from omnireid.core.options import OnBad
 from omnireid.core.types import Dataset, Sample
 from omnireid.gallery.files import enrol_files, seen_files
 from omnireid.gallery.gallery import Gallery
@@ -30,7 +31,7 @@ def fill_from_dataset(
     dataset: Dataset,
     *,
     first_s: float | None = None,
-    on_bad: Literal["error", "skip"] = "error",
+    on_bad: OnBad = "error",
     threads: int | None = None,
     console: Console | None = None,
 ) -> int:

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from rich.console import Console
 
@@ -16,6 +16,7 @@ from omnireid.core.cameras import camera_name
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import ImageError
 from omnireid.core.images import Crop, decode, resize
+from omnireid.core.options import OnBad
 from omnireid.core.types import Sample, SkippedFile
 from omnireid.gallery.enrolling import Enrolment
 from omnireid.gallery.gallery import Gallery
@@ -79,7 +80,7 @@ def enrol_files(
     embedder: Embedder,
     files: Sequence[SeenFile],
     *,
-    on_bad: Literal["error", "skip"] = "error",
+    on_bad: OnBad = "error",
     on_skip: Callable[[SkippedFile], None] | None = None,
     console: Console | None = None,
     threads: int | None = None,

@@ -40,13 +40,14 @@ from omnireid.gallery.items import EVERYTHING, Filter, Item
 from omnireid.gallery.journal import Task, carry_out, check_whole, finish_interrupted
 from omnireid.gallery.moving import Moved, abandon, clear_left, move
 from omnireid.gallery.opening import open_store
+from omnireid.gallery.options import DEFAULT_PRECISION, STORED_PRECISIONS, StoredPrecision
 from omnireid.gallery.questions import Question
 from omnireid.gallery.records import MAX_AGE_S
 from omnireid.gallery.rejections import Rejections
 from omnireid.gallery.retention import STEPS, Retention
 from omnireid.gallery.rows import ITEM_COLUMNS, embeddings_of, items_of
 from omnireid.gallery.searching import Searcher, SearchResult, empty_result
-from omnireid.gallery.store import PRECISIONS, GalleryStore, IndexState, Precision
+from omnireid.gallery.store import GalleryStore, IndexState
 from omnireid.gallery.tracklets import pooled, search_tracklets
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class GalleryState:
     cameras: tuple[str, ...]
     models: tuple[Generation, ...]
     index: IndexState
-    precision: Precision | None
+    precision: StoredPrecision | None
     retention: Retention
     disk_bytes: int | None
 
@@ -121,14 +122,14 @@ class Gallery:
         self,
         store: GalleryStore,
         *,
-        precision: Precision = "float32",
+        precision: StoredPrecision = DEFAULT_PRECISION,
         actor: str = "local",
         calibration: Calibration | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Of a store that is open already; `Gallery.open` opens one."""
-        if precision not in PRECISIONS:
-            raise InputError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
+        if precision not in STORED_PRECISIONS:
+            raise InputError(f"precision: expected one of {', '.join(STORED_PRECISIONS)}, got {precision!r}")
         self.store = store
         self.calibration = calibration
         self.clock = clock
@@ -158,7 +159,7 @@ class Gallery:
         cls,
         uri: str,
         *,
-        precision: Precision = "float32",
+        precision: StoredPrecision = DEFAULT_PRECISION,
         actor: str = "local",
         calibration: Calibration | None = None,
         clock: Callable[[], float] = time.time,

@@ -10,8 +10,9 @@ from typing import Literal, NamedTuple
 from omnireid.core.card import ModelRef
 from omnireid.core.errors import InputError
 from omnireid.gallery.errors import ModelMismatchError
+from omnireid.gallery.options import StoredPrecision
 from omnireid.gallery.records import Records, RememberedRecords
-from omnireid.gallery.store import CollectionInfo, GalleryStore, Precision
+from omnireid.gallery.store import CollectionInfo, GalleryStore
 
 GENERATIONS = "generation"
 """Kind of the records: by collection, the model, state and time of creation."""
@@ -77,7 +78,7 @@ class Generations:
             return None
         raise ModelMismatchError(asked=str(model), known=[str(live.model)])
 
-    def begin(self, model: ModelRef, precision: Precision, now: float) -> Generation:
+    def begin(self, model: ModelRef, precision: StoredPrecision, now: float) -> Generation:
         """The live generation of a model, made where the gallery is empty: this fixes its model.
 
         Call it and write to its collection under one `store.lock()`.

@@ -28,11 +28,12 @@ from omnireid.gallery.forgetting import TOMBSTONES, Tombstones, forget_buried, h
 from omnireid.gallery.generations import GENERATIONS, Generation, collection_name
 from omnireid.gallery.identities import IDENTITIES, OPERATIONS
 from omnireid.gallery.journal import RESTORING, Task, carry_out, finish_interrupted
+from omnireid.gallery.options import StoredPrecision
 from omnireid.gallery.rejections import REJECTIONS
 from omnireid.gallery.retention import STEPS, Retention, is_expired, read_retention
 from omnireid.gallery.rows import embeddings_of
 from omnireid.gallery.site import SITE
-from omnireid.gallery.store import CollectionInfo, GalleryStore, Precision
+from omnireid.gallery.store import CollectionInfo, GalleryStore
 from omnireid.gallery.watch_records import KINDS as WATCH_KINDS
 
 _ID = "target"
@@ -62,7 +63,7 @@ def restore(
     store: GalleryStore,
     *,
     tombstones: Tombstones | None = None,
-    precision: Precision | None = None,
+    precision: StoredPrecision | None = None,
     clock: Callable[[], float] = time.time,
     console: Console | None = None,
 ) -> Restored:
@@ -230,7 +231,7 @@ def _live(source: Source, now: float) -> Generation | None:
 
 
 def _copy_items(
-    source: Source, store: GalleryStore, sieve: _Sieve, precision: Precision, console: Console | None
+    source: Source, store: GalleryStore, sieve: _Sieve, precision: StoredPrecision, console: Console | None
 ) -> None:
     assert source.generation is not None
     model = source.generation.model

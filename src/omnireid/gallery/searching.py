@@ -478,7 +478,8 @@ def reranked(query: Float32, vectors: Float32, places: Int64) -> Int64:
         vectors: (N, D) of unit norm.
         places: (M,) rows of `vectors`, the nearest first.
     """
-    from omnireid.evaluation.reranking import Reranking, reranked_distances
+    from omnireid.evaluation.options import Reranking
+    from omnireid.evaluation.reranking import reranked_distances
 
     if len(places) < 2:
         return places

@@ -15,10 +15,7 @@ import pyarrow as pa
 
 from omnireid.core.arrays import Bool, Float32
 from omnireid.gallery.items import EVERYTHING, Filter
-
-Precision = Literal["float32", "float16", "int8"]
-PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8")
-
+from omnireid.gallery.options import StoredPrecision
 
 DESCRIPTION: tuple[pa.Field, ...] = (
     pa.field("id", pa.string(), nullable=False),
@@ -65,7 +62,7 @@ class CollectionInfo:
 
     name: str
     dim: int
-    precision: Precision
+    precision: StoredPrecision
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -15,6 +15,7 @@ from omnireid.core.card import ModelCard, ModelRef
 from omnireid.core.errors import InputError, OmniReIDWarning
 from omnireid.core.images import Crop, check_crop, resize
 from omnireid.core.machine import available_cores
+from omnireid.core.options import OnBad
 from omnireid.core.progress import progress_bar
 from omnireid.core.types import EmbeddingSet, Sample, SkippedFile
 from omnireid.data.loading import CropLoader, LoadCrop, load_sample
@@ -22,10 +23,9 @@ from omnireid.inference.backends import Backend
 from omnireid.inference.backends.native import NativeBackend
 from omnireid.inference.backends.protocol import Embeddings, FeatureMaps, check_crops
 from omnireid.inference.lookup import find_weights
-from omnireid.inference.opening import BackendName, PrecisionName, open_backend
+from omnireid.inference.opening import open_backend
+from omnireid.inference.options import BackendName, Engine, PrecisionName
 from omnireid.inference.storage import concatenate
-
-__all__ = ["BackendName", "Embedder", "find_weights"]
 
 OnSkip = Callable[[SkippedFile], None]
 
@@ -51,7 +51,7 @@ class Embedder:
         self,
         backend: Backend,
         *,
-        batch_size: int = 64,
+        batch_size: int = Engine.batch_size,
         normalise: bool = True,
         is_normalised_inside: bool = False,
     ) -> None:
@@ -81,11 +81,11 @@ class Embedder:
         cls,
         model: str | os.PathLike[str],
         *,
-        backend: BackendName = "auto",
-        device: str = "auto",
-        threads: int | None = None,
-        precision: PrecisionName | None = None,
-        batch_size: int = 64,
+        backend: BackendName = Engine.backend,
+        device: str = Engine.device,
+        threads: int | None = Engine.threads,
+        precision: PrecisionName | None = Engine.precision,
+        batch_size: int = Engine.batch_size,
         normalise: bool = True,
     ) -> Embedder:
         """Open a model file, or a model of the registry whose weights were pulled.
@@ -190,7 +190,7 @@ class Embedder:
         self,
         samples: Sequence[Sample],
         *,
-        on_bad: Literal["error", "skip"] = "error",
+        on_bad: OnBad = "error",
         on_skip: OnSkip | None = None,
         console: Console | None = None,
         threads: int | None = None,
@@ -244,7 +244,7 @@ class Embedder:
         samples: Sequence[Sample],
         *,
         on_skip: OnSkip,
-        on_bad: Literal["error", "skip"] = "error",
+        on_bad: OnBad = "error",
         console: Console | None = None,
         threads: int | None = None,
         load: LoadCrop = load_sample,
@@ -277,7 +277,7 @@ class Embedder:
         samples: Sequence[Sample],
         *,
         on_skip: OnSkip,
-        on_bad: Literal["error", "skip"],
+        on_bad: OnBad,
         console: Console | None,
         threads: int | None,
         load: LoadCrop,
@@ -299,7 +299,7 @@ class Embedder:
         self,
         samples: Sequence[Sample],
         *,
-        on_bad: Literal["error", "skip"] = "error",
+        on_bad: OnBad = "error",
         on_skip: OnSkip | None = None,
         console: Console | None = None,
         threads: int | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from omnireid.core.errors import ConfigError, InputError, MissingExtraError, WeightsError
 from omnireid.inference.backends import Backend, OnnxBackend
@@ -13,13 +13,9 @@ from omnireid.inference.formats import FORMATS, FileFormat, identify
 from omnireid.inference.fused.fold import check_foldable
 from omnireid.inference.lookup import CHECKPOINT_SUFFIXES
 from omnireid.inference.native.precision import MIN_SIZE, missing_for
+from omnireid.inference.options import BackendName, PrecisionName
 from omnireid.models.run_checkpoint import is_run_checkpoint
 from omnireid.models.weight_file import read_header
-
-BackendName = Literal[
-    "auto", "onnx", "openvino", "torch", "native", "gpu", "torchscript", "tensorrt", "executorch"
-]
-PrecisionName = Literal["fp32", "bf16x3", "bf16", "fp16"]
 
 _ON_CPU_ONLY = ("openvino", "native", "executorch")
 _PRECISIONS = {

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from omnireid.core.errors import InputError
 from omnireid.core.images import IMAGE_SUFFIXES
-from omnireid.core.types import Protocol, Sample, SkippedFile
+from omnireid.core.options import Protocol
+from omnireid.core.types import Sample, SkippedFile
 from omnireid.data.datasets import read_dataset
 from omnireid.data.datasets.folders import NO_PICTURE, is_picture_name, is_system_file, not_taken
 

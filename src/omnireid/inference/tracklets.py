@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Literal, overload
+from typing import overload
 
 import numpy as np
 from rich.console import Console
 
 from omnireid.core.errors import OmniReIDWarning
+from omnireid.core.options import OnBad
 from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import EmbeddingSet, Sample, SkippedFile
-from omnireid.data.frames import FrameSampling, Pooling, Sampling, sample_frames
+from omnireid.data.frames import sample_frames
+from omnireid.data.options import FrameSampling, Pooling, Sampling
 from omnireid.inference.embedder import Embedder, OnSkip, l2_normalised
 
 NO_FRAME = "no frame of this tracklet can be read"
@@ -26,7 +28,7 @@ def embed_tracklets(
     sampling: Sampling = "evenly",
     pooling: Pooling = "mean",
     seed: int = 0,
-    on_bad: Literal["error", "skip"] = "error",
+    on_bad: OnBad = "error",
     on_skip: OnSkip | None = None,
     console: Console | None = None,
     threads: int | None = None,

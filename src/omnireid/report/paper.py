@@ -12,16 +12,13 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
 from omnireid.core.record import MeansRecord, ProtocolRecord, ResultRecord, SpreadRecord
 from omnireid.evaluation.metrics import METRICS, labels
+from omnireid.report.options import TABLE_FORMATS, TableFormat
 from omnireid.report.wording import dataset_title, protocol_terms, repetitions
-
-TableFormat = Literal["md", "latex", "csv"]
-TABLE_FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
 
 _PROTOCOL_FIELDS = tuple(ProtocolRecord.model_fields)
 _MARKDOWN = str.maketrans({one: f"\\{one}" for one in "\\|*`<["})

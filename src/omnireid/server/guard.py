@@ -18,8 +18,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from omnireid.core.errors import OmniReIDError
 from omnireid.server.limits import Limits
 from omnireid.server.metrics import Metrics
+from omnireid.server.options import SCOPES
 from omnireid.server.problems import Problem, busy, of_error
-from omnireid.server.tokens import SCOPES, Token, TokenFile
+from omnireid.server.tokens import Token, TokenFile
 
 access = logging.getLogger("omnireid.server.access")
 errors = logging.getLogger("omnireid.server.errors")

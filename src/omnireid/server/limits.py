@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from omnireid.core.errors import InputError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limits:
     """Bounds that keep one client from taking the machine.
 

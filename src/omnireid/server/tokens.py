@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from filelock import FileLock
 from pydantic import ValidationError
@@ -23,10 +23,7 @@ from pydantic import ValidationError
 from omnireid.core.closed import ClosedModel
 from omnireid.core.errors import InputError, StorageError
 from omnireid.core.files import write_failure
-
-Scope = Literal["read", "write", "admin"]
-SCOPES: tuple[Scope, ...] = get_args(Scope)
-"""Each includes those before it."""
+from omnireid.server.options import SCOPES, Scope
 
 _PREFIX = "omnireid_"
 _LOOK_AGAIN_S = 1.0

@@ -25,6 +25,7 @@ from omnireid.core.seeds import derive_seed
 from omnireid.core.types import DISTRACTOR_PID, JUNK_PID, Dataset, Sample, Split
 from omnireid.synthetic.crop import World, render_jpeg
 from omnireid.synthetic.opencv import cv2
+from omnireid.synthetic.options import RenderOptions
 
 RENDERER_VERSION = 1
 CARD_NAME = "card.json"
@@ -33,63 +34,6 @@ FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding
 
 _END_OF_JPEG = b"\xff\xd9"
 _CHUNK = 32
-
-
-@dataclass(frozen=True, slots=True)
-class RenderOptions:
-    """What makes a rendered dataset; two datasets with equal options are equal byte for byte.
-
-    Attributes:
-        seed: from which all else follows; another seed is another population and other cameras.
-        num_train_pids, num_test_pids: identities; no person is in both.
-        num_cameras: 2 to 9.
-        crops_per_camera: pictures of each identity by each camera; of a test identity one is a query.
-        num_distractors: pictures in the gallery that belong to no query (pid 0).
-        num_junk: boxes that cut a test identity badly (pid −1); scoring ignores them.
-        height, width: of the pictures, in pixels.
-        first_pid: number of the first identity; others of the same seed are other people in the same world.
-    """
-
-    seed: int
-    num_train_pids: int
-    num_test_pids: int
-    num_cameras: int = 4
-    crops_per_camera: int = 4
-    num_distractors: int = 40
-    num_junk: int = 20
-    height: int = 256
-    width: int = 128
-    first_pid: int = 1
-
-    def __post_init__(self) -> None:
-        self.world  # noqa: B018 (checks cameras and size)
-        if self.num_cameras < 2:
-            raise InputError(
-                f"num_cameras: at least 2, got {self.num_cameras}: a match must come from another camera"
-            )
-        for name in ("num_train_pids", "num_test_pids", "num_distractors", "num_junk"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name}: 0 or more, got {getattr(self, name)}")
-        if self.first_pid < 1:
-            raise InputError(f"first_pid: 1 or more, got {self.first_pid}")
-        if self.num_train_pids + self.num_test_pids == 0:
-            raise InputError("num_train_pids and num_test_pids are both 0: nothing to render")
-        least = 2 if self.num_test_pids else 1
-        if self.crops_per_camera < least:
-            raise InputError(
-                f"crops_per_camera: at least {least}, got {self.crops_per_camera}: one of a test identity's "
-                "is the query, the others its gallery"
-            )
-
-    @property
-    def next_pid(self) -> int:
-        """The first number that nobody in it has, people among the distractors included."""
-        people = self.num_train_pids + self.num_test_pids + (self.num_distractors + 1) // 2
-        return self.first_pid + people
-
-    @property
-    def world(self) -> World:
-        return World(self.seed, self.num_cameras, self.height, self.width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +86,8 @@ def _planned(
 
 def render_dataset(
     root: str | os.PathLike[str],
+    options: RenderOptions = RenderOptions(),
     *,
-    seed: int,
-    num_train_pids: int,
-    num_test_pids: int,
-    num_cameras: int = 4,
-    crops_per_camera: int = 4,
-    num_distractors: int = 40,
-    num_junk: int = 20,
-    height: int = 256,
-    width: int = 128,
-    first_pid: int = 1,
     workers: int | None = None,
     console: Console | None = None,
 ) -> Dataset:
@@ -160,7 +95,7 @@ def render_dataset(
 
     Args:
         root: a new or empty folder, or one that holds this very dataset, whole or begun.
-        seed, num_train_pids, …, first_pid: see `RenderOptions`.
+        options: What is rendered.
         workers: processes; None takes the cores available. 1 renders in this process. With more, a script
             must call this under `if __name__ == "__main__":`, as new processes import it.
         console: where a progress bar is shown; None shows none.
@@ -169,22 +104,10 @@ def render_dataset(
         The dataset, its samples in file-name order. Junk is on disk, yet in no split, as readers skip it.
 
     Raises:
-        InputError: an option out of range.
+        InputError: workers out of range.
         DatasetError: `root` holds something else, or a dataset of other options.
         StorageError: the disk is full or cannot be written; run it again to complete the dataset.
     """
-    options = RenderOptions(
-        seed=seed,
-        num_train_pids=num_train_pids,
-        num_test_pids=num_test_pids,
-        num_cameras=num_cameras,
-        crops_per_camera=crops_per_camera,
-        num_distractors=num_distractors,
-        num_junk=num_junk,
-        height=height,
-        width=width,
-        first_pid=first_pid,
-    )
     cores = available_cores()
     workers = cores if workers is None else workers
     if workers < 1:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from omnireid.core.card import ModelCard
 from omnireid.core.errors import ConfigError, DatasetError, InputError, OmniReIDError, TrainingError
 from omnireid.core.files import sha256_file, write_text
 from omnireid.core.machine import available_cores
+from omnireid.core.options import OnBad
 from omnireid.core.progress import progress_bar
 from omnireid.core.record import BestEpochRecord, TrainingRecord
 from omnireid.core.seeds import derive_seed
@@ -109,7 +110,7 @@ def train(
     threads: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    on_bad: Literal["error", "skip"] = "error",
+    on_bad: OnBad = "error",
     cache_bytes: int = DEFAULT_CACHE_BYTES,
     evaluate: EpochEvaluation | None = None,
     evaluated_on: str = "",
@@ -183,7 +184,7 @@ class _Run:
         evaluated_on: str,
         device: str,
         threads: int | None,
-        on_bad: Literal["error", "skip"],
+        on_bad: OnBad,
         cache_bytes: int,
     ) -> None:
         kept = tuple(sample for sample in samples if sample.pid >= 0)

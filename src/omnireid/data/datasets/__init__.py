@@ -11,7 +11,8 @@ from rich.console import Console
 
 from omnireid.core.errors import DatasetError, InputError, UnknownNameError
 from omnireid.core.files import absolute
-from omnireid.core.types import DISTRACTOR_PID, JUNK_PID, Dataset, Protocol
+from omnireid.core.options import Protocol
+from omnireid.core.types import DISTRACTOR_PID, JUNK_PID, Dataset
 from omnireid.data.datasets import (
     cuhk01,
     cuhk02,

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from omnireid.core.display import short_repr
 from omnireid.core.errors import CountMismatchError
-from omnireid.core.types import Dataset, Protocol, Split
+from omnireid.core.options import Protocol
+from omnireid.core.types import Dataset, Split
 
 TOTAL = "total"
 MAX_NAMED_REASONS = 3

@@ -15,7 +15,8 @@ import numpy as np
 
 from omnireid.core.arrays import Int64
 from omnireid.core.errors import DatasetError
-from omnireid.core.types import Dataset, Protocol, Sample, SkippedFile, Split
+from omnireid.core.options import Protocol
+from omnireid.core.types import Dataset, Sample, SkippedFile, Split
 from omnireid.data.archives import archive_hint, extract_archives
 from omnireid.data.datasets.card import TOTAL, DatasetCard, Reader, ReadOptions, SplitCounts
 from omnireid.data.datasets.cuhk03_mat import (

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from omnireid.core.errors import DatasetError
-from omnireid.core.types import JUNK_PID, Dataset, Protocol, Sample, SkippedFile, Split
+from omnireid.core.options import Protocol
+from omnireid.core.types import JUNK_PID, Dataset, Sample, SkippedFile, Split
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions
 from omnireid.data.datasets.folders import JUNK, NO_PICTURE, is_picture_name, scan
 from omnireid.data.datasets.labels import (

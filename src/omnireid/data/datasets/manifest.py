@@ -15,7 +15,8 @@ from typing import Any
 
 from omnireid.core.errors import DatasetError
 from omnireid.core.files import absolute, atomic_write
-from omnireid.core.types import DISTRACTOR_PID, JUNK_PID, Dataset, Protocol, Sample, SkippedFile, Split
+from omnireid.core.options import Protocol
+from omnireid.core.types import DISTRACTOR_PID, JUNK_PID, Dataset, Sample, SkippedFile, Split
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions
 from omnireid.data.datasets.folders import JUNK
 from omnireid.data.datasets.labels import (

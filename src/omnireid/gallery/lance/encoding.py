@@ -7,13 +7,18 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from omnireid.core.arrays import Float32
-from omnireid.gallery.store import DESCRIPTION, Precision
+from omnireid.gallery.options import StoredPrecision
+from omnireid.gallery.store import DESCRIPTION
 
-_TYPES: dict[Precision, pa.DataType] = {"float32": pa.float32(), "float16": pa.float16(), "int8": pa.int8()}
+_TYPES: dict[StoredPrecision, pa.DataType] = {
+    "float32": pa.float32(),
+    "float16": pa.float16(),
+    "int8": pa.int8(),
+}
 _INT8_LARGEST = 127
 
 
-def stored_schema(dim: int, precision: Precision) -> pa.Schema:
+def stored_schema(dim: int, precision: StoredPrecision) -> pa.Schema:
     """Columns of the table on disk."""
     return pa.schema(
         [
@@ -24,7 +29,7 @@ def stored_schema(dim: int, precision: Precision) -> pa.Schema:
     )
 
 
-def encode(rows: pa.Table, precision: Precision) -> pa.Table:
+def encode(rows: pa.Table, precision: StoredPrecision) -> pa.Table:
     """Rows as `store.item_schema` into rows as `stored_schema`."""
     if precision == "float32":
         return rows

@@ -26,7 +26,8 @@ from omnireid.gallery.lance.failures import check_there
 from omnireid.gallery.lance.indexing import Tuning
 from omnireid.gallery.lance.layout import layout_of
 from omnireid.gallery.lance.locking import FolderLock, why_read_only
-from omnireid.gallery.store import COLUMNS, PRECISIONS, CollectionInfo, IndexState
+from omnireid.gallery.options import STORED_PRECISIONS
+from omnireid.gallery.store import COLUMNS, CollectionInfo, IndexState
 
 _COLLECTIONS = "store-collection"
 _INDEXES = "store-index"
@@ -75,8 +76,10 @@ class LanceStore:
 
     def create_collection(self, info: CollectionInfo) -> None:
         """Make an empty collection."""
-        if info.precision not in PRECISIONS:
-            raise InputError(f"precision: expected one of {', '.join(PRECISIONS)}, got {info.precision!r}")
+        if info.precision not in STORED_PRECISIONS:
+            raise InputError(
+                f"precision: expected one of {', '.join(STORED_PRECISIONS)}, got {info.precision!r}"
+            )
         with self.lock():
             present = self.collections().get(info.name)
             if present == info:

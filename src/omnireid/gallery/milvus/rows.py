@@ -13,9 +13,10 @@ from omnireid.core.arrays import Float32
 from omnireid.core.errors import InputError
 from omnireid.gallery.items import MAX_ATTRIBUTES
 from omnireid.gallery.lance.encoding import decode, encode, matrix
-from omnireid.gallery.store import CollectionInfo, Precision, item_schema
+from omnireid.gallery.options import StoredPrecision
+from omnireid.gallery.store import CollectionInfo, item_schema
 
-VECTOR_TYPES: dict[Precision, str] = {
+VECTOR_TYPES: dict[StoredPrecision, str] = {
     "float32": "FLOAT_VECTOR",
     "float16": "FLOAT16_VECTOR",
     "int8": "INT8_VECTOR",
@@ -84,7 +85,7 @@ def collection_info(name: str, description: Mapping[str, Any]) -> CollectionInfo
     return CollectionInfo(name, int(field["params"]["dim"]), precisions[field["type"].name])
 
 
-def to_milvus(rows: pa.Table, precision: Precision) -> list[dict[str, Any]]:
+def to_milvus(rows: pa.Table, precision: StoredPrecision) -> list[dict[str, Any]]:
     """Rows as `store.item_schema` into rows for pymilvus.
 
     Raises:
@@ -142,7 +143,7 @@ def stored_embeddings(hits: Sequence[Mapping[str, Any]], info: CollectionInfo) -
     return np.asarray(values, dtype)
 
 
-def query_vector(query: Float32, precision: Precision) -> Any:
+def query_vector(query: Float32, precision: StoredPrecision) -> Any:
     """(D,) query as pymilvus takes it for a field of that type; its scale means nothing to the cosine."""
     if precision == "float32":
         return query.tolist()

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
@@ -23,7 +23,7 @@ from omnireid.core.types import Dataset
 from omnireid.inference.backends.protocol import Crops, check_crops
 from omnireid.inference.backends.torch_eager import TorchBackend
 from omnireid.inference.embedder import Embedder
-from omnireid.inference.export.metadata import ExportMetadata, Precision, attach
+from omnireid.inference.export.metadata import ExportMetadata, attach
 from omnireid.inference.export.parity import (
     MIN_CALIBRATION,
     MIN_COSINE,
@@ -38,6 +38,7 @@ from omnireid.inference.export.parity import (
     parity_path,
 )
 from omnireid.inference.formats import FORMATS
+from omnireid.inference.options import ExportFormat, ExportPrecision
 
 try:
     import torch
@@ -53,9 +54,7 @@ if TYPE_CHECKING:
     from omnireid.inference.fused.graph import Form
     from omnireid.models.network import Network
 
-FormatName = Literal["onnx", "openvino", "torchscript", "tensorrt", "executorch"]
-
-PRECISIONS: dict[str, tuple[Precision, ...]] = {
+PRECISIONS: dict[str, tuple[ExportPrecision, ...]] = {
     "onnx": ("fp32", "fp16", "int8"),
     "openvino": ("fp32", "fp16", "bf16", "int8"),
     "torchscript": ("fp32", "fp16", "bf16"),
@@ -72,8 +71,8 @@ def export_model(
     card: ModelCard,
     path: str | os.PathLike[str],
     *,
-    format: FormatName = "onnx",
-    precision: Precision = "fp32",
+    format: ExportFormat = "onnx",
+    precision: ExportPrecision = "fp32",
     normalised: bool = False,
     crops: Crops | None = None,
     crops_source: str = "",
@@ -217,7 +216,7 @@ class _Job:
     card: ModelCard
     form: Form
     format: str
-    precision: Precision
+    precision: ExportPrecision
     normalised: bool
     opset: int
     calibration: Crops

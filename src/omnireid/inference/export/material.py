@@ -32,15 +32,18 @@ def render_people(
         MissingExtraError: OpenCV is not installed.
     """
     from omnireid.synthetic.dataset import render_dataset
+    from omnireid.synthetic.options import RenderOptions
 
     return render_dataset(
         folder,
-        seed=seed,
-        num_train_pids=64 if calibrates else 0,
-        num_test_pids=64 if calibrates else 32,
-        crops_per_camera=2,
-        num_distractors=0,
-        num_junk=0,
+        RenderOptions(
+            seed=seed,
+            num_train_pids=64 if calibrates else 0,
+            num_test_pids=64 if calibrates else 32,
+            crops_per_camera=2,
+            num_distractors=0,
+            num_junk=0,
+        ),
         console=console,
     )
 

@@ -15,7 +15,6 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
 from xml.sax.saxutils import quoteattr, unescape
 
 from pydantic import ValidationError
@@ -26,11 +25,10 @@ from omnireid.core.errors import WeightsError
 from omnireid.core.protobuf import NotProtobufError, fields, text_field
 from omnireid.inference.backends.onnx_graph import CARD_KEY
 from omnireid.inference.formats import FORMATS, TRAILER_MAGIC
+from omnireid.inference.options import ExportPrecision
 
 EXPORT_KEY = "omnireid.export"
 """Of ONNX; the card lies beside it under `omnireid.card`."""
-
-Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
 _XML_ENTRY = re.compile(rb"<omnireid value=(\"[^\"]*\"|'[^']*') />")
 _ARCHIVE_ENTRY = "extra/omnireid.json"
@@ -51,7 +49,7 @@ class ExportMetadata(ClosedModel):
 
     card: ModelCard
     format: str
-    precision: Precision
+    precision: ExportPrecision
     normalised: bool
     weights_sha256: str
     content_sha256: str

@@ -10,10 +10,11 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 
 from omnireid.core.arrays import Float32
+from omnireid.server.options import Scope
 from omnireid.server.pictures import is_picture
 from omnireid.server.problems import Problem, ProblemBody, of_validation, shortened
 from omnireid.server.service import Service
-from omnireid.server.tokens import Scope, Token
+from omnireid.server.tokens import Token
 
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp")
 _ALIASES = ("image/jpg", "image/pjpeg", "image/x-png", "image/x-bmp", "image/x-ms-bmp")

@@ -1,0 +1,25 @@
+"""What a user may choose, here and in the `options` of other parts: choices, and the defaults of all doors.
+
+The command line reads them before it does anything, so these modules import nothing that takes time.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Literal
+
+OnBad = Literal["error", "skip"]
+"""Of a picture that cannot be decoded: the work stops, or the picture is left out and named."""
+
+
+class Protocol(str, Enum):
+    """Which gallery items count for a query.
+
+    MARKET1501: same pid and same camid is junk (Zheng et al., ICCV 2015).
+    SINGLE_GALLERY_SHOT: the same, then one random gallery image per identity, ten draws (CUHK03 classic).
+    NO_CAMERA: camera ids are ignored; only the query's own file is junk. For data without cameras.
+    """
+
+    MARKET1501 = "market1501"
+    SINGLE_GALLERY_SHOT = "single-gallery-shot"
+    NO_CAMERA = "no-camera"

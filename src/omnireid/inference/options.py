@@ -1,0 +1,52 @@
+"""How a model file is run, and what it can be exported to: choices and their defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from omnireid.inference.embedder import Embedder
+
+BackendName = Literal[
+    "auto", "onnx", "openvino", "torch", "native", "gpu", "torchscript", "tensorrt", "executorch"
+]
+PrecisionName = Literal["fp32", "bf16x3", "bf16", "fp16"]
+ExportFormat = Literal["onnx", "openvino", "torchscript", "tensorrt", "executorch"]
+ExportPrecision = Literal["fp32", "fp16", "bf16", "int8"]
+"""What convolutions of an exported file are computed in."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What runs a model; see `Embedder.open`, whose arguments these are.
+
+    Attributes:
+        backend: The engine; "auto" takes the one that fits the file and the machine.
+        precision: What native, openvino and gpu compute in; None leaves it to them.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps", as far as the backend has it.
+        threads: Of one run; None takes one per core.
+        batch_size: Crops in one run of the network.
+    """
+
+    backend: BackendName = "auto"
+    precision: PrecisionName | None = None
+    device: str = "auto"
+    threads: int | None = None
+    batch_size: int = 64
+
+    def open(self, model: str | PathLike[str], *, normalise: bool = True) -> Embedder:
+        """`Embedder.open` with this engine; errors as there."""
+        from omnireid.inference.embedder import Embedder
+
+        return Embedder.open(
+            model,
+            backend=self.backend,
+            precision=self.precision,
+            device=self.device,
+            threads=self.threads,
+            batch_size=self.batch_size,
+            normalise=normalise,
+        )

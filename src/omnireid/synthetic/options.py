@@ -1,0 +1,71 @@
+"""What is rendered: options and their defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from omnireid.core.errors import InputError
+
+if TYPE_CHECKING:
+    from omnireid.synthetic.crop import World
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """What makes a rendered dataset; two datasets with equal options are equal byte for byte.
+
+    Attributes:
+        seed: from which all else follows; another seed is another population and other cameras.
+        num_train_pids, num_test_pids: identities; no person is in both.
+        num_cameras: 2 to 9.
+        crops_per_camera: pictures of each identity by each camera; of a test identity one is a query.
+        num_distractors: pictures in the gallery that belong to no query (pid 0).
+        num_junk: boxes that cut a test identity badly (pid −1); scoring ignores them.
+        height, width: of the pictures, in pixels.
+        first_pid: number of the first identity; others of the same seed are other people in the same world.
+    """
+
+    seed: int = 1
+    num_train_pids: int = 400
+    num_test_pids: int = 100
+    num_cameras: int = 4
+    crops_per_camera: int = 4
+    num_distractors: int = 40
+    num_junk: int = 20
+    height: int = 256
+    width: int = 128
+    first_pid: int = 1
+
+    def __post_init__(self) -> None:
+        self.world  # noqa: B018 (checks cameras and size)
+        if self.num_cameras < 2:
+            raise InputError(
+                f"num_cameras: at least 2, got {self.num_cameras}: a match must come from another camera"
+            )
+        for name in ("num_train_pids", "num_test_pids", "num_distractors", "num_junk"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name}: 0 or more, got {getattr(self, name)}")
+        if self.first_pid < 1:
+            raise InputError(f"first_pid: 1 or more, got {self.first_pid}")
+        if self.num_train_pids + self.num_test_pids == 0:
+            raise InputError("num_train_pids and num_test_pids are both 0: nothing to render")
+        least = 2 if self.num_test_pids else 1
+        if self.crops_per_camera < least:
+            raise InputError(
+                f"crops_per_camera: at least {least}, got {self.crops_per_camera}: one of a test identity's "
+                "is the query, the others its gallery"
+            )
+
+    @property
+    def next_pid(self) -> int:
+        """The first number that nobody in it has, people among the distractors included."""
+        people = self.num_train_pids + self.num_test_pids + (self.num_distractors + 1) // 2
+        return self.first_pid + people
+
+    @property
+    def world(self) -> World:
+        """The world that they live in."""
+        from omnireid.synthetic.crop import World
+
+        return World(self.seed, self.num_cameras, self.height, self.width)
