@@ -262,7 +262,7 @@ async def _soak(url: str, process: int, pictures: list[bytes], seconds: float) -
                     [
                         ("/v1/embed", {}),
                         ("/v1/search", {"k": 5}),
-                        ("/v1/search", {"k": 3, "camera": "a"}),
+                        ("/v1/search", {"k": 3, "cameras": "a"}),
                         (
                             "/v1/enrol",
                             {"camera": chance.choice("ab"), "identity": f"p{chance.randrange(50)}"},
@@ -351,7 +351,7 @@ def _hostile_request(chance: random.Random, pictures: list[bytes]) -> tuple[str,
             ("POST", "/v1/embed", b"x" * 17_000_000, "image/jpeg"),
             ("POST", "/v1/embed", os.urandom(5_000), "application/json"),
             ("POST", "/v1/identities/merge", b'{"into": "a", "identities": ["b"]}', "application/json"),
-            ("GET", "/v1/items?camera=%27%20OR%201%3D1%20--", b"", "text/plain"),
+            ("GET", "/v1/items?cameras=%27%20OR%201%3D1%20--", b"", "text/plain"),
             ("GET", "/assets/..%2f..%2f..%2fetc%2fpasswd", b"", "text/plain"),
             ("GET", f"/v1/items/{chance.getrandbits(128):032x}/thumbnail", b"", "text/plain"),
             ("DELETE", f"/v1/identities/{chance.randrange(10**6)}-nobody", b"", "text/plain"),

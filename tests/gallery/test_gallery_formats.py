@@ -1,4 +1,4 @@
-"""Galleries of format 1, whose items did not say whether they have a thumbnail; and LanceDB's own format."""
+"""Galleries of earlier versions, whose items lack columns, of format 1 too; and LanceDB's own format."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import struct
 from pathlib import Path
 
 import lancedb
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from gallery.lance_rows import DIM, item_table
-from omnireid.core.errors import InputError
+from gallery.milvus_server import MilvusServer
 from omnireid.gallery.items import Filter
 from omnireid.gallery.lance import connection
+from omnireid.gallery.lance import store as lance_store
 from omnireid.gallery.lance.store import LanceStore
-from omnireid.gallery.milvus.rows import collection_info
+from omnireid.gallery.milvus import rows as milvus_rows
+from omnireid.gallery.milvus.store import MilvusStore
 from omnireid.gallery.store import COLUMNS, CollectionInfo
 
 FORMAT = b"omnireid_gallery_format"
@@ -111,10 +114,76 @@ def test_another_process_may_have_brought_it_forward_meanwhile(tmp_path: Path) -
     check(store, rows)
 
 
-def test_a_milvus_collection_of_an_earlier_version_is_refused_with_the_next_step() -> None:
-    description = {"collection_name": "omnireid__c__a", "fields": [{"name": "id"}, {"name": "embedding"}]}
-    with pytest.raises(InputError, match="made by an earlier version of omnireid; back the gallery up with"):
-        collection_info("a", description)
+OLDER = ("has_thumbnail", "quality", "source", "box", "tracklet")
+ABSENT = {"quality": 1.0, "source": "", "box": None, "tracklet": None}
+
+
+def older(folder: Path) -> list[dict[str, object]]:
+    """A gallery of a version whose items lacked some columns; what its items are now, by id."""
+    store = LanceStore(str(folder))
+    store.create_collection(CollectionInfo("a", DIM, "float32"))
+    store.add("a", some_pictured(20))
+    rows = found(store)
+    database = lancedb.connect(folder)
+    for path in folder.glob("a-*.lance"):
+        database.open_table(path.stem).drop_columns(list(OLDER))
+    return [{**row, **ABSENT} for row in rows]
+
+
+def test_columns_that_are_missing_are_added_with_their_absent_values(tmp_path: Path) -> None:
+    rows = older(tmp_path)
+    store = LanceStore(str(tmp_path))
+    assert found(store) == rows
+    query = np.ones(DIM, np.float32) / np.sqrt(np.float32(DIM))
+    assert store.search("a", query, k=30)["quality"].to_pylist() == [1.0] * 20
+    assert store.add("a", some_pictured(5, seed=2)).all()
+    (table,) = tmp_path.glob("a-*.lance")
+    assert set(COLUMNS) < set(lancedb.connect(tmp_path).open_table(table.stem).schema.names)
+
+
+def test_where_nothing_can_be_written_absent_values_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = older(tmp_path)
+    monkeypatch.setattr(lance_store, "why_read_only", lambda lock: "a read-only disk")
+    store = LanceStore(str(tmp_path))
+    assert found(store) == rows
+    ids = [str(row["id"]) for row in rows]
+    assert store.get("a", ids, columns=("tracklet", "id")).to_pylist() == [
+        {"tracklet": None, "id": name} for name in ids
+    ]
+    query = np.ones(DIM, np.float32) / np.sqrt(np.float32(DIM))
+    for _ in range(2):
+        best = store.search("a", query, k=3, columns=("quality", "has_thumbnail", "thumbnail"))
+        assert best.column_names == ["quality", "has_thumbnail", "thumbnail", "score"]
+        assert best["has_thumbnail"].to_pylist() == [one is not None for one in best["thumbnail"].to_pylist()]
+        store.warm("a")
+    (table,) = tmp_path.glob("a-*.lance")
+    assert not set(OLDER) & set(lancedb.connect(tmp_path).open_table(table.stem).schema.names)
+
+
+def test_a_milvus_collection_of_an_earlier_version_is_brought_forward(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("milvus_lite")
+    server = MilvusServer(tmp_path).start()
+    try:
+        with monkeypatch.context() as before:
+            # An earlier version: it knew fewer fields.
+            known = {name: field for name, field in milvus_rows._FIELDS.items() if name not in OLDER}
+            before.setattr(milvus_rows, "_FIELDS", known)
+            store = MilvusStore(f"{server.uri}/older")
+            store.create_collection(CollectionInfo("a", DIM, "float32"))
+            store.add("a", some_pictured(20).drop_columns(list(OLDER)))
+            store.close()
+        store = MilvusStore(f"{server.uri}/older")
+        expected = some_pictured(20).sort_by("id").select(COLUMNS).to_pylist()
+        rows = pa.concat_tables(store.scan("a", columns=COLUMNS)).sort_by("id").to_pylist()
+        assert rows == [{**row, **ABSENT} for row in expected]
+        assert store.add("a", some_pictured(5, seed=2)).all()
+        store.close()
+    finally:
+        server.kill()
 
 
 def test_files_keep_the_version_that_gives_single_rows_quickly(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 
 from gallery.lance_rows import DIM, item_table, noise, unit_rows
+from omnireid.gallery.encoding import decode, encode, matrix, scores
 from omnireid.gallery.items import Filter
 from omnireid.gallery.lance import auditing
 from omnireid.gallery.lance.collection import _Best
-from omnireid.gallery.lance.encoding import decode, encode, matrix, scores
 from omnireid.gallery.lance.filters import condition
 from omnireid.gallery.lance.known_ids import KnownIds, prefixes
 from omnireid.gallery.lance.store import LanceStore, local_folder

@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gallery.lance_rows import DIM, item_table, unit_rows
+from omnireid.gallery.encoding import matrix
 from omnireid.gallery.items import Filter
 from omnireid.gallery.lance import resident
 from omnireid.gallery.lance.collection import Collection
-from omnireid.gallery.lance.encoding import matrix
 from omnireid.gallery.lance.resident import Resident
 from omnireid.gallery.lance.store import LanceStore
 from omnireid.gallery.options import StoredPrecision

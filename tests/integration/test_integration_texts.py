@@ -161,7 +161,7 @@ def check_doors(doors: Doors, text: str) -> bool:
     )
     ids = {item.id for item in gallery.items(everywhere)}
     assert len(ids) == 2
-    assert {item.id for item in client.items(camera=[text], identity=[text])} == ids
+    assert {item.id for item in client.items(cameras=[text], identities=[text])} == ids
     found = client.search(
         embedding=[1.0] * DIM, model_sha256=SHA256, identities=[text], attributes={text: text}
     )
@@ -245,7 +245,7 @@ def test_what_older_galleries_hold_is_read_named_merged_and_forgotten(
         gallery.enrol([Item(identity="another", key="another")], np.ones((1, DIM)), model=MODEL)
         assert client.identity(text).id == gallery.identity(text).id == text
         assert json.loads(command("show", "--json", "--", text))["identity"] == text
-        assert next(client.items(camera=[text], identity=[text])).tracklet == text
+        assert next(client.items(cameras=[text], identities=[text])).tracklet == text
         client.name_identity(text, "Ann")
         merged = client.merge("another", [text])
         client.undo(merged.id)

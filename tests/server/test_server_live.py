@@ -59,7 +59,7 @@ def test_the_client_speaks_of_everything(live: Live, tmp_path: Path) -> None:
         assert client.search(pictures=[picture, picture], k=1).candidates[0].score > 0.99
         assert client.verify(picture, picture).score > 0.999
         assert [one.id for one in client.items(limit=2)] == ids[::-1]
-        assert [one.id for one in client.items(camera=["cam1"], until=1767225602.0)] == [ids[1]]
+        assert [one.id for one in client.items(cameras=["cam1"], until=1767225602.0)] == [ids[1]]
         assert client.item(ids[0]).identity == "p0"
         assert client.thumbnail(ids[0]).startswith(b"\xff\xd8\xff")
         assert len(list(client.identities())) == 5
@@ -246,13 +246,13 @@ def test_two_servers_share_a_gallery(tmp_path: Path, model_file: Path, live: Liv
             ids = [one for part in pool.map(work, [(live.url, 0), (second.url, 100)]) for one in part]
         with Client(live.url) as one, Client(second.url) as other:
             for client in (one, other):
-                _wait(lambda: {found.id for found in client.items(camera=["shared"])} == set(ids))  # noqa: B023
+                _wait(lambda: {found.id for found in client.items(cameras=["shared"])} == set(ids))  # noqa: B023
             assert other.search(person(3), k=1, cameras=["shared"]).candidates[0].item.id == ids[3]
             identity = other.split([ids[3]]).identity
             other.name_identity(identity or "", "Ada")
             _wait(lambda: one.item(ids[3]).name == "Ada")
             assert one.forget(item=ids[0]) == 1
-            _wait(lambda: ids[0] not in {found.id for found in other.items(camera=["shared"])})
+            _wait(lambda: ids[0] not in {found.id for found in other.items(cameras=["shared"])})
         assert second.stop() == 0
 
 

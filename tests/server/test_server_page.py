@@ -341,7 +341,7 @@ def test_split_off_a_sighting(page: Page, server: PageServer) -> None:
 
 def test_forget_a_person_after_typing_the_name(open_page: Open, server: PageServer) -> None:
     page = open_page(server, "person/p8").page
-    item = ask(server, "v1/items", identity="p8")["items"][0]["id"]
+    item = ask(server, "v1/items", identities="p8")["items"][0]["id"]
     button(page, "Forget person").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("6 pictures with embeddings, seen by 3 cameras")

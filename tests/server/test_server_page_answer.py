@@ -247,7 +247,7 @@ def test_every_time_has_a_year_and_one_style(open_page: Open, server: PageServer
 
 
 def test_people_are_found_by_what_they_are_shown_as(page: Page, server: PageServer) -> None:
-    items = [one["id"] for one in ask(server, "v1/items", identity="p6")["items"][:1]]
+    items = [one["id"] for one in ask(server, "v1/items", identities="p6")["items"][:1]]
     split = httpx2.post(server.url + "v1/identities/split", json={"items": items}).json()
     view(page, "people")
     find = page.get_by_role("searchbox")
@@ -341,13 +341,13 @@ def test_the_search_decides_and_says_whom(page: Page, server: PageServer) -> Non
     expect(page.locator(".entry", has_text="other.jpg")).to_contain_text(
         re.compile("new person, Person|left open: unsure")
     )
-    (item,) = ask(server, "v1/items", camera="Gate", identity="p3")["items"]
+    (item,) = ask(server, "v1/items", cameras="Gate", identities="p3")["items"]
     button(known, "Undo").click()
     expect(known).to_contain_text("Undone: the picture stays enrolled, assigned to nobody.")
     assert ask(server, f"v1/items/{item['id']}")["identity"] is None
     view(page, "history")
     expect(page.locator(".log-row", has_text="to p3").filter(has_text="Undone").first).to_be_visible()
-    for one in ask(server, "v1/items", camera="Gate")["items"]:
+    for one in ask(server, "v1/items", cameras="Gate")["items"]:
         httpx2.delete(f"{server.url}v1/items/{one['id']}").raise_for_status()
 
 

@@ -28,7 +28,7 @@ def shown(page: Page) -> list[int]:
 
 
 def compare_items(server: PageServer, *people: str) -> None:
-    items = [ask(server, "v1/items", identity=one)["items"][0]["id"] for one in people]
+    items = [ask(server, "v1/items", identities=one)["items"][0]["id"] for one in people]
     sides = {side: {"item": item} for side, item in zip("ab", items, strict=True)}
     httpx2.post(server.url + "v1/verify", json=sides).raise_for_status()
 

@@ -157,7 +157,7 @@ def test_rate_and_prior_in_words(page: Page) -> None:
 
 
 def test_an_address_says_gallery_search_and_filters(open_page: Open, server: PageServer) -> None:
-    first, second = (ask(server, "v1/items", identity=f"p{n}")["items"][0]["id"] for n in (3, 4))
+    first, second = (ask(server, "v1/items", identities=f"p{n}")["items"][0]["id"] for n in (3, 4))
     since = "camera=Hall&person=p1&since=2026-01-01T00:00"
     where = "person=p1&attribute=bag%3Dtrue&rate=0.1&prior=0.1&number=20"
     watched = open_page(server, f"search?item={first}&{since}&exact=1")

@@ -139,12 +139,12 @@ def test_filters_leave_out_what_does_not_meet_them(client: TestClient) -> None:
         found = post_picture(client, "/v1/search", person(0), group=False, **query).json()
         return sorted(one["item"]["identity"] for one in found["candidates"])
 
-    assert cameras(camera="cam1") == ["p1", "p3"]
+    assert cameras(cameras="cam1") == ["p1", "p3"]
     assert cameras(since="2026-03-01T12:00:01Z", until="2026-03-01T12:00:03Z") == ["p1", "p2"]
-    assert cameras(identity=["p0", "p3"]) == ["p0", "p3"]
+    assert cameras(identities=["p0", "p3"]) == ["p0", "p3"]
     body = {"image": text_of(person(0)), "cameras": ["cam0"], "group": False}
     assert len(client.post("/v1/search", json=body).json()["candidates"]) == 2
-    assert cameras(camera="' OR 1=1 --") == []
+    assert cameras(cameras="' OR 1=1 --") == []
     unknown = enrol(client, 7, camera="cam0")["id"]
     for has, expected in ((False, [unknown]), (True, [])):
         body = {"image": text_of(person(7)), "cameras": ["cam0"], "has_identity": has, "k": 1, "group": False}

@@ -489,9 +489,12 @@ def _measured_words(measured: Measured) -> str:
 def _print_item(item: Item) -> None:
     from rich.table import Table
 
+    from omnireid.gallery.items import FIELDS
+
+    kinds = {field.name: field.kind for field in FIELDS}
     facts = Table.grid(padding=(0, 2))
     for label, value in _item_of(item).items():
-        shown = printed_time(value) if label in ("time", "enrolled") else value
+        shown = printed_time(value) if kinds[label] == "seconds" else value
         if shown not in (None, "", {}):
             facts.add_row(label, _plain(shown))
     stdout.print(facts)
@@ -532,13 +535,9 @@ def _candidate_of(candidate: Candidate) -> dict[str, Any]:
 
 
 def _item_of(item: Item) -> dict[str, Any]:
-    fields = (
-        "id", "camera", "time", "identity", "tracklet", "box", "source", "quality", "enrolled",
-        "has_thumbnail",
-    )  # fmt: skip
-    found = {field: getattr(item, field) for field in fields}
-    found["attributes"] = dict(item.attributes)
-    return found
+    from omnireid.gallery.items import SHOWN
+
+    return {name: getattr(item, name) for name in SHOWN}
 
 
 def _table(*columns: str, right: Iterable[str] = ()) -> Table:

@@ -42,6 +42,7 @@ from omnireid.gallery.journal import finish_interrupted
 from omnireid.gallery.options import StoredPrecision
 from omnireid.gallery.rejections import REJECTIONS
 from omnireid.gallery.retention import STEPS
+from omnireid.gallery.rows import completed
 from omnireid.gallery.site import SITE
 from omnireid.gallery.store import GalleryStore, item_schema
 from omnireid.gallery.watch_records import KINDS as WATCH_KINDS
@@ -252,7 +253,8 @@ class Backup:
         with pq.ParquetFile(self._folder / ITEMS) as items:
             for batch in items.iter_batches(_BATCH):
                 rows = pa.Table.from_batches([batch])
-                yield _with_marks(rows) if self.manifest.version == 1 else rows
+                # Of an earlier version, it may lack columns.
+                yield completed(rows, item_schema(rows.schema.field("embedding").type.list_size))
 
     def records(self) -> dict[str, Records]:
         found: dict[str, Records] = {}
@@ -281,13 +283,6 @@ class Backup:
                 raise InputError(f"{path}: missing from the backup; take another one")
             if path.stat().st_size != expected.bytes or sha256_file(path) != expected.sha256:
                 raise InputError(f"{path}: not what was written (its SHA-256 differs); take another backup")
-
-
-def _with_marks(rows: pa.Table) -> pa.Table:
-    """Rows of version 1, whose items do not say whether they have a thumbnail, as `item_schema`."""
-    schema = item_schema(rows.schema.field("embedding").type.list_size)
-    marked = rows.append_column("has_thumbnail", rows["thumbnail"].is_valid())
-    return marked.select(schema.names).cast(schema)
 
 
 def _read_manifest(folder: Path) -> Manifest:

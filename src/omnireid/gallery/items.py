@@ -1,17 +1,22 @@
-"""What a gallery holds, and what it is asked by: items and filters."""
+"""What a gallery holds, and what it is asked by: items and filters.
+
+`Item` is the one ordered table of an item's fields (`FIELDS`). The columns of every store, the checks at the
+door, what goes over the wire and what the command line lists follow from it, by name.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
-from omnireid.gallery.texts import check_storable, check_text
+from omnireid.gallery.texts import MAX_TEXT, check_storable, check_text
 
 Attribute = str | int | float | bool
 
@@ -22,6 +27,13 @@ MAX_THUMBNAIL = 48_000
 
 _KEY_BYTES = 16
 
+Kind = Literal["name", "text", "seconds", "share", "box", "attributes", "flag", "picture"]
+"""What a field holds; each store and the wire know once for each kind how it stands there.
+
+"name": a text by the rule for texts. "text": any that can be stored. "seconds": a Unix time. "share": from 0
+to 1. "box": a `Box`. "attributes": texts, numbers and bools by name. "flag": a bool. "picture": JPEG or PNG.
+"""
+
 
 class Box(NamedTuple):
     """Where in its picture a crop was: pixels of the source, from the top left."""
@@ -30,6 +42,36 @@ class Box(NamedTuple):
     y: float
     width: float
     height: float
+
+
+@dataclass(frozen=True, slots=True)
+class ItemField:
+    """One field of an item.
+
+    Attributes:
+        name: As in `Item`, in every store and on the wire.
+        kind: What it holds.
+        absent: Its value where nothing is known; where that is None, no other value may be missing.
+        asked_as: The condition of `Filter` that asks for its values; "" where none does.
+        not_before: Another field of seconds that must not be later; "" where there is none.
+        longest: Characters of a text.
+        is_given: Whether whoever enrols says it; else the gallery fills it in.
+        is_stored: Whether it is a column.
+    """
+
+    name: str
+    kind: Kind
+    absent: Any
+    asked_as: str = ""
+    not_before: str = ""
+    longest: int = MAX_TEXT
+    is_given: bool = True
+    is_stored: bool = True
+
+
+def _as(kind: Kind, **more: Any) -> dict[str, Any]:
+    """What a field of `Item` says of itself besides its type and its absent value."""
+    return {"kind": kind, **more}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +95,37 @@ class Item:
             gallery.
     """
 
-    camera: str = ""
-    time: float | None = None
-    identity: str | None = None
-    tracklet: str | None = None
-    box: Box | None = None
-    source: str = ""
-    quality: float = 1.0
-    attributes: Mapping[str, Attribute] = field(default_factory=dict)
-    thumbnail: bytes | None = None
-    key: str | None = None
-    id: str = ""
-    enrolled: float = 0.0
-    has_thumbnail: bool = False
+    camera: str = field(default="", metadata=_as("name", asked_as="cameras"))
+    time: float | None = field(default=None, metadata=_as("seconds"))
+    identity: str | None = field(default=None, metadata=_as("name", asked_as="identities"))
+    tracklet: str | None = field(default=None, metadata=_as("name", asked_as="tracklets"))
+    box: Box | None = field(default=None, metadata=_as("box"))
+    source: str = field(default="", metadata=_as("text", longest=MAX_SOURCE))
+    quality: float = field(default=1.0, metadata=_as("share"))
+    attributes: Mapping[str, Attribute] = field(default_factory=dict, metadata=_as("attributes"))
+    thumbnail: bytes | None = field(default=None, metadata=_as("picture"))
+    key: str | None = field(default=None, metadata=_as("text", longest=MAX_SOURCE, is_stored=False))
+    id: str = field(default="", metadata=_as("name", asked_as="ids", longest=32, is_given=False))
+    enrolled: float = field(default=0.0, metadata=_as("seconds", is_given=False))
+    has_thumbnail: bool = field(default=False, metadata=_as("flag", is_given=False))
 
     __repr__ = short_repr
+
+
+FIELDS: tuple[ItemField, ...] = tuple(
+    ItemField(
+        declared.name,
+        absent=declared.default
+        if declared.default_factory is dataclasses.MISSING
+        else declared.default_factory(),
+        **declared.metadata,
+    )
+    for declared in dataclasses.fields(Item)
+)
+"""All fields of an item, in the order in which they are shown."""
+
+SHOWN = tuple(column.name for column in FIELDS if column.is_stored and column.kind != "picture")
+"""Names of the fields that a listed item has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +158,11 @@ class Filter:
         """Whether every item meets it."""
         return self == Filter()
 
+    def values(self) -> list[tuple[ItemField, frozenset[str]]]:
+        """Fields of which some values are asked for, with these values."""
+        asked = [(column, getattr(self, column.asked_as)) for column in FIELDS if column.asked_as]
+        return [(column, values) for column, values in asked if values is not None]
+
 
 EVERYTHING = Filter()
 
@@ -130,47 +193,67 @@ def tags(attributes: Mapping[str, Attribute]) -> list[str]:
 
 
 def check_item(item: Item) -> None:
-    """Check one item at the door.
+    """Check one item at the door: the fields that whoever enrols says.
 
     Raises:
-        InputError: names the field: a text that breaks the rule for texts, a number that is not finite, a box
-            without area, a thumbnail that is too large, attributes of other types.
+        InputError: names the field: a text that breaks the rule for texts, a number that is not finite or out
+            of range, a time before another, a box without area, a thumbnail that is too large, attributes of
+            other types.
     """
-    check_text("camera", item.camera, may_be_empty=True)
-    check_text("identity", item.identity)
-    check_text("tracklet", item.tracklet)
-    check_storable("source", item.source, MAX_SOURCE)
-    check_storable("key", item.key, MAX_SOURCE)
-    if item.camera is None or item.source is None:
-        raise InputError("camera, source: expected a text, empty where unknown, got None")
-    if item.time is not None and not (isinstance(item.time, (int, float)) and isfinite(item.time)):
-        raise InputError(f"time: expected Unix seconds, got {item.time!r}")
-    if not (isinstance(item.quality, (int, float)) and 0 < item.quality <= 1):
-        raise InputError(f"quality: expected above 0 to 1, got {item.quality!r}")
-    if item.box is not None:
-        _check_box(item.box)
-    if item.thumbnail is not None and not 0 < len(item.thumbnail) <= MAX_THUMBNAIL:
-        raise InputError(f"thumbnail: expected 1 to {MAX_THUMBNAIL:,} bytes, got {len(item.thumbnail):,}")
-    if item.attributes:
-        _check_attributes(item.attributes)
+    for column in _GIVEN:
+        value = getattr(item, column.name)
+        if value is None and column.absent is None:
+            continue
+        _CHECKS[column.kind](column, value)
+        earliest = getattr(item, column.not_before) if column.not_before else None
+        if earliest is not None and value < earliest:
+            raise InputError(f"{column.name}: expected a time not before {column.not_before}, got {value!r}")
 
 
-def _check_attributes(attributes: Mapping[str, Attribute]) -> None:
+def _check_name(column: ItemField, value: object) -> None:
+    if value is None:
+        raise InputError(f"{column.name}: expected a text, empty where unknown, got None")
+    check_text(column.name, value, may_be_empty=column.absent == "")
+
+
+def _check_storable(column: ItemField, value: object) -> None:
+    if value is None:
+        raise InputError(f"{column.name}: expected a text, empty where unknown, got None")
+    check_storable(column.name, value, column.longest)
+
+
+def _check_seconds(column: ItemField, value: object) -> None:
+    if not (isinstance(value, (int, float)) and isfinite(value)):
+        raise InputError(f"{column.name}: expected Unix seconds, got {value!r}")
+
+
+def _check_share(column: ItemField, value: object) -> None:
+    if not (isinstance(value, (int, float)) and 0 < value <= 1):
+        raise InputError(f"{column.name}: expected above 0 to 1, got {value!r}")
+
+
+def _check_picture(column: ItemField, value: Any) -> None:
+    if not 0 < len(value) <= MAX_THUMBNAIL:
+        raise InputError(f"{column.name}: expected 1 to {MAX_THUMBNAIL:,} bytes, got {len(value):,}")
+
+
+def _check_attributes(column: ItemField, attributes: Mapping[str, Any]) -> None:
+    if not attributes:
+        return
     if len(attributes) > MAX_ATTRIBUTES:
-        raise InputError(f"attributes: expected at most {MAX_ATTRIBUTES}, got {len(attributes)}")
+        raise InputError(f"{column.name}: expected at most {MAX_ATTRIBUTES}, got {len(attributes)}")
     for name, value in attributes.items():
-        check_text("attributes", name)
+        check_text(column.name, name)
+        what = f"{column.name}[{name!r}]"
         if not isinstance(value, (str, int, float, bool)):
-            raise InputError(
-                f"attributes[{name!r}]: expected text, number or bool, got {type(value).__name__}"
-            )
+            raise InputError(f"{what}: expected text, number or bool, got {type(value).__name__}")
         if isinstance(value, float) and not isfinite(value):
-            raise InputError(f"attributes[{name!r}]: expected a finite number, got {value}")
+            raise InputError(f"{what}: expected a finite number, got {value}")
         if isinstance(value, str):
-            check_text(f"attributes[{name!r}]", value, may_be_empty=True)
+            check_text(what, value, may_be_empty=True)
 
 
-def _check_box(box: object) -> None:
+def _check_box(column: ItemField, box: object) -> None:
     try:
         x, y, width, height = map(float, box)  # type: ignore[call-overload]
         is_usable = isfinite(x) and isfinite(y) and isfinite(width) and isfinite(height)
@@ -178,7 +261,19 @@ def _check_box(box: object) -> None:
     except (TypeError, ValueError):
         is_usable = False
     if not is_usable:
-        raise InputError(f"box: expected x, y, width, height with an area, got {box!r}")
+        raise InputError(f"{column.name}: expected x, y, width, height with an area, got {box!r}")
+
+
+_GIVEN = tuple(column for column in FIELDS if column.is_given)
+_CHECKS = {
+    "name": _check_name,
+    "text": _check_storable,
+    "seconds": _check_seconds,
+    "share": _check_share,
+    "box": _check_box,
+    "attributes": _check_attributes,
+    "picture": _check_picture,
+}
 
 
 def texts(values: Iterable[str] | None) -> frozenset[str] | None:

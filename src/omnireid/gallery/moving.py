@@ -25,6 +25,7 @@ from omnireid.gallery.enrolling import unit_embeddings
 from omnireid.gallery.errors import ConflictError
 from omnireid.gallery.generations import Generation, Generations, collection_name
 from omnireid.gallery.records import MAX_AGE_S
+from omnireid.gallery.rows import completed
 from omnireid.gallery.store import COLUMNS, CollectionInfo, GalleryStore, item_schema
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ def _add(store: GalleryStore, old: Generation, new: Generation, rows: pa.Table, 
         enrolled = {row["id"]: row["enrolled"] for row in there.to_pylist()}
         pairs = zip(rows["id"].to_pylist(), rows["enrolled"].to_pylist(), strict=True)
         rows = rows.filter(pa.array([enrolled.get(own) == when for own, when in pairs], pa.bool_()))
-        return int(store.add(new.collection, rows.cast(item_schema(dim))).sum())
+        return int(store.add(new.collection, completed(rows, item_schema(dim))).sum())
 
 
 def _switched(

@@ -1,4 +1,4 @@
-"""Items as rows of a store's tables, and back."""
+"""Items as rows of a store's tables, and back; every column is met by its name."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from omnireid.core.arrays import Float32
-from omnireid.gallery.items import Box, Item, tags
-from omnireid.gallery.store import COLUMNS, item_schema
+from omnireid.gallery.items import FIELDS, SHOWN, Attribute, Box, Item, tags
+from omnireid.gallery.store import TAGS, item_schema
 
-ITEM_COLUMNS = tuple(name for name in COLUMNS if name != "tags")
-"""Of which an item is made: `tags` are the attributes once more, for filters."""
+ITEM_COLUMNS = SHOWN
+"""Of which an item is made; "thumbnail" is read by itself."""
+
+_FIELDS = {field.name: field for field in FIELDS}
 
 
 def table_of(items: Sequence[Item], ids: Sequence[str], enrolled: float, embeddings: Float32) -> pa.Table:
@@ -27,59 +29,67 @@ def table_of(items: Sequence[Item], ids: Sequence[str], enrolled: float, embeddi
         embeddings: (N, D) float32 of unit norm.
     """
     count, dim = embeddings.shape
+    filled: dict[str, Any] = {
+        "id": ids,
+        "enrolled": np.full(count, enrolled),
+        "has_thumbnail": [item.thumbnail is not None for item in items],
+        TAGS.name: _of_attributes(items, tags),
+        "attributes": _of_attributes(items, lambda attributes: json.dumps(dict(attributes))),
+        "embedding": pa.FixedSizeListArray.from_arrays(
+            pa.array(np.ascontiguousarray(embeddings).reshape(-1)), dim
+        ),
+    }
     schema = item_schema(dim)
-    has_attributes = any(item.attributes for item in items)
-    columns = [
-        pa.array(ids, pa.string()),
-        pa.array([item.identity for item in items], pa.string()),
-        pa.array([item.camera for item in items], pa.string()),
-        pa.array([item.time for item in items], pa.float64()),
-        pa.array([item.tracklet for item in items], pa.string()),
-        pa.array([item.box for item in items], pa.list_(pa.float32(), 4)),
-        pa.array([item.source for item in items], pa.string()),
-        pa.array([item.quality for item in items], pa.float32()),
-        _column(items, has_attributes, lambda item: json.dumps(dict(item.attributes)), "{}", pa.string()),
-        _column(items, has_attributes, lambda item: tags(item.attributes), [], pa.list_(pa.string())),
-        pa.array(np.full(count, enrolled)),
-        pa.array([item.thumbnail is not None for item in items], pa.bool_()),
-        pa.array([item.thumbnail for item in items], pa.binary()),
-        pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(embeddings).reshape(-1)), dim),
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
+    for name in schema.names:
+        if name not in filled:
+            filled[name] = [getattr(item, name) for item in items]
+    return pa.table(filled, schema=schema)
 
 
-def _column(
-    items: Sequence[Item], is_needed: bool, value: Callable[[Item], Any], empty: Any, kind: pa.DataType
-) -> pa.Array:
-    if not is_needed:
-        return pa.repeat(pa.scalar(empty, kind), len(items))
-    return pa.array([value(item) if item.attributes else empty for item in items], kind)
+def _of_attributes(items: Sequence[Item], value: Callable[[Any], Any]) -> list[Any]:
+    """Most items have none: what these give is computed once."""
+    none = value({})
+    return [value(item.attributes) if item.attributes else none for item in items]
 
 
-def items_of(rows: pa.Table, identity: Callable[[str | None], str | None] = lambda one: one) -> list[Item]:
+def items_of(
+    rows: pa.Table, identity: Callable[[str | None], str | None] = lambda identity: identity
+) -> list[Item]:
     """Items of rows with `ITEM_COLUMNS`, and "thumbnail" where it is there.
 
     Args:
         identity: from the stored identity to the one that is shown.
     """
-    return [_item(row, identity) for row in rows.to_pylist()]
+    wanted = [name for name in rows.column_names if name in _FIELDS]
+    values = {name: rows.column(name).to_pylist() for name in wanted}
+    values["identity"] = [identity(value) for value in values["identity"]]
+    values["attributes"] = [_attributes(value) for value in values["attributes"]]
+    values["box"] = [None if value is None else Box(*value) for value in values["box"]]
+    names = list(values)
+    return [Item(**dict(zip(names, row, strict=True))) for row in zip(*values.values(), strict=True)]
 
 
-def _item(row: dict[str, Any], identity: Callable[[str | None], str | None]) -> Item:
-    return Item(
-        camera=row["camera"],
-        time=row["time"],
-        identity=identity(row["identity"]),
-        tracklet=row["tracklet"],
-        box=None if row["box"] is None else Box(*row["box"]),
-        source=row["source"],
-        quality=row["quality"],
-        attributes=json.loads(row["attributes"]),
-        thumbnail=row.get("thumbnail"),
-        id=row["id"],
-        enrolled=row["enrolled"],
-        has_thumbnail=row["has_thumbnail"],
-    )
+def _attributes(text: str) -> dict[str, Attribute]:
+    return {} if text == "{}" else json.loads(text)
+
+
+def completed(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Rows with the columns of a schema: what earlier versions did not write gets its absent value.
+
+    Args:
+        rows: of any version; with columns of any order and number.
+        schema: the columns that are wanted; of them "embedding" and what has no absent value must be there.
+    """
+    columns = []
+    for field in schema:
+        if field.name in rows.column_names:
+            columns.append(rows.column(field.name).cast(field.type))
+        elif field.name == "has_thumbnail" and "thumbnail" in rows.column_names:
+            columns.append(rows.column("thumbnail").is_valid())
+        else:
+            absent = _FIELDS[field.name].absent
+            columns.append(pa.repeat(pa.scalar(absent, field.type), rows.num_rows))
+    return pa.table(columns, schema=schema)
 
 
 def embeddings_of(rows: pa.Table) -> Float32:

@@ -14,40 +14,44 @@ from typing import Any, Literal, Protocol
 import pyarrow as pa
 
 from omnireid.core.arrays import Bool, Float32
-from omnireid.gallery.items import EVERYTHING, Filter
+from omnireid.gallery.items import EVERYTHING, FIELDS, SHOWN, Filter, Kind
 from omnireid.gallery.options import StoredPrecision
 
-DESCRIPTION: tuple[pa.Field, ...] = (
-    pa.field("id", pa.string(), nullable=False),
-    pa.field("identity", pa.string()),
-    pa.field("camera", pa.string(), nullable=False),
-    pa.field("time", pa.float64()),
-    pa.field("tracklet", pa.string()),
-    pa.field("box", pa.list_(pa.float32(), 4)),
-    pa.field("source", pa.string(), nullable=False),
-    pa.field("quality", pa.float32(), nullable=False),
-    pa.field("attributes", pa.string(), nullable=False),
-    pa.field("tags", pa.list_(pa.string()), nullable=False),
-    pa.field("enrolled", pa.float64(), nullable=False),
-    pa.field("has_thumbnail", pa.bool_(), nullable=False),
-)
-"""Columns of an item without its picture and its embedding.
+ARROW: dict[Kind, pa.DataType] = {
+    "name": pa.string(),
+    "text": pa.string(),
+    "seconds": pa.float64(),
+    "share": pa.float32(),
+    "box": pa.list_(pa.float32(), 4),
+    "attributes": pa.string(),
+    "flag": pa.bool_(),
+    "picture": pa.binary(),
+}
+"""How the kinds of fields stand in a table; attributes as a JSON object."""
 
-`attributes` is a JSON object; `has_thumbnail` says that "thumbnail", which is large, is not null.
-"""
+TAGS = pa.field("tags", pa.list_(pa.string()), nullable=False)
+"""The attributes once more, for filters (`items.tags`)."""
 
-COLUMNS = tuple(column.name for column in DESCRIPTION)
+COLUMNS = (*SHOWN, TAGS.name)
+"""Columns of an item without its picture, which is large, and its embedding."""
 
 
-def item_schema(dim: int) -> pa.Schema:
-    """Columns of the tables that go into a store and come out of it, embeddings always as float32."""
-    return pa.schema(
-        [
-            *DESCRIPTION,
-            pa.field("thumbnail", pa.binary()),
-            pa.field("embedding", pa.list_(pa.float32(), dim), nullable=False),
-        ]
-    )
+def item_schema(dim: int, embedding: pa.DataType | None = None) -> pa.Schema:
+    """Columns of the tables that go into a store and come out of it, embeddings always as float32.
+
+    They follow from the fields of `Item` and are met by name; their order says nothing.
+
+    Args:
+        dim: D.
+        embedding: Another type of the D numbers, as a store keeps them.
+    """
+    fields = [
+        pa.field(field.name, ARROW[field.kind], nullable=field.absent is None)
+        for field in FIELDS
+        if field.is_stored
+    ]
+    vector = pa.field("embedding", pa.list_(embedding or pa.float32(), dim), nullable=False)
+    return pa.schema([*fields, TAGS, vector])
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,7 +182,7 @@ class Client:
         """Items, the latest first, a page of `limit` at a time.
 
         Args:
-            where: fields of `ItemsQuery`: camera, since, until, identity, has_identity.
+            where: Fields of `ItemsQuery`: cameras, since, until, identities, has_identity.
         """
         after: str | None = None
         while True:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from datetime import datetime, timezone
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -15,9 +16,21 @@ from pydantic import (
     Field,
     PlainSerializer,
     WithJsonSchema,
+    create_model,
 )
 
-from omnireid.gallery.items import MAX_ATTRIBUTES, MAX_SOURCE, Box, Filter, texts
+from omnireid.gallery.items import (
+    FIELDS,
+    MAX_ATTRIBUTES,
+    MAX_SOURCE,
+    SHOWN,
+    Box,
+    Filter,
+    Item,
+    ItemField,
+    Kind,
+    texts,
+)
 from omnireid.gallery.questions import USUAL, Question
 from omnireid.gallery.texts import MAX_TEXT, fault
 
@@ -170,15 +183,6 @@ class ModelOut(Answer):
     sha256: str
 
 
-class RegionOut(Answer):
-    """A part of a picture, in pixels."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-
 class InfoModel(Answer):
     """The model in use."""
 
@@ -256,7 +260,7 @@ class DetectAnswer(Answer):
     boxes: list[DetectedPerson]
 
 
-class Filters(Closed):
+class Conditions(Closed):
     """Which items are meant: all conditions must hold."""
 
     cameras: Texts = []
@@ -264,7 +268,6 @@ class Filters(Closed):
     until: Time | None = None
     identities: Texts = []
     has_identity: bool | None = None
-    attributes: Attributes = {}
 
     def where(self) -> Filter:
         """As the gallery has it."""
@@ -274,8 +277,17 @@ class Filters(Closed):
             until=self.until,
             identities=texts(self.identities or None),
             has_identity=self.has_identity,
-            attributes=self.attributes,
         )
+
+
+class Filters(Conditions):
+    """Which items are meant: all conditions must hold."""
+
+    attributes: Attributes = {}
+
+    def where(self) -> Filter:
+        """As the gallery has it."""
+        return dataclasses.replace(super().where(), attributes=self.attributes)
 
 
 class SearchOptions(Closed):
@@ -321,47 +333,82 @@ class RejectAnswer(Answer):
     id: str
 
 
-class SearchQuery(SearchOptions, GalleryQuery):
+class SearchQuery(Conditions, SearchOptions, GalleryQuery):
     """As `SearchRequest`, beside a picture as the body."""
 
-    camera: Texts = []
-    since: Time | None = None
-    until: Time | None = None
-    identity: Texts = []
-    has_identity: bool | None = None
 
-    def where(self) -> Filter:
-        """As the gallery has it."""
-        return Filter(
-            cameras=texts(self.camera or None),
-            since=self.since,
-            until=self.until,
-            identities=texts(self.identity or None),
-            has_identity=self.has_identity,
-        )
+# The fields of an item (`items.FIELDS`) by what they hold: as a request says, and as an answer shows them.
 
-
-class Place(Closed):
-    """Where and when a crop was seen, and whom it shows as far as that is known."""
-
-    camera: NewText = ""
-    time: Time | None = None
-    identity: NewName | None = None
-    tracklet: NewName | None = None
-    source: Annotated[str, Field(max_length=MAX_SOURCE)] = ""
-    key: Annotated[str, Field(max_length=MAX_SOURCE)] | None = None
+_SAID: dict[Kind, Any] = {
+    "text": Annotated[str, Field(max_length=MAX_SOURCE)],
+    "seconds": Time,
+    "share": Annotated[float, Field(ge=0, le=1)],
+    "box": Region,
+    "attributes": NewAttributes,
+}
+_SHOWN: dict[Kind, Any] = {
+    "name": str,
+    "text": str,
+    "seconds": TimeOut,
+    "share": float,
+    "box": Region,
+    "attributes": dict[str, str | int | float | bool],
+    "flag": bool,
+}
+_STRUCTURED: tuple[Kind, ...] = ("box", "attributes")
 
 
-class EnrolItem(Place):
+def _said(field: ItemField) -> tuple[Any, Any]:
+    kind = _SAID.get(field.kind, NewText if field.absent == "" else NewName)
+    return (kind | None if field.absent is None else kind), field.absent
+
+
+def _shown(field: ItemField) -> tuple[Any, Any]:
+    kind = _SHOWN[field.kind]
+    return (kind | None if field.absent is None else kind), ...
+
+
+_GIVEN = [field for field in FIELDS if field.is_given and field.kind != "picture"]
+GIVEN = tuple(field.name for field in _GIVEN)
+"""Fields of an item that a request says as they are."""
+
+if TYPE_CHECKING:
+
+    class Place(Closed, Item):
+        """What whoever enrols says of a crop, as far as it goes into a query."""
+
+    class _Said(Place):
+        """All that whoever enrols says of a crop."""
+
+        box: Region | None = None  # type: ignore[assignment]
+
+    class _Listed(Answer, Item):
+        """What an answer shows of an item."""
+
+        box: Region | None = None  # type: ignore[assignment]
+
+else:
+    Place = create_model(
+        "Place",
+        __base__=Closed,
+        __doc__="Where and when a crop was seen, and whom it shows as far as that is known.",
+        **{field.name: _said(field) for field in _GIVEN if field.kind not in _STRUCTURED},
+    )
+    _Said = create_model(
+        "_Said", __base__=Place, **{field.name: _said(field) for field in _GIVEN if field.kind in _STRUCTURED}
+    )
+    _Listed = create_model(
+        "_Listed", __base__=Answer, **{field.name: _shown(field) for field in FIELDS if field.name in SHOWN}
+    )
+
+
+class EnrolItem(_Said):
     """One crop: an `image`, or the part of it in `region`; or an `embedding` with its model."""
 
     image: Base64 | None = None
     region: Region | None = None
     embedding: Embedding | None = None
     model_sha256: Hash | None = None
-    box: Region | None = None
-    quality: Annotated[float, Field(gt=0, le=1)] = 1.0
-    attributes: NewAttributes = {}
     store_thumbnail: bool = True
 
 
@@ -396,26 +443,11 @@ class VerifyRequest(Closed):
     prior: Prior | None = None
 
 
-class ItemsQuery(GalleryQuery):
+class ItemsQuery(Conditions, GalleryQuery):
     """Which items to list."""
 
-    camera: Texts = []
-    since: Time | None = None
-    until: Time | None = None
-    identity: Texts = []
-    has_identity: bool | None = None
     after: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
-
-    def where(self) -> Filter:
-        """As the gallery has it."""
-        return Filter(
-            cameras=texts(self.camera or None),
-            since=self.since,
-            until=self.until,
-            identities=texts(self.identity or None),
-            has_identity=self.has_identity,
-        )
 
 
 class IdentitiesQuery(GalleryQuery):
@@ -530,21 +562,10 @@ class RetentionBody(Closed):
     cameras: Annotated[dict[Text, Annotated[float, Field(gt=0)] | None], Field(max_length=_MOST)] = {}
 
 
-class ItemOut(Answer):
-    """An enrolled crop."""
+class ItemOut(_Listed):
+    """An enrolled crop; `name` is its identity's."""
 
-    id: str
-    camera: str
-    time: TimeOut | None
-    identity: str | None
     name: str | None
-    tracklet: str | None
-    box: RegionOut | None
-    source: str
-    quality: float
-    attributes: dict[str, str | int | float | bool]
-    enrolled: TimeOut
-    has_thumbnail: bool
 
 
 class CandidateOut(Answer):

@@ -11,15 +11,16 @@ import pyarrow.compute as pc
 
 from omnireid.core.arrays import Bool, Float32
 from omnireid.core.errors import InputError
+from omnireid.gallery.encoding import decode, encode, matrix, scores
 from omnireid.gallery.items import EVERYTHING, Filter
 from omnireid.gallery.lance import indexing, purging
-from omnireid.gallery.lance.encoding import decode, encode, matrix, scores
 from omnireid.gallery.lance.failures import READS, committing, is_gone, reading, storing
 from omnireid.gallery.lance.filters import condition, quoted
 from omnireid.gallery.lance.indexing import Tuning
 from omnireid.gallery.lance.known_ids import KnownIds, prefixes
 from omnireid.gallery.lance.resident import Resident
-from omnireid.gallery.store import CollectionInfo, IndexState
+from omnireid.gallery.rows import completed
+from omnireid.gallery.store import CollectionInfo, IndexState, item_schema
 
 # How far a distance of LanceDB may be from the one of the stored embedding, computed exactly.
 _ERROR = {"float32": 1e-5, "float16": 2e-3}
@@ -51,6 +52,8 @@ class Collection:
         self.info = info
         self.tuning: Tuning | None = None
         self.resident = Resident(table, info.dim) if keeps_codes else None
+        self._schema = item_schema(info.dim)
+        self._lacking: frozenset[str] | None = None
         self._known = KnownIds()
         self._asked = 0
 
@@ -82,7 +85,7 @@ class Collection:
         rows = self._rows(Filter(ids=frozenset(ids)), list(dict.fromkeys(["id", *columns])))
         place = {name: row for row, name in enumerate(rows["id"].to_pylist())}
         order = [place[name] for name in ids if name in place]
-        return rows.take(pa.array(order, pa.int64())).select(list(columns))
+        return self._completed(rows.take(pa.array(order, pa.int64())), columns)
 
     def scan(
         self, where: Filter, columns: Sequence[str], batch_size: int, limit: int | None
@@ -98,7 +101,7 @@ class Collection:
                         given.append(part["id"])
                         # Whoever takes long over each batch comes to the end, whatever is written meanwhile.
                         left = READS
-                        yield decode(part.select(list(columns)))
+                        yield self._completed(decode(part), columns)
                     if part.num_rows < rows.num_rows:
                         return
                 return
@@ -137,13 +140,14 @@ class Collection:
 
     def search(self, query: Float32, k: int, where: Filter, exact: bool, columns: Sequence[str]) -> pa.Table:
         """The k rows with the largest cosine to `query`."""
-        wanted = list(dict.fromkeys([*columns, "id", "embedding"]))
+        wanted = self._stored(["id", "embedding", *columns])
         tuning = None if exact else self.tuning
         found = self._in_memory(query, k, where, wanted, approximate=tuning is not None)
         if found is None:
             found = self._on_disk(query, k, where, wanted, tuning)
         order = pc.sort_indices(found, sort_keys=[("score", "descending"), ("id", "ascending")])
-        return decode(found.take(order[:k])).select([*columns, "score"])
+        best = decode(found.take(order[:k]))
+        return self._completed(best, columns).append_column("score", best["score"])
 
     def keep_codes(self) -> None:
         """Keep codes of all rows in memory from now on, if there is room; and of no others."""
@@ -227,7 +231,7 @@ class Collection:
         return decode(rows) if decoded else rows
 
     def _query(self, where: Filter, columns: Sequence[str]) -> Any:
-        query = self.table.search().select(list(columns))
+        query = self.table.search().select(self._stored(columns))
         predicate = condition(where)
         return query if predicate is None else query.where(predicate)
 
@@ -239,6 +243,20 @@ class Collection:
         for batch in query.to_batches(batch_size):
             rows = pa.Table.from_batches([batch])
             yield rows.filter(pc.invert(pc.is_in(rows["id"], value_set=seen))) if len(seen) else rows
+
+    def _stored(self, columns: Sequence[str]) -> list[str]:
+        """What is read for some columns: those that the table has, and what tells of one that it lacks."""
+        if self._lacking is None:
+            there = reading(_READ, lambda: self.table.schema).names
+            self._lacking = frozenset(self._schema.names) - frozenset(there)
+        telling = ["thumbnail"] if "has_thumbnail" in self._lacking.intersection(columns) else []
+        return [name for name in dict.fromkeys([*columns, *telling]) if name not in self._lacking]
+
+    def _completed(self, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+        """These columns, with absent values where the table lacks one: it is old, and can only be read."""
+        if not self._lacking:
+            return rows.select(list(columns))
+        return completed(rows, pa.schema([self._schema.field(name) for name in columns]))
 
     def _read_new_ids(self, version: int) -> None:
         """Take in ids that other processes have added until this version."""

@@ -20,13 +20,17 @@ import pyarrow as pa
 from omnireid.core.errors import InputError, StorageError
 from omnireid.core.machine import processor_features
 from omnireid.gallery.lance.failures import RECORDS, check_there, committing, reading, storing
-from omnireid.gallery.lance.filters import quoted
+from omnireid.gallery.lance.filters import absent_sql, quoted
 from omnireid.gallery.lance.layout import layout_of
 from omnireid.gallery.lance.old_files import old_files, remove
 from omnireid.gallery.lance.purging import merge_files
+from omnireid.gallery.store import item_schema
 
 FORMAT = "2"
-"""Of what this store writes. "1" is brought forward, a later one is refused."""
+"""Of what this store writes. "1" is brought forward, a later one is refused.
+
+Columns that are missing are no other format: they are added when a gallery is opened (`bring_forward`).
+"""
 
 _OLDER = "1"
 _FORMAT_KEY = b"omnireid_gallery_format"
@@ -39,6 +43,9 @@ _RECORD_SCHEMA = pa.schema(
     ],
     metadata={_FORMAT_KEY: FORMAT},
 )
+
+# What earlier versions did not write, and other columns tell.
+_SQL = {"has_thumbnail": "thumbnail IS NOT NULL"}
 
 # Later files keep a column whose values are all alike as one value for a whole page, and make all of the page
 # to give some rows of it: 10 items of a million take 9 ms in place of 4 ms.
@@ -106,8 +113,16 @@ class Connection:
             )
         self.is_older = written == _OLDER
 
+    def lacks_columns(self, collections: Iterable[str]) -> bool:
+        """Whether tables with items lack columns, because an earlier version made them."""
+        return any(self._missing(name) for name in collections)
+
+    def _missing(self, name: str) -> list[str]:
+        there = self.table(name).schema.names
+        return [column for column in item_schema(1).names if column not in there]
+
     def bring_forward(self, collections: Iterable[str]) -> None:
-        """Make a gallery of format 1 one of `FORMAT`: its items say whether they have a thumbnail.
+        """Add the columns that an earlier version did not write, with their absent values; mark it `FORMAT`.
 
         Interrupted, or done by another process meanwhile, it may be done again. No other write may be under
         way: it would be lost.
@@ -115,16 +130,19 @@ class Connection:
         Args:
             collections: names of the tables with items.
         """
-        what = f"cannot bring the gallery {self.uri} to format {FORMAT}"
+        what = f"cannot bring the gallery {self.uri} forward"
         for name in collections:
-            table = self.table(name)
-            if "has_thumbnail" not in table.schema.names:
-                committing(what, partial(table.add_columns, {"has_thumbnail": "thumbnail IS NOT NULL"}))
-        with storing(what):
-            records = self._records.to_arrow().replace_schema_metadata(_RECORD_SCHEMA.metadata)
-            # Last, for it says that all is done; one commit.
-            self._database.create_table(RECORDS, data=records, mode="overwrite")
-        self.is_older = False
+            for column in self._missing(name):
+                values = _SQL.get(column) or absent_sql(column)
+                # A column that may be null is added without a look at the rows.
+                added = {column: values} if values else item_schema(1).field(column)
+                committing(what, partial(self.table(name).add_columns, added))
+        if self.is_older:
+            with storing(what):
+                records = self._records.to_arrow().replace_schema_metadata(_RECORD_SCHEMA.metadata)
+                # Last, for it says that all is done; one commit.
+                self._database.create_table(RECORDS, data=records, mode="overwrite")
+            self.is_older = False
 
     def table(self, name: str) -> Any:
         """The LanceDB table of this name."""

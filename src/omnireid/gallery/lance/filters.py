@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from omnireid.gallery.items import Filter, tags
+from omnireid.gallery.items import FIELDS, Filter, Kind, tags
 from omnireid.gallery.texts import askable
+
+_ARROW_NAMES: dict[Kind, str] = {
+    "name": "Utf8",
+    "text": "Utf8",
+    "seconds": "Float64",
+    "share": "Float32",
+    "flag": "Boolean",
+}
 
 
 def condition(where: Filter) -> str | None:
@@ -13,16 +21,7 @@ def condition(where: Filter) -> str | None:
 
     Texts become literals by `quoted` and nothing else of a filter reaches the expression but numbers.
     """
-    parts = [
-        _is_one_of(column, values)
-        for column, values in (
-            ("id", where.ids),
-            ("camera", where.cameras),
-            ("identity", where.identities),
-            ("tracklet", where.tracklets),
-        )
-        if values is not None
-    ]
+    parts = [_is_one_of(field.name, values) for field, values in where.values()]
     if where.since is not None:
         parts.append(f"time >= {float(where.since)!r}")
     if where.until is not None:
@@ -35,6 +34,15 @@ def condition(where: Filter) -> str | None:
         parts.append(f"identity IS {'NOT ' if where.has_identity else ''}NULL")
     parts.extend(f"array_has(tags, {quoted(tag)})" for tag in tags(where.attributes))
     return " AND ".join(parts) or None
+
+
+def absent_sql(column: str) -> str:
+    """A column's value where nothing is known, as an SQL expression of its type; "" where that is null."""
+    field = next(field for field in FIELDS if field.name == column)
+    if field.absent is None:
+        return ""
+    literal = quoted(field.absent) if isinstance(field.absent, str) else str(field.absent).lower()
+    return f"arrow_cast({literal}, '{_ARROW_NAMES[field.kind]}')"
 
 
 def quoted(text: str) -> str:

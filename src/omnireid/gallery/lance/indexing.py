@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from omnireid.core.arrays import Float32
-from omnireid.gallery.lance.encoding import matrix
+from omnireid.gallery.encoding import matrix
 from omnireid.gallery.lance.failures import committing, reading
 
 FEWEST_ROWS = 50_000

@@ -15,10 +15,10 @@ import pyarrow as pa
 
 from omnireid.core.arrays import Bool, Float32, Int64
 from omnireid.core.machine import memory_bytes
+from omnireid.gallery.encoding import matrix, scores
 from omnireid.gallery.items import Filter
 from omnireid.gallery.lance import codes
 from omnireid.gallery.lance.codes import Addresses, Block, Coder, Query, Seen
-from omnireid.gallery.lance.encoding import matrix, scores
 from omnireid.gallery.lance.failures import READS, reading, storing
 from omnireid.gallery.lance.filters import condition
 

@@ -17,11 +17,11 @@ import pyarrow as pa
 
 from omnireid.core.arrays import Bool, Float32
 from omnireid.core.errors import InputError, OmniReIDError
+from omnireid.gallery.encoding import stored_schema
 from omnireid.gallery.items import EVERYTHING, Filter
 from omnireid.gallery.lance import auditing, old_files, purging, upkeep
 from omnireid.gallery.lance.collection import Collection
 from omnireid.gallery.lance.connection import Connection
-from omnireid.gallery.lance.encoding import stored_schema
 from omnireid.gallery.lance.failures import check_there
 from omnireid.gallery.lance.indexing import Tuning
 from omnireid.gallery.lance.layout import layout_of
@@ -54,7 +54,9 @@ class LanceStore:
         lock = None if self._folder is None else self._folder / ".lock"
         self.read_only = None if lock is None else why_read_only(lock)
         self._lock = FolderLock(lock)
-        if self._connection.is_older:
+        is_older = self._connection.is_older or self._connection.lacks_columns(self._tables())
+        # One that can only be read stays as it is: what it lacks is filled in as it is read.
+        if is_older and self.read_only is None:
             with self._lock.held():
                 self._connection.bring_forward(self._tables())
         # Of its own: a search writes to the audit, and must not wait for a long write of items.

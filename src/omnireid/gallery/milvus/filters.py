@@ -19,19 +19,12 @@ def expression(where: Filter) -> str | None:
     Templates would do the same; the server of `milvus-lite` has none.
     """
     conditions = []
-    for field, values in (
-        ("id", where.ids),
-        ("camera", where.cameras),
-        ("identity", where.identities),
-        ("tracklet", where.tracklets),
-    ):
-        if values is None:
-            continue
+    for field, values in where.values():
         # An empty text stands for None in the store, and no filter asks for None that way.
-        wanted = [value for value in askable(values) if value or field == "camera"]
+        wanted = [value for value in askable(values) if value or field.absent is not None]
         if not wanted:
             return None
-        conditions.append(is_one_of(field, wanted))
+        conditions.append(is_one_of(field.name, wanted))
     if where.has_identity is not None:
         conditions.append('identity != ""' if where.has_identity else 'identity == ""')
     if where.since is not None:

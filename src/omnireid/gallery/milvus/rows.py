@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from omnireid.core.arrays import Float32
 from omnireid.core.errors import InputError
-from omnireid.gallery.items import MAX_ATTRIBUTES
-from omnireid.gallery.lance.encoding import decode, encode, matrix
+from omnireid.gallery.encoding import decode, encode, matrix
+from omnireid.gallery.items import FIELDS, MAX_ATTRIBUTES, ItemField, Kind
 from omnireid.gallery.options import StoredPrecision
 from omnireid.gallery.store import CollectionInfo, item_schema
 
@@ -24,38 +24,25 @@ VECTOR_TYPES: dict[StoredPrecision, str] = {
 MAX_BYTES = 65_535
 """UTF-8 bytes of Milvus's longest text."""
 
-# UTF-8 bytes. MAX_TEXT characters have at most four bytes each; JSON writes each as up to twelve.
-_TEXTS = {
-    "id": 64,
-    "identity": 2048,
-    "camera": 2048,
-    "tracklet": 2048,
-    "source": 16_384,
-    "attributes": MAX_BYTES,
-    "thumbnail": MAX_BYTES,
-}
+# Characters have at most four bytes of UTF-8 each; JSON writes each as up to twelve.
 _TAG_BYTES = 2048 + 1 + 512 * 12 + 2
-_OPTIONAL_TEXTS = ("identity", "tracklet")
 
 # No search compares these, and a query node would hold them in memory; thumbnails are larger than embeddings.
-_READ_FROM_DISK = ("source", "attributes", "thumbnail")
+_READ_FROM_DISK: frozenset[Kind] = frozenset({"text", "attributes", "picture"})
+_FIELDS = {field.name: field for field in FIELDS if field.is_stored}
 
 
 def collection_schema(client: Any, info: CollectionInfo) -> Any:
     """pymilvus's schema of a collection of items.
 
-    None is an empty text (which neither an identity nor a tracklet can be) or an empty list; only a time
-    has no value to spare.
+    None is an empty text (which no field that may be None can be) or an empty list; only a number has no
+    value to spare.
     """
+    schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
+    for field in _FIELDS.values():
+        schema.add_field(field.name, is_primary=field.name == "id", **field_type(field))
     from pymilvus import DataType
 
-    schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
-    for name, longest in _TEXTS.items():
-        on_disk = {"mmap_enabled": True} if name in _READ_FROM_DISK else {}
-        schema.add_field(name, DataType.VARCHAR, max_length=longest, is_primary=name == "id", **on_disk)
-    schema.add_field("time", DataType.DOUBLE, nullable=True)
-    schema.add_field("box", DataType.ARRAY, element_type=DataType.FLOAT, max_capacity=4)
-    schema.add_field("quality", DataType.FLOAT)
     schema.add_field(
         "tags",
         DataType.ARRAY,
@@ -63,26 +50,63 @@ def collection_schema(client: Any, info: CollectionInfo) -> Any:
         max_capacity=MAX_ATTRIBUTES,
         max_length=_TAG_BYTES,
     )
-    schema.add_field("enrolled", DataType.DOUBLE)
-    schema.add_field("has_thumbnail", DataType.BOOL)
     schema.add_field("embedding", getattr(DataType, VECTOR_TYPES[info.precision]), dim=info.dim)
     return schema
 
 
-def collection_info(name: str, description: Mapping[str, Any]) -> CollectionInfo:
-    """What pymilvus's description of a collection says about its embeddings.
+def field_type(field: ItemField) -> dict[str, Any]:
+    """How Milvus keeps a field: the arguments of pymilvus's `add_field`."""
+    from pymilvus import DataType
 
-    Raises:
-        InputError: an earlier version made it, with other fields.
-    """
-    if not any(field["name"] == "has_thumbnail" for field in description["fields"]):
-        raise InputError(
-            f"Milvus collection {description['collection_name']!r}: made by an earlier version of omnireid; "
-            "back the gallery up with that version (omnireid gallery backup) and restore it into another name"
-        )
+    on_disk = {"mmap_enabled": True} if field.kind in _READ_FROM_DISK else {}
+    if field.kind in ("name", "text"):
+        return {"datatype": DataType.VARCHAR, "max_length": 4 * field.longest, **on_disk}
+    if field.kind in ("attributes", "picture"):
+        return {"datatype": DataType.VARCHAR, "max_length": MAX_BYTES, **on_disk}
+    if field.kind == "box":
+        return {"datatype": DataType.ARRAY, "element_type": DataType.FLOAT, "max_capacity": 4}
+    if field.kind == "flag":
+        return {"datatype": DataType.BOOL}
+    number = DataType.FLOAT if field.kind == "share" else DataType.DOUBLE
+    return {"datatype": number, **({"nullable": True} if field.absent is None else {})}
+
+
+def collection_info(name: str, description: Mapping[str, Any]) -> CollectionInfo:
+    """What pymilvus's description of a collection says about its embeddings."""
     (field,) = (field for field in description["fields"] if field["name"] == "embedding")
     precisions = {kind: precision for precision, kind in VECTOR_TYPES.items()}
     return CollectionInfo(name, int(field["params"]["dim"]), precisions[field["type"].name])
+
+
+def missing_fields(description: Mapping[str, Any]) -> list[ItemField]:
+    """Fields that a collection lacks, because an earlier version made it."""
+    there = {field["name"] for field in description["fields"]}
+    return [field for field in _FIELDS.values() if field.name not in there]
+
+
+def with_fields(row: Mapping[str, Any], missing: Sequence[ItemField]) -> dict[str, Any]:
+    """A row of an earlier version, with the absent values of what it lacks."""
+    absent = {field.name: _to_milvus(field, field.absent) for field in missing}
+    if "has_thumbnail" in absent:
+        absent["has_thumbnail"] = bool(row["thumbnail"])
+    return {**row, **absent}
+
+
+def _to_milvus(field: ItemField, value: Any) -> Any:
+    if field.kind == "picture":
+        return base64.b64encode(value or b"").decode()
+    if value is None and field.kind in ("name", "text"):
+        return ""
+    return [] if value is None and field.kind == "box" else value
+
+
+def _from_milvus(field: ItemField, value: Any) -> Any:
+    if field.kind == "picture":
+        return base64.b64decode(value) if value else None
+    if field.absent is None and field.kind in ("name", "text", "box"):
+        # `or` would lose a box of Milvus's own list type.
+        return value if len(value) else None
+    return value
 
 
 def to_milvus(rows: pa.Table, precision: StoredPrecision) -> list[dict[str, Any]]:
@@ -94,10 +118,9 @@ def to_milvus(rows: pa.Table, precision: StoredPrecision) -> list[dict[str, Any]
     stored = encode(rows, precision)
     embeddings_ND = matrix(stored["embedding"])
     fields = {name: stored[name].to_pylist() for name in stored.column_names if name != "embedding"}
-    for name in _OPTIONAL_TEXTS:
-        fields[name] = [value or "" for value in fields[name]]
-    fields["box"] = [value or [] for value in fields["box"]]
-    fields["thumbnail"] = [base64.b64encode(value or b"").decode() for value in fields["thumbnail"]]
+    for name in fields.keys() & _FIELDS.keys():
+        if _FIELDS[name].absent is None:
+            fields[name] = [_to_milvus(_FIELDS[name], value) for value in fields[name]]
     for text in fields["attributes"]:
         if len(text.encode()) > MAX_BYTES:
             raise InputError(f"attributes: Milvus keeps {MAX_BYTES:,} bytes of JSON, got {len(text):,}")
@@ -118,13 +141,10 @@ def from_milvus(hits: Iterable[Mapping[str, Any]], columns: Sequence[str], info:
             arrays.append(_embeddings([hit[column] for hit in hits], info))
             continue
         values = [hit[column] for hit in hits]
-        if column in _OPTIONAL_TEXTS or column == "box":
-            # `or` would lose a box of Milvus's own list type.
-            values = [value if len(value) else None for value in values]
-        elif column == "thumbnail":
-            values = [base64.b64decode(value) if value else None for value in values]
-        elif column == "tags":
+        if column == "tags":
             values = [list(value) for value in values]
+        elif _FIELDS[column].absent is None:
+            values = [_from_milvus(_FIELDS[column], value) for value in values]
         arrays.append(pa.array(values, schema.field(column).type))
     return decode(pa.table(arrays, schema=pa.schema([schema.field(column) for column in columns])))
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ import pyarrow as pa
 
 from omnireid.core.arrays import Bool, Float32
 from omnireid.core.errors import InputError, StorageError
+from omnireid.gallery.encoding import scores
 from omnireid.gallery.items import EVERYTHING, Filter
-from omnireid.gallery.lance.encoding import scores
 from omnireid.gallery.milvus import rows as milvus_rows
 from omnireid.gallery.milvus.connection import Address, Connection
 from omnireid.gallery.milvus.filters import expression, is_one_of
@@ -61,6 +62,7 @@ class MilvusStore:
         self._tables = Tables(self._connection)
         self._records = Records(self._tables, address.name, self._writing)
         self._records.create()
+        self._bring_forward()
 
     def collections(self) -> dict[str, CollectionInfo]:
         aliases = sorted(alias for alias in self._tables.aliases() if alias.startswith(self._prefix))
@@ -252,6 +254,17 @@ class MilvusStore:
     def _locked(self) -> Iterator[None]:
         with self._writing:
             yield
+
+    def _bring_forward(self) -> None:
+        """Give collections of an earlier version the fields that they lack."""
+        for name, info in self.collections().items():
+            if missing := milvus_rows.missing_fields(self._tables.describe(self._prefix + name)):
+                with self._writing:
+                    self._tables.add_fields(
+                        self._table(info),
+                        {field.name: milvus_rows.field_type(field) for field in missing},
+                        partial(milvus_rows.with_fields, missing=missing),
+                    )
 
     def _info(self, collection: str) -> CollectionInfo:
         info = self._infos.get(collection) or self.collections().get(collection)

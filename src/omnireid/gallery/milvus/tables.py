@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -170,6 +170,36 @@ class Tables:
                 self._compact(table.alias, is_l0)
         self._drop_leftovers(table.alias)
 
+    def add_fields(
+        self, table: Table, fields: Mapping[str, Mapping[str, Any]], completed: Callable[[Row], Row]
+    ) -> None:
+        """Give the rows of an older table fields that it lacks.
+
+        Where all of them may be null, a server of version 2.6 does so in a moment; else every row is copied.
+
+        Args:
+            fields: pymilvus's arguments for each by name.
+            completed: A row with these fields.
+        """
+        if all(kind.get("nullable") for kind in fields.values()):
+            try:
+                for name, kind in fields.items():
+                    self._add_field(table.alias, name, dict(kind))
+                return
+            except MilvusError:  # milvus-lite, or a server before 2.6
+                pass
+        self._rewrite(table, completed)
+        self._drop_leftovers(table.alias)
+
+    def _add_field(self, alias: str, name: str, kind: Row) -> None:
+        self.on(
+            alias,
+            "add a field",
+            lambda client: client.add_collection_field(
+                alias, name, data_type=kind.pop("datatype"), **kind, **self._patience
+            ),
+        )
+
     def on(self, alias: str, doing: str, action: Callable[[Any], T]) -> T:
         """Do something with a table, and load it first where the server has restarted and has not."""
         try:
@@ -193,12 +223,12 @@ class Tables:
                 )
             time.sleep(0.5)
 
-    def _rewrite(self, table: Table) -> None:
+    def _rewrite(self, table: Table, changed: Callable[[Row], Row] = dict) -> None:
         """Copy the rows to a new table: `milvus-lite` compacts when it likes, and not when it is asked."""
         fields = [field["name"] for field in self.describe(table.alias)["fields"]]
         name = self._make(table)
         for page in self.pages(table.alias, "", fields, _COPIED_ROWS):
-            self.upsert(name, page)
+            self.upsert(name, [changed(row) for row in page])
         self._run(
             "exchange a collection", lambda client: client.alter_alias(name, table.alias, **self._patience)
         )

@@ -89,7 +89,7 @@ export async function picturesView(here) {
   const list = virtualGrid({
     ask: async (after, signal) => {
       const { camera, since, until, has, person } = chosen.pictures;
-      const wanted = { camera, since: fromLocal(since), until: fromLocal(until), has_identity: has, identity: person?.id, limit: PAGE.pictures, after };
+      const wanted = { cameras: camera, since: fromLocal(since), until: fromLocal(until), has_identity: has, identities: person?.id, limit: PAGE.pictures, after };
       const { items, next } = await api.items(wanted, signal);
       return { entries: items, next };
     },

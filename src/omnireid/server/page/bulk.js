@@ -74,7 +74,7 @@ async function findPerson(items) {
 /** Search for more pictures of each person, among those that nobody has been assigned to: a search for each. */
 async function findMore(people) {
   try {
-    const all = await Promise.all(people.map(async (person) => ({ person, items: spread((await api.items({ identity: person.id, limit: 1000 })).items) })));
+    const all = await Promise.all(people.map(async (person) => ({ person, items: spread((await api.items({ identities: person.id, limit: 1000 })).items) })));
     const [kept, lost] = [true, false].map((isKept) => all.filter(({ items }) => items.length > 0 === isKept));
     if (lost.length) toast(text.grid.nothingKept(lost.map(({ person }) => personName(person))), { kind: "problem" });
     const conditions = { ...noConditions(), isUnassigned: true };

@@ -225,7 +225,7 @@ export function chooseItem() {
           h("span.tile-line.hint", {}, whenShort(item.time)),
         );
       const page = async (after) => {
-        const { items, next } = await api.items({ camera: camera.value, limit: PAGE, after });
+        const { items, next } = await api.items({ cameras: camera.value, limit: PAGE, after });
         return [...items.map(choice), moreButton(next, () => page(next))].filter(Boolean);
       };
       const look = () =>

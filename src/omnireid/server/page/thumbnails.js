@@ -108,7 +108,7 @@ export function personThumbnail(id, size = "middle") {
   const frame = h(`span.thumb.${size}`, {}, icon("person"));
   whenSeen(frame, async () => {
     try {
-      const { items } = await api.items({ identity: id, limit: 1 });
+      const { items } = await api.items({ identities: id, limit: 1 });
       if (items.length) frame.replaceWith(thumbnail(items[0], size));
     } catch {
       // The silhouette stays; the view itself says what is wrong.

@@ -36,7 +36,7 @@ export function lastSeen(answer) {
   if (!best.identity) {
     say(best.candidates.map(({ item }) => item).reduce((last, item) => ((item.time ?? "") > (last.time ?? "") ? item : last)));
   } else {
-    api.items({ identity: best.identity, limit: 1 }).then(({ items }) => items.length && say(items[0]), () => {});
+    api.items({ identities: best.identity, limit: 1 }).then(({ items }) => items.length && say(items[0]), () => {});
   }
   return line;
 }

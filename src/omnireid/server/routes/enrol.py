@@ -24,7 +24,15 @@ from omnireid.server.routes.access import (
     only_one,
     parse_json,
 )
-from omnireid.server.schemas import EnrolAnswer, EnrolItem, EnrolledItem, EnrolQuery, EnrolRequest, Place
+from omnireid.server.schemas import (
+    GIVEN,
+    EnrolAnswer,
+    EnrolItem,
+    EnrolledItem,
+    EnrolQuery,
+    EnrolRequest,
+    Place,
+)
 from omnireid.server.service import Service
 
 router = APIRouter(tags=["enrol"])
@@ -121,16 +129,6 @@ def _merged(service: Service, entries: list[EnrolItem], made: Float32) -> Float3
 
 
 def _item(entry: EnrolItem, thumbnail: bytes | None) -> Item:
+    said = {name: getattr(entry, name) for name in GIVEN}
     box = entry.box or entry.region
-    return Item(
-        camera=entry.camera,
-        time=entry.time,
-        identity=entry.identity,
-        tracklet=entry.tracklet,
-        box=None if box is None else box.box(),
-        source=entry.source,
-        quality=entry.quality,
-        attributes=entry.attributes,
-        thumbnail=thumbnail,
-        key=entry.key,
-    )
+    return Item(**{**said, "box": None if box is None else box.box(), "thumbnail": thumbnail})

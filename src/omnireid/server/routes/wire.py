@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from omnireid.gallery.browsing import Person, Timeline
 from omnireid.gallery.gallery import Gallery
 from omnireid.gallery.identities import Operation, People
-from omnireid.gallery.items import Item
+from omnireid.gallery.items import SHOWN, Item
 from omnireid.gallery.searching import Candidate, Group, SearchResult
 from omnireid.server.schemas import (
     CameraOut,
@@ -23,7 +23,6 @@ from omnireid.server.schemas import (
     MeasuredOut,
     ModelOut,
     OperationOut,
-    RegionOut,
     RetentionOut,
     SearchAnswer,
     SightingOut,
@@ -155,21 +154,9 @@ def gallery_out(name: str, gallery: Gallery) -> GalleryOut:
 
 
 def _item(item: Item, people: People) -> ItemOut:
-    box = item.box
-    return ItemOut(
-        id=item.id,
-        camera=item.camera,
-        time=item.time,
-        identity=item.identity,
-        name=people.name(item.identity),
-        tracklet=item.tracklet,
-        box=None if box is None else RegionOut(x=box.x, y=box.y, width=box.width, height=box.height),
-        source=item.source,
-        quality=item.quality,
-        attributes=dict(item.attributes),
-        enrolled=item.enrolled,
-        has_thumbnail=item.has_thumbnail,
-    )
+    shown = {name: getattr(item, name) for name in SHOWN}
+    shown["box"] = None if item.box is None else item.box._asdict()
+    return ItemOut(**shown, name=people.name(item.identity))
 
 
 def _decision(one: Candidate | Group | SearchResult) -> DecisionName | None:

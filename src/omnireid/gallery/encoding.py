@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from omnireid.core.arrays import Float32
 from omnireid.gallery.options import StoredPrecision
-from omnireid.gallery.store import DESCRIPTION
+from omnireid.gallery.store import item_schema
 
 _TYPES: dict[StoredPrecision, pa.DataType] = {
     "float32": pa.float32(),
@@ -20,13 +20,7 @@ _INT8_LARGEST = 127
 
 def stored_schema(dim: int, precision: StoredPrecision) -> pa.Schema:
     """Columns of the table on disk."""
-    return pa.schema(
-        [
-            *DESCRIPTION,
-            pa.field("thumbnail", pa.binary()),
-            pa.field("embedding", pa.list_(_TYPES[precision], dim), nullable=False),
-        ]
-    )
+    return item_schema(dim, _TYPES[precision])
 
 
 def encode(rows: pa.Table, precision: StoredPrecision) -> pa.Table:
