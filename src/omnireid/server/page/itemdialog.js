@@ -8,7 +8,7 @@ import { badge, likeness } from "./decisions.js";
 import { ask } from "./dialogs.js";
 import { fill, h, icon } from "./dom.js";
 import { prefill } from "./enrol.js";
-import { attributeWords, cameraName, personName, when } from "./format.js";
+import { attributeWords, cameraName, percent, personName, when } from "./format.js";
 import { go, link, refresh } from "./router.js";
 import { onlyWith, searchWith } from "./searchstate.js";
 import { may } from "./session.js";
@@ -79,21 +79,25 @@ function beside(query) {
 const likenessOf = (shown) => (shown.score === undefined ? null : h("div.item-likeness", {}, badge(shown.decision), likeness(shown)));
 
 function facts(item) {
-  const person = item.identity
-    ? h("a", { href: link("person", item.identity) }, personName({ id: item.identity, name: item.name }))
-    : text.nobody;
   const rows = [
-    [text.item.person, person],
-    [text.item.camera, cameraName(item.camera)],
-    [text.item.time, when(item.time)],
-    [text.item.enrolled, when(item.enrolled)],
-    [text.item.source, item.source],
-    [text.item.tracklet, item.tracklet],
+    ...Object.entries(text.item.fields).map(([name, words]) => [words, shownAs(name, item)]),
     ...Object.entries(item.attributes ?? {}).map(([name, value]) => [name, attributeLink(name, value)]),
     [text.item.id, copyable(item.id)],
   ];
   return h("dl.facts", {}, rows.filter(([, value]) => value).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
 }
+
+/** A field's value to look at; empty where there is nothing to say. */
+function shownAs(name, item) {
+  const value = item[name];
+  if (name === "identity") return value ? h("a", { href: link("person", value) }, personName({ id: value, name: item.name })) : text.nobody;
+  if (name === "camera") return cameraName(value);
+  if (name === "time" || isTime(value)) return when(value);
+  // A share of one is what nobody has said anything else of.
+  return typeof value === "number" ? (value < 1 ? percent(value) : "") : value;
+}
+
+const isTime = (value) => typeof value === "string" && /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(value);
 
 /** The value, and a way to search for all that have it. */
 function attributeLink(name, value) {
