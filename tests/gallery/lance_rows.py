@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from omnireid.gallery.items import FIELDS
 from omnireid.gallery.store import item_schema
 
 DIM = 32
@@ -31,17 +32,14 @@ def item_table(count: int, seed: int = 0, dim: int = DIM) -> pa.Table:
         "camera": [f"seed {seed}"] * count,
         "time": [float(n) for n in range(count)],
         "tracklet": [noise(f"tracklet {name}", 16).hex() for name in names],
-        "box": [None] * count,
-        "source": [""] * count,
-        "quality": [1.0] * count,
         "attributes": ["{}"] * count,
         "tags": [[]] * count,
-        "enrolled": [0.0] * count,
         "has_thumbnail": [True] * count,
         "thumbnail": [noise(f"picture {name}", 120) for name in names],
         "embedding": list(unit_rows(count, seed, dim)),
     }
-    return pa.table(columns, schema=item_schema(dim))
+    unknown = {field.name: [field.absent] * count for field in FIELDS if field.is_stored}
+    return pa.table({**unknown, **columns}, schema=item_schema(dim))
 
 
 def files_with(folder: Path, trace: bytes) -> list[str]:

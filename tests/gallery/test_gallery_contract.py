@@ -201,6 +201,7 @@ def make_rows(count: int, *, seed: int, dim: int = DIM, **same: Any) -> list[dic
             "identity": PEOPLE[rng.integers(len(PEOPLE))],
             "camera": CAMERAS[rng.integers(len(CAMERAS))],
             "time": None if number % 7 == 0 else 1.7e9 + int(rng.integers(8)) + 0.1,
+            "end_time": None if number % 4 else 1.7e9 + 20.5,
             "tracklet": TRACKLETS[rng.integers(len(TRACKLETS))],
             "box": None if number % 3 == 0 else [1.5, -2.0, 30.25, 60.0],
             "source": f"file{number}.mp4",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zipfile
 from pathlib import Path
 
 import lancedb
@@ -12,7 +13,9 @@ import pytest
 
 from gallery.lance_rows import DIM, item_table
 from gallery.milvus_server import MilvusServer
-from omnireid.gallery.items import Filter
+from omnireid.core.card import ModelRef
+from omnireid.gallery.gallery import Gallery
+from omnireid.gallery.items import Box, Filter, Item
 from omnireid.gallery.lance import connection
 from omnireid.gallery.lance import store as lance_store
 from omnireid.gallery.lance.store import LanceStore
@@ -114,8 +117,8 @@ def test_another_process_may_have_brought_it_forward_meanwhile(tmp_path: Path) -
     check(store, rows)
 
 
-OLDER = ("has_thumbnail", "quality", "source", "box", "tracklet")
-ABSENT = {"quality": 1.0, "source": "", "box": None, "tracklet": None}
+OLDER = ("has_thumbnail", "end_time", "quality", "source", "box", "tracklet")
+ABSENT = {"end_time": None, "quality": 1.0, "source": "", "box": None, "tracklet": None}
 
 
 def older(folder: Path) -> list[dict[str, object]]:
@@ -128,6 +131,42 @@ def older(folder: Path) -> list[dict[str, object]]:
     for path in folder.glob("a-*.lance"):
         database.open_table(path.stem).drop_columns(list(OLDER))
     return [{**row, **ABSENT} for row in rows]
+
+
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_a_gallery_that_was_written_before_opens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_writable: bool
+) -> None:
+    """Five made-up items of the version that knew no `end_time`, with tracklets, a name and four pictures."""
+    with zipfile.ZipFile(Path(__file__).with_name("gallery_before_end_time.zip")) as before:
+        before.extractall(tmp_path / "gallery")
+    if not is_writable:
+        monkeypatch.setattr(lance_store, "why_read_only", lambda lock: "a read-only disk")
+    rows = np.random.default_rng(14).standard_normal((5, 8)).astype(np.float32)
+    model = ModelRef("toy", "ab" * 32, 8)
+    with Gallery.open(str(tmp_path / "gallery")) as gallery:
+        items = sorted(gallery.items(), key=lambda item: item.time or 0.0)
+        assert [
+            (item.camera, item.time, item.identity, item.tracklet, item.source, item.attributes)
+            for item in items
+        ] == [
+            (f"cam{n % 2}", 1.7e9 + 30 * n, f"p{n // 3}", f"t{n // 2}", f"film.mp4#{n}", {"bag": n % 2 == 0})
+            for n in range(5)
+        ]
+        assert [(item.box, item.end_time) for item in items] == [(Box(n, 2, 30, 60), None) for n in range(5)]
+        np.testing.assert_allclose(
+            [item.quality for item in items], [0.5 + n / 10 for n in range(5)], rtol=1e-6
+        )
+        assert [item.has_thumbnail for item in items] == [True] * 4 + [False]
+        found = gallery.search(rows[3], model=model)
+        assert (found.candidates[0].item.id, found.groups[1].name) == (items[3].id, "Ada")
+        assert gallery.search_tracklet(rows[:2], model=model).candidates[0].item.tracklet == "t0"
+        assert gallery.timeline("p0").name == "Ada"
+        if is_writable:
+            new = Item(camera="cam0", time=1.8e9, end_time=1.8e9 + 5, identity="p1", key="new")
+            (name,) = gallery.enrol([new], rows[:1] + 1, model=model).ids
+            assert gallery.item(name).end_time == gallery.identity("p1").last_seen == 1.8e9 + 5
+            assert gallery.forget("p0").items == 3
 
 
 def test_columns_that_are_missing_are_added_with_their_absent_values(tmp_path: Path) -> None:

@@ -124,6 +124,23 @@ def test_a_timeline_is_cut_where_nobody_was_seen_for_a_while() -> None:
         gallery.timeline("nobody")
 
 
+def test_a_sighting_ends_with_the_last_frame_of_its_tracklets() -> None:
+    gallery = memory_gallery()
+    spans = [(0.0, 50.0), (10.0, None), (100.0, 130.0), (200.0, None), (None, None)]
+    items = [
+        Item(camera="door", time=time, end_time=end, identity="p", key=str(n))
+        for n, (time, end) in enumerate(spans)
+    ]
+    gallery.enrol(items, vectors(0, len(items)), model=MODEL)
+    (camera,) = gallery.timeline("p").cameras
+    # 50 to 100 and 130 to 200 are less and more than a minute.
+    seen = [(sighting.start, sighting.end, len(sighting.items)) for sighting in camera.sightings]
+    assert seen == [(0.0, 130.0, 3), (200.0, 200.0, 1), (None, None, 1)]
+    assert (gallery.identity("p").first_seen, gallery.identity("p").last_seen) == (0.0, 200.0)
+    gallery.forget(items=[gallery.items().entries[0].id])
+    assert gallery.identity("p").last_seen == 130.0
+
+
 def test_what_is_not_there_is_named() -> None:
     for gallery in (memory_gallery(), memory_gallery()):
         for ask in (gallery.item, gallery.thumbnail, gallery.embedding):

@@ -124,9 +124,30 @@ def test_whitened_tracklets_are_pooled_after_whitening() -> None:
     np.testing.assert_allclose([one.score for one in found.candidates], [one[0] for one in wanted], atol=1e-5)
 
 
+def test_frames_of_no_quality_count_for_nothing_and_alike_where_there_are_no_others() -> None:
+    gallery = memory_gallery()
+    rows, _ = crowd(4, 10, 3)
+    qualities = {"one good": (0.0, 0.5, 0.0), "none good": (0.0, 0.0, 0.0), "all good": (1.0, 1.0, 1.0)}
+    for place, (name, weights) in enumerate(qualities.items()):
+        items = [Item(key=f"{name}{n}", tracklet=name, quality=weight) for n, weight in enumerate(weights)]
+        gallery.enrol(items, rows[3 * place : 3 * place + 3], model=MODEL)
+    found = gallery.search_tracklet(rows[20:23], qualities=[0, 2, 0], model=MODEL, group=False)
+    query = unit(rows[21])
+    wanted = {
+        "one good": unit(rows[1]) @ query,
+        "none good": unit(sum(unit(rows[3:6]))) @ query,
+        "all good": unit(sum(unit(rows[6:9]))) @ query,
+    }
+    scores = {candidate.item.tracklet: candidate.score for candidate in found.candidates}
+    assert scores == pytest.approx(wanted, abs=1e-6)
+    assert {candidate.frames for candidate in found.candidates} == {3}
+    alike = [gallery.search_tracklet(rows[:2], qualities=each, model=MODEL) for each in (None, [0, 0])]
+    assert alike[0] == alike[1]
+
+
 def test_what_cannot_be_pooled_is_refused() -> None:
     gallery, rows, _ = filled()
-    for qualities, error in (([1.0], ShapeError), ([1.0, 0.0], InputError), ([1.0, np.nan], InputError)):
+    for qualities, error in (([1.0], ShapeError), ([1.0, -0.1], InputError), ([1.0, np.nan], InputError)):
         with pytest.raises(error, match="qualities"):
             gallery.search_tracklet(rows[:2], qualities=qualities, model=MODEL)
     with pytest.raises(InputError, match="at least one frame"):

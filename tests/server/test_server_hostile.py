@@ -127,7 +127,12 @@ ENROLMENTS: list[tuple[Any, int, str]] = [
     ({"items": [{**image(person(1)), "camera": "a\0b"}]}, 422, "items.0.camera"),
     ({"items": [{**image(person(1)), "camera": 5}]}, 422, "items.0.camera"),
     ({"items": [{**image(person(1)), "identity": ""}]}, 422, "items.0.identity"),
-    ({"items": [{**image(person(1)), "quality": 0}]}, 422, "items.0.quality"),
+    ({"items": [{**image(person(1)), "quality": -0.1}]}, 422, "items.0.quality"),
+    (
+        {"items": [{**image(person(1)), "time": "2026-03-01T12:00:01Z", "end_time": "2026-03-01T12:00:00Z"}]},
+        422,
+        "items.0.end_time",
+    ),
     ({"items": [{**image(person(1)), "quality": 2}]}, 422, "items.0.quality"),
     ({"items": [{**image(person(1)), "thumbnail": "x"}]}, 422, "items.0.thumbnail"),
     ({"items": [{**image(person(1)), "attributes": {"a": 10**40}}]}, 422, "items.0.attributes.a"),

@@ -53,7 +53,7 @@ class Person(NamedTuple):
         id: of the root.
         items: enrolled ones, of all aliases.
         cameras: where it was seen, sorted.
-        first_seen, last_seen: Unix seconds; None where no item has a time.
+        first_seen, last_seen: Unix seconds, the end of a tracklet included; None where no item has a time.
         merged: aliases, sorted.
         picture: id of the latest item that has a thumbnail; None where none has.
     """
@@ -72,7 +72,10 @@ class Person(NamedTuple):
 
 
 class Sighting(NamedTuple):
-    """Items of one camera, each less than the gap after the one before; without times all in one."""
+    """Items of one camera, each less than the gap after the end of those before; without times all in one.
+
+    It ends with the last end of an item: its `end_time`, or its `time` where it is of one moment.
+    """
 
     start: float | None
     end: float | None
@@ -231,9 +234,11 @@ def persons(
 def _sums(store: GalleryStore, collection: str, where: Filter) -> Iterable[dict[str, Any]]:
     """Count, first and last time of each identity in each camera, and the latest item that has a picture."""
     by = ["identity", "camera"]
-    columns = (*by, "time", "id", "has_thumbnail")
+    columns = (*by, "time", "end_time", "id", "has_thumbnail")
     for rows in store.scan(collection, where=where, columns=columns, batch_size=_BATCH):
-        sums = rows.group_by(by).aggregate([([], "count_all"), ("time", "min"), ("time", "max")])
+        ends = pc.max_element_wise(rows["time"], rows["end_time"])
+        sums = rows.set_column(rows.column_names.index("end_time"), "end_time", ends)
+        sums = sums.group_by(by).aggregate([([], "count_all"), ("time", "min"), ("end_time", "max")])
         # Ordered: those without a time first.
         order = pc.sort_indices(rows["time"].fill_null(-math.inf))
         pictured = rows.take(order).filter(pc.take(rows["has_thumbnail"], order))
@@ -246,7 +251,7 @@ def _sums(store: GalleryStore, collection: str, where: Filter) -> Iterable[dict[
                 "camera": row["camera"],
                 "count": row["count_all"],
                 "first": row["time_min"],
-                "last": row["time_max"],
+                "last": row["end_time_max"],
                 "picture": picture.get("id_last"),
                 "pictured": picture.get("time_max"),
             }
@@ -316,11 +321,17 @@ def _sightings(items: Iterable[Item], gap_s: float) -> tuple[Sighting, ...]:
         if not runs or time - last >= gap_s:
             runs.append([])
         runs[-1].append(item)
-        last = time
-    found = [Sighting(run[0].time, run[-1].time, tuple(run)) for run in runs]
+        last = max(last, _end(item))
+    found = [Sighting(run[0].time, max(map(_end, run)), tuple(run)) for run in runs]
     if undated:
         found.append(Sighting(None, None, tuple(sorted(undated, key=lambda item: item.id))))
     return tuple(found)
+
+
+def _end(item: Item) -> float:
+    """When an item that has a time was seen last."""
+    assert item.time is not None
+    return item.time if item.end_time is None else item.end_time
 
 
 def _check_limit(limit: int) -> None:

@@ -81,11 +81,14 @@ class Item:
     Attributes:
         camera: name of the camera; "" where unknown.
         time: when it was seen, Unix seconds (UTC); None where unknown.
+        end_time: when the last frame of its tracklet was seen, where it stands for a whole one; not before
+            `time`, and None where it is of one moment.
         identity: id of the person, a pseudonym that stays within the gallery; None while unknown.
         tracklet: id of the tracklet it belongs to, unique within the gallery.
         box: where in its picture the crop was.
         source: file, stream or frame it came from.
-        quality: weight within its tracklet, above 0 to 1.
+        quality: how good the crop is, from 0 to 1, which is its weight within its tracklet: 0 counts for
+            nothing; 1 where nobody has said.
         attributes: anything else, by name.
         thumbnail: JPEG or PNG of the crop, at most 48 kB.
         key: content key; two items with the same key are one. `content_key` where None.
@@ -97,6 +100,7 @@ class Item:
 
     camera: str = field(default="", metadata=_as("name", asked_as="cameras"))
     time: float | None = field(default=None, metadata=_as("seconds"))
+    end_time: float | None = field(default=None, metadata=_as("seconds", not_before="time"))
     identity: str | None = field(default=None, metadata=_as("name", asked_as="identities"))
     tracklet: str | None = field(default=None, metadata=_as("name", asked_as="tracklets"))
     box: Box | None = field(default=None, metadata=_as("box"))
@@ -228,8 +232,8 @@ def _check_seconds(column: ItemField, value: object) -> None:
 
 
 def _check_share(column: ItemField, value: object) -> None:
-    if not (isinstance(value, (int, float)) and 0 < value <= 1):
-        raise InputError(f"{column.name}: expected above 0 to 1, got {value!r}")
+    if not (isinstance(value, (int, float)) and 0 <= value <= 1):
+        raise InputError(f"{column.name}: expected 0 to 1, got {value!r}")
 
 
 def _check_picture(column: ItemField, value: Any) -> None:

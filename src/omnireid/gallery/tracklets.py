@@ -5,8 +5,11 @@ The score of two sets of frames is the cosine of their weighted means,
     s(A, B) = cos(Σ w_i · x_i, Σ v_j · y_j)
 
 with x and y the frames' embeddings at unit norm (whitened first where the calibration whitens) and w and v
-their qualities. It is exact for every candidate: all its frames in the gallery that meet the filter are
-pooled. Candidates are the tracklets that own the frames nearest to the pooled query.
+their qualities. A frame of quality 0 counts for nothing; where all frames of a tracklet have it, they count
+alike, so that nobody who was enrolled is beyond being found.
+
+The score is exact for every candidate: all its frames in the gallery that meet the filter are pooled.
+Candidates are the tracklets that own the frames nearest to the pooled query.
 """
 
 from __future__ import annotations
@@ -48,19 +51,21 @@ def pooled(embeddings: Float32, qualities: npt.ArrayLike | None = None) -> Float
 
     Args:
         embeddings: (T, D) float32 of unit norm.
-        qualities: (T,) weights above 0; all the same when None.
+        qualities: (T,) weights, at least 0; all the same when None, and where all are 0.
 
     Raises:
         ShapeError: another number of qualities.
-        InputError: no frame, a weight that is not above 0, or frames that cancel each other out.
+        InputError: no frame, a weight below 0, or frames that cancel each other out.
     """
     if len(embeddings) == 0:
         raise InputError("embeddings: a tracklet needs at least one frame")
     weights = np.ones(len(embeddings)) if qualities is None else np.asarray(qualities, np.float64)
     if weights.shape != (len(embeddings),):
         raise ShapeError("qualities", expected=(len(embeddings),), actual=weights.shape)
-    if not (np.isfinite(weights) & (weights > 0)).all():
-        raise InputError("qualities: expected finite numbers above 0")
+    if not (np.isfinite(weights) & (weights >= 0)).all():
+        raise InputError("qualities: expected finite numbers, at least 0")
+    if not weights.any():
+        weights = np.ones(len(embeddings))
     mean = weights @ embeddings.astype(np.float64)
     return np.asarray(unit_rows(mean[None])[0], np.float32)
 
@@ -130,13 +135,18 @@ def _pooled_tracklets(searcher: Searcher, rows: pa.Table, where: Filter) -> tupl
     """The tracklet behind each of N rows: its pooled vector (N, D), and how many frames it has (N)."""
     owners = _owners(rows)
     place_of = {owner: place for place, owner in enumerate(owners)}
-    sums = np.zeros((len(owners), searcher.generation.model.dim))
+    sums, plain = np.zeros((2, len(owners), searcher.generation.model.dim))
+    weights = np.zeros(len(owners))
     counts = np.zeros(len(owners), np.int64)
     for part in _frames(searcher, owners, where):
         places = np.array([place_of[owner] for owner in _owners(part)], np.int64)
         vectors = searcher.judge.vectors(embeddings_of(part)).astype(np.float64)
-        np.add.at(sums, places, vectors * np.asarray(part.column("quality"), np.float64)[:, None])
+        qualities = np.asarray(part.column("quality"), np.float64)
+        np.add.at(sums, places, vectors * qualities[:, None])
+        np.add.at(plain, places, vectors)
+        np.add.at(weights, places, qualities)
         np.add.at(counts, places, 1)
+    sums[weights == 0] = plain[weights == 0]
     return sums.astype(np.float32), counts
 
 
