@@ -147,6 +147,61 @@ def test_enrolling_again_changes_nothing_and_a_folder_needs_no_dataset(omnireid:
     assert "not of second" in other.err
 
 
+def test_fields_of_pictures_come_from_a_table_and_are_listed(
+    omnireid: Run, place: Place, tmp_path: Path
+) -> None:
+    folder = place.people / "query"
+    first, second = sorted(folder.iterdir())[:2]
+    table = tmp_path / "known.csv"
+    table.write_text(
+        "path,camera,time,end_time,tracklet,quality,box\n"
+        f"{first},door,2026-03-01T12:00:00Z,2026-03-01T12:00:08Z,t1,0.25,1 2 30 60\n{second},,,,,,\n"
+    )
+    enrol = ["enrol", "-g", place.gallery, "-m", place.first, folder, "--camera", "hall", "--fields", table]
+    assert "6 enrolled" in omnireid(*enrol).out
+    listed = json.loads(omnireid("items", "-g", place.gallery, "--camera", "door", "--json").out)
+    assert [(one["time"], one["end_time"], one["quality"]) for one in listed] == [
+        (1772366400.0, 1772366408.0, 0.25)
+    ]
+    assert (listed[0]["tracklet"], listed[0]["box"]) == ("t1", [1.0, 2.0, 30.0, 60.0])
+    shown = omnireid("items", "-g", place.gallery, "--limit", "1")
+    assert "door" in shown.out
+    assert "there are more" in shown.err
+    for row, said in (
+        (f"{first},door,2026-03-01T12:00:09Z,2026-03-01T12:00:08Z,t1,0.25,", "end_time: expected a time not"),
+        (f"{first},door,,,,good,", "line 2: quality: 'good' does not fit"),
+        ("elsewhere.jpg,door,,,,,", "not among the pictures"),
+    ):
+        table.write_text(f"path,camera,time,end_time,tracklet,quality,box\n{row}\n")
+        refused = omnireid(*enrol)
+        assert (refused.code, said in refused.err) == (2, True), refused.err
+    table.write_text("path,colour\n")
+    assert "no field 'colour'; expected path, camera" in omnireid(*enrol).err
+
+
+def test_items_are_compared_assigned_rejected_and_searched_with(omnireid: Run, place: Place) -> None:
+    at = ["-g", place.gallery]
+    mine, other = (one["id"] for one in json.loads(omnireid("items", *at, "--limit", "2", "--json").out))
+    found = json.loads(omnireid("search", *at, "-m", place.first, "--item", mine, "--json").out)
+    assert mine not in {candidate["item"]["id"] for candidate in found["candidates"]}
+    assert {group["identity"] for group in found["groups"]} == {"pid-7", "pid-8", "pid-9"}
+    compared = json.loads(omnireid("compare", *at, mine, other, "--json").out)
+    assert (compared["decision"], compared["calibrated"]) == (None, False)
+    assert 0 < compared["score"] < 1
+    assert omnireid("assign", *at, mine, "--nobody").code == 0
+    assert json.loads(omnireid("show", *at, mine, "--json").out)["identity"] is None
+    assert omnireid("undo", *at).code == 0
+    noted = omnireid("reject", *at, mine, "--identity", "pid-9").out
+    assert omnireid("unreject", *at, noted.split()[-1].rstrip(")")).code == 0
+    audit = json.loads(omnireid("audit", *at, "--json").out)
+    assert {"verify", "assign", "undo", "reject", "unreject"} <= {entry["action"] for entry in audit}
+    assert "either PICTURES or --item" in omnireid("search", *at, "-m", place.first).err
+    assert (
+        "--assign needs a calibration"
+        in omnireid("enrol", *at, "-m", place.first, place.people / "query", "--assign").err
+    )
+
+
 def test_ctrl_c_says_what_stays(omnireid: Run, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     from omnireid.gallery import files
 

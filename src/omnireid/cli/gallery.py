@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from omnireid.cli import gallery_audit, gallery_upkeep, options
+from omnireid.cli import gallery_audit, gallery_items, gallery_upkeep, options
 from omnireid.cli.console import print_json, stderr, stdout
+from omnireid.cli.gallery_items import QuestionOptions, item_of
 from omnireid.cli.gallery_options import (
     GalleryUri,
     Yes,
@@ -62,7 +63,20 @@ def enrol(
     with_identities: Annotated[
         bool, typer.Option("--with-identities", help="Take the dataset's person numbers over.")
     ] = False,
+    fields: Annotated[
+        Path | None,
+        typer.Option(
+            "--fields",
+            help="CSV of what is known of each: a column path, and any fields of an item (camera, …).",
+        ),
+    ] = None,
     stored_precision: options.NewPrecision = DEFAULT_PRECISION,
+    assign: Annotated[
+        bool,
+        typer.Option(
+            "--assign", help="Search for each first: it becomes whom it is the same as, or somebody new."
+        ),
+    ] = False,
     reading: options.DatasetOptions = options.DatasetOptions(),
     engine: options.BatchEngineOptions = options.BatchEngineOptions(),
     on_bad: options.Bad = "error",
@@ -73,7 +87,10 @@ def enrol(
     """
     from omnireid.core.errors import ConfigError
     from omnireid.core.types import SkippedFile
+    from omnireid.evaluation.calibration import Calibration
+    from omnireid.gallery.field_files import read_field_file, with_fields
     from omnireid.gallery.files import enrol_files, seen_files
+    from omnireid.inference.lookup import find_weights
     from omnireid.inference.sources import collect_samples
 
     if (source is None) == (data is None) or (data is None) != (root is None):
@@ -99,10 +116,15 @@ def enrol(
         first_s=moment(first_time, "--first-time"),
         with_identities=with_identities,
     )
+    if fields is not None:
+        files = with_fields(files, read_field_file(fields, _instant))
     embedder = open_embedder(model, engine)
+    known = Calibration.load_beside(find_weights(model), embedder.sha256) if assign else None
+    if assign and known is None:
+        raise ConfigError("--assign needs a calibration beside the model; make one with 'omnireid calibrate'")
     skipped: list[SkippedFile] = []
-    num_done = num_new = 0
-    with open_gallery(gallery, precision=stored_precision, make=True) as opened:
+    num_done = num_new = num_assigned = 0
+    with open_gallery(gallery, precision=stored_precision, calibration=known, make=True) as opened:
         try:
             for enrolment in enrol_files(
                 opened,
@@ -110,11 +132,13 @@ def enrol(
                 files,
                 on_bad=on_bad,
                 on_skip=skipped.append,
+                assign=assign,
                 console=stderr,
                 threads=engine.threads,
             ):
                 num_done += len(enrolment.ids)
                 num_new += int(enrolment.is_new.sum())
+                num_assigned += sum(one.operation is not None for one in enrolment.assigned)
         except KeyboardInterrupt:
             stderr.print(
                 f"stopped after {num_done:,} of {len(files):,}: these are enrolled; run again to go on",
@@ -124,6 +148,7 @@ def enrol(
         stderr.print(f"skipped {file.path}: {file.reason}")
     stdout.print(
         f"{num_new:,} enrolled, {num_done - num_new:,} were there already"
+        + (f", {num_assigned:,} assigned" if assign else "")
         + (f", {len(skipped):,} skipped" if skipped else "")
         + f": {gallery}",
     )
@@ -131,83 +156,45 @@ def enrol(
 
 @app.command()
 def search(
-    pictures: Annotated[
-        list[Path], typer.Argument(help="Picture of a person; several are taken for one person's tracklet.")
-    ],
     gallery: GalleryUri,
     model: options.Model,
+    pictures: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Picture of a person; several are taken for one person's tracklet."),
+    ] = None,
+    item: Annotated[
+        str | None,
+        typer.Option("--item", help="Instead of PICTURES: an item of the gallery, which is left out."),
+    ] = None,
     calibration: options.CalibrationFile = None,
-    k: Annotated[int, typer.Option("-k", min=1, max=options.LARGEST, help="Candidates.")] = 10,
-    camera: Annotated[
-        list[str] | None,
-        typer.Option("--camera", help="Only of this camera; may be given several times."),
-    ] = None,
-    identity: Annotated[
-        list[str] | None,
-        typer.Option("--identity", help="Only of this identity; may be given several times."),
-    ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option("--since", help="Only seen then or later: 2026-11-22, 2026-11-22T08:00:00+01:00."),
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option("--until", help="Only seen before."),
-    ] = None,
-    exact: Annotated[bool, typer.Option("--exact", help="Compare with every item, index or not.")] = False,
-    group: Annotated[
-        bool, typer.Option("--group/--no-group", help="Answer person by person, or picture by picture.")
-    ] = True,
-    rerank: Annotated[bool, typer.Option("--rerank", help="Reorder by k-reciprocal re-ranking.")] = False,
-    false_alarm_rate: Annotated[
-        float | None,
-        typer.Option(
-            "--false-alarm-rate",
-            help="Of searches for strangers, those that may end in 'same'; by default 0.01, where measured.",
-        ),
-    ] = None,
-    prior: Annotated[
-        float | None,
-        typer.Option("--prior", help="That the person is in the gallery at all, before looking."),
-    ] = None,
+    asked: QuestionOptions = QuestionOptions(),
     as_json: options.AsJson = False,
     engine: options.EngineOptions = options.EngineOptions(),
 ) -> None:
     """Ask who is on a picture, where and when that person was seen, and how sure the answer is."""
+    from omnireid.core.errors import ConfigError
     from omnireid.core.images import decode
     from omnireid.evaluation.calibration import Calibration
-    from omnireid.gallery.items import Filter, texts
-    from omnireid.gallery.questions import Question
     from omnireid.inference.lookup import find_weights
 
+    if bool(pictures) == (item is not None):
+        raise ConfigError("give either PICTURES or --item")
     weights = find_weights(model)
-    crops = [decode(picture) for picture in pictures]
-    where = Filter(
-        cameras=texts(camera),
-        identities=texts(identity),
-        since=moment(since, "--since"),
-        until=moment(until, "--until"),
-    )
+    crops = [decode(picture) for picture in pictures or ()]
+    question = asked.question()
     embedder = open_embedder(weights, engine)
     known = Calibration.load_beside(weights, embedder.sha256, calibration)
     if known is None:
         options.refuse("without a calibration ('omnireid calibrate')", "false_alarm_rate", "prior")
-    question = Question(
-        k=k,
-        where=where,
-        exact=exact,
-        group=group,
-        rerank=rerank,
-        false_alarm_rate=false_alarm_rate,
-        prior=prior,
-    )
-    asked = embedder.ref
     with open_gallery(gallery, calibration=known) as opened:
-        rows = embedder.embed(crops)
-        if len(rows) == 1:
-            result = opened.search(rows[0], question, model=asked)
+        if item is not None:
+            result = opened.search_item(item, question, model=embedder.ref)
         else:
-            result = opened.search_tracklet(rows, question, model=asked)
+            rows = embedder.embed(crops)
+            if len(rows) == 1:
+                result = opened.search(rows[0], question, model=embedder.ref)
+            else:
+                result = opened.search_tracklet(rows, question, model=embedder.ref)
     if as_json:
         print_json(_result_of(result))
         return
@@ -272,7 +259,7 @@ def show(
                     raise InputError(f"item {name}: was enrolled without a picture")
                 write_bytes(thumbnail, picture)
             if as_json:
-                print_json(_item_of(item))
+                print_json(item_of(item))
             else:
                 _print_item(item)
             return
@@ -434,6 +421,7 @@ def forget(
     )
 
 
+gallery_items.register(app)
 gallery_upkeep.register(app)
 gallery_audit.register(app)
 
@@ -493,11 +481,21 @@ def _print_item(item: Item) -> None:
 
     kinds = {field.name: field.kind for field in FIELDS}
     facts = Table.grid(padding=(0, 2))
-    for label, value in _item_of(item).items():
+    for label, value in item_of(item).items():
         shown = printed_time(value) if kinds[label] == "seconds" else value
         if shown not in (None, "", {}):
             facts.add_row(label, _plain(shown))
     stdout.print(facts)
+
+
+def _instant(text: str) -> float:
+    """Unix seconds, or a time as other options take it."""
+    try:
+        return float(text)
+    except ValueError:
+        seconds = moment(text, "--fields")
+        assert seconds is not None
+        return seconds
 
 
 def _print_done(operation: Operation) -> None:
@@ -531,13 +529,7 @@ def _hit_of(hit: Candidate | Group) -> dict[str, Any]:
 
 
 def _candidate_of(candidate: Candidate) -> dict[str, Any]:
-    return {**_hit_of(candidate), "item": _item_of(candidate.item)}
-
-
-def _item_of(item: Item) -> dict[str, Any]:
-    from omnireid.gallery.items import SHOWN
-
-    return {name: getattr(item, name) for name in SHOWN}
+    return {**_hit_of(candidate), "item": item_of(candidate.item)}
 
 
 def _table(*columns: str, right: Iterable[str] = ()) -> Table:

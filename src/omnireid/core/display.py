@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterable, Mapping, Sequence, Set
 from enum import Enum
 from html import escape
 from typing import Any
-
-import numpy as np
 
 _LONGEST_VALUE = 64
 _LONGEST = 300
@@ -55,11 +54,17 @@ def _fields(value: Any) -> list[tuple[str, Any]]:
 def _is_default(value: Any, default: Any) -> bool:
     if value is None:
         return True
-    return type(value) is type(default) and not isinstance(value, np.ndarray) and bool(value == default)
+    return type(value) is type(default) and not _is_array(value) and bool(value == default)
+
+
+def _is_array(value: object) -> bool:
+    # Who has an array has loaded NumPy; who has none must not.
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.ndarray)
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, np.ndarray):
+    if _is_array(value):
         return f"{value.dtype}{list(value.shape)}"
     if isinstance(value, bytes):
         return f"<{len(value):,} bytes>"

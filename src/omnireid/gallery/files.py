@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,13 +28,10 @@ from omnireid.inference.embedder import Embedder
 
 
 class SeenFile(NamedTuple):
-    """A picture file, and where and when it was seen; as the fields of `Item`."""
+    """A picture file, and what is known of it besides the picture."""
 
     path: str
-    camera: str = ""
-    time: float | None = None
-    identity: str | None = None
-    tracklet: str | None = None
+    item: Item = Item()
 
 
 def seen_files(
@@ -59,14 +57,13 @@ def seen_files(
         is_known = sample.camid >= 0
         if is_known and sample.pid == -1:
             continue
-        seen = SeenFile(
-            sample.path,
-            camera if camera is not None else storable(camera_name(sample.camid, camera_names)),
-            None if first_s is None or sample.time is None else first_s + sample.time,
-            f"pid-{sample.pid}" if with_identities and sample.pid > 0 else None,
-            tracklet_of(sample.path) if sample.frames else None,
+        item = Item(
+            camera=camera if camera is not None else storable(camera_name(sample.camid, camera_names)),
+            time=None if first_s is None or sample.time is None else first_s + sample.time,
+            identity=f"pid-{sample.pid}" if with_identities and sample.pid > 0 else None,
+            tracklet=tracklet_of(sample.path) if sample.frames else None,
         )
-        found += [seen._replace(path=path) for path in sample.frames or (sample.path,)]
+        found += [SeenFile(path, item) for path in sample.frames or (sample.path,)]
     return found
 
 
@@ -80,6 +77,7 @@ def enrol_files(
     embedder: Embedder,
     files: Sequence[SeenFile],
     *,
+    assign: bool = False,
     on_bad: OnBad = "error",
     on_skip: Callable[[SkippedFile], None] | None = None,
     console: Console | None = None,
@@ -91,6 +89,7 @@ def enrol_files(
     what is there already stays as it is.
 
     Args:
+        assign: as `Gallery.enrol`.
         on_bad, on_skip, console, threads: as `Embedder.embed_stream`.
 
     Yields:
@@ -127,17 +126,12 @@ def enrol_files(
                 items.append(_item(files[place], *read.pop(id(samples[place]))))
             yield items, part.embeddings
 
-    return gallery.enrol_stream(batches(), model=embedder.ref)
+    return gallery.enrol_stream(batches(), model=embedder.ref, assign=assign)
 
 
 def _item(seen: SeenFile, thumbnail: bytes, content: str) -> Item:
-    key = json.dumps([content, seen.camera, seen.time, seen.tracklet])
-    return Item(
-        camera=seen.camera,
-        time=seen.time,
-        identity=seen.identity,
-        tracklet=seen.tracklet,
-        source=storable(seen.path[-MAX_SOURCE:]),
-        thumbnail=thumbnail,
-        key=key if len(key) <= MAX_SOURCE else hashlib.blake2b(key.encode()).hexdigest(),
-    )
+    item = seen.item
+    key = json.dumps([content, item.camera, item.time, item.tracklet])
+    key = key if len(key) <= MAX_SOURCE else hashlib.blake2b(key.encode()).hexdigest()
+    source = item.source or storable(seen.path[-MAX_SOURCE:])
+    return replace(item, source=source, thumbnail=thumbnail, key=item.key or key)

@@ -241,6 +241,17 @@ class Gallery:
         """Whose embeddings it holds, the live one first; empty before the first enrolment."""
         return tuple(one for one in self.generations.all() if one.state != "leaving")
 
+    def model_of_items(self) -> ModelRef:
+        """The model whose embeddings are searched.
+
+        Raises:
+            InputError: The gallery is empty.
+        """
+        live = self.generations.live()
+        if live is None:
+            raise InputError("model: the gallery is empty, so say which model made the embeddings")
+        return live.model
+
     # Enrolling
 
     def enrol(
@@ -415,11 +426,9 @@ class Gallery:
             NotInGalleryError: The item is not there.
             ModelMismatchError, InputError: As `search`.
         """
-        embedding, live = self.embedding(item_id), self.generations.live()
-        assert live is not None
-        question = Question.of(question, options)
+        embedding, question = self.embedding(item_id), Question.of(question, options)
         question = dataclasses.replace(question, without=question.without | {item_id})
-        return self.search(embedding, question, model=model or live.model)
+        return self.search(embedding, question, model=model or self.model_of_items())
 
     def _answer(
         self,
@@ -458,11 +467,7 @@ class Gallery:
             ShapeError, InputError: An embedding, rate or prior that cannot be used.
         """
         items = [side for side in (first, second) if isinstance(side, str)]
-        live = self.generations.live()
-        if model is None and live is None:
-            raise InputError("model: the gallery is empty, so say which model made the embeddings")
-        model = model or (live.model if live is not None else None)
-        assert model is not None
+        model = model or self.model_of_items()
         self.generations.of(model)
         rows = [
             self.embedding(side) if isinstance(side, str) else self._query(np.asarray(side)[None], model)[0]
