@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and t
     from omnireid.data.datasets import read_dataset as read_dataset
     from omnireid.data.datasets import require_splits as require_splits
     from omnireid.data.options import FrameSampling as FrameSampling
+    from omnireid.data.options import Sources as Sources
     from omnireid.data.validate import validate_dataset as validate_dataset
     from omnireid.evaluation.breakdown import breakdown as breakdown
     from omnireid.evaluation.calibration import Calibration as Calibration
@@ -45,6 +46,8 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and t
     from omnireid.evaluation.options import Reranking as Reranking
     from omnireid.evaluation.ranking import evaluate_embeddings as evaluate_embeddings
     from omnireid.evaluation.ranking import rank_metrics as rank_metrics
+    from omnireid.experiment.run import run as run
+    from omnireid.experiment.training import train as train
     from omnireid.gallery.gallery import Gallery as Gallery
     from omnireid.gallery.items import Box as Box
     from omnireid.gallery.items import Filter as Filter
@@ -72,6 +75,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and t
     from omnireid.server.client import Client as Client
     from omnireid.synthetic.dataset import render_dataset as render_dataset
     from omnireid.synthetic.options import RenderOptions as RenderOptions
+    from omnireid.training.options import RunOptions as RunOptions
     from omnireid.training.recipe import Recipe as Recipe
     from omnireid.training.recipe import load_recipe as load_recipe
 
@@ -86,7 +90,7 @@ _NAMES = {
     "core.types": "Dataset EmbeddingSet Sample",
     "data.combine": "combine_all combine_sources read_datasets",
     "data.datasets": "dataset_card list_datasets read_dataset require_splits",
-    "data.options": "FrameSampling",
+    "data.options": "FrameSampling Sources",
     "data.validate": "validate_dataset",
     "evaluation.breakdown": "breakdown",
     "evaluation.calibration": "Calibration fit_calibration",
@@ -94,6 +98,8 @@ _NAMES = {
     "evaluation.open_set": "open_set_metrics",
     "evaluation.options": "CalibrationOptions QueryExpansion Reranking",
     "evaluation.ranking": "evaluate_embeddings rank_metrics",
+    "experiment.run": "run",
+    "experiment.training": "train",
     "gallery.gallery": "Gallery",
     "gallery.items": "Box Filter Item",
     "inference.embedder": "Embedder",
@@ -114,6 +120,7 @@ _NAMES = {
     "server.client": "Client",
     "synthetic.dataset": "render_dataset",
     "synthetic.options": "RenderOptions",
+    "training.options": "RunOptions",
     "training.recipe": "Recipe load_recipe",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}

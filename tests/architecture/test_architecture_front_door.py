@@ -17,7 +17,7 @@ Engine evaluate_embeddings export_model Filter fit_calibration FrameSampling Gal
 IdentityClassifier initialise_from InputSpec Item list_datasets list_models load_recipe load_weights
 model_card ModelCard ModelRef OmniReIDError open_set_metrics Protocol QueryExpansion rank_metrics
 read_dataset read_datasets read_embeddings Recipe render_dataset RenderOptions require_splits
-Reranking Sample save_weights validate_dataset write_embeddings
+Reranking run RunOptions Sample save_weights Sources train validate_dataset write_embeddings
 """.split()  # noqa: SIM905 (a list that is read and changed by people)
 ROOT = Path(omnireid.__file__).parents[2]
 

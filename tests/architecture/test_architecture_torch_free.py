@@ -28,7 +28,9 @@ sys.meta_path.insert(0, Blocked())
 
 # What the extra [train] is for; `robustness` and `synthetic` need OpenCV from their extras.
 NEED_AN_EXTRA = (
+    "omnireid.experiment.demo",
     "omnireid.experiment.rendered",
+    "omnireid.experiment.run",
     "omnireid.models.osnet",
     "omnireid.models.batch_norms",
     "omnireid.models.classifier",
@@ -77,7 +79,6 @@ NEED_AN_EXTRA = (
     "omnireid.robustness.weather",
     "omnireid.synthetic",
     "omnireid.__main__",
-    "omnireid.server.demo",
 )
 
 

@@ -12,9 +12,9 @@ import torch
 
 from command_line import Run
 from data.miniatures_small import build_prid
-from omnireid.cli import run as run_command
 from omnireid.core.record import MeansRecord, ResultRecord
 from omnireid.data.datasets import dataset_card, read_dataset
+from omnireid.experiment import run as run_module
 from omnireid.models.weights import load_weights
 from toy_people import write_toy_people
 
@@ -55,8 +55,8 @@ def test_all_random_splits_are_trained_evaluated_and_averaged(
     omnireid: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build_prid(tmp_path)
-    all_jobs = run_command._jobs
-    monkeypatch.setattr(run_command, "_jobs", lambda *arguments: all_jobs(*arguments)[:2])
+    all_splits = run_module._splits
+    monkeypatch.setattr(run_module, "_splits", lambda sources: all_splits(sources)[:2])
     out = tmp_path / "run"
     code, printed, error = omnireid(
         "run", "--data", "prid", "--root", tmp_path, "--split-id", "all", "--no-check-counts", "--out", out,
@@ -230,12 +230,12 @@ def test_rendered_people_are_made_once_for_all_seeds(
 ) -> None:
     rendered: list[Path] = []
 
-    def render(root: Path, **_: object) -> None:
+    def render(root: Path, *_: object, **__: object) -> None:
         rendered.append(root)
         shutil.copytree(toy_root, root)
 
     monkeypatch.setattr("omnireid.experiment.rendered.MOST_CALIBRATION_PIDS", 8)
-    monkeypatch.setattr("omnireid.synthetic.dataset.render_dataset", render)
+    monkeypatch.setattr("omnireid.experiment.run.render_dataset", render)
     code, _, error = omnireid("run", *TINY_SEEDS, "--seeds", "1-2", "--out", tmp_path / "out")
     assert code == 0, error
     assert rendered == [tmp_path / "out" / "data"]

@@ -20,6 +20,7 @@ from omnireid.inference.export.exporter import export_onnx  # noqa: E402
 from omnireid.models.registry import build_model  # noqa: E402
 from omnireid.models.weights import load_weights  # noqa: E402
 from omnireid.report.activation import activation_map  # noqa: E402
+from omnireid.training.options import RunOptions  # noqa: E402
 from omnireid.training.recipe import load_recipe  # noqa: E402
 
 
@@ -39,7 +40,7 @@ def test_resnet_50_trains_evaluates_embeds_exports_and_shows_where_it_looks(tmp_
         },
     )
     dataset = read_dataset("market-layout", write_toy_people(tmp_path / "people"))
-    trained = train_on(recipe, dataset, tmp_path / "run", device="cpu")
+    trained = train_on(recipe, dataset, tmp_path / "run", RunOptions(device="cpu"))
     assert trained.card.architecture == "resnet50"
     assert not torch.equal(trained.model.state_dict()["conv1.weight"], published["conv1.weight"])
 

@@ -24,6 +24,7 @@ from omnireid.experiment.evaluation import check_replaceable, check_scorable
 from omnireid.experiment.job import main_job
 from omnireid.experiment.training import train_on
 from omnireid.models.weights import load_weights
+from omnireid.training.options import RunOptions
 from omnireid.training.recipe import Recipe, load_recipe
 
 TINY = {"input": {"height": 64, "width": 32}, "sampler.batch_size": 12, "epochs": 2}
@@ -110,7 +111,7 @@ def test_training_alone_asks_for_nothing_to_score(toy_root: Path, tmp_path: Path
     )
     train_on(recipe(epochs=1), train_only, tmp_path / "run")
     with pytest.raises(DatasetError, match=r"--set evaluation\.every=0 trains without"):
-        train_on(recipe(epochs=2, evaluation__every=1), train_only, tmp_path / "run", resume=True)
+        train_on(recipe(epochs=2, evaluation__every=1), train_only, tmp_path / "run", RunOptions(resume=True))
 
 
 def test_the_record_names_the_best_epoch_and_the_data_that_chose_it(toy_root: Path, tmp_path: Path) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
-
 import numpy as np
 import pytest
 
@@ -16,7 +13,6 @@ from omnireid.gallery.identities import IDENTITIES, OPERATIONS
 from omnireid.gallery.items import Item, item_id
 from omnireid.gallery.journal import carry_out, finish_interrupted
 from omnireid.gallery.retention import (
-    DailyRun,
     Retention,
     plan_retention,
     read_retention,
@@ -122,52 +118,3 @@ def test_whatever_write_was_the_last_the_rest_is_done_when_it_opens_again() -> N
 def test_a_time_to_live_is_above_0(seconds: float) -> None:
     with pytest.raises(InputError, match="retention of door"):
         write_retention(MemoryStore(), Retention(cameras={"door": seconds}))
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def wait_until(condition: object) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
-def test_it_runs_at_once_then_daily_and_an_error_is_tried_again_within_the_hour() -> None:
-    clock, calls, errors = Clock(), [], []
-    asked = threading.Event()
-
-    def work() -> None:
-        calls.append(clock.now)
-        if len(calls) == 2:
-            raise OSError("disk full")
-
-    def ask() -> float:
-        asked.set()
-        return clock.now
-
-    def settle() -> None:
-        for _ in range(3):
-            asked.clear()
-            assert asked.wait(10)
-
-    daily = DailyRun(work, on_error=errors.append, clock=ask, poll_s=0.001)
-    daily.start()
-    wait_until(lambda: calls == [0])
-    for moment, expected in (
-        (86_000, [0]),
-        (86_400, [0, 86_400]),
-        (89_000, [0, 86_400]),
-        (90_000, [0, 86_400, 90_000]),
-        (176_000, [0, 86_400, 90_000]),
-    ):
-        clock.now = moment
-        settle()
-        assert calls == expected
-    daily.stop()
-    assert [str(error) for error in errors] == ["disk full"]

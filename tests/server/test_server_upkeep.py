@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from omnireid import Gallery
 from omnireid.gallery.lance.store import LanceStore
 from omnireid.server import upkeep
 from omnireid.server.metrics import Metrics
-from omnireid.server.upkeep import Upkeep
+from omnireid.server.upkeep import DailyRun, Upkeep
 from server import toy_service
 
 
@@ -79,3 +80,52 @@ def test_a_gallery_that_can_only_be_read_is_searched_and_says_what_it_is(
         assert len(client.get("/v1/items").json()["items"]) == 1
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert f"gallery doors: read-only ({reason}): it can be searched, nothing" in caplog.text
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def wait_until(condition: object) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_it_runs_at_once_then_daily_and_an_error_is_tried_again_within_the_hour() -> None:
+    clock, calls, errors = Clock(), [], []
+    asked = threading.Event()
+
+    def work() -> None:
+        calls.append(clock.now)
+        if len(calls) == 2:
+            raise OSError("disk full")
+
+    def ask() -> float:
+        asked.set()
+        return clock.now
+
+    def settle() -> None:
+        for _ in range(3):
+            asked.clear()
+            assert asked.wait(10)
+
+    daily = DailyRun(work, on_error=errors.append, clock=ask, poll_s=0.001)
+    daily.start()
+    wait_until(lambda: calls == [0])
+    for moment, expected in (
+        (86_000, [0]),
+        (86_400, [0, 86_400]),
+        (89_000, [0, 86_400]),
+        (90_000, [0, 86_400, 90_000]),
+        (176_000, [0, 86_400, 90_000]),
+    ):
+        clock.now = moment
+        settle()
+        assert calls == expected
+    daily.stop()
+    assert [str(error) for error in errors] == ["disk full"]

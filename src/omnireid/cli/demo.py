@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from omnireid.cli.console import stderr, stdout
-from omnireid.cli.run import run
+from omnireid.cli.process import keep_freed_memory
+from omnireid.cli.run import print_run
 
 
 def demo(
@@ -31,14 +32,18 @@ def demo(
     minutes). Everything is kept, so the second start is quick.
     """
     from omnireid.cli import options
+    from omnireid.experiment.demo import prepare_demo
     from omnireid.experiment.rendered import QUICKSTART
-    from omnireid.server.demo import prepare_demo
+    from omnireid.training.options import RunOptions
 
     if not serve:
         options.refuse("with --no-serve", "port", "browser")
     if not (trained / "model.safetensors").is_file() or not (trained / "data").is_dir():
         stderr.print(f"{trained}: no quick start yet, so it is trained now")
-        run(out=trained, resume=True)
+        from omnireid.experiment.run import run
+
+        keep_freed_memory()
+        print_run(run(trained, options=RunOptions(resume=True), console=stderr))
     ready = prepare_demo(
         out,
         run=trained,

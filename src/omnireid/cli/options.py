@@ -19,6 +19,7 @@ import typer
 from omnireid.cli.console import stderr
 from omnireid.core.errors import ConfigError
 from omnireid.core.options import OnBad, Protocol
+from omnireid.data.options import Sources
 from omnireid.gallery.options import StoredPrecision
 from omnireid.inference.options import BackendName, Engine, PrecisionName
 
@@ -206,28 +207,19 @@ class TargetOptions(DatasetOptions):
         bool, typer.Option("--combineall", help="Train on query and gallery too (distractors left out).")
     ] = False
 
-    def read_sources(
-        self, data: str, roots: list[Path], split_id: int | None
-    ) -> tuple[Dataset, list[Dataset]]:
-        """What to train on, and what to evaluate on: the targets, or else the sources themselves.
-
-        Raises:
-            ConfigError: --target-root without --target.
-        """
-        from omnireid.data.combine import combine_all, combine_sources, read_datasets
-
-        if self.target is None and self.target_root:
-            raise ConfigError("--target-root belongs to --target: give both")
-        reading = {**self._reading(), "split_id": split_id}
-        sources = read_datasets(data, roots, **reading)
-        targets = (
-            sources
-            if self.target is None
-            else read_datasets(self.target, self.target_root or roots, **reading)
+    def sources(self, data: str, roots: list[Path]) -> Sources:
+        """What is read, for the library."""
+        return Sources(
+            data,
+            roots,
+            self.target,
+            self.target_root,
+            combine_all=self.combineall,
+            split_id=split_id(self.split_id),
+            protocol=self.protocol,
+            check_counts=not self.no_check_counts,
+            extract=self.extract,
         )
-        return combine_sources(
-            [combine_all(source) for source in sources] if self.combineall else sources
-        ), targets
 
 
 AskedProtocol = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,10 +11,9 @@ import typer
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
 from omnireid.cli.process import keep_freed_memory
+from omnireid.training.options import RunOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from omnireid.training.loop import TrainedModel
 
 Recipe = Annotated[
@@ -29,19 +29,28 @@ Initial = Annotated[
         "--init", help="Weights to start from; 'none' starts from scratch whatever the recipe says."
     ),
 ]
-Resume = Annotated[
-    bool,
-    typer.Option("--resume", help="Go on from the checkpoint in --out; with more epochs, extend the run."),
-]
 Seeds = Annotated[
     str | None,
     typer.Option(
         "--seeds", help="Train with each of several seeds (1-5, or 1,3,7), and report mean ± deviation."
     ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an older run in --out.")]
 
-FROM_SCRATCH = "none"
+
+@dataclass(frozen=True)
+class RunningOptions(RunOptions):
+    """How a run goes about its work."""
+
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older run in --out.")] = False
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on from the checkpoint in --out; with more epochs, extend the run."
+        ),
+    ] = False
+    device: options.Device = RunOptions.device
+    threads: options.Threads = RunOptions.threads
+    on_bad: options.Bad = RunOptions.on_bad
 
 
 def train(
@@ -54,8 +63,7 @@ def train(
     overrides: Overrides = None,
     init: Initial = None,
     seeds: Seeds = None,
-    overwrite: Overwrite = False,
-    resume: Resume = False,
+    running: RunningOptions = RunningOptions(),
     num_frames: Annotated[
         int | None,
         typer.Option(
@@ -66,66 +74,35 @@ def train(
         ),
     ] = None,
     reading: options.TargetOptions = options.TargetOptions(),
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-    on_bad: options.Bad = "error",
 ) -> None:
     """Train a network by a recipe, on one dataset or several (A+B). Interrupt it at any time and --resume.
 
     --target matters only to recipes that evaluate in between.
     --seeds trains once with each seed, into a folder of its own, and reports mean and deviation.
     """
-    from omnireid.core.record import MeansRecord
-    from omnireid.data.datasets import require_splits
-    from omnireid.experiment.several import seed_runs, write_summaries
-    from omnireid.experiment.training import train_on
+    from omnireid.experiment.training import train as train_networks
     from omnireid.report.table import rich_means
-    from omnireid.training.folder import check_run_folder, holds_results
-    from omnireid.training.recipe import load_recipe
 
     keep_freed_memory()
     changes = recipe_overrides(overrides, init)
-    chosen_seeds = options.seeds(seeds, changes)
-    check_seeds_folder(out, chosen_seeds)
-    runs = seed_runs(load_recipe(recipe, changes), out, chosen_seeds)
-    for _, folder in runs:
-        check_run_folder(folder, resume=resume, overwrite=overwrite)
-        check_init(folder, changes, resume=resume)
-    dataset, targets = reading.read_sources(data, root, reading.one_split())
-    require_splits(dataset, "train")
-    if not runs[0][0].evaluation.every:
-        why = "with a recipe that evaluates nothing in between (evaluation.every is 0)"
-        options.refuse(why, "target", "target_root")
-    if not dataset.train.is_video:
-        options.refuse("on pictures", "num_frames")
-    # Of several seeds, those that have not begun begin.
-    begun = [folder for _, folder in runs if holds_results(folder)]
-    models = []
     try:
-        for seeded, folder in runs:
-            trained = train_on(
-                seeded,
-                dataset,
-                folder,
-                targets=targets,
-                frames_per_tracklet=num_frames,
-                device=device,
-                threads=threads,
-                resume=resume and (folder in begun or not begun),
-                overwrite=overwrite,
-                on_bad=on_bad,
-                console=stderr,
-            )
-            models.append(trained)
-            report_training(trained)
+        trained = train_networks(
+            out,
+            reading.sources(data, root),
+            recipe,
+            running,
+            changes=changes,
+            seeds=options.seeds(seeds, changes),
+            frames_per_tracklet=num_frames,
+            console=stderr,
+        )
     except KeyboardInterrupt:
-        stderr.print(interrupted(*(folder for _, folder in runs)))
         raise typer.Exit(130) from None
-    if chosen_seeds is not None:
-        records = [trained.record for trained in models]
-        summary = MeansRecord.of_training(dataset.name, models[0].card.name, records)
-        stdout.print(rich_means(summary))
-        stdout.print(f"means: {write_summaries([summary], out)[0]}")
+    for model in trained.models:
+        report_training(model)
+    if trained.summary is not None:
+        stdout.print(rich_means(trained.summary))
+        stdout.print(f"means: {trained.summary_file}")
 
 
 def report_training(trained: TrainedModel) -> None:
@@ -145,54 +122,6 @@ def report_training(trained: TrainedModel) -> None:
     )
 
 
-def check_seeds_folder(out: Path, seeds: Sequence[int] | None) -> None:
-    """Refuse to put the runs of several seeds into the folder of a single run.
-
-    Raises:
-        InputError: the folder holds one.
-    """
-    from omnireid.core.errors import InputError
-
-    if seeds is not None and (out / "recipe.json").is_file():
-        raise InputError(
-            f"{out}: holds a single run; --seeds needs a folder of its own, choose another --out"
-        )
-
-
-def interrupted(*folders: Path) -> str:
-    """What to tell a user who pressed Ctrl-C."""
-    begun = [folder for folder in folders if (folder / "checkpoint.pt").is_file()]
-    if begun:
-        return (
-            f"interrupted; the last finished epoch is in {begun[-1]}: the same command with --resume goes on "
-            "(in place of --overwrite)"
-        )
-    return "interrupted before the first epoch was finished"
-
-
-def check_init(out: Path, overrides: dict[str, Any], *, resume: bool) -> None:
-    """Refuse other weights to start from than a run began with: --resume has no use for them.
-
-    The same file by another path is the same, and --init need not be repeated.
-
-    Raises:
-        ConfigError: names both.
-        TrainingError: the checkpoint is damaged.
-    """
-    from omnireid.core.errors import ConfigError
-    from omnireid.training.checkpoint import CHECKPOINT, load_checkpoint
-
-    if not resume or "initial_weights" not in overrides or not (out / CHECKPOINT).is_file():
-        return
-    given, began = overrides["initial_weights"], load_checkpoint(out / CHECKPOINT).recipe["initial_weights"]
-    same_file = began is not None and given is not None and Path(began).resolve() == Path(given).resolve()
-    if given != began and not same_file:
-        raise ConfigError(
-            f"--init {given or FROM_SCRATCH}: the run in {out} began with {began or FROM_SCRATCH}, and "
-            "--resume goes on with the weights of its checkpoint; leave --init out"
-        )
-
-
 def recipe_overrides(assignments: list[str] | None, init: str | None) -> dict[str, Any]:
     """`["optimiser.lr=0.01"]` → `{"optimiser.lr": 0.01}`; values are YAML. `init` becomes initial_weights.
 
@@ -205,7 +134,7 @@ def recipe_overrides(assignments: list[str] | None, init: str | None) -> dict[st
 
     values: dict[str, Any] = {}
     if init is not None:
-        values["initial_weights"] = None if init == FROM_SCRATCH else init
+        values["initial_weights"] = None if init == "none" else init
     for assignment in assignments or []:
         key, equals, text = assignment.partition("=")
         if not equals or not key:

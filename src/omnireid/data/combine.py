@@ -13,6 +13,7 @@ from omnireid.core.errors import InputError
 from omnireid.core.options import Protocol
 from omnireid.core.types import Dataset, Sample, Split
 from omnireid.data.datasets import dataset_card, nobody, read_dataset
+from omnireid.data.options import Sources
 
 SEPARATOR = "+"
 
@@ -134,3 +135,29 @@ def combine_sources(datasets: Sequence[Dataset]) -> Dataset:
         gallery=Split("gallery", ()),
         skipped=tuple(file for dataset in datasets for file in dataset.skipped),
     )
+
+
+def read_sources(sources: Sources, *, console: Console | None = None) -> tuple[Dataset, list[Dataset]]:
+    """What is trained on, and what is evaluated on: the targets, or else the sources themselves.
+
+    Raises:
+        InputError, UnknownNameError, DatasetError: As `read_datasets`.
+    """
+
+    def read(names: str, roots: Sequence[str | os.PathLike[str]]) -> list[Dataset]:
+        return read_datasets(
+            names,
+            roots,
+            check_counts=sources.check_counts,
+            protocol=sources.protocol,
+            split_id=sources.split_id,
+            extract=sources.extract,
+            console=console,
+        )
+
+    datasets = read(sources.data, sources.roots)
+    targets = (
+        datasets if sources.targets is None else read(sources.targets, sources.target_roots or sources.roots)
+    )
+    combined = map(combine_all, datasets) if sources.combine_all else datasets
+    return combine_sources(list(combined)), targets

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import Literal, get_args
 
-from omnireid.core.errors import InputError, UnknownNameError
+from omnireid.core.errors import ConfigError, InputError, UnknownNameError
+from omnireid.core.options import Protocol
 
 Sampling = Literal["evenly", "random", "all"]
 Pooling = Literal["mean", "max"]
@@ -51,3 +54,37 @@ def check_frames(num_frames: int, how: str) -> None:
         raise InputError(f"num_frames: expected at least 1, got {num_frames}")
     if how not in get_args(Sampling):
         raise UnknownNameError("frame sampling", how, get_args(Sampling))
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Which datasets are trained on, which are evaluated on, and how all of them are read.
+
+    Attributes:
+        data: Names to train on, together: "market1501", or "market1501+dukemtmcreid".
+        roots: One folder that holds all of them, or one for each, in their order.
+        targets: Names to evaluate on, each apart; None takes `data`.
+        target_roots: As `roots`, for `targets`; None takes `roots`.
+        combine_all: Whether query and gallery are trained on too, without distractors.
+        split_id: Random split of a benchmark, or "all", one after the other; None takes the first.
+        protocol: How queries are scored; None takes what each dataset states.
+        check_counts: Whether sizes must be those on the datasets' cards.
+        extract: Whether archives are unpacked that lie where folders should be.
+
+    Raises:
+        ConfigError: `target_roots` without `targets`.
+    """
+
+    data: str
+    roots: Sequence[str | PathLike[str]]
+    targets: str | None = None
+    target_roots: Sequence[str | PathLike[str]] | None = None
+    combine_all: bool = False
+    split_id: int | Literal["all"] | None = None
+    protocol: Protocol | None = None
+    check_counts: bool = True
+    extract: bool = False
+
+    def __post_init__(self) -> None:
+        if self.targets is None and self.target_roots:
+            raise ConfigError("--target-root belongs to --target: give both")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
 from omnireid.core.display import short_repr
-from omnireid.core.options import OnBad
 from omnireid.core.record import ResultRecord
 from omnireid.core.types import Dataset
 from omnireid.data.datasets import require_splits
@@ -20,6 +19,7 @@ from omnireid.experiment.training import train_on
 from omnireid.inference.embedder import Embedder
 from omnireid.inference.storage import write_embeddings
 from omnireid.training.folder import holds_results
+from omnireid.training.options import RunOptions
 from omnireid.training.recipe import Recipe
 
 
@@ -47,13 +47,9 @@ def main_job(
     recipe: Recipe,
     dataset: Dataset,
     run_dir: Path,
+    options: RunOptions = RunOptions(),
     *,
     targets: Sequence[Dataset] = (),
-    device: str = "auto",
-    threads: int | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    on_bad: OnBad = "error",
     console: Console | None = None,
 ) -> MainJobResult:
     """Train by the recipe, evaluate by each target's protocol, write everything into `run_dir`.
@@ -64,8 +60,7 @@ def main_job(
     Args:
         dataset: to train on.
         targets: to evaluate on, each apart; the dataset itself when empty.
-        resume, overwrite: as for `omnireid.training.loop.train`, but where nothing was trained yet, `resume`
-            begins.
+        options: how the run goes about it; where nothing was trained yet, `resume` begins.
 
     Raises:
         DatasetError, InputError: a split is empty or no query has a match; known before the first batch.
@@ -79,19 +74,15 @@ def main_job(
         recipe,
         dataset,
         run_dir,
-        targets=targets,
-        device=device,
-        threads=threads,
         # A run that was interrupted while it rendered has nothing to resume yet.
-        resume=resume and holds_results(run_dir),
-        overwrite=overwrite,
-        on_bad=on_bad,
+        replace(options, resume=options.resume and holds_results(run_dir)),
+        targets=targets,
         console=console,
     )
     if console is not None:
         for skipped in trained.skipped:
             console.print(f"skipped in training: {skipped}", markup=False)
-    embedder = Embedder.open(trained.weights, device=device, normalise=recipe.evaluation.normalise)
+    embedder = Embedder.open(trained.weights, device=options.device, normalise=recipe.evaluation.normalise)
     results = []
     for target, folder in zip(targets, result_folders(targets, run_dir), strict=True):
         evaluation = evaluate_model(
@@ -99,7 +90,7 @@ def main_job(
             target,
             distance=recipe.evaluation.distance,
             seed=recipe.seed,
-            on_bad=on_bad,
+            on_bad=options.on_bad,
             training=trained.record,
             console=console,
         )

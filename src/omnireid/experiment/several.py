@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omnireid.core.record import MeansRecord, ResultRecord
 from omnireid.core.types import Dataset
+from omnireid.report.overview import write_overview
 
 if TYPE_CHECKING:
     from omnireid.training.recipe import Recipe
@@ -73,3 +75,35 @@ def write_summaries(summaries: Sequence[MeansRecord], out: Path) -> list[Path]:
         paths.append(folder / (SEEDS if summary.seeds else SPLITS))
         summary.save(paths[-1])
     return paths
+
+
+@dataclass(frozen=True)
+class Overall:
+    """What several results say together.
+
+    Attributes:
+        summaries: Mean and deviation of each dataset with several splits, or with networks of several seeds.
+        files: The file of each.
+        overview: The page that sets all results side by side; None for a single one.
+    """
+
+    summaries: tuple[MeansRecord, ...] = ()
+    files: tuple[Path, ...] = ()
+    overview: Path | None = None
+
+
+def write_overall(results: Sequence[tuple[ResultRecord, Path]], out: Path) -> Overall:
+    """Summarise results, and write the summaries and the overview into `out`.
+
+    Args:
+        results: Each record, and its report.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    summaries = summarise(record for record, _ in results)
+    files = write_summaries(summaries, out)
+    overview = out / "overview.html" if len(results) > 1 else None
+    if overview is not None:
+        write_overview(overview, list(results), summaries)
+    return Overall(tuple(summaries), tuple(files), overview)

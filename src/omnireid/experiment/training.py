@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from omnireid.core.errors import DatasetError, InputError, WeightsError
-from omnireid.core.options import OnBad
+from omnireid.core.errors import ConfigError, DatasetError, InputError, WeightsError
+from omnireid.core.record import MeansRecord
 from omnireid.core.types import Dataset
+from omnireid.data.combine import read_sources
+from omnireid.data.datasets import require_splits
 from omnireid.data.frames import flatten
+from omnireid.data.options import Sources
 from omnireid.experiment.evaluation import check_scorable, evaluate_model
-from omnireid.experiment.several import result_names
+from omnireid.experiment.several import result_names, seed_runs, write_summaries
 from omnireid.inference.backends import TorchBackend
 from omnireid.inference.embedder import Embedder
 from omnireid.inference.lookup import find_weights
@@ -22,22 +29,173 @@ from omnireid.models.convert import read_network
 from omnireid.models.family import NetworkConfig
 from omnireid.models.network import Network
 from omnireid.models.registry import architecture_config, blank_network, nearest_architecture
-from omnireid.training.loop import TrainedModel, train
-from omnireid.training.recipe import Recipe
+from omnireid.training.checkpoint import CHECKPOINT, load_checkpoint
+from omnireid.training.folder import check_run_folder, holds_results
+from omnireid.training.loop import TrainedModel
+from omnireid.training.loop import train as run_training
+from omnireid.training.options import RunOptions
+from omnireid.training.recipe import Recipe, load_recipe
+
+FROM_SCRATCH = "none"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What `train` leaves.
+
+    Attributes:
+        models: One for each seed.
+        summary: Mean and deviation over several seeds; None for one.
+        summary_file: Where the summary lies.
+    """
+
+    models: tuple[TrainedModel, ...]
+    summary: MeansRecord | None = None
+    summary_file: Path | None = None
+
+
+def train(
+    out: str | os.PathLike[str],
+    sources: Sources,
+    recipe: str | Path | Recipe,
+    options: RunOptions = RunOptions(),
+    *,
+    changes: Mapping[str, Any] | None = None,
+    seeds: Sequence[int] | None = None,
+    frames_per_tracklet: int | None = None,
+    console: Console | None = None,
+) -> Trained:
+    """Train a network by a recipe, on one dataset or several, as `omnireid train` does.
+
+    Args:
+        out: Folder for weights, checkpoint and history; of several seeds for a folder of each.
+        sources: What is trained on. Its targets matter only to recipes that evaluate in between.
+        recipe: Its name, its YAML file, or itself.
+        options: How the run goes about it.
+        changes: Values that replace the recipe's, by dotted key: `{"optimiser.lr": 0.01}`.
+        seeds: Train once with each.
+        frames_per_tracklet: Train on so many frames of each tracklet; on every frame when None.
+        console: Where progress is shown, and how to go on after an interruption.
+
+    Raises:
+        ConfigError: An option without effect, or one that contradicts another.
+        DatasetError, InputError: As `read_sources`, and `train_on`.
+        WeightsError, TrainingError, ImageError, StorageError: As `train_on`.
+    """
+    out = Path(out)
+    runs = [(seeded, folder) for seeded, folder, _ in plan_runs(out, recipe, changes, seeds, options)]
+    if sources.split_id == "all":
+        raise ConfigError("--split-id all: trains one network for each split, which 'omnireid run' does")
+    dataset, targets = read_sources(sources, console=console)
+    require_splits(dataset, "train")
+    if sources.targets is not None and not runs[0][0].evaluation.every:
+        raise ConfigError(
+            "--target: no effect with a recipe that evaluates nothing in between (evaluation.every is 0); "
+            "leave it out"
+        )
+    if frames_per_tracklet is not None and not dataset.train.is_video:
+        raise ConfigError("--frames: no effect on pictures; leave it out")
+    # Of several seeds, those that have not begun begin.
+    begun = [folder for _, folder in runs if holds_results(folder)]
+    models = []
+    with told_how_to_resume([folder for _, folder in runs], console):
+        for seeded, folder in runs:
+            resume = options.resume and (folder in begun or not begun)
+            model = train_on(
+                seeded,
+                dataset,
+                folder,
+                replace(options, resume=resume),
+                targets=targets,
+                frames_per_tracklet=frames_per_tracklet,
+                console=console,
+            )
+            models.append(model)
+    if seeds is None:
+        return Trained(tuple(models))
+    records = [model.record for model in models]
+    summary = MeansRecord.of_training(dataset.name, models[0].card.name, records)
+    return Trained(tuple(models), summary, write_summaries([summary], out)[0])
+
+
+def plan_runs(
+    out: Path,
+    recipe: str | Path | Recipe,
+    changes: Mapping[str, Any] | None,
+    seeds: Sequence[int] | None,
+    options: RunOptions,
+    splits: Sequence[tuple[str, int | None]] = (("", None),),
+) -> list[tuple[Recipe, Path, int | None]]:
+    """Recipe, folder and random split of each network that is to be trained.
+
+    Args:
+        splits: The folder below that of the seed, and the number, of each random split.
+
+    Raises:
+        ConfigError, UnknownNameError: A recipe that cannot be used, or --init beside a run that began else.
+        InputError: A folder where it would replace or mix with something.
+        TrainingError: A checkpoint is damaged.
+    """
+    changes = dict(changes or {})
+    if seeds is not None and (out / "recipe.json").is_file():
+        raise InputError(
+            f"{out}: holds a single run; --seeds needs a folder of its own, choose another --out"
+        )
+    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, changes)
+    runs = [
+        (seeded, folder / below if below else folder, split)
+        for seeded, folder in seed_runs(chosen, out, seeds)
+        for below, split in splits
+    ]
+    for _, folder, _ in runs:
+        check_run_folder(folder, resume=options.resume, overwrite=options.overwrite)
+        if options.resume and "initial_weights" in changes:
+            _check_initial(folder, changes["initial_weights"])
+    return runs
+
+
+def _check_initial(folder: Path, given: str | None) -> None:
+    """Refuse other weights to start from than a run began with: --resume has no use for them.
+
+    The same file by another path is the same, and --init need not be repeated.
+    """
+    if not (folder / CHECKPOINT).is_file():
+        return
+    began = load_checkpoint(folder / CHECKPOINT).recipe["initial_weights"]
+    same_file = began is not None and given is not None and Path(began).resolve() == Path(given).resolve()
+    if given != began and not same_file:
+        raise ConfigError(
+            f"--init {given or FROM_SCRATCH}: the run in {folder} began with {began or FROM_SCRATCH}, and "
+            "--resume goes on with the weights of its checkpoint; leave --init out"
+        )
+
+
+@contextmanager
+def told_how_to_resume(folders: Sequence[Path], console: Console | None) -> Iterator[None]:
+    """Say how to go on where the work in these folders is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        begun = [folder for folder in folders if (folder / CHECKPOINT).is_file()]
+        if console is not None:
+            console.print(
+                f"interrupted; the last finished epoch is in {begun[-1]}: the same command with --resume "
+                "goes on (in place of --overwrite)"
+                if begun
+                else "interrupted before the first epoch was finished",
+                markup=False,
+            )
+        raise
 
 
 def train_on(
     recipe: Recipe,
     dataset: Dataset,
     run_dir: Path,
+    options: RunOptions = RunOptions(),
     *,
     targets: Sequence[Dataset] = (),
     frames_per_tracklet: int | None = None,
-    device: str = "auto",
-    threads: int | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    on_bad: OnBad = "error",
     console: Console | None = None,
 ) -> TrainedModel:
     """Train on a dataset's train split. Tracklets are taken apart: each frame is a picture of its own.
@@ -47,7 +205,7 @@ def train_on(
             that is resumed.
         targets: what the evaluations in between are made on, each apart; the dataset itself when empty.
         frames_per_tracklet: train on so many frames of each tracklet, taken evenly; on every frame when None.
-        run_dir, device, threads, resume, overwrite, on_bad, console: as for `omnireid.training.loop.train`.
+        run_dir, console: as for `omnireid.training.loop.train`.
 
     Raises:
         DatasetError, InputError: the recipe evaluates in between, and a target cannot be scored.
@@ -68,12 +226,12 @@ def train_on(
 
     def evaluate(network: Network, epochs_done: int) -> dict[str, float]:
         card = model_card(recipe.model).model_copy(update={"input": recipe.input})
-        backend = TorchBackend(network.eval(), card, device=device)
+        backend = TorchBackend(network.eval(), card, device=options.device)
         embedder = Embedder(backend, normalise=recipe.evaluation.normalise)
         values: dict[str, float] = {}
         for target, name in zip(evaluated, names, strict=True):
             evaluation = evaluate_model(
-                embedder, target, distance=recipe.evaluation.distance, seed=recipe.seed, on_bad=on_bad
+                embedder, target, distance=recipe.evaluation.distance, seed=recipe.seed, on_bad=options.on_bad
             )
             prefix = f"{name}/" if len(evaluated) > 1 else ""
             metrics = evaluation.record.metrics.model_dump()
@@ -81,17 +239,17 @@ def train_on(
         return values
 
     pictures = flatten(dataset.train, frames_per_tracklet)
-    return train(
+    return run_training(
         recipe,
         pictures,
         run_dir,
-        initial=None if resume else _initial_network(recipe),
+        initial=None if options.resume else _initial_network(recipe),
         training_data=f"{dataset.name} (train: {len(pictures):,} images)",
-        device=device,
-        threads=threads,
-        resume=resume,
-        overwrite=overwrite,
-        on_bad=on_bad,
+        device=options.device,
+        threads=options.threads,
+        resume=options.resume,
+        overwrite=options.overwrite,
+        on_bad=options.on_bad,
         evaluate=evaluate,
         evaluated_on=", ".join(names) + f" (query and gallery, {recipe.evaluation.distance} distance)",
         console=console,

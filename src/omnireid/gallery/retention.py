@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -26,7 +24,6 @@ DAY_S = 86_400.0
 
 _SETTINGS, _ID = "settings", "retention"
 _COLUMNS = ("camera", "time", "enrolled", "identity")
-_POLL_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,59 +114,6 @@ def plan_retention(store: GalleryStore, now: float) -> RetentionPlan:
         for part in parts(cameras)
     ]
     return RetentionPlan(dict(by_camera), (*tasks, *tidying(identities)))
-
-
-class DailyRun:
-    """Calls a function at once and then daily, in a thread of its own, until it is stopped.
-
-    An error does not end it: the next call is due an hour later.
-
-    Args:
-        run: what to call, such as `Gallery.run_retention`.
-        on_error: told of each error.
-        clock: Unix seconds.
-        poll_s: how often the clock is asked; a machine that slept is late by so much at most.
-    """
-
-    def __init__(
-        self,
-        run: Callable[[], object],
-        *,
-        on_error: Callable[[Exception], None],
-        clock: Callable[[], float] = time.time,
-        poll_s: float = _POLL_S,
-    ) -> None:
-        self._run = run
-        self._on_error = on_error
-        self._clock = clock
-        self._poll_s = poll_s
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="retention", daemon=True)
-
-    def start(self) -> None:
-        """Begin; the first call is due now."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Let a call that runs end, and call no more."""
-        self._stopped.set()
-        self._thread.join()
-
-    def _loop(self) -> None:
-        due = self._clock()
-        while not self._stopped.is_set():
-            if self._clock() >= due:
-                due = self._clock() + self._call()
-            self._stopped.wait(self._poll_s)
-
-    def _call(self) -> float:
-        """Seconds until the next."""
-        try:
-            self._run()
-        except Exception as error:  # Nobody waits for this thread: an error ends here or nowhere.
-            self._on_error(error)
-            return DAY_S / 24
-        return DAY_S
 
 
 def is_expired(rows: pa.Table, retention: Retention, now: float) -> Bool:

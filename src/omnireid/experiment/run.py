@@ -1,0 +1,205 @@
+"""The main job, as `omnireid run` does it: from data, or rendered people, to reports and galleries."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from omnireid.core.display import short_repr
+from omnireid.core.errors import ConfigError, InputError
+from omnireid.core.record import ResultRecord
+from omnireid.data.combine import SEPARATOR, read_sources
+from omnireid.data.datasets import dataset_card
+from omnireid.data.options import Sources
+from omnireid.evaluation.calibration import Calibration
+from omnireid.experiment.job import TargetResult, main_job
+from omnireid.experiment.rendered import QUICKSTART, calibrate_on_others, timed
+from omnireid.experiment.several import Overall, write_overall
+from omnireid.experiment.training import plan_runs, told_how_to_resume
+from omnireid.gallery.datasets import FirstQuery, ask_first_query, fill_from_dataset
+from omnireid.gallery.gallery import Gallery
+from omnireid.inference.embedder import Embedder
+from omnireid.synthetic.dataset import render_dataset
+from omnireid.training.folder import only_writer
+from omnireid.training.options import RunOptions
+from omnireid.training.recipe import Recipe
+
+_ACTOR = "omnireid run"
+_READS = ("search", "retention", "backup", "export-audit")
+_DAY_S = 86_400
+
+
+@dataclass(frozen=True)
+class RunTarget:
+    """What a run reached on one target.
+
+    Attributes:
+        weights: The network.
+        result: Its evaluation.
+        gallery: Folder of the gallery that holds the target's gallery split.
+        first_query: What that gallery answers to the target's first query.
+    """
+
+    weights: Path
+    result: TargetResult
+    gallery: Path
+    first_query: FirstQuery
+
+    __repr__ = short_repr
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What `run` leaves.
+
+    Attributes:
+        targets: One for each network and target.
+        overall: What they say together.
+        visitors: Folder with pictures of rendered people to search for; None with data of one's own.
+    """
+
+    targets: tuple[RunTarget, ...]
+    overall: Overall
+    visitors: Path | None
+
+    __repr__ = short_repr
+
+    @property
+    def records(self) -> list[ResultRecord]:
+        """The record of each target."""
+        return [target.result.record for target in self.targets]
+
+
+def run(
+    out: str | os.PathLike[str],
+    sources: Sources | None = None,
+    recipe: str | Path | Recipe = "quickstart",
+    options: RunOptions = RunOptions(),
+    *,
+    changes: Mapping[str, Any] | None = None,
+    seeds: Sequence[int] | None = None,
+    console: Console | None = None,
+) -> RunResult:
+    """Train, evaluate, write the reports, fill galleries, and ask each its first query.
+
+    Args:
+        out: Folder for everything the run leaves.
+        sources: What is trained and evaluated on; None renders people, and calibrates on further ones.
+        recipe, options, changes, seeds, console: As for `omnireid.experiment.training.train`.
+
+    Raises:
+        ConfigError: An option without effect, or one that contradicts another.
+        InputError: A folder holds something that would be lost; a gallery of the run is in others' use.
+        DatasetError, WeightsError, TrainingError, ImageError, StorageError: As the steps do.
+    """
+    out = Path(out)
+    runs = plan_runs(out, recipe, changes, seeds, options, _splits(sources))
+    targets: list[RunTarget] = []
+    with told_how_to_resume([folder for _, folder, _ in runs], console):
+        if sources is None:
+            render_dataset(out / "data", QUICKSTART, console=console)
+        for seeded, folder, split in runs:
+            with only_writer(folder):
+                targets += _run(
+                    seeded, folder, _of_split(sources, out, split), options, sources is None, console
+                )
+    overall = write_overall([(target.result.record, target.result.files.report) for target in targets], out)
+    return RunResult(tuple(targets), overall, runs[0][1] / "try" if sources is None else None)
+
+
+def _run(
+    recipe: Recipe,
+    folder: Path,
+    sources: Sources,
+    options: RunOptions,
+    is_rendered: bool,
+    console: Console | None,
+) -> list[RunTarget]:
+    dataset, targets = read_sources(sources, console=console)
+    if is_rendered:
+        targets = [timed(target) for target in targets]
+    job = main_job(recipe, dataset, folder, options, targets=targets, console=console)
+    calibration = _calibrate(job.weights, folder, options, console) if is_rendered else None
+    # Rendered people walked past the cameras yesterday, from eight o'clock on.
+    first_s = time.time() // _DAY_S * _DAY_S - _DAY_S + 8 * 3600 if is_rendered else None
+    filled = []
+    for result in job.results:
+        gallery = result.embeddings.with_name("gallery")
+        _clear_gallery(gallery)
+        embedder = Embedder.open(job.weights, device=options.device)
+        with Gallery.open(str(gallery), actor=_ACTOR, calibration=calibration) as opened:
+            fill_from_dataset(
+                opened,
+                embedder,
+                result.dataset,
+                first_s=first_s,
+                on_bad=options.on_bad,
+                threads=options.threads,
+                console=console,
+            )
+            first_query = ask_first_query(opened, embedder, result.dataset)
+        filled.append(RunTarget(job.weights, result, gallery, first_query))
+    return filled
+
+
+def _splits(sources: Sources | None) -> list[tuple[str, int | None]]:
+    """Folder and number of each random split that a network is trained on."""
+    if sources is None or sources.split_id != "all":
+        return [("", None if sources is None or sources.split_id is None else int(sources.split_id))]
+    data = sources.data
+    if SEPARATOR in data or dataset_card(data).num_splits == 1:
+        raise ConfigError(f"--split-id all: {data} is not one benchmark with random splits")
+    return [(f"{data}/split-{split:02d}", split) for split in range(dataset_card(data).num_splits)]
+
+
+def _of_split(sources: Sources | None, out: Path, split: int | None) -> Sources:
+    if sources is None:
+        return Sources("market-layout", (out / "data",))
+    return replace(sources, split_id=split)
+
+
+def _calibrate(
+    weights: Path, folder: Path, options: RunOptions, console: Console | None
+) -> Calibration | None:
+    """A calibration on further people; None, and a word why, for a network that was hardly trained."""
+    try:
+        return calibrate_on_others(
+            weights, folder, QUICKSTART, device=options.device, threads=options.threads, console=console
+        )
+    except InputError as error:
+        if console is not None:
+            console.print(f"no calibration: {error}", markup=False)
+        return None
+
+
+def _clear_gallery(folder: Path) -> None:
+    """Remove the gallery of an older run: what an earlier network embedded is of no use.
+
+    Raises:
+        InputError: Somebody else has worked in it; it is kept.
+    """
+    if folder.is_dir():
+        with Gallery.open(str(folder), actor=_ACTOR) as older:
+            if _is_in_use(older):
+                raise InputError(
+                    f"{folder}: holds what others enrolled or named, and is kept; everything else of the run "
+                    "is done. Move that gallery away, then --resume fills a new one"
+                )
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_in_use(gallery: Gallery) -> bool:
+    """Whether anybody but the main job has changed what a gallery holds."""
+    after = None
+    while page := gallery.audit(after=after, limit=1000):
+        if any(entry.actor != _ACTOR and entry.action not in _READS for entry in page):
+            return True
+        after = page[-1].seq
+    return False

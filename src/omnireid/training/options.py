@@ -1,0 +1,26 @@
+"""How a training run goes about its work: options and their defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from omnireid.core.options import OnBad
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run depends on besides its recipe and its data.
+
+    Attributes:
+        device: "auto" (CUDA, then MPS, then the CPU), "cpu", "cuda", "cuda:1" or "mps".
+        threads: Threads that decode; None takes one per core.
+        resume: Go on from the checkpoint in the folder; a recipe with more epochs extends the run.
+        overwrite: Replace an older run in the folder.
+        on_bad: What is done with a picture that cannot be decoded.
+    """
+
+    device: str = "auto"
+    threads: int | None = None
+    resume: bool = False
+    overwrite: bool = False
+    on_bad: OnBad = "error"
