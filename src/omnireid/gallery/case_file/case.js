@@ -2,7 +2,7 @@
 // Shows the case that this file holds, and says whether it is as it was exported. Data only ever becomes text.
 
 const source = document.getElementById("case").textContent.trim();
-const stated = document.querySelector('meta[name="omnireid-sha256"]').content;
+const stated = document.querySelector('meta[name="omnireid-sha256"]').getAttribute("content");
 
 function h(tag, properties, ...children) {
   const element = Object.assign(document.createElement(tag), properties);

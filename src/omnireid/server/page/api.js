@@ -1,7 +1,7 @@
 // The server's REST interface: one function per call, errors as `Problem`.
 
 import { lost } from "./connection.js";
-import { galleryName, getToken, session } from "./session.js";
+import { authorisation, galleryName, getToken, session } from "./session.js";
 import { text } from "./text.js";
 
 const RETRIES = 3;
@@ -34,9 +34,8 @@ function address(path, query) {
   return url;
 }
 
-async function request(method, path, { query = {}, body, signal } = {}) {
-  const headers = {};
-  if (getToken()) headers.Authorization = `Bearer ${getToken()}`;
+async function request(method, path, { query = {}, body = undefined, signal = undefined } = {}) {
+  const headers = authorisation();
   if (body !== undefined) headers["Content-Type"] = "application/json";
   try {
     return await fetch(address(path, { gallery: galleryName(), ...query }), {

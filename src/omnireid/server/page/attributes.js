@@ -16,7 +16,7 @@ function typed(words) {
 }
 
 /** What the gallery's pictures have, to choose from: names, and the values of the name that was chosen. */
-async function offerKnown(name, value, [names, values]) {
+async function offerKnown(name, value, names, values) {
   let known = [];
   const option = (words, count) => h("option", { value: words }, pictures(count));
   const show = () => {
@@ -50,7 +50,7 @@ export function attributeEditor(chosen, onchange) {
     control.setAttribute("list", known.id);
     return known;
   });
-  offerKnown(name, value, lists);
+  offerKnown(name, value, lists[0], lists[1]);
 
   function add() {
     const [key, words] = [typedText(name), typedText(value)];

@@ -26,7 +26,7 @@ function dateOf(time = Date.now() + DAYS * DAY_MS) {
 }
 
 /** Title, reason and end date: { elements, isReady(), values() }. */
-export function caseFields({ title = "", reason = "", ends } = {}) {
+export function caseFields({ title = "", reason = "", ends = undefined } = {}) {
   const name = h("input", { type: "text", value: title, maxLength: MOST_TITLE, autocomplete: "off", required: true, dataset: { first: "" } });
   const why = h("textarea", { value: reason, rows: 3, maxLength: MOST_WORDS, required: true });
   const said = h("p.hint");
@@ -116,7 +116,7 @@ async function addToCase(what, words) {
       fill(place, h("p.label", {}, text.cases.into), list);
       loadInto(list, async () => {
         const open = (await api.cases()).cases.filter(({ closed }) => !closed);
-        open.sort((a, b) => (b.id === last) - (a.id === last));
+        open.sort((a, b) => Number(b.id === last) - Number(a.id === last));
         return [open.map(choice), fresh()].flat();
       });
     }

@@ -10,7 +10,7 @@ import { bytes, cameraName, day, percent, personName, score, when } from "./form
 import { go, link, refresh, remember } from "./router.js";
 import { may, session } from "./session.js";
 import { complaint, empty, loading } from "./states.js";
-import { pictures, text } from "./text.js";
+import { text } from "./text.js";
 import { complain, toast } from "./toasts.js";
 
 const HELD = /<script type="application\/json" id="case">\n(.*?)\n<\/script>/s;
@@ -201,7 +201,7 @@ function entryOf(entry, load, drops) {
     h("p.hint", {}, text.cases.addedBy(when(entry.time), entry.actor)),
     entry.forgotten ? h("p.note", {}, text.cases.forgotten(day(entry.forgotten))) : null,
     entry.note ? h("p.case-words", {}, entry.note) : null,
-    entry.person ? h("p.hint", {}, text.cases.then(entry.person.items)) : null,
+    entry.person ? h("p.hint", {}, text.cases.inGallery(entry.person.items)) : null,
     entry.search ? searchOf(entry.search, load) : null,
     entry.sightings.length ? tiles(entry.sightings, load) : null,
     entry.lost ? h("p.note", {}, text.cases.lost(entry.lost)) : null,

@@ -5,7 +5,6 @@ import { badge, likeness, meaningOf, ofPairs, rateChoice } from "./decisions.js"
 import { checkbox, field, fill, h, icon } from "./dom.js";
 import { percent } from "./format.js";
 import { qualityOf } from "./quality.js";
-import { session } from "./session.js";
 import { pictureSlot } from "./slot.js";
 import { failed, loading } from "./states.js";
 import { asRequest, copyOf } from "./subject.js";
@@ -103,8 +102,7 @@ export async function compareView() {
 
 async function verify(subjects, rate, withMaps) {
   const [a, b] = await Promise.all(subjects.map(asRequest));
-  const body = { a, b, activations: withMaps, ...(ofPairs().rates.length ? { prior: PRIOR } : {}) };
-  if (rate) body.false_alarm_rate = Number(rate);
+  const body = { a, b, activations: withMaps, ...(ofPairs().rates.length ? { prior: PRIOR } : {}), ...(rate ? { false_alarm_rate: Number(rate) } : {}) };
   try {
     return await api.verify(body);
   } catch (error) {

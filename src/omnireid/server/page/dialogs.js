@@ -14,10 +14,10 @@ const PAGE = 24;
  * Open a dialog and wait for what it was closed with; null where it was left.
  * `build(close)` returns its content; `close(value)` answers.
  */
-export function ask(title, build, { wide = false, onkeydown } = {}) {
+export function ask(title, build, { wide = false, onkeydown = undefined } = {}) {
   return new Promise((resolve) => {
     let answer = null;
-    const opener = document.activeElement;
+    const opener = /** @type {?HTMLElement} */ (document.activeElement);
     const close = (value) => {
       answer = value;
       dialog.close();
@@ -36,7 +36,7 @@ export function ask(title, build, { wide = false, onkeydown } = {}) {
     );
     dialog.addEventListener("close", () => {
       dialog.remove();
-      opener?.focus?.();
+      opener?.focus();
       resolve(answer);
     });
     // A link inside leads to another view, where the question makes no sense.
@@ -87,7 +87,7 @@ export function askConfirm(title, words, confirm, { danger = false } = {}) {
 }
 
 /** One line of text; null where left. */
-export function askText(title, label, { value = "", hint, confirm = text.save, isOptional = false } = {}) {
+export function askText(title, label, { value = "", hint = "", confirm = text.save, isOptional = false } = {}) {
   return ask(title, (close) => {
     const input = h("input", { type: "text", value, maxLength: 200, autocomplete: "off", dataset: { first: "" } });
     return form(field(label, input, hint), {
@@ -100,7 +100,7 @@ export function askText(title, label, { value = "", hint, confirm = text.save, i
 }
 
 /** What is lost for good, and for a whole person its name typed. True where confirmed. */
-export function askForget(title, lost, { type } = {}) {
+export function askForget(title, lost, { type = "" } = {}) {
   return ask(title, (close) => {
     const input = h("input", { type: "text", autocomplete: "off", spellcheck: false, dataset: { first: "" } });
     return form(
@@ -142,7 +142,7 @@ export function askToken(check) {
 /**
  * A person of the gallery: { id, name }; with `allowNew` also { isNew: true, name }; null where left.
  */
-export function choosePerson(title, { except = [], allowNew = false, hint } = {}) {
+export function choosePerson(title, { except = [], allowNew = false, hint = "" } = {}) {
   return ask(title, (close) => {
     const list = h("div.choices", { role: "group", "aria-label": title });
     const input = h("input", { type: "search", placeholder: text.choosePerson.placeholder, autocomplete: "off", dataset: { first: "" } });

@@ -187,10 +187,7 @@ function who(show) {
 
 async function enrolOne(one) {
   try {
-    const item = { ...(await asRequest(one.subject)), camera: state.camera, source: one.subject.name, store_thumbnail: state.keep };
-    if (state.time) item.time = fromLocal(state.time);
-    if (one.subject.region) item.box = one.subject.region;
-    if (state.who === "existing") item.identity = state.person.id;
+    const item = { ...(await asRequest(one.subject)), camera: state.camera, source: one.subject.name, store_thumbnail: state.keep, time: fromLocal(state.time), box: one.subject.region ?? undefined, identity: state.who === "existing" ? state.person.id : undefined };
     const { items: [answer] } = await api.enrol({ items: [item], assign: state.who === "search" });
     if (state.who === "new" && answer.is_new) await joinNewPerson(answer.id);
     Object.assign(one, { kind: "good", status: statusOf(answer), decided: answer.operation ? answer : null });

@@ -8,7 +8,6 @@ import { choosePerson } from "./dialogs.js";
 import { checkbox, field, fill, h, icon, removable, select } from "./dom.js";
 import { personName } from "./format.js";
 import { moment, presets } from "./moment.js";
-import { session } from "./session.js";
 import { text } from "./text.js";
 
 export { moment };

@@ -50,12 +50,15 @@ export function bytes(count) {
 }
 
 // One style for all times: day, month by name, year, 24 hours; the zone where times are read one by one.
+/** @type {Intl.DateTimeFormatOptions} */
 const DAY = { day: "numeric", month: "short", year: "numeric" };
+/** @type {Intl.DateTimeFormatOptions} */
 const MINUTE = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+/** @type {Intl.DateTimeFormatOptions} */
 const CLOCK = { ...MINUTE, second: "2-digit" };
 
 /** "UTC+1" of the reader's clock at a time; by default now. */
-export function zone(time = new Date()) {
+export function zone(/** @type {string | Date} */ time = new Date()) {
   const parts = new Intl.DateTimeFormat("en-GB", { timeZoneName: "shortOffset" }).formatToParts(new Date(time));
   return parts.find(({ type }) => type === "timeZoneName").value.replace("GMT", "UTC").replace("+0", "");
 }
@@ -84,6 +87,7 @@ export function span(start, end) {
   return isSameDay ? `${day(start)}, ${clock(start)} – ${clock(end)} ${zone(end)}` : `${when(start)} – ${when(end)}`;
 }
 
+/** @type {[number, string][]} */
 const DURATIONS = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]];
 
 /** 172800 → "2 days", by the largest unit that divides it well enough to read. */

@@ -23,10 +23,10 @@ const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
  * `shown`: a candidate, or { item } alone; `all`: those it stands among, in their order. `query`: what was searched
  * with (subject.js), where it came out of a search.
  */
-export async function showItem(shown, { query, all = [] } = {}) {
+export async function showItem(shown, { query = undefined, all = [] } = {}) {
   const order = all.map((one) => one.item.id);
   const body = h("div.item-dialog");
-  let leave = () => {};
+  let leave = (_run) => {};
 
   function step(by) {
     const next = all[order.indexOf(shown.item.id) + by];
@@ -36,7 +36,7 @@ export async function showItem(shown, { query, all = [] } = {}) {
   }
 
   function show() {
-    const hadFocus = document.activeElement?.dataset.step;
+    const hadFocus = /** @type {?HTMLElement} */ (document.activeElement)?.dataset.step;
     const place = order.indexOf(shown.item.id);
     fill(
       body,

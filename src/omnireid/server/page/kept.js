@@ -1,6 +1,7 @@
 // The user's own pictures over a reload of this tab: in sessionStorage, which the browser deletes with the tab, and
 // nowhere else. Another gallery or another token deletes them at once.
 
+import { base64 } from "./base64.js";
 import { galleryName, onTokenChange } from "./session.js";
 import { numberOf, picturesOf, readPicture, together } from "./subject.js";
 
@@ -11,14 +12,6 @@ const FILE = "omnireid-picture-";
 const nothing = () => ({ gallery: "", subjects: [], chosen: "" });
 let index = nothing();
 const saved = new Map(); // by the file's number here, the name of its entry
-
-const asText = (blob) =>
-  new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
-    reader.onerror = () => reject(reader.error);
-    reader.readAsDataURL(blob);
-  });
 
 /** Run `write`; where the space is used up, without the oldest pictures. False where even then it does not fit. */
 function fitting(write) {
@@ -50,7 +43,7 @@ export async function keep(number, subject, { isChosen = false } = {}) {
     const files = [];
     for (const { blob, name, region } of picturesOf(subject)) {
       const key = numberOf(blob);
-      const content = saved.has(key) ? null : await asText(blob);
+      const content = saved.has(key) ? null : await base64(blob);
       if (gallery !== galleryName()) return;
       if (content !== null && !saved.has(key)) {
         const file = `${Date.now()}-${key}`;

@@ -55,7 +55,7 @@ export function listenToKeys(submit) {
 
 export function showHelp() {
   return ask(text.keys.title, (close) => [
-    h("dl.keys", {}, text.keys.list.map(([keys, words]) => [h("dt", {}, keys.map((key) => (key === "–" ? key : h("kbd", {}, key)))), h("dd", {}, words)])),
+    h("dl.keys", {}, text.keys.list.map((/** @type {any} */ [keys, words]) => [h("dt", {}, keys.map((key) => (key === "–" ? key : h("kbd", {}, key)))), h("dd", {}, words)])),
     checkbox(text.keys.single, !isOff(), (isOn) => setOff(!isOn)),
     h("h3", {}, text.keys.about),
     h("p.hint", {}, text.state.version(session.info?.version ?? ""), ". ", text.keys.aboutText),

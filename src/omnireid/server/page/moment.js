@@ -20,13 +20,12 @@ function parseMoment(words, isEnd = false) {
   if (!typed) return "";
   let [, year, month, day, ...clock] = ISO.exec(typed) ?? [];
   if (!year) {
-    let name;
-    [, day, name, year, ...clock] = NAMED.exec(typed) ?? [];
-    month = name ? MONTHS.indexOf(name.slice(0, 3).toLowerCase()) + 1 : 0;
+    [, day, month, year, ...clock] = NAMED.exec(typed) ?? [];
+    month = month ? String(MONTHS.indexOf(month.slice(0, 3).toLowerCase()) + 1) : "0";
   }
   const [hours, minutes, seconds] = clock[0] === undefined ? (isEnd ? [23, 59, 59] : [0, 0, 0]) : clock.map((part) => Number(part ?? 0));
-  const date = new Date(year, month - 1, day, hours, minutes, seconds);
-  const isDay = date.getFullYear() === Number(year) && date.getMonth() === month - 1 && date.getDate() === Number(day);
+  const date = new Date(Number(year), Number(month) - 1, Number(day), hours, minutes, seconds);
+  const isDay = date.getFullYear() === Number(year) && date.getMonth() === Number(month) - 1 && date.getDate() === Number(day);
   if (!year || !isDay || hours > 23 || minutes > 59 || seconds > 59) return null;
   return `${year}-${two(month)}-${two(day)}T${two(hours)}:${two(minutes)}${seconds ? `:${two(seconds)}` : ""}`;
 }
@@ -70,6 +69,7 @@ export function moment(value, onchange, { isEnd = false } = {}) {
 }
 
 const HOUR = 3_600_000;
+/** @type {[string, () => Date][]} */
 const PRESETS = [
   [text.moment.lastHour, () => new Date(Date.now() - HOUR)],
   [text.moment.today, () => new Date(new Date().setHours(0, 0, 0, 0))],

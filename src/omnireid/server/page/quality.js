@@ -30,7 +30,7 @@ function tooSmall({ width, height }) {
 async function look(blob, region) {
   const small = tooSmall(region);
   if (small) return small;
-  const bitmap = await createImageBitmap(blob, ...[region.x, region.y, region.width, region.height].map(Math.round)).catch(() => null);
+  const bitmap = await createImageBitmap(blob, Math.round(region.x), Math.round(region.y), Math.round(region.width), Math.round(region.height)).catch(() => null);
   return bitmap && isFlat(bitmap) ? text.quality.flat : "";
 }
 

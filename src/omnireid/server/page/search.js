@@ -14,7 +14,7 @@ import { may, session } from "./session.js";
 import { searchSeveral } from "./several.js";
 import { pictureSlot } from "./slot.js";
 import { complaint, empty, failed, loading } from "./states.js";
-import { asRequest, copyOf, fromItem, fromItems, itemsOf, keyOf, picturesOf } from "./subject.js";
+import { asRequest, copyOf, fromItems, itemsOf, keyOf, picturesOf } from "./subject.js";
 import { text } from "./text.js";
 
 const KEPT_PICTURES = 20;
@@ -79,7 +79,7 @@ export const search = {
   take: (files) => view?.slot.take(files),
   submit: () => view?.submit(),
   /** From wherever the focus is to what was found. */
-  toAnswer: () => document.querySelector("main[data-view=search] .verdict h2")?.focus(),
+  toAnswer: () => /** @type {?HTMLElement} */ (document.querySelector("main[data-view=search] .verdict h2"))?.focus(),
   reset: () => {
     stop();
     clearTimeout(timer);
@@ -107,7 +107,7 @@ async function follow({ query, isCurrent }) {
   let missing = query.has("picture") && !subject ? text.answer.gonePicture : "";
   if (ids.length) {
     if (ids.join() === itemsOf(state.subject).map(({ id }) => id).join()) subject = state.subject;
-    else [subject, missing] = await itemsCalled(ids);
+    else ({ subject, missing } = await itemsCalled(ids));
     if (!isCurrent()) return null;
   }
   if (keyOf(subject) !== keyOf(state.subject)) state.shown = null;
@@ -115,7 +115,7 @@ async function follow({ query, isCurrent }) {
   return missing;
 }
 
-/** [subject, words about what is missing] of items by their ids. */
+/** The subject of items by their ids, and words about what is missing. */
 async function itemsCalled(ids) {
   const found = await Promise.all(ids.map(async (id) => {
     try {
@@ -126,7 +126,7 @@ async function itemsCalled(ids) {
     }
   }));
   const items = found.filter(Boolean);
-  return [items.length ? fromItems(items) : null, items.length < ids.length ? text.search.goneItem : ""];
+  return { subject: items.length ? fromItems(items) : null, missing: items.length < ids.length ? text.search.goneItem : "" };
 }
 
 /** Whom items belong to may have changed, also by an undo; they may be forgotten. */
@@ -134,7 +134,7 @@ async function renewItems(isCurrent) {
   const asked = state.shown.question;
   const ids = itemsOf(asked.subject).map(({ id }) => id);
   if (!ids.length) return "";
-  const [subject, missing] = await itemsCalled(ids);
+  const { subject, missing } = await itemsCalled(ids);
   if (!isCurrent()) return null;
   const isSame = keyOf(state.subject) === keyOf(asked.subject);
   if (isSame) state.subject = copyOf(subject);

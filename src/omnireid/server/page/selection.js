@@ -12,7 +12,10 @@ export const action = (style, symbol, words, onclick, more = {}) => h(`button${s
  */
 export class Selection {
   constructor({ order = () => [], count, actions, canAll = false }) {
-    Object.assign(this, { order, count, actions, canAll });
+    this.order = order;
+    this.count = count;
+    this.actions = actions;
+    this.canAll = canAll;
     this.chosen = new Map(); // by id, in the order they were chosen
     this.boxes = new Map();
     this.last = null;

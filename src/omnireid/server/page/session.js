@@ -28,6 +28,10 @@ let gallery = stored(GALLERY);
 
 export const getToken = () => token;
 
+/** The header that a token goes into.
+ * @returns {Record<string, string>} */
+export const authorisation = () => (token ? { Authorization: `Bearer ${token}` } : {});
+
 let whenTokenChanges = () => {};
 
 /** Set what is called when a token takes the place of another, or is taken away. */

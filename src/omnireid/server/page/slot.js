@@ -16,7 +16,7 @@ import { trackletPictures } from "./tracklet.js";
  * another picture, or another box, lies in it. `takesMany`: several pictures are one person's. `onseveral(picture,
  * regions)`, where given: several people of one picture were chosen in its large view.
  */
-export function pictureSlot(label, subject, onchange, { takesMany = false, onseveral } = {}) {
+export function pictureSlot(label, subject, onchange, { takesMany = false, onseveral = undefined } = {}) {
   const fileInput = (isMore) => {
     const input = h("input", { type: "file", accept: "image/*", multiple: takesMany, hidden: true, onchange: () => take(filesOf(input), { isMore }) });
     return input;

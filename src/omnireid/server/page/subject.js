@@ -1,6 +1,7 @@
 // What is searched with, compared or enrolled: a picture of the user's, perhaps a box in it, or an item.
 
 import { api } from "./api.js";
+import { base64 } from "./base64.js";
 import { h } from "./dom.js";
 import { bytes } from "./format.js";
 import { session } from "./session.js";
@@ -113,14 +114,6 @@ export function regionImage({ url, name, width, height, region }) {
   return frame;
 }
 
-function base64(blob) {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
-    reader.onerror = () => reject(new PictureError(reader.error.message));
-    reader.readAsDataURL(blob);
-  });
-}
 
 /** The part of a picture in its box, cut out by the browser: a request with several pictures has no regions. */
 async function cutOut({ url, region: { x, y, width, height } }) {
@@ -135,14 +128,16 @@ async function cutOut({ url, region: { x, y, width, height } }) {
 /** The subject as the API takes it: { item }, { image, region? } or { images }. */
 export async function asRequest(subject) {
   if (subject.kind === "item") return { item: subject.item.id };
-  if (subject.kind === "items") return { images: await Promise.all(subject.items.map(async ({ id }) => base64(await api.thumbnail(id)))) };
+  if (subject.kind === "items") return { images: await Promise.all(subject.items.map(async ({ id }) => content(await api.thumbnail(id)))) };
   if (subject.kind === "tracklet") {
     const parts = await Promise.all(subject.pictures.map((one) => (one.region ? cutOut(one) : one.blob)));
     return { images: await Promise.all(parts.map(base64)) };
   }
-  const image = await base64(subject.blob);
+  const image = await content(subject.blob);
   return subject.region ? { image, region: subject.region } : { image };
 }
 
 /** Files of a drop, a paste or a file dialog that may be pictures. */
 export const filesOf = (transfer) => [...(transfer?.files ?? [])];
+
+const content = (blob) => base64(blob).catch((error) => { throw new PictureError(error.message); });

@@ -719,7 +719,7 @@ export const text = {
     addedBy: (time, actor) => `added ${time} by ${actor}`,
     forgotten: (time) => `Forgotten on ${time}: nothing of it is left.`,
     lost: (count) => `${pictures(count)} of this entry ${count === 1 ? "was" : "were"} forgotten since.`,
-    then: (items) => `${pictures(items)} in the gallery then`,
+    inGallery: (items) => `${pictures(items)} in the gallery then`,
     more: (count) => `${pictures(count)} more in the exported file's table`,
     morePeople: (count) => `${people(count)} more that the search showed`,
     proof: (time, actor, hash) => `In the audit log: searched ${time} by ${actor}, link ${hash}`,

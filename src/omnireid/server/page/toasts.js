@@ -12,7 +12,7 @@ const shelf = h("div.toasts", { role: "status", "aria-live": "polite" });
 export const toastShelf = () => shelf;
 
 /** Returns the note. */
-export function toast(message, { kind = "note", action } = {}) {
+export function toast(message, { kind = "note", action = undefined } = {}) {
   const note = h(
     `div.toast.${kind}`,
     {},

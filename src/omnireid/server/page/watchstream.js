@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { cameraName, clock } from "./format.js";
-import { galleryName, getToken, session } from "./session.js";
+import { authorisation, galleryName, session } from "./session.js";
 import { text } from "./text.js";
 import { toast } from "./toasts.js";
 
@@ -52,8 +52,7 @@ async function listen(signal) {
   while (!signal.aborted) {
     let pause = AGAIN_MS;
     try {
-      const headers = {};
-      if (getToken()) headers.Authorization = `Bearer ${getToken()}`;
+      const headers = authorisation();
       if (last) headers["Last-Event-ID"] = last;
       const address = new URL("v1/watch/events", document.baseURI);
       address.searchParams.set("gallery", galleryName());
@@ -67,7 +66,7 @@ async function listen(signal) {
   }
 }
 
-function take({ id, event, data }) {
+function take({ id = "", event = "", data = "" }) {
   if (!event) return;
   last = id;
   recount();

@@ -18,7 +18,7 @@ const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
  * else held, moves the content; the middle button and the space bar always do, two fingers always zoom.
  * `interrupt()` is called when a second finger turns what the first one does into a zoom.
  */
-export function zoomable(content, size, { label, moves, interrupt }) {
+export function zoomable(content, size, { label, moves, interrupt = undefined }) {
   const element = h("div.window", { tabIndex: 0, role: "group", "aria-label": label });
   const said = h("output.zoom-said", { "aria-live": "polite" });
   let [scale, left, top] = [1, 0, 0];
@@ -124,13 +124,13 @@ export function zoomable(content, size, { label, moves, interrupt }) {
     if (fingers.size !== 2) return;
     event.stopPropagation();
     const after = [...fingers.values()];
-    const middle = ([a, b]) => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
-    const apart = ([a, b]) => Math.hypot(a[0] - b[0], a[1] - b[1]);
-    const [from, to] = [middle(before), middle(after)];
-    move(to[0] - from[0], to[1] - from[1]);
-    zoomTo((scale * apart(after)) / Math.max(1, apart(before)), ...to);
+    const middle = (points, axis) => (points[0][axis] + points[1][axis]) / 2;
+    const apart = (/** @type {any} */ [a, b]) => Math.hypot(a[0] - b[0], a[1] - b[1]);
+    const [x, y] = [middle(after, 0), middle(after, 1)];
+    move(x - middle(before, 0), y - middle(before, 1));
+    zoomTo((scale * apart(after)) / Math.max(1, apart(before)), x, y);
   }, { capture: true });
-  for (const name of ["pointerup", "pointercancel"]) window.addEventListener(name, (event) => fingers.delete(event.pointerId));
+  for (const name of ["pointerup", "pointercancel"]) window.addEventListener(name, (/** @type {any} */ { pointerId }) => fingers.delete(pointerId));
 
   const keys = {
     "+": () => zoomTo(scale * STEP), "=": () => zoomTo(scale * STEP), "-": () => zoomTo(scale / STEP), _: () => zoomTo(scale / STEP), 0: fit, 1: () => zoomTo(1),
