@@ -19,7 +19,8 @@ from PIL import Image
 
 from omnireid.core.images import Crop
 from omnireid.core.seeds import numpy_generator
-from omnireid.synthetic.crop import World, render_crop
+from omnireid.synthetic.crop import render_crop
+from omnireid.synthetic.options import World
 
 CROPS = Path(__file__).parents[1] / "tests" / "robustness" / "crops.npz"
 

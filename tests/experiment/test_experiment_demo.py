@@ -14,7 +14,7 @@ from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.errors import InputError
 from omnireid.core.images import decode
 from omnireid.experiment.demo import FIRST_PID, NAMES, NUM_STRANGERS, Demo, identity_of, prepare_demo
-from omnireid.synthetic.crop import World
+from omnireid.synthetic.options import World
 from omnireid.synthetic.visits import DAY_S, plan_visits
 from toy_people import write_toy_people
 

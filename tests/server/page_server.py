@@ -32,7 +32,8 @@ from omnireid.server.app import create_app
 from omnireid.server.limits import Limits
 from omnireid.server.running import listen, run_server
 from omnireid.server.tokens import TokenFile
-from omnireid.synthetic.crop import World, render_jpeg
+from omnireid.synthetic.crop import render_jpeg
+from omnireid.synthetic.options import World
 
 HOSTILE = "<img src=x onerror=document.title='attacked'>"
 CAMERAS = ("Entrance", "Hall", "Car park")

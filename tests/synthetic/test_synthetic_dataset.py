@@ -234,6 +234,6 @@ def test_missing_opencv_names_the_extra() -> None:
 
 def test_torch_is_not_imported() -> None:
     code = (
-        "import sys, omnireid.synthetic.dataset, omnireid.synthetic.sheet; sys.exit('torch' in sys.modules)"
+        "import sys, omnireid.synthetic.dataset, omnireid.synthetic.visits; sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -12,7 +12,8 @@ import pytest
 from omnireid.core.arrays import Float64, UInt8
 from omnireid.core.images import decode
 from omnireid.data.datasets import read_dataset
-from omnireid.synthetic.crop import World, render_crop
+from omnireid.synthetic.crop import render_crop
+from omnireid.synthetic.options import World
 
 Floats = Float64
 CODES = {"hsv": cv2.COLOR_RGB2HSV, "lab": cv2.COLOR_RGB2LAB}

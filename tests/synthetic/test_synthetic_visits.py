@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from omnireid.core.errors import InputError
-from omnireid.synthetic.crop import World
+from omnireid.synthetic.options import World
 from omnireid.synthetic.visits import DAY_S, FRAME_S, camera_names, plan_visits
 
 WORLD = World(seed=3, num_cameras=4, height=64, width=32)

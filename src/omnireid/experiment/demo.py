@@ -23,7 +23,8 @@ from omnireid.experiment.calibration import calibrate_labelled
 from omnireid.gallery.gallery import Gallery
 from omnireid.gallery.items import Item
 from omnireid.inference.embedder import Embedder
-from omnireid.synthetic.crop import World, render_jpeg
+from omnireid.synthetic.crop import render_jpeg
+from omnireid.synthetic.options import World
 from omnireid.synthetic.visits import DAY_S, SeenCrop, camera_names, plan_visits
 
 STATE_NAME = "demo.json"

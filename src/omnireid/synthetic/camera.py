@@ -12,8 +12,6 @@ from omnireid.synthetic.opencv import cv2
 from omnireid.synthetic.pose import View
 from omnireid.synthetic.scene import SCENE_KINDS, Scene, make_scene
 
-MAX_CAMERAS = 9  # a Market-1501 file name has one digit for the camera
-
 
 @dataclass(frozen=True, slots=True)
 class Camera:

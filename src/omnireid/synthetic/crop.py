@@ -8,12 +8,12 @@ from functools import lru_cache
 import numpy as np
 
 from omnireid.core.arrays import Float32, UInt8
-from omnireid.core.errors import InputError
 from omnireid.core.seeds import numpy_generator
-from omnireid.synthetic.camera import MAX_CAMERAS, Camera, encode_jpeg, expose, make_cameras
+from omnireid.synthetic.camera import Camera, encode_jpeg, expose, make_cameras
 from omnireid.synthetic.clothing import Wardrobe, make_wardrobe
 from omnireid.synthetic.drawing import Canvas, Light, draw_ground_shadow, make_light, smooth_noise
 from omnireid.synthetic.figure import Figure
+from omnireid.synthetic.options import World
 from omnireid.synthetic.parts import draw_figure
 from omnireid.synthetic.person import Person, draw_person
 from omnireid.synthetic.pose import draw_pose
@@ -22,27 +22,6 @@ from omnireid.synthetic.scene import SCENE_WIDTH, WALK_ROW
 # People of the street who belong to no identity of the dataset; they pass in front and behind.
 _NUM_PASSERS = 40
 _FOLD_BANK = 512
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """Everything the pictures of one dataset share.
-
-    Attributes:
-        seed: from which all else follows.
-        height, width: of the pictures.
-    """
-
-    seed: int
-    num_cameras: int = 4
-    height: int = 256
-    width: int = 128
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.num_cameras <= MAX_CAMERAS:
-            raise InputError(f"num_cameras: 1 to {MAX_CAMERAS}, got {self.num_cameras}")
-        if not (32 <= self.height <= 1024 and 16 <= self.width <= 1024):
-            raise InputError(f"height and width: 32×16 to 1024×1024, got {self.height}×{self.width}")
 
 
 @lru_cache(maxsize=4)

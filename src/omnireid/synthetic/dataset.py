@@ -23,9 +23,9 @@ from omnireid.core.machine import available_cores
 from omnireid.core.progress import progress_bar
 from omnireid.core.seeds import derive_seed
 from omnireid.core.types import DISTRACTOR_PID, JUNK_PID, Dataset, Sample, Split
-from omnireid.synthetic.crop import World, render_jpeg
+from omnireid.synthetic.crop import render_jpeg
 from omnireid.synthetic.opencv import cv2
-from omnireid.synthetic.options import RenderOptions
+from omnireid.synthetic.options import RenderOptions, World
 
 RENDERER_VERSION = 1
 CARD_NAME = "card.json"

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from omnireid.core.errors import InputError
 
-if TYPE_CHECKING:
-    from omnireid.synthetic.crop import World
+MAX_CAMERAS = 9  # a Market-1501 file name has one digit for the camera
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything the pictures of one dataset share.
+
+    Attributes:
+        seed: from which all else follows.
+        height, width: of the pictures.
+    """
+
+    seed: int
+    num_cameras: int = 4
+    height: int = 256
+    width: int = 128
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.num_cameras <= MAX_CAMERAS:
+            raise InputError(f"num_cameras: 1 to {MAX_CAMERAS}, got {self.num_cameras}")
+        if not (32 <= self.height <= 1024 and 16 <= self.width <= 1024):
+            raise InputError(f"height and width: 32×16 to 1024×1024, got {self.height}×{self.width}")
 
 
 @dataclass(frozen=True)
@@ -66,6 +85,4 @@ class RenderOptions:
     @property
     def world(self) -> World:
         """The world that they live in."""
-        from omnireid.synthetic.crop import World
-
         return World(self.seed, self.num_cameras, self.height, self.width)

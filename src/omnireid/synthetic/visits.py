@@ -11,7 +11,7 @@ from omnireid.core.errors import InputError
 from omnireid.core.seeds import numpy_generator
 
 if TYPE_CHECKING:
-    from omnireid.synthetic.crop import World
+    from omnireid.synthetic.options import World
 
 DAY_S = 86_400.0
 FRAME_S = 0.5
