@@ -16,7 +16,7 @@ BLOCK_TORCH = """
 import sys
 
 EXTRAS = {"torch", "lightning_fabric", "tensorboard", "kornia", "onnx", "openvino", "triton", "cv2"}
-EXTRAS.add("pymilvus")
+EXTRAS |= {"pymilvus", "matplotlib"}
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
@@ -29,6 +29,7 @@ sys.meta_path.insert(0, Blocked())
 # What the extra [train] is for; `robustness` and `synthetic` need OpenCV from their extras.
 NEED_AN_EXTRA = (
     "omnireid.experiment.demo",
+    "omnireid.data.stats_figure",
     "omnireid.experiment.rendered",
     "omnireid.experiment.run",
     "omnireid.models.osnet",

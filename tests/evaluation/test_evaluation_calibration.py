@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evaluation.error_rates import error_rate
 from omnireid.core.card import ModelRef
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
 from omnireid.evaluation.calibration import (
@@ -20,7 +21,6 @@ from omnireid.evaluation.calibration import (
 )
 from omnireid.evaluation.calibration_pairs import Pairs, labelled_pairs, pair_scores
 from omnireid.evaluation.options import CalibrationOptions
-from omnireid.evaluation.thresholds import error_rate
 from omnireid.evaluation.whitening import Whitening, fit_whitening, unit_rows
 
 MODEL = ModelRef("toy", "a" * 64, 32)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evaluation.error_rates import error_rate
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.core.options import Protocol
 from omnireid.evaluation.calibration_pairs import (
@@ -17,7 +18,7 @@ from omnireid.evaluation.calibration_pairs import (
     pair_scores,
     tracklet_pairs,
 )
-from omnireid.evaluation.thresholds import error_rate, error_thresholds, wilson_interval
+from omnireid.evaluation.thresholds import error_thresholds, wilson_interval
 
 
 def all_pairs(num_people: int, per_person: int = 2, per_couple: int = 1) -> Pairs:

@@ -18,7 +18,7 @@ from omnireid.evaluation.metrics import METRICS, Metric, QueryScores, metrics_re
 from omnireid.report.analysis import group_rows, interval_rows
 from omnireid.report.page import ReportData, render
 from omnireid.report.paper import PaperRow, paper_table
-from omnireid.report.table import plain_table
+from omnireid.report.table import table_rows
 
 BEFORE = Path(__file__).with_name("result_before_metrics.json")
 """Of 12 rendered people, with training, analysis and two rounds of corruptions; written by 0.1.0."""
@@ -39,7 +39,7 @@ def test_a_result_written_before_opens_and_keeps_its_keys_and_values(tmp_path: P
     assert (record.metrics.mAP, record.analysis.intervals.mINP.low) == (0.892426, 0.628119)
     assert record.analysis.camera_pairs[0].score.rank1 <= 1
     assert record.robustness.conditions["both"].mAP.values
-    assert "97.2   100.0    100.0  89.2  76.9" in plain_table([record])
+    assert table_rows([record])[1][0][2:7] == ("97.2", "100.0", "100.0", "89.2", "76.9")
 
 
 def test_a_file_without_a_metric_and_one_of_later_on_open(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_file_without_a_metric_and_one_of_later_on_open(tmp_path: Path) -> Non
     assert record.metrics.get("mINP") is None
     assert record.metrics.ndcg == 0.75
     assert interval_rows(record.analysis)[-1] == ("mINP", "–")
-    assert "97.2   100.0    100.0  89.2     –" in plain_table([record])
+    assert table_rows([record])[1][0][2:7] == ("97.2", "100.0", "100.0", "89.2", "–")
     assert "mINP" not in paper_table([PaperRow("a", record)], "md")
     record.save(tmp_path / "again.json")
     assert json.loads((tmp_path / "again.json").read_text())["metrics"]["ndcg"] == 0.75
@@ -88,7 +88,7 @@ def test_a_new_metric_is_a_function_and_a_line(monkeypatch: pytest.MonkeyPatch) 
     assert intervals.late.value == pytest.approx(late)
     # In the file and back, in tables beside a result without it, and in the report.
     assert ResultRecord.model_validate_json(new.model_dump_json()) == new
-    header, first, second = plain_table([old, new]).splitlines()
+    header, (first, second) = table_rows([old, new])
     shown = f"{100 * late:.1f}"
     assert "lateness" in header
     assert "–" in first

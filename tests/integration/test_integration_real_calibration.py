@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evaluation.error_rates import error_rate
 from omnireid import Embedder
 from omnireid.cli.app import main
 from omnireid.data.tracklets import Tracklet, read_tracklets, seen_together, spread_samples
 from omnireid.evaluation.calibration import Calibration, Decision
 from omnireid.evaluation.calibration_pairs import Pairs, pair_scores, tracklet_pairs
 from omnireid.evaluation.options import CalibrationOptions
-from omnireid.evaluation.thresholds import error_rate
 from omnireid.experiment.calibration import calibrate_tracklets
 
 # MOT17 sequences by their number in the crops' names, two and two: 16 and 35 people.

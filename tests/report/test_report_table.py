@@ -19,7 +19,7 @@ from omnireid.core.record import (
     ResultRecord,
 )
 from omnireid.report.analysis import rich_analysis
-from omnireid.report.table import markdown_table, plain_table, rich_table
+from omnireid.report.table import rich_table, table_rows
 from omnireid.report.wording import protocol_sentence
 
 
@@ -68,30 +68,22 @@ def test_sentence_says_everything_the_number_depends_on() -> None:
     assert f"{steps}, re-ranking k-reciprocal (paper)" in both
 
 
-def test_markdown_is_a_table_in_percent() -> None:
-    lines = markdown_table([record(), record("a|b\nc", mAP=None)]).splitlines()
-    assert lines[0] == "| model | dataset | rank-1 | rank-5 | rank-10 | mAP | mINP | protocol |"
-    assert lines[1].count("---:") == 5
-    assert lines[2].startswith("| osnet_x1_0 | Market-1501 | 94.8 | 98.0 | 99.0 | 84.9 | – | single query")
-    assert lines[3].startswith("| a\\|b c | Market-1501 | 94.8 | 98.0 | 99.0 | – | – |")
-    assert len(lines) == 4
+def test_rows_are_in_percent() -> None:
+    header, rows = table_rows([record(), record("a|b\nc", mAP=None)])
+    assert header == ("model", "dataset", "rank-1", "rank-5", "rank-10", "mAP", "mINP", "protocol")
+    assert rows[0][:7] == ("osnet_x1_0", "Market-1501", "94.8", "98.0", "99.0", "84.9", "–")
+    assert rows[0][7].startswith("single query")
+    assert rows[1][:7] == ("a|b\nc", "Market-1501", "94.8", "98.0", "99.0", "–", "–")
+    with pytest.raises(InputError, match="expected 1"):
+        table_rows([record()], names=["a", "b"])
 
 
 def test_datasets_of_one_name_say_where_they_are() -> None:
     north, south, other = record(), record(), record("another model")
     south = south.model_copy(update={"dataset": south.dataset.model_copy(update={"root": "south.csv"})})
-    titles = [line.split(" | ")[1] for line in markdown_table([north, south, other]).splitlines()[2:]]
+    titles = [row[1] for row in table_rows([north, south, other])[1]]
     assert titles == ["Market-1501 (data)", "Market-1501 (south.csv)", "Market-1501"]
-    assert "south.csv" not in markdown_table([north, south], names=["north", "south"])
-
-
-def test_plain_columns_line_up() -> None:
-    header, *rows = plain_table([record(), record("m")], names=["first run", "second"]).splitlines()
-    assert rows[0].startswith("first run  Market-1501    94.8")
-    assert len({row.index("94.8") for row in rows}) == 1
-    assert header.index("protocol") == rows[0].index("single query")
-    with pytest.raises(InputError, match="expected 1"):
-        plain_table([record()], names=["a", "b"])
+    assert "south.csv" not in str(table_rows([north, south], names=["north", "south"]))
 
 
 def shown(records: list[ResultRecord], width: int) -> str:

@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 
 from omnireid.core.arrays import Float32, Float64
-from omnireid.core.errors import InputError
 from omnireid.core.images import decode
 from omnireid.synthetic.clothing import make_wardrobe
-from omnireid.synthetic.crop import World, render_crop, render_jpeg
+from omnireid.synthetic.crop import render_crop, render_jpeg
 from omnireid.synthetic.drawing import Light, Loft, draw_loft
 from omnireid.synthetic.figure import Figure
+from omnireid.synthetic.options import World
 from omnireid.synthetic.parts import draw_figure
 from omnireid.synthetic.person import Bag, Head, Logo, Person, draw_person
 from omnireid.synthetic.pose import FOREARM, UPPER_ARM, Pose, View, joints
-from omnireid.synthetic.sheet import contact_sheet
 
 FLAT = Light(shade=np.ones(256, dtype=np.float32), folds=np.zeros((256, 256), dtype=np.float32))
 MAGENTA = (255.0, 0.0, 255.0)
@@ -188,12 +187,3 @@ def _look(world: World, pid: int, camid: int) -> Float64:
             ]
         )
     return np.mean(parts, axis=0).ravel()
-
-
-def test_contact_sheet_shows_the_pictures_on_disk() -> None:
-    world = World(seed=3, num_cameras=2, height=64, width=32)
-    sheet = contact_sheet(world, pids=range(4, 6), crops_per_camera=2, gap=4)
-    assert sheet.shape == (2 * 68 + 4, 2 * (2 * 36 + 4), 3)
-    np.testing.assert_array_equal(sheet[72:136, 116:148], decode(render_jpeg(world, 5, 1, 1)))
-    with pytest.raises(InputError, match="nothing to show"):
-        contact_sheet(world, pids=range(4, 4))

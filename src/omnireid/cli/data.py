@@ -126,6 +126,8 @@ def stats(
     card = dataset_card(name)
     if out is None:
         options.refuse("without --out", "seed")
+    else:
+        from omnireid.data.stats_figure import save_figure
     if names_only:
         options.refuse("with --names-only, which draws no contact sheet", "seed")
     reading = options.DatasetOptions(split_id, no_check_counts=True, extract=extract)
@@ -137,8 +139,6 @@ def stats(
         stdout.print(found.tables())
     if out is None:
         return
-    from omnireid.data.stats_figure import save_figure
-
     found.save(out / "stats.json")
     save_figure(found, out / "stats.png")
     written = [out / "stats.json", out / "stats.png"]

@@ -162,7 +162,7 @@ def evaluate(
         reranking=None if reranking is None else Reranking(k1, k2, lambda_, reranking),
     )
     if corruptions:
-        from omnireid.experiment.robustness import check_corruptible, evaluate_corrupted
+        from omnireid.experiment.robustness import CorruptionRounds, check_corruptible, evaluate_corrupted
         from omnireid.robustness.draw import fresh_seed
 
         for dataset in datasets:
@@ -195,10 +195,7 @@ def evaluate(
                 embedder,
                 dataset,
                 evaluation,
-                rounds=rounds,
-                seed=draw_seed,
-                cells=not no_table,
-                workers=workers,
+                CorruptionRounds(rounds, draw_seed, cells=not no_table, workers=workers),
                 on_bad=on_bad,
                 console=stderr,
             )

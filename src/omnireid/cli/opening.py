@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def open_embedder(model: str | PathLike[str], engine: Engine, *, normalise: bool = True) -> Embedder:
     """`Embedder.open`, and say what was found out or assumed of the file."""
-    embedder = engine.open(model, normalise=normalise)
+    from omnireid.inference.embedder import Embedder
+
+    embedder = Embedder.open(model, **vars(engine), normalise=normalise)
     print_notes(embedder.card)
     return embedder
 

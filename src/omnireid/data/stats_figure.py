@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from omnireid.core.cameras import camera_name
+from omnireid.core.errors import MissingExtraError
 from omnireid.core.files import atomic_write
 from omnireid.data.stats import DatasetStats, Distribution, bin_labels
 
-if TYPE_CHECKING:
+try:  # without pyplot, which keeps figures and picks a window system for the whole process
     from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+except ImportError as error:
+    raise MissingExtraError("drawing statistics (--out)", "report") from error
 
 MAX_CAMERAS_DRAWN = 40
 
@@ -23,10 +28,6 @@ def save_figure(stats: DatasetStats, path: Path) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
-    # Without pyplot, which keeps figures and picks a window system for the whole process.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(12, 7), layout="constrained")
     FigureCanvasAgg(figure)
     which = "" if stats.split_id is None else f", split {stats.split_id}"
@@ -102,8 +103,6 @@ def _histogram(axes: Axes, found: Distribution | None) -> None:
 
 
 def _label(axes: Axes, x: str, y: str) -> None:
-    from matplotlib.ticker import MaxNLocator
-
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.spines[["top", "right"]].set_visible(False)

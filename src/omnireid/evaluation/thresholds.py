@@ -139,29 +139,6 @@ def error_thresholds(
     )
 
 
-def error_rate(
-    error: ErrorKind, scores: Float64, pairs: Pairs, threshold: float, *, seed: int = 0
-) -> tuple[float, tuple[float, float]]:
-    """Rate of one kind of error at a given threshold and its 95 % interval, on people of whatever choice.
-
-    Args:
-        error: what is counted.
-        scores: (P,) float64 similarity of each pair.
-        threshold: a pair is taken for one person from this score on.
-
-    Raises:
-        InputError: there is no pair of that kind.
-    """
-    chosen = pairs.same == (error == "miss")
-    if not chosen.any():
-        raise InputError(f"{error} rate: no pairs to count it on")
-    is_error = scores[chosen] < threshold if error == "miss" else scores[chosen] >= threshold
-    people = _People(pairs.select(chosen), error)
-    drawn = [float(weights @ is_error) for weights in people.resampled(seed, NUM_RESAMPLES)]
-    observed = float(is_error.mean())
-    return observed, people.interval(observed, drawn)
-
-
 def wilson_interval(rate: float, trials: int) -> tuple[float, float]:
     """95 % interval of a binomial proportion of which `rate` was observed in `trials`."""
     spread = _Z * math.sqrt(rate * (1 - rate) / trials + (_Z / (2 * trials)) ** 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rich.console import Console
 
 from omnireid.core.errors import InputError
@@ -24,16 +26,36 @@ CONDITIONS = ("clean", "both", "query", "gallery")
 _CELL_ROUND = -1
 
 
+@dataclass(frozen=True)
+class CorruptionRounds:
+    """How often pictures are corrupted, and with what.
+
+    Attributes:
+        rounds: Fresh draws to average over; the published protocol takes ten.
+        seed: What they are drawn from.
+        cells: Whether each corruption is also measured at each severity on all queries, with the clean
+            gallery: a hundred more passes over the queries.
+        workers: Threads that decode and corrupt; the cores available when None. No result depends on it.
+        cache_bytes: Memory for decoded pictures, so that later rounds do not decode again.
+    """
+
+    rounds: int = 10
+    seed: int = 0
+    cells: bool = True
+    workers: int | None = None
+    cache_bytes: int = DEFAULT_CACHE_BYTES
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise InputError(f"rounds: expected at least 1, got {self.rounds}")
+
+
 def evaluate_corrupted(
     embedder: Embedder,
     dataset: Dataset,
     clean: Evaluation,
+    plan: CorruptionRounds = CorruptionRounds(),
     *,
-    rounds: int = 10,
-    seed: int = 0,
-    cells: bool = True,
-    workers: int | None = None,
-    cache_bytes: int = DEFAULT_CACHE_BYTES,
     on_bad: OnBad = "error",
     console: Console | None = None,
 ) -> RobustnessRecord:
@@ -45,24 +67,19 @@ def evaluate_corrupted(
     Args:
         embedder, dataset: what `clean` was made from.
         clean: the evaluation on untouched pictures.
-        rounds: fresh draws to average over; the published protocol takes ten.
-        cells: also evaluate each corruption at each severity on all queries, with the clean gallery: a
-            hundred more passes over the queries.
-        workers: threads that decode and corrupt; the cores available when None. No result depends on it.
-        cache_bytes: memory for decoded pictures, so that later rounds do not decode again.
+        plan: rounds, seed and table.
         on_bad: a picture that cannot be decoded stops the work, or is left out.
 
     Raises:
-        InputError: no rounds, tracklets, or a protocol without mAP (single-gallery-shot).
+        InputError: tracklets, or a protocol without mAP (single-gallery-shot).
         MissingExtraError: the extra "robustness" is not installed.
 
     Source: Chen et al., Benchmarks for Corruption Invariant Person Re-identification, NeurIPS 2021
     Datasets and Benchmarks.
     """
-    if rounds < 1:
-        raise InputError(f"rounds: expected at least 1, got {rounds}")
     check_corruptible(dataset)
-    cache = PictureCache(cache_bytes)
+    rounds, seed, cells = plan.rounds, plan.seed, plan.cells
+    cache = PictureCache(plan.cache_bytes)
 
     def embed(split: Split, round: int, draw: Draw | None = None) -> EmbeddingSet:
         parts = []
@@ -70,7 +87,7 @@ def evaluate_corrupted(
             split.samples,
             on_bad=on_bad,
             on_skip=lambda file: None,  # named by the clean evaluation already
-            threads=workers,
+            threads=plan.workers,
             load=corrupted_loader(cache, dataset.root, seed=seed, round=round, draw=draw),
         ):
             parts.append(part)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from omnireid.core.arrays import Float32, Float64
+from omnireid.core.arrays import Float32
 from omnireid.core.card import ModelRef
 from omnireid.core.errors import InputError
 from omnireid.gallery.records import Records, RememberedRecords
@@ -140,9 +140,3 @@ def is_rejection_buried(record: dict[str, Any], latest: Callable[[str | None], f
 def rejected_items(records: Records) -> set[str]:
     """Ids of items that records name."""
     return {record["item"] for record in records.values() if record["item"]}
-
-
-def rejected_scores(rejected: Rejected, query: Float32) -> Float64:
-    """(R,) cosine of the query and each rejected picture."""
-    scores: Float64 = rejected.vectors.astype(np.float64) @ query.astype(np.float64)
-    return scores

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from os import PathLike
-
-    from omnireid.inference.embedder import Embedder
+from typing import Literal
 
 BackendName = Literal[
     "auto", "onnx", "openvino", "torch", "native", "gpu", "torchscript", "tensorrt", "executorch"
@@ -36,17 +31,3 @@ class Engine:
     device: str = "auto"
     threads: int | None = None
     batch_size: int = 64
-
-    def open(self, model: str | PathLike[str], *, normalise: bool = True) -> Embedder:
-        """`Embedder.open` with this engine; errors as there."""
-        from omnireid.inference.embedder import Embedder
-
-        return Embedder.open(
-            model,
-            backend=self.backend,
-            precision=self.precision,
-            device=self.device,
-            threads=self.threads,
-            batch_size=self.batch_size,
-            normalise=normalise,
-        )

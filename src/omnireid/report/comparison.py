@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from omnireid.core.errors import InputError
+from omnireid.core.errors import InputError, MissingExtraError
 from omnireid.core.files import atomic_write
 from omnireid.core.record import ResultRecord
 from omnireid.evaluation.bootstrap import PairedComparison
@@ -59,12 +59,16 @@ def plot_results(path: str | os.PathLike[str], records: Sequence[ResultRecord], 
 
     Raises:
         InputError: another kind of file.
+        MissingExtraError: the extra "report" is not installed.
         StorageError: the file cannot be written.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in PLOT_SUFFIXES:
         raise InputError(f"{path}: a plot is one of {', '.join(PLOT_SUFFIXES)}")
-    from matplotlib.figure import Figure
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("a plot", "report") from error
 
     figure = Figure(figsize=(9.6, 3.2 + 0.22 * len(records)), layout="constrained")
     cmc, bars = figure.subplots(1, 2, width_ratios=(3, 2))

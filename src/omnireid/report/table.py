@@ -115,31 +115,3 @@ def _rich_training_means(summary: MeansRecord) -> Table:
         deviation = "" if values.deviation is None else f" ± {values.deviation:.4f}"
         table.add_row(Text(name), f"{values.mean:.4f}{deviation}")
     return table
-
-
-def markdown_table(records: Sequence[ResultRecord], *, names: Sequence[str] | None = None) -> str:
-    """A GitHub table; ends with a newline."""
-    header, rows = table_rows(records, names=names)
-    numbers = labels(in_tables=True).values()
-    rule = ["---:" if label in numbers else "---" for label in header]
-    lines = ["| " + " | ".join(_markdown_cell(cell) for cell in row) + " |" for row in (header, rule, *rows)]
-    return "\n".join(lines) + "\n"
-
-
-def plain_table(records: Sequence[ResultRecord], *, names: Sequence[str] | None = None) -> str:
-    """Aligned text without lines or colours; ends with a newline."""
-    header, rows = table_rows(records, names=names)
-    numbers = labels(in_tables=True).values()
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = []
-    for row in (header, *rows):
-        cells = (
-            cell.rjust(width) if label in numbers else cell.ljust(width)
-            for label, cell, width in zip(header, row, widths, strict=True)
-        )
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines) + "\n"
-
-
-def _markdown_cell(cell: str) -> str:
-    return " ".join(cell.replace("|", "\\|").split())

@@ -7,8 +7,10 @@ Intensities are on [0, 1] unless said otherwise.
 
 from __future__ import annotations
 
+from typing import Any
+
 # One row per severity; the columns are the arguments of the function of that name, after crop and rng.
-PARAMETERS: dict[str, tuple[tuple[float, ...], ...]] = {
+PARAMETERS: dict[str, tuple[tuple[Any, ...], ...]] = {
     # σ that is added
     "gaussian_noise": ((0.08,), (0.12,), (0.18,), (0.26,), (0.38,)),
     # photons of full intensity
@@ -29,11 +31,11 @@ PARAMETERS: dict[str, tuple[tuple[float, ...], ...]] = {
     "gaussian_blur": ((1,), (2,), (3,), (4,), (6,)),
     # flakes: mean, deviation, zoom, threshold; their motion: radius, σ; share of the picture kept
     "snow": (
-        (0.1, 0.3, 3, 0.5, 10, 4, 0.8),
-        (0.2, 0.3, 2, 0.5, 12, 4, 0.7),
-        (0.55, 0.3, 4, 0.9, 12, 8, 0.7),
-        (0.55, 0.3, 4.5, 0.85, 12, 8, 0.65),
-        (0.55, 0.3, 2.5, 0.85, 12, 12, 0.55),
+        ((0.1, 0.3, 3, 0.5), (10, 4), 0.8),
+        ((0.2, 0.3, 2, 0.5), (12, 4), 0.7),
+        ((0.55, 0.3, 4, 0.9), (12, 8), 0.7),
+        ((0.55, 0.3, 4.5, 0.85), (12, 8), 0.65),
+        ((0.55, 0.3, 2.5, 0.85), (12, 12), 0.55),
     ),
     # weight of the picture, weight of the overlay
     "frost": ((1, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75)),

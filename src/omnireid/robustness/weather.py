@@ -16,14 +16,11 @@ from omnireid.robustness.filters import gaussian, resize, smear, to_bytes, zoom
 def snow(
     crop: Crop,
     rng: np.random.Generator,
-    mean: float,
-    deviation: float,
-    factor: float,
-    threshold: float,
-    radius: float,
-    sigma: float,
+    flake: tuple[float, float, float, float],
+    motion: tuple[float, float],
     keep: float,
 ) -> Crop:
+    (mean, deviation, factor, threshold), (radius, sigma) = flake, motion
     height, width, _ = crop.shape
     flakes = zoom(rng.normal(mean, deviation, size=(height, width, 1)), float(factor), crop=False)
     flakes[flakes < threshold] = 0

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from omnireid.core.display import short_repr
 from omnireid.core.errors import CountMismatchError
 from omnireid.core.options import Protocol
-from omnireid.core.types import Dataset, Split
+from omnireid.core.types import Dataset, Sample, SkippedFile, Split
+from omnireid.data.datasets.partitions import with_partition
 
+SPLITS = ("train", "query", "gallery")
 TOTAL = "total"
 MAX_NAMED_REASONS = 3
 
@@ -94,6 +97,32 @@ class DatasetCard:
     source: str = ""
 
     __repr__ = short_repr
+
+    def dataset(
+        self,
+        root: Path,
+        options: ReadOptions,
+        splits: Sequence[Iterable[Sample]],
+        *,
+        skipped: Iterable[SkippedFile] = (),
+        origin: str = "",
+        **details: Any,
+    ) -> Dataset:
+        """What a reader of this card returns.
+
+        Args:
+            root: The folder that the dataset lies in.
+            options: Their protocol is taken, or the card's.
+            splits: Train, query, gallery.
+            origin: Where the partition `options.split_id` comes from; "" for a dataset that has only one.
+            details: Further fields of `Dataset`.
+        """
+        train, query, gallery = (Split(name, tuple(part)) for name, part in zip(SPLITS, splits, strict=True))
+        protocol = options.protocol or self.protocol
+        dataset = Dataset(self.name, str(root), train, query, gallery, protocol, tuple(skipped), **details)
+        if not origin:
+            return dataset
+        return with_partition(dataset, index=options.split_id, count=self.num_splits, origin=origin)
 
 
 @dataclass(frozen=True, slots=True)

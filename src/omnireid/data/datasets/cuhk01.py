@@ -13,7 +13,7 @@ from pathlib import Path
 from omnireid.core.types import Dataset
 from omnireid.data.datasets.card import TOTAL, DatasetCard, Reader, ReadOptions, SplitCounts
 from omnireid.data.datasets.folders import locate, read_folder
-from omnireid.data.datasets.partitions import DRAWN, draw_two_views, with_partition
+from omnireid.data.datasets.partitions import DRAWN, draw_two_views
 
 FOLDER = "campus"
 NUM_PIDS = 971
@@ -69,16 +69,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     folder = locate(root, CARD, options)
     samples, skipped = read_folder(folder / FOLDER, _parse)
     train, query, gallery = draw_two_views(samples, dataset=CARD.name, split_id=options.split_id)
-    dataset = Dataset(
-        name=CARD.name,
-        root=str(folder),
-        train=train,
-        query=query,
-        gallery=gallery,
-        protocol=options.protocol or CARD.protocol,
-        skipped=tuple(skipped),
-    )
-    return with_partition(dataset, index=options.split_id, count=CARD.num_splits, origin=DRAWN)
+    return CARD.dataset(folder, options, (train, query, gallery), skipped=skipped, origin=DRAWN)
 
 
 def _parse(name: str) -> tuple[int, int] | str:

@@ -10,7 +10,7 @@ import re
 from functools import partial
 from pathlib import Path
 
-from omnireid.core.types import Dataset, Sample, SkippedFile, Split
+from omnireid.core.types import Dataset, Sample, SkippedFile
 from omnireid.data.datasets.card import TOTAL, DatasetCard, Reader, ReadOptions, SplitCounts
 from omnireid.data.datasets.folders import locate, read_folder
 
@@ -71,14 +71,11 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             cameras.append(samples)
             skipped += not_taken
     *train, query, gallery = cameras
-    return Dataset(
-        name=CARD.name,
-        root=str(folder),
-        train=Split("train", tuple(sample for samples in train for sample in samples)),
-        query=Split("query", tuple(query)),
-        gallery=Split("gallery", tuple(gallery)),
-        protocol=options.protocol or CARD.protocol,
-        skipped=tuple(skipped),
+    return CARD.dataset(
+        folder,
+        options,
+        ((sample for samples in train for sample in samples), query, gallery),
+        skipped=skipped,
     )
 
 

@@ -28,7 +28,6 @@ from omnireid.data.datasets.cuhk03_mat import (
 )
 from omnireid.data.datasets.folders import NO_PICTURE, is_picture_name, locate, scan
 from omnireid.data.datasets.matlab import read_mat
-from omnireid.data.datasets.partitions import with_partition
 
 RELEASE = "cuhk03_release"
 MAT = "cuhk-03.mat"
@@ -151,14 +150,8 @@ def read_new(root: Path, options: ReadOptions, *, kind: str) -> Dataset:
     skipped = _compare(folder, names, listed_in=config, mat=mat)
     samples = [_sample(folder, name, int(label)) for name, label in zip(names, labels, strict=True)]
     splits = {split: _split(split, [samples[i] for i in places[split]]) for split in SPLITS}
-    return Dataset(
-        name=card.name,
-        root=str(folder.parent),
-        train=splits["train"],
-        query=splits["query"],
-        gallery=splits["gallery"],
-        protocol=options.protocol or card.protocol,
-        skipped=tuple(skipped),
+    return card.dataset(
+        folder.parent, options, (splits["train"], splits["query"], splits["gallery"]), skipped=skipped
     )
 
 
@@ -190,17 +183,16 @@ def read_classic(root: Path, options: ReadOptions, *, kind: str) -> Dataset:
         )
     samples = {name: _sample(folder, name, pids[person]) for name, person in person_of.items()}
     test = _split("query", [samples[name] for name, person in person_of.items() if person in tested])
-    dataset = Dataset(
-        name=card.name,
-        root=str(folder.parent),
-        train=_split("train", [samples[name] for name, person in person_of.items() if person not in tested]),
-        query=test,
-        gallery=replace(test, name="gallery"),
-        protocol=options.protocol or card.protocol,
-        skipped=tuple(skipped),
-    )
-    return with_partition(
-        dataset, index=options.split_id, count=NUM_CLASSIC_SPLITS, origin=f"testsets of {MAT}"
+    return card.dataset(
+        folder.parent,
+        options,
+        (
+            _split("train", [samples[name] for name, person in person_of.items() if person not in tested]),
+            test,
+            replace(test, name="gallery"),
+        ),
+        skipped=skipped,
+        origin=f"testsets of {MAT}",
     )
 
 

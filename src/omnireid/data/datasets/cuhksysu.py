@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from omnireid.core.types import Dataset, Split
+from omnireid.core.types import Dataset
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions, SplitCounts
 from omnireid.data.datasets.folders import locate, read_folder
 
@@ -54,15 +54,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     """
     folder = locate(root, CARD, options)
     samples, skipped = read_folder(folder / FOLDER, _parse)
-    return Dataset(
-        name=CARD.name,
-        root=str(folder),
-        train=Split("train", tuple(samples)),
-        query=Split("query", ()),
-        gallery=Split("gallery", ()),
-        protocol=options.protocol or CARD.protocol,
-        skipped=tuple(skipped),
-    )
+    return CARD.dataset(folder, options, (samples, (), ()), skipped=skipped)
 
 
 def _parse(name: str) -> tuple[int, int] | str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from omnireid.core.types import Dataset, Split
+from omnireid.core.types import Dataset
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions, SplitCounts
 from omnireid.data.datasets.folders import WRONG_NAME, locate, parse_market_name, read_folder
 from omnireid.data.datasets.labels import LARGEST
@@ -59,14 +59,11 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     """
     folder = locate(root, CARD, options)
     parts = {split: read_folder(folder / name, _parse) for split, name in FOLDERS.items()}
-    return Dataset(
-        name=CARD.name,
-        root=str(folder),
-        train=Split("train", tuple(parts["train"][0])),
-        query=Split("query", tuple(parts["query"][0])),
-        gallery=Split("gallery", tuple(parts["gallery"][0])),
-        protocol=options.protocol or CARD.protocol,
-        skipped=tuple(file for _, skipped in parts.values() for file in skipped),
+    return CARD.dataset(
+        folder,
+        options,
+        (parts["train"][0], parts["query"][0], parts["gallery"][0]),
+        skipped=(file for _, skipped in parts.values() for file in skipped),
     )
 
 

@@ -64,15 +64,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     folder = locate(root, CARD, options)
     skipped: list[SkippedFile] = []
     train, query, gallery = (_read_split(folder / name, name, skipped) for name in SPLITS)
-    return Dataset(
-        name=CARD.name,
-        root=str(folder),
-        train=train,
-        query=query,
-        gallery=gallery,
-        protocol=options.protocol or CARD.protocol,
-        skipped=tuple(skipped),
-    )
+    return CARD.dataset(folder, options, (train, query, gallery), skipped=skipped)
 
 
 def _read_split(folder: Path, name: str, skipped: list[SkippedFile]) -> Split:

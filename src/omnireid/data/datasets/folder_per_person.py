@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from omnireid.core.errors import DatasetError
 from omnireid.core.options import Protocol
-from omnireid.core.types import JUNK_PID, Dataset, Sample, SkippedFile, Split
+from omnireid.core.types import JUNK_PID, Dataset, Sample, SkippedFile
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions
 from omnireid.data.datasets.folders import JUNK, NO_PICTURE, is_picture_name, scan
 from omnireid.data.datasets.labels import (
@@ -104,14 +105,11 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         sample = Sample(picture.path, pid, UNKNOWN_CAMERA if camera is None else camids[camera])
         for name in picture.splits:
             samples[name].append(sample)
-    return Dataset(
-        name=CARD.name,
-        root=str(root),
-        train=Split("train", tuple(samples["train"])),
-        query=Split("query", tuple(samples["query"])),
-        gallery=Split("gallery", tuple(samples["gallery"])),
-        protocol=options.protocol or default_protocol,
-        skipped=tuple(skipped),
+    return CARD.dataset(
+        root,
+        replace(options, protocol=options.protocol or default_protocol),
+        (samples["train"], samples["query"], samples["gallery"]),
+        skipped=skipped,
         remarks=remarks,
         pid_names={pid: person for person, pid in pids.items() if pid != JUNK_PID},
         camera_names=names_of(camids),

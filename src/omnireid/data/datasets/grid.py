@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from omnireid.core.errors import DatasetError
-from omnireid.core.types import DISTRACTOR_PID, Dataset, Split
+from omnireid.core.types import DISTRACTOR_PID, Dataset
 from omnireid.data.datasets.card import TOTAL, DatasetCard, Reader, ReadOptions, SplitCounts
 from omnireid.data.datasets.folders import locate, read_folder
 from omnireid.data.datasets.matlab import read_mat
-from omnireid.data.datasets.partitions import with_partition
 
 PARTITIONS = "features_and_partitions.mat"
 NUM_PIDS = 250
@@ -77,16 +76,17 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     to_train = _training_pids(folder / PARTITIONS, options.split_id)
     probe, probe_skipped = read_folder(folder / "probe", partial(_parse, 1))
     gallery, gallery_skipped = read_folder(folder / "gallery", partial(_parse, DISTRACTOR_PID))
-    dataset = Dataset(
-        name=CARD.name,
-        root=str(folder),
-        train=Split("train", tuple(sample for sample in (*probe, *gallery) if sample.pid in to_train)),
-        query=Split("query", tuple(sample for sample in probe if sample.pid not in to_train)),
-        gallery=Split("gallery", tuple(sample for sample in gallery if sample.pid not in to_train)),
-        protocol=options.protocol or CARD.protocol,
+    return CARD.dataset(
+        folder,
+        options,
+        (
+            (sample for sample in (*probe, *gallery) if sample.pid in to_train),
+            (sample for sample in probe if sample.pid not in to_train),
+            (sample for sample in gallery if sample.pid not in to_train),
+        ),
         skipped=(*probe_skipped, *gallery_skipped),
+        origin=PARTITIONS,
     )
-    return with_partition(dataset, index=options.split_id, count=CARD.num_splits, origin=PARTITIONS)
 
 
 def _training_pids(path: Path, split_id: int) -> frozenset[int]:

@@ -11,10 +11,10 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from omnireid.core.types import Dataset, Sample, Split
+from omnireid.core.types import Dataset, Sample
 from omnireid.data.datasets.card import TOTAL, DatasetCard, Reader, ReadOptions, SplitCounts
 from omnireid.data.datasets.folders import locate, read_folder
-from omnireid.data.datasets.partitions import DRAWN, drawn_order, with_partition
+from omnireid.data.datasets.partitions import DRAWN, drawn_order
 
 FOLDER = "Persons"
 
@@ -81,17 +81,14 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             query += [pictures[name] for name in names[:1]]
             gallery += [pictures[name] for name in names[1:2]]
             unused += [pictures[name] for name in names[2:]]
-    dataset = Dataset(
-        name=CARD.name,
-        root=str(folder),
-        train=Split("train", tuple(sample for sample in samples if sample.pid in in_training)),
-        query=Split("query", tuple(query)),
-        gallery=Split("gallery", tuple(gallery)),
-        protocol=options.protocol or CARD.protocol,
-        skipped=tuple(skipped),
+    return CARD.dataset(
+        folder,
+        options,
+        ((sample for sample in samples if sample.pid in in_training), query, gallery),
+        skipped=skipped,
         unused=tuple(unused),
+        origin=DRAWN,
     )
-    return with_partition(dataset, index=options.split_id, count=CARD.num_splits, origin=DRAWN)
 
 
 def _parse(name: str) -> tuple[int, int] | str:

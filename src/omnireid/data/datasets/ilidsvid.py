@@ -8,11 +8,10 @@ import numpy as np
 
 from omnireid.core.arrays import Int64
 from omnireid.core.errors import DatasetError
-from omnireid.core.types import Dataset, Split
+from omnireid.core.types import Dataset
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions, SplitCounts
 from omnireid.data.datasets.folders import locate
 from omnireid.data.datasets.matlab import read_integers
-from omnireid.data.datasets.partitions import with_partition
 from omnireid.data.datasets.sequences import CameraFolder, read_camera, tracklets
 
 CAMERAS = ("i-LIDS-VID/sequences/cam1", "i-LIDS-VID/sequences/cam2")
@@ -69,16 +68,17 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     order = _splits(folder / SPLITS, len(persons))[options.split_id]
     test, train = ([persons[place - 1] for place in part] for part in np.split(order, [len(persons) // 2]))
     query, gallery = cameras
-    dataset = Dataset(
-        name=CARD.name,
-        root=str(folder),
-        train=Split("train", tracklets(cameras, train, stated_in=SPLITS)),
-        query=Split("query", tracklets([query], test, stated_in=SPLITS)),
-        gallery=Split("gallery", tracklets([gallery], test, stated_in=SPLITS)),
-        protocol=options.protocol or CARD.protocol,
-        skipped=tuple(file for camera in cameras for file in camera.skipped),
+    return CARD.dataset(
+        folder,
+        options,
+        (
+            tracklets(cameras, train, stated_in=SPLITS),
+            tracklets([query], test, stated_in=SPLITS),
+            tracklets([gallery], test, stated_in=SPLITS),
+        ),
+        skipped=(file for camera in cameras for file in camera.skipped),
+        origin=Path(SPLITS).name,
     )
-    return with_partition(dataset, index=options.split_id, count=CARD.num_splits, origin=Path(SPLITS).name)
 
 
 def _persons(cameras: list[CameraFolder]) -> list[str]:

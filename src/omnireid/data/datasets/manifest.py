@@ -16,7 +16,7 @@ from typing import Any
 from omnireid.core.errors import DatasetError
 from omnireid.core.files import absolute, atomic_write
 from omnireid.core.options import Protocol
-from omnireid.core.types import DISTRACTOR_PID, JUNK_PID, Dataset, Sample, SkippedFile, Split
+from omnireid.core.types import DISTRACTOR_PID, JUNK_PID, Dataset, Sample, SkippedFile
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions
 from omnireid.data.datasets.folders import JUNK
 from omnireid.data.datasets.labels import (
@@ -124,14 +124,11 @@ def read(root: Path, options: ReadOptions) -> Dataset:
                 for sample in samples[name]
             ]
     splits = {name: _with_frames(samples[name], tracklets[name].values()) for name in SPLITS}
-    return Dataset(
-        name=CARD.name,
-        root=str(root),
-        train=Split("train", splits["train"]),
-        query=Split("query", splits["query"]),
-        gallery=Split("gallery", splits["gallery"]),
-        protocol=options.protocol or CARD.protocol,
-        skipped=tuple(skipped),
+    return CARD.dataset(
+        root,
+        options,
+        (splits["train"], splits["query"], splits["gallery"]),
+        skipped=skipped,
         pid_names=people.names,
         camera_names=cameras.names,
     )

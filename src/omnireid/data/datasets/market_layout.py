@@ -80,13 +80,10 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             for name, (samples, files) in parts.items()
         }
     splits = {name: Split(name, tuple(samples)) for name, (samples, _) in parts.items()}
-    return Dataset(
-        name=CARD.name,
-        root=str(root),
-        train=splits["train"],
-        query=splits["query"],
-        gallery=splits["gallery"],
-        protocol=options.protocol or CARD.protocol,
+    return CARD.dataset(
+        root,
+        options,
+        (splits["train"], splits["query"], splits["gallery"]),
         skipped=skipped,
         pid_names=pid_names,
         camera_names=camera_names,

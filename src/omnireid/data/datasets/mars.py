@@ -80,14 +80,11 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     queries = _query_rows(folder / QUERIES, len(test))
     query = [sample for row, sample in enumerate(test) if row in queries]
     gallery = [sample for row, sample in enumerate(test) if row not in queries]
-    return Dataset(
-        name=CARD.name,
-        root=str(folder),
-        train=_without_junk("train", train),
-        query=_without_junk("query", query),
-        gallery=_without_junk("gallery", gallery),
-        protocol=options.protocol or CARD.protocol,
-        skipped=tuple(SkippedFile(one.path, JUNK) for one in (*train, *test) if one.pid == JUNK_PID),
+    return CARD.dataset(
+        folder,
+        options,
+        (_without_junk("train", train), _without_junk("query", query), _without_junk("gallery", gallery)),
+        skipped=(SkippedFile(one.path, JUNK) for one in (*train, *test) if one.pid == JUNK_PID),
     )
 
 

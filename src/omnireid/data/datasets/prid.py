@@ -13,10 +13,10 @@ import re
 from functools import partial
 from pathlib import Path
 
-from omnireid.core.types import Dataset, Split
+from omnireid.core.types import Dataset
 from omnireid.data.datasets.card import TOTAL, DatasetCard, Reader, ReadOptions, SplitCounts
 from omnireid.data.datasets.folders import locate, read_folder
-from omnireid.data.datasets.partitions import DRAWN, drawn_order, with_partition
+from omnireid.data.datasets.partitions import DRAWN, drawn_order
 
 VIEWS = ("cam_a", "cam_b")
 NUM_PIDS = {"cam_a": 385, "cam_b": 749}
@@ -75,17 +75,18 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     pids = drawn_order(in_both, dataset=CARD.name, partition=options.split_id)
     in_training = set(pids[: len(pids) // 2])
     in_test = in_both - in_training
-    dataset = Dataset(
-        name=CARD.name,
-        root=str(folder),
-        train=Split("train", tuple(sample for sample in (*view_a, *view_b) if sample.pid in in_training)),
-        query=Split("query", tuple(sample for sample in view_a if sample.pid in in_test)),
-        gallery=Split("gallery", tuple(sample for sample in view_b if sample.pid not in in_training)),
-        protocol=options.protocol or CARD.protocol,
+    return CARD.dataset(
+        folder,
+        options,
+        (
+            (sample for sample in (*view_a, *view_b) if sample.pid in in_training),
+            (sample for sample in view_a if sample.pid in in_test),
+            (sample for sample in view_b if sample.pid not in in_training),
+        ),
         skipped=(*skipped_a, *skipped_b),
         unused=tuple(sample for sample in view_a if sample.pid not in in_both),
+        origin=DRAWN,
     )
-    return with_partition(dataset, index=options.split_id, count=CARD.num_splits, origin=DRAWN)
 
 
 def _parse(num_pids: int, camid: int, name: str) -> tuple[int, int] | str:

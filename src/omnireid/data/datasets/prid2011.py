@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from omnireid.core.errors import DatasetError
-from omnireid.core.types import Dataset, Split
+from omnireid.core.types import Dataset
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions, SplitCounts
 from omnireid.data.datasets.folders import locate
-from omnireid.data.datasets.partitions import DRAWN, drawn_order, with_partition
+from omnireid.data.datasets.partitions import DRAWN, drawn_order
 from omnireid.data.datasets.sequences import CameraFolder, person_pid, read_camera, tracklets
 
 CAMERAS = ("prid_2011/multi_shot/cam_a", "prid_2011/multi_shot/cam_b")
@@ -77,16 +77,17 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     else:
         train, test, origin = _drawn(cameras, options.split_id)
     query, gallery = cameras
-    dataset = Dataset(
-        name=CARD.name,
-        root=str(folder),
-        train=Split("train", tracklets(cameras, train, stated_in=origin)),
-        query=Split("query", tracklets([query], test, stated_in=origin)),
-        gallery=Split("gallery", tracklets([gallery], test, stated_in=origin)),
-        protocol=options.protocol or CARD.protocol,
-        skipped=tuple(file for camera in cameras for file in camera.skipped),
+    return CARD.dataset(
+        folder,
+        options,
+        (
+            tracklets(cameras, train, stated_in=origin),
+            tracklets([query], test, stated_in=origin),
+            tracklets([gallery], test, stated_in=origin),
+        ),
+        skipped=(file for camera in cameras for file in camera.skipped),
+        origin=origin,
     )
-    return with_partition(dataset, index=options.split_id, count=CARD.num_splits, origin=origin)
 
 
 def _published(path: Path, split_id: int) -> tuple[list[str], list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from omnireid.core.types import Dataset, Split
+from omnireid.core.types import Dataset
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions, SplitCounts
 from omnireid.data.datasets.folders import locate, read_folder
 
@@ -50,14 +50,11 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     """
     folder = locate(root, CARD, options)
     parts = {split: read_folder(folder / name, _parse) for split, name in FOLDERS.items()}
-    return Dataset(
-        name=CARD.name,
-        root=str(folder),
-        train=Split("train", ()),
-        query=Split("query", tuple(parts["query"][0])),
-        gallery=Split("gallery", tuple(parts["gallery"][0])),
-        protocol=options.protocol or CARD.protocol,
-        skipped=tuple(file for _, skipped in parts.values() for file in skipped),
+    return CARD.dataset(
+        folder,
+        options,
+        ((), parts["query"][0], parts["gallery"][0]),
+        skipped=(file for _, skipped in parts.values() for file in skipped),
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from omnireid.core.types import Dataset, Sample, SkippedFile, Split
+from omnireid.core.types import Dataset, Sample, SkippedFile
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions, SplitCounts
 from omnireid.data.datasets.folders import locate, read_folder, scan
 
@@ -72,14 +72,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     train = [_read_view(folder / "train" / view, camids, skipped) for view in TRAIN_VIEWS]
     query = _read_view(folder / QUERY, camids, skipped)
     gallery = _read_view(folder / GALLERY, camids, skipped)
-    return Dataset(
-        name=CARD.name,
-        root=str(folder),
-        train=Split("train", tuple(sample for view in train for sample in view)),
-        query=Split("query", tuple(query)),
-        gallery=Split("gallery", tuple(gallery)),
-        protocol=options.protocol or CARD.protocol,
-        skipped=tuple(skipped),
+    return CARD.dataset(
+        folder, options, ((sample for view in train for sample in view), query, gallery), skipped=skipped
     )
 
 

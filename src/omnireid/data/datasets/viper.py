@@ -14,7 +14,7 @@ from pathlib import Path
 from omnireid.core.types import Dataset
 from omnireid.data.datasets.card import TOTAL, DatasetCard, Reader, ReadOptions, SplitCounts
 from omnireid.data.datasets.folders import locate, read_folder
-from omnireid.data.datasets.partitions import DRAWN, draw_two_views, with_partition
+from omnireid.data.datasets.partitions import DRAWN, draw_two_views
 
 VIEWS = ("cam_a", "cam_b")
 
@@ -67,16 +67,13 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     views = [read_folder(folder / name, partial(_parse, camid)) for camid, name in enumerate(VIEWS)]
     samples = [sample for taken, _ in views for sample in taken]
     train, query, gallery = draw_two_views(samples, dataset=CARD.name, split_id=options.split_id)
-    dataset = Dataset(
-        name=CARD.name,
-        root=str(folder),
-        train=train,
-        query=query,
-        gallery=gallery,
-        protocol=options.protocol or CARD.protocol,
-        skipped=tuple(file for _, skipped in views for file in skipped),
+    return CARD.dataset(
+        folder,
+        options,
+        (train, query, gallery),
+        skipped=(file for _, skipped in views for file in skipped),
+        origin=DRAWN,
     )
-    return with_partition(dataset, index=options.split_id, count=CARD.num_splits, origin=DRAWN)
 
 
 def _parse(camid: int, name: str) -> tuple[int, int] | str:
