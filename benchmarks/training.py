@@ -29,6 +29,7 @@ from omnireid.cli.process import keep_freed_memory
 from omnireid.core.record import EnvironmentRecord
 from omnireid.core.types import Sample, Split
 from omnireid.training.loop import train
+from omnireid.training.options import LoopOptions
 from omnireid.training.recipe import load_recipe
 from options import existing, run
 
@@ -64,7 +65,9 @@ def measure(
             "schedule": {"name": "step"},
         },
     )
-    record = train(recipe, samples, folder, cache_bytes=(2 << 30) if cached else 0).record
+    record = train(
+        recipe, samples, folder, options=LoopOptions(cache_bytes=(2 << 30) if cached else 0)
+    ).record
     last = record.history[-1]
     return last["images_per_second"], last["data_wait_share"]
 

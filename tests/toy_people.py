@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from omnireid.core.card import InputSpec, ModelCard
 
 
 def write_toy_people(root: Path, *, num_train: int = 6, num_test: int = 3, per_camera: int = 3) -> Path:
@@ -42,5 +45,15 @@ def stripes_onnx(path: Path, scale: float) -> Path:
         [make.make_tensor_value_info("embedding", floats, ["n", 12])],
         [make.make_tensor("scale", floats, [1], [scale])],
     )
-    onnx.save(make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=9), str(path))
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=9)
+    add_card(model, path.stem, (32, 16), 12)
+    onnx.save(model, str(path))
     return path
+
+
+def add_card(model: Any, name: str, size: tuple[int, int], embedding_size: int) -> None:
+    """Write into an ONNX model that it takes pictures as published OSNets do."""
+    spec = InputSpec(height=size[0], width=size[1])
+    card = ModelCard(name=name, architecture="unknown", input=spec, embedding_size=embedding_size)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "omnireid.card", card.to_json()

@@ -18,8 +18,6 @@ BELONGS = {
 # Still to be parted.
 UNPARTED = {
     "omnireid.experiment.queries": "omnireid.experiment.evaluation",
-    "omnireid.models.run_checkpoint": "omnireid.models.weight_file",
-    "omnireid.models.family": "omnireid.models.network",
 }
 
 SOURCE = Path(omnireid.__file__).parent

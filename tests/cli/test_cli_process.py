@@ -49,6 +49,9 @@ def endless(tmp_path: Path) -> list[str]:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, str(tmp_path / "colours.onnx"))
+    (tmp_path / "colours.card.yaml").write_text(
+        "{size: [64, 32], layout: NCHW, colours: RGB, range: 0-1, mean: 0, std: 1, normalised: false}"
+    )
     (tmp_path / "pictures").mkdir()
     Image.effect_noise((1200, 2400), 60).convert("RGB").save(tmp_path / "pictures" / "0.jpg")
     for number in range(1, 3_000):
@@ -72,8 +75,8 @@ def test_a_signal_ends_a_command_as_ctrl_c_does(endless: list[str], tmp_path: Pa
     assert running.returncode == 130
     assert list((tmp_path / "out").iterdir()) == []
     assert "Traceback" not in said
-    # What is assumed of the model is said, once.
-    assert said.count("note: colours: Card derived from a graph that carries none.") == 1
+    # What is known of the model is said, once.
+    assert said.count("note: colours: As its card says: RGB of 0-1.") == 1
 
 
 def test_an_ignored_signal_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

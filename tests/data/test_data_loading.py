@@ -17,7 +17,7 @@ from omnireid.core.images import load_crop
 from omnireid.core.types import Sample
 from omnireid.data import loading
 from omnireid.data.loading import CropLoader, load_many
-from omnireid.data.samplers import RandomSampler, SequentialSampler
+from omnireid.data.samplers import RandomSampler
 
 SPEC = InputSpec(height=24, width=12)
 
@@ -93,9 +93,7 @@ def test_a_bad_picture_is_named_in_place_of_its_batch(samples, threads):
         spoil(samples[place])
     loader = CropLoader(samples, SPEC, threads=threads)
     got = []
-    iterator = (
-        got.extend(batch.indices.tolist()) for batch in loader.load(SequentialSampler(30, 5).batches())
-    )
+    iterator = (got.extend(batch.indices.tolist()) for batch in loader.load(np.arange(30).reshape(6, 5)))
     with pytest.raises(ImageError, match=r"17\.png: damaged or truncated"):
         list(iterator)
     assert got == list(range(15))
@@ -107,7 +105,7 @@ def test_skipped_pictures_are_left_out_counted_and_named(samples, threads):
         spoil(samples[place])
     loader = CropLoader(samples, SPEC, threads=threads, on_bad="skip")
     for _ in range(2):
-        crops, indices = collect(loader, [[3], *SequentialSampler(30, 10).batches()])
+        crops, indices = collect(loader, [[3], *np.arange(30).reshape(3, 10)])
         assert [len(batch) for batch in indices] == [9, 10, 8]
         assert crops.shape == (27, 24, 12, 3)
         assert list(loader.skipped) == [3, 20, 21]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnireid.core.errors import InputError
-from omnireid.data.samplers import GroupSampler, PKSampler, RandomSampler, SequentialSampler
+from omnireid.data.samplers import GroupSampler, PKSampler, RandomSampler
 
 
 @given(n=st.integers(1, 200), size=st.integers(1, 50), seed=st.integers(0, 2**40), epoch=st.integers(0, 9))
@@ -43,12 +43,6 @@ def test_random_batches_are_a_function_of_seed_and_epoch():
     # Written down once, so that a change of NumPy or of ours that breaks resuming is seen.
     assert RandomSampler(6, 6, seed=1).batches(0)[0].tolist() == [1, 5, 4, 2, 0, 3]
     assert later.dtype == np.int64
-
-
-def test_sequential_sampler_keeps_the_order():
-    sampler = SequentialSampler(7, 3)
-    assert [batch.tolist() for batch in sampler.batches()] == [[0, 1, 2], [3, 4, 5], [6]]
-    assert len(sampler) == 3
 
 
 pids_of_samples = st.lists(st.integers(-5, 12), min_size=1, max_size=120)
@@ -121,7 +115,7 @@ def test_pk_batches_are_a_function_of_seed_and_epoch():
 @pytest.mark.parametrize("wrong", [0, -3])
 def test_sizes_must_be_positive(wrong):
     with pytest.raises(InputError, match="batch_size"):
-        SequentialSampler(5, wrong)
+        RandomSampler(5, wrong, seed=0)
     with pytest.raises(InputError, match="num_instances"):
         PKSampler([1, 2], num_pids=1, num_instances=wrong, seed=0)
 

@@ -29,7 +29,7 @@ OPTIONS = CalibrationOptions(false_alarm_rates=(0.05, 0.01, 1e-4))
 class Stripes:
     """A backend whose embedding is the mean colour of four stripes, around a grey that all share."""
 
-    name, device = "stripes", "cpu"
+    name, device, calls_side_by_side = "stripes", "cpu", None
 
     def __init__(self, offset: float = 0.0, sha256: str | None = "c" * 64) -> None:
         self.offset = offset

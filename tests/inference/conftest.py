@@ -13,6 +13,7 @@ from PIL import Image
 
 from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.types import Sample
+from toy_people import add_card
 
 # Small, which is fast, and of different (height, width), so that nothing can rely on 256×128.
 NETWORKS = {
@@ -132,7 +133,12 @@ def write_colour_graph(
         initialisers,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(model, metadata or {})
+    if metadata is None:
+        height, width = (shape[1], shape[2]) if channels_last else (shape[2], shape[3])
+        size = (height if isinstance(height, int) else 256, width if isinstance(width, int) else 128)
+        add_card(model, path.stem, size, 3)
+    else:
+        helper.set_model_props(model, metadata)
     onnx.save(model, str(path))
     return path
 

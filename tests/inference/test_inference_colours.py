@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from omnireid import Embedder
-from omnireid.core.errors import WeightsError
+from omnireid.core.errors import InputError, WeightsError
+from omnireid.inference.backends.foreign import ForeignCard
 
 onnx = pytest.importorskip("onnx")
 node = onnx.helper.make_node
@@ -94,7 +96,6 @@ NHWC = ("N", HEIGHT, WIDTH, 3)
 FOR_BGR = WEIGHTS[:, ::-1]
 
 FRONTS: dict[str, tuple[Front, tuple[Any, ...], str]] = {
-    "nothing": (Front(), ("N", 3, HEIGHT, WIDTH), "Assumed: RGB, normalised outside"),
     "Sub and Div": (Front(("Sub", M), ("Div", S)), ("N", 3, HEIGHT, WIDTH), "0 to 255.*RGB"),
     "Mul and Add": (Front(("Mul", 1 / S), ("Add", -M / S)), ("N", 3, HEIGHT, WIDTH), "0 to 255.*RGB"),
     "Div by 255 first": (
@@ -192,7 +193,7 @@ def test_it_is_fed_what_it_takes(tmp_path: Path, case: str, backend: Any) -> Non
     cosines = (embedder.embed(crops()) * expected()).sum(axis=1)
     assert cosines.min() > (0.9999 if case == "float16" else 0.999999)
     assert re.search(note, embedder.card.notes)
-    if case not in ("nothing", "a mean alone", "a mean alone, 0 to 1"):
+    if case not in ("a mean alone", "a mean alone, 0 to 1"):
         np.testing.assert_allclose(embedder.card.input.mean, MEAN, atol=1e-3)
         np.testing.assert_allclose(embedder.card.input.std, STD, atol=1e-3)
 
@@ -205,9 +206,11 @@ def test_a_norm_that_was_learned_of_normalised_pictures_is_none_of_them(tmp_path
     )
     normalised = (crops() / 255.0 - MEAN) / STD
     normed = (normalised - mean) / np.sqrt(variance) * scale + bias
-    embedder = Embedder.open(write(tmp_path / "net.onnx", front), backend=backend, threads=1)
+    path = write(tmp_path / "net.onnx", front)
+    with pytest.raises(WeightsError, match="nothing in the file says"):
+        Embedder.open(path, backend=backend, threads=1)
+    embedder = Embedder.open(path, backend=backend, threads=1, card=card_of(mean=tuple(MEAN), std=tuple(STD)))
     assert (embedder.embed(crops()) * expected(normed)).sum(axis=1).min() > 0.999999
-    assert "normalised outside" in embedder.card.notes
 
 
 def halves(height: int = HEIGHT) -> np.ndarray:
@@ -242,16 +245,118 @@ def test_what_cannot_be_found_out_is_refused(
     tmp_path: Path, front: Front, message: str, backend: Any
 ) -> None:
     path = write(tmp_path / "net.onnx", front, NHWC if front.dtype == "UINT8" else ("N", 3, HEIGHT, WIDTH))
-    with pytest.raises(WeightsError, match=f"cannot be found out.*{message}.*Export it with"):
+    with pytest.raises(WeightsError, match=f"{message}.*cannot be found out.*Write a card, net.card.yaml"):
         Embedder.open(path, backend=backend, threads=1)
 
 
-def test_where_nothing_shows_the_order_it_is_said(tmp_path: Path) -> None:
+def card_of(**facts: Any) -> ForeignCard:
+    usual = {"size": (HEIGHT, WIDTH), "layout": "NCHW", "colours": "RGB", "range": "0-1"}
+    return ForeignCard(**{**usual, "mean": 0, "std": 1, "normalised": False, **facts})
+
+
+def test_where_nothing_shows_the_order_a_card_has_to(tmp_path: Path) -> None:
     front = Front(("Sub", np.float32(127.5)), ("Div", np.float32(127.5)))
-    embedder = Embedder.open(write(tmp_path / "net.onnx", front), threads=1)
-    assert "RGB, which is assumed" in embedder.card.notes
-    normalised = crops() / 127.5 - 1
+    path = write(tmp_path / "net.onnx", front)
+    with pytest.raises(WeightsError, match="nothing in the file says what pictures it takes"):
+        Embedder.open(path, threads=1)
+    for colours in ("RGB", "BGR"):
+        embedder = Embedder.open(path, threads=1, card=card_of(range="0-255", colours=colours))
+        normalised = (crops() / 127.5 - 1)[..., :: -1 if colours == "BGR" else 1]
+        assert (embedder.embed(crops()) * expected(normalised)).sum(axis=1).min() > 0.999999
+    with pytest.raises(WeightsError, match="so its card has to say range 0-255, mean 0 and std 1"):
+        Embedder.open(path, threads=1, card=card_of(mean=tuple(MEAN), std=tuple(STD)))
+
+
+ODD_MEAN, ODD_STD = (10.0, 20.0, 30.0), (40.0, 50.0, 60.0)
+CARDS = {
+    "RGB of 0 to 1": {},
+    "BGR of 0 to 255": {"colours": "BGR", "range": "0-255"},
+    "BGR, mean and std": {"colours": "BGR", "range": "0-255", "mean": ODD_MEAN, "std": ODD_STD},
+    "RGB, one mean and std for all": {"mean": 0.5, "std": 0.25},
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("case", CARDS)
+def test_a_card_beside_the_file_says_what_it_takes(
+    tmp_path: Path, case: str, layout: str, backend: Any
+) -> None:
+    front, shape = Front(), ("N", 3, HEIGHT, WIDTH)
+    if layout == "NHWC":
+        front, shape = Front(CHANNELS_FIRST), NHWC
+    path = write(tmp_path / "net.onnx", front, shape)
+    card = card_of(layout=layout, licence="MIT", **CARDS[case])
+    (tmp_path / "net.card.yaml").write_text(yaml.safe_dump(card.model_dump(mode="json")))
+    embedder = Embedder.open(path, backend=backend, threads=1)
+    order = slice(None, None, -1 if card.colours == "BGR" else 1)
+    fed = crops()[..., order] / (1.0 if card.range == "0-255" else 255.0)
+    normalised = (fed - np.array(card.mean)) / np.array(card.std)
     assert (embedder.embed(crops()) * expected(normalised)).sum(axis=1).min() > 0.999999
+    assert embedder.card.licence == "MIT"
+    # What model cards state is the same, in RGB of 0 to 1.
+    spec = embedder.card.input
+    in_rgb = (crops() / 255.0 - np.array(spec.mean)) / np.array(spec.std)
+    np.testing.assert_allclose(in_rgb[..., order], normalised, rtol=1e-5, atol=1e-4)
+
+
+def test_two_cards_make_two_models_of_one_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "net.onnx", Front())
+    (tmp_path / "card.yaml").write_text(yaml.safe_dump(card_of().model_dump(mode="json")))
+    found = Embedder.open(path, threads=1)
+    named = Embedder.open(path, threads=1, card=card_of(name="named", licence="MIT"))
+    other = Embedder.open(path, threads=1, card=card_of(colours="BGR"))
+    assert found.sha256 == named.sha256 != other.sha256
+    assert (found.card.name, named.card.name) == ("net", "named")
+    is_unit = Embedder.open(path, threads=1, card=card_of(normalised=True))
+    assert is_unit.is_normalised_inside
+    with pytest.raises(InputError, match="raw ones"):
+        Embedder.open(path, threads=1, card=card_of(normalised=True), normalise=False)
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"size": (64, WIDTH)}, "its card says height 64, its graph 32"),
+        ({"layout": "NHWC"}, "its card says layout NHWC, its graph NCHW"),
+    ],
+)
+def test_a_card_that_contradicts_its_graph_is_refused(
+    tmp_path: Path, facts: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(WeightsError, match=message):
+        Embedder.open(write(tmp_path / "net.onnx", Front()), threads=1, card=card_of(**facts))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{size: [32, 16]", "not valid YAML"),
+        ("[1]", "the card: "),
+        ("{colors: RGB}", "colors: Extra inputs.*|layout: Field required"),
+        ("{std: [0, 1, 1]}", "std: .*must be positive"),
+    ],
+)
+def test_cards_are_closed(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "net.card.yaml").write_text(text)
+    with pytest.raises(WeightsError, match=rf"card .*net\.card\.yaml: .*({message})"):
+        Embedder.open(write(tmp_path / "net.onnx", Front()), threads=1)
+
+
+def test_the_card_in_the_error_is_one_to_fill_in(tmp_path: Path) -> None:
+    path = write(tmp_path / "net.onnx", Front())
+    with pytest.raises(WeightsError) as refusal:
+        Embedder.open(path, threads=1)
+    text = str(refusal.value)
+    text = text[text.index("{") :]
+    (tmp_path / "net.card.yaml").write_text(text)
+    with pytest.raises(WeightsError, match="colours: Input should be 'RGB' or 'BGR'"):
+        Embedder.open(path, threads=1)
+    for unknown, known in (("RGB|BGR", "RGB"), ("0-255|0-1", "0-1"), ("true|false", "false")):
+        text = text.replace(unknown, known)
+    text = text.replace("[M, M, M]", str(MEAN.tolist())).replace("[S, S, S]", str(STD.tolist()))
+    (tmp_path / "net.card.yaml").write_text(text)
+    assert (Embedder.open(path, threads=1).embed(crops()) * expected()).sum(axis=1).min() > 0.999999
 
 
 def as_intel_does(tmp_path: Path, name: str, conversion: str) -> Path:
@@ -278,14 +383,19 @@ CONVERSION = (
     [
         ("person-reidentification-retail-0287.xml", "", "as Intel's person-reidentification-retail-0287"),
         ("renamed.xml", CONVERSION.format("True"), "as the parameters of its conversion say"),
+        (
+            "model.xml",
+            '<model_name value="person-reidentification-retail-0277" />',
+            "as Intel's person-reidentification-retail-0277",
+        ),
     ],
 )
 def test_what_intel_publishes_is_known(tmp_path: Path, name: str, conversion: str, note: str) -> None:
     embedder = Embedder.open(as_intel_does(tmp_path, name, conversion), threads=1)
     assert note in embedder.card.notes
     assert (embedder.embed(crops()) * expected(crops() / 255.0)).sum(axis=1).min() > 0.999999
-    other = Embedder.open(as_intel_does(tmp_path, "other.xml", CONVERSION.format("False")), threads=1)
-    assert "Assumed: RGB" in other.card.notes
+    with pytest.raises(WeightsError, match="nothing in the file says"):
+        Embedder.open(as_intel_does(tmp_path, "other.xml", CONVERSION.format("False")), threads=1)
 
 
 def test_intel_s_published_network_gives_what_openvino_gives(real_dir: Path) -> None:

@@ -26,7 +26,7 @@ from omnireid.core.errors import (
 )
 from omnireid.core.types import Sample, SkippedFile
 from omnireid.inference import lookup
-from omnireid.inference.backends import TorchBackend
+from omnireid.inference.backends.torch_eager import TorchBackend
 from omnireid.inference.native.precision import missing_for
 
 MEAN = np.array([0.485, 0.456, 0.406])

@@ -22,7 +22,7 @@ from documentation import page
 from omnireid import export_model
 from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.errors import InputError, UnknownNameError, WeightsError
-from omnireid.inference.backends import OnnxBackend
+from omnireid.inference.backends.onnx_runtime import OnnxBackend
 from omnireid.inference.export import exporter
 from omnireid.inference.export.exporter import export_onnx
 from omnireid.models.registry import build_model

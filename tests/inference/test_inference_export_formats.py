@@ -283,7 +283,7 @@ def test_both_rank_a_dataset(files: Files, toy_root: Path, tmp_path: Path) -> No
 class Faulty:
     """An engine that is right but for one thing."""
 
-    name, device = "faulty", "cpu"
+    name, device, calls_side_by_side = "faulty", "cpu", None
     card = CARD.model_copy(update={"embedding_size": 2})
 
     def __init__(self, fault: str = "") -> None:

@@ -186,7 +186,7 @@ def test_the_engine_is_never_another_in_silence(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_backend_opens_a_file_as_the_others_do(network: Any, tmp_path: Path) -> None:
-    from omnireid.inference.backends import TorchBackend
+    from omnireid.inference.backends.torch_eager import TorchBackend
     from omnireid.models.weights import save_weights
 
     card = ModelCard(name="small", architecture="osnet_x0_25", input=SPEC)

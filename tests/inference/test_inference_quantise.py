@@ -19,6 +19,7 @@ from omnireid.core.errors import (
 )
 from omnireid.inference.backends.onnx_runtime import OnnxBackend
 from omnireid.inference.export.quantise import _half_in_other_light, quantise
+from toy_people import add_card
 
 onnx = pytest.importorskip("onnx")
 
@@ -144,6 +145,7 @@ def chain(*, length: int = 3, opset: int = 17, spoil: float = 1.0, fixed: int | 
         [numpy_helper.from_array(weight, f"w{number}") for number, weight in enumerate(weights)],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    add_card(model, "chain", (64, 32), 8)
     return bytes(model.SerializeToString())
 
 

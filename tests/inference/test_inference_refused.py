@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from omnireid import Embedder, collect_samples
-from omnireid.inference.backends import Backend
+from omnireid.inference.backends.protocol import Backend
 from omnireid.inference.native.precision import missing_for
 
 torch = pytest.importorskip("torch")
@@ -49,7 +49,7 @@ def first_places(embedder: Embedder, photographs: Path) -> np.ndarray:
 
 
 def fused(path: Path) -> Backend:
-    from omnireid.inference.backends import TorchBackend
+    from omnireid.inference.backends.torch_eager import TorchBackend
     from omnireid.inference.fused.module import FusedOSNet, fold_module
     from omnireid.models.weights import load_weights
 

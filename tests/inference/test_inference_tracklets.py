@@ -82,6 +82,7 @@ def test_a_padded_frame_is_embedded_once_and_weighs_as_often_as_it_was_chosen(em
                 backend.device,
                 backend.card,
             )
+            self.calls_side_by_side = None
             self.num_crops = 0
 
         def embed(self, crops):

@@ -13,7 +13,8 @@ import pytest
 
 from omnireid import Embedder
 from omnireid.core.errors import WeightsError
-from omnireid.inference.backends import OnnxBackend
+from omnireid.inference.backends.onnx_runtime import OnnxBackend
+from toy_people import add_card
 
 onnx = pytest.importorskip("onnx")
 
@@ -38,7 +39,9 @@ def network(seed: int, tiny: float = 0.0) -> Any:
     image = helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, ["n", 3, 32, 16])
     output = helper.make_tensor_value_info("embedding", onnx.TensorProto.FLOAT, ["n", 24])
     graph = helper.make_graph(nodes, "net", [image], [output], [arrays.from_array(weights, "weights")])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    add_card(model, "net", (32, 16), 24)
+    return model
 
 
 def write(folder: Path, seed: int = 1, tiny: float = 0.0, location: str = "net.onnx.data") -> Path:

@@ -15,7 +15,8 @@ from omnireid.models.cards import model_card
 from omnireid.models.classifier import IdentityClassifier
 from omnireid.models.osnet import OSNet
 from omnireid.models.registry import build_model
-from omnireid.models.weight_file import METADATA_KEY, read_card, read_header
+from omnireid.models.weight_file import read_card, read_header
+from omnireid.models.weight_header import METADATA_KEY
 from omnireid.models.weights import initialise_from, load_weights, save_weights
 
 CARD = model_card("osnet_x0_25").model_copy(

@@ -57,6 +57,7 @@ class Colours:
 
     name = "colours"
     device = "cpu"
+    calls_side_by_side = None
     card = ModelCard(
         name="colours",
         architecture="colours",

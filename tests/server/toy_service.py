@@ -33,6 +33,7 @@ class ToyBackend:
 
     name = "toy"
     device = "cpu"
+    calls_side_by_side = None
     card = ModelCard(
         name="toy",
         architecture="toy",

@@ -35,12 +35,14 @@ from omnireid.core.images import load_crop, normalise
 from omnireid.core.types import Split
 from omnireid.data import augmentation
 from omnireid.data.datasets import read_dataset
+from omnireid.losses import consistency, cross_entropy
 from omnireid.losses.consistency import jensen_shannon
 from omnireid.losses.cross_entropy import CrossEntropyLabelSmooth
 from omnireid.models.weights import load_weights
 from omnireid.training import loop
 from omnireid.training.checkpoint import load_checkpoint
 from omnireid.training.loop import train
+from omnireid.training.options import LoopOptions
 from omnireid.training.recipe import Recipe, load_recipe
 
 TINY = {
@@ -98,8 +100,8 @@ def test_training_learns_and_leaves_everything_a_user_needs(samples: Split, tmp_
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(samples: Split, tmp_path: Path) -> None:
-    train(tiny_recipe(epochs=1), samples, tmp_path / "a", threads=1)
-    train(tiny_recipe(epochs=1), samples, tmp_path / "b", threads=3, cache_bytes=0)
+    train(tiny_recipe(epochs=1), samples, tmp_path / "a", options=LoopOptions(threads=1))
+    train(tiny_recipe(epochs=1), samples, tmp_path / "b", options=LoopOptions(threads=3, cache_bytes=0))
     train(tiny_recipe(epochs=1, seed=2), samples, tmp_path / "c")
     assert_same_weights(tmp_path / "a", tmp_path / "b")
     assert not torch.equal(
@@ -130,9 +132,15 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     train(recipe, samples, tmp_path / "whole")
     for epochs in (1, 2):
         with pytest.raises(StoppedError):
-            train(recipe, samples, tmp_path / "parts", evaluate=stop_after(epochs), resume=epochs > 1)
+            train(
+                recipe,
+                samples,
+                tmp_path / "parts",
+                evaluate=stop_after(epochs),
+                options=LoopOptions(resume=epochs > 1),
+            )
         assert load_checkpoint(tmp_path / "parts" / "checkpoint.pt").epochs_done == epochs
-    train(recipe, samples, tmp_path / "parts", resume=True)
+    train(recipe, samples, tmp_path / "parts", options=LoopOptions(resume=True))
     assert_same_weights(tmp_path / "whole", tmp_path / "parts")
     assert len((tmp_path / "parts" / "history.jsonl").read_text().splitlines()) == recipe.epochs
 
@@ -163,8 +171,8 @@ def test_identities_are_learned_from_the_crops_and_consistency_from_all_views(
         compared.append(logits)
         return jensen_shannon(logits)
 
-    monkeypatch.setattr(loop, "CrossEntropyLabelSmooth", Watching)
-    monkeypatch.setattr(loop, "jensen_shannon", watching)
+    monkeypatch.setattr(cross_entropy, "CrossEntropyLabelSmooth", Watching)
+    monkeypatch.setattr(consistency, "jensen_shannon", watching)
     recipe = tiny_recipe(epochs=1, augmentation=["augmix"], loss__consistency=12.0)
     train(recipe, samples, tmp_path)
     assert len(learned) == len(compared) == 3
@@ -228,7 +236,9 @@ def test_initial_weights_with_folded_norms_are_kept_by_training(
     # So slow that no weight moves: whatever changes is the statistics' doing.
     recipe = tiny_recipe(optimiser__lr=1e-9, augmentation=[])
     for initial, folder in ((folded(true), tmp_path / "folded"), (true, tmp_path / "true")):
-        trained = train(recipe, samples, folder, initial=initial, console=Console(width=400))
+        trained = train(
+            recipe, samples, folder, initial=initial, options=LoopOptions(console=Console(width=400))
+        )
         with torch.no_grad():
             after = trained.model(pictures)
         assert float(nn.functional.cosine_similarity(before, after).median()) > 0.9, folder.name
@@ -249,7 +259,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_batch_named(
             calls.append(labels)
             return logits.sum() * (float("nan") if len(calls) == 5 else 0.0)
 
-    monkeypatch.setattr(loop, "CrossEntropyLabelSmooth", Poisoned)
+    monkeypatch.setattr(cross_entropy, "CrossEntropyLabelSmooth", Poisoned)
     with pytest.raises(TrainingError, match=r"nan in epoch 2, step 2, on a batch that begins with .*\.jpg"):
         train(tiny_recipe(), samples, tmp_path)
     report = json.loads((tmp_path / "bad_batch.json").read_text())
@@ -262,16 +272,16 @@ def test_resume_refuses_another_recipe_other_data_or_a_damaged_checkpoint(
 ) -> None:
     train(tiny_recipe(epochs=1), samples, tmp_path)
     with pytest.raises(TrainingError, match="another seed"):
-        train(tiny_recipe(epochs=2, seed=7), samples, tmp_path, resume=True)
+        train(tiny_recipe(epochs=2, seed=7), samples, tmp_path, options=LoopOptions(resume=True))
     fewer = Split("train", samples.samples[:-1])
     with pytest.raises(TrainingError, match="training samples are not the ones"):
-        train(tiny_recipe(epochs=1), fewer, tmp_path, resume=True)
+        train(tiny_recipe(epochs=1), fewer, tmp_path, options=LoopOptions(resume=True))
     checkpoint = tmp_path / "checkpoint.pt"
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     with pytest.raises(TrainingError, match="damaged or not a checkpoint"):
-        train(tiny_recipe(epochs=1), samples, tmp_path, resume=True)
+        train(tiny_recipe(epochs=1), samples, tmp_path, options=LoopOptions(resume=True))
     with pytest.raises(TrainingError, match="no checkpoint to resume from"):
-        train(tiny_recipe(epochs=1), samples, tmp_path / "empty", resume=True)
+        train(tiny_recipe(epochs=1), samples, tmp_path / "empty", options=LoopOptions(resume=True))
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(
@@ -293,7 +303,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(
 
 def test_a_device_that_is_not_there_is_named(samples: Split, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cuda:99"):
-        train(tiny_recipe(), samples, tmp_path, device="cuda:99")
+        train(tiny_recipe(), samples, tmp_path, options=LoopOptions(device="cuda:99"))
 
 
 def test_two_runs_cannot_share_a_folder(samples: Split, tmp_path: Path) -> None:
@@ -301,7 +311,8 @@ def test_two_runs_cannot_share_a_folder(samples: Split, tmp_path: Path) -> None:
         for how in ("resume", "overwrite"):
             # In a thread of its own, as in a process of its own.
             with ThreadPoolExecutor(1) as other:
-                started = other.submit(train, tiny_recipe(), samples, tmp_path, **{how: True})
+                options = LoopOptions(**{how: True})
+                started = other.submit(train, tiny_recipe(), samples, tmp_path, options=options)
                 assert isinstance(started.exception(), TrainingError)
                 assert "another process trains in this folder" in str(started.exception())
         return {}
@@ -319,14 +330,16 @@ def test_a_run_is_replaced_only_when_that_is_asked_for(samples: Split, tmp_path:
     with pytest.raises(InputError, match="--resume goes on with it, --overwrite replaces it, another --out"):
         train(tiny_recipe(epochs=1, seed=9), samples, run)
     with pytest.raises(InputError, match="give one of them"):
-        train(tiny_recipe(epochs=1, seed=9), samples, run, resume=True, overwrite=True)
+        train(tiny_recipe(epochs=1, seed=9), samples, run, options=LoopOptions(resume=True, overwrite=True))
     # Nothing is replaced by a run that cannot begin.
     with pytest.raises(ConfigError, match=r"exceeds the 36 samples.*--set sampler\.batch_size=36"):
-        train(tiny_recipe(sampler__batch_size=37), samples, run, overwrite=True)
+        train(tiny_recipe(sampler__batch_size=37), samples, run, options=LoopOptions(overwrite=True))
     assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == kept
     # From its own weights, too.
     start, _ = load_weights(run / "model.safetensors")
-    replaced = train(tiny_recipe(epochs=1, seed=9), samples, run, initial=start, overwrite=True)
+    replaced = train(
+        tiny_recipe(epochs=1, seed=9), samples, run, initial=start, options=LoopOptions(overwrite=True)
+    )
     assert len(replaced.record.history) == 1
     assert (run / "notes.md").read_bytes() == kept["notes.md"]
     assert load_checkpoint(run / "checkpoint.pt").recipe["seed"] == 9
@@ -338,14 +351,14 @@ def test_a_folder_of_somebody_else_is_left_alone_and_a_failed_attempt_is_in_nobo
     (tmp_path / "thesis.tex").write_text("precious")
     for _ in range(2):
         with pytest.raises(InputError, match="not empty, and not a run of ours"):
-            train(tiny_recipe(), samples, tmp_path, overwrite=True)
+            train(tiny_recipe(), samples, tmp_path, options=LoopOptions(overwrite=True))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     with monkeypatch.context() as patch:
         patch.setattr(loop, "learning_rate", lambda *_: 1e30)
         with pytest.raises(TrainingError, match="there is no checkpoint: start again with --set optimiser"):
             train(tiny_recipe(epochs=1), samples, tmp_path / "run")
     with pytest.raises(TrainingError, match="no checkpoint to resume from; start without --resume"):
-        train(tiny_recipe(epochs=1), samples, tmp_path / "run", resume=True)
+        train(tiny_recipe(epochs=1), samples, tmp_path / "run", options=LoopOptions(resume=True))
     train(tiny_recipe(epochs=1), samples, tmp_path / "run")
     assert not (tmp_path / "run" / "bad_batch.json").exists()
 
@@ -368,10 +381,10 @@ def test_an_evaluation_that_fails_does_not_cost_the_epoch_and_resume_gets_past(
     recipe = tiny_recipe(evaluation__every=1)
     for epoch in (1, 2, 3):
         with pytest.raises(TrainingError, match=rf"0001\.jpg: truncated\. Epoch {epoch} is trained and kept"):
-            train(recipe, samples, tmp_path / "run", evaluate=fails, resume=epoch > 1)
+            train(recipe, samples, tmp_path / "run", evaluate=fails, options=LoopOptions(resume=epoch > 1))
         assert load_checkpoint(tmp_path / "run" / "checkpoint.pt").epochs_done == epoch
     assert calls == [1, 2, 3]
-    train(recipe, samples, tmp_path / "run", evaluate=fails, resume=True)
+    train(recipe, samples, tmp_path / "run", evaluate=fails, options=LoopOptions(resume=True))
     train(tiny_recipe(), samples, tmp_path / "never")
     assert_same_weights(tmp_path / "run", tmp_path / "never")
 
@@ -388,7 +401,7 @@ def test_an_evaluation_that_was_killed_is_made_when_the_run_goes_on(samples: Spl
     recipe = tiny_recipe(epochs=2, evaluation__every=1)
     with pytest.raises(KeyboardInterrupt):
         train(recipe, samples, tmp_path, evaluate=evaluate)
-    trained = train(recipe, samples, tmp_path, evaluate=evaluate, resume=True)
+    trained = train(recipe, samples, tmp_path, evaluate=evaluate, options=LoopOptions(resume=True))
     assert calls == [1, 1, 2]
     assert [row["mAP"] for row in trained.record.history] == [0.5, 0.5]
 
@@ -448,7 +461,7 @@ def test_a_checkpoint_of_before_the_hash_still_resumes(samples: Split, tmp_path:
     network, card = load_weights(checkpoint)
     assert card.input.height == 64
     assert torch.equal(network.conv1.conv.weight, state["model"]["backbone.conv1.conv.weight"])
-    train(recipe, samples, tmp_path / "old", resume=True)
+    train(recipe, samples, tmp_path / "old", options=LoopOptions(resume=True))
     assert_same_weights(tmp_path / "whole", tmp_path / "old")
 
 
@@ -486,12 +499,14 @@ def test_a_finished_run_is_extended_as_if_it_had_been_longer_from_the_start(
     step = {"schedule__name": "step", "schedule__milestones": [1]}
     train(tiny_recipe(epochs=3, **step), samples, tmp_path / "long")
     train(tiny_recipe(epochs=2, **step), samples, tmp_path / "short")
-    extended = train(tiny_recipe(epochs=3, **step), samples, tmp_path / "short", resume=True)
+    extended = train(
+        tiny_recipe(epochs=3, **step), samples, tmp_path / "short", options=LoopOptions(resume=True)
+    )
     assert_same_weights(tmp_path / "long", tmp_path / "short")
     assert extended.record.extensions == ((2, 2),)
     assert "Extended after epoch 2 from 2 epochs to 3." in extended.card.notes
     with pytest.raises(TrainingError, match="another epochs"):
-        train(tiny_recipe(epochs=2, **step), samples, tmp_path / "short", resume=True)
+        train(tiny_recipe(epochs=2, **step), samples, tmp_path / "short", options=LoopOptions(resume=True))
 
 
 def test_a_cosine_goes_on_over_the_new_length_and_the_extended_run_resumes_exactly(
@@ -504,10 +519,12 @@ def test_a_cosine_goes_on_over_the_new_length_and_the_extended_run_resumes_exact
 
     train(recipe(1), samples, tmp_path / "once")
     shutil.copytree(tmp_path / "once", tmp_path / "twice")
-    extended = train(recipe(3), samples, tmp_path / "once", resume=True)
+    extended = train(recipe(3), samples, tmp_path / "once", options=LoopOptions(resume=True))
     with pytest.raises(StoppedError):
-        train(recipe(3), samples, tmp_path / "twice", evaluate=stop_after(2), resume=True)
-    train(recipe(3), samples, tmp_path / "twice", resume=True)
+        train(
+            recipe(3), samples, tmp_path / "twice", evaluate=stop_after(2), options=LoopOptions(resume=True)
+        )
+    train(recipe(3), samples, tmp_path / "twice", options=LoopOptions(resume=True))
     assert_same_weights(tmp_path / "once", tmp_path / "twice")
     rates = [row["lr"] for row in extended.record.history]
     assert rates == pytest.approx([0.002, 0.002 * 0.75, 0.002 * 0.25])
@@ -516,7 +533,13 @@ def test_a_cosine_goes_on_over_the_new_length_and_the_extended_run_resumes_exact
 def test_how_a_run_is_evaluated_may_change_when_it_goes_on(samples: Split, tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
         train(tiny_recipe(evaluation__every=1), samples, tmp_path, evaluate=stop_after(1))
-    train(tiny_recipe(evaluation__every=0), samples, tmp_path, evaluate=stop_after(1), resume=True)
+    train(
+        tiny_recipe(evaluation__every=0),
+        samples,
+        tmp_path,
+        evaluate=stop_after(1),
+        options=LoopOptions(resume=True),
+    )
     assert len((tmp_path / "history.jsonl").read_text().splitlines()) == 3
 
 
@@ -528,7 +551,7 @@ def test_a_bad_picture_stops_or_is_skipped_as_asked(toy_root: Path, tmp_path: Pa
     with_bad = Split("train", (bad, *samples.samples[1:]))
     with pytest.raises(ImageError, match=r"0001_c1s1_000000_00\.jpg"):
         train(tiny_recipe(epochs=1), with_bad, tmp_path / "stops")
-    trained = train(tiny_recipe(epochs=1), with_bad, tmp_path / "skips", on_bad="skip")
+    trained = train(tiny_recipe(epochs=1), with_bad, tmp_path / "skips", options=LoopOptions(on_bad="skip"))
     assert trained.record.history[0]["images"] == 36
     assert trained.skipped == (f"{broken}: {trained.skipped[0].split(': ', 1)[1]}",)
 

@@ -43,7 +43,10 @@ def _metrics_text(card: ModelCard) -> str:
 
 
 @app.command()
-def show(model: Annotated[str, typer.Argument(help="Name, or a model file.")]) -> None:
+def show(
+    model: Annotated[str, typer.Argument(help="Name, or a model file.")],
+    card: options.ForeignCardFile = None,
+) -> None:
     """Print a model's card as JSON."""
     from omnireid.models.cards import model_card
 
@@ -59,7 +62,7 @@ def show(model: Annotated[str, typer.Argument(help="Name, or a model file.")]) -
         return
     from omnireid.inference.embedder import Embedder
 
-    print(Embedder.open(path).card.to_json())
+    print(Embedder.open(path, card=card).card.to_json())
 
 
 @app.command()

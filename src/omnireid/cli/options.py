@@ -21,7 +21,8 @@ from omnireid.core.errors import ConfigError
 from omnireid.core.options import OnBad, Protocol
 from omnireid.data.options import Sources
 from omnireid.gallery.options import StoredPrecision
-from omnireid.inference.options import BackendName, Engine, PrecisionName
+from omnireid.inference.backends.table import BACKENDS
+from omnireid.inference.options import AUTO, BackendName, Engine, PrecisionName
 
 if TYPE_CHECKING:
     from omnireid.core.types import Dataset
@@ -118,6 +119,14 @@ Extract = Annotated[
     bool, typer.Option("--extract", help="Unpack archives found where the dataset's folders should be.")
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1)]
+ForeignCardFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--card",
+        help="What a network file of others takes (YAML); by default NAME.card.yaml beside it.",
+        dir_okay=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 NewPrecision = Annotated[
     StoredPrecision, typer.Option("--stored-precision", help="Of embeddings in a gallery that is made.")
@@ -128,13 +137,21 @@ NewPrecision = Annotated[
 class EngineOptions(Engine):
     """What runs a model on a few pictures."""
 
-    backend: Annotated[BackendName, typer.Option("--backend", help="Inference engine.")] = Engine.backend
+    backend: Annotated[
+        BackendName,
+        typer.Option(
+            "--backend",
+            metavar="NAME",
+            help=f"Inference engine: {', '.join((AUTO, *BACKENDS.ours))}, or one that a package brings.",
+        ),
+    ] = Engine.backend
     precision: Annotated[
         PrecisionName | None,
         typer.Option("--precision", help="What the engines native, openvino and gpu compute in."),
     ] = Engine.precision
     device: Device = Engine.device
     threads: Threads = Engine.threads
+    card: ForeignCardFile = Engine.card
 
 
 @dataclass(frozen=True)

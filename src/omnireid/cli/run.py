@@ -10,7 +10,15 @@ import typer
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
 from omnireid.cli.process import keep_freed_memory
-from omnireid.cli.train import Initial, Overrides, Recipe, RunningOptions, Seeds, recipe_overrides
+from omnireid.cli.train import (
+    Architecture,
+    Initial,
+    Overrides,
+    Recipe,
+    RunningOptions,
+    Seeds,
+    recipe_overrides,
+)
 
 if TYPE_CHECKING:
     from omnireid.experiment.run import RunResult, RunTarget
@@ -33,6 +41,7 @@ def run(
     recipe: Recipe = "quickstart",
     overrides: Overrides = None,
     init: Initial = None,
+    architecture: Architecture = None,
     seeds: Seeds = None,
     running: RunningOptions = RunningOptions(),
 ) -> None:
@@ -51,7 +60,7 @@ def run(
     if data is None:
         options.refuse("on rendered people", "split_id")
     keep_freed_memory()
-    changes = recipe_overrides(overrides, init)
+    changes = recipe_overrides(overrides, init, architecture)
     chosen_seeds = options.seeds(seeds, changes, split_id=options.split_id(reading.split_id))
     try:
         result = run_job(

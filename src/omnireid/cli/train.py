@@ -29,6 +29,10 @@ Initial = Annotated[
         "--init", help="Weights to start from; 'none' starts from scratch whatever the recipe says."
     ),
 ]
+Architecture = Annotated[
+    str | None,
+    typer.Option("--architecture", help="Network (see 'omnireid models list'), as --set model=NAME."),
+]
 Seeds = Annotated[
     str | None,
     typer.Option(
@@ -62,6 +66,7 @@ def train(
     ],
     overrides: Overrides = None,
     init: Initial = None,
+    architecture: Architecture = None,
     seeds: Seeds = None,
     running: RunningOptions = RunningOptions(),
     num_frames: Annotated[
@@ -84,7 +89,7 @@ def train(
     from omnireid.report.table import rich_means
 
     keep_freed_memory()
-    changes = recipe_overrides(overrides, init)
+    changes = recipe_overrides(overrides, init, architecture)
     try:
         trained = train_networks(
             out,
@@ -122,8 +127,14 @@ def report_training(trained: TrainedModel) -> None:
     )
 
 
-def recipe_overrides(assignments: list[str] | None, init: str | None) -> dict[str, Any]:
-    """`["optimiser.lr=0.01"]` → `{"optimiser.lr": 0.01}`; values are YAML. `init` becomes initial_weights.
+def recipe_overrides(
+    assignments: list[str] | None, init: str | None, architecture: str | None = None
+) -> dict[str, Any]:
+    """`["optimiser.lr=0.01"]` → `{"optimiser.lr": 0.01}`; values are YAML.
+
+    Args:
+        init: Becomes `initial_weights`.
+        architecture: Becomes `model`.
 
     Raises:
         ConfigError: no equals sign, or not YAML.
@@ -135,6 +146,8 @@ def recipe_overrides(assignments: list[str] | None, init: str | None) -> dict[st
     values: dict[str, Any] = {}
     if init is not None:
         values["initial_weights"] = None if init == "none" else init
+    if architecture is not None:
+        values["model"] = architecture
     for assignment in assignments or []:
         key, equals, text = assignment.partition("=")
         if not equals or not key:

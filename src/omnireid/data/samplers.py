@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 
 from omnireid.core.arrays import Int64
-from omnireid.core.errors import InputError
+from omnireid.core.errors import ConfigError, InputError
 from omnireid.core.seeds import numpy_generator
+from omnireid.core.sockets import Socket
+from omnireid.core.types import Sample
 
 IndexBatch = Int64
-
-
-class SequentialSampler:
-    """Every sample once, in order; the last batch may be smaller."""
-
-    def __init__(self, num_samples: int, batch_size: int) -> None:
-        _check_positive(num_samples=num_samples, batch_size=batch_size)
-        self.num_samples = num_samples
-        self.batch_size = batch_size
-
-    def __len__(self) -> int:
-        """Batches in an epoch."""
-        return -(-self.num_samples // self.batch_size)
-
-    def batches(self, epoch: int = 0) -> list[IndexBatch]:
-        """Index batches, the same in every epoch."""
-        return _cut(np.arange(self.num_samples), self.batch_size)
 
 
 class RandomSampler:
@@ -192,6 +180,80 @@ class GroupSampler:
             batches.append(np.concatenate([waiting[place][: self.share] for place in chosen]))
             for place in chosen:
                 waiting[place] = waiting[place][self.share :]
+
+
+class Sampler(Protocol):
+    """Which samples make which batch."""
+
+    def batches(self, epoch: int) -> list[IndexBatch]:
+        """Index batches of one epoch, each (batch_size,) int64: a function of the epoch and its seed."""
+        ...
+
+
+@dataclass(frozen=True)
+class SamplerSpec:
+    """One way to draw batches.
+
+    Attributes:
+        name: as recipes take it, `sampler.name`.
+        make: (samples, batch_size, seed, **options) → the sampler.
+        options: its own options and their defaults, which recipes write beside its name.
+        share: an option that has to divide the batch size.
+        gives_several: whether a batch has several pictures of each of its people.
+    """
+
+    name: str
+    make: Callable[..., Sampler]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    share: str | None = None
+    gives_several: bool = False
+
+
+def _random(samples: Sequence[Sample], batch_size: int, seed: int) -> Sampler:
+    with _advice(f"--set sampler.batch_size={len(samples)}"):
+        return RandomSampler(len(samples), batch_size, seed=seed, drop_last=True)
+
+
+def _pk(samples: Sequence[Sample], batch_size: int, seed: int, *, num_instances: int) -> Sampler:
+    pids = [sample.pid for sample in samples]
+    with _advice(f"--set sampler.batch_size={len(set(pids)) * num_instances}"):
+        return PKSampler(pids, num_pids=batch_size // num_instances, num_instances=num_instances, seed=seed)
+
+
+def _camera(samples: Sequence[Sample], batch_size: int, seed: int, *, num_groups: int) -> Sampler:
+    return _of_groups([sample.camid for sample in samples], batch_size, seed, num_groups, "camera")
+
+
+def _dataset(samples: Sequence[Sample], batch_size: int, seed: int, *, num_groups: int) -> Sampler:
+    return _of_groups([sample.dsetid for sample in samples], batch_size, seed, num_groups, "dataset")
+
+
+def _of_groups(groups: list[int], batch_size: int, seed: int, num_groups: int, kind: str) -> Sampler:
+    with _advice("--set sampler.num_groups=… --set sampler.batch_size=…"):
+        return GroupSampler(groups, num_groups=num_groups, batch_size=batch_size, seed=seed, kind=kind)
+
+
+@contextmanager
+def _advice(fits: str) -> Iterator[None]:
+    """Say with what is wrong what would be right."""
+    try:
+        yield
+    except InputError as error:
+        raise ConfigError(f"{error}: {fits}") from error
+
+
+SAMPLERS = Socket(
+    "sampler",
+    "omnireid.samplers",
+    SamplerSpec,
+    (
+        SamplerSpec("random", _random),
+        SamplerSpec("pk", _pk, {"num_instances": 4}, share="num_instances", gives_several=True),
+        SamplerSpec("camera", _camera, {"num_groups": 2}, share="num_groups"),
+        SamplerSpec("dataset", _dataset, {"num_groups": 2}, share="num_groups"),
+    ),
+)
+"""A new sampler is a class, the function that makes it, and a line here; or a package with an entry point."""
 
 
 def _cut(order: Int64, size: int) -> list[IndexBatch]:

@@ -21,19 +21,19 @@ from omnireid.data.frames import flatten
 from omnireid.data.options import Sources
 from omnireid.experiment.evaluation import check_scorable, evaluate_model
 from omnireid.experiment.several import result_names, seed_runs, write_summaries
-from omnireid.inference.backends import TorchBackend
+from omnireid.inference.backends.torch_eager import TorchBackend
 from omnireid.inference.embedder import Embedder
 from omnireid.inference.lookup import find_weights
 from omnireid.models.cards import model_card
 from omnireid.models.convert import read_network
-from omnireid.models.family import NetworkConfig
 from omnireid.models.network import Network
+from omnireid.models.network_config import NetworkConfig
 from omnireid.models.registry import architecture_config, blank_network, nearest_architecture
 from omnireid.training.checkpoint import CHECKPOINT, load_checkpoint
 from omnireid.training.folder import check_run_folder, holds_results
 from omnireid.training.loop import TrainedModel
 from omnireid.training.loop import train as run_training
-from omnireid.training.options import RunOptions
+from omnireid.training.options import LoopOptions, RunOptions
 from omnireid.training.recipe import Recipe, load_recipe
 
 FROM_SCRATCH = "none"
@@ -245,14 +245,9 @@ def train_on(
         run_dir,
         initial=None if options.resume else _initial_network(recipe),
         training_data=f"{dataset.name} (train: {len(pictures):,} images)",
-        device=options.device,
-        threads=options.threads,
-        resume=options.resume,
-        overwrite=options.overwrite,
-        on_bad=options.on_bad,
         evaluate=evaluate,
         evaluated_on=", ".join(names) + f" (query and gallery, {recipe.evaluation.distance} distance)",
-        console=console,
+        options=LoopOptions(**vars(options), console=console),
     )
 
 

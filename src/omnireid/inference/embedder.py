@@ -19,9 +19,9 @@ from omnireid.core.options import OnBad
 from omnireid.core.progress import progress_bar
 from omnireid.core.types import EmbeddingSet, Sample, SkippedFile
 from omnireid.data.loading import CropLoader, LoadCrop, load_sample
-from omnireid.inference.backends import Backend
-from omnireid.inference.backends.native import NativeBackend
-from omnireid.inference.backends.protocol import Embeddings, FeatureMaps, check_crops
+from omnireid.inference.backends.foreign import ForeignCard
+from omnireid.inference.backends.protocol import Backend, Embeddings, FeatureMaps, can_be_told, check_crops
+from omnireid.inference.backends.table import Opening
 from omnireid.inference.lookup import find_weights
 from omnireid.inference.opening import open_backend
 from omnireid.inference.options import BackendName, Engine, PrecisionName
@@ -87,6 +87,7 @@ class Embedder:
         precision: PrecisionName | None = Engine.precision,
         batch_size: int = Engine.batch_size,
         normalise: bool = True,
+        card: ForeignCard | str | os.PathLike[str] | None = None,
     ) -> Embedder:
         """Open a model file, or a model of the registry whose weights were pulled.
 
@@ -103,6 +104,8 @@ class Embedder:
                 "fp32" of gpu; their first when None, for openvino that of the file.
             batch_size: crops in one run of the network.
             normalise: L2-normalise embeddings. The published OSNet figures use raw ones.
+            card: what an ONNX or OpenVINO file of others takes and gives, or the YAML file that says so; the
+                one beside the model (`NAME.card.yaml`, `card.yaml`) when None.
 
         Raises:
             WeightsError: missing, damaged, changed since it was exported, without card, named as another
@@ -113,9 +116,10 @@ class Embedder:
                 that gives normalised ones.
         """
         path = find_weights(model)
-        engine, is_normalised = open_backend(
-            path, backend=backend, device=device, threads=threads, precision=precision
-        )
+        if card is not None and not isinstance(card, ForeignCard):
+            card = ForeignCard.read(card)
+        how = Opening(device=device, threads=threads, precision=precision, card=card)
+        engine, is_normalised = open_backend(path, how, backend=backend)
         return cls(engine, batch_size=batch_size, normalise=normalise, is_normalised_inside=is_normalised)
 
     def __reduce__(self) -> Any:
@@ -152,7 +156,7 @@ class Embedder:
     @property
     def calls_side_by_side(self) -> int:
         """How many calls of one thread each fill the cores; 1 where every call takes all it can get."""
-        return self.backend.threads if isinstance(self.backend, NativeBackend) else 1
+        return self.backend.calls_side_by_side or 1
 
     def embed(self, crops: Crop | Sequence[Crop], *, threads: int | None = None) -> Embeddings:
         """Embed pictures of persons.
@@ -168,7 +172,7 @@ class Embedder:
         Raises:
             ShapeError, InputError: crops of another shape or dtype; threads for another engine.
         """
-        if threads is not None and not isinstance(self.backend, NativeBackend):
+        if threads is not None and not can_be_told(self.backend):
             raise InputError(f"threads: a call of {self.backend.name} cannot be told how many to use")
         return self._normalised(self._run(crops, threads))
 
@@ -329,7 +333,7 @@ class Embedder:
                 else [crops[index] for index in range(start, min(stop, len(crops)))]
             )
             batch = self._as_batch(part, start)
-            if threads is not None and isinstance(self.backend, NativeBackend):
+            if can_be_told(self.backend):
                 rows[start:stop] = self.backend.embed(batch, threads=threads)
             else:
                 rows[start:stop] = self.backend.embed(batch)

@@ -1,4 +1,4 @@
-"""Kinds of model file: how each is named, recognised, and which engines run it. Imports no torch."""
+"""Kinds of model file: how each is named and recognised. Imports no torch."""
 
 from __future__ import annotations
 
@@ -20,24 +20,22 @@ class FileFormat:
         name: as `--format` takes it; "safetensors" is what export starts from.
         title: in messages.
         suffix: every file of this kind ends in it.
-        backends: engines that run it; the first is what "auto" takes (of weights it depends, see `opening`).
     """
 
     name: str
     title: str
     suffix: str
-    backends: tuple[str, ...]
 
 
 FORMATS = {
     kind.name: kind
     for kind in (
-        FileFormat("safetensors", "safetensors weights", ".safetensors", ("native", "torch", "gpu")),
-        FileFormat("onnx", "an ONNX model", ".onnx", ("onnx", "openvino")),
-        FileFormat("openvino", "an OpenVINO model", ".xml", ("openvino",)),
-        FileFormat("torchscript", "a TorchScript module", ".torchscript", ("torchscript",)),
-        FileFormat("tensorrt", "a TensorRT engine", ".engine", ("tensorrt",)),
-        FileFormat("executorch", "an ExecuTorch program", ".pte", ("executorch",)),
+        FileFormat("safetensors", "safetensors weights", ".safetensors"),
+        FileFormat("onnx", "an ONNX model", ".onnx"),
+        FileFormat("openvino", "an OpenVINO model", ".xml"),
+        FileFormat("torchscript", "a TorchScript module", ".torchscript"),
+        FileFormat("tensorrt", "a TensorRT engine", ".engine"),
+        FileFormat("executorch", "an ExecuTorch program", ".pte"),
     )
 }
 

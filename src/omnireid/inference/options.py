@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-BackendName = Literal[
-    "auto", "onnx", "openvino", "torch", "native", "gpu", "torchscript", "tensorrt", "executorch"
-]
+AUTO = "auto"
+BackendName = str
+"""AUTO, or a name of `BACKENDS`."""
 PrecisionName = Literal["fp32", "bf16x3", "bf16", "fp16"]
 ExportFormat = Literal["onnx", "openvino", "torchscript", "tensorrt", "executorch"]
 ExportPrecision = Literal["fp32", "fp16", "bf16", "int8"]
@@ -24,10 +25,12 @@ class Engine:
         device: "auto", "cpu", "cuda", "cuda:1" or "mps", as far as the backend has it.
         threads: Of one run; None takes one per core.
         batch_size: Crops in one run of the network.
+        card: What a network file of others takes and gives; None takes the one beside it, where there is one.
     """
 
-    backend: BackendName = "auto"
+    backend: BackendName = AUTO
     precision: PrecisionName | None = None
     device: str = "auto"
     threads: int | None = None
     batch_size: int = 64
+    card: Path | None = None

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from omnireid.core.errors import ShapeError
+from omnireid.losses.table import Loss
 
 
 def jensen_shannon(logits_VNC: Tensor) -> Tensor:
@@ -36,3 +37,8 @@ def jensen_shannon(logits_VNC: Tensor) -> Tensor:
     log_p_VNC = logits_VNC.log_softmax(dim=2)
     log_m_NC = log_p_VNC.logsumexp(dim=0) - math.log(len(log_p_VNC))
     return (log_p_VNC.exp() * (log_p_VNC - log_m_NC)).sum(dim=2).mean()
+
+
+def make(num_pids: int) -> Loss:
+    """`jensen_shannon` between a crop and its views, as the table of losses makes it."""
+    return lambda batch: jensen_shannon(batch.logits_VNC)

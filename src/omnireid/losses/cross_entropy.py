@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from omnireid.core.errors import ConfigError, ShapeError
+from omnireid.losses.table import Loss
 
 
 class CrossEntropyLabelSmooth(nn.Module):
@@ -45,3 +46,9 @@ class CrossEntropyLabelSmooth(nn.Module):
         if labels.shape != logits.shape[:1]:
             raise ShapeError("labels", expected=(logits.shape[0],), actual=tuple(labels.shape))
         return F.cross_entropy(logits, labels, label_smoothing=self.smoothing)
+
+
+def make(num_pids: int, *, label_smoothing: float) -> Loss:
+    """`CrossEntropyLabelSmooth`, as the table of losses makes it."""
+    loss = CrossEntropyLabelSmooth(num_pids, smoothing=label_smoothing)
+    return lambda batch: loss(batch.logits, batch.labels)

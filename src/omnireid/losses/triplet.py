@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from omnireid.core.errors import ConfigError, ShapeError
+from omnireid.losses.table import Loss
 
 
 class HardTripletLoss(nn.Module):
@@ -65,3 +66,9 @@ def _hardest(embeddings: Tensor, same_NN: Tensor) -> tuple[Tensor, Tensor]:
     positive = dist_NN.masked_fill(~same_NN, -torch.inf).argmax(dim=1)
     negative = dist_NN.masked_fill(same_NN, torch.inf).argmin(dim=1)
     return positive, negative
+
+
+def make(num_pids: int, *, margin: float) -> Loss:
+    """`HardTripletLoss`, as the table of losses makes it."""
+    loss = HardTripletLoss(margin=margin)
+    return lambda batch: loss(batch.embeddings, batch.labels)

@@ -35,7 +35,8 @@ from omnireid.models.network import Network
 from omnireid.models.registry import FAMILIES, architecture_config, blank_network
 from omnireid.models.run_checkpoint import is_run_checkpoint
 from omnireid.models.state_dict import check_state_dict, name_some
-from omnireid.models.weight_file import has_card, require_file
+from omnireid.models.weight_file import has_card
+from omnireid.models.weight_header import require_file
 from omnireid.models.weights import load_weights
 
 _COUNTER = "num_batches_tracked"

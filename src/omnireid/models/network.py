@@ -6,7 +6,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from omnireid.models.family import NetworkConfig
+from omnireid.models.network_config import NetworkConfig
 
 
 class Network(nn.Module):

@@ -24,7 +24,7 @@ from omnireid.core.seeds import numpy_generator
 from omnireid.models.cards import model_card
 from omnireid.models.onnx_walk import FoundBlock, FoundLayer, FoundNetwork, FoundNorm, is_instance_norm, walk
 from omnireid.models.osnet_config import ARCHITECTURES, OSNetConfig
-from omnireid.models.weight_file import require_file
+from omnireid.models.weight_header import require_file
 
 try:
     import onnx

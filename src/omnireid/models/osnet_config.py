@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal, get_args
 
 from omnireid.core.errors import ConfigError, UnknownNameError, WeightsError
 from omnireid.core.sockets import later
-from omnireid.models.family import NetworkConfig, NetworkFamily, Shapes
+from omnireid.models.family import NetworkFamily, Shapes
+from omnireid.models.network_config import NetworkConfig
 
 Fusion = Literal["unified_gate", "separate_gates", "scalar_gate", "fixed_gates", "addition", "concatenation"]
 StemNorm = Literal["batch", "instance"]

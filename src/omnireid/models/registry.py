@@ -1,7 +1,7 @@
 """Networks by name: the table of families. Imports no torch.
 
 A new family is a file with its networks, one with its configuration and cards, and its line in `FAMILIES`; or
-a package with an entry point, see docs/guides/extending.
+a package with an entry point, see docs/guides/extending/package.md.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from omnireid.core.errors import UnknownNameError
 from omnireid.core.sockets import Socket
-from omnireid.models.family import NetworkConfig, NetworkFamily
+from omnireid.models.family import NetworkFamily
+from omnireid.models.network_config import NetworkConfig
 from omnireid.models.osnet_config import OSNET
 from omnireid.models.resnet_config import RESNET
 

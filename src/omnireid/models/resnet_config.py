@@ -9,7 +9,8 @@ from typing import ClassVar
 from omnireid.core.card import ModelCard
 from omnireid.core.errors import ConfigError
 from omnireid.core.sockets import later
-from omnireid.models.family import NetworkConfig, NetworkFamily, Shapes
+from omnireid.models.family import NetworkFamily, Shapes
+from omnireid.models.network_config import NetworkConfig
 
 EXPANSION = 4
 """A block gives four times the channels that it works on."""

@@ -20,7 +20,7 @@ from omnireid.core.errors import MissingExtraError, OmniReIDError, WeightsError
 from omnireid.core.files import write_bytes
 from omnireid.models.cards import model_card
 from omnireid.models.registry import architecture_config
-from omnireid.models.weight_file import WeightHeader, arrays_sha256, require_file
+from omnireid.models.weight_header import WeightHeader, arrays_sha256, require_file
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,28 +1,20 @@
-"""The header of a weight file: safetensors with the model card inside. Imports no torch.
-
-The metadata holds one entry, `omnireid`, so that the same weights and card always make the same bytes
-(safetensors writes several entries in no fixed order).
-"""
+"""Reading a weight file: safetensors with the model card inside. Imports no torch."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from omnireid.core.card import ModelCard
 from omnireid.core.errors import OmniReIDError, PluginError, WeightsError
-from omnireid.models.family import NetworkConfig
 from omnireid.models.registry import FAMILIES
+from omnireid.models.run_checkpoint import is_run_checkpoint, read_run_weights
+from omnireid.models.weight_header import METADATA_KEY, WeightHeader, arrays_sha256, require_file
 
-METADATA_KEY = "omnireid"
 _FAMILY_OF_OLD_FILES = "osnet"
 
 _OTHER_FORMATS = (
@@ -32,31 +24,6 @@ _OTHER_FORMATS = (
 )
 
 
-@dataclass(frozen=True)
-class WeightHeader:
-    """What a weight file says of itself.
-
-    Attributes:
-        card: the model card.
-        config: the network the weights belong to.
-        tensors_sha256: hash of the weights, see `arrays_sha256`.
-    """
-
-    card: ModelCard
-    config: NetworkConfig
-    tensors_sha256: str
-
-    def to_metadata(self) -> dict[str, str]:
-        """The safetensors metadata."""
-        content = {
-            "card": self.card.model_dump(mode="json", exclude_none=True),
-            "family": self.config.family,
-            "config": self.config.to_dict(),
-            "tensors_sha256": self.tensors_sha256,
-        }
-        return {METADATA_KEY: json.dumps(content, sort_keys=True)}
-
-
 def read_header(path: str | os.PathLike[str]) -> WeightHeader:
     """Read a weight file's header without its weights; of a run's checkpoint, what stands for one.
 
@@ -64,8 +31,6 @@ def read_header(path: str | os.PathLike[str]) -> WeightHeader:
         WeightsError: missing, truncated, another format, or without a card.
     """
     from safetensors import SafetensorError, safe_open
-
-    from omnireid.models.run_checkpoint import is_run_checkpoint, read_run_weights
 
     require_file(path)
     if is_run_checkpoint(path):
@@ -108,8 +73,6 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[WeightHeader, dict[str, n
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    from omnireid.models.run_checkpoint import is_run_checkpoint, read_run_weights
-
     if is_run_checkpoint(path):
         header, state = read_run_weights(path)
         return header, {key: value.numpy() for key, value in state.items()}
@@ -121,34 +84,6 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[WeightHeader, dict[str, n
     if arrays_sha256(arrays) != header.tensors_sha256:
         raise WeightsError(f"{path}: damaged: the weights do not have the hash that the file states")
     return header, arrays
-
-
-def arrays_sha256(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
-    """Hash over the names, types, shapes and values of a state dict, in the order of the names.
-
-    Types are named as torch names them, so that both ways to read a file give one hash.
-    """
-    digest = hashlib.sha256()
-    for key in sorted(arrays):
-        array = np.ascontiguousarray(arrays[key]).reshape(arrays[key].shape)
-        digest.update(f"{key} torch.{array.dtype} {array.shape}\n".encode())
-        digest.update(array.reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
-
-
-def require_file(path: str | os.PathLike[str]) -> None:
-    """Refuse what is no readable, non-empty file.
-
-    Raises:
-        WeightsError: names the file and the reason.
-    """
-    file = Path(path)
-    if not file.exists():
-        raise WeightsError(f"{file}: no such file")
-    if not file.is_file():
-        raise WeightsError(f"{file}: a folder, not a weight file")
-    if file.stat().st_size == 0:
-        raise WeightsError(f"{file}: the file is empty")
 
 
 def _parse(text: str, *, source: str) -> WeightHeader:

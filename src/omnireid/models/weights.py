@@ -17,7 +17,8 @@ from omnireid.models.network import Network
 from omnireid.models.registry import blank_network
 from omnireid.models.run_checkpoint import is_run_checkpoint, read_run_weights
 from omnireid.models.state_dict import check_state_dict, name_some
-from omnireid.models.weight_file import WeightHeader, arrays_sha256, read_header
+from omnireid.models.weight_file import read_header
+from omnireid.models.weight_header import WeightHeader, arrays_sha256
 
 
 def save_weights(path: str | os.PathLike[str], model: Network | IdentityClassifier, card: ModelCard) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,21 +18,18 @@ from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
 from omnireid.core.card import ModelCard
-from omnireid.core.errors import ConfigError, DatasetError, InputError, OmniReIDError, TrainingError
+from omnireid.core.errors import DatasetError, OmniReIDError, TrainingError
 from omnireid.core.files import sha256_file, write_text
 from omnireid.core.machine import available_cores
-from omnireid.core.options import OnBad
 from omnireid.core.progress import progress_bar
 from omnireid.core.record import BestEpochRecord, TrainingRecord
 from omnireid.core.seeds import derive_seed
-from omnireid.core.types import Sample, Split, label_map
+from omnireid.core.types import Split, label_map
 from omnireid.data.augmentation import Augmentation
 from omnireid.data.loading import Batch, CropLoader
-from omnireid.data.samplers import GroupSampler, PKSampler, RandomSampler
+from omnireid.data.samplers import SAMPLERS
 from omnireid.inference.backends.torch_eager import choose_device
-from omnireid.losses.consistency import jensen_shannon
-from omnireid.losses.cross_entropy import CrossEntropyLabelSmooth
-from omnireid.losses.triplet import HardTripletLoss
+from omnireid.losses.table import LossBatch
 from omnireid.models.batch_norms import folded_norms, restore_statistics
 from omnireid.models.classifier import IdentityClassifier
 from omnireid.models.network import Network
@@ -54,10 +51,9 @@ from omnireid.training.folder import (
     only_writer,
 )
 from omnireid.training.optimisers import build_optimiser
+from omnireid.training.options import LoopOptions
 from omnireid.training.recipe import Recipe
 from omnireid.training.schedule import learning_rate
-
-DEFAULT_CACHE_BYTES = 2 << 30
 
 _PICTURES_TO_MEASURE = 2048
 """What statistics of folded batch norms are taken from."""
@@ -106,15 +102,9 @@ def train(
     *,
     initial: Network | None = None,
     training_data: str = "",
-    device: str = "auto",
-    threads: int | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    on_bad: OnBad = "error",
-    cache_bytes: int = DEFAULT_CACHE_BYTES,
     evaluate: EpochEvaluation | None = None,
     evaluated_on: str = "",
-    console: Console | None = None,
+    options: LoopOptions = LoopOptions(),
 ) -> TrainedModel:
     """Train a network and leave its weights, history and checkpoint in `run_dir`.
 
@@ -128,15 +118,11 @@ def train(
             and `best.safetensors` where epochs are evaluated.
         initial: network to start from; None initialises one from the recipe's seed.
         training_data: what the card says the weights were trained on.
-        device: "auto" (CUDA, then MPS, then the CPU), "cpu", "cuda", "cuda:1" or "mps".
-        threads: decoding threads; None for one per core.
-        resume: go on from `run_dir/checkpoint.pt`; a recipe with more epochs than it began with extends it.
-        overwrite: replace the run in `run_dir`, once everything is read and the first epoch can begin.
-        on_bad: what to do with a picture that cannot be decoded.
         evaluate: called with the network and the epochs done, every `recipe.evaluation.every` epochs; its
             values join the history. The epoch is safe before it is called. The epoch with the highest mAP
             (rank-1 where the protocol has no mAP; the mean over several datasets) is the best.
         evaluated_on: what `evaluate` evaluates on, for card and record of the best weights.
+        options: what does not decide the weights.
 
     Raises:
         InputError: a device that is not there; `run_dir` holds a run, or something else.
@@ -146,9 +132,9 @@ def train(
         ImageError: a picture cannot be decoded and `on_bad` is "error".
     """
     # Before the folder of somebody else gets a lock in it, and again: another run may have ended in between.
-    check_run_folder(run_dir, resume=resume, overwrite=overwrite)
+    check_run_folder(run_dir, resume=options.resume, overwrite=options.overwrite)
     with only_writer(run_dir):
-        check_run_folder(run_dir, resume=resume, overwrite=overwrite)
+        check_run_folder(run_dir, resume=options.resume, overwrite=options.overwrite)
         run = _Run(
             recipe,
             samples,
@@ -156,17 +142,14 @@ def train(
             initial=initial,
             training_data=training_data,
             evaluated_on=evaluated_on,
-            device=device,
-            threads=threads,
-            on_bad=on_bad,
-            cache_bytes=cache_bytes,
+            options=options,
         )
-        if resume:
-            run.restore(load_checkpoint(run_dir / CHECKPOINT), console)
+        if options.resume:
+            run.restore(load_checkpoint(run_dir / CHECKPOINT), options.console)
         else:
-            run.restore_statistics(console)
+            run.restore_statistics(options.console)
             clear_run_folder(run_dir)
-        run.fit(evaluate, console)
+        run.fit(evaluate, options.console)
         return run.finish()
 
 
@@ -182,10 +165,7 @@ class _Run:
         initial: Network | None,
         training_data: str,
         evaluated_on: str,
-        device: str,
-        threads: int | None,
-        on_bad: OnBad,
-        cache_bytes: int,
+        options: LoopOptions,
     ) -> None:
         kept = tuple(sample for sample in samples if sample.pid >= 0)
         self.recipe = recipe
@@ -206,19 +186,21 @@ class _Run:
         self.evaluation_due = False
         self.extensions: tuple[tuple[int, int], ...] = ()
 
-        self.sampler = _build_sampler(recipe, kept)
+        self.sampler = SAMPLERS.get(recipe.sampler.name).make(
+            kept, recipe.sampler.batch_size, recipe.seed, **recipe.sampler.options()
+        )
         self.loader = CropLoader(
             kept,
             recipe.input,
-            threads=threads or available_cores(),
-            on_bad=on_bad,
+            threads=options.threads or available_cores(),
+            on_bad=options.on_bad,
             refill=True,
-            cache_bytes=cache_bytes,
+            cache_bytes=options.cache_bytes,
         )
         self.augmentation = _augmentation(recipe)
         self.plain = Augmentation((), recipe.input)
 
-        where = torch.device(choose_device(device))
+        where = torch.device(choose_device(options.device))
         devices = 1 if where.index is None else [where.index]
         self.fabric = Fabric(accelerator=where.type, devices=devices, precision=recipe.precision)
         network = _build_network(recipe, self.num_pids, initial)
@@ -226,8 +208,10 @@ class _Run:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         optimiser = build_optimiser(network, recipe.optimiser)
         self.network, self.optimiser = self.fabric.setup(network, optimiser)
-        self.cross_entropy = CrossEntropyLabelSmooth(self.num_pids, smoothing=recipe.loss.label_smoothing)
-        self.triplet = HardTripletLoss(margin=recipe.loss.margin)
+        self.losses = [
+            (term.spec.name, term.weight, term.spec.make(self.num_pids, **term.options))
+            for term in recipe.loss.terms()
+        ]
 
     @property
     def classifier(self) -> IdentityClassifier:
@@ -383,18 +367,13 @@ class _Run:
         all_views = self.network(self.augmentation(crops, generator))
         # The first view is the crops themselves: what identities are learned from.
         embeddings, logits = (values[: len(labels)] for values in all_views)
+        views = all_views.logits.unflatten(0, (-1, len(labels)))
+        given = LossBatch(embeddings, logits, labels, views)
         parts: dict[str, torch.Tensor] = {}
-        weights = self.recipe.loss
         loss = logits.new_zeros(())
-        if weights.cross_entropy:
-            parts["cross_entropy"] = self.cross_entropy(logits, labels)
-            loss = loss + weights.cross_entropy * parts["cross_entropy"]
-        if weights.triplet:
-            parts["triplet"] = self.triplet(embeddings, labels)
-            loss = loss + weights.triplet * parts["triplet"]
-        if weights.consistency:
-            parts["consistency"] = jensen_shannon(all_views.logits.unflatten(0, (-1, len(labels))))
-            loss = loss + weights.consistency * parts["consistency"]
+        for name, weight, part in self.losses:
+            parts[name] = part(given)
+            loss = loss + weight * parts[name]
         self.optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         self.optimiser.step()
@@ -518,33 +497,9 @@ class _Run:
         return TrainedModel(backbone, card, weights, best_weights, record, skipped)
 
 
-def _build_sampler(recipe: Recipe, samples: Sequence[Sample]) -> RandomSampler | PKSampler | GroupSampler:
-    sampler = recipe.sampler
-    pids = [sample.pid for sample in samples]
-    num_pids = len(set(pids))
-    try:
-        if sampler.name == "random":
-            fits = f"--set sampler.batch_size={len(samples)}"
-            return RandomSampler(len(samples), sampler.batch_size, seed=recipe.seed, drop_last=True)
-        if sampler.name == "pk":
-            k = sampler.num_instances
-            fits = f"--set sampler.batch_size={num_pids * k}"
-            return PKSampler(pids, num_pids=sampler.batch_size // k, num_instances=k, seed=recipe.seed)
-        fits = "--set sampler.num_groups=… --set sampler.batch_size=…"
-        return GroupSampler(
-            [sample.camid if sampler.name == "camera" else sample.dsetid for sample in samples],
-            num_groups=sampler.num_groups,
-            batch_size=sampler.batch_size,
-            seed=recipe.seed,
-            kind=sampler.name,
-        )
-    except InputError as error:
-        raise ConfigError(f"{error}: {fits}") from error
-
-
 def _augmentation(recipe: Recipe) -> Augmentation:
     # For consistency, two AugMix views beside each crop (Hendrycks et al., ICLR 2020).
-    num_views = 3 if recipe.loss.consistency else 1
+    num_views = 3 if any(term.spec.needs_views for term in recipe.loss.terms()) else 1
     return Augmentation(recipe.augmentation, recipe.input, num_views=num_views)
 
 

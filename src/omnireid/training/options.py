@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rich.console import Console
+
 from omnireid.core.options import OnBad
 
 
@@ -24,3 +26,16 @@ class RunOptions:
     resume: bool = False
     overwrite: bool = False
     on_bad: OnBad = "error"
+
+
+@dataclass(frozen=True)
+class LoopOptions(RunOptions):
+    """What the training loop goes by besides.
+
+    Attributes:
+        cache_bytes: Memory for decoded pictures.
+        console: Where progress is shown; nothing is shown when None.
+    """
+
+    cache_bytes: int = 2 << 30
+    console: Console | None = None

@@ -7,17 +7,23 @@ what is written below it, key by key. Unknown keys fail and name the nearest kno
 from __future__ import annotations
 
 import difflib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from omnireid.core.card import InputSpec
 from omnireid.core.closed import ClosedModel
 from omnireid.core.display import short_repr
 from omnireid.core.errors import ConfigError, UnknownNameError
+from omnireid.data.samplers import SAMPLERS
+from omnireid.losses.table import LOSSES, LossSpec
 
 AugmentationName = Literal[
     "flip",
@@ -37,28 +43,50 @@ class SamplerRecipe(ClosedModel):
     """`random`: each image once per epoch. `pk`: identities × instances in a batch (P×K).
 
     `camera` and `dataset` share a batch out evenly among `num_groups` cameras, or among the sources of a
-    training on several datasets.
+    training on several datasets. Samplers of other packages (`SAMPLERS`) have their options beside these.
     """
 
-    name: Literal["random", "pk", "camera", "dataset"] = "random"
+    model_config = ConfigDict(extra="allow")
+
+    name: str = "random"
     batch_size: int = Field(64, gt=1)
     num_instances: int = Field(4, gt=1)
     num_groups: int = Field(2, gt=0)
 
     @model_validator(mode="after")
-    def _even_shares(self) -> SamplerRecipe:
-        shares = {"pk": "num_instances", "camera": "num_groups", "dataset": "num_groups"}.get(self.name)
-        if shares is not None and self.batch_size % (share := getattr(self, shares)):
-            raise ValueError(f"batch_size {self.batch_size} is no multiple of {shares} {share}")
+    def _of_the_table(self) -> SamplerRecipe:
+        spec = SAMPLERS.get(self.name)
+        _refuse_unknown(self.model_extra or {}, spec.options)
+        if spec.share is not None and self.batch_size % (share := self.options()[spec.share]):
+            raise ValueError(f"batch_size {self.batch_size} is no multiple of {spec.share} {share}")
         return self
+
+    def options(self) -> dict[str, Any]:
+        """The options of the sampler of this name."""
+        return {
+            name: getattr(self, name, default) for name, default in SAMPLERS.get(self.name).options.items()
+        }
+
+
+@dataclass(frozen=True)
+class LossTerm:
+    """One loss of a weighted sum, with its options."""
+
+    spec: LossSpec
+    weight: float
+    options: dict[str, Any]
 
 
 class LossRecipe(ClosedModel):
-    """Weighted sum of label-smoothed cross entropy, batch-hard triplet loss and consistency.
+    """Weighted sum of losses (`LOSSES`); weight 0 leaves one out.
 
-    Weight 0 leaves one out. `consistency` holds the class predictions on each crop and on two AugMix views
-    of it together; cross entropy and triplet then look at the crops alone.
+    Label-smoothed cross entropy, batch-hard triplet loss and consistency stand here with their options.
+    `consistency` holds the class predictions on each crop and on two AugMix views of it together; the others
+    look at the crops alone. Any other loss of the table is written by its name: `circle: 0.5`, or with its
+    options `circle: {weight: 0.5, scale: 64}`.
     """
+
+    model_config = ConfigDict(extra="allow")
 
     cross_entropy: float = Field(1.0, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
@@ -67,14 +95,50 @@ class LossRecipe(ClosedModel):
     consistency: float = Field(0.0, ge=0)
 
     @model_validator(mode="after")
-    def _weights_that_learn(self) -> LossRecipe:
-        if self.cross_entropy + self.triplet == 0:
+    def _of_the_table(self) -> LossRecipe:
+        _refuse_unknown(self.model_extra or {}, LOSSES.names())
+        terms = self.terms()
+        if not any(term.spec.teaches for term in terms):
             raise ValueError("cross_entropy and triplet are both 0: nothing would be learned")
-        if self.consistency and not self.cross_entropy:
-            raise ValueError(
-                "consistency compares class predictions, which a cross_entropy weight of 0 leaves untrained"
-            )
+        if not any(term.spec.trains_classifier for term in terms):
+            for term in (term for term in terms if term.spec.needs_classifier):
+                raise ValueError(
+                    f"{term.spec.name} compares class predictions, which a cross_entropy weight of 0 leaves "
+                    "untrained"
+                )
         return self
+
+    def terms(self) -> tuple[LossTerm, ...]:
+        """What is summed, in the order of the table."""
+        ours = (spec for spec in LOSSES.ours.values() if spec.name in type(self).model_fields)
+        terms = [
+            LossTerm(spec, getattr(self, spec.name), {name: getattr(self, name) for name in spec.options})
+            for spec in ours
+        ]
+        terms += [_other_loss(name, value) for name, value in (self.model_extra or {}).items()]
+        return tuple(term for term in terms if term.weight)
+
+    def trains_classifier(self) -> bool:
+        return any(term.spec.trains_classifier for term in self.terms())
+
+
+def _other_loss(name: str, value: Any) -> LossTerm:
+    spec = LOSSES.get(name)
+    given = dict(value) if isinstance(value, Mapping) else {"weight": value}
+    weight = given.pop("weight", 1.0)
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+        raise ValueError(f"{name}: a weight of at least 0, or {{weight: …, option: …}}, got {value!r}")
+    for option in given:
+        if option not in spec.options:
+            raise UnknownNameError(f"option of the loss {name!r}", option, ("weight", *spec.options))
+    return LossTerm(spec, float(weight), {**spec.options, **given})
+
+
+def _refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse keys that the fields do not have and the table does not know, as pydantic does the others."""
+    for name in given:
+        if name not in known:
+            raise PydanticCustomError("extra_forbidden", "unknown key", {"key": name})
 
 
 class OptimiserRecipe(ClosedModel):
@@ -131,18 +195,19 @@ class Recipe(ClosedModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
-        if self.loss.triplet > 0 and self.sampler.name != "pk":
-            raise ValueError(
-                "triplet loss needs several images of a person in a batch: set sampler.name to pk"
-            )
-        if self.loss.consistency > 0 and "augmix" not in self.augmentation:
-            raise ValueError(
-                "loss.consistency compares a crop with views of it that augmix makes: add augmix to "
-                "augmentation, or set loss.consistency to 0"
-            )
+        for spec in (term.spec for term in self.loss.terms()):
+            if spec.needs_several and not SAMPLERS.get(self.sampler.name).gives_several:
+                raise ValueError(
+                    f"{spec.name} loss needs several images of a person in a batch: set sampler.name to pk"
+                )
+            if spec.needs_views and "augmix" not in self.augmentation:
+                raise ValueError(
+                    f"loss.{spec.name} compares a crop with views of it that augmix makes: add augmix to "
+                    f"augmentation, or set loss.{spec.name} to 0"
+                )
         if {"random_erase", "soft_erase"} <= set(self.augmentation):
             raise ValueError("random_erase and soft_erase are two forms of the same augmentation: choose one")
-        if self.frozen_epochs and self.loss.cross_entropy == 0:
+        if self.frozen_epochs and not self.loss.trains_classifier():
             raise ValueError(
                 "frozen_epochs train the classifier, which a cross_entropy weight of 0 switches off"
             )
@@ -189,7 +254,7 @@ def _validate(values: dict[str, Any], *, source: str) -> Recipe:
 
 
 def _explain(problem: Any) -> str:
-    where = ".".join(map(str, problem["loc"]))
+    where = ".".join(map(str, (*problem["loc"], *filter(None, [problem.get("ctx", {}).get("key")]))))
     if problem["type"] != "extra_forbidden":
         return f"{where}: {problem['msg']}" if where else str(problem["msg"])
     near = _nearest_keys(where)

@@ -1,6 +1,7 @@
 """Dataset readers: one file per benchmark or layout, found by name.
 
-A new dataset is a new module with its card, a `read` function and `READERS`, named in `_MODULES`.
+A new dataset is a new module with its card, a `read` function and `READERS`, named in `_MODULES`; or a
+package with an entry point, see docs/guides/extending/package.md.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from rich.console import Console
 from omnireid.core.errors import DatasetError, InputError, UnknownNameError
 from omnireid.core.files import absolute
 from omnireid.core.options import Protocol
+from omnireid.core.sockets import Socket
 from omnireid.core.types import DISTRACTOR_PID, JUNK_PID, Dataset
 from omnireid.data.datasets import (
     cuhk01,
@@ -71,12 +73,17 @@ _MODULES = (
     folder_per_person,
     manifest,
 )
-_READERS: dict[str, Reader] = {reader.card.name: reader for module in _MODULES for reader in module.READERS}
+DATASETS: Socket[Reader] = Socket(
+    "dataset",
+    "omnireid.datasets",
+    Reader,
+    [reader for module in _MODULES for reader in module.READERS],
+)
 
 
 def list_datasets() -> tuple[str, ...]:
     """Names that `read_dataset` takes: benchmarks first, then layouts of one's own data."""
-    return tuple(_READERS)
+    return DATASETS.names()
 
 
 def dataset_card(name: str) -> DatasetCard:
@@ -85,7 +92,7 @@ def dataset_card(name: str) -> DatasetCard:
     Raises:
         UnknownNameError: no dataset of that name; says the nearest one.
     """
-    return _reader(name).card
+    return DATASETS.get(name).card
 
 
 def read_dataset(
@@ -120,7 +127,7 @@ def read_dataset(
         DatasetError: nothing there, or not in the expected layout.
         CountMismatchError: sizes differ from the card.
     """
-    reader = _reader(name)
+    reader = DATASETS.get(name)
     _check_split_id(reader.card, split_id)
     path = absolute(root)
     if not path.exists():
@@ -146,7 +153,8 @@ def remarks_on(dataset: Dataset) -> list[str]:
 
 def nobody(dataset: Dataset) -> frozenset[int]:
     """Pids that are nobody in particular: junk, distractors of the card, a pid 0 that no query has."""
-    known = _READERS[dataset.name].card.distractor_pids if dataset.name in _READERS else frozenset()
+    card = DATASETS.get(dataset.name).card if dataset.name in DATASETS.names() else None
+    known = frozenset() if card is None else card.distractor_pids
     queries = {sample.pid for sample in dataset.query}
     unsought = {DISTRACTOR_PID} if queries and DISTRACTOR_PID not in queries else set()
     return known | unsought | {JUNK_PID}
@@ -163,17 +171,8 @@ def require_splits(dataset: Dataset, *names: str) -> None:
     """
     empty = [name for name in names if not len(getattr(dataset, name))]
     if empty:
-        raise DatasetError(
-            f"{dataset.root}: no pictures for {' and '.join(empty)}. "
-            f"Expected:\n{dataset_card(dataset.name).layout if dataset.name in _READERS else 'all splits'}"
-        )
-
-
-def _reader(name: str) -> Reader:
-    try:
-        return _READERS[name]
-    except KeyError:
-        raise UnknownNameError("dataset", name, _READERS) from None
+        layout = dataset_card(dataset.name).layout if dataset.name in DATASETS.names() else "all splits"
+        raise DatasetError(f"{dataset.root}: no pictures for {' and '.join(empty)}. Expected:\n{layout}")
 
 
 def _check_split_id(card: DatasetCard, split_id: int | None) -> None:

@@ -153,6 +153,11 @@ class Reader:
     card: DatasetCard
     read: Callable[[Path, ReadOptions], Dataset]
 
+    @property
+    def name(self) -> str:
+        """As `--data` takes it."""
+        return self.card.name
+
 
 def total(dataset: Dataset) -> Split:
     """Every sample of a dataset once, those that its partition leaves unused too."""

@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from omnireid.core.arrays import Float64, UInt8
 from omnireid.core.card import IMAGENET_MEAN
-from omnireid.core.errors import WeightsError
 
 Order = Literal["RGB", "BGR"]
 Colours = tuple[float, float, float]
@@ -45,22 +44,28 @@ class Pictures:
         white: value of white, 255 or 1; None for pictures that we normalise as the card says.
         order: of the channels.
         mean, std: RGB, of values from 0 to 1, where first nodes apply them.
-        notes: how that is known, or that it is assumed.
+        notes: how that is known, or what is not.
+        is_known: whether it is known, or else what most files of the kind take.
     """
 
     white: float | None = None
     order: Order = "RGB"
     mean: Colours | None = None
     std: Colours | None = None
-    notes: str = "Assumed: RGB, normalised outside the graph with ImageNet mean and std."
+    notes: str = "RGB, normalised outside the graph with ImageNet mean and std."
+    is_known: bool = True
 
 
-BYTES = Pictures(255, notes="Assumed: RGB, and normalisation inside the graph, because its input is uint8.")
+FLOATS = Pictures(is_known=False)
+BYTES = Pictures(255, notes="RGB bytes, normalised inside the graph.", is_known=False)
+
+
+class UnclearError(Exception):
+    """What first nodes do that no pictures explain."""
 
 
 def find_out(
     first_nodes: Callable[[UInt8], npt.NDArray[Any]],
-    label: str,
     otherwise: Pictures,
     hint: Pictures | None = None,
 ) -> Pictures:
@@ -68,28 +73,27 @@ def find_out(
 
     Args:
         first_nodes: gives what they make of plain pictures of `PROBES`: five of three channels.
-        label: what errors call the model.
         otherwise: what it is fed where they say nothing.
         hint: what is known from elsewhere; it holds where they say nothing, or leave the order open.
 
     Raises:
-        WeightsError: they do something else, or leave open in what order they are given the channels.
+        UnclearError: they do something else, or leave open in what order they are given the channels.
     """
-    mean, std, is_reversed = _applied(first_nodes(PROBES), label)
-    white = _white(mean, std, label)
+    mean, std, is_reversed = _applied(first_nodes(PROBES))
+    white = _white(mean, std)
     if white is None and not is_reversed:
         return hint or otherwise
     if white is not None and otherwise.white not in (None, white):
-        _refuse(label, f"expect values from 0 to {white:g}, where the input takes bytes")
+        _refuse(f"expect values from 0 to {white:g}, where the input takes bytes")
     shown = None if white is None else _order_of(mean / white)
     if shown is not None:
         order, reason = _OTHER[shown] if is_reversed else shown, "as the order of the means shows"
     elif hint is not None:
         order, reason = hint.order, hint.notes
     elif is_reversed:
-        _refuse(label, "turn the order of the channels round, and nothing shows in which one they are given")
+        _refuse("turn the order of the channels round, and nothing shows in which one they are given")
     else:
-        order, reason = "RGB", "which is assumed"
+        order, reason = "RGB", "which nothing shows"
     if white is None:
         return Pictures(order=order, notes=f"Normalised outside the graph; {order}, {reason}.")
     # A channel of the network is of another colour than that of the input where they are turned round.
@@ -101,33 +105,34 @@ def find_out(
         _three(std[in_rgb] / white),
         f"Its first nodes normalise pictures of 0 to {white:g} (mean and deviation {_listed(mean, std)}), "
         f"which it is therefore fed; {order}, {reason}.",
+        is_known=shown is not None or hint is not None,
     )
 
 
-def _applied(made: npt.NDArray[Any], label: str) -> tuple[Float64, Float64, bool]:
+def _applied(made: npt.NDArray[Any]) -> tuple[Float64, Float64, bool]:
     """Mean and deviation of the network's channels, and whether they are the input's turned round."""
     values = np.asarray(made, np.float64)
     channels = [axis for axis in (1, values.ndim - 1) if values.ndim == 4 and values.shape[axis] == 3]
     if len(values) != len(PROBES) or not channels or not np.isfinite(values).all():
-        _refuse(label, f"make {list(values.shape)} of five plain pictures")
+        _refuse(f"make {list(values.shape)} of five plain pictures")
     pixels = np.moveaxis(values, channels[0], 1).reshape(len(PROBES), 3, -1)
     colours = pixels.mean(axis=2)
     black = colours[0]
     gains = (colours[1:4] - black).T / 255
     tolerance = _ROUNDING * np.abs(colours).max(initial=1e-9)
     if np.ptp(pixels, axis=2).max() > tolerance:
-        _refuse(label, "treat pixels differently by their place")
+        _refuse("treat pixels differently by their place")
     if np.abs(gains @ PROBES[4] + black - colours[4]).max() > tolerance:
-        _refuse(label, "do more than a mean and a deviation explain")
+        _refuse("do more than a mean and a deviation explain")
     source = np.abs(gains).argmax(axis=1)
     gain = gains[np.arange(3), source]
     mixed = np.abs(gains).sum(axis=1) - np.abs(gain) > _ROUNDING * np.abs(gain)
     if source.tolist() not in ([0, 1, 2], [2, 1, 0]) or mixed.any() or (gain <= 0).any():
-        _refuse(label, "mix, drop or invert colours")
+        _refuse("mix, drop or invert colours")
     return -black / gain, 1 / gain, bool(source[0] == 2)
 
 
-def _white(mean: Float64, std: Float64, label: str) -> float | None:
+def _white(mean: Float64, std: Float64) -> float | None:
     """The value of white in pictures that have this mean and deviation; None for normalised ones."""
     # Factors may be left to the convolution, so that a mean comes alone.
     is_mean_alone = np.abs(std - 1).max() < _ROUNDING
@@ -141,7 +146,7 @@ def _white(mean: Float64, std: Float64, label: str) -> float | None:
         return 1
     # A norm that was learned of pictures which were normalised before, or no norm.
     if not (lie(std, 0.58, 3) and lie(mean, -1.5, 1.5)):
-        _refuse(label, f"subtract and divide by what fits no range of pictures ({_listed(mean, std)})")
+        _refuse(f"subtract and divide by what fits no range of pictures ({_listed(mean, std)})")
     return None
 
 
@@ -161,8 +166,5 @@ def _three(values: Float64) -> Colours:
     return first, second, third
 
 
-def _refuse(label: str, what: str) -> NoReturn:
-    raise WeightsError(
-        f"{label}: what pictures it takes cannot be found out: its first nodes {what}. Export it with a "
-        "uint8 input (N, H, W, 3) of RGB, or for pictures normalised outside by ImageNet's mean and deviation"
-    )
+def _refuse(what: str) -> NoReturn:
+    raise UnclearError(f"its first nodes {what}")

@@ -13,6 +13,7 @@ from omnireid.core.errors import MissingExtraError, WeightsError
 from omnireid.core.files import sha256_file
 from omnireid.core.forking import check_process
 from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps, check_crops
+from omnireid.inference.backends.table import Opening
 from omnireid.inference.export.metadata import detach, read_metadata
 
 
@@ -21,6 +22,7 @@ class ExecuTorchBackend:
 
     name = "executorch"
     device = "cpu"
+    calls_side_by_side = None
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Load a program.
@@ -80,3 +82,8 @@ class ExecuTorchBackend:
                 # Copied: the next run writes where this one did.
                 parts.append(self._method.execute([part])[output].numpy().copy())
         return np.concatenate(parts)[: len(crops)]
+
+
+def open_file(path: Path, how: Opening) -> ExecuTorchBackend:
+    """A model file in this engine, as the table of engines opens it."""
+    return ExecuTorchBackend(path)

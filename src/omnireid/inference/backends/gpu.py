@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from omnireid.core.errors import MissingExtraError
 from omnireid.core.files import sha256_file
 from omnireid.core.forking import check_process
 from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps, check_crops
+from omnireid.inference.backends.table import Opening
 from omnireid.inference.backends.tiny_weights import TINY
 from omnireid.inference.fused.fold import fold
 
@@ -35,6 +37,7 @@ class GpuBackend:
     """
 
     name = "gpu"
+    calls_side_by_side = None
 
     def __init__(
         self,
@@ -120,3 +123,10 @@ class GpuBackend:
         check_process(self._process, self.card.name, "open it in the child")
         check_crops(crops, self.card)
         return np.asarray(self._network.feature_maps(crops), np.float32)
+
+
+def open_file(path: Path, how: Opening) -> GpuBackend:
+    """A model file in this engine, as the table of engines opens it."""
+    device = "cuda" if how.device == "auto" else how.device
+    precision: Any = how.precision or "bf16"
+    return GpuBackend.open(path, device=device, precision=precision)

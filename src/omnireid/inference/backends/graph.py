@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +18,15 @@ from omnireid.core.arrays import AnyFloat
 from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.errors import WeightsError
 from omnireid.core.forking import ThreadPool, in_every_child
-from omnireid.inference.backends.colours import Pictures, find_out
+from omnireid.inference.backends.colours import FLOATS, Pictures, UnclearError, find_out
+from omnireid.inference.backends.foreign import ForeignCard, card_to_write
 from omnireid.inference.backends.onnx_graph import GraphInput
 from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps, check_crops
 from omnireid.models.cards import list_architectures
 
 _DEFAULT_SIZE = (256, 128)
+_PUBLISHED_OSNET = (187, 24, 512)
+"""Convolutions, gates' sigmoids and embedding size, of all nine networks however they are exported."""
 
 
 class GraphBackend(ABC):
@@ -38,6 +42,8 @@ class GraphBackend(ABC):
         _part: crops in a part; None runs every batch as a whole.
     """
 
+    calls_side_by_side = None
+    _is_ours = False
     card: ModelCard
     _label: str
     graph_input: GraphInput
@@ -90,6 +96,10 @@ class GraphBackend(ABC):
     def _first_nodes(self) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None:
         """What stands in front of the network's first layer; None without anything."""
 
+    @abstractmethod
+    def _operations(self) -> Counter[str]:
+        """How often the graph does what; a convolution of any kind is "Conv"."""
+
     def _hint(self) -> Pictures | None:
         """What pictures the graph takes, where something beside it says so."""
         return None
@@ -98,16 +108,26 @@ class GraphBackend(ABC):
     def _run_maps(self, fed: npt.NDArray[Any]) -> AnyFloat | None:
         """What the graph takes → feature maps."""
 
-    def _finish(self, card_text: str | None, sha256: str) -> None:
-        """Make the card: the one in the file, held against its graph, or one derived from the graph."""
+    def _finish(self, card_text: str | None, sha256: str, foreign: ForeignCard | None) -> None:
+        """Make the card: the one in the file, held against its graph; by the one beside it; or derived."""
         if card_text is None:
+            if foreign is not None:
+                self._follow(foreign, sha256)
+                return
             height, width = (
                 self.graph_input.height or _DEFAULT_SIZE[0],
                 self.graph_input.width or _DEFAULT_SIZE[1],
             )
             spec = self._find_pictures(InputSpec(height=height, width=width))
-            self.card = self._derived_card(spec, self._try_once(spec), sha256)
+            size = self._try_once(spec)
+            has_size = None not in (self.graph_input.height, self.graph_input.width)
+            is_known = self._is_ours or (self.graph_input.pictures.is_known and has_size)
+            if not is_known and not self._is_published_osnet(size):
+                raise WeightsError(self._unknown("nothing in the file says"))
+            self.card = self._derived_card(spec, size, sha256)
             return
+        if foreign is not None:
+            raise WeightsError(f"{self._label}: has its model card inside; leave the other card out")
         card = ModelCard.from_json(card_text, source=self._label)
         if self.graph_input.dtype is not np.uint8:
             self._find_pictures(card.input)
@@ -121,7 +141,60 @@ class GraphBackend(ABC):
                 raise WeightsError(f"{self._label}: its card says {what} {stated}, its graph {actual}")
         self.card = card.model_copy(update={"sha256": sha256})
 
-    def _find_pictures(self, spec: InputSpec) -> InputSpec:
+    def _is_published_osnet(self, embedding_size: int) -> bool:
+        """Whether this is the graph of a published OSNet, all of which take the same pictures."""
+        operations = self._operations()
+        shape = (operations["Conv"], operations["Sigmoid"], embedding_size)
+        return shape == _PUBLISHED_OSNET and self.graph_input.pictures == FLOATS
+
+    def _unknown(self, reason: str) -> str:
+        size = (self.graph_input.height, self.graph_input.width)
+        return (
+            f"{self._label}: {reason} what pictures it takes. "
+            f"{card_to_write(self._label, size=size, layout=self.graph_input.layout)}"
+        )
+
+    def _follow(self, foreign: ForeignCard, sha256: str) -> None:
+        """Feed the graph what its card says.
+
+        Raises:
+            WeightsError: the graph says otherwise.
+        """
+        graph = self.graph_input
+        stated: list[tuple[str, object, object]] = [
+            ("layout", foreign.layout, graph.layout),
+            ("height", foreign.size[0], graph.height or foreign.size[0]),
+            ("width", foreign.size[1], graph.width or foreign.size[1]),
+        ]
+        if graph.dtype is np.uint8:
+            stated += [("range", foreign.range, "0-255"), ("mean and std", foreign.is_plain, True)]
+        for what, of_card, of_graph in stated:
+            if of_card != of_graph:
+                raise WeightsError(f"{self._label}: its card says {what} {of_card}, its graph {of_graph}")
+        spec = foreign.input_spec()
+        try:
+            self._find_pictures(spec, unclear=True)
+            inside = self.graph_input.pictures
+        except UnclearError:
+            inside = FLOATS  # whatever they do: whoever wrote the card knows
+        if inside.mean is not None and not (foreign.is_plain and foreign.range == f"0-{inside.white:g}"):
+            raise WeightsError(
+                f"{self._label}: its first nodes normalise pictures of 0-{inside.white:g} themselves, so its "
+                f"card has to say range 0-{inside.white:g}, mean 0 and std 1"
+            )
+        self.graph_input = replace(graph, pictures=foreign.pictures())
+        self.card = ModelCard(
+            name=foreign.name or Path(self._label).stem,
+            architecture="unknown",
+            input=spec,
+            embedding_size=self._try_once(spec),
+            licence=foreign.licence,
+            origin=f"File of others with a card: {Path(self._label).name}",
+            sha256=foreign.sha256_with(sha256),
+            notes=self.graph_input.pictures.notes,
+        )
+
+    def _find_pictures(self, spec: InputSpec, *, unclear: bool = False) -> InputSpec:
         """Have the graph fed what it takes; the spec with the mean and deviation that it applies itself."""
         first_nodes, pictures = self._first_nodes(), self.graph_input.pictures
         if first_nodes is None:
@@ -136,7 +209,12 @@ class GraphBackend(ABC):
                 parts = self._divided(plain, crops, spec, None)
                 return np.concatenate([first_nodes(fed) for fed in parts])[: len(colours)]
 
-            found = find_out(made_of, self._label, pictures, self._hint())
+            try:
+                found = find_out(made_of, pictures, self._hint())
+            except UnclearError as error:
+                if unclear:
+                    raise
+                raise WeightsError(self._unknown(f"{error}, and so it cannot be found out")) from error
         self.graph_input = replace(self.graph_input, pictures=found)
         if found.mean is None or found.std is None:
             return spec
@@ -205,8 +283,10 @@ class GraphBackend(ABC):
         )
         notes = ["Card derived from a graph that carries none."]
         notes.append(self.graph_input.pictures.notes)
+        if not self.graph_input.pictures.is_known:
+            notes.append("All published OSNets take that, and this is the graph of one.")
         if self.graph_input.height is None or self.graph_input.width is None:
-            notes.append(f"Assumed: input {spec.height}×{spec.width}, where the graph leaves its size free.")
+            notes.append(f"Input {spec.height}×{spec.width}, as theirs: the graph leaves its size free.")
         if architecture:
             notes.append("The architecture is taken from the file name.")
         return ModelCard(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import get_args
+from pathlib import Path
+from typing import Any, get_args
 
 from omnireid.core.card import ModelCard
 from omnireid.core.errors import ConfigError, InputError, UnknownNameError, WeightsError
 from omnireid.core.files import sha256_file
 from omnireid.core.machine import compute_threads, cores_to_run_on
 from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps, check_crops
+from omnireid.inference.backends.table import Opening
 from omnireid.inference.fused.fold import FoldedOSNet, fold
 from omnireid.inference.native.precision import Precision, missing_for
 from omnireid.models.weight_file import read_arrays
@@ -58,6 +60,7 @@ class NativeBackend:
         self.card = card
         self.precision = precision
         self.threads = compute_threads() if threads is None else threads
+        self.calls_side_by_side = self.threads
         self._engine = NativeEngine(network, card.input, precision=precision, threads=self.threads)
 
     @classmethod
@@ -97,3 +100,9 @@ class NativeBackend:
         """(N, H, W, 3) uint8 RGB → (N, C, h, w) float32."""
         check_crops(crops, self.card)
         return self._engine.feature_maps(crops)
+
+
+def open_file(path: Path, how: Opening) -> NativeBackend:
+    """A model file in this engine, as the table of engines opens it."""
+    precision: Any = how.precision or "fp32"
+    return NativeBackend.open(path, threads=how.threads, precision=precision)

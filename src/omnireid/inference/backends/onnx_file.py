@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -197,6 +198,11 @@ def _tensor_with_weights(
             parts.append(data[last:end])
         last = end
     return b"".join([*parts, text_field(_RAW, read(entry))]) if is_beside else None
+
+
+def operations(content: bytes) -> Counter[str]:
+    """How many nodes of each type a graph has."""
+    return Counter(kind for kind, _, _ in _nodes(content))
 
 
 def _nodes(content: bytes) -> Iterator[_Node]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import WeightsError
 from omnireid.core.images import normalise
-from omnireid.inference.backends.colours import BYTES, Pictures
+from omnireid.inference.backends.colours import BYTES, FLOATS, Pictures
 from omnireid.inference.backends.protocol import Crops
 
 CARD_KEY = "omnireid.card"
@@ -86,7 +86,7 @@ def read_input(inputs: Sequence[Node], label: str) -> GraphInput:
     if len(node.shape) != 4 or 3 not in (node.shape[1], node.shape[3]):
         raise WeightsError(f"{label}: input {listed}: expected shape (N, 3, H, W) or (N, H, W, 3)")
     sizes = [size if isinstance(size, int) else None for size in node.shape]
-    pictures = BYTES if _DTYPES[node.type] is np.uint8 else Pictures()
+    pictures = BYTES if _DTYPES[node.type] is np.uint8 else FLOATS
     if sizes[1] == 3:
         return GraphInput(node.name, _DTYPES[node.type], "NCHW", sizes[0], sizes[2], sizes[3], pictures)
     return GraphInput(node.name, _DTYPES[node.type], "NHWC", sizes[0], sizes[1], sizes[2], pictures)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,9 @@ from omnireid.core.arrays import AnyFloat
 from omnireid.core.errors import InputError, WeightsError
 from omnireid.core.forking import check_process, keep_for_good
 from omnireid.core.machine import compute_threads
+from omnireid.inference.backends.foreign import ForeignCard
 from omnireid.inference.backends.graph import GraphBackend, first_line
-from omnireid.inference.backends.onnx_file import first_nodes, read_onnx
+from omnireid.inference.backends.onnx_file import first_nodes, operations, read_onnx
 from omnireid.inference.backends.onnx_graph import (
     CARD_KEY,
     FEATURE_MAPS_OUTPUT,
@@ -24,6 +27,7 @@ from omnireid.inference.backends.onnx_graph import (
     find_embedding_output,
     read_input,
 )
+from omnireid.inference.backends.table import Opening
 from omnireid.inference.backends.tiny_weights import zero_tiny_weights
 
 PART = 4
@@ -43,7 +47,7 @@ class OnnxBackend(GraphBackend):
 
     Two kinds of graph are understood. Ours take uint8 (N, H, W, 3), normalise inside and carry their model
     card. Others take float32 or float16, (N, 3, H, W) or (N, H, W, 3), batch free or fixed; what pictures
-    they take is found out (`colours`), their card is derived, and its notes say what was assumed.
+    they take their card says (`foreign`), or it is found out (`colours`).
     Weights below 1e-20 in size are set to zero, see `tiny_weights`.
     """
 
@@ -56,6 +60,8 @@ class OnnxBackend(GraphBackend):
         device: str = "auto",
         threads: int | None = None,
         label: str | None = None,
+        card: ForeignCard | None = None,
+        is_ours: bool = False,
     ) -> None:
         """Load a graph and try it once.
 
@@ -64,6 +70,8 @@ class OnnxBackend(GraphBackend):
             device: "auto" and "cpu" are the CPU; "cuda" needs onnxruntime-gpu.
             threads: threads of one call; `compute_threads` when None.
             label: what errors call the model; the file's name when None.
+            card: what a file of others takes; None where the file says so itself.
+            is_ours: whether it is a graph of ours in the making, which takes RGB bytes and has no card yet.
 
         Raises:
             WeightsError: missing, empty, damaged, not ONNX, or a graph that is no embedding network.
@@ -72,6 +80,7 @@ class OnnxBackend(GraphBackend):
         if threads is not None and threads < 1:
             raise InputError(f"threads: expected at least 1, got {threads}")
         self._begin()
+        self._is_ours = is_ours
         self._label = label or ("<bytes>" if isinstance(source, bytes) else str(source))
         providers, self.device = _providers(device)
         self._threads = threads or compute_threads()
@@ -82,7 +91,7 @@ class OnnxBackend(GraphBackend):
         self.graph_input = read_input(self._session.get_inputs(), self._label)
         self._output = find_embedding_output(self._session.get_outputs(), self._label)
         card_text = self._session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
-        self._finish(card_text, sha256)
+        self._finish(card_text, sha256, card)
 
     def _renew(self) -> None:
         """Sessions of several threads are opened anew in a child, and their like from here never closed."""
@@ -90,6 +99,9 @@ class OnnxBackend(GraphBackend):
         for form in ("_opened_session", "_opened_map_session"):
             if form in self.__dict__ and self._threads > 1:
                 keep_for_good(self.__dict__.pop(form))
+
+    def _operations(self) -> Counter[str]:
+        return operations(self._content)
 
     def _first_nodes(self) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None:
         beginning = first_nodes(self._content, self.graph_input.name)
@@ -177,3 +189,8 @@ def _open_session(content: bytes, label: str, wanted: _Options) -> Any:
     if session.get_providers()[0] != wanted.providers[0]:
         raise InputError(f"{label}: ONNX Runtime could not start {wanted.providers[0]}; see what it requires")
     return session
+
+
+def open_file(path: Path, how: Opening) -> OnnxBackend:
+    """A model file in this engine, as the table of engines opens it."""
+    return OnnxBackend(path, device=how.device, threads=how.threads, card=how.card)

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,7 @@ from omnireid.core.errors import InputError, MissingExtraError, WeightsError
 from omnireid.core.forking import check_process, keep_for_good
 from omnireid.core.machine import compute_threads
 from omnireid.inference.backends.colours import BEGINS_NETWORK, Pictures
+from omnireid.inference.backends.foreign import ForeignCard
 from omnireid.inference.backends.graph import GraphBackend, first_line, read_model_file
 from omnireid.inference.backends.onnx_file import read_onnx
 from omnireid.inference.backends.onnx_graph import (
@@ -31,6 +33,7 @@ from omnireid.inference.backends.onnx_graph import (
     find_embedding_output,
     read_input,
 )
+from omnireid.inference.backends.table import Opening
 from omnireid.inference.backends.tiny_weights import TINY
 
 _PARTS = {"fp32": 4, "bf16": 8}
@@ -40,6 +43,7 @@ _TYPES = {"u8": "tensor(uint8)", "f32": "tensor(float)", "f16": "tensor(float16)
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 _TELEMETRY = "openvino_telemetry"
 _INTEL_FAMILY = re.compile(r"person-reidentification-retail-\d{4}")
+_WRITTEN_NAME = re.compile(rb'<model_name value="([^"]*)"')
 _TURNED_ROUND = re.compile(rb'<reverse_input_channels value="True"')
 _MEANS = re.compile(rb'<mean_values value="[^"]*\d')
 
@@ -75,6 +79,7 @@ class OpenVinoBackend(GraphBackend):
         threads: int | None = None,
         cache: str | os.PathLike[str] | None = None,
         label: str | None = None,
+        card: ForeignCard | None = None,
     ) -> None:
         """Load a graph, compile it for one crop and try it once.
 
@@ -85,6 +90,7 @@ class OpenVinoBackend(GraphBackend):
             threads: threads of one call; `compute_threads` when None.
             cache: folder where compiled graphs are kept, which opens them faster the next time.
             label: what errors call the model; the file's name when None.
+            card: what a file of others takes; None where the file says so itself.
 
         Raises:
             MissingExtraError: openvino is not installed.
@@ -119,13 +125,18 @@ class OpenVinoBackend(GraphBackend):
         self._output_names = [port.name for port in outputs]
         self._output = self._output_names.index(find_embedding_output(outputs, self._label))
         _zero_tiny_constants(self._model, self._openvino)
-        self._finish(_card_text(self._model), sha256)
+        self._finish(_card_text(self._model), sha256, card)
 
     def _renew(self) -> None:
         """Compiled graphs are of no use in a child, and closing them there would end it."""
         super()._renew()
         for form in ("_single", "_parts", "_maps"):
             keep_for_good(self.__dict__.get(form))
+
+    def _operations(self) -> Counter[str]:
+        names = Counter(node.get_type_name() for node in self._model.get_ordered_ops())
+        names["Conv"] = names["Convolution"] + names["GroupConvolution"]
+        return names
 
     def _first_nodes(self) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None:
         model = self._model.clone()
@@ -140,7 +151,11 @@ class OpenVinoBackend(GraphBackend):
         """What Intel publishes takes 0 to 255 in OpenCV's order; and converters write down what they add."""
         if self._xml is None:
             return None
-        family = _INTEL_FAMILY.search(Path(self._label).stem)
+        # By the file's name, or by the name that Intel's converter wrote into it.
+        written = _WRITTEN_NAME.search(self._xml)
+        family = _INTEL_FAMILY.search(Path(self._label).stem) or (
+            _INTEL_FAMILY.search(written[1].decode()) if written else None
+        )
         if family is not None:
             return Pictures(255, "BGR", notes=f"BGR of 0 to 255, as Intel's {family[0]} takes them.")
         if _TURNED_ROUND.search(self._xml) and _MEANS.search(self._xml):
@@ -333,3 +348,10 @@ def _before_global_pool(node: Any) -> Any | None:
         frontier = [found for found in before if found.get_friendly_name() not in reached]
         reached.update(found.get_friendly_name() for found in frontier)
     return None
+
+
+def open_file(path: Path, how: Opening) -> OpenVinoBackend:
+    """A model file in this engine, as the table of engines opens it."""
+    of_file = "bf16" if how.metadata is not None and how.metadata.precision == "bf16" else "fp32"
+    precision: Any = how.precision or of_file
+    return OpenVinoBackend(path, precision=precision, threads=how.threads, card=how.card)

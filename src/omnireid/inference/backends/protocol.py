@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import numpy as np
 
@@ -20,9 +20,12 @@ class Backend(Protocol):
     """An engine with one model in it.
 
     Attributes:
-        name: "onnx" or "torch".
+        name: as `--backend` takes it.
         device: "cpu", "cuda", "cuda:1", "mps".
         card: the model's card; `card.input` states the size of the crops, `card.embedding_size` is D.
+
+        calls_side_by_side: how many calls of one thread each fill the cores, of an engine whose calls can be
+            told how many threads to use (`ToldBackend`); None where every call takes all it can get.
 
     Both methods may be called by several threads at once.
     """
@@ -36,6 +39,9 @@ class Backend(Protocol):
     @property
     def card(self) -> ModelCard: ...
 
+    @property
+    def calls_side_by_side(self) -> int | None: ...
+
     def embed(self, crops: Crops) -> Embeddings:
         """(N, H, W, 3) uint8 RGB of the card's size, in one batch → (N, D) float32, not normalised."""
         ...
@@ -46,6 +52,19 @@ class Backend(Protocol):
         None where the model does not give its activations away.
         """
         ...
+
+
+class ToldBackend(Backend, Protocol):
+    """An engine whose calls can be told how many threads to use, so that others run beside them."""
+
+    def embed(self, crops: Crops, *, threads: int | None = None) -> Embeddings:
+        """As `Backend.embed`; all of the engine's threads when None."""
+        ...
+
+
+def can_be_told(backend: Backend) -> TypeGuard[ToldBackend]:
+    """Whether a call of this engine can be told how many threads to use."""
+    return backend.calls_side_by_side is not None
 
 
 def check_crops(crops: Crops, card: ModelCard) -> None:

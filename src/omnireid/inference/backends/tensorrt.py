@@ -14,6 +14,7 @@ from omnireid.core.files import sha256_file
 from omnireid.core.forking import check_process
 from omnireid.inference.backends.onnx_graph import EMBEDDING_OUTPUT, FEATURE_MAPS_OUTPUT
 from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps, check_crops
+from omnireid.inference.backends.table import Opening
 from omnireid.inference.export.metadata import detach, read_metadata
 
 
@@ -21,6 +22,7 @@ class TensorRtBackend:
     """An `.engine` file. Several threads may call it; their runs follow one another."""
 
     name = "tensorrt"
+    calls_side_by_side = None
 
     def __init__(self, path: str | os.PathLike[str], *, device: str = "auto") -> None:
         """Load an engine.
@@ -113,3 +115,8 @@ def _gpu(device: str, available: int) -> str:
     if int(number) >= available:
         raise InputError(f"device {device!r}: torch finds {available} CUDA devices here")
     return device
+
+
+def open_file(path: Path, how: Opening) -> TensorRtBackend:
+    """A model file in this engine, as the table of engines opens it."""
+    return TensorRtBackend(path, device=how.device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from omnireid.core.errors import InputError, MissingExtraError
 from omnireid.core.files import sha256_file
 from omnireid.core.forking import ForkError, check_process
 from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps, check_crops
+from omnireid.inference.backends.table import Opening
 from omnireid.inference.backends.tiny_weights import TINY
 
 try:
@@ -35,6 +37,7 @@ class TorchBackend:
     """
 
     name = "torch"
+    calls_side_by_side = None
 
     def __init__(self, model: Network, card: ModelCard, *, device: str = "auto") -> None:
         """Take a network over: it is moved to the device and put into evaluation mode.
@@ -142,3 +145,8 @@ def choose_device(device: str) -> str:
     if wanted.type not in ("cpu", "cuda", "mps"):
         raise InputError(f"device {device!r}: expected 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'")
     return device
+
+
+def open_file(path: Path, how: Opening) -> TorchBackend:
+    """A model file in this engine, as the table of engines opens it."""
+    return TorchBackend.open(path, device=how.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from omnireid.core.card import ModelCard
 from omnireid.core.errors import MissingExtraError, WeightsError
 from omnireid.core.files import sha256_file
 from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps, check_crops
+from omnireid.inference.backends.table import Opening
 from omnireid.inference.backends.torch_eager import check_torch, choose_device
 from omnireid.inference.export.metadata import read_metadata
 
@@ -25,6 +27,7 @@ class TorchScriptBackend:
     """A `.torchscript` file. torch's thread count belongs to the process, so it is no option here."""
 
     name = "torchscript"
+    calls_side_by_side = None
 
     def __init__(self, path: str | os.PathLike[str], *, device: str = "auto") -> None:
         """Load a file.
@@ -78,3 +81,8 @@ class TorchScriptBackend:
             results = self._module(torch.from_numpy(np.ascontiguousarray(fed)).to(self.device))
         rows: np.ndarray = results[output].float().cpu().numpy()
         return rows[: len(crops)]
+
+
+def open_file(path: Path, how: Opening) -> TorchScriptBackend:
+    """A model file in this engine, as the table of engines opens it."""
+    return TorchScriptBackend(path, device=how.device)

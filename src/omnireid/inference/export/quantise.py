@@ -128,7 +128,7 @@ def quantise(
     if method not in get_args(Method):
         raise UnknownNameError("method", method, get_args(Method))
     graph = zero_tiny_weights(graph)
-    reference = OnnxBackend(graph, threads=1, label="graph to quantise")
+    reference = OnnxBackend(graph, threads=1, label="graph to quantise", is_ours=True)
     if crops is None:
         from omnireid.inference.export.parity import generated_crops
 
@@ -361,7 +361,7 @@ def _left_out(graph: Any, chosen: Collection[str]) -> list[str]:
 
 def _embed(content: bytes, crops: Crops) -> Embeddings:
     # One thread: starting threads for each of a hundred graphs takes longer than running them.
-    return OnnxBackend(content, threads=1, label="quantised graph").embed(crops)
+    return OnnxBackend(content, threads=1, label="quantised graph", is_ours=True).embed(crops)
 
 
 def _cosines(actual: Embeddings, expected: Embeddings) -> Float64:

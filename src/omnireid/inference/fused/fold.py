@@ -13,7 +13,7 @@ import numpy as np
 
 from omnireid.core.arrays import AnyFloat, Float64
 from omnireid.core.errors import ConfigError
-from omnireid.models.family import NetworkConfig
+from omnireid.models.network_config import NetworkConfig
 from omnireid.models.osnet_config import OSNetConfig, Placement
 
 Weights = Float64

@@ -1,0 +1,86 @@
+"""Training losses by name. Imports no torch.
+
+A new loss is a file with its `make`, and its line in `LOSSES`; or a package with an entry point, see
+docs/guides/extending/package.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from omnireid.core.sockets import Socket, later
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LossBatch:
+    """What a loss is computed of.
+
+    Attributes:
+        embeddings: (N, D) float, not normalised, of the crops themselves.
+        logits: (N, num_pids) float.
+        labels: (N,) int64, 0 to num_pids − 1.
+        logits_VNC: (V, N, num_pids) float, of each view of the crops; the first is `logits`.
+    """
+
+    embeddings: Tensor
+    logits: Tensor
+    labels: Tensor
+    logits_VNC: Tensor  # noqa: N815 (its axes)
+
+
+Loss = Callable[[LossBatch], "Tensor"]
+"""One batch → () float, whose gradients flow into embeddings or logits."""
+
+
+@dataclass(frozen=True)
+class LossSpec:
+    """One training loss.
+
+    Attributes:
+        name: as recipes take it, under `loss`.
+        make: (number of training identities, **options) → the loss; the place to import torch.
+        options: its own options and their defaults. Recipes write them beside its weight:
+            `loss: {circle: {weight: 0.5, scale: 64}}`.
+        teaches: whether identities are learned from it alone.
+        trains_classifier: whether class predictions are learned from it.
+        needs_classifier: whether it is of no use without class predictions that are learned.
+        needs_several: whether it needs several pictures of a person in a batch.
+        needs_views: whether it compares a crop with views of it that AugMix makes.
+    """
+
+    name: str
+    make: Callable[..., Loss]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    teaches: bool = True
+    trains_classifier: bool = False
+    needs_classifier: bool = False
+    needs_several: bool = False
+    needs_views: bool = False
+
+
+LOSSES = Socket(
+    "loss",
+    "omnireid.losses",
+    LossSpec,
+    (
+        LossSpec(
+            "cross_entropy",
+            later("omnireid.losses.cross_entropy:make"),
+            {"label_smoothing": 0.1},
+            trains_classifier=True,
+        ),
+        LossSpec("triplet", later("omnireid.losses.triplet:make"), {"margin": 0.3}, needs_several=True),
+        LossSpec(
+            "consistency",
+            later("omnireid.losses.consistency:make"),
+            teaches=False,
+            needs_classifier=True,
+            needs_views=True,
+        ),
+    ),
+)
