@@ -63,7 +63,7 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
     for name, noise in (("good", 0.3), ("bad", 1.6)):
         one = evaluation(1, noise, tmp_path / "data", rank1_name=name)
         (tmp_path / name).mkdir()
-        write_queries(one, tmp_path / name / "queries.csv")
+        write_queries(tmp_path / name / "queries.csv", one.retrieval, one.query, one.record.dataset.root)
         one.record.save(tmp_path / name / "result.json")
     return tmp_path / "bad", tmp_path / "good"
 
@@ -75,7 +75,7 @@ def test_queries_survive_the_disk(tmp_path: Path) -> None:
     pids[4] = 99
     query = replace(one.query, pids=pids)
     one = replace(one, query=query, retrieval=evaluate_embeddings(query, one.gallery))
-    write_queries(one, tmp_path / "queries.csv")
+    write_queries(tmp_path / "queries.csv", one.retrieval, one.query, one.record.dataset.root)
     back = read_queries(tmp_path / "queries.csv")
     assert back.paths[0] == "query/0_0.png"
     np.testing.assert_array_equal(back.pids, pids)

@@ -319,7 +319,7 @@ def write_results(
     )
     # A name that is not UTF-8 comes as lone surrogates, which a text file cannot hold.
     write_text(files.identities, identity_table(identities).encode("utf-8", "backslashreplace").decode())
-    write_queries(evaluation, files.queries)
+    write_queries(files.queries, evaluation.retrieval, query, record.dataset.root)
     if evaluation.dataset is not None and evaluation.dataset.partition is not None:
         write_manifest(evaluation.dataset, folder / SPLIT)
     evaluation.record.save(files.record)

@@ -7,7 +7,6 @@ import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +14,8 @@ from omnireid.core.arrays import Float64, Int64
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
 from omnireid.core.files import write_text
-
-if TYPE_CHECKING:
-    from omnireid.experiment.evaluation import Evaluation
+from omnireid.core.types import EmbeddingSet
+from omnireid.evaluation.result import RetrievalResult
 
 QUERIES = "queries.csv"
 COLUMNS = ("path", "pid", "camid", "ap", "inp", "first_match_rank")
@@ -42,14 +40,15 @@ class QueryScores:
     __repr__ = short_repr
 
 
-def write_queries(evaluation: Evaluation, path: Path) -> None:
+def write_queries(path: Path, result: RetrievalResult, query: EmbeddingSet, root: str) -> None:
     """Write `queries.csv`, atomically. Cells of a query without a match that counts are empty.
+
+    Args:
+        root: Where the dataset lies; paths are relative to it.
 
     Raises:
         StorageError: the file cannot be written.
     """
-    result, query = evaluation.retrieval, evaluation.query
-    root = Path(evaluation.record.dataset.root)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
