@@ -2,6 +2,9 @@
 
 OpenBLAS keeps its threads spinning after a product, where they take the cores from the loops that follow:
 a whole evaluation then costs 1.6 times the bare product instead of 1.3.
+
+threadpoolctl (3.8) is not used: there only the thread that first set a number may set another, so that of two
+evaluations in two threads the one that ends last could not put the process's number back.
 """
 
 from __future__ import annotations
