@@ -19,7 +19,7 @@ from omnireid.evaluation.search_fitting import (
     simulate,
     tracklet_sightings,
 )
-from omnireid.evaluation.searches import SearchFit, SearchModel
+from omnireid.evaluation.searches import SearchFit, SearchModel, SearchSize
 
 DIM = 24
 RATES = (0.2, 0.05, 1e-6)
@@ -100,6 +100,25 @@ def test_people_who_were_not_seen_are_accounted_for() -> None:
         np.testing.assert_allclose(given_forty, exact, atol=0.05)
     others = [one.people[40:].sum() for one in whole]
     np.testing.assert_allclose([one.others for one in parts], others, atol=0.05)
+
+
+def test_what_a_search_is_worth_is_measured_at_sizes_and_read_between_them() -> None:
+    def size(people: int, weight: float | None, neutral: float | None) -> SearchSize:
+        return SearchSize(
+            people=people, rates=(), nobody_from=0.5, missed=0.0, weight=weight, neutral=neutral
+        )
+
+    fit = model(weight=0.9, growth=-0.5, neutral=0.3).fits[0]
+    assert fit.worth(30) == (0.9, 0.3)
+    assert fit.worth(120) == pytest.approx((0.45, 0.3))
+    measured = fit.model_copy(update={"sizes": (size(10, 0.8, 0.0), size(1_000, 0.2, 1.0))})
+    assert measured.worth(2) == pytest.approx((0.8, 0.0))
+    # Half-way in the logarithm: the geometric mean.
+    assert measured.worth(100) == pytest.approx((0.4, 0.5))
+    assert measured.worth(4_000) == pytest.approx((0.1, 1.0))
+    # A file from before sizes were measured holds none.
+    older = fit.model_copy(update={"sizes": (size(10, None, None),)})
+    assert older.worth(120) == pytest.approx((0.45, 0.3))
 
 
 def test_an_empty_search_finds_nobody() -> None:

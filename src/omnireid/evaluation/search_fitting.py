@@ -41,6 +41,8 @@ _MOST_SEARCHES = 1_200
 _MOST_FITTED = 256
 _LEAST_SEARCHES = 15
 _MOST_DRAWS = 8
+_WORTH_SPREAD, _OFFSET_SPREAD = 0.3, 0.5
+"""By how much log w, and the log-odds of somebody, may differ at one size from the whole fit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,10 +208,10 @@ def _fit(
         size: [simulate(draws, size, has_match, rng) for has_match in (True, False)] for size in sizes
     }
     fit = _maximum_likelihood([one for pair in searches.values() for one in pair], draws, pictures, before)
+    worths = [_worth(fit, *searches[size]) for size in sizes]
+    fit = fit.model_copy(update={"sizes": tuple(worths)})
     model = SearchModel(fits=(fit,), num_people=len(draws[0]), miss_rate=miss_rate)
-    measured = [
-        _measured(model, size, *searches[size], rates=rates, miss_rate=miss_rate, seed=seed) for size in sizes
-    ]
+    measured = [_measured(model, worth, *searches[worth.people], rates=rates, seed=seed) for worth in worths]
     return fit.model_copy(update={"sizes": tuple(measured)})
 
 
@@ -278,7 +280,8 @@ def _cross_entropy(fit: SearchFit, searches: Searches, softened: float) -> float
     top = evidence.max(axis=1)
     total = top + np.log(np.exp(evidence - top[:, None]).sum(axis=1))
     num_people = searches.scores.shape[1]
-    logit = fit.weight_at(num_people) * (total - np.log(num_people) - fit.neutral)
+    weight, neutral = fit.worth(num_people)
+    logit = weight * (total - np.log(num_people) - neutral)
     is_true = logit if searches.has_match else -logit
     loss = (1 - softened) * np.logaddexp(0, -is_true) + softened * np.logaddexp(0, is_true)
     if searches.has_match:
@@ -307,14 +310,44 @@ def answers(model: SearchModel, searches: Searches, pictures: float) -> Answers:
     return Answers(np.array(best), np.array(is_right, np.bool_), np.array(nobody))
 
 
+def _worth(fit: SearchFit, mates: Searches, strangers: Searches) -> SearchSize:
+    """What a search through so many is worth: a logistic regression on its evidence.
+
+    Held to the whole fit by a normal prior, so that few people move it little: its unit is a person.
+    """
+    from scipy.optimize import minimize
+
+    num_people = mates.scores.shape[1]
+    weight, neutral = fit.worth(num_people)
+    signs, evidence, shares = [], [], []
+    for searches, sign in ((mates, 1.0), (strangers, -1.0)):
+        sums = fit.evidence(searches.scores)
+        top = sums.max(axis=1)
+        evidence.append(top + np.log(np.exp(sums - top[:, None]).mean(axis=1)) - neutral)
+        signs.append(np.full(len(evidence[-1]), sign))
+        shares.append(np.full(len(evidence[-1]), len(np.unique(searches.people)) / len(evidence[-1])))
+    sign, means, share = map(np.concatenate, (signs, evidence, shares))
+
+    def loss(values: Float64) -> float:
+        logit = weight * np.exp(values[0]) * means + values[1]
+        spent = (values[0] / _WORTH_SPREAD) ** 2 + (values[1] / _OFFSET_SPREAD) ** 2
+        return float((share * np.logaddexp(0, -sign * logit)).sum() + spent / 2)
+
+    change, offset = minimize(loss, np.zeros(2), method="BFGS", options={"gtol": 1e-4}).x
+    weight *= float(np.exp(change))
+    neutral -= float(offset) / weight
+    return SearchSize(
+        people=num_people, rates=(), nobody_from=1.0, missed=0.0, weight=weight, neutral=neutral
+    )
+
+
 def _measured(
     model: SearchModel,
-    num_people: int,
+    worth: SearchSize,
     mates: Searches,
     strangers: Searches,
     *,
     rates: Sequence[float],
-    miss_rate: float,
     seed: int,
 ) -> SearchSize:
     pictures = model.fits[0].pictures
@@ -336,13 +369,9 @@ def _measured(
                 identified=float((known.is_right & (known.best >= threshold)).mean()),
             )
         )
-    nobody_from = max(LEAST_CERTAIN, _least_above(known.nobody, miss_rate))
-    return SearchSize(
-        people=num_people,
-        rates=tuple(found),
-        nobody_from=nobody_from,
-        missed=float((known.nobody >= nobody_from).mean()),
-    )
+    nobody_from = max(LEAST_CERTAIN, _least_above(known.nobody, model.miss_rate))
+    missed = float((known.nobody >= nobody_from).mean())
+    return worth.model_copy(update={"rates": tuple(found), "nobody_from": nobody_from, "missed": missed})
 
 
 def _least_above(values: Float64, share: float) -> float:

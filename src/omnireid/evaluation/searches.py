@@ -6,12 +6,14 @@ of them, and their probabilities add up to 1. With s_i the best score among the 
     evidence        e_i = slope · (u + curvature · u²),  u = s_i − reference, level left of the vertex
     who, if anybody P(i | somebody) = exp(e_i) / Σ_j exp(e_j)
     anybody at all  logit P(somebody) = logit prior + w · (log (Σ_j exp(e_j) / N) − neutral)
-                    w = weight · (N / 30)^growth
+    what a search is worth: w and neutral are measured at a few N, and interpolated over log N; beyond the
+                    last one w = weight there · (N / last)^growth, which does not rise
 
 If the N comparisons were independent, w were 1, neutral 0 and e the log-likelihood ratio of a score, this
 would be Bayes' rule with a prior of prior / N for each person and 1 − prior for nobody. They are not
-independent: who looks like one stranger looks like many. `weight` and `growth` are how much a search is worth
-of what independent comparisons would be. All of it is fitted on simulated searches (`search_fitting`).
+independent: who looks like one stranger looks like many. w is how much a search is worth of what independent
+comparisons would be. It and `neutral` are measured at a few N and interpolated over log N between them;
+`growth` carries w beyond. All of it is fitted on simulated searches (`search_fitting`).
 
 Decision page: docs/decisions/0019-certainty-of-a-search.md.
 """
@@ -70,12 +72,15 @@ class SearchSize(ClosedModel):
         rates: in the order in which they were asked for, without those that the data cannot show.
         nobody_from: "new" is said from this probability of nobody on, at a prior of one half.
         missed: share of searches for people of the gallery that end in "new" then.
+        weight, neutral: what a search through so many is worth; of the whole fit where a file has none.
     """
 
     people: int
     rates: tuple[SearchRate, ...]
     nobody_from: float
     missed: float
+    weight: float | None = Field(default=None, gt=0)
+    neutral: float | None = None
 
 
 class SearchFit(ClosedModel):
@@ -108,9 +113,20 @@ class SearchFit(ClosedModel):
         bent: Float64 = self.slope * (u + self.curvature * u * u)
         return bent
 
-    def weight_at(self, num_people: float) -> float:
-        """What a search through so many is worth."""
-        return float(self.weight * (num_people / _USUAL_PEOPLE) ** self.growth)
+    def worth(self, num_people: float) -> tuple[float, float]:
+        """What a search through so many is worth: w and neutral."""
+        measured = [
+            (math.log(size.people), size.weight, size.neutral)
+            for size in self.sizes
+            if size.weight is not None and size.neutral is not None
+        ]
+        if not measured:
+            return float(self.weight * (num_people / _USUAL_PEOPLE) ** self.growth), self.neutral
+        counts, weights, neutrals = (np.array(column) for column in zip(*measured, strict=True))
+        count = math.log(num_people)
+        weight = float(np.exp(np.interp(count, counts, np.log(weights))))
+        beyond = max(count - float(counts[-1]), 0.0)
+        return weight * math.exp(min(self.growth, 0.0) * beyond), float(np.interp(count, counts, neutrals))
 
     def unseen(self, below: float, num_seen: int, num_people: int) -> float:
         """log Σ exp(e) of people whose scores are only known to lie below one.
@@ -219,7 +235,8 @@ class SearchModel(ClosedModel):
         out = float(np.exp(elsewhere - top).sum())
         total = float(shares.sum()) + other + out
         mean = top + math.log(total / num_people)
-        logit = math.log(prior / (1 - prior)) + fit.weight_at(num_people) * (mean - fit.neutral)
+        weight, neutral = fit.worth(num_people)
+        logit = math.log(prior / (1 - prior)) + weight * (mean - neutral)
         somebody = 1 / (1 + math.exp(-logit)) if logit > -700 else 0.0
         nobody = 1 / (1 + math.exp(logit)) if logit < 700 else 0.0
         return Posterior(somebody * shares / total, nobody + somebody * out / total, somebody * other / total)
