@@ -13,7 +13,6 @@ import argparse
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,9 @@ from rich.table import Table
 from omnireid import Embedder
 from omnireid.core.record import EnvironmentRecord
 from omnireid.core.seeds import numpy_generator
-from omnireid.core.types import EmbeddingSet, Sample
+from omnireid.core.types import Embeddings, Sample, concatenate
 from omnireid.data.datasets import read_dataset
+from omnireid.data.loading import Reading
 from omnireid.data.tracklets import Sighting, Tracklet, read_tracklets, seen_together, spread_samples
 from omnireid.evaluation.calibration_pairs import Pairs, labelled_pairs, pair_scores, tracklet_pairs
 from omnireid.evaluation.open_set import FPIR_LEVELS, OpenSetResult, open_set_metrics
@@ -90,12 +90,12 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return {"mean": float(np.mean(values)), "deviation": float(np.std(values, ddof=1))}
 
 
-def tracklets_against_labels(found: EmbeddingSet) -> dict[str, Any]:
+def tracklets_against_labels(found: Embeddings) -> dict[str, Any]:
     """Thresholds from half of the people, by labels across cameras or as tracklets; errors on the others."""
     kept: dict[str, dict[str, list[float]]] = {}
     for fit, check in halves(found.pids):
         held = labelled_pairs(found.pids[check], found.camids[check])
-        held_scores = pair_scores(found.embeddings[check], held)
+        held_scores = pair_scores(found.vectors[check], held)
         by_label = labelled_pairs(found.pids[fit], found.camids[fit])
         # One tracklet for each person and camera; everybody whom a camera sees counts as seen together.
         whose = found.camids[fit] * (found.pids.max() + 1) + found.pids[fit]
@@ -106,7 +106,7 @@ def tracklets_against_labels(found: EmbeddingSet) -> dict[str, Any]:
         times = np.array([np.flatnonzero(np.flatnonzero(place == p) == i)[0] for i, p in enumerate(place)])
         by_tracklet = tracklet_pairs(place, times.astype(np.float64), couples)
         for name, pairs in (("labels", by_label), ("tracklets", by_tracklet)):
-            scores = pair_scores(found.embeddings[fit], pairs)
+            scores = pair_scores(found.vectors[fit], pairs)
             (alarm,) = error_thresholds("false-alarm", scores, pairs, [RATE], resamples=2)
             (miss,) = error_thresholds("miss", scores, pairs, [0.05], resamples=2)
             row = kept.setdefault(name, {})
@@ -120,7 +120,7 @@ def tracklets_against_labels(found: EmbeddingSet) -> dict[str, Any]:
     return {name: {key: spread(values) for key, values in row.items()} for name, row in kept.items()}
 
 
-def whitening_effect(found: EmbeddingSet) -> dict[str, Any]:
+def whitening_effect(found: Embeddings) -> dict[str, Any]:
     """Fitted on a quarter of the people, threshold on another, errors and scores on the other half."""
     kept: dict[str, dict[str, list[float]]] = {name: {} for name in WHITENINGS}
     for fit, check in halves(found.pids):
@@ -129,9 +129,9 @@ def whitening_effect(found: EmbeddingSet) -> dict[str, Any]:
         for name in WHITENINGS:
             whitening: Whitening | None = None
             if name != "none":
-                whitening = fit_whitening(found.embeddings[fit[is_first]], found.pids[fit[is_first]], name)
+                whitening = fit_whitening(found.vectors[fit[is_first]], found.pids[fit[is_first]], name)
             rest = fit[~is_first]
-            points = found.embeddings if whitening is None else whitening.apply(found.embeddings)
+            points = found.vectors if whitening is None else whitening.apply(found.vectors)
             pairs = labelled_pairs(found.pids[rest], found.camids[rest])
             (alarm,) = error_thresholds(
                 "false-alarm", pair_scores(points[rest], pairs), pairs, [RATE], resamples=2
@@ -206,11 +206,11 @@ def real_photographs(folder: Path) -> dict[str, Any]:
 def effect_of_the_gap(embedder: Embedder, tracklets: Sequence[Tracklet]) -> dict[str, list[float]]:
     """1 %, 10 % and 50 % quantile of same-person scores, of neighbouring frames and of the farthest."""
     samples, load = spread_samples(tracklets, 8)
-    found = embedder.embed_samples(samples, load=load)
+    found = embedder.embed_samples(samples, Reading(load=load))
     times = np.array([one.time for one in samples])
     a, b = np.triu_indices(len(samples), 1)
     own, gap = found.pids[a] == found.pids[b], np.abs(times[a] - times[b])
-    scores = np.einsum("pd,pd->p", found.embeddings[a], found.embeddings[b])
+    scores = np.einsum("pd,pd->p", found.vectors[a], found.vectors[b])
     kinds = {"neighbours": gap == 1, "half of the duration": gap >= 3.5, "farthest": gap == 7}
     return {name: np.quantile(scores[own & kind], (0.01, 0.1, 0.5)).tolist() for name, kind in kinds.items()}
 
@@ -219,13 +219,13 @@ def scored_tracklets(
     embedder: Embedder, tracklets: Sequence[Tracklet], transform: Any
 ) -> tuple[Pairs, np.ndarray]:
     samples, load = spread_samples(tracklets, 8)
-    found = embedder.embed_samples(samples, load=load)
+    found = embedder.embed_samples(samples, Reading(load=load))
     times = np.array([one.time for one in samples], np.float64)
     pairs = tracklet_pairs(found.pids, times, seen_together(tracklets))
-    return pairs, pair_scores(transform(found.embeddings), pairs)
+    return pairs, pair_scores(transform(found.vectors), pairs)
 
 
-def untrained(embedder: Embedder, found: EmbeddingSet) -> EmbeddingSet:
+def untrained(embedder: Embedder, found: Embeddings) -> Embeddings:
     """The same pictures by a network of the same kind that never learned anything."""
     import torch
 
@@ -303,13 +303,7 @@ def main() -> None:
     dataset = read_dataset("market-layout", arguments.run / "data")
     query, gallery = (embedder.embed_samples(split.samples) for split in (dataset.query, dataset.gallery))
     people = gallery.pids > 0
-    both = replace(
-        query,
-        embeddings=np.concatenate([query.embeddings, gallery.embeddings[people]]),
-        pids=np.concatenate([query.pids, gallery.pids[people]]),
-        camids=np.concatenate([query.camids, gallery.camids[people]]),
-        paths=(*query.paths, *np.array(gallery.paths)[people].tolist()),
-    )
+    both = concatenate([query, gallery[people]])
     open_set = open_set_metrics(query, gallery, distance="cosine")
     results = {
         "environment": EnvironmentRecord.capture().model_dump(),

@@ -116,7 +116,7 @@ def measure(embedder: Embedder, root: Path) -> dict[str, dict[str, float]]:
     for name, damage in DAMAGES.items():
         rng = np.random.default_rng(0)
         damaged = crops if damage is None else [damage(crop, rng) for crop in crops]
-        scores = embedder.embed(damaged) @ gallery.embeddings.T
+        scores = embedder.embed(damaged) @ gallery.vectors.T
         if damage is None:
             threshold = float(np.quantile(scores[is_different], 1 - FALSE_ALARM_RATE))
         best = np.where(is_other_camera, scores, -np.inf).argmax(1)

@@ -32,7 +32,7 @@ from omnireid import Embedder
 from omnireid.core.arrays import Bool, Float32, Float64, Int64
 from omnireid.core.record import EnvironmentRecord
 from omnireid.core.seeds import numpy_generator
-from omnireid.core.types import EmbeddingSet
+from omnireid.core.types import Embeddings
 from omnireid.data.datasets import read_dataset
 from omnireid.evaluation.calibration_pairs import labelled_pairs, pair_scores
 from omnireid.evaluation.calibrators import at_prior, fit_logistic
@@ -94,8 +94,8 @@ class Before(NamedTuple):
         return at_prior(even, 1 / (scores.shape[1] + 1))
 
 
-def embedded(found: EmbeddingSet) -> People:
-    return People(found.embeddings, found.pids, found.camids)
+def embedded(found: Embeddings) -> People:
+    return People(found.vectors, found.pids, found.camids)
 
 
 def rendered(model: Path, folder: Path, seed: int, first_pid: int, size: tuple[int, int]) -> People:
@@ -118,7 +118,7 @@ def cuhk03(folder: Path) -> tuple[People, People]:
         for split in (dataset.train, dataset.query, dataset.gallery)
     ]
     own, offset = parts[0], int(parts[0].pids.max()) + 1
-    others = [People(part.embeddings, part.pids + offset, part.camids) for part in parts[1:]]
+    others = [People(part.vectors, part.pids + offset, part.camids) for part in parts[1:]]
     everybody = People(*(np.concatenate(column) for column in zip(own, *others, strict=True)))
     order = numpy_generator(0, "cuhk03").permutation(np.unique(own.pids))
     calibrated = order[:REAL_CALIBRATED]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from omnireid.core.arrays import Float32
-from omnireid.core.types import EmbeddingSet
+from omnireid.core.types import Embeddings
 
 DIM = 512
 STATUS = Path("/proc/self/status")
@@ -70,13 +70,15 @@ def labels(count: int, size: Size, rng: np.random.Generator, *, distractors: flo
     return pids, rng.integers(0, size.cameras, count)
 
 
-def embedding_sets(size: Size, seed: int = 0) -> tuple[EmbeddingSet, EmbeddingSet]:
+def embedding_sets(size: Size, seed: int = 0) -> tuple[Embeddings, Embeddings]:
     rng = np.random.default_rng([seed, 1])
     makes = Makes(size.pids, size.cameras, seed)
     sets = []
     for count, distractors in ((size.queries, 0.0), (size.gallery, size.distractors)):
         pids, camids = labels(count, size, rng, distractors=distractors)
-        sets.append(EmbeddingSet(makes.rows(pids, camids, rng), pids, camids, ("",) * count, True, "made"))
+        sets.append(
+            Embeddings.from_arrays(makes.rows(pids, camids, rng), pids, camids, ("",) * count, is_unit=True)
+        )
     return sets[0], sets[1]
 
 

@@ -33,7 +33,7 @@ from embeddings import DIM, SIZES, Makes, Size, cost, embedding_sets, in_new_pro
 from omnireid import evaluate_embeddings
 from omnireid.core.machine import available_cores
 from omnireid.core.record import EnvironmentRecord
-from omnireid.core.types import EmbeddingSet
+from omnireid.core.types import Embeddings
 from omnireid.evaluation.open_set import open_set_metrics
 from omnireid.evaluation.streaming import TILE_ITEMS, TILE_QUERIES, Team, even_parts
 from options import existing, new_file, new_folder, run
@@ -43,18 +43,18 @@ MILLION = Size(1000, 1_000_000, 20_000, 20)
 USUAL_QUERIES = 1000
 
 
-def bare_product(query: EmbeddingSet, gallery: EmbeddingSet) -> None:
+def bare_product(query: Embeddings, gallery: Embeddings) -> None:
     """The float32 matrix product of the blocks that the evaluation uses, and nothing else."""
     buffer = np.empty(TILE_QUERIES * TILE_ITEMS, np.float32)
     for g_start, g_stop in even_parts(len(gallery), TILE_ITEMS):
-        g_rows = gallery.embeddings[g_start:g_stop]
+        g_rows = gallery.vectors[g_start:g_stop]
         for q_start, q_stop in even_parts(len(query), TILE_QUERIES):
-            q_rows = query.embeddings[q_start:q_stop]
+            q_rows = query.vectors[q_start:q_stop]
             out = buffer[: len(q_rows) * len(g_rows)].reshape(len(q_rows), len(g_rows))
             np.matmul(q_rows, g_rows.T, out=out)
 
 
-def shared_product(query: EmbeddingSet, gallery: EmbeddingSet, threads: int | None) -> None:
+def shared_product(query: Embeddings, gallery: Embeddings, threads: int | None) -> None:
     """The same products in single threads, as many at once as there are: as the evaluation makes them."""
     buffers = threading.local()
 
@@ -62,16 +62,16 @@ def shared_product(query: EmbeddingSet, gallery: EmbeddingSet, threads: int | No
         if not hasattr(buffers, "room"):
             buffers.room = np.empty(TILE_QUERIES * TILE_ITEMS, np.float32)
         out = buffers.room[: (stop - start) * len(g_rows)].reshape(stop - start, len(g_rows))
-        np.matmul(query.embeddings[start:stop], g_rows.T, out=out)
+        np.matmul(query.vectors[start:stop], g_rows.T, out=out)
 
     with Team(threads) as team:
         for g_start, g_stop in even_parts(len(gallery), TILE_ITEMS):
-            team.share_tile(len(query), products, gallery.embeddings[g_start:g_stop])
+            team.share_tile(len(query), products, gallery.vectors[g_start:g_stop])
 
 
-def usual(query: EmbeddingSet, gallery: EmbeddingSet) -> float:
+def usual(query: Embeddings, gallery: Embeddings) -> float:
     """mAP as re-ID code bases do it: the whole matrix, sorted as a whole, then a loop over queries."""
-    q, g = query.embeddings, gallery.embeddings
+    q, g = query.vectors, gallery.vectors
     dist = (q**2).sum(1)[:, None] + (g**2).sum(1) - 2 * q @ g.T
     order = np.argsort(dist, axis=1)
     matches = gallery.pids[order] == query.pids[:, None]
@@ -85,28 +85,25 @@ def usual(query: EmbeddingSet, gallery: EmbeddingSet) -> float:
     return float(np.mean(scores))
 
 
-def reference(ranking: Path, query: EmbeddingSet, gallery: EmbeddingSet) -> float:
+def reference(ranking: Path, query: Embeddings, gallery: Embeddings) -> float:
     """mAP by the reference implementation's compiled ranking; ranks to 50, as it asks for."""
     spec = importlib.util.spec_from_file_location("rank_cy", ranking)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    q, g = query.embeddings, gallery.embeddings
+    q, g = query.vectors, gallery.vectors
     dist = (q**2).sum(1)[:, None] + (g**2).sum(1)
     dist -= 2 * (q @ g.T)
     labels = (query.pids, gallery.pids, query.camids, gallery.camids)
     return float(module.evaluate_cy(dist, *labels, 50)[1])
 
 
-def first_queries(query: EmbeddingSet, count: int) -> EmbeddingSet:
-    part = slice(0, count)
-    return EmbeddingSet(
-        query.embeddings[part], query.pids[part], query.camids[part], query.paths[part], True, query.model
-    )
+def first_queries(query: Embeddings, count: int) -> Embeddings:
+    return query[:count]
 
 
-def mapped_million(folder: Path) -> tuple[EmbeddingSet, EmbeddingSet]:
+def mapped_million(folder: Path) -> tuple[Embeddings, Embeddings]:
     rng = np.random.default_rng(5)
     makes = Makes(MILLION.pids, MILLION.cameras)
     path = folder / "gallery.f32"
@@ -117,10 +114,10 @@ def mapped_million(folder: Path) -> tuple[EmbeddingSet, EmbeddingSet]:
             makes.rows(pids[part], camids[part], rng).tofile(file)
     mapped = np.memmap(path, np.float32, "r", shape=(MILLION.gallery, DIM))
     q_pids, q_camids = labels(MILLION.queries, MILLION, rng, distractors=0.0)
-    query = EmbeddingSet(
-        makes.rows(q_pids, q_camids, rng), q_pids, q_camids, ("",) * len(q_pids), True, "made"
+    query = Embeddings.from_arrays(
+        makes.rows(q_pids, q_camids, rng), q_pids, q_camids, ("",) * len(q_pids), is_unit=True
     )
-    return query, EmbeddingSet(mapped, pids, camids, ("",) * len(pids), True, "made")
+    return query, Embeddings.from_arrays(mapped, pids, camids, ("",) * len(pids), is_unit=True)
 
 
 def measure(
@@ -134,8 +131,8 @@ def measure(
 
 def measure_sets(
     name: str,
-    query: EmbeddingSet,
-    gallery: EmbeddingSet,
+    query: Embeddings,
+    gallery: Embeddings,
     rounds: int,
     threads: int | None,
     open_set: bool,

@@ -33,7 +33,7 @@ from omnireid.core.card import InputSpec
 from omnireid.core.machine import available_cores
 from omnireid.core.record import EnvironmentRecord
 from omnireid.core.types import Sample
-from omnireid.data.loading import CropLoader, LoadCrop, load_many, load_sample
+from omnireid.data.loading import CropLoader, LoadCrop, Reading, load_many, load_sample
 from options import existing, run
 
 RESULTS = Path(__file__).parent / "results" / "pipeline.json"
@@ -97,7 +97,7 @@ def measure(
             embedder.backend.embed(crops[start : start + batch_size])
 
     def from_files() -> None:
-        for _ in embedder.embed_stream(samples, load=many):
+        for _ in embedder.embed_stream(samples, Reading(load=many)):
             pass
 
     ways: dict[str, Callable[[], None]] = {

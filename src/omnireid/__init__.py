@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and t
     from omnireid.core.images import decode as decode
     from omnireid.core.options import Protocol as Protocol
     from omnireid.core.types import Dataset as Dataset
-    from omnireid.core.types import EmbeddingSet as EmbeddingSet
+    from omnireid.core.types import Embeddings as Embeddings
     from omnireid.core.types import Sample as Sample
     from omnireid.data.combine import combine_all as combine_all
     from omnireid.data.combine import combine_sources as combine_sources
@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and t
     from omnireid.data.datasets import list_datasets as list_datasets
     from omnireid.data.datasets import read_dataset as read_dataset
     from omnireid.data.datasets import require_splits as require_splits
+    from omnireid.data.loading import Reading as Reading
     from omnireid.data.options import FrameSampling as FrameSampling
     from omnireid.data.options import Sources as Sources
     from omnireid.data.validate import validate_dataset as validate_dataset
@@ -87,9 +88,10 @@ _NAMES = {
     "core.errors": "OmniReIDError",
     "core.images": "decode",
     "core.options": "Protocol",
-    "core.types": "Dataset EmbeddingSet Sample",
+    "core.types": "Dataset Embeddings Sample",
     "data.combine": "combine_all combine_sources read_datasets",
     "data.datasets": "dataset_card list_datasets read_dataset require_splits",
+    "data.loading": "Reading",
     "data.options": "FrameSampling Sources",
     "data.validate": "validate_dataset",
     "evaluation.breakdown": "breakdown",

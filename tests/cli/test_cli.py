@@ -54,7 +54,7 @@ def test_run_fills_a_gallery_that_ranks_as_the_evaluation_did(trained: Path, toy
     with Gallery.open(str(trained / "gallery")) as gallery:
         assert gallery.state().items == len(found)
         result = gallery.search(asked, model=embedder.ref, k=len(found))
-    unit = found.embeddings / np.linalg.norm(found.embeddings, axis=1, keepdims=True)
+    unit = found.vectors / np.linalg.norm(found.vectors, axis=1, keepdims=True)
     scores = unit @ asked
     expected = {
         path: (score, f"pid-{pid}") for path, score, pid in zip(found.paths, scores, found.pids, strict=True)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from omnireid import Item, ModelRef, evaluate_embeddings
 from omnireid.core.card import ModelCard
 from omnireid.core.display import html_table, short_repr
-from omnireid.core.types import Dataset, EmbeddingSet, Sample, Split
+from omnireid.core.types import Dataset, Embeddings, Sample, Split
 from omnireid.gallery.searching import Candidate, SearchResult
 from omnireid.training.recipe import load_recipe
 
@@ -31,7 +31,7 @@ def large_values() -> list[object]:
     rows = rng.normal(size=(2_000, 64)).astype(np.float32)
     pids = np.arange(2_000) % 500
     paths = tuple(map(str, range(2_000)))
-    known = EmbeddingSet(rows, pids, np.arange(2_000) % 3, paths, normalised=False)
+    known = Embeddings.from_arrays(rows, pids, np.arange(2_000) % 3, paths)
     item = Item(camera="c1", source="a" * 900, thumbnail=b"x" * 100_000, identity="<i>")
     candidates = tuple(Candidate(item, 0.5, None, None, "<i>", None) for _ in range(500))
     model = ModelRef("m", "0" * 64, 64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -29,7 +30,15 @@ from omnireid.core.record import (
     SplitRecord,
 )
 from omnireid.core.seeds import derive_seed, numpy_generator
-from omnireid.core.types import Dataset, EmbeddingSet, Sample, Split, label_map
+from omnireid.core.types import (
+    Dataset,
+    Embeddings,
+    Sample,
+    Split,
+    concatenate,
+    label_map,
+)
+from omnireid.core.vectors import unit_rows
 
 # --- types ------------------------------------------------------------------------------------
 
@@ -69,31 +78,85 @@ def test_a_model_is_told_by_its_hash_as_far_as_it_is_known():
     assert whole.saved_sha256 == "ab" * 32
 
 
-def embedding_set(**changes) -> EmbeddingSet:
+def embedding_set(**changes) -> Embeddings:
     values = {
-        "embeddings": np.ones((2, 3), np.float32),
+        "vectors": np.ones((2, 3), np.float32),
         "pids": np.array([1, 2]),
         "camids": np.array([0, 0]),
         "paths": ("a.jpg", "b.jpg"),
-        "normalised": False,
     }
-    return EmbeddingSet(**(values | changes))
+    return Embeddings.from_arrays(**(values | changes))
 
 
 def test_embedding_sets_check_their_columns():
     assert (len(embedding_set()), embedding_set().dim) == (2, 3)
     for name, wrong in (
-        ("embeddings", np.ones(3, np.float32)),
+        ("vectors", np.ones(3, np.float32)),
         ("pids", np.array([1])),
         ("camids", np.array([[0, 0]])),
         ("paths", ("a.jpg",)),
     ):
-        with pytest.raises(ShapeError, match=name):
+        with pytest.raises(ShapeError, match="pids" if name == "paths" else name):
             embedding_set(**{name: wrong})
     spoiled = np.ones((2, 3), np.float32)
     spoiled[1, 2] = np.nan
     with pytest.raises(InputError, match=r"row 1 \(b\.jpg\) holds NaN"):
-        embedding_set(embeddings=spoiled)
+        embedding_set(vectors=spoiled)
+
+
+def unit_set(rows: int, seed: int = 0, name: str = "m") -> Embeddings:
+    vectors = np.random.default_rng(seed).normal(size=(rows, 4)).astype(np.float32)
+    of = tuple(Sample(f"{seed}/{row}.jpg", row % 3, row % 2, row / 4, seed) for row in range(rows))
+    return Embeddings(unit_rows(vectors), of, ModelRef(name, "ab" * 32, 4), True)
+
+
+def test_rows_and_wholes_keep_what_they_are_of():
+    first, second = unit_set(5), unit_set(3, seed=1)
+    whole = concatenate([first, second])
+    assert (*first.of, *second.of) == whole.of
+    assert (whole.model, whole.is_unit) == (first.model, True)
+    for rows in (slice(2, 7, 2), np.array([6, 0, 0]), whole.camids == 1, 3):
+        numbers = np.atleast_1d(np.arange(8)[rows]).tolist()
+        chosen = whole[rows]
+        assert list(chosen.of) == [whole.of[row] for row in numbers]
+        assert chosen.vectors.tobytes() == whole.vectors[numbers].tobytes()
+        assert chosen.times.tolist() == [whole.of[row].time for row in numbers]
+        assert chosen.dsetids.tolist() == [whole.of[row].dsetid for row in numbers]
+    columns = Embeddings(whole.vectors, whole.columns, whole.model, True)
+    assert list(columns.of) == list(whole.of)
+    assert list(columns[whole.camids == 1].of) == list(whole[whole.camids == 1].of)
+    for other in (unit_set(3, name="n"), dataclasses.replace(second, is_unit=False)):
+        other = dataclasses.replace(other, model=ModelRef("n", "cd" * 32, 4)) if other.is_unit else other
+        with pytest.raises(InputError, match=r"different models|only one"):
+            concatenate([first, other])
+
+
+def test_embeddings_are_checked_once_when_they_are_made(monkeypatch):
+    known = unit_set(4)
+    with pytest.raises(InputError, match=r"row 2 \(0/2\.jpg\) has norm 3 and is said to have 1"):
+        dataclasses.replace(known, vectors=known.vectors * np.array([[1], [1], [3], [1]], np.float32))
+    large = known.vectors * np.float32(1e30)  # its square is not finite
+    assert len(Embeddings(large, known.of, known.model, False)) == 4
+    assert len(Embeddings(0 * large, known.of, known.model, True)) == 4  # no direction, as a network may give
+    for wrong in ({"of": known.of[:3]}, {"model": ModelRef("m", None, 5)}):
+        with pytest.raises(ShapeError):
+            dataclasses.replace(known, **wrong)
+    monkeypatch.setattr(Embeddings, "_check", None)
+    assert len(concatenate([known, known])[1:3]) == 2
+
+
+def test_rows_get_unit_length_or_are_named():
+    rows = np.array([[3, 4], [0, 0], [1e-30, 0], [2e30, 0]], np.float32)
+    assert unit_rows(rows, keep_zero=True).tolist() == [
+        [np.float32(0.6), np.float32(0.8)],
+        [0, 0],
+        [1, 0],
+        [1, 0],
+    ]
+    for row, words in (([0, 0], "all zero"), ([np.nan, 1], "NaN or infinity")):
+        with pytest.raises(InputError, match=rf"queries\[1\]: .*{words}"):
+            unit_rows(np.array([[1, 0], row], np.float32), name="queries")
+    assert np.isnan(unit_rows(np.array([[np.inf, 1]], np.float32), keep_zero=True)).all()
 
 
 # --- seeds ------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from data import miniatures_large as mini
 from omnireid import evaluate_embeddings
 from omnireid.core.errors import CountMismatchError, DatasetError
 from omnireid.core.options import Protocol
-from omnireid.core.types import EmbeddingSet
+from omnireid.core.types import Embeddings
 from omnireid.data.datasets import dataset_card, list_datasets, read_dataset
 
 
@@ -275,13 +275,13 @@ def test_reading_is_sorted_and_repeatable(tmp_path, name):
     assert not set(data.train.paths) & {*data.query.paths, *data.gallery.paths}
 
 
-def embedded(split, seed: int) -> EmbeddingSet:
+def embedded(split, seed: int) -> Embeddings:
     """The same picture gets the same embedding in query and gallery."""
     rows = [
         np.random.default_rng([seed, *Path(path).name.encode()]).normal(size=8) + pid % 7
         for path, pid in zip(split.paths, split.pids, strict=True)
     ]
-    return EmbeddingSet(np.array(rows, np.float32), split.pids, split.camids, split.paths, normalised=False)
+    return Embeddings.from_arrays(np.array(rows, np.float32), split.pids, split.camids, split.paths)
 
 
 def squared_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -302,7 +302,7 @@ def test_market_style_protocols_score_as_a_plain_loop(tmp_path):
                 for g in range(len(gallery))
                 if not (gallery.pids[g] == query.pids[q] and gallery.camids[g] == query.camids[q])
             ]
-            kept.sort(key=lambda g: squared_distance(query.embeddings[q], gallery.embeddings[g]))
+            kept.sort(key=lambda g: squared_distance(query.vectors[q], gallery.vectors[g]))
             ranks = [1 + place for place, g in enumerate(kept) if gallery.pids[g] == query.pids[q]]
             if ranks:
                 precisions.append(sum((hit + 1) / rank for hit, rank in enumerate(ranks)) / len(ranks))
@@ -330,7 +330,7 @@ def test_the_classic_protocol_scores_as_a_plain_draw(tmp_path):
         for q in range(len(query)):
             by_person = [
                 [
-                    (squared_distance(query.embeddings[q], gallery.embeddings[g]), g)
+                    (squared_distance(query.vectors[q], gallery.vectors[g]), g)
                     for g in range(len(gallery))
                     if gallery.pids[g] == pid
                     and (pid != query.pids[q] or gallery.camids[g] != query.camids[q])

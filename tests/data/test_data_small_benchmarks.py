@@ -18,7 +18,7 @@ import pytest
 from data import miniatures_small as mini
 from omnireid import evaluate_embeddings
 from omnireid.core.errors import CountMismatchError, DatasetError, InputError
-from omnireid.core.types import EmbeddingSet
+from omnireid.core.types import Embeddings
 from omnireid.data.datasets import dataset_card, read_dataset, require_splits
 from omnireid.data.datasets.card import total
 from omnireid.data.validate import Severity, validate_dataset
@@ -276,7 +276,7 @@ def test_a_missing_folder_is_named_with_the_archive_that_may_hold_it(tmp_path, n
 # --- how it is scored -------------------------------------------------------------------------------
 
 
-def naive_scores(query: EmbeddingSet, gallery: EmbeddingSet) -> tuple[float, float, float, int]:
+def naive_scores(query: Embeddings, gallery: Embeddings) -> tuple[float, float, float, int]:
     """Rank-1, rank-3, mAP and the number of valid queries, as FACTS E1 states them."""
     firsts, precisions = [], []
     for q in range(len(query)):
@@ -284,7 +284,7 @@ def naive_scores(query: EmbeddingSet, gallery: EmbeddingSet) -> tuple[float, flo
         for g in range(len(gallery)):
             if gallery.pids[g] == query.pids[q] and gallery.camids[g] == query.camids[q]:
                 continue
-            order.append((float(((query.embeddings[q] - gallery.embeddings[g]) ** 2).sum()), g))
+            order.append((float(((query.vectors[q] - gallery.vectors[g]) ** 2).sum()), g))
         hits, at_hits, first = 0, [], None
         for rank, (_, g) in enumerate(sorted(order), start=1):
             if gallery.pids[g] == query.pids[q]:
@@ -302,9 +302,9 @@ def naive_scores(query: EmbeddingSet, gallery: EmbeddingSet) -> tuple[float, flo
     )
 
 
-def random_embeddings(split, seed: int) -> EmbeddingSet:
+def random_embeddings(split, seed: int) -> Embeddings:
     vectors = np.random.default_rng(seed).normal(size=(len(split), 6)).astype(np.float32)
-    return EmbeddingSet(vectors, split.pids, split.camids, split.paths, normalised=False)
+    return Embeddings.from_arrays(vectors, split.pids, split.camids, split.paths)
 
 
 @pytest.mark.parametrize("name", SCORED)

@@ -32,7 +32,7 @@ from data.miniatures_video import (
 )
 from omnireid import evaluate_embeddings
 from omnireid.core.errors import CountMismatchError, DatasetError
-from omnireid.core.types import Dataset, EmbeddingSet, Split
+from omnireid.core.types import Dataset, Embeddings, Split
 from omnireid.data.datasets import dataset_card, read_dataset
 
 BUILDERS = {
@@ -106,12 +106,12 @@ def test_an_empty_folder_is_told_the_layout(name, tmp_path):
     assert dataset_card(name).source in str(caught.value)
 
 
-def naive_scores(query: EmbeddingSet, gallery: EmbeddingSet) -> tuple[list[float], float, int]:
+def naive_scores(query: Embeddings, gallery: Embeddings) -> tuple[list[float], float, int]:
     """CMC at 1…5, mAP and number of valid queries, one query after the other."""
     precisions, firsts = [], []
     for q in range(len(query)):
         order = sorted(
-            (float(np.linalg.norm(query.embeddings[q].astype(float) - gallery.embeddings[g])), g)
+            (float(np.linalg.norm(query.vectors[q].astype(float) - gallery.vectors[g])), g)
             for g in range(len(gallery))
         )
         is_match = [
@@ -133,13 +133,12 @@ def test_scores_are_those_of_a_naive_loop(name, tmp_path):
     data = read(name, tmp_path)
     rng = np.random.default_rng(4)
 
-    def embed(split: Split) -> EmbeddingSet:
-        return EmbeddingSet(
+    def embed(split: Split) -> Embeddings:
+        return Embeddings.from_arrays(
             rng.normal(size=(len(split), 3)).astype(np.float32),
             split.pids,
             split.camids,
             split.paths,
-            normalised=False,
         )
 
     query, gallery = embed(data.query), embed(data.gallery)

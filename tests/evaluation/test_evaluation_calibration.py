@@ -11,6 +11,7 @@ import pytest
 from evaluation.error_rates import error_rate
 from omnireid.core.card import ModelRef
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
+from omnireid.core.vectors import unit_rows
 from omnireid.evaluation.calibration import (
     Calibration,
     CalibrationSource,
@@ -21,7 +22,7 @@ from omnireid.evaluation.calibration import (
 )
 from omnireid.evaluation.calibration_pairs import Pairs, labelled_pairs, pair_scores
 from omnireid.evaluation.options import CalibrationOptions
-from omnireid.evaluation.whitening import Whitening, fit_whitening, unit_rows
+from omnireid.evaluation.whitening import Whitening, fit_whitening
 
 MODEL = ModelRef("toy", "a" * 64, 32)
 SOURCE = CalibrationSource(
@@ -264,7 +265,7 @@ def test_whitenings_that_make_no_sense_are_refused() -> None:
         fit_whitening(embeddings, pids[:3], "zca")
     with pytest.raises(ShapeError):
         whitening.apply(embeddings[:, :5])
-    with pytest.raises(InputError, match="row 1 is all zero"):
+    with pytest.raises(InputError, match=r"embeddings\[1\]: all zero"):
         whitening.apply(np.array([np.ones(32), np.zeros(32)], np.float32))
     with pytest.raises(ShapeError):
         Whitening(np.zeros(3, np.float32), np.zeros((2, 2), np.float32), 0.0, 2)

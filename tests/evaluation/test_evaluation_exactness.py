@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from omnireid import evaluate_embeddings, rank_metrics
 from omnireid.core.errors import InputError
 from omnireid.core.options import Protocol
-from omnireid.core.types import EmbeddingSet
+from omnireid.core.types import Embeddings
 from omnireid.evaluation.options import DISTANCES
 from omnireid.evaluation.result import RetrievalResult
 from omnireid.evaluation.streaming import Comparison, Team, error_bound
 
 
-def embedded(rows: np.ndarray, pids: np.ndarray, camids: np.ndarray, name: str = "x") -> EmbeddingSet:
+def embedded(rows: np.ndarray, pids: np.ndarray, camids: np.ndarray, name: str = "x") -> Embeddings:
     paths = tuple(f"{name}{i}.jpg" for i in range(len(rows)))
-    return EmbeddingSet(rows, np.asarray(pids), np.asarray(camids), paths, False, "m")
+    return Embeddings.from_arrays(rows, np.asarray(pids), np.asarray(camids), paths)
 
 
 def lanes_sum(terms: np.ndarray) -> np.ndarray:
@@ -123,7 +123,7 @@ def test_ranks_whole_numbers_as_integer_arithmetic_does() -> None:
     assert ties > 1000
 
 
-def many(seed: int, count: int, width: int = 48) -> EmbeddingSet:
+def many(seed: int, count: int, width: int = 48) -> Embeddings:
     rng = np.random.default_rng(seed)
     people = np.random.default_rng(99).standard_normal((30, width))
     pids = rng.integers(-1, 30, count)
@@ -135,7 +135,7 @@ def many(seed: int, count: int, width: int = 48) -> EmbeddingSet:
 def test_tiles_blocks_and_threads_change_nothing(distance: str, monkeypatch: pytest.MonkeyPatch) -> None:
     query, gallery = many(0, 300), many(1, 3000)
     expected = rank_metrics(
-        direct_distances(query.embeddings, gallery.embeddings, distance),
+        direct_distances(query.vectors, gallery.vectors, distance),
         query.pids,
         gallery.pids,
         query.camids,
@@ -152,30 +152,30 @@ def test_tiles_blocks_and_threads_change_nothing(distance: str, monkeypatch: pyt
 def test_a_memory_mapped_gallery_is_streamed(tmp_path) -> None:
     query, gallery = many(0, 50), many(1, 2000)
     path = tmp_path / "gallery.f32"
-    gallery.embeddings.tofile(path)
-    mapped = np.memmap(path, np.float32, "r", shape=gallery.embeddings.shape)
+    gallery.vectors.tofile(path)
+    mapped = np.memmap(path, np.float32, "r", shape=gallery.vectors.shape)
     streamed = embedded(mapped, gallery.pids, gallery.camids)
     assert_same_ranking(evaluate_embeddings(query, streamed), evaluate_embeddings(query, gallery))
 
 
 def test_a_far_outlier_does_not_spoil_the_others() -> None:
     query, gallery = many(0, 60), many(1, 800)
-    gallery.embeddings[17] *= 1e12
-    dist = direct_distances(query.embeddings, gallery.embeddings, "euclidean")
+    gallery.vectors[17] *= 1e12
+    dist = direct_distances(query.vectors, gallery.vectors, "euclidean")
     expected = rank_metrics(dist, query.pids, gallery.pids, query.camids, gallery.camids)
     assert_same_ranking(evaluate_embeddings(query, gallery), expected)
 
 
 def test_what_float32_cannot_hold_is_refused_by_row() -> None:
     query, gallery = many(0, 60), many(1, 2000)
-    gallery.embeddings[1234] *= np.float32(1e35)
+    gallery.vectors[1234] *= np.float32(1e35)
     with pytest.raises(InputError, match="gallery: row 1234 is 10¹⁸ times as far"):
         evaluate_embeddings(query, gallery)
 
 
 def test_junk_to_everyone_is_shown_but_not_counted() -> None:
     query, gallery = many(0, 40), many(1, 500)
-    dist = direct_distances(query.embeddings, gallery.embeddings, "euclidean")
+    dist = direct_distances(query.vectors, gallery.vectors, "euclidean")
     kept = gallery.pids != -1
     assert 0 < kept.sum() < 500
     without = rank_metrics(
@@ -189,7 +189,7 @@ def test_junk_to_everyone_is_shown_but_not_counted() -> None:
 
 def test_drawn_galleries_use_the_same_distances() -> None:
     query, gallery = many(0, 60), many(1, 600)
-    dist = direct_distances(query.embeddings, gallery.embeddings, "euclidean")
+    dist = direct_distances(query.vectors, gallery.vectors, "euclidean")
     kind = Protocol.SINGLE_GALLERY_SHOT
     expected = rank_metrics(
         dist, query.pids, gallery.pids, query.camids, gallery.camids, protocol=kind, seed=4
@@ -225,7 +225,7 @@ def test_the_error_bound_is_the_stated_formula() -> None:
 
 def test_histograms_hold_every_scored_pair() -> None:
     query, gallery = many(0, 200), many(1, 2500)
-    dist = direct_distances(query.embeddings, gallery.embeddings, "euclidean")
+    dist = direct_distances(query.vectors, gallery.vectors, "euclidean")
     junk = (gallery.pids == -1) | (
         (query.pids[:, None] == gallery.pids) & (query.camids[:, None] == gallery.camids)
     )
@@ -280,7 +280,8 @@ def test_the_number_of_blas_threads_is_put_back() -> None:
     assert calls[0]() == before
     with pytest.raises(InputError, match="different models"):
         evaluate_embeddings(
-            many(0, 5), EmbeddingSet(np.ones((3, 48), np.float32), *[np.ones(3, int)] * 2, ("",) * 3, False)
+            many(0, 5),
+            Embeddings.from_arrays(np.ones((3, 48), np.float32), *[np.ones(3, int)] * 2, ("",) * 3),
         )
     assert calls[0]() == before
 

@@ -10,26 +10,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from omnireid.core.card import ModelRef
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
 from omnireid.core.options import Protocol
 from omnireid.core.record import OpenSetRecord
 from omnireid.core.seeds import numpy_generator
-from omnireid.core.types import EmbeddingSet
+from omnireid.core.types import Embeddings
 from omnireid.evaluation import streaming
 from omnireid.evaluation.open_set import OpenSetResult, WatchList, open_set_metrics
 
 
-def embedding_set(points, pids, camids, paths=None) -> EmbeddingSet:
+def embedding_set(points, pids, camids, paths=None) -> Embeddings:
     pids = np.asarray(pids, np.int64)
     paths = ("",) * len(pids) if paths is None else tuple(paths)
     points = np.asarray(points, np.float32)
-    return EmbeddingSet(points, pids, np.asarray(camids, np.int64), paths, False, "model")
+    return Embeddings.from_arrays(points, pids, np.asarray(camids, np.int64), paths)
+
+
+def at(part: Embeddings, camids: np.ndarray) -> Embeddings:
+    """The same in other cameras."""
+    return dataclasses.replace(part, of=dataclasses.replace(part.columns, camids=camids))
 
 
 def naive_searches(query, gallery, known, protocol, distance="euclidean"):
     """(mate distances, non-mate distances), one search and one picture at a time."""
     searches = np.flatnonzero(query.pids != -1)
-    x, y = query.embeddings.astype(np.float64), gallery.embeddings.astype(np.float64)
+    x, y = query.vectors.astype(np.float64), gallery.vectors.astype(np.float64)
     if distance == "cosine":
         x, y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, y))
     # Subtracted, so that ties between people stay ties.
@@ -179,8 +185,10 @@ def people(seed: int, num_pids: int = 30, noise: float = 0.4, normalise: bool = 
     points = centres[pids] + noise * rng.standard_normal((len(pids), 16))
     camids = np.tile(np.arange(6) % 3, num_pids)
     is_query = np.tile(np.arange(6) < 2, num_pids)
+    if normalise:
+        points /= np.linalg.norm(points, axis=1, keepdims=True)
     sets = (embedding_set(points[m], pids[m], camids[m]) for m in (is_query, ~is_query))
-    return tuple(dataclasses.replace(one, normalised=normalise) for one in sets)
+    return tuple(dataclasses.replace(part, is_unit=normalise) for part in sets)
 
 
 def test_good_embeddings_identify_everyone_and_noise_nobody() -> None:
@@ -207,8 +215,8 @@ def test_permuting_the_gallery_or_the_queries_changes_nothing() -> None:
     rng = np.random.default_rng(0)
     q, g = rng.permutation(len(query)), rng.permutation(len(gallery))
     moved = open_set_metrics(
-        embedding_set(query.embeddings[q], query.pids[q], query.camids[q]),
-        embedding_set(gallery.embeddings[g], gallery.pids[g], gallery.camids[g]),
+        embedding_set(query.vectors[q], query.pids[q], query.camids[q]),
+        embedding_set(gallery.vectors[g], gallery.pids[g], gallery.camids[g]),
         repeats=2,
     )
     for one, other in zip(first.draws, moved.draws, strict=True):
@@ -220,7 +228,7 @@ def test_distractors_and_junk_are_not_enrolled() -> None:
     query, gallery = people(4, noise=1.0)
     first = open_set_metrics(query, gallery, repeats=2)
     extra = embedding_set(
-        np.vstack([gallery.embeddings, query.embeddings[:5], query.embeddings[:5]]),
+        np.vstack([gallery.vectors, query.vectors[:5], query.vectors[:5]]),
         np.concatenate([gallery.pids, [999] * 5, [-1] * 5]),
         np.concatenate([gallery.camids, [1] * 10]),
     )
@@ -262,7 +270,7 @@ def test_the_record_keeps_what_reports_need_and_survives_json() -> None:
 def test_queries_whom_the_gallery_lacks_are_unknown_in_every_draw() -> None:
     query, gallery = people(7, num_pids=4)
     only_one = embedding_set(
-        gallery.embeddings[gallery.pids == 2],
+        gallery.vectors[gallery.pids == 2],
         gallery.pids[gallery.pids == 2],
         gallery.camids[gallery.pids == 2],
     )
@@ -288,17 +296,17 @@ def test_bad_arguments_are_named(change, error, message: str) -> None:
 def test_bad_sets_are_named() -> None:
     query, gallery = people(9)
     with pytest.raises(InputError, match="different models"):
-        open_set_metrics(dataclasses.replace(query, model="other"), gallery)
+        open_set_metrics(dataclasses.replace(query, model=ModelRef("other", None, query.dim)), gallery)
     with pytest.raises(InputError, match="only one"):
-        open_set_metrics(dataclasses.replace(query, normalised=True), gallery)
+        open_set_metrics(people(9, normalise=True)[0], gallery)
     with pytest.raises(InputError, match="row 0 has no camera"):
-        open_set_metrics(dataclasses.replace(query, camids=query.camids - 1), gallery)
+        open_set_metrics(at(query, query.camids - 1), gallery)
     with pytest.raises(ShapeError):
-        open_set_metrics(dataclasses.replace(query, embeddings=query.embeddings[:, :3]), gallery)
-    alone = embedding_set(query.embeddings[:2], [7, 7], [0, 1])
+        open_set_metrics(embedding_set(query.vectors[:, :3], query.pids, query.camids), gallery)
+    alone = embedding_set(query.vectors[:2], [7, 7], [0, 1])
     with pytest.raises(InputError, match="share 1 identities"):
         open_set_metrics(alone, alone)
-    one_camera = [dataclasses.replace(one, camids=np.zeros_like(one.camids)) for one in (query, gallery)]
+    one_camera = [at(one, np.zeros_like(one.camids)) for one in (query, gallery)]
     with pytest.raises(InputError, match="no-camera protocol"):
         open_set_metrics(*one_camera)
     result = open_set_metrics(query, gallery, repeats=1)

@@ -10,14 +10,14 @@ import pytest
 from omnireid import QueryExpansion, Reranking, evaluate_embeddings, rank_metrics
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.core.options import Protocol
-from omnireid.core.types import EmbeddingSet
+from omnireid.core.types import Embeddings
 from omnireid.evaluation.breakdown import breakdown, breakdown_by_camera_pair, breakdown_by_height
 from omnireid.evaluation.cameras import normalise_cameras
 from omnireid.evaluation.distance import distance_matrix
 from omnireid.evaluation.query_expansion import expand_queries
 
 
-def people(seed: int, count: int, *, shift: float = 0.0, normalised: bool = True) -> EmbeddingSet:
+def people(seed: int, count: int, *, shift: float = 0.0, normalised: bool = True) -> Embeddings:
     rng = np.random.default_rng(seed)
     fixed = np.random.default_rng(7)
     centres, cameras = fixed.standard_normal((15, 32)), fixed.standard_normal((4, 32))
@@ -26,21 +26,21 @@ def people(seed: int, count: int, *, shift: float = 0.0, normalised: bool = True
     if normalised:
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     paths = tuple(f"{seed}/{i}.jpg" for i in range(count))
-    return EmbeddingSet(rows.astype(np.float32), pids, camids, paths, normalised, "m")
+    return Embeddings.from_arrays(rows.astype(np.float32), pids, camids, paths, is_unit=normalised)
 
 
 @pytest.mark.parametrize("expansion", [QueryExpansion(), QueryExpansion(3, 2.0), QueryExpansion(1, 0.5)])
 def test_expansion_is_the_weighted_mean_of_what_was_found(expansion: QueryExpansion) -> None:
     query, gallery = people(0, 30), people(1, 200)
     expanded = expand_queries(query, gallery, expansion)
-    for q, row in enumerate(query.embeddings.astype(np.float64)):
-        cosine = gallery.embeddings.astype(np.float64) @ row
+    for q, row in enumerate(query.vectors.astype(np.float64)):
+        cosine = gallery.vectors.astype(np.float64) @ row
         total = row.copy()
         for g in np.argsort(-cosine, kind="stable")[: expansion.k]:
-            total += max(cosine[g], 0.0) ** expansion.alpha * gallery.embeddings[g]
-        np.testing.assert_allclose(expanded.embeddings[q], total / np.linalg.norm(total), atol=1e-6)
+            total += max(cosine[g], 0.0) ** expansion.alpha * gallery.vectors[g]
+        np.testing.assert_allclose(expanded.vectors[q], total / np.linalg.norm(total), atol=1e-6)
     assert (expanded.pids == query.pids).all()
-    assert expanded.embeddings.dtype == np.float32
+    assert expanded.vectors.dtype == np.float32
 
 
 def test_expansion_helps_where_neighbours_are_right_and_is_recorded() -> None:
@@ -69,8 +69,8 @@ def test_expansion_refuses_what_it_cannot_add() -> None:
 def test_each_camera_is_moved_to_its_own_mean(spread: bool) -> None:
     query, gallery = people(0, 80, shift=2.0, normalised=False), people(1, 300, shift=2.0, normalised=False)
     sets = normalise_cameras(query, gallery, spread=spread)
-    rows = np.concatenate([part.embeddings for part in sets]).astype(np.float64)
-    old = np.concatenate([query.embeddings, gallery.embeddings]).astype(np.float64)
+    rows = np.concatenate([part.vectors for part in sets]).astype(np.float64)
+    old = np.concatenate([query.vectors, gallery.vectors]).astype(np.float64)
     camids = np.concatenate([query.camids, gallery.camids])
     for camera in range(4):
         here = camids == camera
@@ -87,16 +87,22 @@ def test_subtracting_camera_means_helps_where_cameras_differ() -> None:
     result = evaluate_embeddings(query, gallery, camera_means=True)
     assert result.mAP > plain.mAP + 0.1
     assert result.reranking == "camera means subtracted"
-    norms = np.linalg.norm(normalise_cameras(query, gallery)[1].embeddings, axis=1)
+    norms = np.linalg.norm(normalise_cameras(query, gallery)[1].vectors, axis=1)
     np.testing.assert_allclose(norms, 1, atol=1e-6)
 
 
 def test_cameras_must_be_known_and_seen_more_than_once() -> None:
     query, gallery = people(0, 10), people(1, 40)
-    unknown = dataclasses.replace(gallery, camids=np.where(np.arange(40) == 6, -1, gallery.camids))
+    unknown = dataclasses.replace(
+        gallery,
+        of=dataclasses.replace(gallery.columns, camids=np.where(np.arange(40) == 6, -1, gallery.camids)),
+    )
     with pytest.raises(InputError, match="gallery: row 6 has no camera"):
         normalise_cameras(query, unknown)
-    lonely = dataclasses.replace(gallery, camids=np.where(np.arange(40) == 6, 9, gallery.camids))
+    lonely = dataclasses.replace(
+        gallery,
+        of=dataclasses.replace(gallery.columns, camids=np.where(np.arange(40) == 6, 9, gallery.camids)),
+    )
     with pytest.raises(InputError, match="camera 9 has 1 picture"):
         normalise_cameras(query, lonely)
 
@@ -145,7 +151,7 @@ def test_camera_pairs_are_searches_in_one_camera() -> None:
     gallery.pids[5] = -1
     # Camera 3 sees nobody that is asked for.
     gallery.pids[gallery.camids == 3] = 500
-    dist = distance_matrix(query.embeddings, gallery.embeddings)
+    dist = distance_matrix(query.vectors, gallery.vectors)
     pairs = breakdown_by_camera_pair(query, gallery)
     assert [(pair.q_camid, pair.g_camid) for pair in pairs] == [
         (a, b) for a in range(4) for b in range(4) if a != b

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnireid import evaluate_embeddings, rank_metrics
+from omnireid.core.card import ModelRef
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
 from omnireid.core.options import Protocol
-from omnireid.core.types import EmbeddingSet
+from omnireid.core.types import Embeddings
 from omnireid.evaluation.distance import distance_matrix
 from omnireid.evaluation.metrics import metrics_record
 from omnireid.evaluation.result import Outcome
@@ -306,22 +307,25 @@ def test_single_gallery_shot_draws_by_seed() -> None:
 
 def embedding_set(
     seed: int, count: int, *, name: str, model: str = "m", normalised: bool = False
-) -> EmbeddingSet:
+) -> Embeddings:
     rng = np.random.default_rng(seed)
-    return EmbeddingSet(
-        rng.standard_normal((count, 8)).astype(np.float32),
+    rows = rng.standard_normal((count, 8)).astype(np.float32)
+    if normalised:
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return Embeddings.from_arrays(
+        rows,
         rng.integers(1, 6, count),
         rng.integers(0, 3, count),
         tuple(f"{name}{i}.jpg" for i in range(count)),
-        normalised,
-        model,
+        is_unit=normalised,
+        model=ModelRef(model, None, 8),
     )
 
 
 @pytest.mark.parametrize("distance", ["euclidean", "sq_euclidean", "cosine"])
 def test_embeddings_are_ranked_as_their_distance_matrix(distance: str, monkeypatch) -> None:
     query, gallery = embedding_set(0, 23, name="q"), embedding_set(1, 50, name="g")
-    whole = distance_matrix(query.embeddings, gallery.embeddings, distance)
+    whole = distance_matrix(query.vectors, gallery.vectors, distance)
     expected = rank_metrics(whole, query.pids, gallery.pids, query.camids, gallery.camids)
     # Blocks of three queries.
     monkeypatch.setattr("omnireid.evaluation.distance._BLOCK_BYTES", 3 * 8 * 50)
@@ -337,7 +341,7 @@ def test_embeddings_are_ranked_as_their_distance_matrix(distance: str, monkeypat
 
 def test_histogram_counts_lie_in_the_right_bins() -> None:
     query, gallery = embedding_set(0, 40, name="q"), embedding_set(1, 60, name="g")
-    dist = distance_matrix(query.embeddings, gallery.embeddings)
+    dist = distance_matrix(query.vectors, gallery.vectors)
     match = query.pids[:, None] == gallery.pids
     junk = match & (query.camids[:, None] == gallery.camids)
     histogram = evaluate_embeddings(query, gallery).histogram

@@ -10,7 +10,7 @@ import pytest
 from omnireid import Reranking, evaluate_embeddings, rank_metrics
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
 from omnireid.core.options import Protocol
-from omnireid.core.types import EmbeddingSet
+from omnireid.core.types import Embeddings
 from omnireid.evaluation.neighbours import nearest_rows
 from omnireid.evaluation.options import VARIANTS
 from omnireid.evaluation.reranking import reranked_distances
@@ -65,17 +65,17 @@ def naive(sq_dist_NN: np.ndarray, num_query: int, reranking: Reranking) -> np.nd
     return out
 
 
-def people(seed: int, count: int, width: int = 24) -> EmbeddingSet:
+def people(seed: int, count: int, width: int = 24) -> Embeddings:
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(7).standard_normal((12, width))
     pids = rng.integers(0, 12, count)
     rows = centres[pids] + 0.8 * rng.standard_normal((count, width))
     paths = tuple(f"{seed}/{i}.jpg" for i in range(count))
-    return EmbeddingSet(rows.astype(np.float32), pids, rng.integers(0, 4, count), paths, False, "m")
+    return Embeddings.from_arrays(rows.astype(np.float32), pids, rng.integers(0, 4, count), paths)
 
 
-def matrices(query: EmbeddingSet, gallery: EmbeddingSet) -> tuple[np.ndarray, int]:
-    rows = np.concatenate([query.embeddings, gallery.embeddings]).astype(np.float64)
+def matrices(query: Embeddings, gallery: Embeddings) -> tuple[np.ndarray, int]:
+    rows = np.concatenate([query.vectors, gallery.vectors]).astype(np.float64)
     return ((rows[:, None] - rows) ** 2).sum(-1), len(query)
 
 
@@ -171,7 +171,7 @@ def test_drawn_galleries_are_ranked_by_the_final_distances() -> None:
 @pytest.mark.parametrize("distance", ["cosine", "sq_euclidean"])
 def test_cosine_reranks_unit_rows(distance: str) -> None:
     query, gallery = people(0, 40), people(1, 200)
-    rows = np.concatenate([query.embeddings, gallery.embeddings]).astype(np.float64)
+    rows = np.concatenate([query.vectors, gallery.vectors]).astype(np.float64)
     if distance == "cosine":
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     final = reranked_distances(*blocks(((rows[:, None] - rows) ** 2).sum(-1), 40))
@@ -182,15 +182,15 @@ def test_cosine_reranks_unit_rows(distance: str) -> None:
 
 def test_pictures_that_repeat_are_their_own_neighbours() -> None:
     query, gallery = people(0, 30), people(1, 100)
-    gallery.embeddings[:] = gallery.embeddings[np.arange(100) % 3]
-    query.embeddings[:] = gallery.embeddings[0]
+    gallery.vectors[:] = gallery.vectors[np.arange(100) % 3]
+    query.vectors[:] = gallery.vectors[0]
     final = reranked_distances(*blocks(*matrices(query, gallery)))
     assert np.isfinite(final).all()
     result = evaluate_embeddings(query, gallery, reranking=Reranking())
     expected = rank_metrics(final, query.pids, gallery.pids, query.camids, gallery.camids)
     np.testing.assert_array_equal(result.ap, expected.ap)
-    same = EmbeddingSet(
-        np.ones((40, 4), np.float32), np.arange(40) % 3, np.arange(40) % 5, ("",) * 40, False, "m"
+    same = Embeddings.from_arrays(
+        np.ones((40, 4), np.float32), np.arange(40) % 3, np.arange(40) % 5, ("",) * 40
     )
     assert np.isfinite(evaluate_embeddings(same, same, reranking=Reranking()).mAP)
 
@@ -203,7 +203,7 @@ def test_nothing_depends_on_the_number_of_threads() -> None:
 
 
 def test_nearest_rows_are_those_of_a_sorted_matrix() -> None:
-    query, gallery = people(0, 70).embeddings, people(1, 900).embeddings
+    query, gallery = people(0, 70).vectors, people(1, 900).vectors
     found = nearest_rows(query, gallery, 15, threads=2)
     sq_dist = ((query[:, None].astype(np.float64) - gallery) ** 2).sum(-1)
     np.testing.assert_array_equal(found.items, np.argsort(sq_dist, axis=1, kind="stable")[:, :15])

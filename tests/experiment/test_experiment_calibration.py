@@ -14,6 +14,7 @@ from omnireid.core.errors import DatasetError, ImageError, InputError
 from omnireid.core.options import Protocol
 from omnireid.core.types import Dataset, Split
 from omnireid.data.datasets import read_dataset
+from omnireid.data.loading import Reading
 from omnireid.data.tracklets import Sighting, Tracklet
 from omnireid.experiment.calibration import (
     CalibrationOptions,
@@ -61,7 +62,7 @@ def test_labelled_pictures_give_thresholds_that_hold(dataset: Dataset) -> None:
     assert [one.is_measurable for one in record.false_alarms] == [True, True, False]
     # All pairs of the pictures, not only those drawn.
     samples = (*dataset.query, *dataset.gallery)
-    rows = run.calibration.transform(Embedder(Stripes()).embed_samples(samples).embeddings)
+    rows = run.calibration.transform(Embedder(Stripes()).embed_samples(samples).vectors)
     pids = np.array([one.pid for one in samples])
     a, b = np.triu_indices(len(samples), 1)
     two = (rows @ rows.T)[a, b][pids[a] != pids[b]]
@@ -153,7 +154,9 @@ def test_what_cannot_be_read_is_skipped_or_stops(dataset: Dataset, tmp_path: Pat
     )
     with pytest.raises(ImageError, match="broken"):
         calibrate_tracklets(Embedder(Stripes()), tracklets, OPTIONS, source="x")
-    run = calibrate_tracklets(Embedder(Stripes()), tracklets, OPTIONS, source="x", on_bad="skip")
+    run = calibrate_tracklets(
+        Embedder(Stripes()), tracklets, OPTIONS, source="x", reading=Reading(on_bad="skip")
+    )
     assert [file.path for file in run.skipped] == [str(broken)]
 
 

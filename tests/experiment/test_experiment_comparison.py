@@ -14,7 +14,7 @@ from experiment.test_experiment_several import record
 from omnireid import Reranking, evaluate_embeddings
 from omnireid.core.errors import InputError
 from omnireid.core.options import Protocol
-from omnireid.core.types import EmbeddingSet
+from omnireid.core.types import Embeddings
 from omnireid.evaluation.bootstrap import compare_paired
 from omnireid.evaluation.metrics import metrics_record
 from omnireid.experiment.analysis import analyse
@@ -25,11 +25,11 @@ from omnireid.report.analysis import rich_analysis
 from omnireid.report.comparison import plot_results, rich_versus
 
 
-def people(seed: int, *, noise: float, root: Path, num_pids: int = 12) -> tuple[EmbeddingSet, EmbeddingSet]:
+def people(seed: int, *, noise: float, root: Path, num_pids: int = 12) -> tuple[Embeddings, Embeddings]:
     """Query (camera 0) and gallery (cameras 1 and 2) of people who are points, with noise."""
     centres = np.random.default_rng(0).normal(size=(num_pids, 16))
 
-    def embeddings(cameras: list[int], part: str) -> EmbeddingSet:
+    def embeddings(cameras: list[int], part: str) -> Embeddings:
         rng = np.random.default_rng([seed, *cameras])
         pids = np.tile(np.arange(num_pids), len(cameras))
         camids = np.repeat(cameras, num_pids)
@@ -37,7 +37,7 @@ def people(seed: int, *, noise: float, root: Path, num_pids: int = 12) -> tuple[
         names = tuple(
             str(root / part / f"{pid}_{camid}.png") for pid, camid in zip(pids, camids, strict=True)
         )
-        return EmbeddingSet(values.astype(np.float32), pids, camids, names, normalised=False)
+        return Embeddings.from_arrays(values.astype(np.float32), pids, camids, names)
 
     return embeddings([0], "query"), embeddings([1, 2], "gallery")
 
@@ -73,7 +73,7 @@ def test_queries_survive_the_disk(tmp_path: Path) -> None:
     # A person whom nobody else sees has no match.
     pids = one.query.pids.copy()
     pids[4] = 99
-    query = replace(one.query, pids=pids)
+    query = replace(one.query, of=replace(one.query.columns, pids=pids))
     one = replace(one, query=query, retrieval=evaluate_embeddings(query, one.gallery))
     write_queries(tmp_path / "queries.csv", one.retrieval, one.query, one.record.dataset.root)
     back = read_queries(tmp_path / "queries.csv")
@@ -150,9 +150,9 @@ def test_analysis_measures_what_it_can_and_says_what_it_cannot(tmp_path: Path) -
         alone = np.flatnonzero(one.gallery.camids == pair.g_camid)
         expected = evaluate_embeddings(
             one.query,
-            EmbeddingSet(
-                one.gallery.embeddings[alone], one.gallery.pids[alone], one.gallery.camids[alone],
-                tuple(one.gallery.paths[row] for row in alone), normalised=False,
+            Embeddings.from_arrays(
+                one.gallery.vectors[alone], one.gallery.pids[alone], one.gallery.camids[alone],
+                tuple(one.gallery.paths[row] for row in alone),
             ),
         )  # fmt: skip
         assert pair.score.mAP == pytest.approx(expected.mAP)

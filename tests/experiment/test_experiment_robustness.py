@@ -88,8 +88,8 @@ def test_four_conditions_follow_the_protocol(
         q = naive_embeddings(embedder, dataset.query, toy_root, seed=9, round=round)
         g = naive_embeddings(embedder, dataset.gallery, toy_root, seed=9, round=round)
         expected["both"].append(naive_scores(query, q, gallery, g))
-        expected["query"].append(naive_scores(query, q, gallery, clean.gallery.embeddings))
-        expected["gallery"].append(naive_scores(query, clean.query.embeddings, gallery, g))
+        expected["query"].append(naive_scores(query, q, gallery, clean.gallery.vectors))
+        expected["gallery"].append(naive_scores(query, clean.query.vectors, gallery, g))
     for condition, scores in expected.items():
         found = record.conditions[condition]
         for place, spread in enumerate((found.mINP, found.mAP, found.rank1)):
@@ -113,7 +113,7 @@ def test_a_cell_is_one_corruption_on_every_query_with_the_clean_gallery(
     ]
     cell = next(cell for cell in record.cells if (cell.corruption, cell.severity) == ("contrast", 5))
     q = naive_embeddings(embedder, dataset.query, toy_root, seed=9, round=0, draw=Draw("contrast", 5))
-    expected = naive_scores(list(dataset.query), q, list(dataset.gallery), clean.gallery.embeddings)
+    expected = naive_scores(list(dataset.query), q, list(dataset.gallery), clean.gallery.vectors)
     assert (cell.mINP, cell.mAP, cell.rank1) == pytest.approx(expected, abs=1e-12)
 
 

@@ -37,9 +37,7 @@ def test_evaluation_ranks_pooled_tracklets_and_says_how(embedder, ilidsvid, fram
         embed_tracklets(
             embedder,
             split.samples,
-            num_frames=how.num_frames,
-            sampling=how.sampling,
-            pooling=how.pooling,
+            FrameSampling(num_frames=how.num_frames, sampling=how.sampling, pooling=how.pooling),
             seed=derive_seed(3, split.name),
         )
         for split in (ilidsvid.query, ilidsvid.gallery)

@@ -16,7 +16,7 @@ from omnireid import Embedder, QueryExpansion, Reranking
 from omnireid.core.errors import InputError
 from omnireid.core.options import Protocol
 from omnireid.core.record import ResultRecord
-from omnireid.core.types import EmbeddingSet
+from omnireid.core.types import Embeddings
 from omnireid.data.datasets import read_dataset
 from omnireid.evaluation.copies import find_copies
 from omnireid.experiment.evaluation import RankingOptions, evaluate_model
@@ -92,9 +92,9 @@ def test_a_query_in_the_gallery_under_its_own_name_is_no_copy(embedder: Embedder
 def test_copies_are_matches_with_equal_embeddings() -> None:
     rows = np.random.default_rng(0).normal(size=(6, 16)).astype(np.float32)
 
-    def embedded(rows: np.ndarray, pids: list[int], camids: list[int], name: str) -> EmbeddingSet:
+    def embedded(rows: np.ndarray, pids: list[int], camids: list[int], name: str) -> Embeddings:
         paths = tuple(f"{name}{number}" for number in range(len(rows)))
-        return EmbeddingSet(rows, np.array(pids), np.array(camids), paths, normalised=False)
+        return Embeddings.from_arrays(rows, np.array(pids), np.array(camids), paths)
 
     query = embedded(rows[:4], [1, 1, 2, 3], [0, 0, 0, 0], "q")
     # By hand: item 0 is query 0 in another camera, item 1 query 1 in its own, item 2 query 2 as somebody

@@ -15,7 +15,7 @@ from gallery.memory_store import MemoryStore, StoppedError
 from gallery.people import DIM, MODEL, OTHER, memory_gallery, vectors
 from omnireid import Box, Gallery, Item, ModelRef
 from omnireid.core.errors import InputError, ShapeError, StorageError
-from omnireid.gallery.enrolling import unit_embeddings
+from omnireid.core.vectors import unit_rows
 from omnireid.gallery.errors import ModelMismatchError
 from omnireid.gallery.generations import Generation, collection_name
 from omnireid.gallery.items import content_key
@@ -157,12 +157,12 @@ def test_any_norm_becomes_one() -> None:
     rows = vectors(3, 6).astype(np.float64)
     exact = rows / np.sqrt((rows**2).sum(axis=1, keepdims=True))
     for scale in (1e-30, 1e-20, 1.0, 1e18, 1e30):
-        found = unit_embeddings((rows * scale).astype(np.float32), 6, DIM)
+        found = unit_rows((rows * scale).astype(np.float32))
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, exact, atol=1e-6)
     # One by one or together makes no difference: the content key depends on it.
-    together = unit_embeddings(rows, 6, DIM)
-    assert all((unit_embeddings(rows[n : n + 1], 1, DIM)[0] == together[n]).all() for n in range(6))
+    together = unit_rows(rows)
+    assert all((unit_rows(rows[n : n + 1])[0] == together[n]).all() for n in range(6))
 
 
 def test_the_first_enrolment_fixes_the_model() -> None:

@@ -25,6 +25,7 @@ from omnireid.core.errors import (
     WeightsError,
 )
 from omnireid.core.types import Sample, SkippedFile
+from omnireid.data.loading import Reading
 from omnireid.inference import lookup
 from omnireid.inference.backends.torch_eager import TorchBackend
 from omnireid.inference.native.precision import missing_for
@@ -68,8 +69,7 @@ NOT_CROPS = {
     "nothing": (None, "expected an array .* got NoneType"),
     "a path": ("crop.jpg", "got str; decode it first"),
     "another path": (Path("crop.jpg"), "Path; decode it first"),
-    "a PIL picture": (Image.new("RGB", (4, 8)), r'got Image; give np.asarray\(picture.convert\("RGB"\)\)'),
-    "an empty PIL picture": (Image.new("RGB", (0, 8)), "got Image"),
+    "an empty PIL picture": (Image.new("RGB", (0, 8)), "holds no pixel"),
     "a list": ([[[0, 0, 0]]], "got list"),
     "floats": (np.zeros((8, 4, 3)), "expected uint8"),
     "not numbers": (np.full((8, 4, 3), np.nan, np.float32), "expected uint8"),
@@ -116,6 +116,14 @@ def test_any_sequence_of_crops_is_embedded(embedder: Embedder) -> None:
     np.testing.assert_array_equal(embedder.embed(deque(crops)), embedder.embed(crops))
 
 
+def test_pillow_pictures_are_crops(embedder: Embedder) -> None:
+    crop = np.random.default_rng(0).integers(0, 256, (20, 9, 3), np.uint8)
+    turned = Image.fromarray(np.rot90(crop))
+    turned.getexif()[0x0112] = 6  # to be turned by 90° to be upright, as a camera writes it
+    for picture in (Image.fromarray(crop), Image.fromarray(crop).convert("RGBA"), turned):
+        np.testing.assert_array_equal(embedder.embed([picture]), embedder.embed([crop]))
+
+
 def test_what_a_loader_gives_is_checked(embedder: Embedder, pictures: list[Sample]) -> None:
     for given, message in (
         (np.zeros((0, 16, 3), np.uint8), "holds no pixel"),
@@ -124,7 +132,7 @@ def test_what_a_loader_gives_is_checked(embedder: Embedder, pictures: list[Sampl
         (None, "got NoneType"),
     ):
         with pytest.raises(InputError, match=rf"crop of .*000\.jpg: .*{message}"):
-            embedder.embed_samples(pictures[:1], load=lambda sample, spec, given=given: given)
+            embedder.embed_samples(pictures[:1], Reading(load=lambda sample, spec, given=given: given))
 
 
 def test_batches_do_not_show(embedder: Embedder) -> None:
@@ -170,12 +178,12 @@ def test_only_native_is_told_how_many_threads_a_call_may_use(
 
 
 def test_samples_keep_their_order_and_facts(embedder: Embedder, pictures: list[Sample]) -> None:
-    found = embedder.embed_samples(pictures, threads=2)
-    np.testing.assert_allclose(found.embeddings, colours_of(pictures), atol=1e-5)
+    found = embedder.embed_samples(pictures, Reading(threads=2))
+    np.testing.assert_allclose(found.vectors, colours_of(pictures), atol=1e-5)
     assert found.paths == tuple(sample.path for sample in pictures)
     assert found.pids.tolist() == [sample.pid for sample in pictures]
     assert found.camids.tolist() == [sample.camid for sample in pictures]
-    assert (found.normalised, found.model) == (False, embedder.ref.short)
+    assert (found.is_unit, found.model) == (False, embedder.ref)
     assert embedder.ref.short == f"colours@{embedder.sha256[:12]}"
 
 
@@ -183,14 +191,36 @@ def test_a_stream_is_the_set_in_parts(embedder: Embedder, pictures: list[Sample]
     parts = list(embedder.embed_stream(pictures))
     assert [len(part) for part in parts] == [16] * 9 + [6]
     whole = embedder.embed_samples(pictures)
-    np.testing.assert_array_equal(np.concatenate([part.embeddings for part in parts]), whole.embeddings)
+    np.testing.assert_array_equal(np.concatenate([part.vectors for part in parts]), whole.vectors)
     assert sum((part.paths for part in parts), ()) == whole.paths
+
+
+def test_files_are_embedded_with_their_passports(embedder: Embedder, pictures: list[Sample]) -> None:
+    folder = str(Path(pictures[0].path).parent)
+    found = embedder.embed_files([folder, pictures[0].path])
+    assert [sample.path for sample in found.of] == [*sorted(one.path for one in pictures), pictures[0].path]
+    assert (found.model, found.is_unit) == (embedder.ref, embedder.normalise)
+
+
+def test_a_picture_that_a_network_gives_nan_for_is_named(
+    embedder: Embedder, pictures: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = embedder.backend.embed
+
+    def embed(crops: np.ndarray) -> np.ndarray:
+        rows = known(crops)
+        rows[2] = np.nan
+        return rows
+
+    monkeypatch.setattr(embedder.backend, "embed", embed)
+    with pytest.raises(InputError, match=rf"row 2 \(.*{Path(pictures[2].path).name}\) holds NaN"):
+        embedder.embed_samples(pictures[:5])
 
 
 def test_nothing_to_embed_is_an_empty_set(embedder: Embedder) -> None:
     found = embedder.embed_samples([])
-    assert found.embeddings.shape == (0, 3)
-    assert found.model == embedder.ref.short
+    assert found.vectors.shape == (0, 3)
+    assert found.model == embedder.ref
     assert embedder.embed([]).shape == (0, 3)
 
 
@@ -209,27 +239,27 @@ def test_bad_pictures_stop_the_work_or_are_named(
         embedder.embed_samples(mixed)
 
     named: list[SkippedFile] = []
-    found = embedder.embed_samples(mixed, on_bad="skip", on_skip=named.append)
+    found = embedder.embed_samples(mixed, Reading(on_bad="skip", on_skip=named.append))
     assert found.paths == tuple(sample.path for sample in pictures[:50])
-    np.testing.assert_allclose(found.embeddings, colours_of(pictures[:50]), atol=1e-5)
+    np.testing.assert_allclose(found.vectors, colours_of(pictures[:50]), atol=1e-5)
     assert [Path(file.path).name for file in named] == ["absent.jpg", "cut.jpg"]
     assert named[0].reason == "no such file"
 
     with pytest.warns(
         OmniReIDWarning, match=r"2 of 52 pictures were skipped: .*absent\.jpg \(no such file\); .*cut"
     ):
-        embedder.embed_samples(mixed, on_bad="skip")
+        embedder.embed_samples(mixed, Reading(on_bad="skip"))
     with pytest.warns(OmniReIDWarning, match="20 of 20 .* and 15 more"):
-        nothing = embedder.embed_samples([mixed[0]] * 20, on_bad="skip")
-    assert nothing.embeddings.shape == (0, 3)
+        nothing = embedder.embed_samples([mixed[0]] * 20, Reading(on_bad="skip"))
+    assert nothing.vectors.shape == (0, 3)
 
 
 def test_memory_does_not_grow_with_the_number_of_pictures(embedder: Embedder, pictures: list[Sample]) -> None:
     def peak(samples: list[Sample]) -> int:
-        for _ in embedder.embed_stream(samples[:32], threads=2):
+        for _ in embedder.embed_stream(samples[:32], Reading(threads=2)):
             pass
         tracemalloc.start()
-        for _ in embedder.embed_stream(samples, threads=2):
+        for _ in embedder.embed_stream(samples, Reading(threads=2)):
             pass
         used = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -247,7 +277,7 @@ def test_progress_is_shown_where_asked_for(
     embedder.embed_samples(pictures)
     assert capfd.readouterr() == ("", "")
     with (tmp_path / "progress.txt").open("w") as file:
-        embedder.embed_samples(pictures, console=Console(file=file, width=100))
+        embedder.embed_samples(pictures, Reading(console=Console(file=file, width=100)))
     assert "150/150" in (tmp_path / "progress.txt").read_text()
 
 

@@ -172,7 +172,7 @@ def test_normalised_embeddings_are_not_taken_for_raw_ones(
     embedder = Embedder.open(path)
     # Exactly as the file gives them: never normalised twice.
     np.testing.assert_array_equal(embedder.embed(crops), embedder.backend.embed(crops))
-    assert embedder.embed_samples(pictures[:3]).normalised
+    assert embedder.embed_samples(pictures[:3]).is_unit
     with pytest.raises(InputError, match="raw ones are to be pooled"):
         embed_tracklets(embedder, pictures[:3])
 

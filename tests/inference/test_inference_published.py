@@ -54,8 +54,8 @@ def test_it_finds_people_again(published: Path, photographs: Path) -> None:
     query = embedder.embed_samples(collect_samples(photographs / "query"))
     gallery = embedder.embed_samples(collect_samples(photographs / "bounding_box_test"))
     again = embedder.embed_samples(collect_samples(photographs / "query"))
-    np.testing.assert_array_equal(again.embeddings, query.embeddings)
-    np.testing.assert_allclose(np.linalg.norm(gallery.embeddings, axis=1), 1, atol=1e-6)
+    np.testing.assert_array_equal(again.vectors, query.vectors)
+    np.testing.assert_allclose(np.linalg.norm(gallery.vectors, axis=1), 1, atol=1e-6)
 
     def facts(paths: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
         fields = [Path(path).name.split("_") for path in paths]
@@ -66,7 +66,7 @@ def test_it_finds_people_again(published: Path, photographs: Path) -> None:
     for row, (pid, cam) in enumerate(zip(query_pids, query_cams, strict=True)):
         kept = ~((gallery_pids == pid) & (gallery_cams == cam))
         if (gallery_pids[kept] == pid).any():
-            closest = np.argmax(gallery.embeddings[kept] @ query.embeddings[row])
+            closest = np.argmax(gallery.vectors[kept] @ query.vectors[row])
             hits.append(gallery_pids[kept][closest] == pid)
     assert len(hits) >= 15
     assert np.mean(hits) >= 0.95

@@ -43,8 +43,8 @@ def refused(material: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactor
 
 def first_places(embedder: Embedder, photographs: Path) -> np.ndarray:
     """For each query the nearest of the gallery, in plain NumPy."""
-    query = embedder.embed_samples(collect_samples(photographs / "query")).embeddings
-    gallery = embedder.embed_samples(collect_samples(photographs / "bounding_box_test")).embeddings
+    query = embedder.embed_samples(collect_samples(photographs / "query")).vectors
+    gallery = embedder.embed_samples(collect_samples(photographs / "bounding_box_test")).vectors
     return np.argsort(-(query @ gallery.T), axis=1, kind="stable")[:, 0]
 
 

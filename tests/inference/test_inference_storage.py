@@ -12,37 +12,41 @@ import pyarrow.parquet as pq
 import pytest
 
 from omnireid import EmbeddingWriter, read_embeddings, write_embeddings
-from omnireid.core.card import ModelCard
+from omnireid.core.card import ModelCard, ModelRef
 from omnireid.core.errors import InputError, StorageError
-from omnireid.core.types import EmbeddingSet
+from omnireid.core.types import Embeddings, Sample
+from omnireid.core.vectors import unit_rows
 from omnireid.inference.storage import read_card
 
 CARD = ModelCard(name="netz", architecture="osnet_x0_25", notes="Größe 256×128")
 FORMATS = pytest.mark.parametrize("suffix", [".parquet", ".npz"])
 
 
-def a_set(
-    rows: int, dim: int = 8, *, seed: int = 0, normalised: bool = True, model: str = "m@1"
-) -> EmbeddingSet:
+def a_set(rows: int, dim: int = 8, *, seed: int = 0, normalised: bool = True, name: str = "m") -> Embeddings:
     generator = np.random.default_rng(seed)
-    return EmbeddingSet(
-        embeddings=generator.normal(size=(rows, dim)).astype(np.float32),
-        pids=generator.integers(-1, 2**40, rows),
-        camids=generator.integers(-1, 9, rows),
-        paths=tuple(f"/data/ü {seed}/{row}.jpg" for row in range(rows)),
-        normalised=normalised,
-        model=model,
+    vectors = generator.normal(size=(rows, dim)).astype(np.float32)
+    samples = tuple(
+        Sample(
+            f"/data/ü {seed}/{row}.jpg",
+            int(generator.integers(-1, 2**40)),
+            int(generator.integers(-1, 9)),
+            time=None if row % 3 == 0 else row / 8,
+            dsetid=row % 2,
+            frames=tuple(f"/data/ü {seed}/{row} {frame}.jpg" for frame in range(row % 4)),
+        )
+        for row in range(rows)
+    )
+    return Embeddings(
+        unit_rows(vectors) if normalised else vectors, samples, ModelRef(name, "ab" * 32, dim), normalised
     )
 
 
-def assert_same(actual: EmbeddingSet, expected: EmbeddingSet) -> None:
-    assert actual.embeddings.dtype == np.float32
-    np.testing.assert_array_equal(actual.embeddings, expected.embeddings)
-    np.testing.assert_array_equal(actual.pids, expected.pids)
-    np.testing.assert_array_equal(actual.camids, expected.camids)
-    assert actual.pids.dtype == actual.camids.dtype == np.int64
-    assert actual.paths == expected.paths
-    assert (actual.normalised, actual.model) == (expected.normalised, expected.model)
+def assert_same(actual: Embeddings, expected: Embeddings) -> None:
+    assert actual.vectors.dtype == np.float32
+    np.testing.assert_array_equal(actual.vectors, expected.vectors)
+    assert actual.pids.dtype == actual.camids.dtype == actual.dsetids.dtype == np.int64
+    assert list(actual.of) == list(expected.of)
+    assert (actual.is_unit, actual.model) == (expected.is_unit, expected.model)
 
 
 @FORMATS
@@ -68,7 +72,7 @@ def test_parts_become_one_set(tmp_path: Path, suffix: str) -> None:
             assert not path.exists()
     assert writer.num_rows == 6501
     found = read_embeddings(path)
-    np.testing.assert_array_equal(found.embeddings, np.concatenate([part.embeddings for part in parts]))
+    np.testing.assert_array_equal(found.vectors, np.concatenate([part.vectors for part in parts]))
     assert found.paths == sum((part.paths for part in parts), ())
 
 
@@ -76,18 +80,18 @@ def test_parquet_is_plain_to_other_readers(tmp_path: Path) -> None:
     expected = a_set(5)
     write_embeddings(tmp_path / "e.parquet", expected, card=CARD)
     table = pq.read_table(tmp_path / "e.parquet")
-    assert table.column_names == ["path", "pid", "camid", "embedding"]
+    assert table.column_names == ["path", "pid", "camid", "time", "dsetid", "frames", "embedding"]
     assert table.schema.field("embedding").type == pa.list_(pa.float32(), 8)
-    assert table.column("embedding").to_pylist() == expected.embeddings.tolist()
+    assert table.column("embedding").to_pylist() == expected.vectors.tolist()
     assert table.schema.metadata[b"omnireid.normalised"] == b"true"
-    assert table.schema.metadata[b"omnireid.model"] == b"m@1"
+    assert table.schema.metadata[b"omnireid.model"] == b"m@abababababab"
 
 
 def test_npz_is_plain_to_numpy(tmp_path: Path) -> None:
     expected = a_set(5)
     write_embeddings(tmp_path / "e.npz", expected)
     with np.load(tmp_path / "e.npz", allow_pickle=False) as file:
-        np.testing.assert_array_equal(file["embeddings"], expected.embeddings)
+        np.testing.assert_array_equal(file["embeddings"], expected.vectors)
         assert file["paths"].tolist() == list(expected.paths)
 
 
@@ -132,15 +136,15 @@ def test_an_error_leaves_the_old_file(tmp_path: Path, suffix: str) -> None:
 def test_sets_that_do_not_belong_together_are_refused(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"e{suffix}"
 
-    def write(*parts: EmbeddingSet) -> None:
+    def write(*parts: Embeddings) -> None:
         with EmbeddingWriter(path) as writer:
             for part in parts:
                 writer.write(part)
 
     for other, what in (
-        (a_set(2, dim=9), "dim 9 after rows with dim 8"),
-        (a_set(2, model="m@2"), "model 'm@2'"),
-        (a_set(2, normalised=False), "normalised False"),
+        (a_set(2, dim=9), "model m .abababababab. after"),
+        (a_set(2, name="n"), "model n .*after rows with model m"),
+        (a_set(2, normalised=False), "is_unit False"),
     ):
         with pytest.raises(InputError, match=what):
             write(a_set(2), other)
@@ -150,8 +154,8 @@ def test_sets_that_do_not_belong_together_are_refused(tmp_path: Path, suffix: st
 
 
 def test_paths_that_are_no_text_are_named(tmp_path: Path) -> None:
-    odd = EmbeddingSet(
-        np.zeros((1, 2), np.float32), np.zeros(1, np.int64), np.zeros(1, np.int64), ("a\udcff.jpg",), True
+    odd = Embeddings.from_arrays(
+        np.zeros((1, 2), np.float32), np.zeros(1, np.int64), np.zeros(1, np.int64), ("a\udcff.jpg",)
     )
     for suffix in (".parquet", ".npz"):
         with pytest.raises(InputError, match=r"a path is not valid UTF-8 \('a\\udcff\.jpg'\)"):
@@ -214,3 +218,30 @@ def test_a_pickle_in_an_npz_is_never_opened(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="not a whole npz file"):
             read_embeddings(tmp_path / name)
     assert not (tmp_path / "exploded").exists()
+
+
+@FORMATS
+@pytest.mark.parametrize("with_card", [True, False])
+def test_a_file_of_before_opens_and_says_what_it_knows_of_its_model(
+    tmp_path: Path, suffix: str, with_card: bool
+) -> None:
+    path, new, digest = tmp_path / f"e{suffix}", a_set(9), "cd" * 32
+    card = CARD.model_copy(update={"sha256": digest}).to_json() if with_card else ""
+    short = f"netz@{digest[:12]}"
+    if suffix == ".npz":
+        np.savez(
+            path, embeddings=new.vectors, pids=new.pids, camids=new.camids, paths=np.array(new.paths),
+            model=np.array(short), normalised=np.array(True), card=np.array(card),
+        )  # fmt: skip
+    else:
+        write_embeddings(path, new)
+        table = pq.read_table(path).select(["path", "pid", "camid", "embedding"])
+        metadata = {"omnireid.model": short, "omnireid.normalised": "true"} | (
+            {"omnireid.card": card} if with_card else {}
+        )
+        pq.write_table(table.replace_schema_metadata(metadata), path)
+    old = read_embeddings(path)
+    assert list(old.of) == [Sample(one.path, one.pid, one.camid) for one in new.of]
+    assert old.model == ModelRef("netz", digest if with_card else digest[:12], 8)
+    assert old.model.is_same(ModelRef("netz", digest, 8))
+    assert old.is_unit

@@ -11,6 +11,7 @@ import pytest
 from evaluation.error_rates import error_rate
 from omnireid import Embedder
 from omnireid.cli.app import main
+from omnireid.data.loading import Reading
 from omnireid.data.tracklets import Tracklet, read_tracklets, seen_together, spread_samples
 from omnireid.evaluation.calibration import Calibration, Decision
 from omnireid.evaluation.calibration_pairs import Pairs, pair_scores, tracklet_pairs
@@ -46,10 +47,10 @@ def pairs_of(
     embedder: Embedder, tracklets: list[Tracklet], calibration: Calibration
 ) -> tuple[np.ndarray, Pairs]:
     samples, load = spread_samples(tracklets, 8)
-    found = embedder.embed_samples(samples, load=load)
+    found = embedder.embed_samples(samples, Reading(load=load))
     times = np.array([sample.time for sample in samples], np.float64)
     pairs = tracklet_pairs(found.pids, times, seen_together(tracklets))
-    return pair_scores(calibration.transform(found.embeddings), pairs), pairs
+    return pair_scores(calibration.transform(found.vectors), pairs), pairs
 
 
 @pytest.mark.parametrize("fit", [0, 1])

@@ -15,7 +15,7 @@ from omnireid import rank_metrics
 from omnireid.core.cameras import camera_name
 from omnireid.core.errors import ShapeError
 from omnireid.core.record import AnalysisRecord, CameraPairScore, GroupScore
-from omnireid.core.types import EmbeddingSet
+from omnireid.core.types import Embeddings
 from omnireid.report.analysis import camera_matrix
 from omnireid.report.embeddings import MAX_PEOPLE, MAX_PICTURES, embedding_map, map_chart
 from omnireid.report.identities import identity_scores, identity_table
@@ -74,16 +74,15 @@ def test_scores_by_person_are_those_of_their_queries() -> None:
         identity_scores(retrieval, pids, camids[:-1])
 
 
-def people(num_people: int, each: int, seed: int = 0) -> EmbeddingSet:
+def people(num_people: int, each: int, seed: int = 0) -> Embeddings:
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(9).standard_normal((num_people + 1, 16))
     pids = np.repeat(np.arange(1, num_people + 1), each)
-    return EmbeddingSet(
-        embeddings=(centres[pids] + 0.1 * rng.standard_normal((len(pids), 16))).astype(np.float32),
+    return Embeddings.from_arrays(
+        (centres[pids] + 0.1 * rng.standard_normal((len(pids), 16))).astype(np.float32),
         pids=pids,
         camids=rng.integers(0, 8, len(pids)),
         paths=tuple(map(str, range(len(pids)))),
-        normalised=False,
     )
 
 

@@ -82,6 +82,7 @@ def calibrate(
     model was trained on.
     """
     from omnireid.core.errors import ConfigError
+    from omnireid.data.loading import Reading
     from omnireid.data.tracklets import read_tracklets
     from omnireid.evaluation.calibration import calibration_path
     from omnireid.experiment.calibration import (
@@ -105,8 +106,9 @@ def calibrate(
     if data is not None and root is not None:
         dataset = reading.read(data, root)
     embedder = open_embedder(weights, engine)
+    pictures = Reading(on_bad=on_bad, console=stderr)
     if dataset is not None:
-        run = calibrate_labelled(embedder, dataset, fit, split=split, on_bad=on_bad, console=stderr)
+        run = calibrate_labelled(embedder, dataset, fit, split=split, reading=pictures)
     else:
         run = calibrate_tracklets(
             embedder,
@@ -114,8 +116,7 @@ def calibrate(
             fit,
             source=str(tracklets),
             num_frames=frames,
-            on_bad=on_bad,
-            console=stderr,
+            reading=pictures,
         )
     for file in run.skipped:
         stderr.print(f"skipped {file.path}: {file.reason}")

@@ -24,16 +24,16 @@ def embed(
 ) -> None:
     """Embed pictures with one model, streaming: memory does not grow with their number."""
     from omnireid.core.types import SkippedFile
+    from omnireid.data.loading import Reading
     from omnireid.inference.sources import collect_samples
     from omnireid.inference.storage import EmbeddingWriter
 
     samples = collect_samples(source, console=stderr)
     embedder = open_embedder(model, engine, normalise=not raw)
     skipped: list[SkippedFile] = []
+    reading = Reading(on_bad=on_bad, on_skip=skipped.append, console=stderr, threads=engine.threads)
     with EmbeddingWriter(out, card=embedder.card) as writer:
-        for part in embedder.embed_stream(
-            samples, on_bad=on_bad, on_skip=skipped.append, console=stderr, threads=engine.threads
-        ):
+        for part in embedder.embed_stream(samples, reading):
             writer.write(part)
     for file in skipped:
         stderr.print(f"skipped {file.path}: {file.reason}")

@@ -87,6 +87,7 @@ def enrol(
     """
     from omnireid.core.errors import ConfigError
     from omnireid.core.types import SkippedFile
+    from omnireid.data.loading import Reading
     from omnireid.evaluation.calibration import Calibration
     from omnireid.gallery.field_files import read_field_file, with_fields
     from omnireid.gallery.files import enrol_files, seen_files
@@ -123,19 +124,11 @@ def enrol(
     if assign and known is None:
         raise ConfigError("--assign needs a calibration beside the model; make one with 'omnireid calibrate'")
     skipped: list[SkippedFile] = []
+    pictures = Reading(on_bad=on_bad, on_skip=skipped.append, console=stderr, threads=engine.threads)
     num_done = num_new = num_assigned = 0
     with open_gallery(gallery, precision=stored_precision, calibration=known, make=True) as opened:
         try:
-            for enrolment in enrol_files(
-                opened,
-                embedder,
-                files,
-                on_bad=on_bad,
-                on_skip=skipped.append,
-                assign=assign,
-                console=stderr,
-                threads=engine.threads,
-            ):
+            for enrolment in enrol_files(opened, embedder, files, pictures, assign=assign):
                 num_done += len(enrolment.ids)
                 num_new += int(enrolment.is_new.sum())
                 num_assigned += sum(one.operation is not None for one in enrolment.assigned)

@@ -32,8 +32,9 @@ def verify(
     """Score two pictures; with a calibration also say how probable, decide, and name the error behind it."""
     from omnireid.core.errors import ConfigError
     from omnireid.core.images import decode
+    from omnireid.core.vectors import unit_rows
     from omnireid.evaluation.calibration import Calibration, calibration_path, find_calibration
-    from omnireid.evaluation.whitening import unit_cosines, unit_rows
+    from omnireid.evaluation.whitening import unit_cosines
     from omnireid.inference.lookup import find_weights
     from omnireid.report.calibration import verification_lines
 

@@ -182,10 +182,8 @@ def check_crop(crop: object, name: str = "crop") -> None:
     """
     if not isinstance(crop, np.ndarray):
         hint = ""
-        if isinstance(crop, Image.Image):
-            hint = '; give np.asarray(picture.convert("RGB"))'
-        elif isinstance(crop, (str, bytes, os.PathLike)):
-            hint = "; decode it first (omnireid.core.images.decode), or embed files with embed_samples"
+        if isinstance(crop, (str, bytes, os.PathLike)):
+            hint = "; decode it first (omnireid.core.images.decode), or embed files with embed_files"
         raise InputError(f"{name}: expected an array (H, W, 3) of uint8 RGB, got {type(crop).__name__}{hint}")
     if crop.ndim != 3 or crop.shape[2] != 3:
         raise ShapeError(name, expected="(H, W, 3)", actual=crop.shape)
@@ -195,16 +193,29 @@ def check_crop(crop: object, name: str = "crop") -> None:
         raise InputError(no_pixel(name, *crop.shape[:2]))
 
 
+def as_crop(crop: Crop | Image.Image, name: str = "crop") -> Crop:
+    """An array that was checked, or a Pillow picture as `decode` would give it: (H, W, 3) uint8 RGB.
+
+    Raises:
+        ShapeError, InputError: as `check_crop`.
+    """
+    if isinstance(crop, Image.Image):
+        crop = np.array(_to_rgb(crop), dtype=np.uint8)
+    check_crop(crop, name)
+    return crop
+
+
 def no_pixel(name: str, height: int, width: int) -> str:
     """What is said of a crop without a pixel: NumPy makes one of a box that begins left of the picture."""
     return f"{name}: holds no pixel ({height}×{width}); was a box outside of the picture, or negative?"
 
 
-def resize(crop: Crop, spec: InputSpec) -> Crop:
+def resize(crop: Crop | Image.Image, spec: InputSpec, name: str = "crop") -> Crop:
     """Resize one crop to the card's input size.
 
     Args:
-        crop: (H, W, 3) uint8 RGB.
+        crop: (H, W, 3) uint8 RGB, or a Pillow picture.
+        name: what errors call it.
 
     Returns:
         (spec.height, spec.width, 3) uint8 RGB; the same array where the size already fits.
@@ -212,7 +223,7 @@ def resize(crop: Crop, spec: InputSpec) -> Crop:
     Raises:
         ShapeError, InputError: as `check_crop`.
     """
-    check_crop(crop)
+    crop = as_crop(crop, name)
     if crop.shape[:2] == (spec.height, spec.width):
         return crop
     return _resize(Image.fromarray(crop), spec)

@@ -8,8 +8,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
+from rich.console import Console
 
 from omnireid.core.arrays import Bool, Int64, UInt8
 from omnireid.core.card import InputSpec
@@ -17,7 +19,7 @@ from omnireid.core.errors import ImageError, InputError, ShapeError
 from omnireid.core.forking import ThreadPool, check_process
 from omnireid.core.images import Crop, check_crop, load_crop
 from omnireid.core.options import OnBad
-from omnireid.core.types import Sample
+from omnireid.core.types import SkippedFile
 
 # Rows that one task decodes: few enough to spread a batch over the threads, enough to make the
 # hand-over of a task (some tens of microseconds) small beside decoding (half a millisecond a row).
@@ -29,10 +31,25 @@ _ROWS_AHEAD_PER_THREAD = 16
 _MANY_SAMPLES = 5_000
 
 
-LoadCrop = Callable[[Sample, InputSpec], Crop]
+class Source(Protocol):
+    """A picture that can be read: a `Sample`, or whatever else knows its file."""
+
+    @property
+    def path(self) -> str: ...
 
 
-def load_sample(sample: Sample, spec: InputSpec) -> Crop:
+class Loaded(NamedTuple):
+    """A crop, and what it is of where that is known only now that it was read."""
+
+    crop: Crop
+    of: object
+
+
+LoadCrop = Callable[[Any, InputSpec], Crop | Loaded]
+OnSkip = Callable[[SkippedFile], None]
+
+
+def load_sample(sample: Source, spec: InputSpec) -> Crop:
     """Decode and resize: (spec.height, spec.width, 3) uint8 RGB."""
     return load_crop(sample.path, spec)
 
@@ -54,6 +71,26 @@ def load_many(spec: InputSpec, *, scaled: bool = False) -> LoadCrop:
     return lambda sample, spec: load_crop(sample.path, spec, resizer=resizer, scaled=scaled)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How pictures are read on their way into a network.
+
+    Attributes:
+        on_bad: A picture that cannot be decoded stops the work ("error"), or is left out ("skip").
+        on_skip: Called at the end for each picture left out; without it one `OmniReIDWarning` counts and
+            names them.
+        console: Where progress is shown; nowhere when None.
+        threads: How many decode; the cores available when None.
+        load: From a source to its crop of the card's size, in any thread; by default decode and resize.
+    """
+
+    on_bad: Literal["error", "skip"] = "error"
+    on_skip: OnSkip | None = None
+    console: Console | None = None
+    threads: int | None = None
+    load: LoadCrop = load_sample
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Decoded pictures and what they are.
@@ -61,10 +98,12 @@ class Batch:
     Attributes:
         crops: (N, H, W, 3) uint8 RGB.
         indices: (N,) int64; positions in the loader's samples.
+        of: N samples, or what their loading said they are.
     """
 
     crops: UInt8
     indices: Int64
+    of: tuple[Any, ...]
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -74,6 +113,7 @@ class Batch:
 class _Pending:
     crops: UInt8
     indices: Int64
+    of: list[Any]
     tasks: list[Future[list[tuple[int, ImageError]]]]
 
 
@@ -101,7 +141,7 @@ class CropLoader:
 
     def __init__(
         self,
-        samples: Sequence[Sample],
+        samples: Sequence[Source],
         spec: InputSpec,
         *,
         threads: int = 1,
@@ -194,17 +234,20 @@ class CropLoader:
         if outside.size:
             raise InputError(f"index {outside[0]} is outside the {len(self.samples):,} samples")
         crops = np.empty((len(indices), *self._crop_shape), np.uint8)
-        tasks = [
-            pool.submit(self._fill, crops, indices, start, min(start + _ROWS_PER_TASK, len(indices)))
+        batch = _Pending(crops, indices, [None] * len(indices), [])
+        batch.tasks = [
+            pool.submit(self._fill, batch, start, min(start + _ROWS_PER_TASK, len(indices)))
             for start in range(0, len(indices), _ROWS_PER_TASK)
         ]
-        return _Pending(crops, indices, tasks)
+        return batch
 
-    def _fill(self, crops: UInt8, indices: Int64, start: int, stop: int) -> list[tuple[int, ImageError]]:
-        """Decode rows start…stop−1 into `crops`; returns the rows that failed."""
+    def _fill(self, batch: _Pending, start: int, stop: int) -> list[tuple[int, ImageError]]:
+        """Decode rows start…stop−1 into the batch; returns the rows that failed."""
         failed: list[tuple[int, ImageError]] = []
+        crops = batch.crops
         for row in range(start, stop):
-            index = int(indices[row])
+            index = int(batch.indices[row])
+            sample = batch.of[row] = self.samples[index]
             if index < len(self._cache) and self._is_cached[index]:
                 crops[row] = self._cache[index]
                 continue
@@ -212,11 +255,13 @@ class CropLoader:
                 failed.append((row, self.skipped[index]))
                 continue
             try:
-                crop = self._load(self.samples[index], self.spec)
+                crop = self._load(sample, self.spec)
             except ImageError as error:
                 failed.append((row, error))
                 continue
-            name = f"crop of {self.samples[index].path}"
+            if isinstance(crop, Loaded):
+                crop, batch.of[row] = crop
+            name = f"crop of {sample.path}"
             check_crop(crop, name)
             # NumPy would spread a smaller one over the row.
             if crop.shape != self._crop_shape:
@@ -235,20 +280,21 @@ class CropLoader:
         finally:
             self.wait_s += time.perf_counter() - started
         if not failed:
-            return Batch(batch.crops, batch.indices)
+            return Batch(batch.crops, batch.indices, tuple(batch.of))
         if self.on_bad == "error":
             raise failed[0][1]
         self.skipped.update((int(batch.indices[row]), error) for row, error in failed)
         is_good = np.ones(len(batch.indices), np.bool_)
         is_good[[row for row, _ in failed]] = False
         if not self.refill:
-            return Batch(batch.crops[is_good], batch.indices[is_good])
+            of = tuple(batch.of[row] for row in np.flatnonzero(is_good).tolist())
+            return Batch(batch.crops[is_good], batch.indices[is_good], of)
         if not is_good.any():
             raise failed[0][1]
         return self._refilled(batch, is_good)
 
     def _refilled(self, batch: _Pending, is_good: Bool) -> Batch:
-        pids = np.array([self.samples[index].pid for index in batch.indices])
+        pids = np.array([sample.pid for sample in batch.of])
         good_rows = np.flatnonzero(is_good)
         indices = batch.indices.copy()
         for turn, row in enumerate(np.flatnonzero(~is_good)):
@@ -256,5 +302,5 @@ class CropLoader:
             donors = same_pid if same_pid.size else good_rows
             donor = donors[turn % len(donors)]
             batch.crops[row] = batch.crops[donor]
-            indices[row] = indices[donor]
-        return Batch(batch.crops, indices)
+            indices[row], batch.of[row] = indices[donor], batch.of[donor]
+        return Batch(batch.crops, indices, tuple(batch.of))

@@ -12,7 +12,7 @@ from rich.console import Console
 from omnireid.core.arrays import Bool
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.core.record import CameraPairScore, GroupScore
-from omnireid.core.types import JUNK_PID, EmbeddingSet
+from omnireid.core.types import JUNK_PID, Embeddings
 from omnireid.evaluation.metrics import METRICS
 from omnireid.evaluation.ranking import evaluate_embeddings
 from omnireid.evaluation.result import RetrievalResult
@@ -71,8 +71,8 @@ def breakdown_by_height(
 
 
 def breakdown_by_camera_pair(
-    query: EmbeddingSet,
-    gallery: EmbeddingSet,
+    query: Embeddings,
+    gallery: Embeddings,
     *,
     distance: str = "euclidean",
     console: Console | None = None,
@@ -95,9 +95,9 @@ def breakdown_by_camera_pair(
     """
     scores = []
     for camera in np.unique(gallery.camids[gallery.pids != JUNK_PID]).tolist():
-        seen = _rows(gallery, gallery.camids == camera)
+        seen = gallery[gallery.camids == camera]
         other = query.camids != camera
-        searching = _rows(query, other)
+        searching = query[other]
         valid = np.isin(searching.pids, seen.pids) & (searching.pids != JUNK_PID)
         result = None
         if valid.any():
@@ -124,15 +124,3 @@ def _score(result: RetrievalResult | None, mask: Bool, group: str) -> GroupScore
         if metric.of_queries is not None
     }
     return GroupScore(group=group, num_queries=int(mask.sum()), num_valid_queries=int(valid.sum()), **means)
-
-
-def _rows(part: EmbeddingSet, mask: Bool) -> EmbeddingSet:
-    where = np.flatnonzero(mask)
-    return EmbeddingSet(
-        part.embeddings[where],
-        part.pids[where],
-        part.camids[where],
-        tuple(part.paths[row] for row in where.tolist()),
-        part.normalised,
-        part.model,
-    )

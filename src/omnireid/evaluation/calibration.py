@@ -26,6 +26,7 @@ from omnireid.core.errors import InputError
 from omnireid.core.files import write_bytes, write_text
 from omnireid.core.record import EnvironmentRecord
 from omnireid.core.seeds import numpy_generator
+from omnireid.core.vectors import unit_rows
 from omnireid.evaluation.calibration_pairs import Pairs
 from omnireid.evaluation.calibrators import (
     IsotonicMap,
@@ -42,7 +43,7 @@ from omnireid.evaluation.calibrators import (
 from omnireid.evaluation.options import CalibrationOptions
 from omnireid.evaluation.searches import SearchModel
 from omnireid.evaluation.thresholds import ErrorThreshold, error_thresholds
-from omnireid.evaluation.whitening import Whitening, unit_rows
+from omnireid.evaluation.whitening import Whitening
 
 _HALVINGS = 5
 _LEAST_PEOPLE = 4

@@ -6,17 +6,17 @@ import dataclasses
 
 import numpy as np
 
-from omnireid.core.arrays import Float32
 from omnireid.core.errors import InputError
-from omnireid.core.types import EmbeddingSet
+from omnireid.core.types import Embeddings
+from omnireid.core.vectors import unit_rows
 
 _LEAST_PICTURES = 2
 _VARIANCE_FLOOR = 1e-5
 
 
 def normalise_cameras(
-    query: EmbeddingSet, gallery: EmbeddingSet, *, spread: bool = False
-) -> tuple[EmbeddingSet, EmbeddingSet]:
+    query: Embeddings, gallery: Embeddings, *, spread: bool = False
+) -> tuple[Embeddings, Embeddings]:
     """Subtract from each embedding the mean of its camera's pictures, query and gallery together.
 
     Uses cameras, never identities; but it needs many pictures of each camera at once, so it is a property of
@@ -41,7 +41,7 @@ def normalise_cameras(
         row = int(unknown[0])
         name, row = ("query", row) if row < len(query) else ("gallery", row - len(query))
         raise InputError(f"{name}: row {row} has no camera, so it cannot be normalised by camera")
-    moved = [query.embeddings.copy(), gallery.embeddings.copy()]
+    moved = [query.vectors.copy(), gallery.vectors.copy()]
     for camera in np.unique(camids).tolist():
         places = [np.flatnonzero(part.camids == camera) for part in (query, gallery)]
         count = sum(map(len, places))
@@ -56,13 +56,7 @@ def normalise_cameras(
         for part, place, old in zip(moved, places, rows, strict=True):
             part[place] = (old - mean) * scale
     new_query, new_gallery = (
-        dataclasses.replace(part, embeddings=_unit(rows) if part.normalised else rows)
+        dataclasses.replace(part, vectors=unit_rows(rows, keep_zero=True) if part.is_unit else rows)
         for part, rows in zip((query, gallery), moved, strict=True)
     )
     return new_query, new_gallery
-
-
-def _unit(rows: Float32) -> Float32:
-    """Rows scaled to unit length. One that equals its camera's mean stays zero: it tells nothing."""
-    norms = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
-    return (rows / np.where(norms > 0, norms, 1.0)).astype(np.float32)

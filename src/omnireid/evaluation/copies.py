@@ -6,7 +6,7 @@ import numpy as np
 
 from omnireid.core.arrays import Int64
 from omnireid.core.options import Protocol
-from omnireid.core.types import EmbeddingSet
+from omnireid.core.types import Embeddings
 from omnireid.evaluation.pairs import Pairs
 
 # In another batch a picture may embed differently in its last bits; a video's next frame differs by far more.
@@ -14,7 +14,7 @@ _TOLERANCE = 1e-4
 _QUERIES_AT_ONCE = 256
 
 
-def find_copies(query: EmbeddingSet, gallery: EmbeddingSet, protocol: Protocol) -> Int64:
+def find_copies(query: Embeddings, gallery: Embeddings, protocol: Protocol) -> Int64:
     """Matches that are the query's own picture: embeddings closer than 10⁻⁴ of their length.
 
     Only matches that the protocol counts are looked at, so it costs little beside the ranking.
@@ -30,14 +30,14 @@ def find_copies(query: EmbeddingSet, gallery: EmbeddingSet, protocol: Protocol) 
     )
     found = [np.empty((0, 2), np.int64)]
     for first in range(0, len(query), _QUERIES_AT_ONCE):
-        block = query.embeddings[first : first + _QUERIES_AT_ONCE]
+        block = query.vectors[first : first + _QUERIES_AT_ONCE]
         rows, items, junk = pairs.known(first, first + len(block))
         rows, items = rows[~junk], items[~junk]
         limit = _TOLERANCE * np.linalg.norm(block, axis=1)
         # One value of each embedding tells nearly all of them apart.
-        near = np.abs(block[rows - first, 0] - gallery.embeddings[items, 0]) <= limit[rows - first]
+        near = np.abs(block[rows - first, 0] - gallery.vectors[items, 0]) <= limit[rows - first]
         rows, items = rows[near], items[near]
-        distance = np.linalg.norm(block[rows - first] - gallery.embeddings[items], axis=1)
+        distance = np.linalg.norm(block[rows - first] - gallery.vectors[items], axis=1)
         same = distance <= limit[rows - first]
         found.append(np.stack([rows[same], items[same]], axis=1))
     return np.concatenate(found)

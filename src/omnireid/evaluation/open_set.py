@@ -37,10 +37,9 @@ from omnireid.core.options import Protocol
 from omnireid.core.progress import progress_bar
 from omnireid.core.record import OpenSetPointRecord, OpenSetRecord, SpreadRecord
 from omnireid.core.seeds import numpy_generator
-from omnireid.core.types import JUNK_PID, EmbeddingSet
+from omnireid.core.types import JUNK_PID, Embeddings, check_comparable
 from omnireid.evaluation.distance import check_distance
 from omnireid.evaluation.pairs import Pairs
-from omnireid.evaluation.ranking import check_same_model
 from omnireid.evaluation.streaming import Comparison, Team, Tile
 
 FPIR_LEVELS = (0.001, 0.01, 0.1)
@@ -194,8 +193,8 @@ class OpenSetResult:
 
 
 def open_set_metrics(
-    query: EmbeddingSet,
-    gallery: EmbeddingSet,
+    query: Embeddings,
+    gallery: Embeddings,
     *,
     distance: str = "euclidean",
     protocol: Protocol = Protocol.MARKET1501,
@@ -230,7 +229,7 @@ def open_set_metrics(
     """
     name = check_distance(distance)
     protocol = check_protocol(protocol)
-    check_same_model(query, gallery)
+    check_comparable(query, gallery)
     if not 0 < known_share < 1:
         raise InputError(f"known_share: expected between 0 and 1, got {known_share}")
     if repeats < 1:
@@ -243,7 +242,7 @@ def open_set_metrics(
     )
     own_Q = _places(query.pids, shared)
     with Team(threads) as team:
-        comparison = Comparison(query.embeddings, gallery.embeddings, name, team)
+        comparison = Comparison(query.vectors, gallery.vectors, name, team)
         mate_Q, other_QR = _closest(
             comparison, pairs, own_Q, _places(gallery.pids, shared), np.stack(known_RI, axis=1), console
         )
@@ -258,7 +257,7 @@ def open_set_metrics(
         _watch_list(mate_Q[searches], other_Q, own_Q[searches], known_I, len(shared) + len(unenrolled))
         for other_Q, known_I in zip(other_QR[searches].T, known_RI, strict=True)
     )
-    return OpenSetResult(draws, distance, query.normalised, protocol, known_share, seed)
+    return OpenSetResult(draws, distance, query.is_unit, protocol, known_share, seed)
 
 
 def _places(pids: Int64, shared: Int64) -> Int64:

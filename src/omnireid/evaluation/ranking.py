@@ -28,7 +28,7 @@ from omnireid.core.errors import InputError, ShapeError, UnknownNameError
 from omnireid.core.options import Protocol
 from omnireid.core.progress import progress_bar
 from omnireid.core.seeds import numpy_generator
-from omnireid.core.types import JUNK_PID, EmbeddingSet
+from omnireid.core.types import JUNK_PID, Embeddings, check_comparable
 from omnireid.evaluation.cameras import normalise_cameras
 from omnireid.evaluation.distance import check_distance
 from omnireid.evaluation.options import QueryExpansion, Reranking
@@ -107,8 +107,8 @@ def rank_metrics(
 
 
 def evaluate_embeddings(
-    query: EmbeddingSet,
-    gallery: EmbeddingSet,
+    query: Embeddings,
+    gallery: Embeddings,
     *,
     distance: str = "euclidean",
     protocol: Protocol = Protocol.MARKET1501,
@@ -142,7 +142,7 @@ def evaluate_embeddings(
         UnknownNameError: an unknown distance.
     """
     name = check_distance(distance)
-    check_same_model(query, gallery)
+    check_comparable(query, gallery)
     _check_counts(query.pids, gallery.pids, max_rank=max_rank, top_k=top_k)
     pairs = Pairs(
         query.pids,
@@ -163,7 +163,7 @@ def evaluate_embeddings(
     if reranking is not None:
         steps.append(str(reranking))
     with Team(threads) as team:
-        comparison = Comparison(query.embeddings, gallery.embeddings, name, team)
+        comparison = Comparison(query.vectors, gallery.vectors, name, team)
         source = (
             EmbeddingDistances(comparison, name)
             if reranking is None
@@ -173,24 +173,9 @@ def evaluate_embeddings(
         return scorer.run(
             console,
             distance=distance,
-            normalised=query.normalised,
+            normalised=query.is_unit,
             reranking=", ".join(steps) or "none",
         )
-
-
-def check_same_model(query: EmbeddingSet, gallery: EmbeddingSet) -> None:
-    """Refuse embeddings that cannot be compared.
-
-    Raises:
-        InputError: of different models, or only one of them L2-normalised.
-    """
-    if query.model != gallery.model:
-        raise InputError(
-            f"query and gallery come from different models ({query.model!r}, {gallery.model!r}): "
-            "embed both with the same one"
-        )
-    if query.normalised != gallery.normalised:
-        raise InputError("only one of query and gallery is L2-normalised: embed both in the same way")
 
 
 class _Scorer:

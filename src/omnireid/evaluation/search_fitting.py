@@ -23,6 +23,7 @@ from omnireid.core.errors import InputError
 from omnireid.core.options import Protocol
 from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import JUNK_PID
+from omnireid.core.vectors import unit_rows
 from omnireid.evaluation.searches import (
     LEAST_CERTAIN,
     SearchFit,
@@ -31,7 +32,6 @@ from omnireid.evaluation.searches import (
     SearchSize,
 )
 from omnireid.evaluation.thresholds import clustered_interval
-from omnireid.evaluation.whitening import unit_rows
 
 SIZES = (5, 10, 25, 50, 100, 250, 500, 1000)
 PICTURES = (1, 2, 3, 4, 6, 8, 12, 16)

@@ -24,9 +24,10 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from omnireid.core.arrays import AnyFloat, Float32, Float64, Int64
+from omnireid.core.arrays import Float32, Float64, Int64
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
+from omnireid.core.vectors import unit_rows
 
 WhiteningKind = Literal["centre", "zca"]
 
@@ -115,19 +116,6 @@ def fit_whitening(embeddings: Float32, people: Int64, kind: str = "zca") -> Whit
     values = np.maximum(values, 1e-12 * values[-1])
     matrix = (vectors / np.sqrt(values)) @ vectors.T
     return Whitening(mean.astype(np.float32), matrix.astype(np.float32), shrinkage, num_people)
-
-
-def unit_rows(embeddings: AnyFloat) -> Float32:
-    """(N, D) → rows of unit L2 norm.
-
-    Raises:
-        InputError: a row of zeros.
-    """
-    norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    zero = np.flatnonzero(norms[:, 0] == 0)
-    if zero.size:
-        raise InputError(f"embeddings: row {zero[0]} is all zero (or the mean), which has no cosine")
-    return np.asarray(embeddings / norms, np.float32)
 
 
 def unit_cosines(rows_ND: Float32, vector_D: Float32) -> Float64:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from rich.console import Console
 
 from omnireid.core.arrays import Float32, Int64
-from omnireid.core.card import ModelRef
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
-from omnireid.core.options import OnBad
 from omnireid.core.seeds import numpy_generator
-from omnireid.core.types import JUNK_PID, Dataset, EmbeddingSet, SkippedFile
+from omnireid.core.types import JUNK_PID, Dataset, Embeddings, SkippedFile
 from omnireid.data.datasets import nobody, require_splits
+from omnireid.data.loading import Reading
 from omnireid.data.tracklets import Tracklet, seen_together, spread_samples
 from omnireid.evaluation.calibration import (
     Calibration,
@@ -61,8 +59,7 @@ def calibrate_labelled(
     options: CalibrationOptions = CalibrationOptions(),
     *,
     split: CalibrationSplit = "test",
-    on_bad: OnBad = "error",
-    console: Console | None = None,
+    reading: Reading = Reading(),
 ) -> CalibrationRun:
     """Calibrate a model on labelled pictures that it was not trained on.
 
@@ -71,14 +68,14 @@ def calibrate_labelled(
     Args:
         dataset: its protocol decides which same-person pairs count.
         split: "test" takes query and gallery together; "train" only where the model never saw it.
-        on_bad: a picture that cannot be decoded stops the work, or is left out.
+        reading: what becomes of a picture that cannot be decoded, and where progress is shown.
 
     Raises:
         DatasetError: the split is empty.
         ImageError: a picture cannot be decoded and `on_bad` is "error".
         InputError: a model that was never saved, too few people, or scores that do not tell them apart.
     """
-    model = _model(embedder)
+    _check_saved(embedder)
     if split == "train":
         require_splits(dataset, "train")
         samples = dataset.train.samples
@@ -87,16 +84,18 @@ def calibrate_labelled(
         samples = tuple(dict.fromkeys((*dataset.query, *dataset.gallery)))
     left_out = nobody(dataset)
     skipped: list[SkippedFile] = []
-    found = embedder.embed_samples(
-        [one for one in samples if one.pid not in left_out],
-        on_bad=on_bad,
-        on_skip=skipped.append,
-        console=console,
+    embeddings = embedder.embed_samples(
+        [sample for sample in samples if sample.pid not in left_out],
+        replace(reading, on_skip=skipped.append),
     )
 
     def draw(people: Int64) -> Pairs:
         return labelled_pairs(
-            people, found.camids, protocol=dataset.protocol, max_pairs=options.max_pairs, seed=options.seed
+            people,
+            embeddings.camids,
+            protocol=dataset.protocol,
+            max_pairs=options.max_pairs,
+            seed=options.seed,
         )
 
     origin = partial(
@@ -108,10 +107,10 @@ def calibrate_labelled(
         protocol=dataset.protocol.value,
     )
 
-    def sightings(embeddings: Float32, people: Int64) -> Sightings:
-        return labelled_sightings(embeddings, people, found.camids, dataset.protocol)
+    def sightings(vectors: Float32, people: Int64) -> Sightings:
+        return labelled_sightings(vectors, people, embeddings.camids, dataset.protocol)
 
-    return _run(model, found, draw, sightings, origin, options, skipped)
+    return _run(embeddings, draw, sightings, origin, options, skipped)
 
 
 def calibrate_tracklets(
@@ -121,8 +120,7 @@ def calibrate_tracklets(
     *,
     source: str,
     num_frames: int = FRAMES_PER_TRACKLET,
-    on_bad: OnBad = "error",
-    console: Console | None = None,
+    reading: Reading = Reading(),
 ) -> CalibrationRun:
     """Calibrate a model on unlabelled tracklets.
 
@@ -136,21 +134,21 @@ def calibrate_tracklets(
         tracklets: from `read_tracklets`.
         source: where they came from, for the record.
         num_frames: at most so many of each tracklet, evenly over its length.
-        on_bad: as `calibrate_labelled`.
+        reading: as `calibrate_labelled`.
 
     Raises:
         ImageError, InputError: as `calibrate_labelled`.
     """
-    model, couples = _model(embedder), seen_together(tracklets)
+    _check_saved(embedder)
+    couples = seen_together(tracklets)
     samples, load = spread_samples(tracklets, num_frames)
-    times = {(one.path, one.pid): one.time for one in samples}
     skipped: list[SkippedFile] = []
-    found = embedder.embed_samples(samples, on_bad=on_bad, on_skip=skipped.append, load=load, console=console)
-    keys = zip(found.paths, found.pids.tolist(), strict=True)
-    times_N = np.array([times[key] for key in keys], np.float64)
+    embeddings = embedder.embed_samples(samples, replace(reading, on_skip=skipped.append, load=load))
 
     def draw(people: Int64) -> Pairs:
-        return tracklet_pairs(people, times_N, couples, max_pairs=options.max_pairs, seed=options.seed)
+        return tracklet_pairs(
+            people, embeddings.times, couples, max_pairs=options.max_pairs, seed=options.seed
+        )
 
     origin = partial(
         CalibrationSource,
@@ -161,35 +159,34 @@ def calibrate_tracklets(
         protocol="one tracklet is one person; seen together are different people",
     )
 
-    def sightings(embeddings: Float32, people: Int64) -> Sightings:
-        return tracklet_sightings(embeddings, people, times_N, couples)
+    def sightings(vectors: Float32, people: Int64) -> Sightings:
+        return tracklet_sightings(vectors, people, embeddings.times, couples)
 
-    return _run(model, found, draw, sightings, origin, options, skipped)
+    return _run(embeddings, draw, sightings, origin, options, skipped)
 
 
 def _run(
-    model: ModelRef,
-    found: EmbeddingSet,
+    embeddings: Embeddings,
     draw: Callable[[Int64], Pairs],
     sightings: Callable[[Float32, Int64], Sightings],
     origin: Callable[..., CalibrationSource],
     options: CalibrationOptions,
     skipped: Sequence[SkippedFile],
 ) -> CalibrationRun:
-    people, embeddings, whitening = found.pids, found.embeddings, None
+    people, vectors, whitening = embeddings.pids, embeddings.vectors, None
     if options.whitening != "none":
         order = numpy_generator(options.seed, "whitening").permutation(np.unique(people))
         fits = np.isin(people, order[: len(order) // 2])
-        whitening = fit_whitening(embeddings[fits], people[fits], options.whitening)
-        embeddings = whitening.apply(embeddings)
+        whitening = fit_whitening(vectors[fits], people[fits], options.whitening)
+        vectors = whitening.apply(vectors)
         people = np.where(fits, JUNK_PID, people)
     pairs = draw(people)
-    scores = pair_scores(embeddings, pairs)
+    scores = pair_scores(vectors, pairs)
     used = np.unique(pairs.rows)
     source = origin(
         pictures=len(used),
         people=len(np.unique(people[used])),
-        cameras=len(np.unique(found.camids[used])),
+        cameras=len(np.unique(embeddings.camids[used])),
         same_pairs=int(pairs.same.sum()),
         different_pairs=int((~pairs.same).sum()),
         couples=pairs.num_couples,
@@ -198,10 +195,10 @@ def _run(
     calibration = fit_calibration(
         scores,
         pairs,
-        model=model,
+        model=embeddings.model,
         source=source,
         whitening=whitening,
-        search=_search_model(sightings(embeddings, people), options),
+        search=_search_model(sightings(vectors, people), options),
         options=options,
     )
     edges = np.linspace(scores.min(), max(scores.max(), scores.min() + 1e-6), _HISTOGRAM_BINS + 1)
@@ -222,7 +219,6 @@ def _search_model(sightings: Sightings, options: CalibrationOptions) -> SearchMo
         return None
 
 
-def _model(embedder: Embedder) -> ModelRef:
+def _check_saved(embedder: Embedder) -> None:
     if embedder.sha256 is None:
         raise InputError("calibration: the model was never saved, so nothing could tell it from another one")
-    return embedder.ref

@@ -18,6 +18,7 @@ from omnireid.core.files import write_bytes, write_text
 from omnireid.core.images import decode
 from omnireid.core.progress import progress_bar
 from omnireid.data.datasets import read_dataset
+from omnireid.data.loading import Reading
 from omnireid.evaluation.calibration import Calibration, calibration_path
 from omnireid.experiment.calibration import calibrate_labelled
 from omnireid.gallery.gallery import Gallery
@@ -81,7 +82,7 @@ def prepare_demo(
     calibration = calibration_path(weights)
     if not calibration.is_file():
         people = read_dataset("market-layout", Path(run) / "data")
-        calibrate_labelled(embedder, people, console=console).calibration.save(calibration)
+        calibrate_labelled(embedder, people, reading=Reading(console=console)).calibration.save(calibration)
     Calibration.load(calibration, embedder.sha256)
     demo = Demo(weights, calibration, folder / "gallery", folder / "try")
     wanted = {"model": embedder.sha256, "people": num_people, "days": num_days, "seed": world.seed}

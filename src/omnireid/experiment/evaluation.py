@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +28,11 @@ from omnireid.core.record import (
     TrainingRecord,
 )
 from omnireid.core.seeds import derive_seed
-from omnireid.core.types import Dataset, EmbeddingSet, SkippedFile, Split
+from omnireid.core.types import Dataset, Embeddings, SkippedFile, Split
 from omnireid.data.datasets import remarks_on, require_splits
 from omnireid.data.datasets.labels import label
 from omnireid.data.datasets.manifest import write_manifest
+from omnireid.data.loading import Reading
 from omnireid.data.options import FrameSampling
 from omnireid.evaluation.copies import find_copies
 from omnireid.evaluation.metrics import metrics_record
@@ -86,8 +87,8 @@ class Evaluation:
 
     record: ResultRecord
     retrieval: RetrievalResult
-    query: EmbeddingSet
-    gallery: EmbeddingSet
+    query: Embeddings
+    gallery: Embeddings
     ranking: RankingOptions = RankingOptions()
     dataset: Dataset | None = None
 
@@ -189,8 +190,8 @@ def check_scorable(dataset: Dataset) -> None:
 
 def rank_by(
     ranking: RankingOptions,
-    query: EmbeddingSet,
-    gallery: EmbeddingSet,
+    query: Embeddings,
+    gallery: Embeddings,
     *,
     distance: str,
     protocol: Protocol,
@@ -235,7 +236,7 @@ def check_replaceable(folder: Path, model_sha256: str | None, *, corruptions: bo
 
 
 def _warnings(
-    dataset: Dataset, query: EmbeddingSet, gallery: EmbeddingSet, retrieval: RetrievalResult
+    dataset: Dataset, query: Embeddings, gallery: Embeddings, retrieval: RetrievalResult
 ) -> list[str]:
     """What the numbers do not tell of themselves."""
     lines = []
@@ -334,21 +335,14 @@ def _embed(
     on_bad: OnBad,
     skipped: list[str],
     console: Console | None,
-) -> EmbeddingSet:
+) -> Embeddings:
     def on_skip(file: SkippedFile) -> None:
         skipped.append(f"{file.path}: {file.reason}")
 
+    reading = Reading(on_bad=on_bad, on_skip=on_skip, console=console)
     if frames is None:
-        return embedder.embed_samples(split.samples, on_bad=on_bad, on_skip=on_skip, console=console)
-    return embed_tracklets(
-        embedder,
-        split.samples,
-        **asdict(frames),
-        seed=derive_seed(seed, split.name),
-        on_bad=on_bad,
-        on_skip=on_skip,
-        console=console,
-    )
+        return embedder.embed_samples(split.samples, reading)
+    return embed_tracklets(embedder, split.samples, frames, reading, seed=derive_seed(seed, split.name))
 
 
 def _activations(embedder: Embedder, paths: Sequence[str]) -> tuple[Activation, ...]:

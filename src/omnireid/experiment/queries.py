@@ -14,7 +14,7 @@ from omnireid.core.arrays import Float64, Int64
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
 from omnireid.core.files import write_text
-from omnireid.core.types import EmbeddingSet
+from omnireid.core.types import Embeddings
 from omnireid.evaluation.result import RetrievalResult
 
 QUERIES = "queries.csv"
@@ -40,7 +40,7 @@ class QueryScores:
     __repr__ = short_repr
 
 
-def write_queries(path: Path, result: RetrievalResult, query: EmbeddingSet, root: str) -> None:
+def write_queries(path: Path, result: RetrievalResult, query: Embeddings, root: str) -> None:
     """Write `queries.csv`, atomically. Cells of a query without a match that counts are empty.
 
     Args:

@@ -11,6 +11,7 @@ from rich.console import Console
 from omnireid.core.errors import InputError
 from omnireid.core.files import write_bytes
 from omnireid.core.types import Dataset, Split
+from omnireid.data.loading import Reading
 from omnireid.evaluation.calibration import Calibration, calibration_path
 from omnireid.experiment.calibration import calibrate_labelled
 from omnireid.inference.embedder import Embedder
@@ -75,6 +76,6 @@ def calibrate_on_others(
         # None, or of weights that are gone.
         target.unlink(missing_ok=True)
     people = render_dataset(folder / "calibration", others, console=console)
-    calibration = calibrate_labelled(embedder, people, console=console).calibration
+    calibration = calibrate_labelled(embedder, people, reading=Reading(console=console)).calibration
     calibration.save(target)
     return calibration

@@ -10,12 +10,12 @@ from omnireid.core.errors import InputError
 from omnireid.core.options import OnBad, Protocol
 from omnireid.core.progress import progress_bar
 from omnireid.core.record import ConditionRecord, CorruptionCell, RobustnessRecord, SpreadRecord
-from omnireid.core.types import Dataset, EmbeddingSet, Split
+from omnireid.core.types import Dataset, Embeddings, Split, concatenate
+from omnireid.data.loading import Reading
 from omnireid.evaluation.metrics import METRICS
 from omnireid.evaluation.result import RetrievalResult
 from omnireid.experiment.evaluation import Evaluation, rank_by
 from omnireid.inference.embedder import Embedder
-from omnireid.inference.storage import concatenate
 from omnireid.robustness.draw import Draw
 from omnireid.robustness.pictures import DEFAULT_CACHE_BYTES, PictureCache, corrupted_loader
 from omnireid.robustness.published import benchmark_name
@@ -81,20 +81,22 @@ def evaluate_corrupted(
     rounds, seed, cells = plan.rounds, plan.seed, plan.cells
     cache = PictureCache(plan.cache_bytes)
 
-    def embed(split: Split, round: int, draw: Draw | None = None) -> EmbeddingSet:
+    def embed(split: Split, round: int, draw: Draw | None = None) -> Embeddings:
         parts = []
         for part in embedder.embed_stream(
             split.samples,
-            on_bad=on_bad,
-            on_skip=lambda file: None,  # named by the clean evaluation already
-            threads=plan.workers,
-            load=corrupted_loader(cache, dataset.root, seed=seed, round=round, draw=draw),
+            Reading(
+                on_bad=on_bad,
+                on_skip=lambda file: None,  # named by the clean evaluation already
+                threads=plan.workers,
+                load=corrupted_loader(cache, dataset.root, seed=seed, round=round, draw=draw),
+            ),
         ):
             parts.append(part)
             bar.advance(task, len(part))
         return concatenate(parts)
 
-    def score(query: EmbeddingSet, gallery: EmbeddingSet) -> dict[str, float]:
+    def score(query: Embeddings, gallery: Embeddings) -> dict[str, float]:
         return _scores(
             rank_by(
                 clean.ranking,

@@ -17,6 +17,7 @@ from omnireid.core.errors import ConfigError, InputError
 from omnireid.core.record import ResultRecord
 from omnireid.data.combine import SEPARATOR, read_sources
 from omnireid.data.datasets import dataset_card
+from omnireid.data.loading import Reading
 from omnireid.data.options import Sources
 from omnireid.evaluation.calibration import Calibration
 from omnireid.experiment.job import TargetResult, main_job
@@ -140,9 +141,7 @@ def _run(
                 embedder,
                 result.dataset,
                 first_s=first_s,
-                on_bad=options.on_bad,
-                threads=options.threads,
-                console=console,
+                reading=Reading(on_bad=options.on_bad, threads=options.threads, console=console),
             )
             first_query = ask_first_query(opened, embedder, result.dataset)
         filled.append(RunTarget(job.weights, result, gallery, first_query))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
-
-from rich.console import Console
 
 from omnireid.core.cameras import camera_name
 from omnireid.core.images import decode
-from omnireid.core.options import OnBad
 from omnireid.core.types import Dataset, Sample
+from omnireid.data.loading import Reading
 from omnireid.gallery.files import enrol_files, seen_files
 from omnireid.gallery.gallery import Gallery
 from omnireid.gallery.items import EVERYTHING, Filter
@@ -31,14 +30,13 @@ def fill_from_dataset(
     dataset: Dataset,
     *,
     first_s: float | None = None,
-    on_bad: OnBad = "error",
-    threads: int | None = None,
-    console: Console | None = None,
+    reading: Reading = Reading(),
 ) -> int:
     """Enrol a dataset's gallery split with its identities ("pid-12") and cameras ("c1"); how many items.
 
     Args:
         first_s: as `seen_files`.
+        reading: as `enrol_files`; nobody is told of pictures left out.
 
     Raises:
         ImageError: a picture that cannot be decoded, with on_bad="error".
@@ -50,9 +48,7 @@ def fill_from_dataset(
         first_s=first_s,
         with_identities=True,
     )
-    enrolled = enrol_files(
-        gallery, embedder, files, on_bad=on_bad, on_skip=lambda file: None, threads=threads, console=console
-    )
+    enrolled = enrol_files(gallery, embedder, files, replace(reading, on_skip=lambda file: None))
     return sum(len(batch.ids) for batch in enrolled)
 
 

@@ -10,9 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from omnireid.core.arrays import Bool, Float32
+from omnireid.core.card import ModelRef
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError, ShapeError
+from omnireid.core.types import Embeddings
+from omnireid.core.vectors import unit_rows
 from omnireid.evaluation.calibration import Decision
+from omnireid.gallery.errors import ModelMismatchError
 from omnireid.gallery.items import Item, check_item, content_key, item_id
 from omnireid.gallery.rows import table_of
 
@@ -52,66 +56,67 @@ class Enrolment(NamedTuple):
         return short_repr(self)
 
 
-def prepared(items: Sequence[Item], embeddings: npt.ArrayLike, dim: int, now: float) -> pa.Table:
+def prepared(items: Sequence[Item], unit_ND: Float32, now: float) -> pa.Table:
     """Rows to add.
 
     Args:
         items: N.
-        embeddings: (N, D), of any norm.
-        dim: D.
+        unit_ND: (N, D) of unit norm.
         now: Unix seconds.
 
     Raises:
-        ShapeError: another number of embeddings than items, or another size.
+        ShapeError: another number of embeddings than items.
         InputError: names the row and the field.
     """
-    rows = unit_embeddings(embeddings, len(items), dim)
-    contents, width = rows.data.cast("B"), rows.itemsize * dim
+    if len(unit_ND) != len(items):
+        raise ShapeError("embeddings", expected=(len(items), "D"), actual=unit_ND.shape)
+    contents, width = unit_ND.data.cast("B"), unit_ND.itemsize * unit_ND.shape[1]
     ids = []
-    for place, item in enumerate(items):
+    for row, item in enumerate(items):
         try:
             check_item(item)
         except InputError as error:
-            raise InputError(f"items[{place}].{error}") from error
+            raise InputError(f"items[{row}].{error}") from error
         if item.key is None:
-            ids.append(item_id(content_key(item, contents[place * width : (place + 1) * width])))
+            ids.append(item_id(content_key(item, contents[row * width : (row + 1) * width])))
         else:
             ids.append(item_id(item.key))
-    return table_of(items, ids, now, rows)
+    return table_of(items, ids, now, unit_ND)
 
 
-def unit_embeddings(embeddings: npt.ArrayLike, count: int, dim: int) -> Float32:
-    """(N, D) of any norm → float32 of unit L2 norm, each row by itself.
+def unit_embeddings(
+    embeddings: npt.ArrayLike | Embeddings, model: ModelRef | None
+) -> tuple[Float32, ModelRef]:
+    """(N, D) float32 of unit norm, and the model that made them.
+
+    Args:
+        embeddings: checked and normalised already, where they are `Embeddings`; else (N, D) of any norm,
+            which are normalised here.
+        model: of bare numbers; what `Embeddings` say of themselves must be the same.
 
     Raises:
         ShapeError: another shape.
-        InputError: names the row that is not finite or all zero.
+        InputError: bare numbers without a model; names the row that is not finite or all zero.
+        ModelMismatchError: of another model.
     """
+    if isinstance(embeddings, Embeddings):
+        if model is not None and not model.is_same(embeddings.model):
+            raise ModelMismatchError(asked=str(embeddings.model), known=[str(model)])
+        rows, model = embeddings.vectors.astype(np.float32, copy=False), embeddings.model
+        empty = np.flatnonzero(~rows.any(axis=1))
+        if empty.size:
+            raise InputError(f"embeddings[{empty[0]}]: all zero, which has no direction")
+        return np.ascontiguousarray(rows if embeddings.is_unit else unit_rows(rows)), model
+    if model is None:
+        raise InputError(
+            "model: bare numbers do not say which model made them; give model=embedder.ref, or `Embeddings` "
+            "(Embedder.embed_files), or open the gallery with a model"
+        )
     rows = np.asarray(embeddings)
-    if rows.shape != (count, dim):
-        raise ShapeError("embeddings", expected=(count, dim), actual=rows.shape)
+    if rows.ndim != 2 or rows.shape[1] != model.dim:
+        raise ShapeError("embeddings", expected=("N", model.dim), actual=rows.shape)
     if rows.dtype.kind not in "fiu":
         raise InputError(f"embeddings: expected numbers, got {rows.dtype}")
     with np.errstate(over="ignore"):
         rows = rows.astype(np.float32, copy=False)
-        norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    odd = np.flatnonzero(~(np.isfinite(norms[:, 0]) & (norms[:, 0] > _TINY)))
-    if odd.size:
-        rows, norms = rows.copy(), norms.copy()
-        for place in odd.tolist():
-            rows[place] = _rescaled(rows[place], f"embeddings[{place}]")
-            norms[place] = np.linalg.norm(rows[place])
-    return np.ascontiguousarray(rows / norms, np.float32)
-
-
-_TINY = 1e-15
-
-
-def _rescaled(row: Float32, name: str) -> Float32:
-    """A row whose squares leave the range of float32, brought back into it."""
-    if not np.isfinite(row).all():
-        raise InputError(f"{name}: expected finite numbers, got NaN or infinity")
-    largest = np.abs(row).max(initial=0.0)
-    if largest == 0:
-        raise InputError(f"{name}: all zero, which has no direction")
-    return np.asarray(row.astype(np.float64) / largest, np.float32)
+    return np.ascontiguousarray(unit_rows(rows)), model

@@ -5,20 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
-
-from omnireid.core.arrays import Float32
 from omnireid.core.cameras import camera_name
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import ImageError
-from omnireid.core.images import Crop, decode, resize
-from omnireid.core.options import OnBad
-from omnireid.core.types import Sample, SkippedFile
+from omnireid.core.images import decode, resize
+from omnireid.core.types import Sample
+from omnireid.data.loading import Loaded, Reading
 from omnireid.gallery.enrolling import Enrolment
 from omnireid.gallery.gallery import Gallery
 from omnireid.gallery.items import MAX_SOURCE, Item
@@ -76,12 +73,9 @@ def enrol_files(
     gallery: Gallery,
     embedder: Embedder,
     files: Sequence[SeenFile],
+    reading: Reading = Reading(),
     *,
     assign: bool = False,
-    on_bad: OnBad = "error",
-    on_skip: Callable[[SkippedFile], None] | None = None,
-    console: Console | None = None,
-    threads: int | None = None,
 ) -> Iterator[Enrolment]:
     """Embed files and enrol them, a batch at a time, while the next one is embedded.
 
@@ -89,8 +83,8 @@ def enrol_files(
     what is there already stays as it is.
 
     Args:
+        reading: as `Embedder.embed_stream`; `load` is not used, each file is read once for all.
         assign: as `Gallery.enrol`.
-        on_bad, on_skip, console, threads: as `Embedder.embed_stream`.
 
     Yields:
         What became of each batch, in order. What was yielded is durable.
@@ -99,34 +93,21 @@ def enrol_files(
         ImageError: a picture that cannot be decoded, with on_bad="error".
         ModelMismatchError: the gallery holds embeddings of another model.
     """
-    samples = [Sample(one.path, pid=-1, camid=-1) for one in files]
-    read: dict[int, tuple[bytes, str]] = {}
+    return gallery.enrol_stream(embedder.embed_stream(files, replace(reading, load=_load)), assign=assign)
 
-    def load(sample: Sample, spec: InputSpec) -> Crop:
-        try:
-            content = Path(sample.path).read_bytes()
-        except OSError as error:
-            raise ImageError(sample.path, error.strerror or str(error)) from error
-        try:
-            crop = decode(content)
-        except ImageError as error:
-            raise ImageError(sample.path, error.reason) from error
-        read[id(sample)] = make_thumbnail(crop), hashlib.blake2b(content, digest_size=16).hexdigest()
-        return resize(crop, spec)
 
-    def batches() -> Iterator[tuple[list[Item], Float32]]:
-        places = iter(range(len(files)))
-        for part in embedder.embed_stream(
-            samples, on_bad=on_bad, on_skip=on_skip, console=console, threads=threads, load=load
-        ):
-            items = []
-            for path in part.paths:
-                # In the order of the files, without those that were skipped.
-                place = next(place for place in places if samples[place].path == path)
-                items.append(_item(files[place], *read.pop(id(samples[place]))))
-            yield items, part.embeddings
-
-    return gallery.enrol_stream(batches(), model=embedder.ref, assign=assign)
+def _load(seen: SeenFile, spec: InputSpec) -> Loaded:
+    """A file's crop, and the item that it becomes."""
+    try:
+        content = Path(seen.path).read_bytes()
+    except OSError as error:
+        raise ImageError(seen.path, error.strerror or str(error)) from error
+    try:
+        crop = decode(content)
+    except ImageError as error:
+        raise ImageError(seen.path, error.reason) from error
+    digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+    return Loaded(resize(crop, spec), _item(seen, make_thumbnail(crop), digest))
 
 
 def _item(seen: SeenFile, thumbnail: bytes, content: str) -> Item:

@@ -20,9 +20,10 @@ import pyarrow as pa
 
 from omnireid.core.arrays import Float32
 from omnireid.core.card import ModelRef
-from omnireid.core.errors import InputError, OmniReIDError, ShapeError
+from omnireid.core.errors import InputError, OmniReIDError
 from omnireid.core.forking import ForkError, check_process, in_every_child
 from omnireid.core.images import Crop
+from omnireid.core.types import Embeddings
 from omnireid.evaluation.calibration import Decision
 from omnireid.gallery import browsing, forgetting, retention, site
 from omnireid.gallery.attributes import KnownAttribute, known_attributes
@@ -255,7 +256,12 @@ class Gallery:
     # Enrolling
 
     def enrol(
-        self, items: Sequence[Item], embeddings: npt.ArrayLike, *, model: ModelRef, assign: bool = False
+        self,
+        items: Sequence[Item],
+        embeddings: npt.ArrayLike | Embeddings,
+        *,
+        model: ModelRef | None = None,
+        assign: bool = False,
     ) -> Enrolment:
         """Add items, in one commit. Those whose content key is there already stay as they were.
 
@@ -263,8 +269,8 @@ class Gallery:
 
         Args:
             items: N crops.
-            embeddings: (N, D) of any norm; normalised here.
-            model: that made the embeddings.
+            embeddings: N `Embeddings`, or (N, D) numbers of any norm, which are normalised here.
+            model: The model that made the embeddings, where these are bare numbers.
             assign: Search for each item first, and let the answer decide who it is: somebody known, somebody
                 new, or nobody yet. Each is added by itself, and given its identity by an operation, which can
                 be undone. Stopped in between, an item is left that nobody has been assigned to.
@@ -275,17 +281,22 @@ class Gallery:
                 there is no calibration by which to `assign`.
             StorageError: they could not be written; none was added.
         """
-        rows = prepared(items, embeddings, model.dim, self.clock())
+        unit_ND, model = unit_embeddings(embeddings, model)
+        rows = prepared(items, unit_ND, self.clock())
         return self._add_assigned(rows, model) if assign else self._add(rows, model)
 
     def enrol_stream(
         self,
-        batches: Iterable[tuple[Sequence[Item], npt.ArrayLike]],
+        batches: Iterable[Embeddings | tuple[Sequence[Item], npt.ArrayLike | Embeddings]],
         *,
-        model: ModelRef,
+        model: ModelRef | None = None,
         assign: bool = False,
     ) -> Iterator[Enrolment]:
         """Add batches of any number, each as `enrol` does; the next is made while one is written.
+
+        Args:
+            batches: `Embeddings` of items, or items and their embeddings.
+            model, assign: As for `enrol`.
 
         Yields:
             What became of each batch, in order. What was yielded is durable.
@@ -293,12 +304,14 @@ class Gallery:
         process, add = os.getpid(), self._add_assigned if assign else self._add
         with ThreadPoolExecutor(1, "enrol") as writer:
             written: Future[Enrolment] | None = None
-            for items, embeddings in batches:
-                rows = prepared(items, embeddings, model.dim, self.clock())
+            for batch in batches:
+                items, embeddings = (batch.of, batch) if isinstance(batch, Embeddings) else batch
+                unit_ND, made_by = unit_embeddings(embeddings, model)
+                rows = prepared(items, unit_ND, self.clock())
                 if written is not None:
                     yield written.result()
                     check_process(process, "a gallery", "open it in the child")
-                written = writer.submit(add, rows, model)
+                written = writer.submit(add, rows, made_by)
             if written is not None:
                 yield written.result()
 
@@ -357,18 +370,18 @@ class Gallery:
 
     def search(
         self,
-        embedding: npt.ArrayLike,
+        embedding: npt.ArrayLike | Embeddings,
         question: Question | None = None,
         *,
-        model: ModelRef,
+        model: ModelRef | None = None,
         **options: Any,
     ) -> SearchResult:
         """Who is this, if anybody here?
 
         Args:
-            embedding: (D,) of any norm.
+            embedding: `Embeddings` of one picture, or (D,) numbers of any norm.
             question: How to search; the usual one when None.
-            model: The model that made the embedding.
+            model: The model that made bare numbers.
             options: Fields of `Question`, in place of those of `question`: `k=5`, `where=Filter(…)`.
 
         Raises:
@@ -376,22 +389,22 @@ class Gallery:
             ShapeError, InputError: An embedding, option, number or rate that cannot be used.
         """
         question = Question.of(question, options)
-        query = self._query(np.asarray(embedding)[None], model)[0]
+        query, model = _one(embedding, model)
         return self._answer(question, model, 1, lambda searcher: searcher.search(query, question))
 
     def search_tracklet(
         self,
-        embeddings: npt.ArrayLike,
+        embeddings: npt.ArrayLike | Embeddings,
         question: Question | None = None,
         *,
         qualities: npt.ArrayLike | None = None,
-        model: ModelRef,
+        model: ModelRef | None = None,
         **options: Any,
     ) -> SearchResult:
         """Who are these frames of one person? Candidates are whole tracklets; see `gallery.tracklets`.
 
         Args:
-            embeddings: (T, D) of any norm.
+            embeddings: `Embeddings` of T frames, or (T, D) numbers of any norm.
             qualities: (T,) weights, at least 0; all the same when None.
             question, model, options: As `search`.
 
@@ -399,7 +412,7 @@ class Gallery:
             ModelMismatchError, ShapeError, InputError: As `search`.
         """
         question = Question.of(question, options)
-        frames = self._query(np.asarray(embeddings), model)
+        frames, model = unit_embeddings(embeddings, model)
         return self._answer(
             question,
             model,
@@ -445,8 +458,8 @@ class Gallery:
 
     def compare(
         self,
-        first: str | npt.ArrayLike,
-        second: str | npt.ArrayLike,
+        first: str | npt.ArrayLike | Embeddings,
+        second: str | npt.ArrayLike | Embeddings,
         *,
         model: ModelRef | None = None,
         false_alarm_rate: float | None = None,
@@ -455,7 +468,7 @@ class Gallery:
         """Do two pictures show the same person? Which items were compared stands in the audit.
 
         Args:
-            first, second: Id of an item, or an embedding (D,) of any norm.
+            first, second: Id of an item, `Embeddings` of one picture, or (D,) numbers of any norm.
             model: The model of the embeddings that are given; by default the gallery's.
             false_alarm_rate: Of comparisons, one that the calibration holds; by default the lowest that could
                 be measured.
@@ -470,7 +483,7 @@ class Gallery:
         model = model or self.model_of_items()
         self.generations.of(model)
         rows = [
-            self.embedding(side) if isinstance(side, str) else self._query(np.asarray(side)[None], model)[0]
+            self.embedding(side) if isinstance(side, str) else _one(side, model)[0]
             for side in (first, second)
         ]
         judge = Judge.of(self.calibration, model, false_alarm_rate=false_alarm_rate, prior=prior)
@@ -500,16 +513,16 @@ class Gallery:
     def reject(
         self,
         identity: str,
-        embedding: npt.ArrayLike,
+        embedding: npt.ArrayLike | Embeddings,
         *,
-        model: ModelRef,
+        model: ModelRef | None = None,
         item: str | None = None,
     ) -> str:
         """Say that a picture does not show this person; later searches heed it. See `gallery.rejections`.
 
         Args:
-            embedding: (D,) of any norm, or (T, D) of one tracklet.
-            model: that made it.
+            embedding: `Embeddings` of one picture or tracklet, or numbers of any norm: (D,), or (T, D).
+            model: that made bare numbers.
             item: id of the item that it is, where it is one.
 
         Returns:
@@ -520,9 +533,10 @@ class Gallery:
             ModelMismatchError, ShapeError: an embedding that cannot be used.
             StorageError: it could not be written.
         """
+        given = embedding if isinstance(embedding, Embeddings) else np.atleast_2d(np.asarray(embedding))
+        rows, model = unit_embeddings(given, model)
         self.generations.of(model)
         root = self.identity(identity).id
-        rows = self._query(np.atleast_2d(np.asarray(embedding)), model)
         subjects = [root, *([item] if item else [])]
         self.tell("reject", count=len(rows), subjects=subjects)
         return self._rejections.add(root, pooled(rows), model, item=item, now=self.clock(), actor=self.actor)
@@ -952,11 +966,6 @@ class Gallery:
                 return rows
         raise NotInGalleryError("item", item_id)
 
-    def _query(self, embeddings: npt.NDArray[Any], model: ModelRef) -> Float32:
-        if embeddings.ndim != 2 or embeddings.shape[1] != model.dim:
-            raise ShapeError("embedding", expected=("…", model.dim), actual=embeddings.shape)
-        return unit_embeddings(embeddings, len(embeddings), model.dim)
-
     def _searcher(self, model: ModelRef, judge: SearchJudge, where: Filter) -> Searcher | None:
         generation = self.generations.of(model)
         if generation is None:
@@ -1001,6 +1010,15 @@ class Gallery:
 
     def _leave_to_parent(self) -> None:
         vars(self).update(dict.fromkeys(("store", "generations", "log", "who_is"), _Forked(self)))
+
+
+def _one(embedding: npt.ArrayLike | Embeddings, model: ModelRef | None) -> tuple[Float32, ModelRef]:
+    """(D,) of unit norm, and the model that made it."""
+    given = embedding if isinstance(embedding, Embeddings) else np.asarray(embedding)[None]
+    rows, model = unit_embeddings(given, model)
+    if len(rows) != 1:
+        raise InputError(f"embedding: expected one picture, got {len(rows)}; see search_tracklet")
+    return rows[0], model
 
 
 class _Forked:

@@ -21,7 +21,7 @@ from omnireid.core.arrays import Float32
 from omnireid.core.card import ModelRef
 from omnireid.core.errors import ImageError, InputError
 from omnireid.core.images import load_crop
-from omnireid.gallery.enrolling import unit_embeddings
+from omnireid.core.vectors import unit_rows
 from omnireid.gallery.errors import ConflictError
 from omnireid.gallery.generations import Generation, Generations, collection_name
 from omnireid.gallery.records import MAX_AGE_S
@@ -204,7 +204,7 @@ def _decoded(rows: pa.Table, spec: InputSpec) -> tuple[pa.Table, list[Crop]]:
 
 def _add(store: GalleryStore, old: Generation, new: Generation, rows: pa.Table, embeddings: Float32) -> int:
     dim = new.model.dim
-    unit = unit_embeddings(embeddings, rows.num_rows, dim).reshape(-1)
+    unit = unit_rows(embeddings).reshape(-1)
     rows = rows.append_column("embedding", pa.FixedSizeListArray.from_arrays(pa.array(unit), dim))
     with store.lock():
         # Forgotten while they were embedded: they must not come back, nor in place of who was enrolled since.

@@ -19,6 +19,7 @@ import numpy as np
 from omnireid.core.arrays import Float32
 from omnireid.core.card import ModelRef
 from omnireid.core.errors import InputError
+from omnireid.core.vectors import unit_rows
 from omnireid.gallery.records import Records, RememberedRecords
 from omnireid.gallery.store import GalleryStore
 
@@ -105,8 +106,7 @@ class Rejections:
         records = [one for one in self._known.read().values() if one["model"] == model.sha256]
         rows = [np.frombuffer(base64.b64decode(one["embedding"]), np.float16) for one in records]
         vectors = np.array(rows, np.float32).reshape(len(records), model.dim)
-        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        return Rejected(tuple(one["identity"] for one in records), vectors)
+        return Rejected(tuple(one["identity"] for one in records), unit_rows(vectors, keep_zero=True))
 
     def expire(self, retention_s: float | None, now: float) -> None:
         """Delete those that are older than pictures may become."""

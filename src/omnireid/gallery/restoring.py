@@ -20,10 +20,10 @@ from rich.console import Console
 from omnireid.core.errors import InputError
 from omnireid.core.files import write_text
 from omnireid.core.progress import progress_bar
+from omnireid.core.vectors import unit_rows
 from omnireid.gallery.audit import CHAINS, SETTINGS
 from omnireid.gallery.backup import Source
 from omnireid.gallery.case_records import CASES, case_kinds, drop_cases
-from omnireid.gallery.enrolling import unit_embeddings
 from omnireid.gallery.forgetting import TOMBSTONES, Tombstones, forget_buried, hashed, parts, tidying
 from omnireid.gallery.generations import GENERATIONS, Generation, collection_name
 from omnireid.gallery.identities import IDENTITIES, OPERATIONS
@@ -248,7 +248,7 @@ def _copy_items(
 
 def _of_unit_norm(rows: pa.Table, dim: int) -> pa.Table:
     """Rounded embeddings are of unit norm about."""
-    unit = unit_embeddings(embeddings_of(rows), rows.num_rows, dim).reshape(-1)
+    unit = unit_rows(embeddings_of(rows)).reshape(-1)
     place = rows.schema.get_field_index("embedding")
     column = pa.FixedSizeListArray.from_arrays(pa.array(unit), dim)
     return rows.set_column(place, rows.schema.field(place), column)

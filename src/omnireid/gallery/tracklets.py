@@ -23,7 +23,8 @@ import pyarrow as pa
 
 from omnireid.core.arrays import Float32, Int64
 from omnireid.core.errors import InputError, ShapeError
-from omnireid.evaluation.whitening import unit_cosines, unit_rows
+from omnireid.core.vectors import unit_rows
+from omnireid.evaluation.whitening import unit_cosines
 from omnireid.gallery.items import Filter
 from omnireid.gallery.questions import Question
 from omnireid.gallery.rows import embeddings_of

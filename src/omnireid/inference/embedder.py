@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
-from omnireid.core.arrays import Float32, Int64
+from omnireid.core.arrays import Float32
 from omnireid.core.card import ModelCard, ModelRef
 from omnireid.core.errors import InputError, OmniReIDWarning
-from omnireid.core.images import Crop, check_crop, resize
+from omnireid.core.images import Crop, resize
 from omnireid.core.machine import available_cores
-from omnireid.core.options import OnBad
 from omnireid.core.progress import progress_bar
-from omnireid.core.types import EmbeddingSet, Sample, SkippedFile
-from omnireid.data.loading import CropLoader, LoadCrop, load_sample
+from omnireid.core.types import Embeddings, SkippedFile, concatenate
+from omnireid.core.vectors import unit_rows
+from omnireid.data.loading import CropLoader, OnSkip, Reading, Source
 from omnireid.inference.backends.foreign import ForeignCard
-from omnireid.inference.backends.protocol import Backend, Embeddings, FeatureMaps, can_be_told, check_crops
+from omnireid.inference.backends.protocol import Backend, FeatureMaps, can_be_told, check_crops
 from omnireid.inference.backends.table import Opening
 from omnireid.inference.lookup import find_weights
 from omnireid.inference.opening import open_backend
 from omnireid.inference.options import BackendName, Engine, PrecisionName
-from omnireid.inference.storage import concatenate
-
-OnSkip = Callable[[SkippedFile], None]
+from omnireid.inference.sources import Files, collect_samples
 
 _NAMED_IN_WARNING = 5
 
@@ -150,7 +147,7 @@ class Embedder:
 
     @property
     def ref(self) -> ModelRef:
-        """Which model it is, what `EmbeddingSet.model` holds: two models are never mixed."""
+        """Which model it is, as its embeddings say: two models are never mixed."""
         return self.card.ref
 
     @property
@@ -158,7 +155,7 @@ class Embedder:
         """How many calls of one thread each fill the cores; 1 where every call takes all it can get."""
         return self.backend.calls_side_by_side or 1
 
-    def embed(self, crops: Crop | Sequence[Crop], *, threads: int | None = None) -> Embeddings:
+    def embed(self, crops: Crop | Sequence[Crop], *, threads: int | None = None) -> Float32:
         """Embed pictures of persons.
 
         Args:
@@ -191,134 +188,74 @@ class Embedder:
         return self.backend.feature_maps(self._as_batch(crops, 0))
 
     def embed_stream(
-        self,
-        samples: Sequence[Sample],
-        *,
-        on_bad: OnBad = "error",
-        on_skip: OnSkip | None = None,
-        console: Console | None = None,
-        threads: int | None = None,
-        load: LoadCrop = load_sample,
-    ) -> Iterator[EmbeddingSet]:
+        self, sources: Sequence[Source], reading: Reading = Reading(), *, raw: bool = False
+    ) -> Iterator[Embeddings]:
         """Embed any number of picture files, a batch at a time.
 
-        Memory holds a few batches of crops, whatever the number of samples. Decoding runs in threads
+        Memory holds a few batches of crops, whatever the number of sources. Decoding runs in threads
         beside the network.
 
         Args:
-            samples: what to embed.
-            on_bad: a picture that cannot be decoded stops the work, or is left out.
-            on_skip: called at the end for each picture left out; without it one `OmniReIDWarning`
-                counts and names them.
-            console: where to show progress; nothing is shown when None.
-            threads: that decode; the cores available when None.
-            load: from a sample to its crop of the card's size; by default decode and resize.
+            sources: Samples, or what else `reading.load` can read.
+            reading: What becomes of a picture that cannot be decoded, where progress is shown, and so on.
+            raw: Give what the network gives, for those who pool embeddings before they are normalised.
 
         Yields:
-            Sets of at most `batch_size` rows, in the order of the samples. At least one, which is empty
+            Embeddings of at most `batch_size` rows, in the order of the sources. At least one, which is empty
             where there was nothing to embed.
 
         Raises:
-            ImageError: a picture that cannot be decoded, with on_bad="error".
+            ImageError: A picture that cannot be decoded, with on_bad="error".
+            InputError: The model gives L2-normalised embeddings only, and raw ones are asked for; or it gives
+                NaN for a picture, which is named.
         """
-        num_yielded = 0
-        skipped: list[SkippedFile] = []
-        for indices, rows in self._embed_batches(
-            samples,
-            on_bad=on_bad,
-            on_skip=skipped.append if on_skip is None else on_skip,
-            console=console,
-            threads=threads,
-            load=load,
-        ):
-            yield self._embedding_set(self._normalised(rows), [samples[i] for i in indices])
-            num_yielded += 1
-        if num_yielded == 0:
-            yield self._embedding_set(np.zeros((0, self.dim), np.float32), [])
-        if skipped:
-            named = "; ".join(f"{file.path} ({file.reason})" for file in skipped[:_NAMED_IN_WARNING])
-            more = (
-                f"; and {len(skipped) - _NAMED_IN_WARNING} more" if len(skipped) > _NAMED_IN_WARNING else ""
-            )
-            text = f"{len(skipped)} of {len(samples)} pictures were skipped: {named}{more}"
-            warnings.warn(text, OmniReIDWarning, stacklevel=2)
-
-    def embed_raw(
-        self,
-        samples: Sequence[Sample],
-        *,
-        on_skip: OnSkip,
-        on_bad: OnBad = "error",
-        console: Console | None = None,
-        threads: int | None = None,
-        load: LoadCrop = load_sample,
-    ) -> Iterator[tuple[Int64, Embeddings]]:
-        """`embed_stream` for those who pool embeddings: never normalised, with their positions.
-
-        Args:
-            on_skip: called at the end for each picture left out.
-            samples, on_bad, console, threads, load: as `embed_stream`.
-
-        Yields:
-            Ascending positions in `samples`, (N,) int64, and their embeddings, (N, D) float32, of at most
-            `batch_size` samples. Positions left out were skipped.
-
-        Raises:
-            ImageError: a picture that cannot be decoded, with on_bad="error".
-            InputError: the model gives L2-normalised embeddings only.
-        """
-        if self.is_normalised_inside:
+        if raw and self.is_normalised_inside:
             raise InputError(
                 f"{self.card.name} was exported with L2-normalised embeddings, and raw ones are to be "
                 "pooled. Export it with --embedding raw"
             )
-        yield from self._embed_batches(
-            samples, on_skip=on_skip, on_bad=on_bad, console=console, threads=threads, load=load
+        is_unit = self.normalise and not raw
+        num_yielded = 0
+        threads = available_cores() if reading.threads is None else reading.threads
+        loader = CropLoader(
+            sources, self.card.input, threads=threads, on_bad=reading.on_bad, load=reading.load
         )
-
-    def _embed_batches(
-        self,
-        samples: Sequence[Sample],
-        *,
-        on_skip: OnSkip,
-        on_bad: OnBad,
-        console: Console | None,
-        threads: int | None,
-        load: LoadCrop,
-    ) -> Iterator[tuple[Int64, Embeddings]]:
-        threads = available_cores() if threads is None else threads
-        loader = CropLoader(samples, self.card.input, threads=threads, on_bad=on_bad, load=load)
-        starts = range(0, len(samples), self.batch_size)
-        batches = loader.load(range(start, min(start + self.batch_size, len(samples))) for start in starts)
-        with progress_bar(console) as progress:
-            task = progress.add_task("embedding", total=len(samples))
+        starts = range(0, len(sources), self.batch_size)
+        batches = loader.load(range(start, min(start + self.batch_size, len(sources))) for start in starts)
+        with progress_bar(reading.console) as progress:
+            task = progress.add_task("embedding", total=len(sources))
             for batch in batches:
-                yield batch.indices, self._run(batch.crops)
+                rows = self._run(batch.crops)
+                vectors = self._normalised(rows) if is_unit else rows
+                yield Embeddings(vectors, batch.of, self.ref, is_unit)
+                num_yielded += 1
                 progress.update(task, completed=int(batch.indices[-1]) + 1)
-            progress.update(task, completed=len(samples))
-        for index, error in sorted(loader.skipped.items()):
-            on_skip(SkippedFile(samples[index].path, error.reason))
-
-    def embed_samples(
-        self,
-        samples: Sequence[Sample],
-        *,
-        on_bad: OnBad = "error",
-        on_skip: OnSkip | None = None,
-        console: Console | None = None,
-        threads: int | None = None,
-        load: LoadCrop = load_sample,
-    ) -> EmbeddingSet:
-        """`embed_stream` in one set: rows in the order of the samples, without those left out."""
-        stream = self.embed_stream(
-            samples, on_bad=on_bad, on_skip=on_skip, console=console, threads=threads, load=load
+            progress.update(task, completed=len(sources))
+        if num_yielded == 0:
+            yield Embeddings(np.zeros((0, self.dim), np.float32), (), self.ref, is_unit)
+        _tell(
+            [SkippedFile(sources[row].path, error.reason) for row, error in sorted(loader.skipped.items())],
+            len(sources),
+            reading.on_skip,
         )
-        return concatenate(list(stream))
 
-    def _normalised(self, rows: Embeddings) -> Embeddings:
-        return l2_normalised(rows) if self.normalise and not self.is_normalised_inside else rows
+    def embed_samples(self, sources: Sequence[Source], reading: Reading = Reading()) -> Embeddings:
+        """`embed_stream` in one value: rows in the order of the sources, without those left out."""
+        return concatenate(self.embed_stream(sources, reading))
 
-    def _run(self, crops: Crop | Sequence[Crop], threads: int | None = None) -> Embeddings:
+    def embed_files(self, files: Files | Sequence[Files], reading: Reading = Reading()) -> Embeddings:
+        """Embed a folder with its subfolders, a pattern, a manifest, a picture, or several of these.
+
+        Raises:
+            InputError: Nothing is there, or no picture.
+            ImageError: A picture that cannot be decoded, with on_bad="error".
+        """
+        return self.embed_samples(collect_samples(files, console=reading.console), reading)
+
+    def _normalised(self, rows: Float32) -> Float32:
+        return unit_rows(rows, keep_zero=True) if self.normalise and not self.is_normalised_inside else rows
+
+    def _run(self, crops: Crop | Sequence[Crop], threads: int | None = None) -> Float32:
         """What the model gives: raw embeddings, unless it normalises inside."""
         _check_given(crops)
         if isinstance(crops, np.ndarray):
@@ -342,19 +279,20 @@ class Embedder:
     def _as_batch(self, crops: Crop | Sequence[Crop], first: int) -> Crop:
         if isinstance(crops, np.ndarray):
             return crops
-        for index, crop in enumerate(crops, first):
-            check_crop(crop, f"crops[{index}]")
-        return np.stack([resize(crop, self.card.input) for crop in crops])
+        named = ((crop, f"crops[{index}]") for index, crop in enumerate(crops, first))
+        return np.stack([resize(crop, self.card.input, name) for crop, name in named])
 
-    def _embedding_set(self, embeddings: Embeddings, samples: list[Sample]) -> EmbeddingSet:
-        return EmbeddingSet(
-            embeddings=embeddings,
-            pids=np.array([sample.pid for sample in samples], np.int64),
-            camids=np.array([sample.camid for sample in samples], np.int64),
-            paths=tuple(sample.path for sample in samples),
-            normalised=self.normalise,
-            model=self.ref.short,
-        )
+
+def _tell(skipped: list[SkippedFile], num_sources: int, on_skip: OnSkip | None) -> None:
+    """Say which pictures were left out, to whoever asked or as a warning."""
+    if on_skip is not None:
+        for file in skipped:
+            on_skip(file)
+    elif skipped:
+        named = "; ".join(f"{file.path} ({file.reason})" for file in skipped[:_NAMED_IN_WARNING])
+        others = len(skipped) - _NAMED_IN_WARNING
+        text = f"{len(skipped)} of {num_sources} pictures were skipped: {named}"
+        warnings.warn(text + (f"; and {others} more" if others > 0 else ""), OmniReIDWarning, stacklevel=3)
 
 
 def _check_given(crops: object) -> None:
@@ -364,10 +302,3 @@ def _check_given(crops: object) -> None:
             "crops: expected an array (N, H, W, 3) of uint8 RGB or a list of (H, W, 3) ones, got "
             + type(crops).__name__
         )
-
-
-def l2_normalised(rows: Float32) -> Float32:
-    """(N, D) → rows of unit L2 norm; a row of only zeros stays so."""
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    norms[norms == 0] = 1
-    return np.asarray(rows / norms, np.float32)

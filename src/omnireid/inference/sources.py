@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -18,12 +19,16 @@ from omnireid.data.datasets.folders import NO_PICTURE, is_picture_name, is_syste
 MANIFEST_SUFFIXES = (".csv", ".parquet")
 
 
-def collect_samples(source: str | os.PathLike[str], *, console: Console | None = None) -> list[Sample]:
+Files = str | os.PathLike[str]
+"""A folder, a pattern, a picture or a manifest."""
+
+
+def collect_samples(source: Files | Sequence[Files], *, console: Console | None = None) -> list[Sample]:
     """List the pictures that `source` names.
 
     Args:
-        source: a folder (searched with its subfolders), a pattern (`crops/**/*.jpg`), one picture, or a
-            manifest (`.csv`, `.parquet`: train, query, gallery, without junk, each in its order).
+        source: a folder (searched with its subfolders), a pattern (`crops/**/*.jpg`), one picture, a
+            manifest (`.csv`, `.parquet`: train, query, gallery, without junk, each in its order), or several.
         console: where to say what was not taken.
 
     Returns:
@@ -34,6 +39,8 @@ def collect_samples(source: str | os.PathLike[str], *, console: Console | None =
         InputError: nothing there, or no picture in it.
         DatasetError: a manifest that cannot be read.
     """
+    if not isinstance(source, (str, os.PathLike)):
+        return [sample for part in source for sample in collect_samples(part, console=console)]
     path = Path(source)
     if path.is_dir():
         names = _walk(path)

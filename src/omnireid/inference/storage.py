@@ -1,36 +1,45 @@
 """Embeddings on disk: Parquet (streamed, for any size) and npz (NumPy only, held in memory).
 
-Parquet: one row a picture, columns `path` (string), `pid`, `camid` (int64), `embedding` (fixed-size list of
-float32); file metadata `omnireid.model`, `omnireid.normalised`, `omnireid.card`.
-npz: arrays `embeddings` (N, D) float32, `pids`, `camids` (N,) int64, `paths` (N,) text, and `model`,
-`normalised`, `card` as scalars. No pickle in either.
+Parquet: one row a picture, columns `path` (string), `pid`, `camid` (int64), `time` (float64, null where
+unknown), `dsetid` (int64), `frames` (list of strings), `embedding` (fixed-size list of float32); file
+metadata `omnireid.model` (name and short hash), `omnireid.ref` (name, hash and size as JSON),
+`omnireid.normalised`, `omnireid.card`.
+npz: arrays `embeddings` (N, D) float32, `pids`, `camids`, `dsetids` (N,) int64, `times` (N,) float64 with NaN
+where unknown, `paths` (N,) text, `frames` (F,) text of all tracklets with `num_frames` (N,) int64 of each,
+and `model`, `ref`, `normalised`, `card` as scalars. No pickle in either.
+
+Files of before version 0.2 have neither `time`, `dsetid`, `frames` nor `ref`. Their model is that of the
+card; where there is none, only its name and the first twelve digits of its hash are known.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain, pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
-from omnireid.core.card import ModelCard
+from omnireid.core.card import ModelCard, ModelRef
 from omnireid.core.errors import InputError
 from omnireid.core.files import atomic_write
-from omnireid.core.types import EmbeddingSet
+from omnireid.core.types import Embeddings, SampleColumns, concatenate
 
 SUFFIXES = (".parquet", ".npz")
 
 _ROW_GROUP = 4096
-_MODEL, _NORMALISED, _CARD = b"omnireid.model", b"omnireid.normalised", b"omnireid.card"
+_PREFIX = "omnireid."
 
 
 class EmbeddingWriter:
-    """Writes embedding sets one after the other into one file, which appears when the block ends.
+    """Writes embeddings one part after the other into one file, which appears when the block ends.
 
     ```python
     with EmbeddingWriter("people.parquet", card=embedder.card) as writer:
@@ -52,8 +61,8 @@ class EmbeddingWriter:
         _check_suffix(self.path)
         self.num_rows = 0
         self._card = card
-        self._first: EmbeddingSet | None = None
-        self._waiting: list[EmbeddingSet] = []
+        self._first: Embeddings | None = None
+        self._waiting: list[Embeddings] = []
         self._stream: BinaryIO
         self._parquet: Any = None
 
@@ -61,7 +70,7 @@ class EmbeddingWriter:
         self._block = self._open()
         return self._block.__enter__()
 
-    def write(self, part: EmbeddingSet) -> None:
+    def write(self, part: Embeddings) -> None:
         """Add rows.
 
         Raises:
@@ -70,11 +79,11 @@ class EmbeddingWriter:
         """
         if self._first is None:
             self._first = part
-        for what in ("dim", "model", "normalised"):
+        for what in ("model", "is_unit"):
             before, now = getattr(self._first, what), getattr(part, what)
             if before != now:
-                raise InputError(f"{self.path}: {what} {now!r} after rows with {what} {before!r}")
-        for path in part.paths:
+                raise InputError(f"{self.path}: {what} {now} after rows with {what} {before}")
+        for path in chain(part.paths, *part.columns.frames):
             if not _is_utf8(path):
                 raise InputError(f"{self.path}: a path is not valid UTF-8 ({path!a}); rename that picture")
         self._waiting.append(part)
@@ -93,7 +102,7 @@ class EmbeddingWriter:
             try:
                 yield self
                 if self._first is None:
-                    raise InputError(f"{self.path}: nothing was written; write one set, it may be empty")
+                    raise InputError(f"{self.path}: nothing was written; write one part, it may be empty")
                 if self.path.suffix == ".npz":
                     self._write_npz()
                 elif self._waiting:
@@ -109,50 +118,63 @@ class EmbeddingWriter:
 
         part = concatenate(self._waiting)
         self._waiting = []
-        values = pa.array(np.ascontiguousarray(part.embeddings, np.float32).reshape(-1))
+        columns = part.columns
+        values = pa.array(np.ascontiguousarray(part.vectors, np.float32).reshape(-1))
+        frames = columns.frames or [()] * len(part)
         table = pa.table(
             {
-                "path": pa.array(part.paths, pa.string()),
-                "pid": pa.array(part.pids, pa.int64()),
-                "camid": pa.array(part.camids, pa.int64()),
+                "path": pa.array(columns.paths, pa.string()),
+                "pid": pa.array(columns.pids, pa.int64()),
+                "camid": pa.array(columns.camids, pa.int64()),
+                "time": pa.array(columns.times, pa.float64(), from_pandas=True),
+                "dsetid": pa.array(columns.dsetids, pa.int64()),
+                "frames": pa.array(frames, pa.list_(pa.string())),
                 "embedding": pa.FixedSizeListArray.from_arrays(values, part.dim),
             }
-        ).replace_schema_metadata(self._metadata(part))
+        ).replace_schema_metadata({_PREFIX + name: fact for name, fact in self._facts(part).items()})
         if self._parquet is None:
             # A dictionary and statistics cost time on embeddings and save nothing.
             self._parquet = pq.ParquetWriter(
                 self._stream,
                 table.schema,
                 compression="zstd",
-                use_dictionary=["path"],
+                use_dictionary=["path", "frames"],
                 write_statistics=False,
             )
         self._parquet.write_table(table)
 
-    def _metadata(self, part: EmbeddingSet) -> dict[bytes, bytes]:
-        metadata = {_MODEL: part.model.encode(), _NORMALISED: b"true" if part.normalised else b"false"}
-        if self._card is not None:
-            metadata[_CARD] = self._card.to_json().encode()
-        return metadata
+    def _facts(self, part: Embeddings) -> dict[str, str]:
+        return {
+            "model": part.model.short,
+            "ref": json.dumps(part.model._asdict()),
+            "normalised": "true" if part.is_unit else "false",
+            "card": "" if self._card is None else self._card.to_json(),
+        }
 
     def _write_npz(self) -> None:
         whole = concatenate(self._waiting)
+        columns, facts = whole.columns, self._facts(whole)
         np.savez(
             self._stream,
-            embeddings=whole.embeddings,
-            pids=whole.pids,
-            camids=whole.camids,
-            paths=np.array(whole.paths, dtype=np.str_),
-            model=np.array(whole.model),
-            normalised=np.array(whole.normalised),
-            card=np.array("" if self._card is None else self._card.to_json()),
+            embeddings=whole.vectors,
+            pids=columns.pids,
+            camids=columns.camids,
+            times=columns.times,
+            dsetids=columns.dsetids,
+            paths=np.array(columns.paths, dtype=np.str_),
+            frames=np.array(list(chain(*columns.frames)), dtype=np.str_),
+            num_frames=np.array([len(frames) for frames in columns.frames or [()] * len(whole)], np.int64),
+            normalised=np.array(whole.is_unit),
+            model=np.array(facts["model"]),
+            ref=np.array(facts["ref"]),
+            card=np.array(facts["card"]),
         )
 
 
 def write_embeddings(
-    path: str | os.PathLike[str], embeddings: EmbeddingSet, *, card: ModelCard | None = None
+    path: str | os.PathLike[str], embeddings: Embeddings, *, card: ModelCard | None = None
 ) -> None:
-    """Write one set; `.parquet` or `.npz`, atomically.
+    """Write embeddings; `.parquet` or `.npz`, atomically.
 
     Raises:
         InputError: another suffix.
@@ -162,7 +184,7 @@ def write_embeddings(
         writer.write(embeddings)
 
 
-def read_embeddings(path: str | os.PathLike[str]) -> EmbeddingSet:
+def read_embeddings(path: str | os.PathLike[str]) -> Embeddings:
     """Read what `EmbeddingWriter` or `write_embeddings` wrote.
 
     Raises:
@@ -182,23 +204,27 @@ def read_card(path: str | os.PathLike[str]) -> ModelCard | None:
     return ModelCard.from_json(text, source=str(path)) if text else None
 
 
-def _read(path: Path) -> tuple[EmbeddingSet, str]:
+def _read(path: Path) -> tuple[Embeddings, str]:
     _check_suffix(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file of embeddings")
     return _read_parquet(path) if path.suffix == ".parquet" else _read_npz(path)
 
 
-def _read_parquet(path: Path) -> tuple[EmbeddingSet, str]:
+def _read_parquet(path: Path) -> tuple[Embeddings, str]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
             metadata = file.schema_arrow.metadata or {}
-            names = set(file.schema_arrow.names)
-            missing = {"path", "pid", "camid", "embedding"} - names
-            if missing or _NORMALISED not in metadata:
+            facts = {
+                name.decode().removeprefix(_PREFIX): value.decode()
+                for name, value in metadata.items()
+                if name.startswith(_PREFIX.encode())
+            }
+            missing = {"path", "pid", "camid", "embedding"} - set(file.schema_arrow.names)
+            if missing or "normalised" not in facts:
                 absent = f"columns {sorted(missing)}" if missing else "OmniReID's metadata"
                 raise InputError(f"{path}: not embeddings of OmniReID, {absent} missing")
             table = file.read().combine_chunks()
@@ -210,18 +236,21 @@ def _read_parquet(path: Path) -> tuple[EmbeddingSet, str]:
             f"{path}: column 'embedding' is {column.type}, expected a fixed-size list of float32"
         )
     values = pa.concat_arrays([chunk.flatten() for chunk in column.chunks] or [pa.array([], pa.float32())])
-    embeddings = EmbeddingSet(
-        embeddings=np.array(values, dtype=np.float32).reshape(-1, column.type.list_size),
-        pids=np.array(table.column("pid"), dtype=np.int64),
-        camids=np.array(table.column("camid"), dtype=np.int64),
-        paths=tuple(table.column("path").to_pylist()),
-        normalised=metadata[_NORMALISED] == b"true",
-        model=metadata.get(_MODEL, b"").decode(),
+    given = set(table.column_names)
+    frames = table.column("frames").to_pylist() if "frames" in given else []
+    columns = SampleColumns(
+        tuple(table.column("path").to_pylist()),
+        np.array(table.column("pid"), dtype=np.int64),
+        np.array(table.column("camid"), dtype=np.int64),
+        np.array(table.column("time"), np.float64) if "time" in given else np.full(len(table), np.nan),
+        np.array(table.column("dsetid"), np.int64) if "dsetid" in given else np.zeros(len(table), np.int64),
+        tuple(map(tuple, frames)) if any(frames) else (),
     )
-    return embeddings, metadata.get(_CARD, b"").decode()
+    vectors = np.array(values, dtype=np.float32).reshape(-1, column.type.list_size)
+    return _embeddings(path, vectors, columns, facts)
 
 
-def _read_npz(path: Path) -> tuple[EmbeddingSet, str]:
+def _read_npz(path: Path) -> tuple[Embeddings, str]:
     try:
         loaded = np.load(path, allow_pickle=False)
         if not isinstance(loaded, np.lib.npyio.NpzFile):
@@ -232,32 +261,38 @@ def _read_npz(path: Path) -> tuple[EmbeddingSet, str]:
             )
             if missing:
                 raise InputError(f"{path}: not embeddings of OmniReID, arrays {sorted(missing)} missing")
-            embeddings = EmbeddingSet(
-                embeddings=file["embeddings"].astype(np.float32, copy=False),
-                pids=file["pids"].astype(np.int64, copy=False),
-                camids=file["camids"].astype(np.int64, copy=False),
-                paths=tuple(file["paths"].tolist()),
-                normalised=bool(file["normalised"]),
-                model=str(file["model"]),
+            paths = tuple(file["paths"].tolist())
+            ends = np.cumsum(file["num_frames"]).tolist() if "num_frames" in file else []
+            frames = file["frames"].tolist() if ends and ends[-1] else []
+            columns = SampleColumns(
+                paths,
+                file["pids"].astype(np.int64, copy=False),
+                file["camids"].astype(np.int64, copy=False),
+                file["times"] if "times" in file else np.full(len(paths), np.nan),
+                file["dsetids"] if "dsetids" in file else np.zeros(len(paths), np.int64),
+                tuple(tuple(frames[begin:end]) for begin, end in pairwise([0, *ends])) if frames else (),
             )
-            return embeddings, str(file["card"])
+            facts = {name: str(file[name]) for name in ("model", "card", "ref") if name in file}
+            facts["normalised"] = "true" if file["normalised"] else "false"
+            vectors = file["embeddings"].astype(np.float32, copy=False)
+            return _embeddings(path, vectors, columns, facts)
     except (zipfile.BadZipFile, ValueError, EOFError, OSError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: not a whole npz file of arrays ({error})") from error
 
 
-def concatenate(parts: Iterable[EmbeddingSet]) -> EmbeddingSet:
-    """One set from several of the same model, at least one, in their order."""
-    listed = list(parts)
-    return EmbeddingSet(
-        embeddings=np.concatenate([part.embeddings for part in listed]),
-        pids=np.concatenate([part.pids for part in listed]),
-        camids=np.concatenate([part.camids for part in listed]),
-        paths=tuple(path for part in listed for path in part.paths),
-        normalised=listed[0].normalised,
-        model=listed[0].model,
-    )
+def _embeddings(
+    path: Path, vectors: npt.NDArray[np.float32], columns: SampleColumns, facts: Mapping[str, str]
+) -> tuple[Embeddings, str]:
+    """What a file holds, and the text of its card."""
+    card, dim = facts.get("card", ""), int(vectors.shape[1])
+    model = ModelRef.from_short(facts.get("model", ""), dim)
+    if "ref" in facts:
+        model = ModelRef(**json.loads(facts["ref"]))
+    elif card:
+        model = ModelCard.from_json(card, source=str(path)).ref._replace(dim=dim)
+    return Embeddings(vectors, columns, model, facts["normalised"] == "true"), card
 
 
 def _is_utf8(path: str) -> bool:

@@ -14,7 +14,8 @@ from omnireid.core.arrays import Float64, Int64
 from omnireid.core.cameras import camera_name
 from omnireid.core.display import short_repr
 from omnireid.core.seeds import numpy_generator
-from omnireid.core.types import EmbeddingSet
+from omnireid.core.types import Embeddings
+from omnireid.core.vectors import unit_rows
 
 MAX_PEOPLE = 24
 """More colours than these nobody tells apart."""
@@ -58,7 +59,7 @@ class EmbeddingMap:
 
 
 def embedding_map(
-    parts: Sequence[EmbeddingSet],
+    parts: Sequence[Embeddings],
     *,
     first: Sequence[int] = (),
     cosine: bool = False,
@@ -92,10 +93,10 @@ def embedding_map(
     begins = ends - [len(part) for part in parts]
     of_part = np.searchsorted(ends, sample, side="right")
     shown = np.stack(
-        [parts[part].embeddings[row - begins[part]] for row, part in zip(sample, of_part, strict=True)]
+        [parts[part].vectors[row - begins[part]] for row, part in zip(sample, of_part, strict=True)]
     ).astype(np.float64)
     if cosine:
-        shown /= np.maximum(np.linalg.norm(shown, axis=1, keepdims=True), 1e-12)
+        shown = unit_rows(shown, keep_zero=True)
     places, method = _laid_out(shown, seed)
     return EmbeddingMap(
         places, people[sample], cameras[sample], method, len(everybody), int((people > 0).sum())

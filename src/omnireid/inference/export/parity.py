@@ -20,12 +20,14 @@ from omnireid.core.images import resize
 from omnireid.core.record import EnvironmentRecord
 from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import Dataset
+from omnireid.core.vectors import unit_rows
 from omnireid.data.datasets import require_splits
+from omnireid.data.loading import Reading
 from omnireid.evaluation.metrics import metrics_record
 from omnireid.evaluation.ranking import evaluate_embeddings
 from omnireid.inference.backends.onnx_graph import EMBEDDING_OUTPUT
 from omnireid.inference.backends.protocol import Backend, Crops, Embeddings
-from omnireid.inference.embedder import Embedder, l2_normalised
+from omnireid.inference.embedder import Embedder
 
 MIN_CROPS = 256
 MIN_CALIBRATION = 32
@@ -147,7 +149,7 @@ def compare_embeddings(
         # Negated, so that what is not a number fails too.
         if not np.abs(norms - (norms > 0)).max() <= _NORM_TOLERANCE:
             raise WeightsError(f"embeddings should have norm 1, got {norms.min():.6g} to {norms.max():.6g}")
-        expected = l2_normalised(expected)
+        expected = unit_rows(expected, keep_zero=True)
     expected = expected.astype(np.float64)
     lengths = np.linalg.norm(actual, axis=1) * np.linalg.norm(expected, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -204,7 +206,7 @@ def compare_accuracy(
     results = []
     for embedder in (exported, reference):
         query, gallery = (
-            embedder.embed_samples(split.samples, console=console)
+            embedder.embed_samples(split.samples, Reading(console=console))
             for split in (dataset.query, dataset.gallery)
         )
         results.append(evaluate_embeddings(query, gallery, protocol=dataset.protocol))
