@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, TypeVar, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_type_hints
 
 import numpy as np
 from fastapi import Depends, Request
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
 from omnireid.core.arrays import Float32
@@ -94,18 +96,39 @@ def holds_json(request: Request) -> bool:
     return kind in ("application/json", "text/json") or kind.endswith("+json")
 
 
-def json_body(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
-    """A dependency that reads the body as JSON of one model.
+if TYPE_CHECKING:
+    JsonBody = Annotated[Model, None]
+else:
 
-    Pydantic's own parser bounds depth and numbers, which `json` does not.
-    """
+    class JsonBody:
+        """`JsonBody[Request]`: the body, read as JSON of that model. `Route` says so in OpenAPI.
 
-    async def read(request: Request) -> Model:
-        if not holds_json(request):
-            raise _other_type(request, "expected application/json")
-        return parse(model, await request.body())
+        Pydantic's own parser bounds depth and numbers, which `json` does not.
+        """
 
-    return read
+        def __class_getitem__(cls, model: type[BaseModel]) -> Any:
+            async def read(request: Request) -> BaseModel:
+                if not holds_json(request):
+                    raise _other_type(request, "expected application/json")
+                return parse(model, await request.body())
+
+            return Annotated[model, Depends(read), _BodyOf(model)]
+
+
+@dataclass(frozen=True)
+class _BodyOf:
+    model: type[BaseModel]
+
+
+class Route(APIRoute):
+    """A route whose `JsonBody` stands in OpenAPI."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        for hint in get_type_hints(endpoint, include_extras=True).values():
+            for mark in getattr(hint, "__metadata__", ()):
+                if isinstance(mark, _BodyOf):
+                    options["openapi_extra"] = body_of(mark.model)
+        super().__init__(path, endpoint, **options)
 
 
 def parse(model: type[Model], body: bytes) -> Model:
@@ -122,8 +145,9 @@ def parse(model: type[Model], body: bytes) -> Model:
 
 
 def body_of(model: type[BaseModel], *, or_picture: bool = False) -> dict[str, Any]:
-    """What OpenAPI says of a route whose body `json_body` reads."""
-    BODIES.append(model)
+    """What OpenAPI says of a route that reads its body by itself."""
+    if model not in BODIES:
+        BODIES.append(model)
     content: dict[str, Any] = {
         "application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from omnireid.gallery.case_entries import Case, Entry
@@ -27,20 +27,21 @@ from omnireid.server.case_schemas import (
 from omnireid.server.pictures import Picture
 from omnireid.server.problems import Problem
 from omnireid.server.routes.access import (
+    JsonBody,
     Reader,
+    Route,
     ServiceOf,
     Writer,
     body_of,
     check_count,
     holds_json,
-    json_body,
     only_one,
     parse,
 )
 from omnireid.server.schemas import GalleryQuery
 from omnireid.server.service import Service
 
-router = APIRouter(tags=["cases"])
+router = APIRouter(route_class=Route, tags=["cases"])
 
 InGallery = Annotated[GalleryQuery, Query()]
 CaseId = Annotated[str, Path(max_length=MAX_TEXT)]
@@ -55,14 +56,8 @@ def list_cases(query: InGallery, service: ServiceOf, _: Reader) -> CasesAnswer:
     "/v1/cases",
     summary="Open a case",
     description="For one reason and until an end date: then it is deleted with all that it holds.",
-    openapi_extra=body_of(CaseRequest),
 )
-def create_case(
-    body: Annotated[CaseRequest, Depends(json_body(CaseRequest))],
-    query: InGallery,
-    service: ServiceOf,
-    caller: Writer,
-) -> Case:
+def create_case(body: JsonBody[CaseRequest], query: InGallery, service: ServiceOf, caller: Writer) -> Case:
     cases = service.gallery(query.gallery, caller).cases
     return cases.create(body.title, body.reason, body.ends)
 
@@ -112,17 +107,9 @@ def read_case(case: CaseId, query: InGallery, service: ServiceOf, _: Reader) -> 
     return CaseAnswer(case=cases.case(case), entries=cases.entries(case))
 
 
-@router.put(
-    "/v1/cases/{case}",
-    summary="Change a case's title, reason or end date",
-    openapi_extra=body_of(CaseChange),
-)
+@router.put("/v1/cases/{case}", summary="Change a case's title, reason or end date")
 def change_case(
-    case: CaseId,
-    body: Annotated[CaseChange, Depends(json_body(CaseChange))],
-    query: InGallery,
-    service: ServiceOf,
-    caller: Writer,
+    case: CaseId, body: JsonBody[CaseChange], query: InGallery, service: ServiceOf, caller: Writer
 ) -> Case:
     cases = service.gallery(query.gallery, caller).cases
     return cases.change(case, title=body.title, reason=body.reason, ends=body.ends)
@@ -149,14 +136,9 @@ def reopen_case(case: CaseId, query: InGallery, service: ServiceOf, caller: Writ
     summary="Add a search, a person, chosen pictures or a note",
     description="What is added is a snapshot. A search must stand in the audit log, by the same caller "
     "within a day; its numbers are kept as they are sent, cameras, times and names are the gallery's own.",
-    openapi_extra=body_of(CaseEntryRequest),
 )
 def add_entry(
-    case: CaseId,
-    body: Annotated[CaseEntryRequest, Depends(json_body(CaseEntryRequest))],
-    query: InGallery,
-    service: ServiceOf,
-    caller: Writer,
+    case: CaseId, body: JsonBody[CaseEntryRequest], query: InGallery, service: ServiceOf, caller: Writer
 ) -> Entry:
     cases = service.gallery(query.gallery, caller).cases
     if body.search is None and body.identity is None and body.items is None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from fastapi import APIRouter
 
-from fastapi import APIRouter, Depends
-
-from omnireid.server.routes.access import Admin, Reader, ServiceOf, body_of, json_body
+from omnireid.server.routes.access import Admin, JsonBody, Reader, Route, ServiceOf
 from omnireid.server.routes.wire import gallery_out
 from omnireid.server.schemas import (
     Accepted,
@@ -17,7 +15,7 @@ from omnireid.server.schemas import (
     RetentionOut,
 )
 
-router = APIRouter(tags=["galleries"])
+router = APIRouter(route_class=Route, tags=["galleries"])
 
 
 @router.get("/v1/galleries", summary="All galleries, the default first")
@@ -40,16 +38,9 @@ def build_index(name: str, service: ServiceOf, _: Admin) -> Accepted:
     return Accepted(status="building")
 
 
-@router.put(
-    "/v1/galleries/{name}/retention",
-    summary="Set how long items stay",
-    openapi_extra=body_of(RetentionBody),
-)
+@router.put("/v1/galleries/{name}/retention", summary="Set how long items stay")
 def set_retention(
-    name: str,
-    body: Annotated[RetentionBody, Depends(json_body(RetentionBody))],
-    service: ServiceOf,
-    caller: Admin,
+    name: str, body: JsonBody[RetentionBody], service: ServiceOf, caller: Admin
 ) -> RetentionOut:
     gallery = service.gallery(name, caller)
     gallery.set_retention(body.default_s, body.cameras)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Path, Query
 
 from omnireid.gallery.texts import MAX_TEXT
 from omnireid.server.problems import Problem
-from omnireid.server.routes.access import Reader, ServiceOf, Writer, body_of, json_body
+from omnireid.server.routes.access import JsonBody, Reader, Route, ServiceOf, Writer
 from omnireid.server.routes.wire import identity_out, operation_out, timeline_answer
 from omnireid.server.schemas import (
     AssignRequest,
@@ -27,13 +27,13 @@ from omnireid.server.schemas import (
     TimelineAnswer,
 )
 
-router = APIRouter(tags=["identities"])
+router = APIRouter(route_class=Route, tags=["identities"])
 
 IdentityId = Annotated[str, Path(max_length=MAX_TEXT)]
 OperationId = Annotated[str, Path(max_length=MAX_TEXT)]
 InGallery = Annotated[GalleryQuery, Query()]
 WhoIsMeant = Annotated[IdentityQuery, Query()]
-NewNameOf = Annotated[NameRequest, Depends(json_body(NameRequest))]
+NewNameOf = JsonBody[NameRequest]
 
 
 @router.get("/v1/identities", summary="Identities, those with a name first")
@@ -44,46 +44,21 @@ def list_identities(
     return IdentitiesAnswer(identities=[identity_out(one) for one in page], next=page.next)
 
 
-@router.post(
-    "/v1/identities/merge",
-    summary="Say that identities are one person",
-    openapi_extra=body_of(MergeRequest),
-)
-def merge(
-    body: Annotated[MergeRequest, Depends(json_body(MergeRequest))],
-    query: InGallery,
-    service: ServiceOf,
-    caller: Writer,
-) -> OperationOut:
+@router.post("/v1/identities/merge", summary="Say that identities are one person")
+def merge(body: JsonBody[MergeRequest], query: InGallery, service: ServiceOf, caller: Writer) -> OperationOut:
     gallery = service.gallery(query.gallery, caller)
     return operation_out(gallery.merge(body.into, body.identities))
 
 
-@router.post(
-    "/v1/identities/split",
-    summary="Make a new identity of some items",
-    openapi_extra=body_of(SplitRequest),
-)
-def split(
-    body: Annotated[SplitRequest, Depends(json_body(SplitRequest))],
-    query: InGallery,
-    service: ServiceOf,
-    caller: Writer,
-) -> OperationOut:
+@router.post("/v1/identities/split", summary="Make a new identity of some items")
+def split(body: JsonBody[SplitRequest], query: InGallery, service: ServiceOf, caller: Writer) -> OperationOut:
     gallery = service.gallery(query.gallery, caller)
     return operation_out(gallery.split(body.items, body.name))
 
 
-@router.post(
-    "/v1/identities/assign",
-    summary="Give items an identity, or take theirs away",
-    openapi_extra=body_of(AssignRequest),
-)
+@router.post("/v1/identities/assign", summary="Give items an identity, or take theirs away")
 def assign(
-    body: Annotated[AssignRequest, Depends(json_body(AssignRequest))],
-    query: InGallery,
-    service: ServiceOf,
-    caller: Writer,
+    body: JsonBody[AssignRequest], query: InGallery, service: ServiceOf, caller: Writer
 ) -> OperationOut:
     gallery = service.gallery(query.gallery, caller)
     if body.name is not None and body.identity is None:
@@ -99,11 +74,7 @@ def read_identity(query: WhoIsMeant, service: ServiceOf, _: Reader) -> IdentityO
     return identity_out(service.gallery(query.gallery).identity(query.id))
 
 
-@router.put(
-    "/v1/identity",
-    summary="Name an identity, or take its name away",
-    openapi_extra=body_of(NameRequest),
-)
+@router.put("/v1/identity", summary="Name an identity, or take its name away")
 def name(query: WhoIsMeant, body: NewNameOf, service: ServiceOf, caller: Writer) -> OperationOut:
     gallery = service.gallery(query.gallery, caller)
     return operation_out(gallery.name_identity(query.id, body.name))
@@ -139,11 +110,7 @@ def read_identity_in_path(
     return read_identity(_who(identity, query), service, caller)
 
 
-@router.put(
-    "/v1/identities/{identity:path}",
-    summary="As `/v1/identity`, of a plain id",
-    openapi_extra=body_of(NameRequest),
-)
+@router.put("/v1/identities/{identity:path}", summary="As `/v1/identity`, of a plain id")
 def name_in_path(
     identity: IdentityId, query: InGallery, body: NewNameOf, service: ServiceOf, caller: Writer
 ) -> OperationOut:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from omnireid.gallery.errors import NotInGalleryError
 from omnireid.gallery.texts import MAX_TEXT
-from omnireid.server.routes.access import Reader, ServiceOf, Writer, body_of, json_body
+from omnireid.server.routes.access import JsonBody, Reader, Route, ServiceOf, Writer
 from omnireid.server.routes.wire import items_out
 from omnireid.server.schemas import (
     AttributeOut,
@@ -22,7 +22,7 @@ from omnireid.server.schemas import (
     ItemsRequest,
 )
 
-router = APIRouter(tags=["items"])
+router = APIRouter(route_class=Route, tags=["items"])
 
 ItemId = Annotated[str, Path(max_length=MAX_TEXT)]
 
@@ -58,15 +58,10 @@ def read_thumbnail(
 
 
 @router.post(
-    "/v1/items/forget",
-    summary="Forget items for good, many in one go; those that are not there are left out",
-    openapi_extra=body_of(ItemsRequest),
+    "/v1/items/forget", summary="Forget items for good, many in one go; those that are not there are left out"
 )
 def forget_items(
-    body: Annotated[ItemsRequest, Depends(json_body(ItemsRequest))],
-    query: Annotated[GalleryQuery, Query()],
-    service: ServiceOf,
-    caller: Writer,
+    body: JsonBody[ItemsRequest], query: Annotated[GalleryQuery, Query()], service: ServiceOf, caller: Writer
 ) -> ForgottenAnswer:
     gallery = service.gallery(query.gallery, caller)
     return ForgottenAnswer(forgotten=gallery.forget(items=body.items).items)

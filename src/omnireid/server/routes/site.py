@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from omnireid.core.errors import ImageError
@@ -14,12 +12,13 @@ from omnireid.gallery.site import FloorPlan
 from omnireid.server.pictures import Picture
 from omnireid.server.problems import of_error
 from omnireid.server.routes.access import (
+    JsonBody,
     Reader,
+    Route,
     ServiceOf,
     Writer,
     body_of,
     holds_picture,
-    json_body,
     parse_json,
 )
 from omnireid.server.schemas import (
@@ -31,7 +30,7 @@ from omnireid.server.schemas import (
     PinsBody,
 )
 
-router = APIRouter(tags=["galleries"])
+router = APIRouter(route_class=Route, tags=["galleries"])
 
 
 @router.get("/v1/galleries/{name}/camera-groups", summary="Groups of cameras, which are chosen as one")
@@ -40,16 +39,9 @@ def read_groups(name: str, service: ServiceOf, _: Reader) -> CameraGroupsOut:
     return CameraGroupsOut(groups={group: list(cameras) for group, cameras in groups.items()})
 
 
-@router.put(
-    "/v1/galleries/{name}/camera-groups",
-    summary="Replace all groups of cameras",
-    openapi_extra=body_of(CameraGroups),
-)
+@router.put("/v1/galleries/{name}/camera-groups", summary="Replace all groups of cameras")
 def set_groups(
-    name: str,
-    body: Annotated[CameraGroups, Depends(json_body(CameraGroups))],
-    service: ServiceOf,
-    caller: Writer,
+    name: str, body: JsonBody[CameraGroups], service: ServiceOf, caller: Writer
 ) -> CameraGroupsOut:
     service.gallery(name, caller).set_camera_groups(body.groups)
     return read_groups(name, service, caller)
@@ -99,16 +91,9 @@ async def set_plan(name: str, request: Request, service: ServiceOf, caller: Writ
 
 
 @router.put(
-    "/v1/galleries/{name}/floor-plan/pins",
-    summary="Say where on the floor plan the cameras are, all of them",
-    openapi_extra=body_of(PinsBody),
+    "/v1/galleries/{name}/floor-plan/pins", summary="Say where on the floor plan the cameras are, all of them"
 )
-def set_pins(
-    name: str,
-    body: Annotated[PinsBody, Depends(json_body(PinsBody))],
-    service: ServiceOf,
-    caller: Writer,
-) -> FloorPlanOut:
+def set_pins(name: str, body: JsonBody[PinsBody], service: ServiceOf, caller: Writer) -> FloorPlanOut:
     pins = {camera: (pin.x, pin.y) for camera, pin in body.pins.items()}
     return _plan(service.gallery(name, caller).set_camera_pins(pins))
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -20,7 +20,7 @@ from omnireid.gallery.items import Filter
 from omnireid.gallery.texts import MAX_TEXT
 from omnireid.gallery.watching import Alert, Answer, Expectation, WatchList
 from omnireid.server.problems import busy
-from omnireid.server.routes.access import Reader, ServiceOf, Writer, body_of, json_body
+from omnireid.server.routes.access import JsonBody, Reader, Route, ServiceOf, Writer
 from omnireid.server.routes.wire import items_out
 from omnireid.server.schemas import GalleryQuery, ItemOut
 from omnireid.server.service import Service
@@ -41,7 +41,7 @@ from omnireid.server.watch_schemas import (
 )
 from omnireid.server.watching import Watcher, message
 
-router = APIRouter(tags=["watch list"])
+router = APIRouter(route_class=Route, tags=["watch list"])
 
 InGallery = Annotated[GalleryQuery, Query()]
 OneId = Annotated[str, Path(max_length=MAX_TEXT)]
@@ -93,16 +93,9 @@ def list_watched(query: InGallery, service: ServiceOf, caller: Reader) -> WatchA
     )
 
 
-@router.post(
-    "/v1/watch",
-    summary="Watch for somebody from now on, for a reason and until a day",
-    openapi_extra=body_of(WatchRequest),
-)
+@router.post("/v1/watch", summary="Watch for somebody from now on, for a reason and until a day")
 def watch(
-    body: Annotated[WatchRequest, Depends(json_body(WatchRequest))],
-    query: InGallery,
-    service: ServiceOf,
-    caller: Writer,
+    body: JsonBody[WatchRequest], query: InGallery, service: ServiceOf, caller: Writer
 ) -> WatchEntryOut:
     gallery, watch_list = service.gallery(query.gallery), service.watch_list(query.gallery, caller)
     entry = watch_list.add(body.identity, reason=body.reason, ends=body.ends)
@@ -145,17 +138,9 @@ def list_alerts(query: Annotated[AlertsQuery, Query()], service: ServiceOf, _: R
     )
 
 
-@router.post(
-    "/v1/watch/alerts/{alert}",
-    summary="Say what an alert turned out to be",
-    openapi_extra=body_of(AlertAnswer),
-)
+@router.post("/v1/watch/alerts/{alert}", summary="Say what an alert turned out to be")
 def answer_alert(
-    alert: OneId,
-    body: Annotated[AlertAnswer, Depends(json_body(AlertAnswer))],
-    query: InGallery,
-    service: ServiceOf,
-    caller: Writer,
+    alert: OneId, body: JsonBody[AlertAnswer], query: InGallery, service: ServiceOf, caller: Writer
 ) -> AlertOut:
     gallery, watch_list = service.gallery(query.gallery), service.watch_list(query.gallery, caller)
     answered = watch_list.answer(alert, body.answer)
