@@ -18,6 +18,7 @@ from pydantic import (
     WithJsonSchema,
     create_model,
 )
+from typing_extensions import Self
 
 from omnireid.gallery.items import (
     FIELDS,
@@ -174,6 +175,16 @@ class IdentityQuery(GalleryQuery):
 
 class Answer(BaseModel):
     """What the service says."""
+
+    @classmethod
+    def of(cls, value: object, **more: Any) -> Self:
+        """What a value has under the fields' names, and `more`, which goes first."""
+        same = {
+            name: getattr(value, name)
+            for name in cls.model_fields
+            if name not in more and hasattr(value, name)
+        }
+        return cls(**same, **more)
 
 
 class ModelOut(Answer):

@@ -89,15 +89,9 @@ def _filter(gallery: Gallery, query: AuditSelection) -> AuditFilter:
 
 
 def _entry_out(gallery: str, entry: AuditEntry) -> AuditEntryOut:
-    return AuditEntryOut(
-        seq=entry.seq,
-        time=entry.time,
-        actor=entry.actor,
-        action=entry.action,
+    return AuditEntryOut.of(
+        entry,
         gallery=gallery,
-        count=entry.count,
-        subjects=list(entry.subjects),
-        detail=dict(entry.detail),
         summary=sentence(entry),
         facts=[AuditFactOut(label=label, value=value) for label, value in facts(entry)],
     )

@@ -87,14 +87,9 @@ async def check_case(request: Request, service: ServiceOf, _: Reader) -> CheckAn
     def check() -> CheckAnswer:
         found = check_file(content, list(service.galleries.values()), list(service.galleries))
         here = found.exported_here
-        return CheckAnswer(
-            is_unchanged=found.is_unchanged,
-            sha256=found.sha256,
-            stated=found.stated,
-            is_own_page=found.is_own_page,
-            exported_here=None
-            if here is None
-            else ExportedOut(time=here.time, actor=here.actor, gallery=here.gallery),
+        return CheckAnswer.of(
+            found,
+            exported_here=None if here is None else ExportedOut.of(here),
             payload={name: value for name, value in found.payload.items() if name != "pictures"},
         )
 

@@ -44,8 +44,7 @@ def set_retention(
 ) -> RetentionOut:
     gallery = service.gallery(name, caller)
     gallery.set_retention(body.default_s, body.cameras)
-    kept = gallery.retention()
-    return RetentionOut(default_s=kept.default_s, cameras=dict(kept.cameras))
+    return RetentionOut.of(gallery.retention())
 
 
 @router.post("/v1/galleries/{name}/retention/run", summary="Forget what has expired, now")

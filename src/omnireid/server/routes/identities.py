@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query
 from omnireid.gallery.texts import MAX_TEXT
 from omnireid.server.problems import Problem
 from omnireid.server.routes.access import JsonBody, Reader, Route, ServiceOf, Writer
-from omnireid.server.routes.wire import identity_out, operation_out, timeline_answer
+from omnireid.server.routes.wire import timeline_answer
 from omnireid.server.schemas import (
     AssignRequest,
     ForgottenAnswer,
@@ -41,19 +41,19 @@ def list_identities(
     query: Annotated[IdentitiesQuery, Query()], service: ServiceOf, _: Reader
 ) -> IdentitiesAnswer:
     page = service.gallery(query.gallery).identities(query.text, query.limit, query.after)
-    return IdentitiesAnswer(identities=[identity_out(one) for one in page], next=page.next)
+    return IdentitiesAnswer(identities=[IdentityOut.of(one) for one in page], next=page.next)
 
 
 @router.post("/v1/identities/merge", summary="Say that identities are one person")
 def merge(body: JsonBody[MergeRequest], query: InGallery, service: ServiceOf, caller: Writer) -> OperationOut:
     gallery = service.gallery(query.gallery, caller)
-    return operation_out(gallery.merge(body.into, body.identities))
+    return OperationOut.of(gallery.merge(body.into, body.identities))
 
 
 @router.post("/v1/identities/split", summary="Make a new identity of some items")
 def split(body: JsonBody[SplitRequest], query: InGallery, service: ServiceOf, caller: Writer) -> OperationOut:
     gallery = service.gallery(query.gallery, caller)
-    return operation_out(gallery.split(body.items, body.name))
+    return OperationOut.of(gallery.split(body.items, body.name))
 
 
 @router.post("/v1/identities/assign", summary="Give items an identity, or take theirs away")
@@ -66,18 +66,18 @@ def assign(
     done = gallery.assign(body.items, body.identity)
     if body.identity is not None and body.name is not None:
         gallery.name_identity(body.identity, body.name)
-    return operation_out(done)
+    return OperationOut.of(done)
 
 
 @router.get("/v1/identity", summary="One identity, by any of its ids")
 def read_identity(query: WhoIsMeant, service: ServiceOf, _: Reader) -> IdentityOut:
-    return identity_out(service.gallery(query.gallery).identity(query.id))
+    return IdentityOut.of(service.gallery(query.gallery).identity(query.id))
 
 
 @router.put("/v1/identity", summary="Name an identity, or take its name away")
 def name(query: WhoIsMeant, body: NewNameOf, service: ServiceOf, caller: Writer) -> OperationOut:
     gallery = service.gallery(query.gallery, caller)
-    return operation_out(gallery.name_identity(query.id, body.name))
+    return OperationOut.of(gallery.name_identity(query.id, body.name))
 
 
 @router.delete("/v1/identity", summary="Forget somebody for good")
@@ -127,12 +127,12 @@ def forget_in_path(
 @router.get("/v1/operations", summary="What operators did, the latest first; to one `identity`")
 def operations(query: Annotated[OperationsQuery, Query()], service: ServiceOf, _: Reader) -> OperationsAnswer:
     done = service.gallery(query.gallery).operations(query.limit, query.identity)
-    return OperationsAnswer(operations=[operation_out(one) for one in done])
+    return OperationsAnswer(operations=[OperationOut.of(one) for one in done])
 
 
 @router.post("/v1/operations/{operation}/undo", summary="Take an operation back")
 def undo(operation: OperationId, query: InGallery, service: ServiceOf, caller: Writer) -> OperationOut:
-    return operation_out(service.gallery(query.gallery, caller).undo(operation))
+    return OperationOut.of(service.gallery(query.gallery, caller).undo(operation))
 
 
 def _who(identity: str, query: GalleryQuery) -> IdentityQuery:

@@ -18,7 +18,7 @@ from omnireid.gallery.errors import NotInGalleryError
 from omnireid.gallery.gallery import Gallery
 from omnireid.gallery.items import Filter
 from omnireid.gallery.texts import MAX_TEXT
-from omnireid.gallery.watching import Alert, Answer, Expectation, WatchList
+from omnireid.gallery.watching import Alert, Answer, WatchList
 from omnireid.server.problems import busy
 from omnireid.server.routes.access import JsonBody, Reader, Route, ServiceOf, Writer
 from omnireid.server.routes.wire import items_out
@@ -69,15 +69,9 @@ def list_watched(query: InGallery, service: ServiceOf, caller: Reader) -> WatchA
     judged = watch_list.judged()
     return WatchAnswer(
         entries=[
-            WatchEntryOut(
-                id=one.id,
-                identity=one.identity,
+            WatchEntryOut.of(
+                one,
                 name=people.name(one.identity),
-                reason=one.reason,
-                created=one.created,
-                ends=one.ends,
-                actor=one.actor,
-                has_ended=one.has_ended,
                 alerts=answers[one.id].total(),
                 unanswered=answers[one.id]["new"],
                 right=answers[one.id]["right"],
@@ -85,8 +79,8 @@ def list_watched(query: InGallery, service: ServiceOf, caller: Reader) -> WatchA
             )
             for one in entries
         ],
-        expectation=_expectation(watch_list.expectation()),
-        judged=JudgedOut(right=judged.right, wrong=judged.wrong),
+        expectation=ExpectationOut.of(watch_list.expectation()),
+        judged=JudgedOut.of(judged),
         dropped=watch_list.num_dropped(),
         can_change=gallery.read_only or "",
         webhook=_webhook(watcher) if "admin" in caller.scopes and gallery.read_only is None else None,
@@ -99,20 +93,8 @@ def watch(
 ) -> WatchEntryOut:
     gallery, watch_list = service.gallery(query.gallery), service.watch_list(query.gallery, caller)
     entry = watch_list.add(body.identity, reason=body.reason, ends=body.ends)
-    return WatchEntryOut(
-        id=entry.id,
-        identity=entry.identity,
-        name=gallery.people().name(entry.identity),
-        reason=entry.reason,
-        created=entry.created,
-        ends=entry.ends,
-        actor=entry.actor,
-        has_ended=entry.has_ended,
-        alerts=0,
-        unanswered=0,
-        right=0,
-        wrong=0,
-    )
+    name = gallery.people().name(entry.identity)
+    return WatchEntryOut.of(entry, name=name, alerts=0, unanswered=0, right=0, wrong=0)
 
 
 @router.get("/v1/watch/estimate", summary="How many false alarms a day to expect, perhaps with more people")
@@ -121,7 +103,7 @@ def estimate(
 ) -> ExpectationOut:
     gallery, watch_list = service.gallery(query.gallery), service.watch_list(query.gallery, caller)
     more = [gallery.identity(identity).id for identity in query.identity]
-    return _expectation(watch_list.expectation(more))
+    return ExpectationOut.of(watch_list.expectation(more))
 
 
 @router.get("/v1/watch/alerts", summary="Alerts, the latest first")
@@ -223,49 +205,19 @@ def _alerts_out(gallery: Gallery, watch_list: WatchList, alerts: Iterable[Alert]
         page = gallery.items(Filter(ids=frozenset(wanted)), limit=len(wanted))
         items = {one.id: one for one in items_out(gallery, page, people)}
     return [
-        AlertOut(
-            id=one.id,
-            seq=one.seq,
-            entry=one.entry,
-            identity=one.identity,
+        AlertOut.of(
+            one,
             name=people.name(one.identity),
             reason=reasons[one.entry],
             item=items[one.item],
             compared=None if one.compared is None else items.get(one.compared),
-            why=one.why,
-            probability=one.probability,
-            score=one.score,
-            raised=one.raised,
-            answer=one.answer,
-            answered_by=one.answered_by,
         )
         for one in alerts
         if one.item in items and one.entry in reasons
     ]
 
 
-def _expectation(found: Expectation) -> ExpectationOut:
-    return ExpectationOut(
-        people=found.people,
-        pictures_per_day=found.pictures_per_day,
-        days=found.days,
-        rate=found.rate,
-        is_measured=found.is_measured,
-        false_alarms_per_day=found.false_alarms_per_day,
-        note=found.note,
-    )
-
-
 def _webhook(watcher: Watcher) -> WebhookOut | None:
     if watcher.sender is None:
         return None
-    state = watcher.sender.state()
-    return WebhookOut(
-        host=watcher.sender.webhook.host,
-        waiting=state.waiting,
-        oldest=state.oldest,
-        failures=state.failures,
-        failure=state.failure,
-        next_try=state.next_try,
-        given_up=state.given_up,
-    )
+    return WebhookOut.of(watcher.sender.state(), host=watcher.sender.webhook.host)

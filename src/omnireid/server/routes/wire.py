@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 
-from omnireid.gallery.browsing import Person, Timeline
+from omnireid.gallery.browsing import Timeline
 from omnireid.gallery.gallery import Gallery
-from omnireid.gallery.identities import Operation, People
+from omnireid.gallery.identities import People
 from omnireid.gallery.items import SHOWN, Item
 from omnireid.gallery.searching import Candidate, Group, SearchResult
 from omnireid.server.schemas import (
@@ -17,12 +16,10 @@ from omnireid.server.schemas import (
     GalleryOut,
     GenerationOut,
     GroupOut,
-    IdentityOut,
     IndexOut,
     ItemOut,
     MeasuredOut,
     ModelOut,
-    OperationOut,
     RetentionOut,
     SearchAnswer,
     SightingOut,
@@ -50,46 +47,19 @@ def search_answer(gallery: Gallery, found: SearchResult, took_ms: float) -> Sear
             decision=_decision(one),
         )
 
-    return SearchAnswer(
+    return SearchAnswer.of(
+        found,
         model=ModelOut(name=found.model.name, sha256=found.model.saved_sha256),
-        calibrated=found.calibrated,
-        note=found.note,
         decision=_decision(found),
-        nobody=found.nobody,
-        others=found.others,
-        people=found.people,
-        false_alarm_rate=found.false_alarm_rate,
-        same_from=found.same_from,
-        measured=None if found.measured is None else MeasuredOut(**dataclasses.asdict(found.measured)),
-        prior=found.prior,
-        is_exact=found.is_exact,
+        measured=None if found.measured is None else MeasuredOut.of(found.measured),
         took_ms=took_ms,
         candidates=[candidate(one) for one in found.candidates],
         groups=[
-            GroupOut(
-                identity=group.identity,
-                name=group.name,
-                score=group.score,
-                probability=group.probability,
-                decision=_decision(group),
-                candidates=[candidate(one) for one in group.candidates],
+            GroupOut.of(
+                group, decision=_decision(group), candidates=[candidate(one) for one in group.candidates]
             )
             for group in found.groups
         ],
-    )
-
-
-def identity_out(person: Person) -> IdentityOut:
-    """Somebody, and what is known of them."""
-    return IdentityOut(
-        id=person.id,
-        name=person.name,
-        items=person.items,
-        cameras=list(person.cameras),
-        first_seen=person.first_seen,
-        last_seen=person.last_seen,
-        merged=list(person.merged),
-        picture=person.picture,
     )
 
 
@@ -97,18 +67,13 @@ def timeline_answer(gallery: Gallery, timeline: Timeline) -> TimelineAnswer:
     """Where and when somebody was seen."""
     every = [item for camera in timeline.cameras for sighting in camera.sightings for item in sighting.items]
     shown = {one.id: one for one in items_out(gallery, every)}
-    return TimelineAnswer(
-        identity=timeline.identity,
-        name=timeline.name,
+    return TimelineAnswer.of(
+        timeline,
         cameras=[
             CameraOut(
                 camera=camera.camera,
                 sightings=[
-                    SightingOut(
-                        start=sighting.start,
-                        end=sighting.end,
-                        items=[shown[one.id] for one in sighting.items],
-                    )
+                    SightingOut.of(sighting, items=[shown[one.id] for one in sighting.items])
                     for sighting in camera.sightings
                 ],
             )
@@ -117,38 +82,18 @@ def timeline_answer(gallery: Gallery, timeline: Timeline) -> TimelineAnswer:
     )
 
 
-def operation_out(operation: Operation) -> OperationOut:
-    """What an operator did."""
-    return OperationOut(
-        id=operation.id,
-        kind=operation.kind,
-        time=operation.time,
-        actor=operation.actor,
-        summary=operation.summary,
-        undone=operation.undone,
-        can_undo=operation.can_undo,
-        identity=operation.identity,
-    )
-
-
 def gallery_out(name: str, gallery: Gallery) -> GalleryOut:
     """What a gallery holds."""
-    state, retention = gallery.state(), gallery.retention()
-    return GalleryOut(
+    state = gallery.state()
+    return GalleryOut.of(
+        state,
         name=name,
-        items=state.items,
-        identities=state.identities,
-        cameras=list(state.cameras),
         models=[
             GenerationOut(name=one.model.name, sha256=one.model.saved_sha256, state=one.state)
             for one in state.models
         ],
-        index=IndexOut(
-            status=state.index.status, indexed=state.index.indexed, unindexed=state.index.unindexed
-        ),
-        retention=RetentionOut(default_s=retention.default_s, cameras=dict(retention.cameras)),
-        precision=state.precision,
-        disk_bytes=state.disk_bytes,
+        index=IndexOut.of(state.index),
+        retention=RetentionOut.of(gallery.retention()),
         read_only=gallery.read_only,
     )
 
