@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.table import Table
-from rich.text import Text
 
 from omnireid.core.errors import InputError, MissingExtraError
 from omnireid.core.files import atomic_write
 from omnireid.core.record import ResultRecord
 from omnireid.evaluation.bootstrap import PairedComparison
-from omnireid.report.wording import dataset_title, protocol_terms
+from omnireid.report.wording import bare_table, dataset_title, protocol_terms
 
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 # Okabe and Ito's colours, which people who see fewer colours tell apart too.
@@ -27,31 +26,25 @@ def rich_versus(base: str, rows: Sequence[tuple[str, str, PairedComparison | Non
         base: name of the first result.
         rows: (name, metric, comparison); None where it could not be made.
     """
-    table = Table(
-        box=None,
-        pad_edge=False,
-        title=Text(f"against {base}, on the same queries"),
-        title_justify="left",
-        caption=Text(
-            "points; interval and p-value by resampling identities: how often chance alone differs as much"
-        ),
-        caption_justify="left",
-    )
-    for label in ("result", "metric", "difference", "95 % interval", "p"):
-        table.add_column(label, justify="left" if label in ("result", "metric") else "right", no_wrap=True)
+    shown = []
     for name, metric, comparison in rows:
-        if comparison is None:
-            table.add_row(Text(name), metric, "–", "–", "–")
-            continue
-        difference = comparison.difference
-        table.add_row(
-            Text(name),
-            metric,
-            f"{100 * difference.value:+.2f}",
-            f"{100 * difference.low:+.2f} to {100 * difference.high:+.2f}",
-            f"{comparison.p_value:.4f}",
-        )
-    return table
+        values = ("–", "–", "–")
+        if comparison is not None:
+            difference = comparison.difference
+            values = (
+                f"{100 * difference.value:+.2f}",
+                f"{100 * difference.low:+.2f} to {100 * difference.high:+.2f}",
+                f"{comparison.p_value:.4f}",
+            )
+        shown.append((name, metric, *values))
+    return bare_table(
+        ("result", "metric", "difference", "95 % interval", "p"),
+        shown,
+        words=("result", "metric"),
+        title=f"against {base}, on the same queries",
+        caption="points; interval and p-value by resampling identities: how often chance alone differs as "
+        "much",
+    )
 
 
 def plot_results(path: str | os.PathLike[str], records: Sequence[ResultRecord], names: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from omnireid.core.record import CorruptionCell, RobustnessRecord
 from omnireid.evaluation.metrics import labels
-from omnireid.report.wording import percent, spread
+from omnireid.report.wording import bare_table, percent, spread
 from omnireid.robustness.published import PUBLISHED
 from omnireid.robustness.suite import CATEGORIES, SEVERITIES
 
@@ -80,17 +80,12 @@ def comparable(record: RobustnessRecord) -> bool:
 
 def rich_robustness(record: RobustnessRecord) -> Group:
     """For `rich.console.Console.print`: the four conditions and, where measured, the heat map of mAP."""
-    conditions = Table(
-        box=None,
-        pad_edge=False,
-        caption=Text(f"percent; {robustness_sentence(record)}"),
-        caption_justify="left",
+    conditions = bare_table(
+        ("condition", *(labels()[metric] for metric in METRICS)),
+        condition_rows(record),
+        words=("condition",),
+        caption=f"percent; {robustness_sentence(record)}",
     )
-    conditions.add_column("condition", no_wrap=True)
-    for metric in METRICS:
-        conditions.add_column(labels()[metric], justify="right", no_wrap=True)
-    for row in condition_rows(record):
-        conditions.add_row(*row)
     return Group(conditions, *([_rich_heat_map(record)] if record.cells else []))
 
 

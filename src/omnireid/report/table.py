@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.table import Table
-from rich.text import Text
 
 from omnireid.core.errors import InputError
 from omnireid.core.record import MeansRecord, ResultRecord
 from omnireid.evaluation.metrics import labels
 from omnireid.report.wording import (
+    bare_table,
     dataset_title,
     dataset_titles,
     percent,
@@ -58,18 +58,7 @@ def rich_table(records: Sequence[ResultRecord], *, names: Sequence[str] | None =
         rows = [(*row[:-1], letter[row[-1]]) for row in rows]
         shown = (f"{letter[protocol]}: {protocol}" for protocol in protocols)
         caption = "\n".join(["percent", *shown, valid_queries(records)])
-    table = Table(box=None, pad_edge=False, caption=Text(caption), caption_justify="left")
-    numbers = labels(in_tables=True).values()
-    for label in header:
-        table.add_column(
-            label,
-            justify="right" if label in numbers else "left",
-            no_wrap=True,
-        )
-    for row in rows:
-        # Text, not str: brackets in a name are no markup.
-        table.add_row(*(Text(cell) for cell in row))
-    return table
+    return bare_table(header, rows, words=("model", "dataset", "protocol"), caption=caption)
 
 
 def _letter(place: int) -> str:
@@ -81,37 +70,25 @@ def rich_means(summary: MeansRecord) -> Table:
     if summary.protocol is None:
         return _rich_training_means(summary)
     origins = " / ".join(dict.fromkeys(partition.origin for partition in summary.partitions))
-    table = Table(
-        box=None,
-        pad_edge=False,
-        title=Text(
-            f"{summary.dataset}: mean ± deviation of {repetitions(summary)}"
-            + (f" ({origins})" if origins else "")
-        ),
-        title_justify="left",
-        caption=Text(f"percent; {protocol_terms(summary.protocol)}"),
-        caption_justify="left",
-    )
     shown = {label: summary.metrics[name] for name, label in labels().items() if name in summary.metrics}
-    for label in shown:
-        table.add_column(label, justify="right", no_wrap=True)
-    table.add_row(*map(spread, shown.values()))
-    return table
+    return bare_table(
+        shown,
+        [map(spread, shown.values())],
+        title=_title(summary) + (f" ({origins})" if origins else ""),
+        caption=f"percent; {protocol_terms(summary.protocol)}",
+    )
 
 
 def _rich_training_means(summary: MeansRecord) -> Table:
     """What training measured: a row for each metric, as the history has it (fractions, not percent)."""
-    table = Table(
-        "metric",
-        box=None,
-        pad_edge=False,
-        title=Text(f"{summary.dataset}: mean ± deviation of {repetitions(summary)}"),
-        title_justify="left",
-        caption=Text("as in history.jsonl, last measured"),
-        caption_justify="left",
-    )
-    table.add_column("mean ± deviation", justify="right", no_wrap=True)
-    for name, values in summary.metrics.items():
-        deviation = "" if values.deviation is None else f" ± {values.deviation:.4f}"
-        table.add_row(Text(name), f"{values.mean:.4f}{deviation}")
-    return table
+    rows = [
+        (name, f"{values.mean:.4f}" + ("" if values.deviation is None else f" ± {values.deviation:.4f}"))
+        for name, values in summary.metrics.items()
+    ]
+    caption = "as in history.jsonl, last measured"
+    header = ("metric", "mean ± deviation")
+    return bare_table(header, rows, words=("metric",), title=_title(summary), caption=caption)
+
+
+def _title(summary: MeansRecord) -> str:
+    return f"{summary.dataset}: mean ± deviation of {repetitions(summary)}"

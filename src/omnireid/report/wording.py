@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
+
+from rich.table import Table
+from rich.text import Text
 
 from omnireid.core.record import DatasetRecord, MeansRecord, ProtocolRecord, ResultRecord, SpreadRecord
 
@@ -22,6 +25,29 @@ def spread(values: SpreadRecord) -> str:
     """Percent, with the deviation where there is one: "10.37 ± 0.21"."""
     mean = f"{100 * values.mean:.2f}"
     return mean if values.deviation is None else f"{mean} ± {100 * values.deviation:.2f}"
+
+
+def bare_table(
+    header: Iterable[str],
+    rows: Iterable[Iterable[str]],
+    *,
+    words: Container[str] = (),
+    title: str | None = None,
+    caption: str,
+) -> Table:
+    """A table for the terminal: no lines, nothing wrapped, numbers to the right.
+
+    Args:
+        words: The columns that hold no numbers.
+    """
+    table = Table(box=None, pad_edge=False, title_justify="left", caption_justify="left")
+    # Text, not str: brackets in a name are no markup.
+    table.title, table.caption = title if title is None else Text(title), Text(caption)
+    for label in header:
+        table.add_column(label, justify="left" if label in words else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
 
 
 def dataset_title(dataset: DatasetRecord) -> str:
