@@ -320,11 +320,11 @@ def _worth(fit: SearchFit, mates: Searches, strangers: Searches) -> SearchSize:
     num_people = mates.scores.shape[1]
     weight, neutral = fit.worth(num_people)
     signs, evidence, shares = [], [], []
-    for searches, sign in ((mates, 1.0), (strangers, -1.0)):
+    for searches, which in ((mates, 1.0), (strangers, -1.0)):
         sums = fit.evidence(searches.scores)
         top = sums.max(axis=1)
         evidence.append(top + np.log(np.exp(sums - top[:, None]).mean(axis=1)) - neutral)
-        signs.append(np.full(len(evidence[-1]), sign))
+        signs.append(np.full(len(evidence[-1]), which))
         shares.append(np.full(len(evidence[-1]), len(np.unique(searches.people)) / len(evidence[-1])))
     sign, means, share = map(np.concatenate, (signs, evidence, shares))
 

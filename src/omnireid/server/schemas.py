@@ -173,18 +173,19 @@ class IdentityQuery(GalleryQuery):
     id: Id
 
 
+_ABSENT = object()
+
+
 class Answer(BaseModel):
     """What the service says."""
 
     @classmethod
     def of(cls, value: object, **more: Any) -> Self:
         """What a value has under the fields' names, and `more`, which goes first."""
-        same = {
-            name: getattr(value, name)
-            for name in cls.model_fields
-            if name not in more and hasattr(value, name)
-        }
-        return cls(**same, **more)
+        for name in cls.__pydantic_fields__:
+            if name not in more and (part := getattr(value, name, _ABSENT)) is not _ABSENT:
+                more[name] = part
+        return cls(**more)
 
 
 class ModelOut(Answer):
