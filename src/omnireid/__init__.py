@@ -56,6 +56,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and t
     from omnireid.inference.embedder import Embedder as Embedder
     from omnireid.inference.export.exporter import export_model as export_model
     from omnireid.inference.options import Engine as Engine
+    from omnireid.inference.options import ExportForm as ExportForm
     from omnireid.inference.sources import collect_samples as collect_samples
     from omnireid.inference.storage import EmbeddingWriter as EmbeddingWriter
     from omnireid.inference.storage import read_embeddings as read_embeddings
@@ -106,7 +107,7 @@ _NAMES = {
     "gallery.items": "Box Filter Item",
     "inference.embedder": "Embedder",
     "inference.export.exporter": "export_model",
-    "inference.options": "Engine",
+    "inference.options": "Engine ExportForm",
     "inference.sources": "collect_samples",
     "inference.storage": "EmbeddingWriter read_embeddings write_embeddings",
     "inference.tracklets": "embed_tracklets",

@@ -13,7 +13,7 @@ NAMES = """
 Box breakdown build_model Calibration CalibrationOptions Client collect_samples combine_all
 combine_sources complexity convert_checkpoint corrupt corrupt_sample CORRUPTIONS Dataset
 dataset_card decode Detections distance_matrix embed_tracklets Embedder Embeddings EmbeddingWriter
-Engine evaluate_embeddings export_model Filter fit_calibration FrameSampling Gallery
+Engine evaluate_embeddings export_model ExportForm Filter fit_calibration FrameSampling Gallery
 IdentityClassifier initialise_from InputSpec Item list_datasets list_models load_recipe load_weights
 model_card ModelCard ModelRef OmniReIDError open_set_metrics Protocol QueryExpansion rank_metrics
 read_dataset read_datasets read_embeddings Reading Recipe render_dataset RenderOptions require_splits

@@ -18,8 +18,8 @@ pytest.importorskip("onnx")
 import onnx
 import torch
 
+import exporting
 from documentation import page
-from omnireid import export_model
 from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.errors import InputError, UnknownNameError, WeightsError
 from omnireid.inference.backends.onnx_runtime import OnnxBackend
@@ -161,7 +161,7 @@ def test_options_are_checked(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
 
     def export(**options: Any) -> None:
-        export_model(network, card, options.pop("path", path), **options)
+        exporting.export(network, card, options.pop("path", path), **options)
 
     with pytest.raises(InputError, match=r"ends in \.onnx"):
         export(path=tmp_path / "model.pt")

@@ -20,8 +20,9 @@ pytest.importorskip("onnx")
 import onnx
 import torch
 
+from exporting import export
 from inference.conftest import uneven_network
-from omnireid import Embedder, export_model
+from omnireid import Embedder
 from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.errors import InputError, MissingExtraError, WeightsError
 from omnireid.core.types import Sample
@@ -65,7 +66,7 @@ class Files:
             pytest.skip("ExecuTorch is not installed")
         if not path.exists():
             options: Any = {"format": kind, "precision": precision, "normalised": normalised}
-            export_model(self.network, CARD, path, **options)
+            export(self.network, CARD, path, **options)
         return path
 
 
@@ -224,7 +225,7 @@ def test_without_its_tool_a_format_names_the_extra(
         monkeypatch.setitem(sys.modules, kind, None)
         options: Any = {"format": kind}
         with pytest.raises(MissingExtraError, match=rf"omnireid\[{kind}\]"):
-            export_model(files.network, CARD, tmp_path / f"m{suffix}", **options)
+            export(files.network, CARD, tmp_path / f"m{suffix}", **options)
         assert list(tmp_path.iterdir()) == []
 
     # The same for who opens such a file.
@@ -254,9 +255,7 @@ def test_without_its_tool_a_format_names_the_extra(
 
 def test_both_rank_a_dataset(files: Files, toy_root: Path, tmp_path: Path) -> None:
     dataset = read_dataset("market-layout", toy_root)
-    proof = export_model(
-        files.network, CARD, tmp_path / "m.torchscript", format="torchscript", dataset=dataset
-    )
+    proof = export(files.network, CARD, tmp_path / "m.torchscript", format="torchscript", dataset=dataset)
     found = proof.accuracy
     assert found is not None
     assert (found.rank1, found.mAP) == (found.rank1_reference, found.mAP_reference)
@@ -459,7 +458,7 @@ def test_int8_is_calibrated_on_some_crops_and_compared_on_others(
     pictures = parity.generated_crops(300, SPEC, seed=1)
     options: Any = {"precision": "int8", "crops": pictures, "crops_source": "mine"}
     dataset = read_dataset("market-layout", toy_root)
-    proof = export_model(files.network, CARD, tmp_path / "m.onnx", dataset=dataset, **options)
+    proof = export(files.network, CARD, tmp_path / "m.onnx", dataset=dataset, **options)
     calibration, others = seen
     # Every picture on one side, and both from beginning to end.
     together = {crop.tobytes() for crop in (*calibration, *others)}
@@ -474,4 +473,4 @@ def test_int8_is_calibrated_on_some_crops_and_compared_on_others(
     assert Embedder.open(tmp_path / "m.onnx").backend.name == "onnx"
     options["crops"] = pictures[:287]
     with pytest.raises(InputError, match="at least 288 to calibrate and compare on, got 287"):
-        export_model(files.network, CARD, tmp_path / "n.onnx", dataset=dataset, **options)
+        export(files.network, CARD, tmp_path / "n.onnx", dataset=dataset, **options)

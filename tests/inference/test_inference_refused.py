@@ -61,13 +61,14 @@ def exported(format_name: str) -> Callable[[Path], Backend]:
     def open_export(path: Path) -> Backend:
         from omnireid import export_model
         from omnireid.inference.formats import FORMATS
+        from omnireid.inference.options import ExportForm
         from omnireid.models.weights import load_weights
 
         if format_name == "openvino":
             pytest.importorskip("openvino")
         network, card = load_weights(path)
         target = path.with_suffix(FORMATS[format_name].suffix)
-        export_model(network, card, target, format=format_name)  # type: ignore[arg-type]
+        export_model(network, card, target, ExportForm(format_name))  # type: ignore[arg-type]
         return Embedder.open(target).backend
 
     return open_export

@@ -12,7 +12,7 @@ import typer
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
 from omnireid.cli.opening import print_notes
-from omnireid.inference.options import ExportFormat, ExportPrecision
+from omnireid.inference.options import ExportForm, ExportFormat, ExportPrecision
 
 if TYPE_CHECKING:
     from omnireid.core.types import Dataset
@@ -71,6 +71,7 @@ def export(
     from omnireid.inference.export.exporter import check_options, export_model
     from omnireid.inference.export.material import choose_crops, render_people
     from omnireid.inference.export.metadata import read_metadata
+    from omnireid.inference.export.parity import Comparison
     from omnireid.inference.formats import FORMATS, identify
     from omnireid.inference.lookup import find_weights
     from omnireid.models.weights import load_weights
@@ -110,13 +111,8 @@ def export(
             network,
             card,
             target,
-            format=format,
-            precision=precision,
-            normalised=embedding == "normalised",
-            crops=chosen[0],
-            crops_source=chosen[1],
-            dataset=dataset,
-            seed=seed,
+            ExportForm(format, precision, normalised=embedding == "normalised"),
+            Comparison(*chosen, dataset),
             threads=threads,
             console=stderr,
         )

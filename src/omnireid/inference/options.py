@@ -14,6 +14,26 @@ ExportFormat = Literal["onnx", "openvino", "torchscript", "tensorrt", "executorc
 ExportPrecision = Literal["fp32", "fp16", "bf16", "int8"]
 """What convolutions of an exported file are computed in."""
 
+OPSET = 17
+"""Of ONNX, the least that an export has."""
+
+
+@dataclass(frozen=True)
+class ExportForm:
+    """What an exported file is.
+
+    Attributes:
+        format: The engine it is for.
+        precision: What its convolutions are computed in; `exporter.PRECISIONS` says which formats have which.
+        normalised: Whether it gives L2-normalised embeddings, or the network's own.
+        opset: Of ONNX, at least `OPSET`; formats that are made from ONNX take it too.
+    """
+
+    format: ExportFormat = "onnx"
+    precision: ExportPrecision = "fp32"
+    normalised: bool = False
+    opset: int = OPSET
+
 
 @dataclass(frozen=True)
 class Engine:

@@ -19,7 +19,6 @@ from omnireid.core.errors import InputError, MissingExtraError, UnknownNameError
 from omnireid.core.files import write_bytes, write_text
 from omnireid.core.machine import compute_threads
 from omnireid.core.record import EnvironmentRecord
-from omnireid.core.types import Dataset
 from omnireid.inference.backends.protocol import Crops, check_crops
 from omnireid.inference.backends.torch_eager import TorchBackend
 from omnireid.inference.embedder import Embedder
@@ -28,6 +27,7 @@ from omnireid.inference.export.parity import (
     MIN_CALIBRATION,
     MIN_COSINE,
     MIN_CROPS,
+    Comparison,
     ParityRecord,
     check_limits,
     check_plain_onnx,
@@ -38,14 +38,14 @@ from omnireid.inference.export.parity import (
     parity_path,
 )
 from omnireid.inference.formats import FORMATS
-from omnireid.inference.options import ExportFormat, ExportPrecision
+from omnireid.inference.options import OPSET, ExportForm, ExportPrecision
 
 try:
     import torch
     from torch import nn
 
     from omnireid.inference.export.deployed import choose_form, deployed
-    from omnireid.inference.export.onnx import OPSET, onnx_graph
+    from omnireid.inference.export.onnx import onnx_graph
     from omnireid.models.weights import tensors_sha256
 except ImportError as error:
     raise MissingExtraError("export", "train") from error
@@ -70,16 +70,9 @@ def export_model(
     model: Network,
     card: ModelCard,
     path: str | os.PathLike[str],
+    form: ExportForm = ExportForm(),
+    comparison: Comparison = Comparison(),
     *,
-    format: ExportFormat = "onnx",
-    precision: ExportPrecision = "fp32",
-    normalised: bool = False,
-    crops: Crops | None = None,
-    crops_source: str = "",
-    dataset: Dataset | None = None,
-    num_crops: int = MIN_CROPS,
-    seed: int = 0,
-    opset: int = OPSET,
     threads: int | None = None,
     console: Console | None = None,
 ) -> ParityRecord:
@@ -93,14 +86,8 @@ def export_model(
     Args:
         model: the network; neither moved nor changed, and left in the mode it was in.
         path: ends in the format's suffix (`FORMATS`).
-        format, precision: a pair of `PRECISIONS`.
-        normalised: whether the file gives L2-normalised embeddings, or the network's own.
-        crops: (N, H, W, 3) uint8 RGB to compare on, at least 256. int8 takes at least 288, of which it
-            compares on half or on 256, and calibrates on the others. Generated when None.
-        crops_source: where they come from, for the proof.
-        dataset: whose query and gallery both rank; None leaves accuracy unmeasured. int8 needs one.
-        num_crops, seed: of generated crops; at least 256.
-        opset: of ONNX, at least 17; formats that are made from ONNX take it too.
+        form: what the file is to be; format and precision are a pair of `PRECISIONS`.
+        comparison: what both are compared on.
         threads: of the exported model while it is measured, where its engine takes a number.
         console: where to show progress.
 
@@ -114,27 +101,31 @@ def export_model(
         StorageError: the file could not be written; an old one stays.
     """
     target = Path(path)
-    check_options(target, format, precision)
-    if opset < OPSET:
-        raise InputError(f"opset: expected at least {OPSET}, got {opset}")
-    if num_crops < MIN_CROPS:
-        raise InputError(f"num_crops: expected at least {MIN_CROPS}, got {num_crops}")
-    if precision == "int8" and dataset is None:
+    check_options(target, form.format, form.precision)
+    if form.opset < OPSET:
+        raise InputError(f"opset: expected at least {OPSET}, got {form.opset}")
+    if comparison.num_crops < MIN_CROPS:
+        raise InputError(f"num_crops: expected at least {MIN_CROPS}, got {comparison.num_crops}")
+    calibrates = form.precision == "int8"
+    dataset = comparison.dataset
+    if calibrates and dataset is None:
         raise InputError("int8 may lose at most 0.5 points of mAP: give a dataset to measure it on")
+    crops, crops_source = comparison.crops, comparison.crops_source
     if crops is None:
-        crops = generated_crops(num_crops * (2 if precision == "int8" else 1), card.input, seed=seed)
-        crops_source = f"generated, seed {seed}"
+        num_crops = comparison.num_crops * (2 if calibrates else 1)
+        crops = generated_crops(num_crops, card.input, seed=comparison.seed)
+        crops_source = f"generated, seed {comparison.seed}"
     check_crops(crops, card)
-    calibration, crops = _divide(crops, calibrates=precision == "int8")
+    calibration, crops = _divide(crops, calibrates=calibrates)
     card = card.model_copy(update={"sha256": None})
     frozen = copy.deepcopy(model).cpu().eval()
-    form = choose_form(frozen, format)
-    built = _Job(frozen, card, form, format, precision, normalised, opset, calibration, console).build()
+    shape = choose_form(frozen, form.format)
+    built = _Job(frozen, card, shape, form, calibration, console).build()
     metadata = ExportMetadata(
         card=card,
-        format=format,
-        precision=precision,
-        normalised=normalised,
+        format=form.format,
+        precision=form.precision,
+        normalised=form.normalised,
         weights_sha256=tensors_sha256(frozen.state_dict()),
         content_sha256="",
         max_batch=built.max_batch,
@@ -147,9 +138,11 @@ def export_model(
             write_bytes(Path(folder) / name, content, durable=False)
         exported = Embedder.open(Path(folder) / target.name, threads=threads)
         reference = Embedder(TorchBackend(frozen, card, device="cpu"))
-        if format == "onnx":
+        if form.format == "onnx":
             check_plain_onnx(files[target.name], crops, card)
-        similarity = compare_embeddings(exported.backend, reference.backend, crops, normalised=normalised)
+        similarity = compare_embeddings(
+            exported.backend, reference.backend, crops, normalised=form.normalised
+        )
         accuracy = None
         if dataset is not None:
             accuracy = compare_accuracy(exported, reference, dataset, console=console)
@@ -159,19 +152,19 @@ def export_model(
     record = ParityRecord(
         file=target.name,
         sha256={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-        format=format,
-        precision=precision,
-        embedding="normalised" if normalised else "raw",
+        format=form.format,
+        precision=form.precision,
+        embedding="normalised" if form.normalised else "raw",
         backend=backend,
         model=card.name,
         architecture=card.architecture,
         weights_sha256=metadata.weights_sha256,
-        form=form,
-        opset=opset if built.is_from_onnx else None,
+        form=shape,
+        opset=form.opset if built.is_from_onnx else None,
         crops=crops_source,
         num_crops=len(crops),
         **asdict(similarity),
-        min_cosine_limit=MIN_COSINE[precision],
+        min_cosine_limit=MIN_COSINE[form.precision],
         accuracy=accuracy,
         latency=latency,
         device=device,
@@ -197,7 +190,8 @@ def export_onnx(
     seed: int = 0,
 ) -> ParityRecord:
     """`export_model` to ONNX in float32, raw embeddings, compared on generated crops."""
-    return export_model(model, card, path, opset=opset, num_crops=num_crops, seed=seed)
+    comparison = Comparison(num_crops=num_crops, seed=seed)
+    return export_model(model, card, path, ExportForm(opset=opset), comparison)
 
 
 @dataclass(frozen=True)
@@ -214,11 +208,8 @@ class _Built:
 class _Job:
     model: Network
     card: ModelCard
-    form: Form
-    format: str
-    precision: ExportPrecision
-    normalised: bool
-    opset: int
+    shape: Form
+    form: ExportForm
     calibration: Crops
     console: Console | None
 
@@ -230,19 +221,19 @@ class _Job:
             "tensorrt": self._tensorrt,
             "executorch": self._executorch,
         }
-        return makers[self.format]()
+        return makers[self.form.format]()
 
     def _deployed(self, dtype: torch.dtype = torch.float32) -> nn.Module:
-        return deployed(self.model, self.card, form=self.form, normalised=self.normalised, dtype=dtype)
+        return deployed(self.model, self.card, form=self.shape, normalised=self.form.normalised, dtype=dtype)
 
     def _graph(self) -> tuple[bytes, tuple[str, ...]]:
         """An ONNX graph in the precision asked for (bf16 the engine brings), and int8's float layers."""
-        graph = onnx_graph(self._deployed(), self.card.input, opset=self.opset)
-        if self.precision == "fp16" and self.format != "openvino":
+        graph = onnx_graph(self._deployed(), self.card.input, opset=self.form.opset)
+        if self.form.precision == "fp16" and self.form.format != "openvino":
             from omnireid.inference.export.half import halve
 
             return halve(graph), ()
-        if self.precision == "int8":
+        if self.form.precision == "int8":
             from omnireid.inference.export.quantise import quantise
 
             quantised = quantise(graph, self.calibration, limit=MIN_COSINE["int8"], console=self.console)
@@ -257,12 +248,14 @@ class _Job:
         from omnireid.inference.export.openvino import openvino_model
 
         graph, float_layers = self._graph()
-        return _Built(openvino_model(graph, compress=self.precision == "fp16"), float_layers=float_layers)
+        return _Built(
+            openvino_model(graph, compress=self.form.precision == "fp16"), float_layers=float_layers
+        )
 
     def _torchscript(self) -> _Built:
         from omnireid.inference.export.torchscript import torchscript_module
 
-        deployed = self._deployed(_DTYPES.get(self.precision, torch.float32))
+        deployed = self._deployed(_DTYPES.get(self.form.precision, torch.float32))
         return _Built({".torchscript": torchscript_module(deployed, self.card.input)}, is_from_onnx=False)
 
     def _tensorrt(self) -> _Built:

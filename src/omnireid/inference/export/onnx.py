@@ -9,6 +9,7 @@ from omnireid.core.card import InputSpec
 from omnireid.core.errors import MissingExtraError
 from omnireid.inference.backends.onnx_graph import EMBEDDING_OUTPUT, FEATURE_MAPS_OUTPUT
 from omnireid.inference.backends.tiny_weights import zero_tiny_weights
+from omnireid.inference.options import OPSET
 
 try:
     import onnx
@@ -16,8 +17,6 @@ try:
     from torch import nn
 except ImportError as error:
     raise MissingExtraError("export to ONNX", "train") from error
-
-OPSET = 17
 
 
 def onnx_graph(deployed: nn.Module, spec: InputSpec, *, opset: int = OPSET) -> bytes:

@@ -40,6 +40,25 @@ _LATENCY_BATCHES = (1, 32)
 _NORM_TOLERANCE = 1e-4
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """What an exported file and its network are compared on.
+
+    Attributes:
+        crops: (N, H, W, 3) uint8 RGB, at least 256. int8 takes at least 288, of which it compares on half or
+            on 256, and calibrates on the others. Generated when None.
+        crops_source: where they come from, for the proof.
+        dataset: whose query and gallery both rank; None leaves accuracy unmeasured. int8 needs one.
+        num_crops, seed: of generated crops; at least 256.
+    """
+
+    crops: Crops | None = None
+    crops_source: str = ""
+    dataset: Dataset | None = None
+    num_crops: int = MIN_CROPS
+    seed: int = 0
+
+
 class AccuracyRecord(ClosedModel):
     """Both rank the same dataset, by L2-normalised embeddings and Euclidean distance. Fractions."""
 
