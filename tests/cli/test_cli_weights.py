@@ -16,6 +16,7 @@ from folded_networks import folded, trained_network
 from models.test_models_onnx_import import exported
 from omnireid import build_model, load_weights, model_card, save_weights
 from omnireid.models.weight_file import read_header
+from toy_people import stripes_onnx, write_toy_people
 
 TINY = [
     "--recipe", "quickstart", "--set", "epochs=1", "--set", "sampler.batch_size=12",
@@ -226,3 +227,39 @@ def test_what_can_be_converted_is_said_so(omnireid: Command, toy_root: Path, tmp
     assert code == 0, said
     code, said = omnireid(*evaluate, tmp_path / "theirs_converted.safetensors", "--no-analysis")
     assert code == 0, said
+
+
+def test_a_network_file_of_others_runs_by_its_card(omnireid: Command, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    people = write_toy_people(tmp_path / "people") / "query"
+    path = stripes_onnx(tmp_path / "net.onnx", 1.0)
+    model = onnx.load(str(path))
+    del model.metadata_props[:]
+    onnx.save(model, str(path))
+    code, said = omnireid("embed", people, "--model", path, "--out", tmp_path / "a.npz")
+    assert code == 2
+    assert "Write a card, net.card.yaml beside it (or elsewhere: --card FILE)" in said
+    assert not (tmp_path / "a.npz").exists()
+    card = tmp_path / "card-elsewhere.yaml"
+    card.write_text(
+        "{name: stripes, size: [32, 16], layout: NCHW, colours: BGR, range: 0-255, mean: 0, std: 1, "
+        "normalised: false}"
+    )
+    code, said = omnireid("embed", people, "--model", path, "--card", card, "--out", tmp_path / "a.npz")
+    assert code == 0, said
+    assert "note: stripes: As its card says: BGR of 0-255." in said
+    code, said = omnireid("models", "show", path, "--card", card)
+    assert (code, json.loads(said)["name"]) == (0, "stripes")
+    code, said = omnireid(
+        "embed", people, "--model", path, "--card", card, "--backend", "onxx", "--out", "b.npz"
+    )
+    assert code == 2
+    assert "unknown backend 'onxx': did you mean 'onnx'" in said
+
+
+def test_the_network_to_train_is_named_by_an_option(omnireid: Command, tmp_path: Path) -> None:
+    people = write_toy_people(tmp_path / "people")
+    source = ("--data", "market-layout", "--root", people, "--out", tmp_path / "run")
+    code, said = omnireid("train", *source, "--recipe", "quickstart", "--architecture", "resnet5")
+    assert code == 2
+    assert "unknown architecture 'resnet5': did you mean 'resnet50'" in said

@@ -12,7 +12,8 @@ it, and for nobody else.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, Protocol, TypeVar
@@ -101,18 +102,19 @@ class Socket(Generic[Spec]):
         )
 
 
-def later(home: str) -> Callable[..., Any]:
+@dataclass(frozen=True)
+class later:  # noqa: N801 (called as a function is)
     """A function or class that is imported when it is called.
 
-    Args:
+    Attributes:
         home: "package.module:name".
     """
-    module, _, name = home.partition(":")
 
-    def call(*arguments: Any, **options: Any) -> Any:
+    home: str
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        module, _, name = self.home.partition(":")
         return getattr(import_module(module), name)(*arguments, **options)
-
-    return call
 
 
 def _described(entry: EntryPoint) -> str:
