@@ -29,7 +29,7 @@ from omnireid.data.loading import Reading
 from omnireid.data.tracklets import Sighting, Tracklet, read_tracklets, seen_together, spread_samples
 from omnireid.evaluation.calibration_pairs import Pairs, labelled_pairs, pair_scores, tracklet_pairs
 from omnireid.evaluation.open_set import FPIR_LEVELS, OpenSetResult, open_set_metrics
-from omnireid.evaluation.options import CalibrationOptions
+from omnireid.evaluation.options import CalibrationOptions, Ranking
 from omnireid.evaluation.thresholds import error_rate, error_thresholds, wilson_interval
 from omnireid.evaluation.whitening import Whitening, fit_whitening
 from omnireid.experiment.calibration import calibrate_labelled, calibrate_tracklets
@@ -304,7 +304,7 @@ def main() -> None:
     query, gallery = (embedder.embed_samples(split.samples) for split in (dataset.query, dataset.gallery))
     people = gallery.pids > 0
     both = concatenate([query, gallery[people]])
-    open_set = open_set_metrics(query, gallery, distance="cosine")
+    open_set = open_set_metrics(query, gallery, Ranking("cosine"))
     results = {
         "environment": EnvironmentRecord.capture().model_dump(),
         "coverage": coverage(arguments.rounds),

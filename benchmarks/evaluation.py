@@ -35,6 +35,7 @@ from omnireid.core.machine import available_cores
 from omnireid.core.record import EnvironmentRecord
 from omnireid.core.types import Embeddings
 from omnireid.evaluation.open_set import open_set_metrics
+from omnireid.evaluation.options import Ranking
 from omnireid.evaluation.streaming import TILE_ITEMS, TILE_QUERIES, Team, even_parts
 from options import existing, new_file, new_folder, run
 
@@ -148,9 +149,11 @@ def measure_sets(
         if threads is None:
             costs["product"].append(cost(lambda: bare_product(query, gallery)))
         costs["shared_product"].append(cost(lambda: shared_product(query, gallery, threads)))
-        costs["evaluation"].append(cost(lambda: evaluate_embeddings(query, gallery, threads=threads)))
+        costs["evaluation"].append(
+            cost(lambda: evaluate_embeddings(query, gallery, ranking=Ranking(threads=threads)))
+        )
         if open_set:
-            costs["open_set"].append(cost(lambda: open_set_metrics(query, gallery, threads=threads)))
+            costs["open_set"].append(cost(lambda: open_set_metrics(query, gallery, Ranking(threads=threads))))
         if ranking is not None:
             reference_runs.append(cost(lambda: reference(ranking, query, gallery)))
     costs = {kind: runs for kind, runs in costs.items() if runs}

@@ -23,6 +23,7 @@ from evaluation import bare_product
 from omnireid import Reranking, evaluate_embeddings
 from omnireid.core.record import EnvironmentRecord
 from omnireid.core.types import Embeddings
+from omnireid.evaluation.options import Ranking
 from options import new_file, run
 
 RESULTS = Path(__file__).parent / "results" / "reranking.json"
@@ -73,14 +74,14 @@ def part_of(size: Size, count: int) -> Size:
 
 
 def measure(name: str, size: Size, usual_most: int) -> dict[str, Any]:
-    evaluate_embeddings(*embedding_sets(part_of(size, 1500)), reranking=RERANKING)
+    evaluate_embeddings(*embedding_sets(part_of(size, 1500)), ranking=Ranking(reranking=RERANKING))
     query, gallery = embedding_sets(size)
     rows = np.concatenate([query.vectors, gallery.vectors])
     count = len(rows)
     blank = np.zeros(count, np.int64)
     everything = Embeddings.from_arrays(rows, blank, blank, ("",) * count, is_unit=True)
     product = cost(lambda: bare_product(everything, everything))
-    run = cost(lambda: evaluate_embeddings(query, gallery, reranking=RERANKING))
+    run = cost(lambda: evaluate_embeddings(query, gallery, ranking=Ranking(reranking=RERANKING)))
     plain = evaluate_embeddings(query, gallery)
     row: dict[str, Any] = {
         "size": name,

@@ -44,9 +44,13 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and t
     from omnireid.evaluation.open_set import open_set_metrics as open_set_metrics
     from omnireid.evaluation.options import CalibrationOptions as CalibrationOptions
     from omnireid.evaluation.options import QueryExpansion as QueryExpansion
+    from omnireid.evaluation.options import Ranking as Ranking
     from omnireid.evaluation.options import Reranking as Reranking
     from omnireid.evaluation.ranking import evaluate_embeddings as evaluate_embeddings
     from omnireid.evaluation.ranking import rank_metrics as rank_metrics
+    from omnireid.experiment.measure import evaluate as evaluate
+    from omnireid.experiment.options import Corruptions as Corruptions
+    from omnireid.experiment.options import EvaluationOptions as EvaluationOptions
     from omnireid.experiment.run import run as run
     from omnireid.experiment.training import train as train
     from omnireid.gallery.gallery import Gallery as Gallery
@@ -99,8 +103,10 @@ _NAMES = {
     "evaluation.calibration": "Calibration fit_calibration",
     "evaluation.distance": "distance_matrix",
     "evaluation.open_set": "open_set_metrics",
-    "evaluation.options": "CalibrationOptions QueryExpansion Reranking",
+    "evaluation.options": "CalibrationOptions QueryExpansion Ranking Reranking",
     "evaluation.ranking": "evaluate_embeddings rank_metrics",
+    "experiment.measure": "evaluate",
+    "experiment.options": "Corruptions EvaluationOptions",
     "experiment.run": "run",
     "experiment.training": "train",
     "gallery.gallery": "Gallery",

@@ -13,6 +13,7 @@ from omnireid import Item, ModelRef, evaluate_embeddings
 from omnireid.core.card import ModelCard
 from omnireid.core.display import html_table, short_repr
 from omnireid.core.types import Dataset, Embeddings, Sample, Split
+from omnireid.evaluation.options import Ranking
 from omnireid.gallery.searching import Candidate, SearchResult
 from omnireid.training.recipe import load_recipe
 
@@ -40,7 +41,7 @@ def large_values() -> list[object]:
     )
     dataset = large_dataset()
     return [
-        dataset, dataset.train, known, evaluate_embeddings(known, known, distance="cosine"), item,
+        dataset, dataset.train, known, evaluate_embeddings(known, known, Ranking("cosine")), item,
         candidates[0], found, Sample("/a.jpg", 1, 0, frames=paths), load_recipe("quickstart"),
         ModelCard(name="m", architecture="osnet_x1_0", notes="n" * 5_000),
     ]  # fmt: skip

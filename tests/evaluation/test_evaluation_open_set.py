@@ -18,6 +18,7 @@ from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import Embeddings
 from omnireid.evaluation import streaming
 from omnireid.evaluation.open_set import OpenSetResult, WatchList, open_set_metrics
+from omnireid.evaluation.options import Ranking
 
 
 def embedding_set(points, pids, camids, paths=None) -> Embeddings:
@@ -84,7 +85,9 @@ def test_every_draw_agrees_with_the_naive_loop(case, share: float) -> None:
     query, gallery, protocol = case
     shared = sorted((set(query.pids.tolist()) & set(gallery.pids.tolist())) - {-1})
     try:
-        result = open_set_metrics(query, gallery, protocol=protocol, known_share=share, repeats=3, seed=5)
+        result = open_set_metrics(
+            query, gallery, protocol=protocol, known_share=share, repeats=3, ranking=Ranking(seed=5)
+        )
     except InputError:
         # Too few people, or a draw in which nobody can be found: the naive loop sees the same.
         assert len(shared) < 3 or any(not all(one) for one in naive_draws(query, gallery, protocol, share))
@@ -148,7 +151,7 @@ def test_many_tiles_and_blocks_agree_with_the_naive_loop(monkeypatch, distance: 
         )
         for one in pids
     )
-    result = open_set_metrics(query, gallery, distance=distance, repeats=3, seed=5, threads=threads)
+    result = open_set_metrics(query, gallery, Ranking(distance, seed=5, threads=threads), repeats=3)
     drawn = naive_draws(query, gallery, Protocol.MARKET1501, 0.5, distance)
     for draw, (mates, non_mates) in zip(result.draws, drawn, strict=True):
         # Cosines of rows with a common offset leave 1e-16 / 1e-5 of relative precision.
@@ -238,7 +241,9 @@ def test_distractors_and_junk_are_not_enrolled() -> None:
 
 def test_seeds_draw_other_people_and_equal_seeds_the_same() -> None:
     query, gallery = people(5, noise=1.5)
-    values = [open_set_metrics(query, gallery, repeats=3, seed=seed).threshold(0.1) for seed in (1, 1, 2)]
+    values = [
+        open_set_metrics(query, gallery, Ranking(seed=seed), repeats=3).threshold(0.1) for seed in (1, 1, 2)
+    ]
     assert values[0] == values[1] != values[2]
     assert len(set(values[0])) > 1, "draws of one run differ from each other"
 
@@ -254,7 +259,7 @@ def test_result_says_how_many_searches_it_rests_on() -> None:
 
 
 def test_the_record_keeps_what_reports_need_and_survives_json() -> None:
-    result = open_set_metrics(*people(6, noise=1.5), repeats=3, seed=4)
+    result = open_set_metrics(*people(6, noise=1.5), repeats=3, ranking=Ranking(seed=4))
     record = result.open_set_record((0.001, 0.1, 1.0))
     assert OpenSetRecord.model_validate_json(record.model_dump_json()) == record
     impossible, point, everything = record.points
@@ -284,7 +289,7 @@ def test_queries_whom_the_gallery_lacks_are_unknown_in_every_draw() -> None:
     [
         ({"known_share": 1.0}, InputError, "known_share"),
         ({"repeats": 0}, InputError, "repeats"),
-        ({"distance": "eucliden"}, UnknownNameError, "did you mean 'euclidean'"),
+        ({"ranking": Ranking("eucliden")}, UnknownNameError, "did you mean 'euclidean'"),
         ({"protocol": "no-cam"}, UnknownNameError, "no-camera"),
     ],
 )

@@ -14,6 +14,7 @@ from omnireid.core.types import Embeddings
 from omnireid.evaluation.breakdown import breakdown, breakdown_by_camera_pair, breakdown_by_height
 from omnireid.evaluation.cameras import normalise_cameras
 from omnireid.evaluation.distance import distance_matrix
+from omnireid.evaluation.options import Ranking
 from omnireid.evaluation.query_expansion import expand_queries
 
 
@@ -46,7 +47,9 @@ def test_expansion_is_the_weighted_mean_of_what_was_found(expansion: QueryExpans
 def test_expansion_helps_where_neighbours_are_right_and_is_recorded() -> None:
     query, gallery = people(0, 120), people(1, 600)
     plain = evaluate_embeddings(query, gallery)
-    result = evaluate_embeddings(query, gallery, expansion=QueryExpansion(5, 1.0), reranking=Reranking())
+    result = evaluate_embeddings(
+        query, gallery, ranking=Ranking(expansion=QueryExpansion(5, 1.0), reranking=Reranking())
+    )
     assert result.mAP > plain.mAP + 0.05
     assert result.reranking == (
         "query expansion (alpha 1, 5 neighbours), k-reciprocal (paper, k1 20, k2 6, λ 0.3)"
@@ -84,7 +87,7 @@ def test_each_camera_is_moved_to_its_own_mean(spread: bool) -> None:
 def test_subtracting_camera_means_helps_where_cameras_differ() -> None:
     query, gallery = people(0, 120, shift=2.0), people(1, 600, shift=2.0)
     plain = evaluate_embeddings(query, gallery)
-    result = evaluate_embeddings(query, gallery, camera_means=True)
+    result = evaluate_embeddings(query, gallery, ranking=Ranking(camera_means=True))
     assert result.mAP > plain.mAP + 0.1
     assert result.reranking == "camera means subtracted"
     norms = np.linalg.norm(normalise_cameras(query, gallery)[1].vectors, axis=1)

@@ -18,6 +18,7 @@ from omnireid.core.options import Protocol
 from omnireid.core.types import Embeddings
 from omnireid.evaluation.distance import distance_matrix
 from omnireid.evaluation.metrics import metrics_record
+from omnireid.evaluation.options import Ranking
 from omnireid.evaluation.result import Outcome
 
 
@@ -94,7 +95,7 @@ def test_equals_the_naive_loop(case, max_rank: int, top_k: int) -> None:
         with pytest.raises(InputError, match="no valid query"):
             rank_metrics(*case)
         return
-    result = rank_metrics(*case, max_rank=max_rank, top_k=top_k)
+    result = rank_metrics(*case, ranking=Ranking(max_rank=max_rank, top_k=top_k))
     np.testing.assert_allclose(result.ap, expected.ap, rtol=1e-12)
     np.testing.assert_allclose(result.inp, expected.inp, rtol=1e-12)
     np.testing.assert_array_equal(result.first_match_rank, expected.first)
@@ -186,7 +187,7 @@ def test_no_valid_query_says_why() -> None:
     with pytest.raises(InputError, match="no-camera protocol"):
         rank_metrics(dist, [1, 2, 9], [1, 2], [0, 0, 0], [0, 0])
     with pytest.raises(InputError, match="1 are the only picture"):
-        rank_metrics(np.ones((1, 1)), [1], [1], protocol=Protocol.NO_CAMERA, q_paths=["a"], g_paths=["a"])
+        rank_metrics(np.ones((1, 1)), [1], [1], protocol=Protocol.NO_CAMERA, paths=(["a"], ["a"]))
 
 
 def test_bad_input_is_refused_at_the_door() -> None:
@@ -205,7 +206,7 @@ def test_bad_input_is_refused_at_the_door() -> None:
     with pytest.raises(InputError, match="expected integers"):
         rank_metrics(dist, ["1", "2"], *good[1:])
     with pytest.raises(InputError, match="max_rank"):
-        rank_metrics(dist, *good, max_rank=0)
+        rank_metrics(dist, *good, ranking=Ranking(max_rank=0))
     with pytest.raises(InputError, match="query: row 0 has no camera"):
         rank_metrics(dist, *good[:2])
     with pytest.raises(InputError, match="gallery: row 1 has no camera"):
@@ -222,8 +223,7 @@ def test_without_cameras_only_the_own_file_is_junk() -> None:
         [1],
         [1, 2, 1, -1],
         protocol=Protocol.NO_CAMERA,
-        q_paths=["data/a.jpg"],
-        g_paths=["./data/a.jpg", "data/b.jpg", "data/c.jpg", "data/d.jpg"],
+        paths=(["data/a.jpg"], ["./data/a.jpg", "data/b.jpg", "data/c.jpg", "data/d.jpg"]),
     )
     assert result.top_outcomes[0].tolist() == [Outcome.JUNK, Outcome.WRONG, Outcome.MATCH, Outcome.JUNK]
     assert result.first_match_rank.tolist() == [2]
@@ -257,7 +257,7 @@ def test_single_gallery_shot_agrees_with_the_naive_draws() -> None:
         rng.integers(0, 2, num_query),
         rng.integers(0, 2, num_gallery),
     )
-    result = rank_metrics(*case, protocol=Protocol.SINGLE_GALLERY_SHOT, max_rank=10)
+    result = rank_metrics(*case, protocol=Protocol.SINGLE_GALLERY_SHOT, ranking=Ranking(max_rank=10))
     expected = naive_single_shot(*case, draws=40, seed=1)
     # 400 queries × 10 draws: a standard error of at most 0.008 on either side.
     np.testing.assert_allclose(result.cmc, expected, atol=0.03)
@@ -298,7 +298,7 @@ def test_single_gallery_shot_draws_by_seed() -> None:
     case = (rng.random((30, 80)), rng.integers(0, 8, 30), rng.integers(0, 8, 80))
     cameras = (np.zeros(30, int), np.ones(80, int))
     first, again, other = (
-        rank_metrics(*case, *cameras, protocol=Protocol.SINGLE_GALLERY_SHOT, seed=seed).cmc
+        rank_metrics(*case, *cameras, protocol=Protocol.SINGLE_GALLERY_SHOT, ranking=Ranking(seed=seed)).cmc
         for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first, again)
@@ -329,7 +329,7 @@ def test_embeddings_are_ranked_as_their_distance_matrix(distance: str, monkeypat
     expected = rank_metrics(whole, query.pids, gallery.pids, query.camids, gallery.camids)
     # Blocks of three queries.
     monkeypatch.setattr("omnireid.evaluation.distance._BLOCK_BYTES", 3 * 8 * 50)
-    result = evaluate_embeddings(query, gallery, distance=distance)
+    result = evaluate_embeddings(query, gallery, ranking=Ranking(distance=distance))
     np.testing.assert_array_equal(result.ap, expected.ap)
     np.testing.assert_array_equal(result.top_indices, expected.top_indices)
     np.testing.assert_array_equal(result.cmc, expected.cmc)
@@ -356,7 +356,7 @@ def test_embeddings_of_two_models_are_refused() -> None:
     with pytest.raises(InputError, match="normalised"):
         evaluate_embeddings(query, embedding_set(1, 9, name="g", normalised=True))
     with pytest.raises(UnknownNameError, match="did you mean 'euclidean'"):
-        evaluate_embeddings(query, embedding_set(1, 9, name="g"), distance="euclidian")
+        evaluate_embeddings(query, embedding_set(1, 9, name="g"), ranking=Ranking(distance="euclidian"))
 
 
 def test_records_carry_the_protocol_and_the_metrics() -> None:

@@ -12,7 +12,7 @@ from omnireid.core.errors import InputError, ShapeError, UnknownNameError
 from omnireid.core.options import Protocol
 from omnireid.core.types import Embeddings
 from omnireid.evaluation.neighbours import nearest_rows
-from omnireid.evaluation.options import VARIANTS
+from omnireid.evaluation.options import VARIANTS, Ranking
 from omnireid.evaluation.reranking import reranked_distances
 
 
@@ -130,7 +130,7 @@ def test_embeddings_are_ranked_as_the_whole_matrix_is(
     monkeypatch.setattr("omnireid.evaluation.streaming.TILE_QUERIES", 37)
     monkeypatch.setattr("omnireid.evaluation.streaming.TILE_ITEMS", 101)
     monkeypatch.setattr("omnireid.evaluation.streaming.BLOCK_QUERIES", 23)
-    result = evaluate_embeddings(query, gallery, reranking=reranking, threads=2)
+    result = evaluate_embeddings(query, gallery, ranking=Ranking(reranking=reranking, threads=2))
     np.testing.assert_array_equal(result.top_indices, expected.top_indices)
     np.testing.assert_array_equal(result.top_outcomes, expected.top_outcomes)
     np.testing.assert_allclose(result.top_distances, expected.top_distances, rtol=0, atol=1e-9)
@@ -152,7 +152,7 @@ def test_embeddings_are_ranked_as_the_whole_matrix_is(
 def test_reranking_helps_and_is_recorded() -> None:
     query, gallery = people(0, 80), people(1, 500)
     plain = evaluate_embeddings(query, gallery)
-    result = evaluate_embeddings(query, gallery, reranking=Reranking())
+    result = evaluate_embeddings(query, gallery, ranking=Ranking(reranking=Reranking()))
     assert result.mAP > plain.mAP + 0.02
     assert plain.protocol_record().reranking == "none"
     assert result.protocol_record().reranking == "k-reciprocal (paper, k1 20, k2 6, λ 0.3)"
@@ -164,7 +164,7 @@ def test_drawn_galleries_are_ranked_by_the_final_distances() -> None:
     labels = (query.pids, gallery.pids, query.camids, gallery.camids)
     kind = Protocol.SINGLE_GALLERY_SHOT
     expected = rank_metrics(final, *labels, protocol=kind)
-    result = evaluate_embeddings(query, gallery, protocol=kind, reranking=Reranking())
+    result = evaluate_embeddings(query, gallery, protocol=kind, ranking=Ranking(reranking=Reranking()))
     np.testing.assert_array_equal(result.first_match_rank, expected.first_match_rank)
 
 
@@ -175,7 +175,7 @@ def test_cosine_reranks_unit_rows(distance: str) -> None:
     if distance == "cosine":
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     final = reranked_distances(*blocks(((rows[:, None] - rows) ** 2).sum(-1), 40))
-    result = evaluate_embeddings(query, gallery, distance=distance, reranking=Reranking())
+    result = evaluate_embeddings(query, gallery, ranking=Ranking(distance=distance, reranking=Reranking()))
     expected = rank_metrics(final, query.pids, gallery.pids, query.camids, gallery.camids)
     np.testing.assert_array_equal(result.ap, expected.ap)
 
@@ -186,18 +186,20 @@ def test_pictures_that_repeat_are_their_own_neighbours() -> None:
     query.vectors[:] = gallery.vectors[0]
     final = reranked_distances(*blocks(*matrices(query, gallery)))
     assert np.isfinite(final).all()
-    result = evaluate_embeddings(query, gallery, reranking=Reranking())
+    result = evaluate_embeddings(query, gallery, ranking=Ranking(reranking=Reranking()))
     expected = rank_metrics(final, query.pids, gallery.pids, query.camids, gallery.camids)
     np.testing.assert_array_equal(result.ap, expected.ap)
     same = Embeddings.from_arrays(
         np.ones((40, 4), np.float32), np.arange(40) % 3, np.arange(40) % 5, ("",) * 40
     )
-    assert np.isfinite(evaluate_embeddings(same, same, reranking=Reranking()).mAP)
+    assert np.isfinite(evaluate_embeddings(same, same, ranking=Ranking(reranking=Reranking())).mAP)
 
 
 def test_nothing_depends_on_the_number_of_threads() -> None:
     query, gallery = people(0, 200), people(1, 1500)
-    results = [evaluate_embeddings(query, gallery, reranking=Reranking(), threads=n) for n in (1, 3)]
+    results = [
+        evaluate_embeddings(query, gallery, ranking=Ranking(reranking=Reranking(), threads=n)) for n in (1, 3)
+    ]
     np.testing.assert_array_equal(results[0].ap, results[1].ap)
     np.testing.assert_array_equal(results[0].top_distances, results[1].top_distances)
 
@@ -226,7 +228,7 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="torchreid"):
         Reranking(variant="torchried")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="needs at least 20 pictures in query and gallery together, got 8"):
-        evaluate_embeddings(people(0, 3), people(1, 5), reranking=Reranking())
+        evaluate_embeddings(people(0, 3), people(1, 5), ranking=Ranking(reranking=Reranking()))
     good = blocks(*matrices(people(0, 10), people(1, 30)))
     with pytest.raises(ShapeError, match="sq_dist_GG"):
         reranked_distances(good[0], good[1], good[2][:5])

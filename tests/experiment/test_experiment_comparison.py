@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from experiment.test_experiment_several import record
-from omnireid import Reranking, evaluate_embeddings
+from omnireid import evaluate_embeddings
 from omnireid.core.errors import InputError
 from omnireid.core.options import Protocol
 from omnireid.core.types import Embeddings
@@ -19,7 +19,7 @@ from omnireid.evaluation.bootstrap import compare_paired
 from omnireid.evaluation.metrics import metrics_record
 from omnireid.experiment.analysis import analyse
 from omnireid.experiment.comparison import compare_results, differences, load_result
-from omnireid.experiment.evaluation import Evaluation, RankingOptions, rank_by
+from omnireid.experiment.evaluation import Evaluation
 from omnireid.experiment.queries import COLUMNS, read_queries, write_queries
 from omnireid.report.analysis import rich_analysis
 from omnireid.report.comparison import plot_results, rich_versus
@@ -172,15 +172,3 @@ def test_analysis_of_protocols_without_cameras_or_single_queries(tmp_path: Path)
         result = evaluate_embeddings(one.query, one.gallery, protocol=protocol)
         found = analyse(replace(one, retrieval=result))
         assert {reason.split(":")[0] for reason in found.omitted} == missing
-
-
-def test_ranking_options_reach_the_ranking(tmp_path: Path) -> None:
-    query, gallery = people(4, noise=1.2, root=tmp_path)
-    terms = {"distance": "euclidean", "protocol": Protocol.MARKET1501, "seed": 0}
-    plain = rank_by(RankingOptions(), query, gallery, **terms)
-    assert plain.mAP == evaluate_embeddings(query, gallery).mAP
-    options = RankingOptions(camera_means=True, reranking=Reranking(k1=4, k2=2))
-    ranked = rank_by(options, query, gallery, **terms)
-    expected = evaluate_embeddings(query, gallery, camera_means=True, reranking=Reranking(k1=4, k2=2))
-    assert ranked.mAP == expected.mAP
-    assert "camera means subtracted" in ranked.protocol_record().reranking

@@ -15,6 +15,7 @@ from omnireid.core.record import AnalysisRecord, ResultRecord
 from omnireid.evaluation.bootstrap import metric_intervals
 from omnireid.evaluation.breakdown import breakdown
 from omnireid.evaluation.metrics import METRICS, Metric, QueryScores, metrics_record
+from omnireid.evaluation.options import Ranking
 from omnireid.report.analysis import group_rows, interval_rows
 from omnireid.report.page import ReportData, render
 from omnireid.report.paper import PaperRow, paper_table
@@ -67,7 +68,13 @@ def test_a_new_metric_is_a_function_and_a_line(monkeypatch: pytest.MonkeyPatch) 
     rng = np.random.default_rng(0)
     pids, camids = np.arange(30) % 6, np.arange(30) % 5
     ranking = rank_metrics(
-        rng.random((30, 30)), pids, pids, camids, camids, protocol=Protocol.MARKET1501, max_rank=20
+        rng.random((30, 30)),
+        pids,
+        pids,
+        camids,
+        camids,
+        protocol=Protocol.MARKET1501,
+        ranking=Ranking(max_rank=20),
     )
     monkeypatch.setitem(
         METRICS, "late", Metric("lateness", lambda r: 1 - r.mINP, lateness, higher_is_better=False)

@@ -18,7 +18,8 @@ from omnireid.core.options import Protocol
 from omnireid.core.types import Dataset, Sample, Split
 from omnireid.data.datasets import read_dataset
 from omnireid.experiment.evaluation import Evaluation, evaluate_model
-from omnireid.experiment.robustness import CorruptionRounds, evaluate_corrupted
+from omnireid.experiment.options import Corruptions
+from omnireid.experiment.robustness import evaluate_corrupted
 from omnireid.inference.export.exporter import export_onnx
 from omnireid.models.cards import model_card
 from omnireid.models.registry import build_model
@@ -81,7 +82,7 @@ def naive_embeddings(
 def test_four_conditions_follow_the_protocol(
     embedder: Embedder, dataset: Dataset, clean: Evaluation, toy_root: Path
 ) -> None:
-    record = evaluate_corrupted(embedder, dataset, clean, CorruptionRounds(rounds=2, seed=9, cells=False))
+    record = evaluate_corrupted(embedder, dataset, clean, Corruptions(2, 9, cells=False))
     query, gallery = list(dataset.query), list(dataset.gallery)
     expected: dict[str, list[tuple[float, ...]]] = {"both": [], "query": [], "gallery": []}
     for round in range(2):
@@ -107,7 +108,7 @@ def test_four_conditions_follow_the_protocol(
 def test_a_cell_is_one_corruption_on_every_query_with_the_clean_gallery(
     embedder: Embedder, dataset: Dataset, clean: Evaluation, toy_root: Path
 ) -> None:
-    record = evaluate_corrupted(embedder, dataset, clean, CorruptionRounds(rounds=1, seed=9))
+    record = evaluate_corrupted(embedder, dataset, clean, Corruptions(1, 9))
     assert [(cell.corruption, cell.severity) for cell in record.cells] == [
         (name, severity) for name in CORRUPTIONS for severity in SEVERITIES
     ]
@@ -120,21 +121,14 @@ def test_a_cell_is_one_corruption_on_every_query_with_the_clean_gallery(
 def test_numbers_depend_on_neither_workers_nor_cache_nor_place(
     embedder: Embedder, dataset: Dataset, clean: Evaluation, toy_root: Path, tmp_path: Path
 ) -> None:
-    first = evaluate_corrupted(
-        embedder, dataset, clean, CorruptionRounds(rounds=2, seed=3, cells=False, workers=1)
-    )
+    first = evaluate_corrupted(embedder, dataset, clean, Corruptions(2, 3, cells=False, workers=1))
     again = evaluate_corrupted(
-        embedder,
-        dataset,
-        clean,
-        CorruptionRounds(rounds=2, seed=3, cells=False, workers=4, cache_bytes=10_000),
+        embedder, dataset, clean, Corruptions(2, 3, cells=False, workers=4, cache_bytes=10_000)
     )
     assert again == first
     moved = read_dataset("market-layout", shutil.copytree(toy_root, tmp_path / "elsewhere"))
-    assert (
-        evaluate_corrupted(embedder, moved, clean, CorruptionRounds(rounds=2, seed=3, cells=False)) == first
-    )
-    other = evaluate_corrupted(embedder, dataset, clean, CorruptionRounds(rounds=2, seed=4, cells=False))
+    assert evaluate_corrupted(embedder, moved, clean, Corruptions(2, 3, cells=False)) == first
+    other = evaluate_corrupted(embedder, dataset, clean, Corruptions(2, 4, cells=False))
     assert other.conditions["both"] != first.conditions["both"]
 
 
@@ -142,7 +136,7 @@ def test_what_the_benchmark_does_not_define_is_refused(
     embedder: Embedder, dataset: Dataset, clean: Evaluation
 ) -> None:
     with pytest.raises(InputError, match="rounds: expected at least 1"):
-        evaluate_corrupted(embedder, dataset, clean, CorruptionRounds(rounds=0))
+        Corruptions(rounds=0)
     tracklet = Sample("a.jpg", 1, 0, frames=("a.jpg", "b.jpg"))
     with pytest.raises(InputError, match="defined for pictures, not tracklets"):
         evaluate_corrupted(embedder, replace(dataset, query=Split("query", (tracklet,))), clean)

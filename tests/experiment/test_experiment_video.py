@@ -16,6 +16,7 @@ from omnireid.core.seeds import derive_seed
 from omnireid.core.types import Dataset
 from omnireid.data.datasets import read_dataset
 from omnireid.data.options import FrameSampling
+from omnireid.evaluation.options import Ranking
 from omnireid.experiment.evaluation import evaluate_model, write_results
 from omnireid.inference.tracklets import embed_tracklets
 from omnireid.report.wording import protocol_sentence
@@ -31,7 +32,7 @@ def ilidsvid(tmp_path: Path) -> Dataset:
 
 @pytest.mark.parametrize("frames", [None, FrameSampling(2, "random", "max"), FrameSampling(sampling="all")])
 def test_evaluation_ranks_pooled_tracklets_and_says_how(embedder, ilidsvid, frames):
-    record = evaluate_model(embedder, ilidsvid, frames=frames, seed=3).record
+    record = evaluate_model(embedder, ilidsvid, frames=frames, ranking=Ranking(seed=3)).record
     how = frames or FrameSampling(15, "evenly", "mean")
     query, gallery = (
         embed_tracklets(
@@ -110,7 +111,7 @@ def test_training_sees_frames_as_pictures(tmp_path, monkeypatch, options, num_im
         seen.update(split=split, **arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("omnireid.experiment.training.train", train)
+    monkeypatch.setattr("omnireid.experiment.training.run_training", train)
     source = ["--data", "ilidsvid", "--root", tmp_path, "--no-check-counts", "--out", tmp_path / "run"]
     assert run(monkeypatch, "train", *source, "--recipe", "quickstart", *options) == 130
     frames = [frame for one in data.train for frame in (one.frames if num_images is None else one.frames[:1])]

@@ -19,7 +19,8 @@ from omnireid.core.record import ResultRecord
 from omnireid.core.types import Embeddings
 from omnireid.data.datasets import read_dataset
 from omnireid.evaluation.copies import find_copies
-from omnireid.experiment.evaluation import RankingOptions, evaluate_model
+from omnireid.evaluation.options import Ranking
+from omnireid.experiment.evaluation import evaluate_model
 from toy_people import write_toy_people
 
 torch = pytest.importorskip("torch")
@@ -121,12 +122,12 @@ def test_what_ranking_cannot_do_is_refused_before_anything_is_embedded(
     data = read_dataset("market-layout", people)
     monkeypatch.setattr(Embedder, "embed_samples", None)
     with pytest.raises(InputError, match="--normalise"):
-        evaluate_model(embedder, data, ranking=RankingOptions(expansion=QueryExpansion(2)))
+        evaluate_model(embedder, data, ranking=Ranking(expansion=QueryExpansion(2)))
     embedder.normalise = True
     with pytest.raises(InputError, match="between 1 and the 8 gallery rows, got 9"):
-        evaluate_model(embedder, data, ranking=RankingOptions(expansion=QueryExpansion(9)))
+        evaluate_model(embedder, data, ranking=Ranking(expansion=QueryExpansion(9)))
     with pytest.raises(InputError, match="needs at least 20 pictures in query and gallery together, got 16"):
-        evaluate_model(embedder, data, ranking=RankingOptions(reranking=Reranking()))
+        evaluate_model(embedder, data, ranking=Ranking(reranking=Reranking()))
 
 
 def test_names_of_people_and_cameras_stand_in_the_record(embedder: Embedder, people: Path) -> None:

@@ -9,9 +9,10 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
-from omnireid.cli.opening import open_embedder
+from omnireid.cli.run import print_overall
 from omnireid.data.options import FrameSampling, Pooling, Sampling
-from omnireid.evaluation.options import DistanceName, QueryExpansion, Reranking, RerankingVariant
+from omnireid.evaluation.options import DistanceName, QueryExpansion, Ranking, Reranking, RerankingVariant
+from omnireid.experiment.options import Corruptions, EvaluationOptions
 
 
 def evaluate(
@@ -27,7 +28,7 @@ def evaluate(
     ] = None,
     distance: Annotated[
         DistanceName, typer.Option("--distance", help="How far apart two embeddings are.")
-    ] = "euclidean",
+    ] = Ranking.distance,
     normalise: Annotated[
         bool | None,
         typer.Option(
@@ -92,7 +93,7 @@ def evaluate(
     rounds: Annotated[
         int,
         typer.Option("--rounds", min=1, max=options.LARGEST, help="Draws of corruptions to average over."),
-    ] = 10,
+    ] = Corruptions.rounds,
     fresh_draw: Annotated[
         bool,
         typer.Option("--fresh-draw", help="Draw corruptions from a new seed, which the record names."),
@@ -110,7 +111,7 @@ def evaluate(
         ),
     ] = None,
     reading: options.ScoredDatasetOptions = options.ScoredDatasetOptions(),
-    seed: options.Seed = 0,
+    seed: options.Seed = Ranking.seed,
     engine: options.BatchEngineOptions = options.BatchEngineOptions(),
     on_bad: options.Bad = "error",
 ) -> None:
@@ -122,20 +123,10 @@ def evaluate(
     deviation are in splits.json.
     """
     from omnireid.core.errors import ConfigError
-    from omnireid.data.datasets import require_splits
-    from omnireid.evaluation.options import QueryExpansion, Reranking
-    from omnireid.experiment.analysis import analyse
-    from omnireid.experiment.evaluation import (
-        RankingOptions,
-        check_replaceable,
-        evaluate_model,
-        write_results,
-    )
-    from omnireid.experiment.several import result_folders, summarise, write_summaries
+    from omnireid.experiment.measure import evaluate as measure
     from omnireid.report.analysis import rich_analysis
-    from omnireid.report.overview import write_overview
     from omnireid.report.robustness import rich_robustness
-    from omnireid.report.table import rich_means, rich_table
+    from omnireid.report.table import rich_table
 
     if reranking is None:
         options.refuse("without --reranking", "k1", "k2", "lambda_")
@@ -150,74 +141,43 @@ def evaluate(
         raise ConfigError("--json takes one record, and there are several; find them below --out")
     frames = None
     if num_frames or frame_sampling or pooling:
-        usual = FrameSampling()
         frames = FrameSampling(
-            num_frames or usual.num_frames,
-            frame_sampling or usual.sampling,
-            pooling or usual.pooling,
+            num_frames or FrameSampling.num_frames,
+            frame_sampling or FrameSampling.sampling,
+            pooling or FrameSampling.pooling,
         )
-    ranking = RankingOptions(
-        camera_means=camera_means,
-        expansion=None if expansion is None else QueryExpansion(expansion, expansion_alpha),
-        reranking=None if reranking is None else Reranking(k1, k2, lambda_, reranking),
-    )
-    if corruptions:
-        from omnireid.experiment.robustness import CorruptionRounds, check_corruptible, evaluate_corrupted
-        from omnireid.robustness.draw import fresh_seed
-
-        for dataset in datasets:
-            check_corruptible(dataset)
-        draw_seed = fresh_seed() if fresh_draw else seed
-    is_normalised = corruptions if normalise is None else normalise
-    for dataset in datasets:
-        require_splits(dataset, "query", "gallery")
-        ranking.check(dataset, normalised=is_normalised)
-    embedder = open_embedder(model, engine, normalise=is_normalised)
-    folders = result_folders(datasets, out)
-    for folder in folders:
-        check_replaceable(folder, embedder.sha256, corruptions=corruptions)
-    records, reports = [], []
-    for dataset, folder in zip(datasets, folders, strict=True):
-        evaluation = evaluate_model(
-            embedder,
-            dataset,
-            distance=distance,
-            ranking=ranking,
-            frames=frames,
+    measured = measure(
+        model,
+        datasets,
+        out=out,
+        ranking=Ranking(
+            distance,
+            camera_means,
+            expansion=None if expansion is None else QueryExpansion(expansion, expansion_alpha),
+            reranking=None if reranking is None else Reranking(k1, k2, lambda_, reranking),
             seed=seed,
+        ),
+        options=EvaluationOptions(
+            normalise=normalise,
+            frames=frames,
+            analysis=not no_analysis,
+            corruptions=Corruptions(rounds, None if fresh_draw else seed, not no_table, workers)
+            if corruptions
+            else None,
             on_bad=on_bad,
-            console=stderr,
-        )
-        if not no_analysis:
-            evaluation = evaluation.with_analysis(analyse(evaluation, seed=seed, console=stderr))
-        if corruptions:
-            robustness = evaluate_corrupted(
-                embedder,
-                dataset,
-                evaluation,
-                CorruptionRounds(rounds, draw_seed, cells=not no_table, workers=workers),
-                on_bad=on_bad,
-                console=stderr,
-            )
-            evaluation = evaluation.with_robustness(robustness)
-        files = write_results(evaluation, embedder, folder)
-        for skipped in evaluation.record.dataset.skipped:
+        ),
+        engine=engine,
+        console=stderr,
+    )
+    for record, files in zip(measured.records, measured.files, strict=True):
+        for skipped in record.dataset.skipped:
             stderr.print(f"skipped {skipped}")
         stdout.print(f"report: {files.report}\nrecord: {files.record}")
-        if evaluation.record.analysis is not None:
-            stdout.print(rich_analysis(evaluation.record.analysis))
-        if evaluation.record.robustness is not None:
-            stdout.print(rich_robustness(evaluation.record.robustness))
-        records.append(evaluation.record)
-        reports.append(files.report)
+        if record.analysis is not None:
+            stdout.print(rich_analysis(record.analysis))
+        if record.robustness is not None:
+            stdout.print(rich_robustness(record.robustness))
     if json is not None:
-        records[0].save(json)
-    stdout.print(rich_table(records))
-    summaries = summarise(records)
-    for summary, summary_file in zip(summaries, write_summaries(summaries, out), strict=True):
-        stdout.print(rich_means(summary))
-        stdout.print(f"means: {summary_file}")
-    if len(records) > 1:
-        overview = out / "overview.html"
-        write_overview(overview, list(zip(records, reports, strict=True)), summaries)
-        stdout.print(f"overview: {overview}")
+        measured.records[0].save(json)
+    stdout.print(rich_table(measured.records))
+    print_overall(measured.overall)

@@ -14,6 +14,7 @@ from omnireid.core.errors import InputError, ShapeError
 from omnireid.core.record import CameraPairScore, GroupScore
 from omnireid.core.types import JUNK_PID, Embeddings
 from omnireid.evaluation.metrics import METRICS
+from omnireid.evaluation.options import Ranking
 from omnireid.evaluation.ranking import evaluate_embeddings
 from omnireid.evaluation.result import RetrievalResult
 
@@ -73,10 +74,9 @@ def breakdown_by_height(
 def breakdown_by_camera_pair(
     query: Embeddings,
     gallery: Embeddings,
+    ranking: Ranking = Ranking(),
     *,
-    distance: str = "euclidean",
     console: Console | None = None,
-    threads: int | None = None,
 ) -> tuple[CameraPairScore, ...]:
     """Scores of each camera's queries against the pictures of each other camera alone.
 
@@ -85,7 +85,7 @@ def breakdown_by_camera_pair(
 
     Args:
         query, gallery: embeddings with known cameras.
-        distance, console, threads: as for `evaluate_embeddings`.
+        ranking, console: As for `evaluate_embeddings`.
 
     Returns:
         Ascending by (query camera, gallery camera); pairs without a valid query have scores of None.
@@ -101,7 +101,7 @@ def breakdown_by_camera_pair(
         valid = np.isin(searching.pids, seen.pids) & (searching.pids != JUNK_PID)
         result = None
         if valid.any():
-            result = evaluate_embeddings(searching, seen, distance=distance, console=console, threads=threads)
+            result = evaluate_embeddings(searching, seen, ranking, console=console)
         for q_camera in np.unique(searching.camids).tolist():
             score = _score(result, searching.camids == q_camera, f"{q_camera} → {camera}")
             scores.append(

@@ -19,7 +19,7 @@ import numpy as np
 
 from omnireid.core.arrays import AnyFloat, Float64
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
-from omnireid.evaluation.options import DISTANCES, DistanceName
+from omnireid.evaluation.options import DISTANCES, DistanceName, Ranking
 
 Embeddings = AnyFloat
 
@@ -40,7 +40,7 @@ def check_distance(name: str) -> DistanceName:
     return cast(DistanceName, name)
 
 
-def distance_matrix(query: Embeddings, gallery: Embeddings, distance: str = "euclidean") -> Float64:
+def distance_matrix(query: Embeddings, gallery: Embeddings, distance: str = Ranking.distance) -> Float64:
     """All distances at once; `distance_blocks` gives the same without holding the whole matrix.
 
     Args:
@@ -62,7 +62,7 @@ def distance_matrix(query: Embeddings, gallery: Embeddings, distance: str = "euc
 
 
 def distance_blocks(
-    query: Embeddings, gallery: Embeddings, distance: str = "euclidean", *, rows: int | None = None
+    query: Embeddings, gallery: Embeddings, distance: str = Ranking.distance, *, rows: int | None = None
 ) -> Iterator[tuple[int, Float64]]:
     """Distances in blocks of consecutive queries, so that the (Q, G) matrix never exists.
 

@@ -12,6 +12,7 @@ from omnireid.core.arrays import Float64, Int64
 from omnireid.core.errors import InputError
 from omnireid.core.progress import progress_bar
 from omnireid.evaluation.distance import Embeddings, check_distance
+from omnireid.evaluation.options import Ranking
 from omnireid.evaluation.streaming import Comparison, Team, Tile
 
 
@@ -35,7 +36,7 @@ def nearest_rows(
     gallery: Embeddings,
     k: int,
     *,
-    distance: str = "euclidean",
+    distance: str = Ranking.distance,
     console: Console | None = None,
     threads: int | None = None,
 ) -> Neighbours:

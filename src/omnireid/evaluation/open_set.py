@@ -39,6 +39,7 @@ from omnireid.core.record import OpenSetPointRecord, OpenSetRecord, SpreadRecord
 from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import JUNK_PID, Embeddings, check_comparable
 from omnireid.evaluation.distance import check_distance
+from omnireid.evaluation.options import Ranking
 from omnireid.evaluation.pairs import Pairs
 from omnireid.evaluation.streaming import Comparison, Team, Tile
 
@@ -195,14 +196,12 @@ class OpenSetResult:
 def open_set_metrics(
     query: Embeddings,
     gallery: Embeddings,
+    ranking: Ranking = Ranking(),
     *,
-    distance: str = "euclidean",
     protocol: Protocol = Protocol.MARKET1501,
     known_share: float = 0.5,
     repeats: int = 10,
-    seed: int = 0,
     console: Console | None = None,
-    threads: int | None = None,
 ) -> OpenSetResult:
     """Search a watch list of some identities with the queries of all, in tiles: no distance matrix.
 
@@ -211,15 +210,13 @@ def open_set_metrics(
 
     Args:
         query, gallery: embeddings of one and the same model; memory-mapped arrays are read a tile at a time.
-        distance: one of `DISTANCES`.
+        ranking: Its `distance`, `seed` (of the draws; each has a stream of its own) and `threads`.
         protocol: `NO_CAMERA` makes only the query's own file junk; with the other two all gallery pictures
             of a known person are enrolled, and those in the query's own camera are junk.
         known_share: of the identities that query and gallery share; at least one is known, one unknown.
             Identities that only the query has are unknown in every draw.
         repeats: draws of the known identities.
-        seed: of the draws; each has a stream of its own.
         console: where to show progress.
-        threads: how many to use, all cores by default; the result does not depend on it.
 
     Raises:
         InputError: embeddings of different models, cameras missing, too few identities, a share or number out
@@ -227,7 +224,7 @@ def open_set_metrics(
         ShapeError: embeddings of different length.
         UnknownNameError: an unknown distance.
     """
-    name = check_distance(distance)
+    name = check_distance(ranking.distance)
     protocol = check_protocol(protocol)
     check_comparable(query, gallery)
     if not 0 < known_share < 1:
@@ -236,12 +233,12 @@ def open_set_metrics(
         raise InputError(f"repeats: expected at least 1, got {repeats}")
     shared = np.setdiff1d(np.intersect1d(query.pids, gallery.pids), [JUNK_PID])
     unenrolled = np.setdiff1d(query.pids, np.append(shared, JUNK_PID))
-    known_RI = _draw_known(shared, bool(len(unenrolled)), known_share, repeats, seed)
+    known_RI = _draw_known(shared, bool(len(unenrolled)), known_share, repeats, ranking.seed)
     pairs = Pairs(
         query.pids, gallery.pids, query.camids, gallery.camids, query.paths, gallery.paths, protocol
     )
     own_Q = _places(query.pids, shared)
-    with Team(threads) as team:
+    with Team(ranking.threads) as team:
         comparison = Comparison(query.vectors, gallery.vectors, name, team)
         mate_Q, other_QR = _closest(
             comparison, pairs, own_Q, _places(gallery.pids, shared), np.stack(known_RI, axis=1), console
@@ -257,7 +254,7 @@ def open_set_metrics(
         _watch_list(mate_Q[searches], other_Q, own_Q[searches], known_I, len(shared) + len(unenrolled))
         for other_Q, known_I in zip(other_QR[searches].T, known_RI, strict=True)
     )
-    return OpenSetResult(draws, distance, query.is_unit, protocol, known_share, seed)
+    return OpenSetResult(draws, name, query.is_unit, protocol, known_share, ranking.seed)
 
 
 def _places(pids: Int64, shared: Int64) -> Int64:

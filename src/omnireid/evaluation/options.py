@@ -113,6 +113,42 @@ class Reranking:
             )
 
 
+@dataclass(frozen=True)
+class Ranking:
+    """How a gallery is ranked for queries. The defaults are those of the published OSNet figures.
+
+    Attributes:
+        distance: How far apart two embeddings are; see `evaluation.distance`.
+        camera_means: Whether each camera's mean embedding is subtracted first; see `normalise_cameras`.
+        expansion: Averages each query with its nearest gallery items then; see `expand_queries`.
+        reranking: Re-ranks last, k-reciprocally; distances are then the re-ranked ones.
+        max_rank: Length of the CMC curve, which may exceed the gallery.
+        top_k: Closest gallery items that are kept for each query.
+        seed: Of what is drawn: the ten galleries of single-gallery-shot, frames of tracklets.
+        threads: How many rank; None takes all cores. The result does not depend on it.
+    """
+
+    distance: DistanceName = "euclidean"
+    camera_means: bool = False
+    expansion: QueryExpansion | None = None
+    reranking: Reranking | None = None
+    max_rank: int = 50
+    top_k: int = 10
+    seed: int = 0
+    threads: int | None = None
+
+    def check(self, num_query: int, num_gallery: int, *, normalised: bool) -> None:
+        """Refuse what the data or the embeddings do not allow, before anything is embedded.
+
+        Raises:
+            InputError: Says what to change.
+        """
+        if self.expansion is not None:
+            self.expansion.check(num_gallery, normalised=normalised)
+        if self.reranking is not None:
+            self.reranking.check(num_query + num_gallery)
+
+
 CalibrationSplit = Literal["test", "train"]
 WhiteningChoice = Literal["none", "centre", "zca"]
 FRAMES_PER_TRACKLET = 8

@@ -31,7 +31,7 @@ from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import JUNK_PID, Embeddings, check_comparable
 from omnireid.evaluation.cameras import normalise_cameras
 from omnireid.evaluation.distance import check_distance
-from omnireid.evaluation.options import QueryExpansion, Reranking
+from omnireid.evaluation.options import Ranking
 from omnireid.evaluation.pairs import Pairs
 from omnireid.evaluation.query_expansion import expand_queries
 from omnireid.evaluation.reranking import RerankedDistances
@@ -56,15 +56,8 @@ def rank_metrics(
     g_camids: npt.ArrayLike | None = None,
     *,
     protocol: Protocol = Protocol.MARKET1501,
-    q_paths: Sequence[str] | None = None,
-    g_paths: Sequence[str] | None = None,
-    max_rank: int = 50,
-    top_k: int = 10,
-    seed: int = 0,
-    distance: str = "given",
-    normalised: bool = False,
-    console: Console | None = None,
-    threads: int | None = None,
+    paths: tuple[Sequence[str], Sequence[str]] | None = None,
+    ranking: Ranking = Ranking(),
 ) -> RetrievalResult:
     """Score a distance matrix.
 
@@ -73,13 +66,8 @@ def rank_metrics(
         q_pids, g_pids: (Q,) and (G,) integers; −1 is junk. A pid 0 that no query has is a distractor.
         q_camids, g_camids: (Q,) and (G,) integers; left out only under the no-camera protocol.
         protocol: which gallery items count; see `Protocol`.
-        q_paths, g_paths: files, by which the no-camera protocol finds a query's own picture.
-        max_rank: length of the CMC curve; may exceed the gallery.
-        top_k: closest gallery items to keep for each query.
-        seed: of the ten draws of single-gallery-shot; the other protocols use no chance.
-        distance, normalised: how `dist_QG` was made, for the record.
-        console: where to show progress.
-        threads: how many to use, all cores by default; the result does not depend on it.
+        paths: Files of queries and of gallery items, by which the no-camera protocol finds a query's own.
+        ranking: Its `max_rank`, `top_k`, `seed` and `threads`; the distances are there already.
 
     Returns:
         The result. Equal distances rank by gallery index.
@@ -91,7 +79,8 @@ def rank_metrics(
     dist_QG = _check_distances(dist_QG)
     num_queries, num_gallery = dist_QG.shape
     pids = _labels("q_pids", q_pids, num_queries), _labels("g_pids", g_pids, num_gallery)
-    _check_counts(*pids, max_rank=max_rank, top_k=top_k)
+    _check_counts(*pids, max_rank=ranking.max_rank, top_k=ranking.top_k)
+    q_paths, g_paths = paths or (None, None)
     pairs = Pairs(
         *pids,
         None if q_camids is None else _labels("q_camids", q_camids, num_queries),
@@ -100,26 +89,18 @@ def rank_metrics(
         _paths("g_paths", g_paths, num_gallery),
         _check_protocol(protocol),
     )
-    with Team(threads) as team:
-        source = GivenDistances(dist_QG)
-        scorer = _Scorer(source, pairs, team, max_rank=max_rank, top_k=top_k, seed=seed)
-        return scorer.run(console, distance=distance, normalised=normalised)
+    with Team(ranking.threads) as team:
+        scorer = _Scorer(GivenDistances(dist_QG), pairs, team, ranking)
+        return scorer.run(None, distance="given", normalised=False)
 
 
 def evaluate_embeddings(
     query: Embeddings,
     gallery: Embeddings,
+    ranking: Ranking = Ranking(),
     *,
-    distance: str = "euclidean",
     protocol: Protocol = Protocol.MARKET1501,
-    camera_means: bool = False,
-    expansion: QueryExpansion | None = None,
-    reranking: Reranking | None = None,
-    max_rank: int = 50,
-    top_k: int = 10,
-    seed: int = 0,
     console: Console | None = None,
-    threads: int | None = None,
 ) -> RetrievalResult:
     """Search the gallery for every query and score the result, in tiles: the distance matrix never exists.
 
@@ -130,20 +111,18 @@ def evaluate_embeddings(
 
     Args:
         query, gallery: embeddings of one and the same model; memory-mapped arrays are read a tile at a time.
-        distance: one of `DISTANCES`.
-        camera_means: whether to subtract each camera's mean first, see `normalise_cameras`.
-        expansion: whether and how to expand the queries then, see `expand_queries`.
-        reranking: whether and how to re-rank last; distances are then the re-ranked ones.
-        protocol, max_rank, top_k, seed, console, threads: as for `rank_metrics`.
+        ranking: How the gallery is ranked.
+        protocol: Which gallery items count; see `Protocol`.
+        console: Where progress is shown.
 
     Raises:
         InputError: embeddings of different models, an empty set, cameras missing, or no valid query.
         ShapeError: embeddings of different length.
         UnknownNameError: an unknown distance.
     """
-    name = check_distance(distance)
+    name = check_distance(ranking.distance)
     check_comparable(query, gallery)
-    _check_counts(query.pids, gallery.pids, max_rank=max_rank, top_k=top_k)
+    _check_counts(query.pids, gallery.pids, max_rank=ranking.max_rank, top_k=ranking.top_k)
     pairs = Pairs(
         query.pids,
         gallery.pids,
@@ -154,25 +133,25 @@ def evaluate_embeddings(
         _check_protocol(protocol),
     )
     steps = []
-    if camera_means:
+    if ranking.camera_means:
         query, gallery = normalise_cameras(query, gallery)
         steps.append("camera means subtracted")
-    if expansion is not None:
-        query = expand_queries(query, gallery, expansion, console=console, threads=threads)
-        steps.append(str(expansion))
-    if reranking is not None:
-        steps.append(str(reranking))
-    with Team(threads) as team:
+    if ranking.expansion is not None:
+        query = expand_queries(query, gallery, ranking.expansion, console=console, threads=ranking.threads)
+        steps.append(str(ranking.expansion))
+    if ranking.reranking is not None:
+        steps.append(str(ranking.reranking))
+    with Team(ranking.threads) as team:
         comparison = Comparison(query.vectors, gallery.vectors, name, team)
         source = (
             EmbeddingDistances(comparison, name)
-            if reranking is None
-            else RerankedDistances(comparison, name, reranking, console)
+            if ranking.reranking is None
+            else RerankedDistances(comparison, name, ranking.reranking, console)
         )
-        scorer = _Scorer(source, pairs, team, max_rank=max_rank, top_k=top_k, seed=seed)
+        scorer = _Scorer(source, pairs, team, ranking)
         return scorer.run(
             console,
-            distance=distance,
+            distance=name,
             normalised=query.is_unit,
             reranking=", ".join(steps) or "none",
         )
@@ -181,18 +160,16 @@ def evaluate_embeddings(
 class _Scorer:
     """Runs the blocks of a source and keeps what the result needs of them."""
 
-    def __init__(
-        self, source: DistanceSource, pairs: Pairs, team: Team, *, max_rank: int, top_k: int, seed: int
-    ) -> None:
+    def __init__(self, source: DistanceSource, pairs: Pairs, team: Team, ranking: Ranking) -> None:
         self.source, self.pairs, self.team = source, pairs, team
-        self.max_rank, self.seed = max_rank, seed
+        self.max_rank, self.seed = ranking.max_rank, ranking.seed
         self.single_shot = pairs.protocol is Protocol.SINGLE_GALLERY_SHOT
         self.num_queries, self.num_gallery = len(pairs.q_pids), len(pairs.g_pids)
         self.ap = np.full(self.num_queries, np.nan)
         self.inp = np.full(self.num_queries, np.nan)
         self.first_match_rank = np.full(self.num_queries, np.nan)
-        self.cmc_sum = np.zeros(max_rank)
-        top = (self.num_queries, min(top_k, self.num_gallery))
+        self.cmc_sum = np.zeros(self.max_rank)
+        top = (self.num_queries, min(ranking.top_k, self.num_gallery))
         self.top_indices = np.empty(top, np.int64)
         self.top_outcomes = np.empty(top, np.int8)
         self.top_distances = np.empty(top)

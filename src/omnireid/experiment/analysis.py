@@ -22,6 +22,7 @@ from omnireid.data.parallel import map_files
 from omnireid.evaluation.bootstrap import metric_intervals
 from omnireid.evaluation.breakdown import breakdown_by_camera_pair, breakdown_by_height
 from omnireid.evaluation.open_set import open_set_metrics
+from omnireid.evaluation.options import Ranking
 from omnireid.experiment.evaluation import Evaluation
 
 # Beyond this, a table of pairs tells nobody anything (University-1652 counts every picture as a camera).
@@ -75,7 +76,7 @@ def _camera_pairs(evaluation: Evaluation) -> tuple[CameraPairScore, ...]:
     if num_cameras > MAX_CAMERAS:
         raise InputError(f"{num_cameras:,} cameras are too many for a table of pairs (at most {MAX_CAMERAS})")
     return breakdown_by_camera_pair(
-        evaluation.query, evaluation.gallery, distance=evaluation.retrieval.distance
+        evaluation.query, evaluation.gallery, Ranking(evaluation.ranking.distance)
     )
 
 
@@ -91,8 +92,7 @@ def _open_set(evaluation: Evaluation, seed: int, console: Console | None) -> Ope
     return open_set_metrics(
         evaluation.query,
         evaluation.gallery,
-        distance=evaluation.retrieval.distance,
+        Ranking(evaluation.ranking.distance, seed=seed),
         protocol=evaluation.retrieval.protocol,
-        seed=seed,
         console=console,
     ).open_set_record()

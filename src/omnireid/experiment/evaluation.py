@@ -36,7 +36,7 @@ from omnireid.data.loading import Reading
 from omnireid.data.options import FrameSampling
 from omnireid.evaluation.copies import find_copies
 from omnireid.evaluation.metrics import metrics_record
-from omnireid.evaluation.options import QueryExpansion, Reranking
+from omnireid.evaluation.options import Ranking
 from omnireid.evaluation.pairs import Pairs
 from omnireid.evaluation.ranking import evaluate_embeddings
 from omnireid.evaluation.result import RetrievalResult
@@ -56,32 +56,6 @@ IDENTITIES = "identities.csv"
 
 
 @dataclass(frozen=True)
-class RankingOptions:
-    """What is done to embeddings and distances before they are scored. The defaults do nothing.
-
-    Attributes:
-        camera_means: subtract each camera's mean embedding.
-        expansion: average each query with its nearest gallery pictures.
-        reranking: k-reciprocal re-ranking.
-    """
-
-    camera_means: bool = False
-    expansion: QueryExpansion | None = None
-    reranking: Reranking | None = None
-
-    def check(self, dataset: Dataset, *, normalised: bool) -> None:
-        """Refuse what the dataset or the embeddings do not allow, before anything is embedded.
-
-        Raises:
-            InputError: says what to change.
-        """
-        if self.expansion is not None:
-            self.expansion.check(len(dataset.gallery), normalised=normalised)
-        if self.reranking is not None:
-            self.reranking.check(len(dataset.query) + len(dataset.gallery))
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """A record, the ranking behind it, the embeddings that were ranked, and what they were made from."""
 
@@ -89,7 +63,7 @@ class Evaluation:
     retrieval: RetrievalResult
     query: Embeddings
     gallery: Embeddings
-    ranking: RankingOptions = RankingOptions()
+    ranking: Ranking = Ranking()
     dataset: Dataset | None = None
 
     __repr__ = short_repr
@@ -107,10 +81,8 @@ def evaluate_model(
     embedder: Embedder,
     dataset: Dataset,
     *,
-    distance: str = "euclidean",
-    ranking: RankingOptions = RankingOptions(),
+    ranking: Ranking = Ranking(),
     frames: FrameSampling | None = None,
-    seed: int = 0,
     on_bad: OnBad = "error",
     training: TrainingRecord | None = None,
     console: Console | None = None,
@@ -119,10 +91,8 @@ def evaluate_model(
 
     Args:
         embedder: its `normalise` decides whether embeddings are L2-normalised before the distance.
-        distance: "euclidean", "sq_euclidean" or "cosine".
-        ranking: re-ranking and the like, before scoring.
+        ranking: how the gallery is ranked; its seed also draws frames.
         frames: how tracklets become embeddings; None takes torchreid's way, 15 frames evenly, their mean.
-        seed: for protocols that draw (single-gallery-shot), and for frames drawn at random.
         on_bad: what to do with a picture that cannot be decoded; skipped ones are listed in the record.
         training: the run that made the weights, when it was part of this experiment.
 
@@ -133,7 +103,8 @@ def evaluate_model(
             that the dataset or the embeddings do not allow.
     """
     check_scorable(dataset)
-    ranking.check(dataset, normalised=embedder.normalise)
+    ranking.check(len(dataset.query), len(dataset.gallery), normalised=embedder.normalise)
+    seed = ranking.seed
     if dataset.query.is_video or dataset.gallery.is_video:
         frames = frames or FrameSampling()
     elif frames is not None:
@@ -143,9 +114,7 @@ def evaluate_model(
     query = _embed(embedder, dataset.query, frames, seed, on_bad, skipped, console)
     gallery = _embed(embedder, dataset.gallery, frames, seed, on_bad, skipped, console)
     embedded = time.perf_counter()
-    retrieval = rank_by(
-        ranking, query, gallery, distance=distance, protocol=dataset.protocol, seed=seed, console=console
-    )
+    retrieval = evaluate_embeddings(query, gallery, ranking, protocol=dataset.protocol, console=console)
     ranked = time.perf_counter()
     found = _warnings(dataset, query, gallery, retrieval)
     if console is not None:
@@ -186,30 +155,6 @@ def check_scorable(dataset: Dataset) -> None:
     )
     if not pairs.has_valid_query():
         raise InputError(f"{dataset.name} in {dataset.root}: {pairs.why_no_query_is_valid()}")
-
-
-def rank_by(
-    ranking: RankingOptions,
-    query: Embeddings,
-    gallery: Embeddings,
-    *,
-    distance: str,
-    protocol: Protocol,
-    seed: int,
-    console: Console | None = None,
-) -> RetrievalResult:
-    """`evaluate_embeddings` with the options of an experiment."""
-    return evaluate_embeddings(
-        query,
-        gallery,
-        distance=distance,
-        protocol=protocol,
-        camera_means=ranking.camera_means,
-        expansion=ranking.expansion,
-        reranking=ranking.reranking,
-        seed=seed,
-        console=console,
-    )
 
 
 def check_replaceable(folder: Path, model_sha256: str | None, *, corruptions: bool) -> None:

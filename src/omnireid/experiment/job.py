@@ -12,6 +12,7 @@ from omnireid.core.display import short_repr
 from omnireid.core.record import ResultRecord
 from omnireid.core.types import Dataset
 from omnireid.data.datasets import require_splits
+from omnireid.evaluation.options import Ranking
 from omnireid.experiment.analysis import analyse
 from omnireid.experiment.evaluation import ResultFiles, check_scorable, evaluate_model, write_results
 from omnireid.experiment.several import result_folders
@@ -88,8 +89,7 @@ def main_job(
         evaluation = evaluate_model(
             embedder,
             target,
-            distance=recipe.evaluation.distance,
-            seed=recipe.seed,
+            ranking=Ranking(recipe.evaluation.distance, seed=recipe.seed),
             on_bad=options.on_bad,
             training=trained.record,
             console=console,

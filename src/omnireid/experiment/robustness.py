@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -13,11 +13,13 @@ from omnireid.core.record import ConditionRecord, CorruptionCell, RobustnessReco
 from omnireid.core.types import Dataset, Embeddings, Split, concatenate
 from omnireid.data.loading import Reading
 from omnireid.evaluation.metrics import METRICS
+from omnireid.evaluation.ranking import evaluate_embeddings
 from omnireid.evaluation.result import RetrievalResult
-from omnireid.experiment.evaluation import Evaluation, rank_by
+from omnireid.experiment.evaluation import Evaluation
+from omnireid.experiment.options import Corruptions
 from omnireid.inference.embedder import Embedder
-from omnireid.robustness.draw import Draw
-from omnireid.robustness.pictures import DEFAULT_CACHE_BYTES, PictureCache, corrupted_loader
+from omnireid.robustness.draw import Draw, fresh_seed
+from omnireid.robustness.pictures import PictureCache, corrupted_loader
 from omnireid.robustness.published import benchmark_name
 from omnireid.robustness.suite import CORRUPTIONS, SEVERITIES
 
@@ -26,35 +28,11 @@ CONDITIONS = ("clean", "both", "query", "gallery")
 _CELL_ROUND = -1
 
 
-@dataclass(frozen=True)
-class CorruptionRounds:
-    """How often pictures are corrupted, and with what.
-
-    Attributes:
-        rounds: Fresh draws to average over; the published protocol takes ten.
-        seed: What they are drawn from.
-        cells: Whether each corruption is also measured at each severity on all queries, with the clean
-            gallery: a hundred more passes over the queries.
-        workers: Threads that decode and corrupt; the cores available when None. No result depends on it.
-        cache_bytes: Memory for decoded pictures, so that later rounds do not decode again.
-    """
-
-    rounds: int = 10
-    seed: int = 0
-    cells: bool = True
-    workers: int | None = None
-    cache_bytes: int = DEFAULT_CACHE_BYTES
-
-    def __post_init__(self) -> None:
-        if self.rounds < 1:
-            raise InputError(f"rounds: expected at least 1, got {self.rounds}")
-
-
 def evaluate_corrupted(
     embedder: Embedder,
     dataset: Dataset,
     clean: Evaluation,
-    plan: CorruptionRounds = CorruptionRounds(),
+    corruptions: Corruptions = Corruptions(),
     *,
     on_bad: OnBad = "error",
     console: Console | None = None,
@@ -67,7 +45,7 @@ def evaluate_corrupted(
     Args:
         embedder, dataset: what `clean` was made from.
         clean: the evaluation on untouched pictures.
-        plan: rounds, seed and table.
+        corruptions: What is drawn, and how much is measured.
         on_bad: a picture that cannot be decoded stops the work, or is left out.
 
     Raises:
@@ -78,8 +56,8 @@ def evaluate_corrupted(
     Datasets and Benchmarks.
     """
     check_corruptible(dataset)
-    rounds, seed, cells = plan.rounds, plan.seed, plan.cells
-    cache = PictureCache(plan.cache_bytes)
+    cache, rounds, cells = PictureCache(corruptions.cache_bytes), corruptions.rounds, corruptions.cells
+    seed = fresh_seed() if corruptions.seed is None else corruptions.seed
 
     def embed(split: Split, round: int, draw: Draw | None = None) -> Embeddings:
         parts = []
@@ -88,7 +66,7 @@ def evaluate_corrupted(
             Reading(
                 on_bad=on_bad,
                 on_skip=lambda file: None,  # named by the clean evaluation already
-                threads=plan.workers,
+                threads=corruptions.workers,
                 load=corrupted_loader(cache, dataset.root, seed=seed, round=round, draw=draw),
             ),
         ):
@@ -98,14 +76,7 @@ def evaluate_corrupted(
 
     def score(query: Embeddings, gallery: Embeddings) -> dict[str, float]:
         return _scores(
-            rank_by(
-                clean.ranking,
-                query,
-                gallery,
-                distance=clean.retrieval.distance,
-                protocol=dataset.protocol,
-                seed=seed,
-            )
+            evaluate_embeddings(query, gallery, replace(clean.ranking, seed=seed), protocol=dataset.protocol)
         )
 
     found: dict[str, list[dict[str, float]]] = {condition: [] for condition in CONDITIONS}

@@ -19,6 +19,7 @@ from omnireid.data.combine import read_sources
 from omnireid.data.datasets import require_splits
 from omnireid.data.frames import flatten
 from omnireid.data.options import Sources
+from omnireid.evaluation.options import Ranking
 from omnireid.experiment.evaluation import check_scorable, evaluate_model
 from omnireid.experiment.several import result_names, seed_runs, write_summaries
 from omnireid.inference.backends.torch_eager import TorchBackend
@@ -231,7 +232,10 @@ def train_on(
         values: dict[str, float] = {}
         for target, name in zip(evaluated, names, strict=True):
             evaluation = evaluate_model(
-                embedder, target, distance=recipe.evaluation.distance, seed=recipe.seed, on_bad=options.on_bad
+                embedder,
+                target,
+                ranking=Ranking(recipe.evaluation.distance, seed=recipe.seed),
+                on_bad=options.on_bad,
             )
             prefix = f"{name}/" if len(evaluated) > 1 else ""
             metrics = evaluation.record.metrics.model_dump()

@@ -11,13 +11,11 @@ from omnireid.core.images import Crop, decode, resize
 from omnireid.core.types import Sample
 from omnireid.robustness.draw import Draw, corrupt_sample
 
-DEFAULT_CACHE_BYTES = 2 << 30
-
 
 class PictureCache:
     """Decoded pictures of native size, the first ones that fit into `max_bytes`. Threads may share it."""
 
-    def __init__(self, max_bytes: int = DEFAULT_CACHE_BYTES) -> None:
+    def __init__(self, max_bytes: int) -> None:
         self._room = max_bytes
         self._pictures: dict[str, Crop] = {}
         self._lock = threading.Lock()

@@ -1,0 +1,147 @@
+"""One model on one dataset or several, with records and reports: what `omnireid evaluate` does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from omnireid.core.display import short_repr
+from omnireid.core.errors import InputError
+from omnireid.core.record import ResultRecord
+from omnireid.core.types import Dataset
+from omnireid.data.combine import read_datasets
+from omnireid.data.datasets import require_splits
+from omnireid.evaluation.options import Ranking
+from omnireid.experiment.analysis import analyse
+from omnireid.experiment.evaluation import (
+    Evaluation,
+    ResultFiles,
+    check_replaceable,
+    evaluate_model,
+    write_results,
+)
+from omnireid.experiment.options import EvaluationOptions
+from omnireid.experiment.several import Overall, result_folders, write_overall
+from omnireid.inference.embedder import Embedder
+from omnireid.inference.options import Engine
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What `evaluate` found.
+
+    Attributes:
+        records: The record of each dataset, in their order.
+        files: What was written of each; empty where nothing was to be written.
+        overall: What they say together.
+    """
+
+    records: tuple[ResultRecord, ...]
+    files: tuple[ResultFiles, ...] = ()
+    overall: Overall = Overall()
+
+    __repr__ = short_repr
+
+
+def evaluate(
+    model: str | os.PathLike[str] | Embedder,
+    data: str | Dataset | Sequence[Dataset],
+    root: str | os.PathLike[str] | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    ranking: Ranking = Ranking(),
+    options: EvaluationOptions = EvaluationOptions(),
+    engine: Engine = Engine(),
+    console: Console | None = None,
+) -> Measured:
+    """Rank the gallery of each dataset for its queries, by its protocol.
+
+    ```python
+    measured = omnireid.evaluate("model.safetensors", "market1501", "data", ranking=Ranking("cosine"))
+    measured.records[0].metrics.mAP
+    ```
+
+    Args:
+        model: A model file, the name of pulled weights, or an `Embedder`, whose `normalise` then decides.
+        data: Names of datasets ("market1501", "market1501+dukemtmcreid"), or datasets that were read.
+        root: Folder of the named datasets.
+        out: Folder for records and reports, one for each dataset where there are several; None writes
+            nothing.
+        ranking: How galleries are ranked.
+        options: What else is measured.
+        engine: What runs a model that is opened here.
+        console: Where progress, remarks and warnings are shown.
+
+    Raises:
+        InputError: A ranking, frames or corruptions that a dataset does not allow; no query with a match; a
+            result in `out` that another one cannot stand for.
+        DatasetError, WeightsError, ImageError, StorageError: As the steps do.
+    """
+    datasets = _read(data, root, console)
+    if options.corruptions is not None:
+        from omnireid.experiment.robustness import check_corruptible
+
+        for dataset in datasets:
+            check_corruptible(dataset)
+    normalise = options.corruptions is not None if options.normalise is None else options.normalise
+    if isinstance(model, Embedder):
+        normalise = model.normalise
+    for dataset in datasets:
+        require_splits(dataset, "query", "gallery")
+        ranking.check(len(dataset.query), len(dataset.gallery), normalised=normalise)
+    embedder = (
+        model if isinstance(model, Embedder) else Embedder.open(model, **vars(engine), normalise=normalise)
+    )
+    if console is not None and embedder.card.notes and embedder is not model:
+        console.print(f"note: {embedder.card.name}: {embedder.card.notes}", markup=False)
+    folders = [] if out is None else result_folders(datasets, Path(out))
+    for folder in folders:
+        check_replaceable(folder, embedder.sha256, corruptions=options.corruptions is not None)
+    records, files = [], []
+    for number, dataset in enumerate(datasets):
+        evaluation = _evaluate(embedder, dataset, ranking, options, console)
+        records.append(evaluation.record)
+        if out is not None:
+            files.append(write_results(evaluation, embedder, folders[number]))
+    if out is None:
+        return Measured(tuple(records))
+    reports = [(record, written.report) for record, written in zip(records, files, strict=True)]
+    return Measured(tuple(records), tuple(files), write_overall(reports, Path(out)))
+
+
+def _evaluate(
+    embedder: Embedder,
+    dataset: Dataset,
+    ranking: Ranking,
+    options: EvaluationOptions,
+    console: Console | None,
+) -> Evaluation:
+    evaluation = evaluate_model(
+        embedder, dataset, ranking=ranking, frames=options.frames, on_bad=options.on_bad, console=console
+    )
+    if options.analysis:
+        evaluation = evaluation.with_analysis(analyse(evaluation, seed=ranking.seed, console=console))
+    if options.corruptions is not None:
+        from omnireid.experiment.robustness import evaluate_corrupted
+
+        robustness = evaluate_corrupted(
+            embedder, dataset, evaluation, options.corruptions, on_bad=options.on_bad, console=console
+        )
+        evaluation = evaluation.with_robustness(robustness)
+    return evaluation
+
+
+def _read(
+    data: str | Dataset | Sequence[Dataset], root: str | os.PathLike[str] | None, console: Console | None
+) -> Sequence[Dataset]:
+    if isinstance(data, Dataset):
+        return [data]
+    if not isinstance(data, str):
+        return data
+    if root is None:
+        raise InputError(f"root: the folder of {data} is needed")
+    return read_datasets(data, [root], console=console)

@@ -1,0 +1,56 @@
+"""What is measured of a model: options and their defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from omnireid.core.errors import InputError
+from omnireid.core.options import OnBad
+from omnireid.data.options import FrameSampling
+
+
+@dataclass(frozen=True)
+class Corruptions:
+    """The corruption benchmark of a dataset, by the protocol of Market-1501-C.
+
+    Attributes:
+        rounds: Fresh draws to average over; the published protocol takes ten.
+        seed: Of the draws; None takes a new one, which the record names.
+        cells: Whether each corruption at each severity is evaluated too, on all queries, with the clean
+            gallery: a hundred more passes over the queries.
+        workers: Threads that decode and corrupt; None takes the cores. No result depends on it.
+        cache_bytes: Memory for decoded pictures, so that later rounds do not decode again.
+
+    Raises:
+        InputError: No rounds.
+    """
+
+    rounds: int = 10
+    seed: int | None = 0
+    cells: bool = True
+    workers: int | None = None
+    cache_bytes: int = 2 << 30
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise InputError(f"rounds: expected at least 1, got {self.rounds}")
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """What is measured besides the metrics of the ranking.
+
+    Attributes:
+        normalise: Whether embeddings are L2-normalised. None takes them raw, as the published OSNet figures;
+            with `corruptions` normalised, as the published figures of these.
+        frames: How tracklets become embeddings; None takes torchreid's way.
+        analysis: Whether intervals, breakdowns and open-set metrics are measured.
+        corruptions: The corruption benchmark; None leaves it out.
+        on_bad: What is done with a picture that cannot be decoded.
+    """
+
+    normalise: bool | None = None
+    frames: FrameSampling | None = None
+    analysis: bool = True
+    corruptions: Corruptions | None = None
+    on_bad: OnBad = "error"
