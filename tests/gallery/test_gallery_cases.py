@@ -383,11 +383,11 @@ def test_what_the_numbers_mean_is_said_per_search_where_the_service_does() -> No
         update={"people": 90, "nobody": 0.25, "others": 0.05, "same_from": 0.97, "measured": measured}
     )
     assert meaning(per_search) == [
-        "A person is called the same from a probability of 97 % on. That says “looks alike”; it is no proof "
-        "of identity.",
-        "Wanted: of 1,000 searches for strangers through these 90 people, about 1 ends in “same person”.",
-        "Measured when calibrating: among 90 people, 0.1 % of searches for strangers ended in “same person” "
-        "(95 % interval 0.04 % to 0.3 %).",
+        "“Likely the same person” is said from a probability of 97 % on. It is no proof of identity.",
+        "Wanted: of 1,000 searches for strangers through these 90 people, about 1 ends in "
+        "“likely the same person”.",
+        "Measured when calibrating: among 90 people, 0.1 % of searches for strangers ended in "
+        "“likely the same person” (95 % interval 0.04 % to 0.3 %).",
         "Probability before looking, that the person is in the gallery at all: 50 %.",
         "Probability of nobody in the gallery: 25 %, of somebody who is not shown: 5 %.",
         "The search was exact.",

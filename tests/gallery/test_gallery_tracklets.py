@@ -110,7 +110,7 @@ def test_tracklets_are_grouped_reranked_and_decided() -> None:
     assert plain.decision is best.decision is again.decision
     assert 0.9 < best.probability == pytest.approx(1 - plain.nobody - plain.others, abs=0.1)
     assert "whole tracklets" in plain.note
-    assert "single crops" in plain.note
+    assert "single pictures" in plain.note
     assert "re-ranking" in again.note
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from server.page_browser import browser, open_page, page, server
+from server.page_browser import accessible, browser, open_page, page, server
 
-__all__ = ["browser", "open_page", "page", "server"]
+__all__ = ["accessible", "browser", "open_page", "page", "server"]
 
 
 @pytest.fixture(scope="session")

@@ -93,6 +93,35 @@ def open_page(browser: Browser) -> Iterator[Open]:
         assert watched.errors == [], watched.errors
 
 
+Accessible = Callable[[Page, str], None]
+
+
+@pytest.fixture
+def accessible() -> Iterator[Accessible]:
+    """Looks at a state of the page: axe finds nothing serious, and nothing scrolls sideways.
+
+    All that is found is said at the end. In the dark only colours are different.
+    """
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    found: list[str] = []
+
+    def check(page: Page, name: str) -> None:
+        settled(page)
+        size = page.viewport_size
+        assert size is not None
+        if page.evaluate("document.documentElement.scrollWidth") > size["width"]:
+            found.append(f"{name}: scrolls sideways")
+        options: dict[str, Any] = {"resultTypes": ["violations"]}
+        if page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches"):
+            options["runOnly"] = ["color-contrast", "link-name", "button-name"]
+        for fault in axe.run(page, options=options).response["violations"]:
+            if fault["impact"] in ("serious", "critical"):
+                found.append(f"{name}: {fault['id']} {fault['nodes'][0]['html'][:200]}")
+
+    yield check
+    assert not found, "\n".join(found)
+
+
 @pytest.fixture
 def page(open_page: Open, server: PageServer) -> Page:
     return open_page(server).page

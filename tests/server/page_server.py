@@ -49,7 +49,7 @@ PLACES = {3: (310, 420, 29, 58), 4: (1200, 500, 64, 128), 5: (1500, 380, 40, 80)
 """Where in a frame who stands: x, y, width, height in pixels."""
 
 _ROWS, _COLUMNS = 12, 2
-_START_S = 60.0
+_START_S = 180.0
 
 
 class Colours:

@@ -139,14 +139,3 @@ def test_the_history_by_kind_and_person(open_page: Open, server: PageServer) -> 
     page.get_by_label("Action").select_option("name")
     button(page, "Undo").click()
     expect(rows.filter(has_text="Undone")).to_have_count(1)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_both_fit_a_phone(open_page: Open, server: PageServer, scheme: str, tmp_path: Path) -> None:
-    page = open_page(
-        server, "audit?when=own", viewport={"width": 360, "height": 740}, color_scheme=scheme
-    ).page
-    for name in ("audit", "history"):
-        view(page, name)
-        settled(page)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360

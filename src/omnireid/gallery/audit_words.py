@@ -51,7 +51,7 @@ ACTIONS: Mapping[str, str] = {
 }
 """Every action that is written, and what it is called in a list."""
 
-_DECISIONS = {"same": "same person", "unsure": "unsure", "new": "new person"}
+_DECISIONS = {"same": "likely the same person", "unsure": "unsure", "new": "likely somebody else"}
 _CONDITIONS = {
     "cameras": "camera",
     "since": "time",

@@ -206,8 +206,8 @@ def meaning(search: SearchSeen) -> list[str]:
     lines = []
     if search.same_from is not None:
         lines.append(
-            f"A person is called the same from a probability of {_percent(search.same_from)} on. "
-            "That says “looks alike”; it is no proof of identity."
+            f"“Likely the same person” is said from a probability of {_percent(search.same_from)} on. "
+            "It is no proof of identity."
         )
     if (rate := search.false_alarm_rate) is not None:
         strangers = _strangers(rate)
@@ -220,7 +220,8 @@ def meaning(search: SearchSeen) -> list[str]:
         how = "Estimated from smaller galleries" if measured.is_extrapolated else "Measured when calibrating"
         lines.append(
             f"{how}: among {_people(measured.people)}, {_percent(measured.rate)} of searches for strangers "
-            f"ended in “same person” (95 % interval {_percent(measured.low)} to {_percent(measured.high)})."
+            "ended in “likely the same person” "
+            f"(95 % interval {_percent(measured.low)} to {_percent(measured.high)})."
         )
     if search.prior is not None:
         whose = "that the person is in the gallery at all" if search.nobody is not None else "of a comparison"
@@ -240,7 +241,7 @@ def _strangers(rate: float) -> tuple[str, str]:
     while count * rate < 0.999 and count < 1_000_000_000:
         count *= 10
     called = round(count * rate)
-    return f"{count:,}", f"{called:,} {'ends' if called == 1 else 'end'} in “same person”"
+    return f"{count:,}", f"{called:,} {'ends' if called == 1 else 'end'} in “likely the same person”"
 
 
 def _people(count: int) -> str:

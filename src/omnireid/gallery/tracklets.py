@@ -38,8 +38,8 @@ from omnireid.gallery.searching import (
 )
 
 TRACKLET_NOTE = (
-    "Scores are of whole tracklets; the calibration was made for single crops, which are less alike, so "
-    'probabilities lean towards "same".'
+    "Scores are of whole tracklets (several pictures of one person together); the calibration was made for "
+    'single pictures, which are less alike, so probabilities lean towards "same".'
 )
 Owner = tuple[str, str]
 

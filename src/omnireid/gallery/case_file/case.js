@@ -49,8 +49,8 @@ async function sha256(text) {
   return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-const DECISIONS = { same: "Same person (looks alike)", unsure: "Unsure", new: "Another person" };
-const VERDICTS = { same: "Same person (looks alike)", unsure: "Unsure", new: "New: nobody in the gallery looks like this person" };
+const DECISIONS = { same: "Likely the same person", unsure: "Unsure", new: "Likely another person" };
+const VERDICTS = { ...DECISIONS, new: "Likely nobody in the gallery" };
 const KINDS = { search: "Search", person: "Person", pictures: "Pictures", note: "Note" };
 const ACTIONS = {
   search: "searched", "case-create": "opened the case", "case-add": "added to the case", "case-change": "changed title, reason or end date", "case-close": "closed the case",
@@ -60,6 +60,7 @@ const ACTIONS = {
 const when = (time) => (time ? new Date(time).toLocaleString("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" }) : "time unknown");
 const who = ({ identity, name }) => name || identity || "not assigned to a person";
 const camera = (name) => name || "camera unknown";
+const by = (actor) => `by ${{ "": "somebody", local: "somebody without a token" }[actor] ?? actor}`;
 const count = (number, one, many) => `${number.toLocaleString("en-GB")} ${number === 1 ? one : many}`;
 
 function percent(share) {
@@ -107,7 +108,7 @@ function entry(held, one) {
     "article",
     {},
     h("h3", {}, `${one.number}. ${KINDS[one.kind]}${one.person ? `: ${who(one.person)}` : ""}`),
-    h("p", { className: "hint" }, `added ${when(one.time)} by ${one.actor}`),
+    h("p", { className: "hint" }, `added ${when(one.time)} ${by(one.actor)}`),
     one.forgotten ? h("p", { className: "gone" }, `Forgotten on ${when(one.forgotten)}: nothing of it is left.`) : null,
     one.note ? h("p", { className: "note" }, one.note) : null,
     one.person ? h("p", {}, `Id ${one.person.identity}. ${count(one.person.items, "picture", "pictures")} in the gallery then.`) : null,
@@ -115,7 +116,7 @@ function entry(held, one) {
     shown.length ? h("div", { className: "tiles" }, shown.map((sighting) => tile(held, sighting))) : null,
     rest > 0 ? h("p", { className: "hint" }, `${count(rest, "more picture stands", "more pictures stand")} in the table of sightings.`) : null,
     one.lost ? h("p", { className: "gone" }, `${count(one.lost, "picture was", "pictures were")} forgotten since.`) : null,
-    one.proof ? h("p", { className: "hint" }, `In the audit log: searched ${when(one.proof.time)} by ${one.proof.actor}, link ${one.proof.hash}.`) : null,
+    one.proof ? h("p", { className: "hint" }, `In the audit log: searched ${when(one.proof.time)} ${by(one.proof.actor)}, link ${one.proof.hash}.`) : null,
   );
 }
 
@@ -169,10 +170,10 @@ function page(held, isWhole, sum) {
     state(isWhole, sum),
     h("p", { className: "note" }, about.reason),
     facts([
-      ["Opened", `${when(about.created)} by ${about.created_by}`],
-      ["Closed", about.closed ? `${when(about.closed)} by ${about.closed_by}` : "no"],
+      ["Opened", `${when(about.created)} ${by(about.created_by)}`],
+      ["Closed", about.closed ? `${when(about.closed)} ${by(about.closed_by)}` : "no"],
       ["Kept until", when(about.ends)],
-      ["Exported", `${when(held.exported)} by ${held.exported_by}`],
+      ["Exported", `${when(held.exported)} ${by(held.exported_by)}`],
       ["Gallery", held.gallery],
       ["Made with", `OmniReID ${held.omnireid}`],
     ]),

@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { download } from "./download.js";
-import { fill, h, icon } from "./dom.js";
+import { fill, focusOn, h, icon } from "./dom.js";
 import { day, when } from "./format.js";
 import { bounds, fromAddress, isNarrowed, logFilter, noLogFilter, toAddress } from "./logfilter.js";
 import { go, remember } from "./router.js";
@@ -18,7 +18,7 @@ export async function auditView({ query, isCurrent }) {
   const chosen = { ...noLogFilter(), ...(await fromAddress(query)) };
   if (!isCurrent()) return null;
   const list = h("ol.log", { "aria-label": text.audit.title });
-  const foot = h("div.row.centred");
+  const foot = h("div.row.centred", { role: "status" });
   const filters = h("div");
   let latest = 0;
   let looked = 0;
@@ -33,7 +33,9 @@ export async function auditView({ query, isCurrent }) {
       const { entries, next, looked: read, looked_to: back, actions } = await api.audit({ ...asked(), limit: SHOWN, after, latest: true });
       if (mine !== latest) return; // another filter was chosen meanwhile
       if (!filters.childElementCount) fill(filters, logFilter(chosen, actions, choose));
-      list.append(...entries.map((entry) => row(entry, actions)));
+      const rows = entries.map((entry) => row(entry, actions));
+      list.append(...rows);
+      if (after) focusOn(rows[0]);
       looked += read;
       show(next, back);
     } catch (error) {
@@ -47,7 +49,7 @@ export async function auditView({ query, isCurrent }) {
     const clear = () => go("audit");
     if (count || next !== null) {
       const words = next === null || !isNarrowed(chosen) ? text.browse.shown(count) : text.audit.backTo(count, looked, day(back));
-      fill(foot, more, h("span.hint", { role: "status" }, words));
+      fill(foot, more, h("span.hint", {}, words));
     } else {
       const button = isNarrowed(chosen) ? [h("button", { type: "button", onclick: clear }, text.search.clear)] : [];
       fill(foot, empty("audit", isNarrowed(chosen) ? text.audit.none : text.audit.empty, "", ...button));

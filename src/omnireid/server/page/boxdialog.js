@@ -39,7 +39,7 @@ function largeView(picture, close, mayBeSeveral) {
   const another = h("button", { type: "button", hidden: !mayBeSeveral, onclick: keepAnother }, icon("plus"), text.frame.another);
   const save = h("button.primary", { type: "button", onclick: finish });
   const said = h("p.hint.grow", { role: "status" });
-  const problems = h("div");
+  const problems = h("div", { role: "status" });
   const modes = modeChoice((mode) => {
     isDrawing = mode === "draw";
     view.element.classList.toggle("is-drawing", isDrawing);
@@ -56,7 +56,8 @@ function largeView(picture, close, mayBeSeveral) {
     another.disabled = !region;
     const count = chosen().length;
     fill(save, count > 1 ? [icon("search"), text.frame.searchSeveral(count)] : text.save);
-    fill(said, count > 1 ? text.frame.chosen(count) : mayBeSeveral ? text.frame.hintSeveral : text.frame.hint);
+    const words = count > 1 ? text.frame.chosen(count) : mayBeSeveral ? text.frame.hintSeveral : text.frame.hint;
+    if (said.textContent !== words) said.textContent = words; // said once, not at each move of a box
   }
 
   function keepAnother() {
@@ -90,11 +91,11 @@ function largeView(picture, close, mayBeSeveral) {
   }
 
   async function detect() {
-    fill(problems, h("p.hint", { role: "status" }, h("span.spinner", { "aria-hidden": "true" }), text.frame.finding));
+    fill(problems, h("p.hint", {}, h("span.spinner", { "aria-hidden": "true" }), text.frame.finding));
     try {
       const { boxes } = await api.detect(await asRequest({ ...picture, region: null }));
       found = boxes.map(({ x, y, width, height, score }) => ({ region: { x, y, width, height }, score }));
-      fill(problems, h("p.hint", { role: "status" }, found.length ? text.frame.found(found.length) : text.frame.nobodyFound));
+      fill(problems, h("p.hint", {}, found.length ? text.frame.found(found.length) : text.frame.nobodyFound));
       showFound();
     } catch (error) {
       fill(problems, complaint(error.message));

@@ -3,7 +3,7 @@
 import { api } from "./api.js";
 import { ask } from "./dialogs.js";
 import { field, fill, h, icon, typedText } from "./dom.js";
-import { day } from "./format.js";
+import { dateOf, day, endOf } from "./format.js";
 import { refresh } from "./router.js";
 import { may } from "./session.js";
 import { complaint, loadInto } from "./states.js";
@@ -16,22 +16,13 @@ const DAY_MS = 86_400_000;
 const MOST_TITLE = 200;
 const MOST_WORDS = 4000;
 
-/** Local midnight at the end of a day of a date control, as RFC 3339. */
-const endOf = (date) => new Date(`${date}T23:59:59`).toISOString();
-
-/** The day of a time, as a date control has it; by default in 30 days. */
-function dateOf(time = Date.now() + DAYS * DAY_MS) {
-  const local = new Date(time);
-  return `${local.getFullYear()}-${String(local.getMonth() + 1).padStart(2, "0")}-${String(local.getDate()).padStart(2, "0")}`;
-}
-
 /** Title, reason and end date: { elements, isReady(), values() }. */
 export function caseFields({ title = "", reason = "", ends = undefined } = {}) {
   const name = h("input", { type: "text", value: title, maxLength: MOST_TITLE, autocomplete: "off", required: true, dataset: { first: "" } });
   const why = h("textarea", { value: reason, rows: 3, maxLength: MOST_WORDS, required: true });
   const said = h("p.hint");
   const say = () => fill(said, end.value ? text.cases.endsHint(day(endOf(end.value))) : null);
-  const end = h("input", { type: "date", oninput: () => say(), value: dateOf(ends), min: dateOf(Date.now() + DAY_MS), required: true });
+  const end = h("input", { type: "date", oninput: () => say(), value: dateOf(ends ?? Date.now() + DAYS * DAY_MS), min: dateOf(Date.now() + DAY_MS), required: true });
   say();
   return {
     elements: [field(text.cases.name, name), field(text.cases.reason, why, text.cases.reasonHint), h("div", {}, field(text.cases.ends, end), said)],

@@ -6,6 +6,7 @@ import { casePicture, fromFile } from "./casepictures.js";
 import { badge } from "./decisions.js";
 import { ask, askConfirm } from "./dialogs.js";
 import { field, fill, h, icon, select } from "./dom.js";
+import { save } from "./download.js";
 import { bytes, cameraName, day, percent, personName, score, when } from "./format.js";
 import { go, link, refresh, remember } from "./router.js";
 import { may, session } from "./session.js";
@@ -24,12 +25,12 @@ export async function casesView({ query }) {
   let state = query.get("state") in text.cases.states ? query.get("state") : "";
   let wanted = query.get("text") ?? "";
   const list = h("ol.log");
-  const foot = h("div");
+  const foot = h("div", { role: "status" });
   const show = () => {
     const words = wanted.trim().toLowerCase();
     const shown = cases.filter(({ title, reason, closed }) => (!state || (state === "closed") === Boolean(closed)) && `${title}\n${reason}`.toLowerCase().includes(words));
     fill(list, shown.map(row));
-    fill(foot, shown.length ? null : empty("cases", cases.length ? text.cases.noneFound : text.cases.none, cases.length ? "" : text.cases.noneHint));
+    fill(foot, shown.length ? h("p.hint", {}, text.browse.shown(shown.length)) : empty("cases", cases.length ? text.cases.noneFound : text.cases.none, cases.length ? "" : text.cases.noneHint));
     remember("cases", { ...(state ? { state } : {}), ...(wanted ? { text: wanted } : {}) });
   };
   const find = h("input", { type: "search", value: wanted, autocomplete: "off", oninput: () => { wanted = find.value; show(); } });
@@ -104,7 +105,7 @@ function actions(about) {
   };
   const isOpen = !about.closed;
   return [
-    h("button.primary", { type: "button", onclick: () => save(about) }, icon("upload"), text.cases.export),
+    h("button.primary", { type: "button", onclick: () => exportFile(about) }, icon("upload"), text.cases.export),
     isOpen ? h("button", { type: "button", onclick: () => addNote(about) }, icon("edit"), text.cases.addNote) : null,
     isOpen ? h("button", { type: "button", onclick: () => change(about) }, icon("edit"), text.cases.change) : null,
     isOpen
@@ -115,15 +116,10 @@ function actions(about) {
 }
 
 /** The file comes to where the browser keeps what it downloads. */
-async function save({ id }) {
+async function exportFile({ id }) {
   try {
     const { blob, name } = await api.exportCase(id);
-    const url = URL.createObjectURL(blob);
-    const anchor = h("a", { href: url, download: name, hidden: true });
-    document.body.append(anchor);
-    anchor.click();
-    anchor.remove();
-    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    save(blob, name);
     toast(text.cases.exported(name));
   } catch (error) {
     complain(error);

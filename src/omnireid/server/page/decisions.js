@@ -11,10 +11,9 @@ export function badge(decision) {
   return h(`span.badge.${decision}`, { title: text.decision[`${decision}Hint`] }, icon(decision), text.decision[decision]);
 }
 
-/** Only the shape, with its words for those who do not see it. */
-export function mark(decision) {
+/** Only the shape, with its words for those who do not see it; "" where they stand beside it. */
+export function mark(decision, words = text.decision[decision]) {
   if (!decision) return null;
-  const words = text.decision[decision];
   return h(`span.mark.${decision}`, { title: words }, icon(decision), h("span.sr-only", {}, words));
 }
 

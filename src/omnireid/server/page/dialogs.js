@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { cameraSelect } from "./cameras.js";
-import { arrowKeys, field, fill, h, icon, typedText, uniqueId } from "./dom.js";
+import { arrowKeys, field, fill, focusOn, h, icon, typedText, uniqueId } from "./dom.js";
 import { cameraName, personName, whenShort } from "./format.js";
 import { complaint, empty, failed, loadInto } from "./states.js";
 import { cameras as cameraCount, pictures, text } from "./text.js";
@@ -199,7 +199,9 @@ function moreButton(next, load) {
   const show = async () => {
     button.disabled = true;
     try {
-      place.replaceWith(...(await load()));
+      const more = await load();
+      place.replaceWith(...more);
+      focusOn(more[0]);
     } catch (error) {
       fill(place, failed(error, show));
     }

@@ -27,6 +27,24 @@ export function fill(element, ...children) {
   return element;
 }
 
+const CONTROLS = "a[href], button, input, select, textarea, [tabindex]";
+const wordsOf = (control) => [control.tagName, control.getAttribute("aria-label") ?? control.labels?.[0]?.textContent ?? control.textContent, control.closest("[data-seq]")?.dataset.seq].join("\n");
+
+/** Put the focus on what takes none by itself, such as a row that was just added: reading goes on there. */
+export function focusOn(element) {
+  if (!element?.matches(CONTROLS)) element?.setAttribute("tabindex", "-1");
+  element?.focus({ preventScroll: true });
+}
+
+/** `change()` what `place` holds; the focus in it goes to the control of the same words afterwards, else to `place`. */
+export function keepFocus(place, change) {
+  const before = place.contains(document.activeElement) ? document.activeElement : null;
+  const words = before && wordsOf(before);
+  change();
+  if (before === null || (before.isConnected && before.checkVisibility())) return;
+  focusOn([...place.querySelectorAll(CONTROLS)].find((control) => wordsOf(control) === words && control.checkVisibility()) ?? place);
+}
+
 /** A picture from our sprite; decorative, so whatever it says must also be in words. */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");

@@ -129,6 +129,7 @@ export function askPins(plan, cameras) {
           delete pins[camera];
           show();
           view.element.focus();
+          said.textContent = text.plan.pinGone(camera);
         } else if (arrow && !event.altKey && !event.ctrlKey) {
           const step = event.shiftKey ? 5 * STEP : STEP;
           move(pins[camera].x + arrow[0] * step, pins[camera].y + arrow[1] * step);

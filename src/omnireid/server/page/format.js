@@ -1,6 +1,6 @@
 // Numbers, times and names as people read them.
 
-import { text } from "./text.js";
+import { number, text } from "./text.js";
 
 /** 0.974 → "97 %"; close to 0 and 1 with more digits, and never 0 % or 100 %, which nobody can know. */
 export function percent(share) {
@@ -8,11 +8,11 @@ export function percent(share) {
   if (value > 99.9 && value < 100) return "> 99.9 %";
   if (value > 0 && value < 0.1) return "< 0.1 %";
   const digits = value > 99 || value < 10 ? 1 : 0;
-  return `${Number(value.toFixed(digits)).toLocaleString()} %`;
+  return `${number(Number(value.toFixed(digits)))} %`;
 }
 
 /** A wanted rate, exactly: 0.001 → "0.1 %". */
-export const rate = (share) => `${Number((share * 100).toPrecision(3)).toLocaleString()} %`;
+export const rate = (share) => `${number(Number((share * 100).toPrecision(3)))} %`;
 
 /** 0.001 → [1000, 1]: of how many, how many, in whole numbers. */
 export function amongMany(share) {
@@ -22,7 +22,7 @@ export function amongMany(share) {
 }
 
 /** 0.0008 → "0.8": of a thousand, to two digits. */
-export const thousandths = (share) => Number((1000 * share).toPrecision(2)).toLocaleString();
+export const thousandths = (share) => number(Number((1000 * share).toPrecision(2)));
 
 /** 0.001 → "1 in 1,000". */
 export const oneIn = (share) => text.oneIn(Math.round(1 / share));
@@ -46,7 +46,7 @@ export function bytes(count) {
     value /= 1000;
     unit += 1;
   }
-  return `${unit && value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString()} ${UNITS[unit]}`;
+  return `${unit && value < 10 ? value.toFixed(1) : number(Math.round(value))} ${UNITS[unit]}`;
 }
 
 // One style for all times: day, month by name, year, 24 hours; the zone where times are read one by one.
@@ -94,7 +94,7 @@ const DURATIONS = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]
 export function duration(seconds) {
   const [size, unit] = DURATIONS.find(([size]) => seconds >= size) ?? DURATIONS.at(-1);
   const count = Number((seconds / size).toFixed(1));
-  return `${count.toLocaleString()} ${unit}${count === 1 ? "" : "s"}`;
+  return `${number(count)} ${unit}${count === 1 ? "" : "s"}`;
 }
 
 /** A moment without a zone, in the reader's zone, as RFC 3339 in UTC; undefined where empty. */
@@ -105,6 +105,12 @@ export function toLocal(date) {
   const shifted = new Date(date.getTime() - date.getTimezoneOffset() * 60_000);
   return shifted.toISOString().slice(0, 19);
 }
+
+/** The day of a time, as a date control has it. */
+export const dateOf = (time) => toLocal(new Date(time)).slice(0, 10);
+
+/** The last second of such a day as RFC 3339, but no later than `latest`. */
+export const endOf = (date, latest = Infinity) => new Date(Math.min(new Date(`${date}T23:59:59`).getTime(), latest)).toISOString();
 
 /** What `fromLocal` takes, in words: "2 Mar 2026, 08:05"; "" for nothing. */
 export const momentWords = (value) => (value ? new Date(value).toLocaleString("en-GB", { ...DAY, ...(/:\d\d:(?!00)/.test(value) ? CLOCK : MINUTE) }) : "");

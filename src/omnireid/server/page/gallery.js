@@ -7,7 +7,7 @@ import { bytes, cameraName, duration } from "./format.js";
 import { link, place, refresh } from "./router.js";
 import { may, session } from "./session.js";
 import { siteSections } from "./site.js";
-import { text } from "./text.js";
+import { number, text } from "./text.js";
 import { complain, toast } from "./toasts.js";
 
 const DAY_S = 86_400;
@@ -21,6 +21,7 @@ export async function galleryView() {
     "div",
     {},
     h("h1", {}, text.state.title, session.info.galleries.length > 1 ? h("span.hint", {}, state.name) : null),
+    h("p.lead", {}, text.state.lead),
     h("dl.figures", {}, figures(state)),
     h("div.pair.overview", {}, h("section.card", {}, model(state)), h("section.card", {}, index(state.index))),
     h("section.card", {}, retention(state)),
@@ -30,7 +31,6 @@ export async function galleryView() {
       {},
       may("admin") ? h("a", { href: link("audit") }, icon("audit"), text.views.audit) : null,
       h("a", { href: link("history") }, icon("history"), text.views.history),
-      h("a", { href: "assets/responsible-use.html" }, icon("help"), text.responsibleUse),
       h("span.hint", {}, text.state.version(session.info.version)),
     ),
   );
@@ -38,9 +38,9 @@ export async function galleryView() {
 
 const figures = ({ items, identities, cameras, disk_bytes: disk }) =>
   [
-    [text.state.items, items.toLocaleString()],
-    [text.state.people, identities.toLocaleString()],
-    [text.state.cameras, cameras.length.toLocaleString()],
+    [text.state.items, number(items)],
+    [text.state.people, number(identities)],
+    [text.state.cameras, number(cameras.length)],
     [text.state.disk, disk === null || disk === undefined ? text.state.diskUnknown : bytes(disk)],
   ].map(([name, value]) => h("div.figure", {}, h("dt", {}, name), h("dd", {}, value)));
 

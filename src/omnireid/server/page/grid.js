@@ -44,7 +44,7 @@ function sizeChoice(onchange) {
  */
 export function virtualGrid({ ask, tile, focus, nothing }) {
   const grid = h("div.browse");
-  const foot = h("div.row.centred");
+  const foot = h("div.row.centred", { role: "status" });
   const end = h("div.grid-end", { "aria-hidden": "true" });
   let all = [];
   let chunks = []; // { element, from, to, height }
@@ -127,7 +127,7 @@ export function virtualGrid({ ask, tile, focus, nothing }) {
       running = null;
       if (!after) lay();
       else append();
-      fill(foot, all.length ? h("span.hint", { role: "status" }, next ? text.browse.shown(all.length) : text.grid.all(all.length)) : nothing());
+      fill(foot, all.length ? h("span.hint", {}, next ? text.browse.shown(all.length) : text.grid.all(all.length)) : nothing());
       // The end may be in view still: then nothing will tell.
       if (next) {
         atEnd.unobserve(end);

@@ -1,7 +1,7 @@
 // Changes to people, the latest first, each with its undo; by kind, time, who and person.
 
 import { api } from "./api.js";
-import { fill, h, icon } from "./dom.js";
+import { fill, focusOn, h, icon } from "./dom.js";
 import { when } from "./format.js";
 import { bounds, fromAddress, isNarrowed, logFilter, noLogFilter, toAddress } from "./logfilter.js";
 import { go, link, remember } from "./router.js";
@@ -17,7 +17,7 @@ export async function historyView({ query, isCurrent }) {
   const chosen = { ...noLogFilter(), ...(await fromAddress(query)) };
   if (!isCurrent()) return null;
   const list = h("ol.log", { "aria-label": text.history.title });
-  const foot = h("div.row.centred");
+  const foot = h("div.row.centred", { role: "status" });
   let latest = 0;
 
   async function load() {
@@ -33,12 +33,15 @@ export async function historyView({ query, isCurrent }) {
     }
   }
 
-  function show(operations) {
-    list.append(...operations.slice(0, SHOWN).map(row));
+  function show(operations, isMore = false) {
+    const rows = operations.slice(0, SHOWN).map(row);
+    list.append(...rows);
+    if (isMore) focusOn(rows[0]);
     const rest = operations.slice(SHOWN);
     const clear = h("button", { type: "button", onclick: () => go("history") }, text.search.clear);
-    if (rest.length) fill(foot, h("button", { type: "button", onclick: () => show(rest) }, text.more));
-    else if (list.childElementCount) fill(foot);
+    const count = h("span.hint", {}, text.browse.shown(list.childElementCount));
+    if (rest.length) fill(foot, h("button", { type: "button", onclick: () => show(rest, true) }, text.more), count);
+    else if (list.childElementCount) fill(foot, count);
     else fill(foot, empty("history", isNarrowed(chosen) ? text.history.none : text.history.empty, "", ...(isNarrowed(chosen) ? [clear] : [])));
   }
 

@@ -1,7 +1,7 @@
 // Which view is shown: the part of the address behind "#/". The address also says which gallery, and what a view
 // looks for, so that it can be bookmarked, sent to somebody, and gone back to.
 
-import { fill, h } from "./dom.js";
+import { fill, h, keepFocus } from "./dom.js";
 import { chooseGallery, galleryName, session } from "./session.js";
 import { empty, failed, loading } from "./states.js";
 import { text } from "./text.js";
@@ -87,7 +87,7 @@ async function show({ isNew }) {
   }
   clearTimeout(slow);
   if (mine !== latest) return; // another view was asked for meanwhile
-  fill(main, content);
+  keepFocus(main, () => fill(main, content));
   main.dataset.view = here.name;
   if (isNew) {
     window.scrollTo(0, 0);

@@ -1,6 +1,6 @@
 // Choosing among what is shown, one by one, by ranges or all of it, with a bar of what can be done with the chosen.
 
-import { fill, h, icon } from "./dom.js";
+import { h, icon, keepFocus } from "./dom.js";
 import { text } from "./text.js";
 
 /** A button of the bar; `more`: further properties. */
@@ -19,7 +19,8 @@ export class Selection {
     this.chosen = new Map(); // by id, in the order they were chosen
     this.boxes = new Map();
     this.last = null;
-    this.bar = h("div.selection-bar", { role: "region", "aria-label": count(0), hidden: true });
+    this.said = h("span.grow.strong", { role: "status" });
+    this.bar = h("div.selection-bar", { role: "region", "aria-label": count(0), hidden: true }, this.said);
   }
 
   /** A box for the corner of a tile. With Shift everything from the last one on is chosen, or let go. */
@@ -57,7 +58,10 @@ export class Selection {
   }
 
   clear() {
+    const hadFocus = this.bar.contains(document.activeElement);
     this.set([...this.chosen.values()], false);
+    const box = this.boxes.get(this.last);
+    if (hadFocus) (box?.closest(".tile")?.querySelector(".bare") ?? box)?.focus();
   }
 
   show() {
@@ -66,12 +70,15 @@ export class Selection {
     const all = this.canAll ? this.order() : [];
     this.bar.hidden = chosen.length === 0;
     this.bar.setAttribute("aria-label", words);
-    fill(
-      this.bar,
-      h("span.grow.strong", { role: "status" }, words),
+    const tools = [
       all.length > chosen.length ? action(".quiet", "tick", text.grid.chooseAll(all.length), () => this.set(all, true)) : null,
       this.actions(chosen),
       h("button.icon-button", { type: "button", "aria-label": text.grid.chooseNone, onclick: () => this.clear() }, icon("close")),
-    );
+    ];
+    this.said.textContent = words;
+    keepFocus(this.bar, () => {
+      while (this.said.nextSibling) this.said.nextSibling.remove(); // what was said stays, or it is said to nobody
+      this.bar.append(...tools.flat(Infinity).filter(Boolean));
+    });
   }
 }

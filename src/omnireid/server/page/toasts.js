@@ -1,7 +1,7 @@
 // Short notes at the edge of the page, some with an undo.
 
 import { api } from "./api.js";
-import { fill, h, icon } from "./dom.js";
+import { fill, focusOn, h, icon } from "./dom.js";
 import { refresh } from "./router.js";
 import { text } from "./text.js";
 
@@ -13,12 +13,17 @@ export const toastShelf = () => shelf;
 
 /** Returns the note. */
 export function toast(message, { kind = "note", action = undefined } = {}) {
+  const dismiss = () => {
+    const hadFocus = note.contains(document.activeElement);
+    note.remove();
+    if (hadFocus) focusOn(document.querySelector("main"));
+  };
   const note = h(
     `div.toast.${kind}`,
     {},
     h("span.grow", {}, message),
-    action ? h("button.quiet", { type: "button", onclick: () => { note.remove(); action.run(); } }, icon("undo"), action.label) : null,
-    h("button.icon-button", { type: "button", "aria-label": text.close, onclick: () => note.remove() }, icon("close")),
+    action ? h("button.quiet", { type: "button", onclick: () => { dismiss(); action.run(); } }, icon("undo"), action.label) : null,
+    h("button.icon-button", { type: "button", "aria-label": text.close, onclick: dismiss }, icon("close")),
   );
   shelf.append(note);
   while (shelf.childElementCount > MOST) shelf.firstElementChild.remove();

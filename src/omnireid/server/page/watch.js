@@ -3,8 +3,8 @@
 import { api } from "./api.js";
 import { badge, likeness } from "./decisions.js";
 import { ask, askConfirm, choosePerson } from "./dialogs.js";
-import { field, fill, h, icon, typedText } from "./dom.js";
-import { cameraName, day, personName, rate, when } from "./format.js";
+import { field, fill, focusOn, h, icon, keepFocus, typedText } from "./dom.js";
+import { cameraName, dateOf, day, endOf, personName, rate, when } from "./format.js";
 import { showItem } from "./itemdialog.js";
 import { go, link, refresh } from "./router.js";
 import { may, session } from "./session.js";
@@ -26,8 +26,9 @@ export async function watchView() {
   const row = h("section.alerts", { "aria-label": text.watch.alerts });
   const show = async () => {
     const [state, page] = await Promise.all([api.watchList(), api.watchAlerts({})]);
-    fill(list, listOf(state));
-    fill(row, alertsOf(page, state));
+    // It comes anew with each alert, also while somebody is on a button of it.
+    keepFocus(list, () => fill(list, listOf(state)));
+    keepFocus(row, () => fill(row, alertsOf(page, state)));
   };
   const again = () => {
     if (!list.isConnected) stream.removeEventListener("alert", again);
@@ -135,14 +136,18 @@ export function watchFor(people) {
   const namesOf = (some) => (some.length > MOST_NAMES ? peopleCount(some.length) : some.map(personName).join(", "));
   return ask(text.watch.addTitle(namesOf(people)), (close) => {
     const reason = h("input", { type: "text", required: true, maxLength: 300, autocomplete: "off", dataset: { first: "" } });
-    const ends = h("input", { type: "date", required: true, min: dateAfter(1), max: dateAfter(MOST_DAYS), value: dateAfter(USUAL_DAYS) });
+    const said = h("p.hint", { "aria-live": "polite" });
+    // The browser's control writes the day in the order of its own language.
+    const say = () => fill(said, ends.value ? text.watch.endsHint(day(endOfWatch(ends.value)), MOST_DAYS) : null);
+    const ends = h("input", { type: "date", required: true, oninput: () => say(), min: dateOf(after(1)), max: dateOf(after(MOST_DAYS)), value: dateOf(after(USUAL_DAYS)) });
+    say();
     const estimate = h("div.expected", { "aria-live": "polite" });
     loadInto(estimate, async () => [h("h3", {}, text.watch.expectTitle), expected(await api.watchEstimate(people.map(({ id }) => id)))].flat());
     const problem = h("div");
     const [left, fresh, before] = [[...people], [], []]; // where one fails, the next press goes on with the others
     const watchFirst = async () => {
       try {
-        return await api.watch({ identity: left[0].id, reason: typedText(reason), ends: endOf(ends.value) });
+        return await api.watch({ identity: left[0].id, reason: typedText(reason), ends: endOfWatch(ends.value) });
       } catch (error) {
         if (error.status !== CONFLICT || people.length === 1) throw error;
         return null; // is on the list already
@@ -161,7 +166,7 @@ export function watchFor(people) {
               (isNew ? fresh : before).push(left.shift());
             }
             if (before.length) toast(text.watch.already(namesOf(before)), { kind: "problem" });
-            if (fresh.length) toast(text.watch.saved(namesOf(fresh), fresh.length, day(endOf(ends.value))));
+            if (fresh.length) toast(text.watch.saved(namesOf(fresh), fresh.length, day(endOfWatch(ends.value))));
             close(true);
           } catch (error) {
             button.disabled = false;
@@ -169,9 +174,9 @@ export function watchFor(people) {
           }
         },
       },
-      h("p.warning", {}, icon("alert"), h("span", {}, text.watch.warning)),
+      h("p.warning", {}, icon("alert"), h("span", {}, text.watch.warning(people.length))),
       field(text.watch.reason, reason, text.watch.reasonHint),
-      field(text.watch.ends, ends, text.watch.endsHint(MOST_DAYS)),
+      h("div", {}, field(text.watch.ends, ends), said),
       session.info.calibrated ? null : h("p.note", {}, text.watch.needsCalibration),
       estimate,
       problem,
@@ -180,28 +185,26 @@ export function watchFor(people) {
   });
 }
 
-/** So many days from now, as a date control has it: in the reader's zone. */
-function dateAfter(days) {
-  const date = new Date(Date.now() + days * DAY_MS);
-  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 10);
-}
+const after = (days) => Date.now() + days * DAY_MS;
 
 /** The end of that day, but no more than may be asked for. */
-const endOf = (date) => new Date(Math.min(new Date(`${date}T23:59:59`).getTime(), Date.now() + MOST_DAYS * DAY_MS - 60_000)).toISOString();
+const endOfWatch = (date) => endOf(date, after(MOST_DAYS) - 60_000);
 
 function alertsOf(first, { entries }) {
   const rows = h("ol.alert-rows");
   const foot = h("div.row.centred");
   const add = ({ alerts, next }) => {
-    rows.append(...alerts.map(alertOf));
+    const added = alerts.map(alertOf);
+    rows.append(...added);
     const more = async () => {
       try {
-        add(await api.watchAlerts({ before: next }));
+        focusOn(add(await api.watchAlerts({ before: next })));
       } catch (error) {
         fill(foot, failed(error, more));
       }
     };
     fill(foot, next === null ? null : h("button", { type: "button", onclick: more }, text.more));
+    return added[0];
   };
   add(first);
   return [

@@ -19,7 +19,7 @@ const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
  * `interrupt()` is called when a second finger turns what the first one does into a zoom.
  */
 export function zoomable(content, size, { label, moves, interrupt = undefined }) {
-  const element = h("div.window", { tabIndex: 0, role: "group", "aria-label": label });
+  const element = h("div.window", { tabIndex: 0, role: "application", "aria-label": label }); // arrow keys are for it, not for reading on
   const said = h("output.zoom-said", { "aria-live": "polite" });
   let [scale, left, top] = [1, 0, 0];
   let isFitted = true;
