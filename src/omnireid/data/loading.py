@@ -88,7 +88,7 @@ class Reading:
     on_skip: OnSkip | None = None
     console: Console | None = None
     threads: int | None = None
-    load: LoadCrop = load_sample
+    load: LoadCrop | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ class CropLoader:
         on_bad: OnBad = "error",
         refill: bool = False,
         cache_bytes: int = 0,
-        load: LoadCrop = load_sample,
+        load: LoadCrop | None = None,
     ) -> None:
         """Prepare a loader; threads start with `load`.
 
@@ -178,7 +178,7 @@ class CropLoader:
         self.refill = refill
         self.skipped: dict[int, ImageError] = {}
         self.wait_s = 0.0
-        self._load = load_many(spec) if load is load_sample and len(samples) >= _MANY_SAMPLES else load
+        self._load = load or (load_many(spec) if len(samples) >= _MANY_SAMPLES else load_sample)
         self._crop_shape = (spec.height, spec.width, 3)
         capacity = min(len(samples), cache_bytes // (spec.height * spec.width * 3))
         # Pages of an empty array cost nothing until a crop is written to them.

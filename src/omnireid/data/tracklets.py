@@ -23,7 +23,7 @@ from omnireid.core.display import short_repr
 from omnireid.core.errors import DatasetError, ImageError, InputError
 from omnireid.core.images import Crop, decode, resize
 from omnireid.core.types import Sample
-from omnireid.data.loading import LoadCrop, load_sample
+from omnireid.data.loading import LoadCrop
 
 Box = tuple[float, float, float, float]
 
@@ -118,12 +118,12 @@ def seen_together(tracklets: Sequence[Tracklet], *, max_overlap: float = MAX_OVE
     return np.array(sorted(together - doubtful), np.int64).reshape(-1, 2)
 
 
-def spread_samples(tracklets: Sequence[Tracklet], num_frames: int) -> tuple[list[Sample], LoadCrop]:
+def spread_samples(tracklets: Sequence[Tracklet], num_frames: int) -> tuple[list[Sample], LoadCrop | None]:
     """At most this many sightings of each tracklet, evenly over its length, and how to load them.
 
     Returns:
         Samples whose pid is the place of the tracklet in `tracklets` and whose camid numbers the cameras in
-        order of their names; and what to hand to `Embedder.embed_samples` as `load`.
+        order of their names; and what reads them (`Reading.load`), None for the usual way.
 
     Raises:
         InputError: less than one frame.
@@ -142,7 +142,7 @@ def spread_samples(tracklets: Sequence[Tracklet], num_frames: int) -> tuple[list
             if sighting.box is not None:
                 boxes[sample] = sighting.box
     if not boxes:
-        return samples, load_sample
+        return samples, None
     # A frame shows many people: neighbours in this order share it.
     samples.sort(key=lambda sample: (sample.camid, sample.path, sample.pid))
     frame = lru_cache(maxsize=8)(decode)

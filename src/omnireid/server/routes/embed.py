@@ -81,4 +81,4 @@ async def embed_soon(request: Request) -> Response:
     return await embed(request, await service_of(request), await may_read(request))
 
 
-_ROUTE = router.routes[-1]
+_ROUTE = next(route for route in router.routes if getattr(route, "endpoint", None) is embed)
