@@ -15,6 +15,7 @@ import pytest
 
 from command_line import Run
 from gallery.lifecycle import refuse_writes
+from omnireid import Gallery
 from omnireid.cli.app import main
 from omnireid.cli.gallery_options import duration, moment, printed_duration
 from omnireid.core.errors import ConfigError
@@ -203,15 +204,13 @@ def test_items_are_compared_assigned_rejected_and_searched_with(omnireid: Run, p
 
 
 def test_ctrl_c_says_what_stays(omnireid: Run, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    from omnireid.gallery import files
-
-    enrol_files = files.enrol_files
+    enrol_stream = Gallery.enrol_stream
 
     def interrupted(*args: Any, **options: Any) -> Iterator[Any]:
-        yield next(enrol_files(*args, **options))
+        yield next(enrol_stream(*args, **options))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(files, "enrol_files", interrupted)
+    monkeypatch.setattr(Gallery, "enrol_stream", interrupted)
     folder = place.people / "query"
     done = omnireid("enrol", "-g", place.gallery, "-m", place.first, folder, "--batch-size", "4")
     assert done.code != 0

@@ -90,7 +90,7 @@ def enrol(
     from omnireid.data.loading import Reading
     from omnireid.evaluation.calibration import Calibration
     from omnireid.gallery.field_files import read_field_file, with_fields
-    from omnireid.gallery.files import enrol_files, seen_files
+    from omnireid.gallery.files import embed_seen, seen_files
     from omnireid.inference.lookup import find_weights
     from omnireid.inference.sources import collect_samples
 
@@ -128,7 +128,7 @@ def enrol(
     num_done = num_new = num_assigned = 0
     with open_gallery(gallery, precision=stored_precision, calibration=known, make=True) as opened:
         try:
-            for enrolment in enrol_files(opened, embedder, files, pictures, assign=assign):
+            for enrolment in opened.enrol_stream(embed_seen(embedder, files, pictures), assign=assign):
                 num_done += len(enrolment.ids)
                 num_new += int(enrolment.is_new.sum())
                 num_assigned += sum(one.operation is not None for one in enrolment.assigned)

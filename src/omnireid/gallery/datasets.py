@@ -9,7 +9,7 @@ from omnireid.core.cameras import camera_name
 from omnireid.core.images import decode
 from omnireid.core.types import Dataset, Sample
 from omnireid.data.loading import Reading
-from omnireid.gallery.files import enrol_files, seen_files
+from omnireid.gallery.files import embed_seen, seen_files
 from omnireid.gallery.gallery import Gallery
 from omnireid.gallery.items import EVERYTHING, Filter
 from omnireid.gallery.searching import SearchResult
@@ -36,7 +36,7 @@ def fill_from_dataset(
 
     Args:
         first_s: as `seen_files`.
-        reading: as `enrol_files`; nobody is told of pictures left out.
+        reading: as `embed_seen`; nobody is told of pictures left out.
 
     Raises:
         ImageError: a picture that cannot be decoded, with on_bad="error".
@@ -48,8 +48,8 @@ def fill_from_dataset(
         first_s=first_s,
         with_identities=True,
     )
-    enrolled = enrol_files(gallery, embedder, files, replace(reading, on_skip=lambda file: None))
-    return sum(len(batch.ids) for batch in enrolled)
+    embeddings = embed_seen(embedder, files, replace(reading, on_skip=lambda file: None))
+    return sum(len(batch.ids) for batch in gallery.enrol_stream(embeddings))
 
 
 def ask_first_query(gallery: Gallery, embedder: Embedder, dataset: Dataset, *, k: int = 5) -> FirstQuery:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -54,6 +54,16 @@ class Enrolment(NamedTuple):
 
     def __repr__(self) -> str:
         return short_repr(self)
+
+
+def joined(parts: Iterable[Enrolment]) -> Enrolment:
+    """What became of all items of several enrolments, in their order."""
+    listed = list(parts)
+    return Enrolment(
+        tuple(one for part in listed for one in part.ids),
+        np.concatenate([np.zeros(0, np.bool_), *(part.is_new for part in listed)]),
+        tuple(one for part in listed for one in part.assigned),
+    )
 
 
 def prepared(items: Sequence[Item], unit_ND: Float32, now: float) -> pa.Table:

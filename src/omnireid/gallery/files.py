@@ -1,4 +1,4 @@
-"""Enrolling picture files: each is read once, embedded, and kept as a small picture of its own."""
+"""Pictures on their way into a gallery: each is read once, embedded, and kept as a small one of its own."""
 
 from __future__ import annotations
 
@@ -8,27 +8,46 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from PIL import Image
 
 from omnireid.core.cameras import camera_name
 from omnireid.core.card import InputSpec
-from omnireid.core.errors import ImageError
-from omnireid.core.images import decode, resize
-from omnireid.core.types import Sample
+from omnireid.core.errors import ImageError, InputError
+from omnireid.core.images import Crop, as_crop, decode, resize
+from omnireid.core.types import Embeddings, Sample
 from omnireid.data.loading import Loaded, Reading
-from omnireid.gallery.enrolling import Enrolment
-from omnireid.gallery.gallery import Gallery
 from omnireid.gallery.items import MAX_SOURCE, Item
 from omnireid.gallery.texts import fault, storable
 from omnireid.gallery.thumbnails import make_thumbnail
-from omnireid.inference.embedder import Embedder
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from omnireid.inference.embedder import Embedder
+
+
+Picture = str | os.PathLike[str] | Crop | Image.Image
+"""A picture file, a crop (H, W, 3) of uint8 RGB, or a Pillow picture."""
+
+Pictures = Picture | Sequence[Picture]
+"""One, several, a folder, a pattern, or a manifest."""
 
 
 class SeenFile(NamedTuple):
-    """A picture file, and what is known of it besides the picture."""
+    """A picture, and what is known of it besides.
+
+    Attributes:
+        path: its file; of a crop in memory what errors call it.
+        item: what it becomes, without the picture.
+        crop: the picture, where it is in memory.
+    """
 
     path: str
     item: Item = Item()
+    crop: Crop | Image.Image | None = None
 
 
 def seen_files(
@@ -64,40 +83,83 @@ def seen_files(
     return found
 
 
+def items_seen(of: Sequence[object], camera: str = "") -> list[Item]:
+    """Items of what embeddings are of: items themselves, and samples with their camera and file."""
+    return [source if isinstance(source, Item) else _item_of(source, camera) for source in of]
+
+
+def _item_of(source: object, camera: str) -> Item:
+    if not isinstance(source, Sample):
+        raise InputError(f"embeddings: of {type(source).__name__}, not of items or samples")
+    return Item(
+        camera=camera or storable(camera_name(source.camid)),
+        source=storable(source.path[-MAX_SOURCE:]),
+        tracklet=tracklet_of(source.path) if source.frames else None,
+    )
+
+
 def tracklet_of(path: str) -> str:
     """A tracklet's id of where its frames lie: the path, or its hash where that may be no id."""
     return hashlib.blake2b(os.fsencode(path), digest_size=16).hexdigest() if fault(path) else path
 
 
-def enrol_files(
-    gallery: Gallery,
-    embedder: Embedder,
-    files: Sequence[SeenFile],
-    reading: Reading = Reading(),
-    *,
-    assign: bool = False,
-) -> Iterator[Enrolment]:
-    """Embed files and enrol them, a batch at a time, while the next one is embedded.
+def is_pictures(given: object) -> bool:
+    """Whether something is pictures to embed (files, crops, Pillow pictures, or several), not embeddings."""
+    if isinstance(given, (str, os.PathLike, Image.Image)):
+        return True
+    if isinstance(given, np.ndarray):
+        return given.dtype == np.uint8 and given.ndim in (3, 4)
+    return isinstance(given, Sequence) and len(given) > 0 and is_pictures(given[0])
 
-    The content key is made of the file's bytes and of where it was seen: run again after an interruption,
-    what is there already stays as it is.
+
+def seen_pictures(given: Any, *, camera: str = "", console: Console | None = None) -> list[SeenFile]:
+    """What is to be embedded, of all that `is_pictures` takes.
+
+    Args:
+        given: a folder, a pattern, a manifest, a picture file, a crop (H, W, 3), a Pillow picture, an array
+            (N, H, W, 3), or a sequence of these.
+        camera: of all of them.
+        console: where to say what was not taken of a folder.
+
+    Raises:
+        InputError: nothing there, or no picture in it.
+    """
+    from omnireid.inference.sources import collect_samples
+
+    if isinstance(given, (str, os.PathLike)):
+        return seen_files(collect_samples(given, console=console), camera=camera)
+    if isinstance(given, Image.Image) or (isinstance(given, np.ndarray) and given.ndim == 3):
+        return [SeenFile("", Item(camera=camera), given)]
+    several = [seen for part in given for seen in seen_pictures(part, camera=camera, console=console)]
+    # A crop in memory goes by its number in errors.
+    return [
+        seen._replace(path=f"picture {number}") if seen.crop is not None else seen
+        for number, seen in enumerate(several)
+    ]
+
+
+def embed_seen(
+    embedder: Embedder, files: Sequence[SeenFile], reading: Reading = Reading()
+) -> Iterator[Embeddings]:
+    """Embeddings of items, for `Gallery.enrol_stream`: each picture is read once, embedded, and kept small.
+
+    The content key is made of the file's bytes and of where it was seen: enrolled again after an
+    interruption, what is there already stays as it is.
 
     Args:
         reading: as `Embedder.embed_stream`; `load` is not used, each file is read once for all.
-        assign: as `Gallery.enrol`.
-
-    Yields:
-        What became of each batch, in order. What was yielded is durable.
 
     Raises:
         ImageError: a picture that cannot be decoded, with on_bad="error".
-        ModelMismatchError: the gallery holds embeddings of another model.
     """
-    return gallery.enrol_stream(embedder.embed_stream(files, replace(reading, load=_load)), assign=assign)
+    return embedder.embed_stream(files, replace(reading, load=_load))
 
 
 def _load(seen: SeenFile, spec: InputSpec) -> Loaded:
-    """A file's crop, and the item that it becomes."""
+    """A picture's crop, and the item that it becomes."""
+    if seen.crop is not None:
+        crop = as_crop(seen.crop, seen.path or "picture")
+        return Loaded(resize(crop, spec), replace(seen.item, thumbnail=make_thumbnail(crop)))
     try:
         content = Path(seen.path).read_bytes()
     except OSError as error:
@@ -108,6 +170,15 @@ def _load(seen: SeenFile, spec: InputSpec) -> Loaded:
         raise ImageError(seen.path, error.reason) from error
     digest = hashlib.blake2b(content, digest_size=16).hexdigest()
     return Loaded(resize(crop, spec), _item(seen, make_thumbnail(crop), digest))
+
+
+def crop_of(seen: SeenFile) -> Crop:
+    """The picture itself, in its own size.
+
+    Raises:
+        ImageError, ShapeError, InputError: one that cannot be read, or that is no picture.
+    """
+    return decode(seen.path) if seen.crop is None else as_crop(seen.crop, seen.path or "picture")
 
 
 def _item(seen: SeenFile, thumbnail: bytes, content: str) -> Item:

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from omnireid.core.errors import InputError, OmniReIDError
 from omnireid.core.forking import ForkError, check_process, in_every_child
 from omnireid.core.images import Crop
 from omnireid.core.types import Embeddings
+from omnireid.data.loading import Reading
 from omnireid.evaluation.calibration import Decision
 from omnireid.gallery import browsing, forgetting, retention, site
 from omnireid.gallery.attributes import KnownAttribute, known_attributes
@@ -33,8 +34,17 @@ from omnireid.gallery.browsing import Page, Person, Timeline
 from omnireid.gallery.cases import Cases
 from omnireid.gallery.crowds import Crowds
 from omnireid.gallery.decisions import Comparison, Crowd, Judge, SearchJudge
-from omnireid.gallery.enrolling import Assigned, Enrolment, prepared, unit_embeddings
+from omnireid.gallery.enrolling import Assigned, Enrolment, joined, prepared, unit_embeddings
 from omnireid.gallery.errors import NotInGalleryError, NotWritableError
+from omnireid.gallery.files import (
+    Picture,
+    Pictures,
+    crop_of,
+    embed_seen,
+    is_pictures,
+    items_seen,
+    seen_pictures,
+)
 from omnireid.gallery.generations import Generation, Generations
 from omnireid.gallery.identities import Identities, Operation, People, new_identity
 from omnireid.gallery.items import EVERYTHING, Filter, Item
@@ -100,15 +110,16 @@ class Gallery:
     """People seen by cameras. Several threads may share one; a process that is forked opens its own.
 
     ```python
-    with Gallery.open("runs/gallery", calibration=calibration) as gallery:
-        gallery.enrol(items, embedder.embed(crops), model=embedder.ref)
-        found = gallery.search(embedder.embed([crop])[0], model=embedder.ref)
-        found.decision, found.candidates[0].item.camera
+    with Gallery.open("runs/gallery", model="model.safetensors") as gallery:
+        gallery.enrol("crops/door/", camera="door")
+        answer = gallery.search("somebody.jpg")
+        answer.decision, answer.groups[0].name
     ```
 
     Attributes:
         store: The store that keeps it.
         calibration: Of the model; None where answers are scores only. May be replaced.
+        embedder: Embeds the pictures that it is given; None where it is given embeddings only.
         actor: Who acts, in the audit and the history; `acting_as` gives the gallery to somebody else.
         generations: The models whose embeddings it holds.
         who_is: Names and merges.
@@ -126,6 +137,7 @@ class Gallery:
         precision: StoredPrecision = DEFAULT_PRECISION,
         actor: str = "local",
         calibration: Calibration | None = None,
+        embedder: Embedder | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Of a store that is open already; `Gallery.open` opens one."""
@@ -133,6 +145,7 @@ class Gallery:
             raise InputError(f"precision: expected one of {', '.join(STORED_PRECISIONS)}, got {precision!r}")
         self.store = store
         self.calibration = calibration
+        self.embedder = embedder
         self.clock = clock
         self.actor = actor
         self.generations = Generations(store)
@@ -160,6 +173,7 @@ class Gallery:
         cls,
         uri: str,
         *,
+        model: str | os.PathLike[str] | Embedder | None = None,
         precision: StoredPrecision = DEFAULT_PRECISION,
         actor: str = "local",
         calibration: Calibration | None = None,
@@ -170,9 +184,12 @@ class Gallery:
 
         Args:
             uri: a local folder, "s3://bucket/prefix", or "http://host:19530/NAME" of Milvus.
+            model: A model file, a name of `omnireid models list`, or an open `Embedder`; with it the gallery
+                takes pictures, and finds the calibration beside the model.
             precision: of embeddings in a new gallery: "float32", "float16" or "int8".
             actor: who this is, in the audit.
-            calibration: of the gallery's model; without it answers are scores only.
+            calibration: of the gallery's model, in place of the one beside it; without any, answers are
+                scores only.
             clock: gives Unix seconds.
             storage_options: keys, region and endpoint of object storage.
 
@@ -181,10 +198,21 @@ class Gallery:
             StorageError: it cannot be read, or made. One that cannot be written is opened for reading and
                 searching, which its audit then does not show: see `read_only`.
             MissingExtraError: the store's package is not installed.
+            WeightsError, UnknownNameError: the model cannot be opened, see `Embedder.open`.
         """
+        embedder = None if model is None else _opened(model)
+        if calibration is None and embedder is not None:
+            calibration = _calibration_beside(embedder)
         store = open_store(uri, storage_options)
         try:
-            return cls(store, precision=precision, actor=actor, calibration=calibration, clock=clock)
+            return cls(
+                store,
+                precision=precision,
+                actor=actor,
+                calibration=calibration,
+                embedder=embedder,
+                clock=clock,
+            )
         except BaseException:
             store.close()
             raise
@@ -257,20 +285,26 @@ class Gallery:
 
     def enrol(
         self,
-        items: Sequence[Item],
-        embeddings: npt.ArrayLike | Embeddings,
+        items: Sequence[Item] | Embeddings | Pictures,
+        embeddings: npt.ArrayLike | Embeddings | None = None,
         *,
+        camera: str = "",
         model: ModelRef | None = None,
         assign: bool = False,
+        reading: Reading = Reading(),
     ) -> Enrolment:
         """Add items, in one commit. Those whose content key is there already stay as they were.
 
         The first enrolment fixes the gallery's model. The audit's entry is written before the items.
+        Pictures are added a batch at a time: stopped, what was added stays, and enrolled again it goes on.
 
         Args:
-            items: N crops.
+            items: N items, with their `embeddings`; or without: `Embeddings` of items or samples, or pictures
+                of a gallery that was opened with a model: files, folders, crops, see `files.seen_pictures`.
             embeddings: N `Embeddings`, or (N, D) numbers of any norm, which are normalised here.
+            camera: Of all pictures, or samples.
             model: The model that made the embeddings, where these are bare numbers.
+            reading: How picture files are read.
             assign: Search for each item first, and let the answer decide who it is: somebody known, somebody
                 new, or nobody yet. Each is added by itself, and given its identity by an operation, which can
                 be undone. Stopped in between, an item is left that nobody has been assigned to.
@@ -281,9 +315,43 @@ class Gallery:
                 there is no calibration by which to `assign`.
             StorageError: they could not be written; none was added.
         """
-        unit_ND, model = unit_embeddings(embeddings, model)
-        rows = prepared(items, unit_ND, self.clock())
+        if embeddings is None and not isinstance(items, Embeddings):
+            seen = seen_pictures(items, camera=camera, console=reading.console)
+            return joined(self.enrol_stream(embed_seen(self._embedder(), seen, reading), assign=assign))
+        whose = items_seen(items.of, camera) if isinstance(items, Embeddings) else items
+        given = items if isinstance(items, Embeddings) else embeddings
+        assert given is not None
+        unit_ND, model = unit_embeddings(given, model)
+        rows = prepared(cast("Sequence[Item]", whose), unit_ND, self.clock())
         return self._add_assigned(rows, model) if assign else self._add(rows, model)
+
+    def _embedder(self) -> Embedder:
+        if self.embedder is None:
+            raise InputError(
+                "a gallery takes pictures when it was opened with a model (Gallery.open(…, model=…)); "
+                "without one, give embeddings"
+            )
+        return self.embedder
+
+    def _embedded(self, given: npt.ArrayLike | Embeddings | Pictures) -> npt.ArrayLike | Embeddings:
+        """What is given, embedded where it is pictures."""
+        if isinstance(given, Embeddings) or not is_pictures(given):
+            return cast("npt.ArrayLike | Embeddings", given)
+        embedder, seen = self._embedder(), seen_pictures(given)
+        vectors = embedder.embed([crop_of(picture) for picture in seen])
+        return Embeddings(vectors, tuple(picture.item for picture in seen), embedder.ref, embedder.normalise)
+
+    def _one(
+        self, given: npt.ArrayLike | Embeddings | Picture, model: ModelRef | None
+    ) -> tuple[Float32, ModelRef]:
+        """(D,) of unit norm of one picture or embedding, and the model that made it."""
+        embedding = self._embedded(given)
+        rows, model = unit_embeddings(
+            embedding if isinstance(embedding, Embeddings) else np.asarray(embedding)[None], model
+        )
+        if len(rows) != 1:
+            raise InputError(f"expected one picture, got {len(rows)}; those of one person are a tracklet")
+        return rows[0], model
 
     def enrol_stream(
         self,
@@ -370,7 +438,7 @@ class Gallery:
 
     def search(
         self,
-        embedding: npt.ArrayLike | Embeddings,
+        embedding: npt.ArrayLike | Embeddings | Picture,
         question: Question | None = None,
         *,
         model: ModelRef | None = None,
@@ -379,7 +447,8 @@ class Gallery:
         """Who is this, if anybody here?
 
         Args:
-            embedding: `Embeddings` of one picture, or (D,) numbers of any norm.
+            embedding: `Embeddings` of one picture, or (D,) numbers of any norm; or the picture, where the
+                gallery was opened with a model: a file, a crop (H, W, 3) of uint8 RGB, a Pillow picture.
             question: How to search; the usual one when None.
             model: The model that made bare numbers.
             options: Fields of `Question`, in place of those of `question`: `k=5`, `where=Filter(…)`.
@@ -389,12 +458,12 @@ class Gallery:
             ShapeError, InputError: An embedding, option, number or rate that cannot be used.
         """
         question = Question.of(question, options)
-        query, model = _one(embedding, model)
+        query, model = self._one(embedding, model)
         return self._answer(question, model, 1, lambda searcher: searcher.search(query, question))
 
     def search_tracklet(
         self,
-        embeddings: npt.ArrayLike | Embeddings,
+        embeddings: npt.ArrayLike | Embeddings | Pictures,
         question: Question | None = None,
         *,
         qualities: npt.ArrayLike | None = None,
@@ -404,7 +473,7 @@ class Gallery:
         """Who are these frames of one person? Candidates are whole tracklets; see `gallery.tracklets`.
 
         Args:
-            embeddings: `Embeddings` of T frames, or (T, D) numbers of any norm.
+            embeddings: `Embeddings` of T frames, or (T, D) numbers of any norm; or their pictures.
             qualities: (T,) weights, at least 0; all the same when None.
             question, model, options: As `search`.
 
@@ -412,7 +481,7 @@ class Gallery:
             ModelMismatchError, ShapeError, InputError: As `search`.
         """
         question = Question.of(question, options)
-        frames, model = unit_embeddings(embeddings, model)
+        frames, model = unit_embeddings(self._embedded(embeddings), model)
         return self._answer(
             question,
             model,
@@ -483,7 +552,7 @@ class Gallery:
         model = model or self.model_of_items()
         self.generations.of(model)
         rows = [
-            self.embedding(side) if isinstance(side, str) else _one(side, model)[0]
+            self.embedding(side) if isinstance(side, str) else self._one(side, model)[0]
             for side in (first, second)
         ]
         judge = Judge.of(self.calibration, model, false_alarm_rate=false_alarm_rate, prior=prior)
@@ -1012,13 +1081,19 @@ class Gallery:
         vars(self).update(dict.fromkeys(("store", "generations", "log", "who_is"), _Forked(self)))
 
 
-def _one(embedding: npt.ArrayLike | Embeddings, model: ModelRef | None) -> tuple[Float32, ModelRef]:
-    """(D,) of unit norm, and the model that made it."""
-    given = embedding if isinstance(embedding, Embeddings) else np.asarray(embedding)[None]
-    rows, model = unit_embeddings(given, model)
-    if len(rows) != 1:
-        raise InputError(f"embedding: expected one picture, got {len(rows)}; see search_tracklet")
-    return rows[0], model
+def _opened(model: str | os.PathLike[str] | Embedder) -> Embedder:
+    if not isinstance(model, (str, os.PathLike)):
+        return model
+    from omnireid.inference.embedder import Embedder
+
+    return Embedder.open(model)
+
+
+def _calibration_beside(embedder: Embedder) -> Calibration | None:
+    from omnireid.evaluation.calibration import Calibration, find_calibration
+
+    beside = None if embedder.file is None else find_calibration(embedder.file)
+    return None if beside is None else Calibration.load(beside, embedder.sha256)
 
 
 class _Forked:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ class Embedder:
         batch_size: crops in one run of the network.
         normalise: whether embeddings are L2-normalised.
         is_normalised_inside: whether the model itself does that, so that it has no raw embeddings to give.
+        file: the model's file, where it was opened from one.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Embedder:
         batch_size: int = Engine.batch_size,
         normalise: bool = True,
         is_normalised_inside: bool = False,
+        file: Path | None = None,
     ) -> None:
         """Wrap an engine that is open already, such as a `TorchBackend` around a network in training.
 
@@ -68,6 +71,7 @@ class Embedder:
         self.batch_size = batch_size
         self.normalise = normalise
         self.is_normalised_inside = is_normalised_inside
+        self.file = file
 
     def __repr__(self) -> str:
         engine = type(self.backend).__name__
@@ -117,7 +121,13 @@ class Embedder:
             card = ForeignCard.read(card)
         how = Opening(device=device, threads=threads, precision=precision, card=card)
         engine, is_normalised = open_backend(path, how, backend=backend)
-        return cls(engine, batch_size=batch_size, normalise=normalise, is_normalised_inside=is_normalised)
+        return cls(
+            engine,
+            batch_size=batch_size,
+            normalise=normalise,
+            is_normalised_inside=is_normalised,
+            file=path,
+        )
 
     def __reduce__(self) -> Any:
         """Refuse to be pickled or copied.
