@@ -26,7 +26,8 @@ install: $(VENV)/.installed
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@if command -v npm >/dev/null; then .ci/js/check.sh; \
+	@if ! [ -x .ci/js/check.sh ]; then echo "a source archive: the page's JavaScript is not checked"; \
+		elif command -v npm >/dev/null; then .ci/js/check.sh; \
 		else echo "npm is not installed: the page's JavaScript is not checked"; fi
 
 types: $(VENV)/.installed

@@ -27,7 +27,6 @@ _RECONNECT = {
     "grpc.max_reconnect_backoff_ms": 1000,
 }
 
-NOT_FOUND = 100
 NOT_LOADED = 101
 
 INDEXES = ("AUTOINDEX", "DISKANN", "FLAT", "HNSW", "HNSW_SQ")
