@@ -25,31 +25,31 @@ DRAWING = np.zeros((60, 80, 3), np.uint8)
 
 def everything(store: MemoryStore) -> tuple[object, ...]:
     gallery = Gallery(store, clock=Clock())
-    return gallery.camera_groups(), gallery.floor_plan(), gallery.floor_plan_picture()
+    return gallery.site.groups(), gallery.site.plan(), gallery.site.picture()
 
 
 def test_the_site_travels_and_is_audited(tmp_path: Path) -> None:
     store = MemoryStore()
     gallery = Gallery(store, clock=Clock())
-    gallery.acting_as("ann").set_camera_groups(GROUPS)
-    plan = gallery.set_floor_plan(DRAWING)
+    gallery.acting_as("ann").site.set_groups(GROUPS)
+    plan = gallery.site.set_plan(DRAWING)
     assert (plan.width, plan.height, dict(plan.pins)) == (80, 60, {})
-    assert (decode(gallery.floor_plan_picture()) == DRAWING).all()
-    gallery.set_camera_pins({"Hall": (0.25, 1)})
+    assert (decode(gallery.site.picture()) == DRAWING).all()
+    gallery.site.set_pins({"Hall": (0.25, 1)})
     # Another picture keeps the pins.
-    plan = gallery.set_floor_plan(DRAWING + 9)
+    plan = gallery.site.set_plan(DRAWING + 9)
     assert plan.pins == {"Hall": Pin(0.25, 1)}
-    assert gallery.camera_groups() == {"Ground floor": ("Door", "Hall"), "Outside": ("Yard",)}
+    assert gallery.site.groups() == {"Ground floor": ("Door", "Hall"), "Outside": ("Yard",)}
     write_backup(Snapshot(store), tmp_path / "backup")
     restored, copied = MemoryStore(), MemoryStore()
     restore(Backup(tmp_path / "backup"), restored)
     restore(Snapshot(store), copied)
     assert everything(restored) == everything(copied) == everything(store)
-    gallery.set_camera_groups({"Outside": ["Yard"]})
-    gallery.delete_floor_plan()
-    assert gallery.camera_groups() == {"Outside": ("Yard",)}
+    gallery.site.set_groups({"Outside": ["Yard"]})
+    gallery.site.delete_plan()
+    assert gallery.site.groups() == {"Outside": ("Yard",)}
     assert not store.records("floor-plan-picture")
-    for ask in (gallery.floor_plan, gallery.floor_plan_picture, gallery.delete_floor_plan):
+    for ask in (gallery.site.plan, gallery.site.picture, gallery.site.delete_plan):
         with pytest.raises(NotInGalleryError, match="floor plan"):
             ask()
     written = [(entry.action, entry.actor, entry.count) for entry in gallery.audit()]
@@ -66,24 +66,24 @@ def test_the_site_travels_and_is_audited(tmp_path: Path) -> None:
 def test_what_cannot_be_a_site_is_refused_by_name() -> None:
     gallery = memory_gallery()
     with pytest.raises(NotInGalleryError):
-        gallery.set_camera_pins({"Hall": (0.5, 0.5)})
-    gallery.set_floor_plan(DRAWING)
+        gallery.site.set_pins({"Hall": (0.5, 0.5)})
+    gallery.site.set_plan(DRAWING)
     for groups in ({"": ["Hall"]}, {"Floor": []}, {"Floor": ["Hall "]}, {str(n): ["a"] for n in range(201)}):
         with pytest.raises(InputError, match="groups"):
-            gallery.set_camera_groups(groups)
+            gallery.site.set_groups(groups)
     for pins in ({"Hall": (0.5, 1.1)}, {"Hall": (float("nan"), 0)}, {"": (0, 0)}):
         with pytest.raises(InputError, match="pins"):
-            gallery.set_camera_pins(pins)
-    assert (gallery.camera_groups(), dict(gallery.floor_plan().pins)) == ({}, {})
+            gallery.site.set_pins(pins)
+    assert (gallery.site.groups(), dict(gallery.site.plan().pins)) == ({}, {})
 
 
 def test_a_plan_is_made_small_enough_and_lies_on_paper() -> None:
     gallery = memory_gallery()
     noise = np.random.default_rng(0).integers(0, 256, (1000, 3000, 3), dtype=np.uint8)
-    plan = gallery.set_floor_plan(noise)
+    plan = gallery.site.set_plan(noise)
     assert max(plan.width, plan.height) <= MAX_SIDE
     assert plan.width == 3 * plan.height
-    assert len(gallery.floor_plan_picture()) <= MAX_PICTURE
+    assert len(gallery.site.picture()) <= MAX_PICTURE
     stream = io.BytesIO()
     Image.new("RGBA", (2, 1), (0, 0, 0, 0)).save(stream, "PNG")
     assert (decode_drawing(stream.getvalue()) == 255).all()

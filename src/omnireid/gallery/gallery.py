@@ -22,11 +22,10 @@ from omnireid.core.arrays import Float32
 from omnireid.core.card import ModelRef
 from omnireid.core.errors import InputError, OmniReIDError
 from omnireid.core.forking import ForkError, check_process, in_every_child
-from omnireid.core.images import Crop
 from omnireid.core.types import Embeddings
 from omnireid.data.loading import Reading
 from omnireid.evaluation.calibration import Decision
-from omnireid.gallery import browsing, forgetting, retention, site
+from omnireid.gallery import browsing, forgetting, retention
 from omnireid.gallery.attributes import KnownAttribute, known_attributes
 from omnireid.gallery.audit import AuditEntry, AuditFilter, AuditLog, Verified
 from omnireid.gallery.audit_reading import subjects_of
@@ -58,6 +57,7 @@ from omnireid.gallery.rejections import Rejections
 from omnireid.gallery.retention import STEPS, Retention
 from omnireid.gallery.rows import ITEM_COLUMNS, embeddings_of, items_of
 from omnireid.gallery.searching import Searcher, SearchResult, empty_result
+from omnireid.gallery.site import Site
 from omnireid.gallery.store import GalleryStore, IndexState
 from omnireid.gallery.tracklets import pooled, search_tracklets
 
@@ -798,62 +798,10 @@ class Gallery:
             self.who_is.changed()
             self._rejections.changed()
 
-    # The site
-
-    def camera_groups(self) -> dict[str, tuple[str, ...]]:
-        """Cameras that are chosen together, by the group's name."""
-        return site.read_groups(self.store)
-
-    def set_camera_groups(self, groups: Mapping[str, Sequence[str]]) -> None:
-        """Replace all groups of cameras.
-
-        Raises:
-            InputError: as `site.check_groups`.
-        """
-        site.check_groups(groups)
-        with self._writing():
-            self.tell("set-camera-groups", count=len(groups))
-            site.write_groups(self.store, groups)
-
-    def floor_plan(self) -> site.FloorPlan:
-        """The floor plan, without its picture.
-
-        Raises:
-            NotInGalleryError: there is none.
-        """
-        return site.read_plan(self.store)
-
-    def floor_plan_picture(self) -> bytes:
-        """The floor plan's picture, as WebP.
-
-        Raises:
-            NotInGalleryError: there is none.
-        """
-        return site.read_picture(self.store)
-
-    def set_floor_plan(self, picture: Crop) -> site.FloorPlan:
-        """Keep a floor plan, in place of the one before, whose pins stay. See `site.write_picture`."""
-        with self._writing():
-            self.tell("set-floor-plan", count=1)
-            return site.write_picture(self.store, picture)
-
-    def set_camera_pins(self, pins: Mapping[str, tuple[float, float]]) -> site.FloorPlan:
-        """Say where on the floor plan the cameras are, all of them. See `site.write_pins`."""
-        with self._writing():
-            site.read_plan(self.store)
-            self.tell("set-camera-pins", count=len(pins))
-            return site.write_pins(self.store, pins)
-
-    def delete_floor_plan(self) -> None:
-        """Delete the floor plan and its pins.
-
-        Raises:
-            NotInGalleryError: there is none.
-        """
-        with self._writing():
-            site.read_plan(self.store)
-            self.tell("delete-floor-plan", count=1)
-            site.delete_plan(self.store)
+    @property
+    def site(self) -> Site:
+        """Groups of cameras, and the floor plan. See `gallery.site`."""
+        return Site(self.store, self.tell, self._writing)
 
     def known_attributes(self) -> list[KnownAttribute]:
         """Names and values of attributes, with how many items have them; see `gallery.attributes`."""
@@ -964,26 +912,24 @@ class Gallery:
 
     def audit(
         self,
+        subject: str | None = None,
         *,
         after: int | None = None,
         limit: int = 100,
         latest: bool = False,
-        subject: str | None = None,
-        since: float | None = None,
-        until: float | None = None,
-        action: str | None = None,
-        actor: str | None = None,
+        **conditions: Any,
     ) -> list[AuditEntry]:
         """Entries of the audit, the oldest first; with `latest` the latest first.
 
         Args:
+            subject: As `audit_filter`.
             after: `seq` of the last one known, in the order asked for.
-            subject, since, until, action, actor: as `audit_filter`.
+            conditions: `since`, `until`, `action`, `actor`, as `audit_filter`.
 
         Raises:
-            InputError: as `audit_filter`.
+            InputError: As `audit_filter`.
         """
-        where = self.audit_filter(subject, since=since, until=until, action=action, actor=actor)
+        where = self.audit_filter(subject, **conditions)
         return list(self.log.find(where, after=after, limit=limit, latest=latest).entries)
 
     def audit_filter(

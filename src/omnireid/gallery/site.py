@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from math import isfinite
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -60,113 +61,127 @@ class FloorPlan(NamedTuple):
     pins: Mapping[str, Pin]
 
 
-def read_groups(store: GalleryStore) -> dict[str, tuple[str, ...]]:
-    """Cameras of each group, by the group's name, both sorted."""
-    records = store.records(CAMERA_GROUPS)
-    return {name: tuple(records[name]["cameras"]) for name in sorted(records)}
-
-
-def check_groups(groups: Mapping[str, Sequence[str]]) -> None:
-    """Check groups at the door. A camera may be in several, and need not have been seen yet.
-
-    Raises:
-        InputError: too many, an empty one, or a name that breaks the rule for texts.
-    """
-    if len(groups) > MAX_GROUPS:
-        raise InputError(f"groups: expected at most {MAX_GROUPS}, got {len(groups)}")
-    for name, cameras in groups.items():
-        check_text("groups", name)
-        if not 1 <= len(cameras) <= MAX_CAMERAS:
-            raise InputError(f"groups[{name!r}]: expected 1 to {MAX_CAMERAS:,} cameras, got {len(cameras)}")
-        for camera in cameras:
-            check_text(f"groups[{name!r}]", camera, may_be_empty=True)
-
-
-def write_groups(store: GalleryStore, groups: Mapping[str, Sequence[str]]) -> None:
-    """Replace all groups. Call it under `store.lock()`.
-
-    Raises:
-        InputError: as `check_groups`.
-    """
-    check_groups(groups)
-    gone = store.records(CAMERA_GROUPS).keys() - groups.keys()
-    store.put_records(CAMERA_GROUPS, {name: {"cameras": sorted(set(groups[name]))} for name in groups})
-    store.delete_records(CAMERA_GROUPS, sorted(gone))
-
-
-def read_plan(store: GalleryStore) -> FloorPlan:
-    """The plan.
-
-    Raises:
-        NotInGalleryError: there is none.
-    """
-    record = store.records(PLAN).get(_ID)
-    if record is None:
-        raise NotInGalleryError("floor plan", "of this gallery")
-    pins = {camera: Pin(*place) for camera, place in sorted(record["pins"].items())}
-    return FloorPlan(record["width"], record["height"], record["sha256"], pins)
-
-
-def read_picture(store: GalleryStore) -> bytes:
-    """The plan's picture, as WebP.
-
-    Raises:
-        NotInGalleryError: there is none.
-    """
-    record = store.records(PLAN_PICTURE).get(_ID)
-    if record is None:
-        raise NotInGalleryError("floor plan", "of this gallery")
-    return base64.b64decode(record["base64"])
-
-
-def write_picture(store: GalleryStore, picture: Crop) -> FloorPlan:
-    """Keep another picture; pins stay where they are. Call it under `store.lock()`.
+class Site:
+    """Groups of cameras, and the floor plan, of one gallery. Every change is in its audit before it is made.
 
     Args:
-        picture: (H, W, 3) uint8 RGB of any size; made smaller beyond `MAX_SIDE`.
+        store: The gallery's store.
+        tell: Writes into the gallery's audit (`Gallery.tell`).
+        writing: Keeps other writers out.
     """
-    content, width, height = _encoded(picture)
-    sha256 = hashlib.sha256(content).hexdigest()
-    known = store.records(PLAN).get(_ID, {"pins": {}})
-    store.put_records(PLAN_PICTURE, {_ID: {"sha256": sha256, "base64": base64.b64encode(content).decode()}})
-    record = {"width": width, "height": height, "sha256": sha256, "pins": known["pins"]}
-    store.put_records(PLAN, {_ID: record})
-    return read_plan(store)
 
+    def __init__(
+        self,
+        store: GalleryStore,
+        tell: Callable[..., object],
+        writing: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._store, self._tell, self._writing = store, tell, writing
 
-def write_pins(store: GalleryStore, pins: Mapping[str, tuple[float, float]]) -> FloorPlan:
-    """Replace all pins of the plan. Call it under `store.lock()`.
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """Cameras that are chosen together, by the group's name, both sorted."""
+        records = self._store.records(CAMERA_GROUPS)
+        return {name: tuple(records[name]["cameras"]) for name in sorted(records)}
 
-    Args:
-        pins: by name of the camera, which need not have been seen yet: x and y, shares of the picture's width
-            and height.
+    def set_groups(self, groups: Mapping[str, Sequence[str]]) -> None:
+        """Replace all groups. A camera may be in several, and need not have been seen yet.
 
-    Raises:
-        InputError: too many, a place outside of the picture, or a name that breaks the rule for texts.
-        NotInGalleryError: there is no plan.
-    """
-    if len(pins) > MAX_CAMERAS:
-        raise InputError(f"pins: expected at most {MAX_CAMERAS:,}, got {len(pins)}")
-    for camera, place in pins.items():
-        check_text("pins", camera)
-        if not all(isfinite(share) and 0 <= share <= 1 for share in place):
-            raise InputError(f"pins[{camera!r}]: expected shares of the picture, 0 to 1, got {place}")
-    plan = read_plan(store)
-    record = {"width": plan.width, "height": plan.height, "sha256": plan.sha256}
-    store.put_records(PLAN, {_ID: {**record, "pins": {name: list(pins[name]) for name in pins}}})
-    return read_plan(store)
+        Raises:
+            InputError: too many, an empty one, or a name that breaks the rule for texts.
+        """
+        if len(groups) > MAX_GROUPS:
+            raise InputError(f"groups: expected at most {MAX_GROUPS}, got {len(groups)}")
+        for name, cameras in groups.items():
+            check_text("groups", name)
+            if not 1 <= len(cameras) <= MAX_CAMERAS:
+                raise InputError(
+                    f"groups[{name!r}]: expected 1 to {MAX_CAMERAS:,} cameras, got {len(cameras)}"
+                )
+            for camera in cameras:
+                check_text(f"groups[{name!r}]", camera, may_be_empty=True)
+        with self._writing():
+            self._tell("set-camera-groups", count=len(groups))
+            gone = self._store.records(CAMERA_GROUPS).keys() - groups.keys()
+            records = {name: {"cameras": sorted(set(groups[name]))} for name in groups}
+            self._store.put_records(CAMERA_GROUPS, records)
+            self._store.delete_records(CAMERA_GROUPS, sorted(gone))
 
+    def plan(self) -> FloorPlan:
+        """The floor plan, without its picture.
 
-def delete_plan(store: GalleryStore) -> None:
-    """Delete the plan, its pins and its picture, also from disk. Call it under `store.lock()`.
+        Raises:
+            NotInGalleryError: there is none.
+        """
+        record = self._record(PLAN)
+        pins = {camera: Pin(*place) for camera, place in sorted(record["pins"].items())}
+        return FloorPlan(record["width"], record["height"], record["sha256"], pins)
 
-    Raises:
-        NotInGalleryError: there is none.
-    """
-    read_plan(store)
-    store.delete_records(PLAN, [_ID])
-    store.delete_records(PLAN_PICTURE, [_ID])
-    store.purge_records()
+    def picture(self) -> bytes:
+        """The floor plan's picture, as WebP.
+
+        Raises:
+            NotInGalleryError: there is none.
+        """
+        return base64.b64decode(self._record(PLAN_PICTURE)["base64"])
+
+    def set_plan(self, picture: Crop) -> FloorPlan:
+        """Keep a floor plan, in place of the one before, whose pins stay where they are.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB of any size; made smaller beyond `MAX_SIDE`.
+        """
+        content, width, height = _encoded(picture)
+        sha256 = hashlib.sha256(content).hexdigest()
+        shown = {"sha256": sha256, "base64": base64.b64encode(content).decode()}
+        with self._writing():
+            self._tell("set-floor-plan", count=1)
+            known = self._store.records(PLAN).get(_ID, {"pins": {}})
+            self._store.put_records(PLAN_PICTURE, {_ID: shown})
+            record = {"width": width, "height": height, "sha256": sha256, "pins": known["pins"]}
+            self._store.put_records(PLAN, {_ID: record})
+            return self.plan()
+
+    def set_pins(self, pins: Mapping[str, tuple[float, float]]) -> FloorPlan:
+        """Say where on the floor plan the cameras are, all of them.
+
+        Args:
+            pins: by name of the camera, which need not have been seen yet: x and y, shares of the picture's
+                width and height.
+
+        Raises:
+            InputError: too many, a place outside of the picture, or a name that breaks the rule for texts.
+            NotInGalleryError: there is no plan.
+        """
+        if len(pins) > MAX_CAMERAS:
+            raise InputError(f"pins: expected at most {MAX_CAMERAS:,}, got {len(pins)}")
+        for camera, place in pins.items():
+            check_text("pins", camera)
+            if not all(isfinite(share) and 0 <= share <= 1 for share in place):
+                raise InputError(f"pins[{camera!r}]: expected shares of the picture, 0 to 1, got {place}")
+        with self._writing():
+            record = self._record(PLAN)
+            self._tell("set-camera-pins", count=len(pins))
+            self._store.put_records(PLAN, {_ID: {**record, "pins": {name: [*pins[name]] for name in pins}}})
+            return self.plan()
+
+    def delete_plan(self) -> None:
+        """Delete the plan, its pins and its picture, also from disk.
+
+        Raises:
+            NotInGalleryError: there is none.
+        """
+        with self._writing():
+            self._record(PLAN)
+            self._tell("delete-floor-plan", count=1)
+            self._store.delete_records(PLAN, [_ID])
+            self._store.delete_records(PLAN_PICTURE, [_ID])
+            self._store.purge_records()
+
+    def _record(self, kind: str) -> dict[str, Any]:
+        record: dict[str, Any] | None = self._store.records(kind).get(_ID)
+        if record is None:
+            raise NotInGalleryError("floor plan", "of this gallery")
+        return record
 
 
 def _encoded(picture: Crop) -> tuple[bytes, int, int]:

@@ -184,13 +184,8 @@ class Client:
         Args:
             where: Fields of `ItemsQuery`: cameras, since, until, identities, has_identity.
         """
-        after: str | None = None
-        while True:
-            page = self._get(ItemsAnswer, "/v1/items", {**where, "limit": limit, "after": after})
+        for page in self._pages(ItemsAnswer, "/v1/items", {**where, "limit": limit}):
             yield from page.items
-            if page.next is None:
-                return
-            after = page.next
 
     def item(self, item_id: str) -> ItemOut:
         """One item."""
@@ -202,14 +197,8 @@ class Client:
 
     def identities(self, text: str | None = None, *, limit: int = 100) -> Iterator[IdentityOut]:
         """Identities, those with a name first; with `text` those that have it in their name or id."""
-        after: str | None = None
-        while True:
-            query = {"text": text, "limit": limit, "after": after}
-            page = self._get(IdentitiesAnswer, "/v1/identities", query)
+        for page in self._pages(IdentitiesAnswer, "/v1/identities", {"text": text, "limit": limit}):
             yield from page.identities
-            if page.next is None:
-                return
-            after = page.next
 
     def identity(self, identity: str) -> IdentityOut:
         """One identity, by any of its ids."""
@@ -276,39 +265,35 @@ class Client:
         return self._post(ForgottenAnswer, path, None, in_gallery=False).forgotten
 
     def audit(
-        self,
-        *,
-        after: int | None = None,
-        limit: int = 100,
-        latest: bool = False,
-        subject: str | None = None,
-        since: float | None = None,
-        until: float | None = None,
-        action: str | None = None,
-        actor: str | None = None,
+        self, *, after: int | None = None, limit: int = 100, latest: bool = False, **where: Any
     ) -> AuditAnswer:
         """A page of the audit, the oldest entries first; with `latest` the latest. See `Gallery.audit`.
 
         An answer may hold fewer than `limit` although more follow: `next` says whether.
-        """
-        asked = {"subject": subject, "since": since, "until": until, "action": action, "actor": actor}
-        page = {"after": after, "limit": limit, "latest": latest or None}
-        return self._get(AuditAnswer, "/v1/audit", {**asked, **page})
 
-    def export_audit(
-        self,
-        format: Literal["jsonl", "csv"] = "jsonl",
-        *,
-        subject: str | None = None,
-        since: float | None = None,
-        until: float | None = None,
-        action: str | None = None,
-        actor: str | None = None,
-    ) -> bytes:
-        """The audit as a file, all of it or what meets these conditions. See `audit_export.export`."""
-        asked = {"subject": subject, "since": since, "until": until, "action": action, "actor": actor}
-        query = self._query({**asked, "format": format})
+        Args:
+            where: Fields of `AuditSelection`: subject, since, until, action, actor.
+        """
+        page = {"after": after, "limit": limit, "latest": latest or None}
+        return self._get(AuditAnswer, "/v1/audit", {**where, **page})
+
+    def export_audit(self, format: Literal["jsonl", "csv"] = "jsonl", **where: Any) -> bytes:
+        """The audit as a file, all of it or what meets these conditions. See `audit_export.export`.
+
+        Args:
+            where: As `audit`.
+        """
+        query = self._query({**where, "format": format})
         return self._send("GET", "/v1/audit/export", query, None).content
+
+    def _pages(self, model: type[Parsed], path: str, query: Mapping[str, Any]) -> Iterator[Parsed]:
+        after: str | None = None
+        while True:
+            page: Any = self._get(model, path, {**query, "after": after})
+            yield page
+            after = page.next
+            if after is None:
+                return
 
     def _get(
         self,

@@ -151,6 +151,8 @@ class Closed(BaseModel):
 class Region(Closed):
     """A part of a picture, in pixels of the upright picture from its top left."""
 
+    model_config = ConfigDict(from_attributes=True)
+
     x: Number
     y: Number
     width: Annotated[Number, Field(gt=0)]
@@ -177,7 +179,9 @@ _ABSENT = object()
 
 
 class Answer(BaseModel):
-    """What the service says."""
+    """What the service says: the gallery's values, by the names of their fields."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     @classmethod
     def of(cls, value: object, **more: Any) -> Self:

@@ -73,13 +73,10 @@ def list_attributes(
 ) -> AttributesAnswer:
     return AttributesAnswer(
         attributes=[
-            AttributeOut(
-                name=one.name,
-                items=one.items,
-                values=[AttributeValueOut(value=value, items=count) for value, count in one.values],
-                num_values=one.num_values,
+            AttributeOut.of(
+                known, values=[AttributeValueOut(value=value, items=count) for value, count in known.values]
             )
-            for one in service.gallery(query.gallery).known_attributes()
+            for known in service.gallery(query.gallery).known_attributes()
         ]
     )
 

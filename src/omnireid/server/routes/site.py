@@ -26,7 +26,6 @@ from omnireid.server.schemas import (
     CameraGroupsOut,
     FloorPlanOut,
     FloorPlanRequest,
-    PinOut,
     PinsBody,
 )
 
@@ -35,7 +34,7 @@ router = APIRouter(route_class=Route, tags=["galleries"])
 
 @router.get("/v1/galleries/{name}/camera-groups", summary="Groups of cameras, which are chosen as one")
 def read_groups(name: str, service: ServiceOf, _: Reader) -> CameraGroupsOut:
-    groups = service.gallery(name).camera_groups()
+    groups = service.gallery(name).site.groups()
     return CameraGroupsOut(groups={group: list(cameras) for group, cameras in groups.items()})
 
 
@@ -43,7 +42,7 @@ def read_groups(name: str, service: ServiceOf, _: Reader) -> CameraGroupsOut:
 def set_groups(
     name: str, body: JsonBody[CameraGroups], service: ServiceOf, caller: Writer
 ) -> CameraGroupsOut:
-    service.gallery(name, caller).set_camera_groups(body.groups)
+    service.gallery(name, caller).site.set_groups(body.groups)
     return read_groups(name, service, caller)
 
 
@@ -51,7 +50,7 @@ def set_groups(
 def read_plan(name: str, service: ServiceOf, _: Reader) -> FloorPlanOut | None:
     gallery = service.gallery(name)
     try:
-        return _plan(gallery.floor_plan())
+        return _plan(gallery.site.plan())
     except NotInGalleryError:
         return None
 
@@ -63,7 +62,7 @@ def read_plan(name: str, service: ServiceOf, _: Reader) -> FloorPlanOut | None:
     responses={200: {"content": {"image/webp": {}}}},
 )
 def read_plan_picture(name: str, service: ServiceOf, _: Reader) -> Response:
-    return Response(service.gallery(name).floor_plan_picture(), media_type="image/webp")
+    return Response(service.gallery(name).site.picture(), media_type="image/webp")
 
 
 @router.put(
@@ -85,7 +84,7 @@ async def set_plan(name: str, request: Request, service: ServiceOf, caller: Writ
             picture = decode_drawing(content, max_pixels=service.limits.max_pixels)
         except ImageError as error:
             raise of_error(error, "image") from error
-        return _plan(gallery.set_floor_plan(picture))
+        return _plan(gallery.site.set_plan(picture))
 
     return await run_in_threadpool(write)
 
@@ -95,17 +94,16 @@ async def set_plan(name: str, request: Request, service: ServiceOf, caller: Writ
 )
 def set_pins(name: str, body: JsonBody[PinsBody], service: ServiceOf, caller: Writer) -> FloorPlanOut:
     pins = {camera: (pin.x, pin.y) for camera, pin in body.pins.items()}
-    return _plan(service.gallery(name, caller).set_camera_pins(pins))
+    return _plan(service.gallery(name, caller).site.set_pins(pins))
 
 
 @router.delete(
     "/v1/galleries/{name}/floor-plan", summary="Delete the floor plan and its pins", status_code=204
 )
 def delete_plan(name: str, service: ServiceOf, caller: Writer) -> Response:
-    service.gallery(name, caller).delete_floor_plan()
+    service.gallery(name, caller).site.delete_plan()
     return Response(status_code=204)
 
 
 def _plan(plan: FloorPlan) -> FloorPlanOut:
-    pins = {camera: PinOut(x=pin.x, y=pin.y) for camera, pin in plan.pins.items()}
-    return FloorPlanOut(width=plan.width, height=plan.height, sha256=plan.sha256, pins=pins)
+    return FloorPlanOut.of(plan, pins=dict(plan.pins))
