@@ -78,6 +78,14 @@ def test_every_field_comes_through_stores_backup_and_copy(kind: str, tmp_path: P
     gallery.close()
 
 
+def test_a_case_keeps_until_when_somebody_was_seen() -> None:
+    gallery = memory_gallery()
+    ids = gallery.enrol([told()], vectors(0, 1), model=MODEL).ids
+    case = gallery.cases.create("Case", "Reason", 2_000.0).id
+    (sighting,) = gallery.cases.add_items(case, ids).sightings
+    assert (sighting.time, sighting.end_time) == (told().time, told().end_time)
+
+
 def test_every_field_is_said_and_shown_on_the_wire() -> None:
     item = told()
     listed = dataclasses.replace(item, id="0" * 32, enrolled=5.0, has_thumbnail=True)

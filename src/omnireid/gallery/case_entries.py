@@ -53,6 +53,7 @@ class Sighting(_Part):
     item: str
     camera: str
     time: Moment | None
+    end_time: Moment | None = None
     source: str = ""
     identity: str | None = None
     name: str | None = None

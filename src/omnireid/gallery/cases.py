@@ -525,6 +525,7 @@ class Cases:
                 item=one.id,
                 camera=one.camera,
                 time=one.time,
+                end_time=one.end_time,
                 source=one.source,
                 identity=one.identity,
                 name=people.name(one.identity),

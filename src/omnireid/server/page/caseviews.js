@@ -7,7 +7,7 @@ import { badge } from "./decisions.js";
 import { ask, askConfirm } from "./dialogs.js";
 import { field, fill, h, icon, select } from "./dom.js";
 import { save } from "./download.js";
-import { bytes, cameraName, day, percent, personName, score, when } from "./format.js";
+import { bytes, cameraName, day, percent, personName, score, span, when } from "./format.js";
 import { go, link, refresh, remember } from "./router.js";
 import { may, session } from "./session.js";
 import { complaint, empty, loading } from "./states.js";
@@ -248,7 +248,7 @@ function tiles(sightings, load) {
           casePicture(load, one.picture, text.item.alt(cameraName(one.camera), when(one.time))),
           one.score === null ? null : h("span.tile-line.strong", {}, one.probability === null ? score(one.score) : percent(one.probability)),
           h("figcaption.tile-line.wrapped", {}, cameraName(one.camera)),
-          h("span.tile-line.hint.wrapped", {}, when(one.time)),
+          h("span.tile-line.hint.wrapped", {}, span(one.time, one.end_time)),
         )),
     ),
     rest ? h("p.hint", {}, text.cases.more(rest)) : null,

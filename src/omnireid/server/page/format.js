@@ -79,6 +79,9 @@ export const day = (iso) => (iso ? new Date(iso).toLocaleDateString("en-GB", DAY
 
 export const clock = (iso) => new Date(iso).toLocaleTimeString("en-GB", CLOCK);
 
+/** "08:05:22", or from start to end on one day: "08:05:22 – 08:05:40". */
+export const clocks = (start, end) => (!end || end === start ? clock(start) : `${clock(start)} – ${clock(end)}`);
+
 /** From start to end, naming the day and the zone once where they are the same. */
 export function span(start, end) {
   if (!start) return text.noTime;

@@ -6,7 +6,7 @@ import { peopleCaseButton } from "./cases.js";
 import { forgetPeople, mergeInto, rename } from "./changes.js";
 import { copyable } from "./copy.js";
 import { fill, h, icon } from "./dom.js";
-import { cameraName, clock, personName, span, when } from "./format.js";
+import { cameraName, clocks, personName, span, when } from "./format.js";
 import { showItem } from "./itemdialog.js";
 import { loadPlan, wayOn } from "./floorplan.js";
 import { moreButton } from "./more.js";
@@ -133,6 +133,6 @@ function tile(item, selection, all) {
     {},
     h("button.bare", { type: "button", "aria-label": `${text.item.view}, ${cameraName(item.camera)}, ${when(item.time)}`, onclick: () => showItem({ item }, { all }) }, thumbnail(item)),
     may("write") ? selection.checkbox(item, text.grid.choosePicture(cameraName(item.camera), when(item.time))) : null,
-    h("span.tile-line.hint", {}, item.time ? clock(item.time) : text.noTime),
+    h("span.tile-line.hint", {}, item.time ? clocks(item.time, item.end_time) : text.noTime),
   );
 }

@@ -47,15 +47,16 @@ function lanes(groups, best) {
   for (const group of groups) {
     const timed = group.candidates.filter(({ item }) => item.time).sort((a, b) => Date.parse(a.item.time) - Date.parse(b.item.time));
     for (const candidate of timed) {
-      const { camera, time } = candidate.item;
+      const { camera, time, end_time: until } = candidate.item;
+      const end = until ?? time;
       const sightings = cameras.get(camera) ?? [];
       cameras.set(camera, sightings);
       const last = sightings.at(-1);
       if (last?.group === group && Date.parse(time) - Date.parse(last.end) < TOGETHER_MS) {
-        last.end = time;
+        if (Date.parse(end) > Date.parse(last.end)) last.end = end;
         last.items.push(candidate.item);
       } else {
-        sightings.push({ group, candidate, start: time, end: time, items: [candidate.item], who: groupName(group), isOther: group !== best });
+        sightings.push({ group, candidate, start: time, end, items: [candidate.item], who: groupName(group), isOther: group !== best });
       }
     }
   }
