@@ -57,6 +57,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and t
     from omnireid.gallery.items import Box as Box
     from omnireid.gallery.items import Filter as Filter
     from omnireid.gallery.items import Item as Item
+    from omnireid.gallery.questions import Question as Question
     from omnireid.inference.embedder import Embedder as Embedder
     from omnireid.inference.export.exporter import export_model as export_model
     from omnireid.inference.options import Engine as Engine
@@ -111,6 +112,7 @@ _NAMES = {
     "experiment.training": "train",
     "gallery.gallery": "Gallery",
     "gallery.items": "Box Filter Item",
+    "gallery.questions": "Question",
     "inference.embedder": "Embedder",
     "inference.export.exporter": "export_model",
     "inference.options": "Engine ExportForm",

@@ -16,7 +16,7 @@ dataset_card decode Detections distance_matrix embed_tracklets Embedder Embeddin
 Engine evaluate evaluate_embeddings EvaluationOptions export_model ExportForm Filter fit_calibration
 FrameSampling Gallery IdentityClassifier initialise_from InputSpec Item list_datasets list_models
 load_recipe load_weights model_card ModelCard ModelRef OmniReIDError open_set_metrics Protocol
-QueryExpansion rank_metrics Ranking read_dataset read_datasets read_embeddings Reading Recipe
+QueryExpansion Question rank_metrics Ranking read_dataset read_datasets read_embeddings Reading Recipe
 render_dataset RenderOptions require_splits Reranking run RunOptions Sample save_weights Sources
 train validate_dataset write_embeddings
 """.split()  # noqa: SIM905 (a list that is read and changed by people)

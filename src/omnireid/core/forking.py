@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from weakref import WeakMethod
 from omnireid.core.errors import OmniReIDError
 
 _renewals: set[WeakMethod[Callable[[], None]]] = set()
+# Else an object that lives to the end of the process ends it with a complaint of Python's about these.
+atexit.register(_renewals.clear)
 
 
 class ForkError(OmniReIDError):

@@ -42,7 +42,7 @@ from omnireid.server.schemas import (
     ItemsAnswer,
     OperationOut,
     OperationsAnswer,
-    RetentionOut,
+    RetentionBody,
     SearchAnswer,
     TimelineAnswer,
     VerifyAnswer,
@@ -253,11 +253,11 @@ class Client:
 
     def set_retention(
         self, gallery: str, default_s: float | None, cameras: Mapping[str, float | None] | None = None
-    ) -> RetentionOut:
+    ) -> RetentionBody:
         """Set how many seconds items stay; None keeps them."""
         path = f"/v1/galleries/{_name(gallery)}/retention"
         body = {"default_s": default_s, "cameras": dict(cameras or {})}
-        return self._parsed(RetentionOut, self._send("PUT", path, {}, body))
+        return self._parsed(RetentionBody, self._send("PUT", path, {}, body))
 
     def run_retention(self, gallery: str) -> int:
         """Forget what has expired; how many items."""

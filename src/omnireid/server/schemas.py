@@ -143,15 +143,13 @@ Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Closed(BaseModel):
-    """Refuses fields that it does not know."""
+    """Refuses fields that it does not know. Some are answers as well, made of the gallery's values."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, from_attributes=True)
 
 
 class Region(Closed):
     """A part of a picture, in pixels of the upright picture from its top left."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     x: Number
     y: Number
@@ -552,7 +550,7 @@ class CameraGroups(Closed):
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
-class PinBody(Closed):
+class Pin(Closed):
     """Where a camera is on the floor plan: shares of its width and height, from the top left."""
 
     x: Share
@@ -562,7 +560,7 @@ class PinBody(Closed):
 class PinsBody(Closed):
     """All pins of a floor plan, by name of the camera."""
 
-    pins: Annotated[dict[NewName, PinBody], Field(max_length=_MOST)]
+    pins: Annotated[dict[NewName, Pin], Field(max_length=_MOST)]
 
 
 class FloorPlanRequest(Closed):
@@ -771,13 +769,6 @@ class IndexOut(Answer):
     unindexed: int
 
 
-class RetentionOut(Answer):
-    """How long items stay, in seconds."""
-
-    default_s: float | None
-    cameras: dict[str, float | None]
-
-
 class GalleryOut(Answer):
     """What a gallery holds."""
 
@@ -787,7 +778,7 @@ class GalleryOut(Answer):
     cameras: list[str]
     models: list[GenerationOut]
     index: IndexOut
-    retention: RetentionOut
+    retention: RetentionBody
     precision: str | None
     disk_bytes: int | None
     read_only: str | None = Field(description="Why it can be searched but not changed; null where it can.")
@@ -812,26 +803,13 @@ class AuditFactOut(Answer):
     value: str
 
 
-class CameraGroupsOut(Answer):
-    """Cameras that are chosen together, by the group's name."""
-
-    groups: dict[str, list[str]]
-
-
-class PinOut(Answer):
-    """Where a camera is: shares of the plan's width and height, from the top left."""
-
-    x: float
-    y: float
-
-
 class FloorPlanOut(Answer):
     """A floor plan. Its picture is at `…/floor-plan/picture`; another one has another `sha256`."""
 
     width: int
     height: int
     sha256: str
-    pins: dict[str, PinOut]
+    pins: dict[str, Pin]
 
 
 class AttributeValueOut(Answer):

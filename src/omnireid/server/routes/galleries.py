@@ -12,7 +12,6 @@ from omnireid.server.schemas import (
     GalleriesAnswer,
     GalleryOut,
     RetentionBody,
-    RetentionOut,
 )
 
 router = APIRouter(route_class=Route, tags=["galleries"])
@@ -41,10 +40,10 @@ def build_index(name: str, service: ServiceOf, _: Admin) -> Accepted:
 @router.put("/v1/galleries/{name}/retention", summary="Set how long items stay")
 def set_retention(
     name: str, body: JsonBody[RetentionBody], service: ServiceOf, caller: Admin
-) -> RetentionOut:
+) -> RetentionBody:
     gallery = service.gallery(name, caller)
     gallery.set_retention(body.default_s, body.cameras)
-    return RetentionOut.of(gallery.retention())
+    return RetentionBody.model_validate(gallery.retention())
 
 
 @router.post("/v1/galleries/{name}/retention/run", summary="Forget what has expired, now")

@@ -23,7 +23,6 @@ from omnireid.server.routes.access import (
 )
 from omnireid.server.schemas import (
     CameraGroups,
-    CameraGroupsOut,
     FloorPlanOut,
     FloorPlanRequest,
     PinsBody,
@@ -33,15 +32,15 @@ router = APIRouter(route_class=Route, tags=["galleries"])
 
 
 @router.get("/v1/galleries/{name}/camera-groups", summary="Groups of cameras, which are chosen as one")
-def read_groups(name: str, service: ServiceOf, _: Reader) -> CameraGroupsOut:
+def read_groups(name: str, service: ServiceOf, _: Reader) -> CameraGroups:
     groups = service.gallery(name).site.groups()
-    return CameraGroupsOut(groups={group: list(cameras) for group, cameras in groups.items()})
+    return CameraGroups(groups={group: list(cameras) for group, cameras in groups.items()})
 
 
 @router.put("/v1/galleries/{name}/camera-groups", summary="Replace all groups of cameras")
 def set_groups(
     name: str, body: JsonBody[CameraGroups], service: ServiceOf, caller: Writer
-) -> CameraGroupsOut:
+) -> CameraGroups:
     service.gallery(name, caller).site.set_groups(body.groups)
     return read_groups(name, service, caller)
 
