@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import lancedb
 import numpy as np
@@ -21,6 +22,7 @@ from omnireid.gallery.lance import store as lance_store
 from omnireid.gallery.lance.store import LanceStore
 from omnireid.gallery.milvus import rows as milvus_rows
 from omnireid.gallery.milvus.store import MilvusStore
+from omnireid.gallery.milvus.tables import Table, Tables
 from omnireid.gallery.store import COLUMNS, CollectionInfo
 
 FORMAT = b"omnireid_gallery_format"
@@ -223,6 +225,25 @@ def test_a_milvus_collection_of_an_earlier_version_is_brought_forward(
         store.close()
     finally:
         server.kill()
+
+
+def test_a_server_adds_fields_that_may_be_null_without_copying() -> None:
+    """As Milvus 2.6 does; milvus-lite cannot, and the test above sees the copy."""
+    pytest.importorskip("pymilvus")
+    added: list[tuple[str, str, dict[str, object]]] = []
+
+    class Client:
+        def add_collection_field(self, alias: str, name: str, **kind: object) -> None:
+            added.append((alias, name, kind))
+
+    connection = SimpleNamespace(
+        address=SimpleNamespace(timeout_s=5.0), run=lambda doing, action: action(Client())
+    )
+    end_time = milvus_rows.field_type(milvus_rows._FIELDS["end_time"])
+    table = Table("older__c__a", lambda client: None, "embedding", "HNSW")
+    Tables(connection).add_fields(table, {"end_time": end_time}, dict)  # type: ignore[arg-type]
+    kind = {"data_type": end_time["datatype"], "nullable": True, "timeout": 5.0}
+    assert added == [("older__c__a", "end_time", kind)]
 
 
 def test_files_keep_the_version_that_gives_single_rows_quickly(tmp_path: Path) -> None:

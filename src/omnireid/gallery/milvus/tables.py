@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from omnireid.core.errors import StorageError
@@ -184,21 +185,14 @@ class Tables:
         if all(kind.get("nullable") for kind in fields.values()):
             try:
                 for name, kind in fields.items():
-                    self._add_field(table.alias, name, dict(kind))
+                    more = {key: value for key, value in kind.items() if key != "datatype"} | self._patience
+                    add = partial(_add_field, table.alias, name, kind["datatype"], more)
+                    self.on(table.alias, "add a field", add)
                 return
             except MilvusError:  # milvus-lite, or a server before 2.6
                 pass
         self._rewrite(table, completed)
         self._drop_leftovers(table.alias)
-
-    def _add_field(self, alias: str, name: str, kind: Row) -> None:
-        self.on(
-            alias,
-            "add a field",
-            lambda client: client.add_collection_field(
-                alias, name, data_type=kind.pop("datatype"), **kind, **self._patience
-            ),
-        )
 
     def on(self, alias: str, doing: str, action: Callable[[Any], T]) -> T:
         """Do something with a table, and load it first where the server has restarted and has not."""
@@ -273,3 +267,7 @@ class Tables:
 
     def _run(self, doing: str, action: Callable[[Any], T]) -> T:
         return self._connection.run(doing, action)
+
+
+def _add_field(alias: str, name: str, kind: Any, more: Row, client: Any) -> None:
+    client.add_collection_field(alias, name, data_type=kind, **more)
