@@ -38,9 +38,7 @@ def read_groups(name: str, service: ServiceOf, _: Reader) -> CameraGroups:
 
 
 @router.put("/v1/galleries/{name}/camera-groups", summary="Replace all groups of cameras")
-def set_groups(
-    name: str, body: JsonBody[CameraGroups], service: ServiceOf, caller: Writer
-) -> CameraGroups:
+def set_groups(name: str, body: JsonBody[CameraGroups], service: ServiceOf, caller: Writer) -> CameraGroups:
     service.gallery(name, caller).site.set_groups(body.groups)
     return read_groups(name, service, caller)
 
