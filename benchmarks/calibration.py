@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,13 @@ from omnireid.data.tracklets import Sighting, Tracklet, read_tracklets, seen_tog
 from omnireid.evaluation.calibration_pairs import Pairs, labelled_pairs, pair_scores, tracklet_pairs
 from omnireid.evaluation.open_set import FPIR_LEVELS, OpenSetResult, open_set_metrics
 from omnireid.evaluation.options import CalibrationOptions, Ranking
-from omnireid.evaluation.thresholds import error_rate, error_thresholds, wilson_interval
+from omnireid.evaluation.thresholds import error_thresholds, wilson_interval
 from omnireid.evaluation.whitening import Whitening, fit_whitening
 from omnireid.experiment.calibration import calibrate_labelled, calibrate_tracklets
 from options import finished_run, new_folder, run
+
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "evaluation"))
+from error_rates import error_rate
 
 RESULTS = Path(__file__).parent / "results" / "calibration.json"
 HALVINGS = 10

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+import omnireid
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -60,3 +64,37 @@ def test_paths_of_options_are_checked_as_they_are_read() -> None:
     ]
     # Without these pictures the script says so and leaves that part out.
     assert unchecked == [("calibration.py", "--real")]
+
+
+def names_of(module: str) -> set[str]:
+    """What a module of omnireid has to import, read without importing it."""
+    found = find_spec(module)
+    assert found is not None, module
+    assert found.origin is not None, module
+    if module == "omnireid":
+        return set(omnireid.__all__)
+    tree = ast.parse(Path(found.origin).read_text(encoding="utf-8"))
+    is_package = found.submodule_search_locations is not None
+    names = {path.stem for path in Path(found.origin).parent.iterdir()} if is_package else set()
+    # At any depth: names stand in `try` and `if` too.
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("script", sorted(BENCHMARKS.glob("*.py")), ids=lambda path: path.stem)
+def test_what_a_script_imports_of_omnireid_is_there(script: Path) -> None:
+    imports = [node for node in ast.walk(ast.parse(script.read_text())) if isinstance(node, ast.ImportFrom)]
+    missing = [
+        f"{node.module}.{alias.name}"
+        for node in imports
+        if node.module is not None and node.module.split(".")[0] == "omnireid"
+        for alias in node.names
+        if alias.name not in names_of(node.module)
+    ]
+    assert missing == []
