@@ -16,6 +16,7 @@ from typing import Any
 import typer
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 import omnireid
 from omnireid.cli.app import app
@@ -28,8 +29,10 @@ FOLDER = Path(__file__).parent
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Put what is made, and the decisions, into the navigation."""
+    """Put what is made, and the decisions, into the navigation; take the search's shim from here."""
     config.nav = _filled(config.nav)
+    # Material's own list names a third party's server.
+    config.extra["polyfills"] = ["assets/iframe-worker.js"]
     return config
 
 
@@ -37,6 +40,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path, text in made_pages().items():
         files.append(File.generated(config, path, content=text))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> None:
+    """Guides come before decisions and measurements in the search."""
+    if page.file.src_uri.startswith(("decisions/", "benchmarks/")):
+        page.meta.setdefault("search", {"boost": 0.5})
 
 
 def made_pages() -> dict[str, str]:
@@ -140,7 +149,7 @@ def _command(path: str, command: Any, level: int = 2) -> Iterator[str]:
     for names, text in records:
         # "[default: 20; 1<=x]" at the end of a help text has a column of its own.
         said, _, default = text.rpartition("  [") if text.endswith("]") else (text, "", "")
-        yield f"| `{_cell(names)}` | {_cell(said)} | {_cell(default.removesuffix(']'))} |"
+        yield f"| `{_cell(names, escaped=False)}` | {_cell(said)} | {_cell(default.removesuffix(']'))} |"
     yield ""
 
 
@@ -297,5 +306,7 @@ def _paragraphs(text: str | None) -> Iterator[str]:
             yield ""
 
 
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+def _cell(text: str, *, escaped: bool = True) -> str:
+    """Text on one line of a table; within backticks nothing is escaped but the bar."""
+    line = " ".join(text.split()).replace("|", "\\|")
+    return line.replace("<", "&lt;") if escaped else line
