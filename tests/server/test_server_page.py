@@ -675,7 +675,7 @@ def test_pictures_for_the_docs(shown: tuple[str, Path, bytes, str], open_page: O
     expect(page.locator(".sighting").first).to_be_visible()
     take(page, "person")
     # Several pictures of one camera: where else was this person?
-    items = httpx2.get(f"{url}v1/items", params={"identity": person, "limit": "1000"}).json()["items"]
+    items = httpx2.get(f"{url}v1/items", params={"identities": person, "limit": "1000"}).json()["items"]
     here = items[0]["camera"]
     seen = [one["id"] for one in items if one["camera"] == here][:3]
     files = [httpx2.get(f"{url}v1/items/{one}/thumbnail").content for one in seen]
