@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from documentation import DOCS
 from omnireid import rank_metrics
 from omnireid.core.options import Protocol
 from omnireid.core.record import AnalysisRecord, ResultRecord
@@ -58,6 +60,18 @@ def test_a_file_without_a_metric_and_one_of_later_on_open(tmp_path: Path) -> Non
     assert json.loads((tmp_path / "again.json").read_text())["metrics"]["ndcg"] == 0.75
     with pytest.raises(AttributeError):
         _ = record.metrics.mapp
+
+
+def test_the_guide_s_metric_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("omnireid.evaluation.metrics.METRICS", dict(METRICS))
+    page = (DOCS / "guides" / "extending" / "metric.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(code, names := {})
+    rng = np.random.default_rng(1)
+    pids, camids = np.arange(24) % 6, np.arange(24) % 4
+    ranking = rank_metrics(rng.random((24, 24)), pids, pids, camids, camids)
+    assert metrics_record(ranking).rank3 == ranking.rank(3)
+    assert np.nanmean(names["found_in_three"](ranking)) == pytest.approx(ranking.rank(3))
 
 
 def lateness(scores: QueryScores) -> np.ndarray:
