@@ -102,7 +102,7 @@ def test_export_embed_and_torch_agree(omnireid: Run, trained: Path, toy_root: Pa
         assert "12 embeddings of 512 values, L2-normalised" in done.out
     torch_set, onnx_set = read_embeddings(tmp_path / "torch.parquet"), read_embeddings(tmp_path / "onnx.npz")
     assert torch_set.paths == onnx_set.paths
-    assert (torch_set.embeddings * onnx_set.embeddings).sum(axis=1).min() > 0.99999
+    assert (torch_set.vectors * onnx_set.vectors).sum(axis=1).min() > 0.99999
 
 
 def test_run_refuses_a_used_folder_until_told_what_to_do(

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from omnireid.core.arrays import Float32
+from omnireid.core.vectors import unit_rows
 from omnireid.gallery.options import StoredPrecision
 from omnireid.gallery.store import item_schema
 
@@ -41,9 +42,7 @@ def decode(rows: pa.Table) -> pa.Table:
     """Rows of a stored table with their embeddings, where there are any, as float32 of unit norm."""
     if "embedding" not in rows.column_names or rows.schema.field("embedding").type.value_type == pa.float32():
         return rows
-    embeddings_ND = matrix(rows["embedding"]).astype(np.float32)
-    embeddings_ND /= np.linalg.norm(embeddings_ND, axis=1, keepdims=True)
-    return _with_embeddings(rows, embeddings_ND)
+    return _with_embeddings(rows, unit_rows(matrix(rows["embedding"]).astype(np.float32)))
 
 
 def matrix(column: pa.ChunkedArray) -> npt.NDArray[np.generic]:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from omnireid.core.arrays import Float32
+from omnireid.core.vectors import unit_rows
 from omnireid.gallery.encoding import matrix
 from omnireid.gallery.lance.failures import committing, reading
 
@@ -115,11 +116,11 @@ def _sample(table: Any, rows: int) -> tuple[Float32, list[set[str]]]:
 
     def read() -> tuple[Float32, list[set[str]]]:
         picked = table.take_offsets(np.sort(offsets).tolist()).select(["embedding"]).to_arrow()
-        queries_QD = _unit(matrix(picked["embedding"]))
+        queries_QD = unit_rows(matrix(picked["embedding"]).astype(np.float32))
         best_QK = np.full((len(queries_QD), _RECALL_AT), -np.inf, np.float32)
         ids_QK = np.full(best_QK.shape, "", dtype=object)
         for batch in table.search().select(["id", "embedding"]).to_batches(_BATCH):
-            rows_ND = _unit(matrix(pa.chunked_array([batch["embedding"]])))
+            rows_ND = unit_rows(matrix(pa.chunked_array([batch["embedding"]])).astype(np.float32))
             ids = batch["id"].to_numpy(zero_copy_only=False)
             scores = np.concatenate([best_QK, queries_QD @ rows_ND.T], axis=1)
             top = np.argpartition(-scores, _RECALL_AT - 1, axis=1)[:, :_RECALL_AT]
@@ -129,9 +130,3 @@ def _sample(table: Any, rows: int) -> tuple[Float32, list[set[str]]]:
         return queries_QD, [set(row) - {""} for row in ids_QK]
 
     return reading(_WHAT, read)
-
-
-def _unit(embeddings_ND: np.ndarray) -> Float32:
-    rows_ND = embeddings_ND.astype(np.float32)
-    unit: Float32 = rows_ND / np.linalg.norm(rows_ND, axis=1, keepdims=True)
-    return unit

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from omnireid.core.arrays import Bool, Float32, Int64
 from omnireid.core.machine import memory_bytes
+from omnireid.core.vectors import unit_rows
 from omnireid.gallery.encoding import matrix, scores
 from omnireid.gallery.items import Filter
 from omnireid.gallery.lance import codes
@@ -420,8 +421,7 @@ def _fragments(blocks: Iterable[Block]) -> frozenset[int]:
 
 def _centre(embeddings_ND: npt.NDArray[np.generic]) -> Float32:
     """(D,) mean direction; none of few rows, which tell little of those to come."""
-    rows_ND = embeddings_ND.astype(np.float32)
-    rows_ND /= np.linalg.norm(rows_ND, axis=1, keepdims=True)
+    rows_ND = unit_rows(embeddings_ND.astype(np.float32))
     mean: Float32 = rows_ND.mean(axis=0)
     return mean if len(rows_ND) >= _FEWEST_TO_CENTRE else np.zeros_like(mean)
 

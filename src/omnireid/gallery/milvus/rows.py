@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from omnireid.core.arrays import Float32
 from omnireid.core.errors import InputError
+from omnireid.core.vectors import unit_rows
 from omnireid.gallery.encoding import decode, encode, matrix
 from omnireid.gallery.items import FIELDS, MAX_ATTRIBUTES, ItemField, Kind
 from omnireid.gallery.options import StoredPrecision
@@ -180,5 +181,5 @@ def row_bytes(columns: Sequence[str], dim: int) -> int:
 def _embeddings(values: list[Any], info: CollectionInfo) -> pa.Array:
     rows_ND = stored_embeddings([{"embedding": value} for value in values], info).astype(np.float32)
     if info.precision != "float32" and len(rows_ND):
-        rows_ND /= np.linalg.norm(rows_ND, axis=1, keepdims=True)
+        rows_ND = unit_rows(rows_ND)
     return pa.FixedSizeListArray.from_arrays(pa.array(rows_ND.reshape(-1)), info.dim)
