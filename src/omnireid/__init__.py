@@ -48,11 +48,15 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and t
     from omnireid.evaluation.options import Reranking as Reranking
     from omnireid.evaluation.ranking import evaluate_embeddings as evaluate_embeddings
     from omnireid.evaluation.ranking import rank_metrics as rank_metrics
+    from omnireid.experiment.calibration import calibrate as calibrate
+    from omnireid.experiment.comparison import compare as compare
+    from omnireid.experiment.embedding import embed as embed
     from omnireid.experiment.measure import evaluate as evaluate
     from omnireid.experiment.options import Corruptions as Corruptions
     from omnireid.experiment.options import EvaluationOptions as EvaluationOptions
     from omnireid.experiment.run import run as run
     from omnireid.experiment.training import train as train
+    from omnireid.experiment.verification import verify as verify
     from omnireid.gallery.gallery import Gallery as Gallery
     from omnireid.gallery.items import Box as Box
     from omnireid.gallery.items import Filter as Filter
@@ -106,10 +110,14 @@ _NAMES = {
     "evaluation.open_set": "open_set_metrics",
     "evaluation.options": "CalibrationOptions QueryExpansion Ranking Reranking",
     "evaluation.ranking": "evaluate_embeddings rank_metrics",
+    "experiment.calibration": "calibrate",
+    "experiment.comparison": "compare",
+    "experiment.embedding": "embed",
     "experiment.measure": "evaluate",
     "experiment.options": "Corruptions EvaluationOptions",
     "experiment.run": "run",
     "experiment.training": "train",
+    "experiment.verification": "verify",
     "gallery.gallery": "Gallery",
     "gallery.items": "Box Filter Item",
     "gallery.questions": "Question",

@@ -10,15 +10,15 @@ import omnireid
 
 # A name that joins or goes is a decision; it is written here, and in CHANGELOG.md.
 NAMES = """
-Box breakdown build_model Calibration CalibrationOptions Client collect_samples combine_all
-combine_sources complexity convert_checkpoint corrupt corrupt_sample CORRUPTIONS Corruptions Dataset
-dataset_card decode Detections distance_matrix embed_tracklets Embedder Embeddings EmbeddingWriter
-Engine evaluate evaluate_embeddings EvaluationOptions export_model ExportForm Filter fit_calibration
-FrameSampling Gallery IdentityClassifier initialise_from InputSpec Item list_datasets list_models
-load_recipe load_weights model_card ModelCard ModelRef OmniReIDError open_set_metrics Protocol
-QueryExpansion Question rank_metrics Ranking read_dataset read_datasets read_embeddings Reading Recipe
-render_dataset RenderOptions require_splits Reranking run RunOptions Sample save_weights Sources
-train validate_dataset write_embeddings
+Box breakdown build_model calibrate Calibration CalibrationOptions Client collect_samples
+combine_all combine_sources compare complexity convert_checkpoint corrupt corrupt_sample Corruptions
+CORRUPTIONS Dataset dataset_card decode Detections distance_matrix embed embed_tracklets Embedder
+Embeddings EmbeddingWriter Engine evaluate evaluate_embeddings EvaluationOptions export_model
+ExportForm Filter fit_calibration FrameSampling Gallery IdentityClassifier initialise_from InputSpec
+Item list_datasets list_models load_recipe load_weights model_card ModelCard ModelRef OmniReIDError
+open_set_metrics Protocol QueryExpansion Question rank_metrics Ranking read_dataset read_datasets
+read_embeddings Reading Recipe render_dataset RenderOptions require_splits Reranking run RunOptions
+Sample save_weights Sources train validate_dataset verify write_embeddings
 """.split()  # noqa: SIM905 (a list that is read and changed by people)
 ROOT = Path(omnireid.__file__).parents[2]
 

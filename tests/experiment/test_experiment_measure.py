@@ -1,17 +1,18 @@
-"""Python and the command line cannot differ: `omnireid.evaluate` beside `omnireid evaluate`."""
+"""Python and the command line cannot differ: `omnireid.evaluate` beside `omnireid evaluate`, and so on."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import omnireid as library
 from command_line import Run
-from omnireid.core.errors import InputError
+from omnireid.core.errors import ConfigError, InputError
 from omnireid.core.record import ResultRecord
-from toy_people import stripes_onnx
+from toy_people import stripes_onnx, write_toy_people
 
 
 def facts(record: ResultRecord) -> dict[str, Any]:
@@ -55,3 +56,33 @@ def test_defaults_are_the_same_and_nothing_is_written_unless_asked_for(
     assert sorted(tmp_path.rglob("*")) == before
     with pytest.raises(InputError, match="the folder of market-layout is needed"):
         library.evaluate(model, "market-layout")
+
+
+def test_python_calibrates_verifies_and_embeds_as_the_commands_do(omnireid: Run, tmp_path: Path) -> None:
+    people = write_toy_people(tmp_path / "toy", num_train=2, num_test=24)
+    source = ("--data", "market-layout", "--root", people)
+    model = stripes_onnx(tmp_path / "stripes.onnx", 1.0)
+    done = library.calibrate(
+        model, library.read_dataset("market-layout", people), options=library.CalibrationOptions((0.05,))
+    )
+    assert done.file == tmp_path / "stripes.onnx.calibration.json"
+    wanted = ("--false-alarm-rate", 0.05)
+    assert omnireid("calibrate", "--model", model, *source, *wanted, "--out", tmp_path / "c.json").code == 0
+    command = library.Calibration.load(tmp_path / "c.json", done.run.calibration.record.model.sha256)
+    exclude = {"environment": {"created"}}
+    record = done.run.calibration.record
+    assert record.model_dump(exclude=exclude) == command.record.model_dump(exclude=exclude)
+
+    first, second = sorted((people / "query").glob("0003_*"))[:2]
+    pair = library.verify(first, second, model, false_alarm_rate=0.05, prior=0.3)
+    printed = omnireid("verify", first, second, "--model", model, *wanted, "--prior", 0.3).out
+    assert f"score        {pair.score:.4f}" in printed
+    assert pair.probability is not None
+    assert f"probability  {100 * pair.probability:.1f} %" in printed
+    with pytest.raises(ConfigError, match="without a calibration there is only a score"):
+        library.verify(first, second, stripes_onnx(tmp_path / "other.onnx", 1.5), prior=0.3)
+
+    library.embed(str(people / "query"), model, tmp_path / "a.npz")
+    assert omnireid("embed", people / "query", "--model", model, "--out", tmp_path / "b.npz").code == 0
+    a, b = (library.read_embeddings(tmp_path / name) for name in ("a.npz", "b.npz"))
+    np.testing.assert_array_equal(a.vectors, b.vectors)

@@ -10,7 +10,6 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
-from omnireid.cli.opening import open_embedder
 from omnireid.evaluation.options import (
     FRAMES_PER_TRACKLET,
     CalibrationOptions,
@@ -83,14 +82,8 @@ def calibrate(
     """
     from omnireid.core.errors import ConfigError
     from omnireid.data.loading import Reading
-    from omnireid.data.tracklets import read_tracklets
-    from omnireid.evaluation.calibration import calibration_path
-    from omnireid.experiment.calibration import (
-        calibrate_labelled,
-        calibrate_tracklets,
-    )
-    from omnireid.inference.lookup import find_weights
-    from omnireid.report.calibration import calibration_lines, write_calibration_page
+    from omnireid.experiment.calibration import calibrate as calibrate_model
+    from omnireid.report.calibration import calibration_lines
 
     if (data is None) == (tracklets is None) or (data is None) != (root is None):
         raise ConfigError("give either --data and --root, or --tracklets")
@@ -98,36 +91,26 @@ def calibrate(
         options.refuse("without --tracklets", "frames")
     else:
         options.refuse("with --tracklets", "split", "protocol", "split_id")
-    weights = find_weights(model)
-    target = out or calibration_path(weights)
-    # Read before the model is opened: a wrong path should not cost that time.
-    found = read_tracklets(tracklets) if tracklets is not None else ()
-    dataset = None
-    if data is not None and root is not None:
-        dataset = reading.read(data, root)
-    embedder = open_embedder(weights, engine)
-    pictures = Reading(on_bad=on_bad, console=stderr)
-    if dataset is not None:
-        run = calibrate_labelled(embedder, dataset, fit, split=split, reading=pictures)
-    else:
-        run = calibrate_tracklets(
-            embedder,
-            found,
-            fit,
-            source=str(tracklets),
-            num_frames=frames,
-            reading=pictures,
-        )
-    for file in run.skipped:
+    source = tracklets if data is None or root is None else reading.read(data, root)
+    assert source is not None
+    done = calibrate_model(
+        model,
+        source,
+        out,
+        fit,
+        split=split,
+        num_frames=frames,
+        engine=engine,
+        reading=Reading(on_bad=on_bad, console=stderr),
+    )
+    for file in done.run.skipped:
         stderr.print(f"skipped {file.path}: {file.reason}")
-    page = target.with_name(target.name.removesuffix(".json") + ".html")
-    write_calibration_page(page, run.calibration, run.histogram)
-    run.calibration.save(target)
-    if run.calibration.whitening is not None:
+    calibration = done.run.calibration
+    if calibration.whitening is not None:
         stderr.print(
             "note: a whitening fits the cameras it was made from; with others its thresholds may be far off "
             "(docs/guides/deciding/tracklets.md)",
         )
-    for line in calibration_lines(run.calibration.record):
+    for line in calibration_lines(calibration.record):
         stdout.print(line)
-    stdout.print(f"calibration: {target}\npage:        {page}")
+    stdout.print(f"calibration: {done.file}\npage:        {done.page}")

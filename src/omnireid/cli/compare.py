@@ -45,30 +45,32 @@ def compare(
         return
     options.refuse("without --format", "name")
     from omnireid.evaluation.metrics import METRICS
-    from omnireid.experiment.comparison import compare_results, differences, load_result
+    from omnireid.experiment.comparison import compare as compare_files
     from omnireid.report.comparison import plot_results, rich_versus
     from omnireid.report.table import rich_table
 
-    loaded = [load_result(path) for path in results]
-    found = compare_results(loaded, any_protocol=any_protocol, seed=seed)
-    records, names = [one.record for one in loaded], [one.name for one in loaded]
-    for line in differences(records):
+    found = compare_files(results, any_protocol=any_protocol, seed=seed)
+    records = [result.record for result in found.results]
+    names = [result.name for result in found.results]
+    for line in found.differences:
         stderr.print(f"not alike: {line}", style="yellow")
-    for one in loaded:
-        if one.queries is None:
-            stderr.print(f"{one.name}: no queries.csv beside the record, not compared query by query")
+    for result in found.results:
+        if result.queries is None:
+            stderr.print(f"{result.name}: no queries.csv beside the record, not compared query by query")
     if as_json:
         shown = [
             {"name": name, "record": record.model_dump(mode="json")}
             for name, record in zip(names, records, strict=True)
         ]
-        print_json({"results": shown, "against_first": [versus.model_dump() for versus in found]})
+        print_json(
+            {"results": shown, "against_first": [versus.model_dump() for versus in found.against_first]}
+        )
     else:
         stdout.print(rich_table(records, names=names))
         rows = [
-            (one.name, METRICS[metric].label, paired)
-            for one in found
-            for metric, paired in one.by_metric().items()
+            (versus.name, METRICS[metric].label, paired)
+            for versus in found.against_first
+            for metric, paired in versus.by_metric().items()
         ]
         stdout.print(rich_versus(names[0], rows))
     if plot is not None:

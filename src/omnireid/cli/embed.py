@@ -9,7 +9,6 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
-from omnireid.cli.opening import open_embedder
 
 
 def embed(
@@ -23,24 +22,16 @@ def embed(
     on_bad: options.Bad = "error",
 ) -> None:
     """Embed pictures with one model, streaming: memory does not grow with their number."""
-    from omnireid.core.types import SkippedFile
     from omnireid.data.loading import Reading
-    from omnireid.inference.sources import collect_samples
-    from omnireid.inference.storage import EmbeddingWriter
+    from omnireid.experiment.embedding import embed as embed_files
 
-    samples = collect_samples(source, console=stderr)
-    embedder = open_embedder(model, engine, normalise=not raw)
-    skipped: list[SkippedFile] = []
-    reading = Reading(on_bad=on_bad, on_skip=skipped.append, console=stderr, threads=engine.threads)
-    with EmbeddingWriter(out, card=embedder.card) as writer:
-        for part in embedder.embed_stream(samples, reading):
-            writer.write(part)
-    for file in skipped:
+    reading = Reading(on_bad=on_bad, console=stderr, threads=engine.threads)
+    done = embed_files(source, model, out, normalise=not raw, engine=engine, reading=reading)
+    for file in done.skipped:
         stderr.print(f"skipped {file.path}: {file.reason}")
     kind = "raw" if raw else "L2-normalised"
     stdout.print(
-        f"{len(samples) - len(skipped):,} embeddings of {embedder.dim} values, {kind}, "
-        + f"by {embedder.ref.short}"
-        + (f"; {len(skipped):,} pictures skipped" if skipped else "")
+        f"{done.count:,} embeddings of {done.model.dim} values, {kind}, by {done.model.short}"
+        + (f"; {len(done.skipped):,} pictures skipped" if done.skipped else "")
         + f": {out}",
     )

@@ -14,13 +14,11 @@ if TYPE_CHECKING:
     from omnireid.inference.options import Engine
 
 
-def open_embedder(model: str | PathLike[str], engine: Engine, *, normalise: bool = True) -> Embedder:
+def open_embedder(model: str | PathLike[str], engine: Engine) -> Embedder:
     """`Embedder.open`, and say what was found out or assumed of the file."""
-    from omnireid.inference.embedder import Embedder
+    from omnireid.experiment.opening import open_model
 
-    embedder = Embedder.open(model, **vars(engine), normalise=normalise)
-    print_notes(embedder.card)
-    return embedder
+    return open_model(model, engine, console=stderr)
 
 
 def print_notes(card: ModelCard) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -15,10 +17,11 @@ from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import JUNK_PID, Dataset, Embeddings, SkippedFile
 from omnireid.data.datasets import nobody, require_splits
 from omnireid.data.loading import Reading
-from omnireid.data.tracklets import Tracklet, seen_together, spread_samples
+from omnireid.data.tracklets import Tracklet, read_tracklets, seen_together, spread_samples
 from omnireid.evaluation.calibration import (
     Calibration,
     CalibrationSource,
+    calibration_path,
     fit_calibration,
 )
 from omnireid.evaluation.calibration_pairs import (
@@ -37,7 +40,11 @@ from omnireid.evaluation.search_fitting import (
 )
 from omnireid.evaluation.searches import SearchModel
 from omnireid.evaluation.whitening import fit_whitening
+from omnireid.experiment.opening import open_model
 from omnireid.inference.embedder import Embedder
+from omnireid.inference.lookup import find_weights
+from omnireid.inference.options import Engine
+from omnireid.report.calibration import write_calibration_page
 
 _HISTOGRAM_BINS = 60
 
@@ -51,6 +58,67 @@ class CalibrationRun:
     skipped: tuple[SkippedFile, ...]
 
     __repr__ = short_repr
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What `calibrate` wrote.
+
+    Attributes:
+        run: The calibration, and what stands behind it.
+        file, page: Where it lies, and its page.
+    """
+
+    run: CalibrationRun
+    file: Path
+    page: Path
+
+    __repr__ = short_repr
+
+
+def calibrate(
+    model: str | os.PathLike[str],
+    source: Dataset | str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    options: CalibrationOptions = CalibrationOptions(),
+    *,
+    split: CalibrationSplit = "test",
+    num_frames: int = FRAMES_PER_TRACKLET,
+    engine: Engine = Engine(),
+    reading: Reading = Reading(),
+) -> Calibrated:
+    """Fit what a model's scores mean, and write it beside the model, as `omnireid calibrate` does.
+
+    Args:
+        model: A model file, or the name of pulled weights.
+        source: A labelled dataset, or unlabelled tracklets: a table of crops, or sequences in MOTChallenge
+            format.
+        out: File to write; by default the one that is found beside the model.
+        options: What is fitted.
+        split: Of a dataset: query and gallery, or "train" where the model never saw it.
+        num_frames: Of each tracklet, evenly over its length.
+        engine: What runs the model.
+        reading: How pictures are read.
+
+    Raises:
+        DatasetError, ImageError, InputError, WeightsError, StorageError: As `calibrate_labelled`,
+            `read_tracklets` and `Embedder.open`.
+    """
+    weights = find_weights(model)
+    # Read before the model is opened: a wrong path should not cost that time.
+    tracklets = () if isinstance(source, Dataset) else read_tracklets(Path(source))
+    embedder = open_model(weights, engine, console=reading.console)
+    if isinstance(source, Dataset):
+        run = calibrate_labelled(embedder, source, options, split=split, reading=reading)
+    else:
+        run = calibrate_tracklets(
+            embedder, tracklets, options, source=str(source), num_frames=num_frames, reading=reading
+        )
+    file = calibration_path(weights) if out is None else Path(out)
+    page = file.with_name(file.name.removesuffix(".json") + ".html")
+    write_calibration_page(page, run.calibration, run.histogram)
+    run.calibration.save(file)
+    return Calibrated(run, file, page)
 
 
 def calibrate_labelled(

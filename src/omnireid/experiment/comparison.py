@@ -133,6 +133,41 @@ def check_alike(records: Sequence[ResultRecord | MeansRecord]) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Results side by side.
+
+    Attributes:
+        results: As they lie on disk.
+        against_first: Each but the first, compared with it query by query.
+        differences: In what they were not measured alike; see `differences`.
+    """
+
+    results: tuple[Result, ...]
+    against_first: tuple[Versus, ...]
+    differences: tuple[str, ...]
+
+    __repr__ = short_repr
+
+
+def compare(
+    results: Sequence[str | os.PathLike[str]], *, any_protocol: bool = False, seed: int = 0
+) -> Comparison:
+    """Read results, and say whether each is better than the first: difference, interval, p-value.
+
+    Args:
+        results: Records (result.json), or folders that `evaluate` wrote; at least two.
+        any_protocol, seed: As for `compare_results`.
+
+    Raises:
+        InputError: As `load_result` and `compare_results`.
+    """
+    loaded = [load_result(path) for path in results]
+    against_first = compare_results(loaded, any_protocol=any_protocol, seed=seed)
+    unlike = differences([result.record for result in loaded])
+    return Comparison(tuple(loaded), tuple(against_first), tuple(unlike))
+
+
 def compare_results(results: Sequence[Result], *, any_protocol: bool = False, seed: int = 0) -> list[Versus]:
     """Compare each result with the first, query by query, by resampling identities.
 

@@ -24,6 +24,7 @@ from omnireid.experiment.evaluation import (
     evaluate_model,
     write_results,
 )
+from omnireid.experiment.opening import open_model
 from omnireid.experiment.options import EvaluationOptions
 from omnireid.experiment.several import Overall, result_folders, write_overall
 from omnireid.inference.embedder import Embedder
@@ -94,10 +95,10 @@ def evaluate(
         require_splits(dataset, "query", "gallery")
         ranking.check(len(dataset.query), len(dataset.gallery), normalised=normalise)
     embedder = (
-        model if isinstance(model, Embedder) else Embedder.open(model, **vars(engine), normalise=normalise)
+        model
+        if isinstance(model, Embedder)
+        else open_model(model, engine, normalise=normalise, console=console)
     )
-    if console is not None and embedder.card.notes and embedder is not model:
-        console.print(f"note: {embedder.card.name}: {embedder.card.notes}", markup=False)
     folders = [] if out is None else result_folders(datasets, Path(out))
     for folder in folders:
         check_replaceable(folder, embedder.sha256, corruptions=options.corruptions is not None)
