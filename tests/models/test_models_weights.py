@@ -205,3 +205,22 @@ def test_initialise_from_is_strict_about_everything_else():
     done = initialise_from(target, source, without=gates)
     assert len(done.kept) == 6 * 4
     assert done.unused == ()
+
+
+def _with_family(path: Path, family: str | None) -> None:
+    content = json.loads(read_header(path).to_metadata()[METADATA_KEY])
+    content.pop("family")
+    content |= {} if family is None else {"family": family}
+    state = safetensors.torch.load_file(path)
+    safetensors.torch.save_file(state, path, metadata={METADATA_KEY: json.dumps(content)})
+
+
+def test_a_file_of_before_families_is_an_osnet_and_an_unknown_family_is_named(network: OSNet, tmp_path: Path):
+    path = tmp_path / "model.safetensors"
+    save_weights(path, network, CARD)
+    _with_family(path, None)
+    loaded, _ = load_weights(path)
+    assert loaded.config == network.config
+    _with_family(path, "osnett")
+    with pytest.raises(WeightsError, match=r"unknown network family 'osnett': did you mean 'osnet'\?"):
+        load_weights(path)

@@ -11,9 +11,11 @@ it, and for nobody else.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, Protocol, TypeVar
@@ -50,7 +52,7 @@ class Socket(Generic[Spec]):
 
     def names(self) -> tuple[str, ...]:
         """Every name that `get` knows, ours in their order, then others by alphabet. Imports nothing."""
-        others = {entry.name for entry in entry_points(group=self.group)} - self.ours.keys()
+        others = {entry.name for entry in self._entries()} - self.ours.keys()
         return (*self.ours, *sorted(others))
 
     def get(self, name: str) -> Spec:
@@ -62,7 +64,7 @@ class Socket(Generic[Spec]):
         """
         if name in self.ours:
             return self.ours[name]
-        entries = sorted(entry_points(group=self.group, name=name), key=_described)
+        entries = sorted((entry for entry in self._entries() if entry.name == name), key=_described)
         if not entries:
             raise UnknownNameError(self.kind, name, self.names())
         if len({_described(entry) for entry in entries}) > 1:
@@ -80,6 +82,9 @@ class Socket(Generic[Spec]):
                 warnings.warn(f"left out: {error}", OmniReIDWarning, stacklevel=2)
             else:
                 yield spec
+
+    def _entries(self) -> tuple[EntryPoint, ...]:
+        return _entry_points(self.group, tuple(sys.path))
 
     def _load(self, entry: EntryPoint) -> Spec:
         if entry not in self._loaded:
@@ -115,6 +120,12 @@ class later:  # noqa: N801 (called as a function is)
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         module, _, name = self.home.partition(":")
         return getattr(import_module(module), name)(*arguments, **options)
+
+
+@lru_cache
+def _entry_points(group: str, search_path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """What installed packages bring; read once for a search path, as it takes tens of milliseconds."""
+    return tuple(entry_points(group=group))
 
 
 def _described(entry: EntryPoint) -> str:

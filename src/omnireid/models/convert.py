@@ -294,9 +294,11 @@ def _networks(content: Any, source: Path) -> list[_Found]:
     """Every network of a known family in what a file holds, each once."""
     networks: list[_Found] = []
     keys: list[str] = []
+    # Once: an optimiser's state is hundreds of dicts, and entry points are read from the disk.
+    families = tuple(FAMILIES.specs())
     for where, tensors in _dicts_of_tensors(content, (), set()):
         keys += [".".join((*where, key)) for key in tensors]
-        for family, prefix in _beginnings(tensors):
+        for family, prefix in _beginnings(families, tensors):
             state = {key.removeprefix(prefix): tensors[key] for key in tensors if key.startswith(prefix)}
             beside = {key: value for key, value in tensors.items() if not key.startswith(prefix)}
             network = _Found(family, ".".join((*where, prefix)).strip("."), state, beside)
@@ -309,9 +311,11 @@ def _networks(content: Any, source: Path) -> list[_Found]:
     return networks
 
 
-def _beginnings(tensors: Mapping[str, Tensor]) -> Iterator[tuple[NetworkFamily, str]]:
+def _beginnings(
+    families: Iterable[NetworkFamily], tensors: Mapping[str, Tensor]
+) -> Iterator[tuple[NetworkFamily, str]]:
     """The family of each network that is there, and what stands before all of its keys."""
-    for family in FAMILIES.specs():
+    for family in families:
         landmark = family.landmark
         if landmark is not None:
             prefixes = (key.removesuffix(landmark) for key in tensors if key.endswith(landmark))

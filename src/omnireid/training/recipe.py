@@ -96,7 +96,8 @@ class LossRecipe(ClosedModel):
 
     @model_validator(mode="after")
     def _of_the_table(self) -> LossRecipe:
-        _refuse_unknown(self.model_extra or {}, LOSSES.names())
+        if self.model_extra:
+            _refuse_unknown(self.model_extra, LOSSES.names())
         terms = self.terms()
         if not any(term.spec.teaches for term in terms):
             raise ValueError("cross_entropy and triplet are both 0: nothing would be learned")
