@@ -117,6 +117,8 @@ def test_embeddings_go_in_as_they_were_made(gallery: Gallery) -> None:
         gallery.enrol(blank)
     with pytest.raises(InputError, match="bare numbers do not say which model"):
         gallery.search(rows[0])
+    with pytest.raises(InputError, match="got Item; items need their embeddings"):
+        gallery.enrol([Item()])
 
 
 def test_without_a_model_pictures_are_refused(toy_root: Path, tmp_path: Path) -> None:
@@ -132,3 +134,16 @@ def test_a_calibration_beside_that_is_of_another_model_is_refused(model: Path, t
     with pytest.raises(InputError, match="not for the model in use"):
         Gallery.open(str(tmp_path / "gallery"), model=other)
     assert not (tmp_path / "gallery").exists()
+
+
+def test_after_a_move_pictures_are_embedded_by_the_new_model(
+    gallery: Gallery, toy_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("omnireid.gallery.moving.MAX_AGE_S", 0.0)
+    gallery.enrol(toy_root / "query", camera="door")
+    new = Embedder.open(stripes_onnx(tmp_path / "new.onnx", 3.0), threads=1)
+    assert list(gallery.move_to(new))[-1].is_complete
+    assert gallery.embedder is new
+    answer = gallery.search(min((toy_root / "query").iterdir()))
+    assert answer.model == new.ref
+    assert answer.decision is None, "no calibration lies beside the new model"

@@ -130,6 +130,9 @@ def seen_pictures(given: Any, *, camera: str = "", console: Console | None = Non
         return seen_files(collect_samples(given, console=console), camera=camera)
     if isinstance(given, Image.Image) or (isinstance(given, np.ndarray) and given.ndim == 3):
         return [SeenFile("", Item(camera=camera), given)]
+    if not isinstance(given, (Sequence, np.ndarray)):
+        hint = "; items need their embeddings" if isinstance(given, Item) else ""
+        raise InputError(f"pictures: expected files, folders or crops, got {type(given).__name__}{hint}")
     several = [seen for part in given for seen in seen_pictures(part, camera=camera, console=console)]
     # A crop in memory goes by its number in errors.
     return [

@@ -820,6 +820,9 @@ class Gallery:
             drop_without_picture=drop_without_picture,
             clock=self.clock,
         )
+        if self.embedder is not None:
+            # Pictures are embedded by the model that answers now.
+            self.embedder, self.calibration = embedder, _calibration_beside(embedder)
 
     def abandon_move(self) -> bool:
         """Give up a move that is not complete; whether there was one."""
