@@ -8,7 +8,7 @@ from pathlib import Path
 from omnireid.core.record import ResultRecord
 
 # Runs of one commit and seed differ by five points between processors, which round sums differently
-# (README.md): far below the lowest seen (86.2 % and 73.4 %) something is broken.
+# (docs/benchmarks/index.md): far below the lowest seen (86.2 % and 73.4 %) something is broken.
 LEAST_RANK1 = 0.70
 LEAST_MAP = 0.50
 

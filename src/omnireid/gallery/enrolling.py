@@ -120,7 +120,7 @@ def unit_embeddings(
     if model is None:
         raise InputError(
             "model: bare numbers do not say which model made them; give model=embedder.ref, or `Embeddings` "
-            "(Embedder.embed_files), or open the gallery with a model"
+            "(Embedder.embed_files), or pictures to a gallery that was opened with a model"
         )
     rows = np.asarray(embeddings)
     if rows.ndim != 2 or rows.shape[1] != model.dim:
