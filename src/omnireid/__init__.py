@@ -12,10 +12,12 @@ loads nothing else; what is not among them is imported from its module (`omnirei
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+# As `typing` has it, which would double what importing this package costs.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and the next one alike
+    from typing import Any
+
     from omnireid.core.card import InputSpec as InputSpec
     from omnireid.core.card import ModelCard as ModelCard
     from omnireid.core.card import ModelRef as ModelRef
@@ -150,6 +152,8 @@ __all__ = ["__version__", *_HOMES]
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 

@@ -122,7 +122,7 @@ def test_the_block_blocks() -> None:
         ),
         (
             "omnireid.cli.app",
-            ("torch", "onnxruntime", "pyarrow", "matplotlib", "huggingface_hub", "lancedb", "fastapi"),
+            ("torch", "onnxruntime", "pyarrow", "matplotlib", "lancedb", "fastapi", "numpy", "pydantic"),
         ),
         ("omnireid.evaluation.ranking", ("torch", "onnxruntime", "pyarrow", "matplotlib", "numba")),
     ],
