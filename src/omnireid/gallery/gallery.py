@@ -591,7 +591,7 @@ class Gallery:
 
         Args:
             embedding: `Embeddings` of one picture or tracklet, or numbers of any norm: (D,), or (T, D).
-            model: that made bare numbers.
+            model: The model that made bare numbers.
             item: id of the item that it is, where it is one.
 
         Returns:

@@ -24,7 +24,7 @@ class Generation(NamedTuple):
     """All embeddings of one model.
 
     Attributes:
-        model: that made them.
+        model: The model that made them.
         collection: of the store.
         state: "live" answers searches; "filling" is being made by a move to another model; "leaving" is
             what a move has replaced or given up, until it is deleted.
