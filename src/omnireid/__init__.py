@@ -92,7 +92,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and t
     from omnireid.training.recipe import Recipe as Recipe
     from omnireid.training.recipe import load_recipe as load_recipe
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _NAMES = {
     "core.card": "InputSpec ModelCard ModelRef",
