@@ -268,8 +268,12 @@ def show(
                     {
                         "camera": camera.camera,
                         "sightings": [
-                            {"start": one.start, "end": one.end, "items": [item.id for item in one.items]}
-                            for one in camera.sightings
+                            {
+                                "start": sighting.start,
+                                "end": sighting.end,
+                                "items": [item.id for item in sighting.items],
+                            }
+                            for sighting in camera.sightings
                         ],
                     }
                     for camera in timeline.cameras
@@ -280,13 +284,13 @@ def show(
     stdout.print(f"{timeline.identity}  {timeline.name or '(no name)'}")
     table = _table("camera", "from", "to", "items", "first item", right=("items",))
     for camera in timeline.cameras:
-        for one in camera.sightings:
+        for sighting in camera.sightings:
             table.add_row(
                 _plain(camera.camera or "(unknown)"),
-                printed_time(one.start),
-                printed_time(one.end),
-                str(len(one.items)),
-                one.items[0].id,
+                printed_time(sighting.start),
+                printed_time(sighting.end),
+                str(len(sighting.items)),
+                sighting.items[0].id,
             )
     stdout.print(table)
 
@@ -509,9 +513,9 @@ def _result_of(result: SearchResult) -> dict[str, Any]:
         "prior": result.prior,
         "is_exact": result.is_exact,
         "note": result.note,
-        "candidates": [_candidate_of(one) for one in result.candidates],
+        "candidates": [_candidate_of(candidate) for candidate in result.candidates],
         "groups": [
-            {**_hit_of(group), "candidates": [_candidate_of(one) for one in group.candidates]}
+            {**_hit_of(group), "candidates": [_candidate_of(candidate) for candidate in group.candidates]}
             for group in result.groups
         ],
     }

@@ -97,7 +97,7 @@ def state(gallery: GalleryUri, as_json: options.AsJson = False) -> None:
     """Show what a gallery holds."""
     with open_gallery(gallery) as opened:
         found = opened.state()
-    models = [{**one.model._asdict(), "state": one.state} for one in found.models]
+    models = [{**model.model._asdict(), "state": model.state} for model in found.models]
     if as_json:
         print_json(
             {
@@ -125,7 +125,7 @@ def state(gallery: GalleryUri, as_json: options.AsJson = False) -> None:
         ("items", f"{found.items:,}"),
         ("identities", f"{found.identities:,}"),
         ("cameras", ", ".join(found.cameras)),
-        *(("model", f"{one['name']} ({one['sha256'][:12]}), {one['state']}") for one in models),
+        *(("model", f"{model['name']} ({model['sha256'][:12]}), {model['state']}") for model in models),
         ("precision", found.precision or ""),
         ("index", _index_text(found.index)),
         ("retention", _retention_text(found.retention)),

@@ -70,11 +70,11 @@ def read_datasets(
                 root,
                 check_counts=check_counts,
                 protocol=protocol,
-                split_id=one,
+                split_id=split_id,
                 extract=extract,
                 console=console,
             )
-            for one in ids
+            for split_id in ids
         ]
     return datasets
 

@@ -135,7 +135,7 @@ class DatasetStats(ClosedModel):
     def _count_table(self) -> Group:
         which = "" if self.split_id is None else f", split {self.split_id}"
         rows = []
-        names = [one.split for one in self.counts]
+        names = [count.split for count in self.counts]
         for place, one in enumerate(self.counts):
             rows.append(
                 (

@@ -250,7 +250,8 @@ def _maximum_likelihood(
     spread = max(float(np.mean([np.nanstd(rows, axis=1).mean() for rows in strangers])), 1e-6)
     reference = float(np.median(mates) + np.mean(means)) / 2
     thinned = [
-        Searches(one.scores[:_MOST_FITTED], one.has_match, one.people[:_MOST_FITTED]) for one in searches
+        Searches(search.scores[:_MOST_FITTED], search.has_match, search.people[:_MOST_FITTED])
+        for search in searches
     ]
     softened = 1 / (len(draws[0]) + 2)
 

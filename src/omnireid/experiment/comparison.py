@@ -112,7 +112,7 @@ def differences(records: Sequence[ResultRecord | MeansRecord]) -> list[str]:
 def _facts(record: ResultRecord | MeansRecord) -> dict[str, Any]:
     protocol = {} if record.protocol is None else record.protocol.model_dump()
     if isinstance(record, MeansRecord):
-        split = ", ".join(one.sha256 for one in record.partitions)
+        split = ", ".join(partition.sha256 for partition in record.partitions)
         return {"dataset": record.dataset, "split": split, **protocol}
     split = "" if record.dataset.partition is None else record.dataset.partition.sha256
     return {"dataset": record.dataset.name, "split": split, **protocol}

@@ -257,7 +257,7 @@ def write_results(
             identities=identities,
             embedding_map=embedding_map(
                 [query, gallery],
-                first=[one.pid for one in identities],
+                first=[identity.pid for identity in identities],
                 cosine=record.protocol.distance == "cosine",
                 seed=record.seed,
             ),

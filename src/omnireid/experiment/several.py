@@ -21,8 +21,8 @@ SEEDS = "seeds.json"
 def result_names(datasets: Sequence[Dataset]) -> list[str]:
     """A name for each that no other has: "market1501", "viper/split-03", "manifest-1" and "manifest-2"."""
     names = [
-        one.name if one.partition is None else f"{one.name}/split-{one.partition.index:02d}"
-        for one in datasets
+        dataset.name if dataset.partition is None else f"{dataset.name}/split-{dataset.partition.index:02d}"
+        for dataset in datasets
     ]
     return _told_apart(names)
 

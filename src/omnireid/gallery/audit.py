@@ -112,7 +112,7 @@ class AuditLog:
                 "actor": actor,
                 "action": action,
                 "count": count,
-                "subjects": [self.subject(one) for one in itertools.islice(subjects, MAX_SUBJECTS)],
+                "subjects": [self.subject(subject) for subject in itertools.islice(subjects, MAX_SUBJECTS)],
                 "detail": dict(detail or {}),
             }
         )

@@ -61,7 +61,9 @@ def export(gallery: Gallery, where: AuditFilter, file_format: Format, *, name: s
     """
     if file_format not in FORMATS:
         raise InputError(f"format: expected one of {', '.join(FORMATS)}, got {file_format!r}")
-    conditions = {one: getattr(where, one) for one in where.conditions if one != "person"}
+    conditions = {
+        condition: getattr(where, condition) for condition in where.conditions if condition != "person"
+    }
     told = gallery.tell(
         ACTION,
         count=0,

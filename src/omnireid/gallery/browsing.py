@@ -203,8 +203,8 @@ def persons(
 ) -> list[Person]:
     """What is known of some identities (roots). Reads camera and time of their items."""
     counts: dict[str, int] = dict.fromkeys(identities, 0)
-    cameras: dict[str, set[str]] = {one: set() for one in identities}
-    times: dict[str, list[float]] = {one: [] for one in identities}
+    cameras: dict[str, set[str]] = {identity: set() for identity in identities}
+    times: dict[str, list[float]] = {identity: [] for identity in identities}
     latest: dict[str, tuple[float, str]] = {}
     if collection is not None and identities:
         where = Filter(identities=people.expanded(identities))
@@ -218,16 +218,16 @@ def persons(
                 latest[root] = max(shown, latest.get(root, shown))
     return [
         Person(
-            one,
-            people.name(one),
-            counts[one],
-            tuple(sorted(cameras[one])),
-            min(times[one], default=None),
-            max(times[one], default=None),
-            tuple(sorted(people.aliases(one) - {one})),
-            latest[one][1] if one in latest else None,
+            identity,
+            people.name(identity),
+            counts[identity],
+            tuple(sorted(cameras[identity])),
+            min(times[identity], default=None),
+            max(times[identity], default=None),
+            tuple(sorted(people.aliases(identity) - {identity})),
+            latest[identity][1] if identity in latest else None,
         )
-        for one in identities
+        for identity in identities
     ]
 
 
@@ -282,7 +282,7 @@ def count_people(
         unknown = rows.filter(pc.is_null(rows.column("identity"))).column("tracklet")
         tracklets.update(pc.unique(unknown).drop_null().to_pylist())
         alone += unknown.null_count
-    return len({people.root(one) for one in identities}) + len(tracklets) + alone, items
+    return len({people.root(identity) for identity in identities}) + len(tracklets) + alone, items
 
 
 def timeline(

@@ -191,7 +191,7 @@ def _exported(gallery: Gallery, sha256: str, exported: float, name: str) -> Expo
 def _audit(gallery: Gallery, case: Case, entries: Sequence[Entry]) -> dict[str, Any]:
     """The entries of the audit that are about a case, with their links, and what checking all of it found."""
     subject = gallery.log.subject(case.id)
-    proofs = {one.proof.hash for one in entries if one.proof is not None}
+    proofs = {entry.proof.hash for entry in entries if entry.proof is not None}
     concerned = [
         {**raw, "time": iso_time(raw["time"])}
         for raw in gallery.store.audit()

@@ -39,7 +39,7 @@ def pictures_of(case_id: str) -> str:
 
 def case_kinds(cases: Iterable[str]) -> list[str]:
     """Every kind of records that these cases have besides `CASES`."""
-    return [kind for one in cases for kind in (entries_of(one), pictures_of(one))]
+    return [kind for case in cases for kind in (entries_of(case), pictures_of(case))]
 
 
 def named_items(store: GalleryStore) -> set[str]:
@@ -180,11 +180,13 @@ def _search_without(search: Record, is_gone: Callable[[str | None], bool], hide:
             loses_query |= group["decision"] != "new"
     if loses_query:
         query = {**query, "item": None, "identity": None, "name": None, "pictures": [], "forgotten": True}
-    return {**search, "query": query, "groups": groups, "words": [hide(one) for one in search["words"]]}
+    return {**search, "query": query, "groups": groups, "words": [hide(word) for word in search["words"]]}
 
 
 def _left(sightings: list[Record], is_gone: Callable[[str | None], bool]) -> list[Record]:
-    return [one for one in sightings if not (is_gone(one["item"]) or is_gone(one["identity"]))]
+    return [
+        sighting for sighting in sightings if not (is_gone(sighting["item"]) or is_gone(sighting["identity"]))
+    ]
 
 
 def _sightings_in(entry: Mapping[str, Any]) -> Iterator[Record]:
@@ -214,7 +216,7 @@ def _identities_in(entry: Mapping[str, Any]) -> set[str]:
 def _hiding(words: set[str]) -> Hide:
     """A function that replaces these words in a text, whatever their case, where they stand alone."""
     # Ids of our own are shown by their beginning where they are long.
-    shown = words | {one[:8] for one in words if _OWN_ID.fullmatch(one)}
+    shown = words | {word[:8] for word in words if _OWN_ID.fullmatch(word)}
     escaped = sorted((re.escape(one) for one in shown if len(one) > 1), key=len, reverse=True)
     if not escaped:
         return str

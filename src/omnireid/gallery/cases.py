@@ -279,8 +279,8 @@ class Cases:
             seen = PersonSeen(
                 identity=person.id, name=person.name, items=person.items, merged=list(person.merged)
             )
-            sightings, pictures = self._sightings(items, _spread([one.id for one in items], MAX_SHOWN))
-            subjects = [person.id, *(one.id for one in items)]
+            sightings, pictures = self._sightings(items, _spread([item.id for item in items], MAX_SHOWN))
+            subjects = [person.id, *(item.id for item in items)]
             more: dict[str, Any] = {"person": seen, "sightings": sightings}
             return self._add(case_id, "person", note, pictures, subjects=subjects, **more)
 
@@ -296,9 +296,9 @@ class Cases:
             raise InputError(f"items: expected 1 to {MAX_SIGHTINGS:,}, got {len(ids):,}")
         with self._writing():
             found = self._items(ids)
-            if missing := [one for one in ids if one not in found]:
+            if missing := [item_id for item_id in ids if item_id not in found]:
                 raise NotInGalleryError("item", missing[0])
-            sightings, pictures = self._sightings([found[one] for one in ids], ids[:MAX_SHOWN])
+            sightings, pictures = self._sightings([found[item_id] for item_id in ids], ids[:MAX_SHOWN])
             return self._add(
                 case_id, "pictures", note, pictures, subjects=ids, sightings=sightings
             )  # fmt: skip
@@ -351,19 +351,19 @@ class Cases:
 
     def _found(self, hypothesis: Hypothesis) -> tuple[FoundPerson, dict[str, bytes]]:
         """A hypothesis with what the gallery knows of it, without pictures that are not there any more."""
-        numbers = {one.item: one for one in hypothesis.candidates}
+        numbers = {candidate.item: candidate for candidate in hypothesis.candidates}
         items, people = self._items(list(numbers)), self._gallery.who_is.people(fresh=True)
-        there = [items[one] for one in numbers if one in items]
+        there = [items[number] for number in numbers if number in items]
         sightings, thumbnails = self._sightings(there, [one.id for one in there][:MAX_SHOWN_EACH])
         with_numbers = [
-            one.model_copy(
+            sighting.model_copy(
                 update={
-                    "score": numbers[one.item].score,
-                    "probability": numbers[one.item].probability,
-                    "decision": numbers[one.item].decision,
+                    "score": numbers[sighting.item].score,
+                    "probability": numbers[sighting.item].probability,
+                    "decision": numbers[sighting.item].decision,
                 }
             )
-            for one in sightings
+            for sighting in sightings
         ]
         identity = people.shown(hypothesis.identity)
         found = FoundPerson(
@@ -522,16 +522,16 @@ class Cases:
             thumbnails = {one: content for one, content in found if content is not None}
         sightings = [
             Sighting(
-                item=one.id,
-                camera=one.camera,
-                time=one.time,
-                end_time=one.end_time,
-                source=one.source,
-                identity=one.identity,
-                name=people.name(one.identity),
-                picture=one.id if one.id in thumbnails else None,
+                item=item.id,
+                camera=item.camera,
+                time=item.time,
+                end_time=item.end_time,
+                source=item.source,
+                identity=item.identity,
+                name=people.name(item.identity),
+                picture=item.id if item.id in thumbnails else None,
             )
-            for one in items
+            for item in items
         ]
         return sightings, thumbnails
 
@@ -561,7 +561,7 @@ class Cases:
         earliest = self._gallery.clock() - _LOOK_BACK_S
         # A search with an item has that item among its subjects, and decided with it.
         with_item = answer.query.kind == "item"
-        wanted = {log.subject(one) for one in ids[: MAX_SUBJECTS - 1]}
+        wanted = {log.subject(item_id) for item_id in ids[: MAX_SUBJECTS - 1]}
         for _ in range(_LOOK_BACK // _PAGE):
             page = self._store.audit_page(known, _PAGE, latest=True)
             for known, raw in page:

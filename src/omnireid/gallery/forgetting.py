@@ -152,7 +152,7 @@ def forget_buried(store: GalleryStore, buried: Tombstones) -> None:
     """Delete what records say of those who have a later tombstone: what an old backup has brought back."""
     operations, known = store.records(OPERATIONS).values(), store.records(IDENTITIES)
     # Who has no record of their own may be named by an operation, or be whom others were merged into.
-    begun = {one["identity"]: one["time"] for one in operations if one["identity"]}
+    begun = {operation["identity"]: operation["time"] for operation in operations if operation["identity"]}
     for record in known.values():
         if into := record["merged_into"]:
             begun[into] = min(record["created"], begun.get(into, record["created"]))
@@ -195,7 +195,7 @@ def _step_forget_identities(store: GalleryStore, what: Mapping[str, Any]) -> Non
 def _step_forget_empty_identities(store: GalleryStore, what: Mapping[str, Any]) -> None:
     """A name that no picture is left of serves nobody."""
     people = People(store.records(IDENTITIES))
-    families = {people.aliases(one) for one in what["identities"]}
+    families = {people.aliases(identity) for identity in what["identities"]}
     living: set[str] = set()
     for where in _by_identities(sorted({one for family in families for one in family})):
         for rows in _scan_all(store, where, ("identity",)):

@@ -268,7 +268,7 @@ class Gallery:
     @property
     def models(self) -> tuple[Generation, ...]:
         """Whose embeddings it holds, the live one first; empty before the first enrolment."""
-        return tuple(one for one in self.generations.all() if one.state != "leaving")
+        return tuple(generation for generation in self.generations.all() if generation.state != "leaving")
 
     def model_of_items(self) -> ModelRef:
         """The model whose embeddings are searched.
@@ -904,7 +904,7 @@ class Gallery:
         everybody = browsing.stored_values(self.store, live.collection, "identity")
         return GalleryState(
             items=self.store.count(live.collection),
-            identities=len({people.root(one) for one in everybody} | people.named.keys()),
+            identities=len({people.root(person) for person in everybody} | people.named.keys()),
             cameras=tuple(sorted(browsing.stored_values(self.store, live.collection, "camera"))),
             models=self.models,
             index=self.store.index_state(live.collection),
@@ -970,7 +970,11 @@ class Gallery:
         return self.log.verify()
 
     def _collections(self) -> list[str]:
-        return [one.collection for one in self.generations.all(fresh=True) if one.state != "leaving"]
+        return [
+            generation.collection
+            for generation in self.generations.all(fresh=True)
+            if generation.state != "leaving"
+        ]
 
     def _live_collection(self) -> str | None:
         live = self.generations.live()

@@ -99,7 +99,9 @@ class Generations:
 
     def put(self, generations: list[Generation], *, drop: list[str] | None = None) -> None:
         """Write generations in one commit, then delete the records of the collections in `drop`."""
-        self._store.put_records(GENERATIONS, {one.collection: one.record() for one in generations})
+        self._store.put_records(
+            GENERATIONS, {generation.collection: generation.record() for generation in generations}
+        )
         if drop:
             self._store.delete_records(GENERATIONS, drop)
         self._known.forget()

@@ -85,9 +85,9 @@ class People:
             one: record["merged_into"] for one, record in records.items() if record["merged_into"]
         }
         self._aliases: dict[str, set[str]] = {}
-        for one in self._parents:
-            root = self.root(one)
-            self._aliases.setdefault(root, {root}).add(one)
+        for parent in self._parents:
+            root = self.root(parent)
+            self._aliases.setdefault(root, {root}).add(parent)
 
     def root(self, identity: str) -> str:
         """The identity that this one is shown as."""
@@ -113,7 +113,7 @@ class People:
         """All aliases of several identities: what a filter has to ask for. None stays None."""
         if identities is None:
             return None
-        return frozenset(alias for one in identities for alias in self.aliases(one))
+        return frozenset(alias for identity in identities for alias in self.aliases(identity))
 
     def name(self, identity: str | None) -> str | None:
         """Of the root; where it has none, of the first alias (by id) that has one."""
@@ -193,8 +193,8 @@ class Identities:
             target = people.root(into)
             changes: dict[str, Any] = {}
             reads: list[str] = []
-            for one in identities:
-                path = people.path(one)
+            for identity in identities:
+                path = people.path(identity)
                 reads += path[:-1]
                 if path[-1] == target:
                     reads += people.path(into)[:-1]
@@ -325,12 +325,12 @@ class Identities:
             yield self.people(fresh=True)
 
     def _check_known(self, identities: Iterable[str], people: People) -> None:
-        for one in dict.fromkeys(identities):
-            if one in people or len(people.aliases(one)) > 1:
+        for identity in dict.fromkeys(identities):
+            if identity in people or len(people.aliases(identity)) > 1:
                 continue
-            where = Filter(identities=frozenset({one}))
+            where = Filter(identities=frozenset({identity}))
             if not any(self._store.count(collection, where) for collection in self._collections()):
-                raise NotInGalleryError("identity", one)
+                raise NotInGalleryError("identity", identity)
 
     def _identities_of(self, item_ids: Sequence[str]) -> dict[str, str | None]:
         ids = list(dict.fromkeys(item_ids))
@@ -340,9 +340,9 @@ class Identities:
         for collection in self._collections()[:1]:
             rows = self._store.get(collection, ids, columns=("id", "identity"))
             found = dict(zip(*(rows.column(name).to_pylist() for name in ("id", "identity")), strict=True))
-        for one in ids:
-            if one not in found:
-                raise NotInGalleryError("item", one)
+        for item_id in ids:
+            if item_id not in found:
+                raise NotInGalleryError("item", item_id)
         return found
 
     def _do(
@@ -430,17 +430,17 @@ def _names(record: Mapping[str, Any]) -> set[str]:
 def _slots(record: Mapping[str, Any]) -> set[tuple[str, str]]:
     """What an operation changed."""
     fields = {(field, one) for one, changed in record["records"].items() for field in changed}
-    return fields | {("item", one) for one in record["items"]}
+    return fields | {("item", item) for item in record["items"]}
 
 
 def _blocked_by(operation_id: str, records: Records) -> str:
     """Why an operation cannot be undone; "" where it can."""
     mine = _slots(records[operation_id])
-    for later in sorted(one for one in records if one > operation_id):
+    for later in sorted(record for record in records if record > operation_id):
         other = records[later]
         if other["state"] == "undone":
             continue
-        needs = _slots(other) | {("merged_into", one) for one in other["reads"]}
+        needs = _slots(other) | {("merged_into", read) for read in other["reads"]}
         if mine & needs:
             return f"a later one builds on it; undo {later} ({other['kind']}) first"
     return ""
@@ -495,7 +495,7 @@ def _without(record: Mapping[str, Any], identities: set[str], items: set[str]) -
         return None
     if record["records"] and not changed:
         return None
-    reads = [one for one in record["reads"] if one not in identities]
+    reads = [read for read in record["reads"] if read not in identities]
     return {**record, "records": changed, "items": kept, "reads": reads}
 
 

@@ -104,7 +104,7 @@ def move(
 def abandon(store: GalleryStore, generations: Generations) -> bool:
     """Give up a move that is not complete, and delete the new model's embeddings; whether there was one."""
     with store.lock():
-        filling = [one for one in generations.all(fresh=True) if one.state == "filling"]
+        filling = [generation for generation in generations.all(fresh=True) if generation.state == "filling"]
         for one in filling:
             generations.put([one._replace(state="leaving")])
     clear_left(store, generations)
@@ -113,11 +113,11 @@ def abandon(store: GalleryStore, generations: Generations) -> bool:
 
 def clear_left(store: GalleryStore, generations: Generations) -> None:
     """Drop collections that nobody asks any more: the end of a move, also of one that was interrupted."""
-    for one in generations.all(fresh=True):
-        if one.state == "leaving":
+    for generation in generations.all(fresh=True):
+        if generation.state == "leaving":
             with store.lock():
-                store.drop_collection(one.collection)
-                generations.put([], drop=[one.collection])
+                store.drop_collection(generation.collection)
+                generations.put([], drop=[generation.collection])
                 store.purge_records()
 
 
@@ -156,7 +156,7 @@ def _begin(
 
 
 def _known(generations: Generations) -> tuple[Generation | None, Generation | None]:
-    known = {one.state: one for one in generations.all(fresh=True)}
+    known = {generation.state: generation for generation in generations.all(fresh=True)}
     return known.get("live"), known.get("filling")
 
 
@@ -175,7 +175,7 @@ def _lacking(
     lacking = np.setdiff1d(_ids(store, old), _ids(store, new), assume_unique=True)
     for start in range(0, len(lacking), _BATCH):
         ids = [one.decode() for one in lacking[start : start + _BATCH].tolist()]
-        if left := [one for one in ids if one not in unreadable]:
+        if left := [item_id for item_id in ids if item_id not in unreadable]:
             yield left
 
 

@@ -104,9 +104,9 @@ class Rejections:
     def of(self, model: ModelRef) -> Rejected:
         """All that one model's searches heed; empty for nearly every gallery, and then free."""
         records = [one for one in self._known.read().values() if one["model"] == model.sha256]
-        rows = [np.frombuffer(base64.b64decode(one["embedding"]), np.float16) for one in records]
+        rows = [np.frombuffer(base64.b64decode(record["embedding"]), np.float16) for record in records]
         vectors = np.array(rows, np.float32).reshape(len(records), model.dim)
-        return Rejected(tuple(one["identity"] for one in records), unit_rows(vectors, keep_zero=True))
+        return Rejected(tuple(record["identity"] for record in records), unit_rows(vectors, keep_zero=True))
 
     def expire(self, retention_s: float | None, now: float) -> None:
         """Delete those that are older than pictures may become."""

@@ -92,7 +92,7 @@ def restore(
         for kind in (SETTINGS, *SITE):
             _put_new(store, kind, records.get(kind, {}))
         if tombstones is not None:
-            _put_new(store, TOMBSTONES, {_id_of(one): dict(one) for one in tombstones.records})
+            _put_new(store, TOMBSTONES, {_id_of(record): dict(record) for record in tombstones.records})
         sieve = _Sieve(_buried(store, source), read_retention(store), clock())
         if source.generation is not None:
             _copy_items(source, store, sieve, precision or source.precision, console)

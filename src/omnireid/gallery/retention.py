@@ -128,7 +128,7 @@ def is_expired(rows: pa.Table, retention: Retention, now: float) -> Bool:
     """
     cameras = rows["camera"].combine_chunks().dictionary_encode()
     seconds = [retention.seconds(camera) for camera in cameras.dictionary.to_pylist()]
-    keeps = np.array([np.inf if one is None else one for one in seconds], np.float64)
+    keeps = np.array([np.inf if second is None else second for second in seconds], np.float64)
     seen = pc.coalesce(rows["time"], rows["enrolled"]).to_numpy()
     return np.asarray(seen < now - keeps[cameras.indices.to_numpy()], np.bool_)
 

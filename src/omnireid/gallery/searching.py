@@ -153,16 +153,16 @@ class SearchResult:
     def _repr_html_(self) -> str:
         rows = [
             (
-                f"{one.score:.4f}",
-                None if one.probability is None else f"{one.probability:.1%}",
-                None if one.decision is None else one.decision.value,
-                one.identity,
-                one.name,
-                one.item.camera,
-                one.item.time,
-                one.item.source,
+                f"{candidate.score:.4f}",
+                None if candidate.probability is None else f"{candidate.probability:.1%}",
+                None if candidate.decision is None else candidate.decision.value,
+                candidate.identity,
+                candidate.name,
+                candidate.item.camera,
+                candidate.item.time,
+                candidate.item.source,
             )
-            for one in self.candidates
+            for candidate in self.candidates
         ]
         header = ("score", "probability", "decision", "identity", "name", "camera", "time", "source")
         decision = "no calibration" if self.decision is None else f"decision: {self.decision.value}"
@@ -248,7 +248,7 @@ class Searcher:
         has_all = rows.num_rows < size
         if asked.without:
             ids = rows.column("id").to_pylist()
-            rows = rows.take(np.flatnonzero([one not in asked.without for one in ids]))
+            rows = rows.take(np.flatnonzero([item_id not in asked.without for item_id in ids]))
         scores = np.asarray(rows.column("score"), np.float64)
         if needs_vectors and rows.num_rows:
             vectors = self.judge.vectors(np.concatenate([query[None], embeddings_of(rows)]))
@@ -294,7 +294,7 @@ class Searcher:
         places = {one: place for place, one in enumerate(stored.column("id").to_pylist())}
         if len(places) < len(ids):
             return joined  # something was deleted meanwhile
-        vectors = self.judge.vectors(embeddings_of(stored))[[places[one] for one in ids]]
+        vectors = self.judge.vectors(embeddings_of(stored))[[places[item_id] for item_id in ids]]
         scores = (vectors @ vectors.T).astype(np.float64)
         alike = self.judge.are_alike(scores)
         for person in range(1, len(first)):

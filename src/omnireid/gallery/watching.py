@@ -257,7 +257,7 @@ class WatchList:
             name = secrets.token_hex(8)
             self._store.put_records(WATCHED, {name: record})
             self._entries.forget()
-        return next(one for one in self.entries(fresh=True) if one.id == name)
+        return next(entry for entry in self.entries(fresh=True) if entry.id == name)
 
     def end(self, entry: str) -> int:
         """Watch for somebody no more: the entry and its alerts are deleted; how many alerts.
@@ -322,7 +322,7 @@ class WatchList:
             fresh: read them now.
         """
         wanted = None if answers is None else set(answers)
-        owners = {one.id: one.identity for one in self.entries(fresh=fresh)}
+        owners = {entry.id: entry.identity for entry in self.entries(fresh=fresh)}
         found = [
             _alert(one, record, owners[record["entry"]])
             for one, record in self._alerts.read(fresh=fresh).items()
@@ -350,7 +350,7 @@ class WatchList:
             raise InputError(f"answer: expected new, seen, right or wrong, got {answer!r}")
         with self._store.lock():
             record = self._store.records(ALERTS).get(alert)
-            owners = {one.id: one.identity for one in self.entries(fresh=True)}
+            owners = {entry.id: entry.identity for entry in self.entries(fresh=True)}
             if record is None or record["entry"] not in owners:
                 raise NotInGalleryError("alert", alert)
             answered_by = "" if answer == "new" else self._gallery.actor
@@ -455,8 +455,8 @@ class WatchList:
         """
         people = self._gallery.people()
         now = self._gallery.clock()
-        watched = {one.identity for one in self.entries() if not one.has_ended}
-        watched |= {people.root(one) for one in identities}
+        watched = {entry.identity for entry in self.entries() if not entry.has_ended}
+        watched |= {people.root(identity) for identity in identities}
         pictures, days = self._traffic(now)
         rate, is_measured, note = self._rate(frozenset(watched))
         per_day = pictures / days if days else 0.0
@@ -521,7 +521,7 @@ def matches(gallery: Gallery, item: Item, embedding: Float32, identities: Iterab
         Nobody where there is no calibration, for then nothing is decided.
     """
     people = gallery.people()
-    wanted = {people.root(one) for one in identities}
+    wanted = {people.root(identity) for identity in identities}
     live = gallery.generations.live()
     if live is None or not wanted:
         return []
@@ -533,7 +533,7 @@ def matches(gallery: Gallery, item: Item, embedding: Float32, identities: Iterab
     )
     result = []
     for group in found.groups:
-        others = [one for one in group.candidates if one.item.id != item.id]
+        others = [candidate for candidate in group.candidates if candidate.item.id != item.id]
         if group.decision is Decision.SAME and group.identity in wanted and others:
             best = max(others, key=lambda one: one.score)
             result.append(Match(group.identity, best.item.id, group.probability, best.score))
@@ -565,7 +565,7 @@ class Follower:
         looked = self._list.looked()
         # The clock may have been set back since.
         since = min(looked, self._gallery.clock()) - OVERLAP_S
-        start = max(since, min(one.created for one in entries))
+        start = max(since, min(entry.created for entry in entries))
         self._done = {one: when for one, when in self._done.items() if when >= start}
         written = []
         for part in self._new(live.collection, start):
@@ -579,7 +579,7 @@ class Follower:
         return written
 
     def _active(self) -> list[Entry]:
-        return [one for one in self._list.entries(fresh=True) if not one.has_ended]
+        return [entry for entry in self._list.entries(fresh=True) if not entry.has_ended]
 
     def _new(self, collection: str, start: float) -> Iterator[list[tuple[Item, Float32]]]:
         """Items that were not looked at yet with their embeddings, in the order they were enrolled."""
@@ -588,7 +588,7 @@ class Follower:
         where = Filter(enrolled_since=start)
         for rows in store.scan(collection, where=where, columns=("id", "enrolled"), batch_size=65_536):
             pairs = zip(rows["enrolled"].to_pylist(), rows["id"].to_pylist(), strict=True)
-            found += [one for one in pairs if one[1] not in self._done]
+            found += [pair for pair in pairs if pair[1] not in self._done]
         found.sort()
         for begin in range(0, len(found), _PART):
             ids = [one for _, one in found[begin : begin + _PART]]
@@ -598,7 +598,7 @@ class Follower:
                 yield list(zip(items, embeddings_of(rows), strict=True))
 
     def _alerts_of(self, item: Item, embedding: Float32, entries: Sequence[Entry]) -> list[Alert]:
-        watched = {one.identity: one for one in entries if item.enrolled >= one.created}
+        watched = {entry.identity: entry for entry in entries if item.enrolled >= entry.created}
         own = watched.pop(item.identity, None) if item.identity is not None else None
         found = [] if own is None else [_alert_of(item, own, None, self._other_picture(item, own))]
         try:
@@ -609,7 +609,7 @@ class Follower:
             # It cannot be searched with at all: the others must not wait for it.
             _log.error("%s: an item was not compared with the watch list: %s", self._gallery.uri, error)
             others = []
-        return found + [_alert_of(item, watched[one.identity], one, one.compared) for one in others]
+        return found + [_alert_of(item, watched[other.identity], other, other.compared) for other in others]
 
     def _other_picture(self, item: Item, entry: Entry) -> str | None:
         """The latest one of the person, to look at beside the new one."""

@@ -35,11 +35,11 @@ def group_rows(groups: tuple[GroupScore, ...]) -> list[tuple[str, ...]]:
     """Group, valid queries, and the metrics that are means over queries."""
     return [
         (
-            one.group,
-            f"{one.num_valid_queries:,}",
-            *(percent(one.get(metric)) for metric in labels(of_queries=True)),
+            group.group,
+            f"{group.num_valid_queries:,}",
+            *(percent(group.get(metric)) for metric in labels(of_queries=True)),
         )
-        for one in groups
+        for group in groups
     ]
 
 

@@ -173,7 +173,7 @@ def map_chart(
     key = [
         (Markup('<svg viewBox="-7 -7 14 14" aria-hidden="true"><path d="{}"/></svg>').format(shape), names)
         for shape, names in (
-            (shape, ", ".join(_camera(one, camera_names) for one in cameras[place :: len(_SHAPES)]))
+            (shape, ", ".join(_camera(camera, camera_names) for camera in cameras[place :: len(_SHAPES)]))
             for place, shape in enumerate(_SHAPES)
         )
         if names

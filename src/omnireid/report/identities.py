@@ -97,7 +97,7 @@ def _score(
         rank1=float((ranks[valid] == 1).mean()) if valid.any() else None,
         worst_rank=float(ranks[valid].max()) if valid.any() else None,
         cameras=tuple(
-            camera_name(int(one), camera_names) or "unknown" for one in np.unique(cameras[queries])
+            camera_name(int(camera), camera_names) or "unknown" for camera in np.unique(cameras[queries])
         ),
         hardest_query=int(queries[int(np.argmin(worth))]),
     )
@@ -114,9 +114,18 @@ def identity_table(scores: Sequence[IdentityScore]) -> str:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
-    for one in scores:
-        measured = ("" if value is None else repr(value) for value in (one.mAP, one.rank1, one.worst_rank))
+    for score in scores:
+        measured = (
+            "" if value is None else repr(value) for value in (score.mAP, score.rank1, score.worst_rank)
+        )
         table.writerow(
-            (one.pid, one.name, one.num_queries, one.num_valid_queries, *measured, " ".join(one.cameras))
+            (
+                score.pid,
+                score.name,
+                score.num_queries,
+                score.num_valid_queries,
+                *measured,
+                " ".join(score.cameras),
+            )
         )
     return text.getvalue()

@@ -233,7 +233,7 @@ def _identities(data: ReportData, album: Album) -> dict[str, Any] | None:
     """The hardest people, each with the query that is found worst."""
     if not data.identities:
         return None
-    shown = [one for one in data.identities if one.num_valid_queries][:NUM_PEOPLE_SHOWN]
+    shown = [identity for identity in data.identities if identity.num_valid_queries][:NUM_PEOPLE_SHOWN]
     return {
         "num_people": len(data.identities),
         "rows": [

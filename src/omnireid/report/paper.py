@@ -146,9 +146,16 @@ def _csv(rows: Sequence[PaperRow]) -> str:
             model, dataset, sha256 = record.model.name, record.dataset.name, record.model.sha256
         table.writerow(
             [row.name, dataset, model]
-            + ["" if one is None else repr(one.mean) for one in metrics]
-            + ["" if one is None or one.deviation is None else repr(one.deviation) for one in metrics]
-            + [max(len(one.values) for one in metrics if one is not None), _seeds(record), _splits(record)]
+            + ["" if metric is None else repr(metric.mean) for metric in metrics]
+            + [
+                "" if metric is None or metric.deviation is None else repr(metric.deviation)
+                for metric in metrics
+            ]
+            + [
+                max(len(metric.values) for metric in metrics if metric is not None),
+                _seeds(record),
+                _splits(record),
+            ]
             + _interval(record)
             + [getattr(row.protocol, field) for field in _PROTOCOL_FIELDS]
             + [sha256 or "", record.environment.omnireid, record.environment.commit or ""]
@@ -236,7 +243,7 @@ def _seeds(record: ResultRecord | MeansRecord) -> str:
 
 def _splits(record: ResultRecord | MeansRecord) -> str:
     if isinstance(record, MeansRecord):
-        return " ".join(str(one.index) for one in record.partitions)
+        return " ".join(str(partition.index) for partition in record.partitions)
     return "" if record.dataset.partition is None else str(record.dataset.partition.index)
 
 

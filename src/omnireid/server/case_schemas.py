@@ -76,7 +76,8 @@ class AnsweredGroup(_Lenient):
     def hypothesis(self) -> Hypothesis:
         """As the gallery has it."""
         candidates = [
-            Candidate(one.item.id, one.score, one.probability, one.decision) for one in self.candidates
+            Candidate(candidate.item.id, candidate.score, candidate.probability, candidate.decision)
+            for candidate in self.candidates
         ]
         return Hypothesis(self.identity, self.score, self.probability, self.decision, candidates)
 

@@ -124,7 +124,7 @@ class Client:
 
     def embed(self, pictures: Sequence[Picture]) -> Float32:
         """(N, D) float32 of unit norm."""
-        body = {"images": [picture_base64(one) for one in pictures]}
+        body = {"images": [picture_base64(picture) for picture in pictures]}
         return np.array(self._post(Embeddings, "/v1/embed", body, in_gallery=False).embeddings, np.float32)
 
     def enrol(self, items: Iterable[EnrolItem], *, assign: bool = False) -> EnrolAnswer:

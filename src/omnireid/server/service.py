@@ -182,7 +182,9 @@ class Service:
         return await self._batcher.embed([partial(picture.prepare, self.decoder) for picture in pictures])
 
     def _num_untold(self) -> float:
-        return sum(one.sender.waiting for one in self._watchers.values() if one.sender is not None)
+        return sum(
+            watcher.sender.waiting for watcher in self._watchers.values() if watcher.sender is not None
+        )
 
     def _num_waiting(self) -> float:
         return self._batcher.waiting

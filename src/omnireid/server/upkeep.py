@@ -123,7 +123,7 @@ class Upkeep:
                 return
 
     def _look_once(self) -> None:
-        live = [one for one in self._gallery.models if one.state == "live"]
+        live = [model for model in self._gallery.models if model.state == "live"]
         if not live:
             self._metrics.items(self._name, 0)
             return

@@ -110,7 +110,9 @@ def _read_part(folder: Path, pictures: str, names_file: str, tracks_file: str, v
             )
         frames = tuple(f"{folder}{os.sep}{pictures}{os.sep}{person}{os.sep}{name}" for name in shown)
         samples.append(Sample(frames[0], pid, camera - 1, frames=frames))
-    _check_folders(folder / pictures, {Path(one.path).parent.name for one in samples if one.pid != JUNK_PID})
+    _check_folders(
+        folder / pictures, {Path(sample.path).parent.name for sample in samples if sample.pid != JUNK_PID}
+    )
     return samples
 
 

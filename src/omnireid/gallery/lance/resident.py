@@ -363,7 +363,7 @@ class Resident:
         # Signs are of the next power of two.
         wanted = int(self._table.count_rows()) * (self._dim + self._dim / 4 + _ROW_BYTES)
         with _residents_lock:
-            fits = wanted + sum(one._taken for one in _residents if one is not self) <= most
+            fits = wanted + sum(resident._taken for resident in _residents if resident is not self) <= most
             self._taken = wanted if fits else 0.0
         return fits
 

@@ -90,7 +90,7 @@ class Records:
         else:
             first = 0 if known is None else known + 1
             rows = self._rows(self._log, f'id >= "{first:020d}"', limit)
-        found = ((int(one.name), dict(one.value)) for one in documents.from_rows(rows))
+        found = ((int(row.name), dict(row.value)) for row in documents.from_rows(rows))
         return list(deque(found, limit))[::-1] if latest else list(itertools.islice(found, limit))
 
     def _begin(self, end: int, limit: int) -> int:

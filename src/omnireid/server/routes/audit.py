@@ -50,7 +50,7 @@ def audit(query: Annotated[AuditQuery, Query()], service: ServiceOf, _: Admin) -
         most_looked=MOST_LOOKED,
     )
     return AuditAnswer(
-        entries=[_entry_out(name, one) for one in page.entries],
+        entries=[_entry_out(name, entry) for entry in page.entries],
         next=page.next,
         looked=page.looked,
         looked_to=page.looked_to,

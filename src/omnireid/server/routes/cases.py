@@ -148,7 +148,7 @@ def add_entry(
     return cases.add_search(
         case,
         body.search.seen(),
-        [one.hypothesis() for one in body.search.answer.groups],
+        [group.hypothesis() for group in body.search.answer.groups],
         order=body.search.order(),
         pictures=_asked_pictures(service, body.search.asked),
         note=body.note,
@@ -167,7 +167,7 @@ def _asked_pictures(service: Service, asked: CaseAsked) -> Sequence[bytes]:
     if asked.image is not None:
         region = None if asked.region is None else asked.region.box()
         pictures = [Picture(asked.image, field=field, region=region)]
-    return [make_thumbnail(one.part(service.decoder)) for one in pictures]
+    return [make_thumbnail(picture.part(service.decoder)) for picture in pictures]
 
 
 @router.delete("/v1/cases/{case}/entries/{entry}", summary="Delete an entry of a case for good")

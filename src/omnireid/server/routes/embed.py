@@ -40,7 +40,7 @@ async def info(request: Request, service: ServiceOf, caller: Reader) -> Info:
         usual_false_alarm_rate=None if searches is None else searches.usual_rate,
         pair_false_alarm_rates=[]
         if calibration is None
-        else [one.wanted for one in calibration.record.false_alarms if one.is_measurable],
+        else [alarm.wanted for alarm in calibration.record.false_alarms if alarm.is_measurable],
         galleries=list(service.galleries),
         limits=InfoLimits(
             max_bytes=limits.max_bytes,

@@ -63,21 +63,21 @@ def list_watched(query: InGallery, service: ServiceOf, caller: Reader) -> WatchA
     watch_list = watcher.watch_list.acting_as(caller.name)
     people = gallery.people()
     entries = watch_list.entries()
-    answers: dict[str, Counter[str]] = {one.id: Counter() for one in entries}
+    answers: dict[str, Counter[str]] = {entry.id: Counter() for entry in entries}
     for alert in watch_list.alerts():
         answers.get(alert.entry, Counter())[alert.answer] += 1
     judged = watch_list.judged()
     return WatchAnswer(
         entries=[
             WatchEntryOut.of(
-                one,
-                name=people.name(one.identity),
-                alerts=answers[one.id].total(),
-                unanswered=answers[one.id]["new"],
-                right=answers[one.id]["right"],
-                wrong=answers[one.id]["wrong"],
+                entry,
+                name=people.name(entry.identity),
+                alerts=answers[entry.id].total(),
+                unanswered=answers[entry.id]["new"],
+                right=answers[entry.id]["right"],
+                wrong=answers[entry.id]["wrong"],
             )
-            for one in entries
+            for entry in entries
         ],
         expectation=ExpectationOut.of(watch_list.expectation()),
         judged=JudgedOut.of(judged),
@@ -199,7 +199,7 @@ def _alerts_out(gallery: Gallery, watch_list: WatchList, alerts: Iterable[Alert]
     """Without those whose picture was forgotten a moment ago."""
     alerts = list(alerts)
     wanted = {one for alert in alerts for one in (alert.item, alert.compared) if one is not None}
-    people, reasons = gallery.people(), {one.id: one.reason for one in watch_list.entries()}
+    people, reasons = gallery.people(), {entry.id: entry.reason for entry in watch_list.entries()}
     items: dict[str, ItemOut] = {}
     if wanted:
         page = gallery.items(Filter(ids=frozenset(wanted)), limit=len(wanted))
