@@ -117,21 +117,21 @@ def find(
 ) -> AuditPage:
     """As `AuditLog.find`."""
     size = limit + 1 if where == ALL_ENTRIES else _CHUNK
-    found: list[AuditEntry] = []
-    looked, place, looked_to = 0, after, None
+    entries: list[AuditEntry] = []
+    looked, number, looked_to = 0, after, None
     while True:
-        chunk = store.audit_page(place, size, latest=latest)
+        chunk = store.audit_page(number, size, latest=latest)
         for seq, entry in chunk:
             # One more than is shown tells whether there are more.
-            if len(found) == limit and where.accepts(entry):
-                return AuditPage(tuple(found), place, looked, looked_to)
-            looked, place, looked_to = looked + 1, seq, entry["time"]
+            if len(entries) == limit and where.accepts(entry):
+                return AuditPage(tuple(entries), number, looked, looked_to)
+            looked, number, looked_to = looked + 1, seq, entry["time"]
             if where.accepts(entry):
-                found.append(public(seq, entry))
+                entries.append(public(seq, entry))
         if len(chunk) < size or _is_past(where, chunk, latest):
-            return AuditPage(tuple(found), None, looked, looked_to)
+            return AuditPage(tuple(entries), None, looked, looked_to)
         if most_looked is not None and looked >= most_looked:
-            return AuditPage(tuple(found), place, looked, looked_to)
+            return AuditPage(tuple(entries), number, looked, looked_to)
 
 
 def _is_past(where: AuditFilter, chunk: Iterable[tuple[int, Mapping[str, Any]]], latest: bool) -> bool:
@@ -142,10 +142,10 @@ def _is_past(where: AuditFilter, chunk: Iterable[tuple[int, Mapping[str, Any]]],
 
 def stored(store: GalleryStore, where: AuditFilter) -> Iterator[tuple[int, dict[str, Any]]]:
     """All entries that meet a filter, with their places, the oldest first, as they are stored."""
-    place: int | None = None
-    while chunk := store.audit_page(place, _CHUNK, latest=False):
+    oldest: int | None = None
+    while chunk := store.audit_page(oldest, _CHUNK, latest=False):
         yield from ((seq, entry) for seq, entry in chunk if where.accepts(entry))
-        place = chunk[-1][0]
+        oldest = chunk[-1][0]
 
 
 def subjects_of(

@@ -184,7 +184,7 @@ def _value(name: str, value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key or 'camera unknown'}: {_value('', inner)}" for key, inner in value.items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(_value("", one) for one in value)
+        return ", ".join(_value("", element) for element in value)
     if isinstance(value, float):
         return f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
@@ -199,7 +199,7 @@ def _conditions(names: Sequence[str]) -> str:
 
 
 def _duration(seconds: float) -> str:
-    size, unit = next((one for one in _UNITS if seconds >= one[0]), _UNITS[-1])
+    size, unit = next((step for step in _UNITS if seconds >= step[0]), _UNITS[-1])
     return _plural(round(seconds / size, 1), unit)
 
 

@@ -129,7 +129,7 @@ class Snapshot:
         if self.generation is None or self.num_items == 0:
             return
         schema = item_schema(self.generation.model.dim)
-        place = schema.get_field_index("identity")
+        index = schema.get_field_index("identity")
         for rows in self._store.scan(self.generation.collection, columns=schema.names, batch_size=_BATCH):
             ids = np.array(rows["id"].to_pylist(), "S32")
             places = np.minimum(np.searchsorted(self._ids, ids), self.num_items - 1)
@@ -138,7 +138,7 @@ class Snapshot:
             rows = rows.filter(pa.array(was_there)).cast(schema)
             if rows.num_rows:
                 identities = self._identities.take(pa.array(places[was_there]))
-                yield rows.set_column(place, schema.field(place), identities)
+                yield rows.set_column(index, schema.field(index), identities)
 
     def records(self) -> dict[str, Records]:
         return {**self._records, TOMBSTONES: self._store.records(TOMBSTONES)}
@@ -203,9 +203,9 @@ def write_backup(
         num_items = _write_items(target / ITEMS, source, item_schema(dim), console)
         records = source.records()
         rows = [
-            {"kind": kind, "id": one, "record": json.dumps(record)}
-            for kind, found in records.items()
-            for one, record in sorted(found.items())
+            {"kind": kind, "id": key, "record": json.dumps(record)}
+            for kind, entries in records.items()
+            for key, record in sorted(entries.items())
         ]
         _write(target / RECORDS, _RECORDS, iter([pa.Table.from_pylist(rows, schema=_RECORDS)]))
         _write(target / AUDIT, _ENTRIES, _audit_tables(source.audit()))
@@ -257,10 +257,10 @@ class Backup:
                 yield completed(rows, item_schema(rows.schema.field("embedding").type.list_size))
 
     def records(self) -> dict[str, Records]:
-        found: dict[str, Records] = {}
+        records: dict[str, Records] = {}
         for row in pq.read_table(self._folder / RECORDS).to_pylist():
-            found.setdefault(row["kind"], {})[row["id"]] = json.loads(row["record"])
-        return found
+            records.setdefault(row["kind"], {})[row["id"]] = json.loads(row["record"])
+        return records
 
     def audit(self) -> Iterator[dict[str, Any]]:
         with pq.ParquetFile(self._folder / AUDIT) as entries:

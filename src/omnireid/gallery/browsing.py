@@ -132,10 +132,10 @@ def items_page(
         if len(keys) > enough:
             kept = keys <= np.partition(keys, enough)[enough]
             rows, keys = rows.filter(pa.array(kept)), keys[kept]
-        found = zip(keys.tolist(), rows.column("id").to_pylist(), strict=True)
-        best = sorted([*best, *(one for one in found if start is None or one > start)])[: limit + 1]
+        pairs = zip(keys.tolist(), rows.column("id").to_pylist(), strict=True)
+        best = sorted([*best, *(pair for pair in pairs if start is None or pair > start)])[: limit + 1]
     chosen = best[:limit]
-    rows = store.get(collection, [one for _, one in chosen], columns=ITEM_COLUMNS)
+    rows = store.get(collection, [item_id for _, item_id in chosen], columns=ITEM_COLUMNS)
     following = f"{chosen[-1][0]!r}|{chosen[-1][1]}" if len(best) > limit else None
     return Page(tuple(items_of(rows, people.shown)), following)
 
@@ -169,12 +169,16 @@ def people_page(
     _check_limit(limit)
     named = people.named
     stored = set() if collection is None else stored_values(store, collection, "identity")
-    everybody = {people.root(one) for one in stored} | named.keys()
+    everybody = {people.root(identity) for identity in stored} | named.keys()
     if text is not None:
         wanted = text.casefold()
         meant = people.root(text) if text in stored else text
-        everybody = {one for one in everybody if one == meant or wanted in named.get(one, one).casefold()}
-    keys = sorted(_by_name(one, named) for one in everybody)
+        everybody = {
+            identity
+            for identity in everybody
+            if identity == meant or wanted in named.get(identity, identity).casefold()
+        }
+    keys = sorted(_by_name(identity, named) for identity in everybody)
     first = 0 if after is None else bisect.bisect_right(keys, _by_name(people.root(after), named))
     page = [key[2] for key in keys[first : first + limit]]
     more = len(keys) > first + limit
@@ -192,10 +196,10 @@ def person(store: GalleryStore, collection: str | None, people: People, identity
     Raises:
         NotInGalleryError: nobody has this id.
     """
-    (found,) = persons(store, collection, people, [people.root(identity)])
-    if found.items == 0 and identity not in people and not found.merged:
+    (shown,) = persons(store, collection, people, [people.root(identity)])
+    if shown.items == 0 and identity not in people and not shown.merged:
         raise NotInGalleryError("identity", identity)
-    return found
+    return shown
 
 
 def persons(
@@ -259,10 +263,10 @@ def _sums(store: GalleryStore, collection: str, where: Filter) -> Iterable[dict[
 
 def stored_values(store: GalleryStore, collection: str, column: str) -> set[str]:
     """Texts that a column holds, without None. Reads it of all items."""
-    found: set[str] = set()
+    values: set[str] = set()
     for rows in store.scan(collection, columns=(column,), batch_size=_BATCH):
-        found.update(pc.unique(rows.column(column)).drop_null().to_pylist())
-    return found
+        values.update(pc.unique(rows.column(column)).drop_null().to_pylist())
+    return values
 
 
 def count_people(
@@ -317,15 +321,15 @@ def _sightings(items: Iterable[Item], gap_s: float) -> tuple[Sighting, ...]:
             timed.append((item.time, item.id, item))
     runs: list[list[Item]] = []
     last = -np.inf
-    for time, _, item in sorted(timed, key=lambda one: one[:2]):
+    for time, _, item in sorted(timed, key=lambda row: row[:2]):
         if not runs or time - last >= gap_s:
             runs.append([])
         runs[-1].append(item)
         last = max(last, _end(item))
-    found = [Sighting(run[0].time, max(map(_end, run)), tuple(run)) for run in runs]
+    sightings = [Sighting(run[0].time, max(map(_end, run)), tuple(run)) for run in runs]
     if undated:
-        found.append(Sighting(None, None, tuple(sorted(undated, key=lambda item: item.id))))
-    return tuple(found)
+        sightings.append(Sighting(None, None, tuple(sorted(undated, key=lambda item: item.id))))
+    return tuple(sightings)
 
 
 def _end(item: Item) -> float:

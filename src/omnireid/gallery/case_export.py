@@ -114,8 +114,8 @@ def export_case(gallery: Gallery, case: Case, entries: Sequence[Entry], name: st
         name: what the gallery is called; "" where it has no name.
     """
     store = gallery.store
-    dumped = [one.model_dump(mode="json") for one in entries]
-    used = {one for entry in dumped for one in pictures_in(entry)}
+    dumped = [entry.model_dump(mode="json") for entry in entries]
+    used = {number for entry in dumped for number in pictures_in(entry)}
     kept = store.records(pictures_of(case.id))
     now = gallery.clock()
     payload = {
@@ -127,7 +127,7 @@ def export_case(gallery: Gallery, case: Case, entries: Sequence[Entry], name: st
         "exported_by": gallery.actor,
         "case": case.model_dump(mode="json"),
         "entries": dumped,
-        "pictures": {one: kept[one] for one in sorted(used & kept.keys())},
+        "pictures": {digest: kept[digest] for digest in sorted(used & kept.keys())},
         "audit": _audit(gallery, case, entries),
     }
     # ASCII on one line: no reader of HTML changes a byte of it.
@@ -149,12 +149,12 @@ def check_file(content: str, galleries: Sequence[Gallery], names: Sequence[str] 
     """
     # A mail or an editor may have changed line ends, which is no change of the case.
     content = content.removeprefix("\ufeff").replace("\r\n", "\n")
-    found, stated = _PAYLOAD.search(content), _STATED.search(content)
-    if found is None or stated is None:
+    body, stated = _PAYLOAD.search(content), _STATED.search(content)
+    if body is None or stated is None:
         raise InputError(
             "file: not a case that OmniReID has exported, or cut off; expected the HTML file itself"
         )
-    text = found[1]
+    text = body[1]
     sha256 = _sha256(text)
     try:
         # Its parser bounds the depth, which `json` does not.
@@ -168,8 +168,8 @@ def check_file(content: str, galleries: Sequence[Gallery], names: Sequence[str] 
         where = ".".join(map(str, error.errors()[0]["loc"])) or "the case"
         raise InputError(f"file: cannot be read ({where}): it is {why}") from error
     here = None
-    for place, gallery in enumerate(galleries):
-        name = names[place] if names else gallery.uri
+    for index, gallery in enumerate(galleries):
+        name = names[index] if names else gallery.uri
         here = here or _exported(gallery, sha256, payload.exported, name)
     is_own_page = content.strip() == _rendered(text).replace(sha256, stated[1]).strip()
     return Check(sha256, stated[1], is_own_page, here, json.loads(text))

@@ -94,11 +94,11 @@ def forget_in_cases(store: GalleryStore, until: Until) -> None:
     now, cases = time.time(), store.records(CASES)
     if not cases:
         return
-    entries = {one: store.records(entries_of(one)) for one in cases}
+    entries = {key: store.records(entries_of(key)) for key in cases}
     words: list[tuple[str | None, str | None]] = [
-        (one, record["name"])
-        for one, record in store.records(_IDENTITIES).items()
-        if record["created"] <= until(one)
+        (identity, record["name"])
+        for identity, record in store.records(_IDENTITIES).items()
+        if record["created"] <= until(identity)
     ]
     for of in entries.values():
         for entry in of.values():
@@ -106,8 +106,8 @@ def forget_in_cases(store: GalleryStore, until: Until) -> None:
     hide = _hiding({word for pair in words for word in pair if word})
     for case_id, case in cases.items():
         changed = {
-            one: left
-            for one, entry in entries[case_id].items()
+            entry_id: left
+            for entry_id, entry in entries[case_id].items()
             if (left := _without(entry, until, hide, now)) != entry
         }
         if changed:
@@ -132,11 +132,13 @@ def pictures_in(entry: Mapping[str, Any]) -> set[str]:
     """Ids of the pictures that an entry shows."""
     search = entry["search"]
     asked = search["query"]["pictures"] if search else ()
-    return {*asked, *(one["picture"] for one in _sightings_in(entry) if one["picture"])}
+    return {*asked, *(sighting["picture"] for sighting in _sightings_in(entry) if sighting["picture"])}
 
 
 def _drop_unused_pictures(store: GalleryStore, case_id: str) -> None:
-    used = {one for entry in store.records(entries_of(case_id)).values() for one in pictures_in(entry)}
+    used = {
+        picture for entry in store.records(entries_of(case_id)).values() for picture in pictures_in(entry)
+    }
     if unused := store.records(pictures_of(case_id)).keys() - used:
         store.delete_records(pictures_of(case_id), sorted(unused))
 
@@ -198,26 +200,26 @@ def _sightings_in(entry: Mapping[str, Any]) -> Iterator[Record]:
 def _items_in(entry: Mapping[str, Any]) -> set[str]:
     search = entry["search"]
     asked = {search["query"]["item"]} - {None} if search else set()
-    return {*asked, *(one["item"] for one in _sightings_in(entry))}
+    return {*asked, *(sighting["item"] for sighting in _sightings_in(entry))}
 
 
 def _names_in(entry: Mapping[str, Any]) -> Iterator[tuple[str | None, str | None]]:
     """Each identity that an entry names, with the name that it had."""
     search = entry["search"]
     parts = [*_sightings_in(entry), *([entry["person"]] if entry["person"] else [])]
-    for one in [*parts, *([search["query"], *search["groups"]] if search else [])]:
-        yield one["identity"], one["name"]
+    for person in [*parts, *([search["query"], *search["groups"]] if search else [])]:
+        yield person["identity"], person["name"]
 
 
 def _identities_in(entry: Mapping[str, Any]) -> set[str]:
-    return {one for one, _ in _names_in(entry) if one is not None}
+    return {identity for identity, _ in _names_in(entry) if identity is not None}
 
 
 def _hiding(words: set[str]) -> Hide:
     """A function that replaces these words in a text, whatever their case, where they stand alone."""
     # Ids of our own are shown by their beginning where they are long.
     shown = words | {word[:8] for word in words if _OWN_ID.fullmatch(word)}
-    escaped = sorted((re.escape(one) for one in shown if len(one) > 1), key=len, reverse=True)
+    escaped = sorted((re.escape(word) for word in shown if len(word) > 1), key=len, reverse=True)
     if not escaped:
         return str
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(escaped)})(?!\w)", re.IGNORECASE)

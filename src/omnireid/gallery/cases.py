@@ -99,8 +99,8 @@ class Cases:
     def all(self) -> list[Case]:
         """All whose end has not come, the latest first."""
         now = self._gallery.clock()
-        found = [self._case(*one) for one in self._store.records(CASES).items() if one[1]["ends"] > now]
-        return sorted(found, key=lambda one: (-one.created, one.id))
+        cases = [self._case(*pair) for pair in self._store.records(CASES).items() if pair[1]["ends"] > now]
+        return sorted(cases, key=lambda case: (-case.created, case.id))
 
     def case(self, case_id: str) -> Case:
         """One of them.
@@ -117,8 +117,8 @@ class Cases:
             NotInGalleryError: as `case`.
         """
         self._record(case_id)
-        found = self._store.records(entries_of(case_id)).values()
-        return sorted(map(Entry.model_validate, found), key=lambda one: one.number)
+        records = self._store.records(entries_of(case_id)).values()
+        return sorted(map(Entry.model_validate, records), key=lambda entry: entry.number)
 
     def picture(self, case_id: str, picture: str) -> bytes:
         """A thumbnail that a case keeps: JPEG or PNG.
@@ -234,7 +234,7 @@ class Cases:
     def delete_ended(self) -> int:
         """Delete those whose end has come; how many. `Gallery.run_retention` does so."""
         now = self._gallery.clock()
-        ended = [one for one, record in self._store.records(CASES).items() if record["ends"] <= now]
+        ended = [case_id for case_id, record in self._store.records(CASES).items() if record["ends"] <= now]
         if ended:
             with self._writing():
                 self._delete(ended, "case-end")
@@ -295,10 +295,10 @@ class Cases:
         if not 0 < len(ids) <= MAX_SIGHTINGS:
             raise InputError(f"items: expected 1 to {MAX_SIGHTINGS:,}, got {len(ids):,}")
         with self._writing():
-            found = self._items(ids)
-            if missing := [item_id for item_id in ids if item_id not in found]:
+            rows = self._items(ids)
+            if missing := [item_id for item_id in ids if item_id not in rows]:
                 raise NotInGalleryError("item", missing[0])
-            sightings, pictures = self._sightings([found[item_id] for item_id in ids], ids[:MAX_SHOWN])
+            sightings, pictures = self._sightings([rows[item_id] for item_id in ids], ids[:MAX_SHOWN])
             return self._add(
                 case_id, "pictures", note, pictures, subjects=ids, sightings=sightings
             )  # fmt: skip
@@ -331,7 +331,9 @@ class Cases:
         note = _checked_text("note", note, may_be_empty=True)
         for line in (*answer.words, answer.note):
             _checked_text("words", line, may_be_empty=True)
-        ids = list(dict.fromkeys(order or [one.item for group in found for one in group.candidates]))
+        ids = list(
+            dict.fromkeys(order or [candidate.item for group in found for candidate in group.candidates])
+        )
         if len(ids) > MAX_SIGHTINGS:
             raise InputError(f"search: expected at most {MAX_SIGHTINGS:,} pictures, got {len(ids):,}")
         proof = self._proof(ids, answer)
@@ -354,7 +356,7 @@ class Cases:
         numbers = {candidate.item: candidate for candidate in hypothesis.candidates}
         items, people = self._items(list(numbers)), self._gallery.who_is.people(fresh=True)
         there = [items[number] for number in numbers if number in items]
-        sightings, thumbnails = self._sightings(there, [one.id for one in there][:MAX_SHOWN_EACH])
+        sightings, thumbnails = self._sightings(there, [item.id for item in there][:MAX_SHOWN_EACH])
         with_numbers = [
             sighting.model_copy(
                 update={
@@ -366,7 +368,7 @@ class Cases:
             for sighting in sightings
         ]
         identity = people.shown(hypothesis.identity)
-        found = FoundPerson(
+        person = FoundPerson(
             identity=identity,
             name=people.name(identity),
             score=hypothesis.score,
@@ -374,7 +376,7 @@ class Cases:
             decision=hypothesis.decision,
             sightings=with_numbers,
         )
-        return found, thumbnails
+        return person, thumbnails
 
     def remove(self, case_id: str, entry_id: str) -> None:
         """Delete an entry for good, with the pictures that no other entry of the case shows.
@@ -403,9 +405,9 @@ class Cases:
         Raises:
             NotInGalleryError: as `case`.
         """
-        made = export_case(self._gallery, self.case(case_id), self.entries(case_id), name)
-        self._tell("case-export", case_id, detail={"sha256": made.sha256})
-        return made
+        exported = export_case(self._gallery, self.case(case_id), self.entries(case_id), name)
+        self._tell("case-export", case_id, detail={"sha256": exported.sha256})
+        return exported
 
     def check(self, content: str) -> Check:
         """Whether an exported file is as it was, and whether this gallery has exported it.
@@ -489,14 +491,17 @@ class Cases:
     def _new_pictures(self, case_id: str, pictures: Mapping[str, bytes]) -> dict[str, dict[str, str]]:
         known = self._store.records(pictures_of(case_id))
         new = {
-            one: {
+            key: {
                 "media": "image/png" if content.startswith(b"\x89PNG") else "image/jpeg",
                 "content": base64.b64encode(content).decode(),
             }
-            for one, content in pictures.items()
-            if one not in known
+            for key, content in pictures.items()
+            if key not in known
         }
-        if 3 * sum(len(one["content"]) for one in (*known.values(), *new.values())) > 4 * MAX_PICTURE_BYTES:
+        if (
+            3 * sum(len(picture["content"]) for picture in (*known.values(), *new.values()))
+            > 4 * MAX_PICTURE_BYTES
+        ):
             raise InputError(
                 f"case {case_id}: its pictures would take more than {MAX_PICTURE_BYTES // 1_000_000} MB; "
                 "close it and open another one"
@@ -508,7 +513,7 @@ class Cases:
         if live is None or not ids:
             return {}
         rows = self._store.get(live.collection, ids, columns=ITEM_COLUMNS)
-        return {one.id: one for one in items_of(rows, self._gallery.who_is.people(fresh=True).shown)}
+        return {item.id: item for item in items_of(rows, self._gallery.who_is.people(fresh=True).shown)}
 
     def _sightings(
         self, items: Sequence[Item], shown: Sequence[str]
@@ -518,8 +523,8 @@ class Cases:
         thumbnails: dict[str, bytes] = {}
         if live is not None and shown:
             rows = self._store.get(live.collection, shown, columns=("id", "thumbnail"))
-            found = zip(rows["id"].to_pylist(), rows["thumbnail"].to_pylist(), strict=True)
-            thumbnails = {one: content for one, content in found if content is not None}
+            pairs = zip(rows["id"].to_pylist(), rows["thumbnail"].to_pylist(), strict=True)
+            thumbnails = {item_id: content for item_id, content in pairs if content is not None}
         sightings = [
             Sighting(
                 item=item.id,
@@ -537,10 +542,10 @@ class Cases:
 
     def _query(self, asked: Query, pictures: Sequence[bytes]) -> tuple[Query, dict[str, bytes]]:
         if asked.kind == "item":
-            found = self._items([asked.item] if asked.item else [])
-            if asked.item not in found:
+            items = self._items([asked.item] if asked.item else [])
+            if asked.item not in items:
                 raise NotInGalleryError("item", str(asked.item))
-            (sighting,), kept = self._sightings([found[asked.item]], [asked.item])
+            (sighting,), kept = self._sightings([items[asked.item]], [asked.item])
             return (
                 Query(
                     kind="item", item=asked.item, identity=sighting.identity, name=sighting.name,
@@ -587,7 +592,7 @@ def _spread(ids: Sequence[str], most: int) -> list[str]:
     """At most so many, evenly over all; the first among them."""
     if len(ids) <= most:
         return list(ids)
-    return [ids[round(place * (len(ids) - 1) / (most - 1))] for place in range(most)]
+    return [ids[round(rank * (len(ids) - 1) / (most - 1))] for rank in range(most)]
 
 
 def _checked_title(title: str) -> str:

@@ -54,7 +54,7 @@ class Crowds:
                 before = self._added
                 known = _Known(count(), time.monotonic(), before)
                 if len(self._known) >= _MOST_KNOWN:
-                    del self._known[min(self._known, key=lambda one: self._known[one].counted)]
+                    del self._known[min(self._known, key=lambda key: self._known[key].counted)]
                 self._known[wanted] = known
             return known.crowd
 

@@ -127,7 +127,7 @@ class Judge(_Scores):
         """That two pictures with such a score are of one person; None without a calibration."""
         if self.calibration is None:
             return [None] * len(scores)
-        return [float(one) for one in self.calibration.probability(scores, prior=self.prior)]
+        return [float(probability) for probability in self.calibration.probability(scores, prior=self.prior)]
 
     def decision(self, score: float) -> Decision | None:
         """Of one score; None without a calibration that could measure a false-alarm rate."""

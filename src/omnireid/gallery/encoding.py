@@ -65,7 +65,7 @@ def scores(embeddings_ND: npt.NDArray[np.generic], query: Float32) -> Float32:
 
 
 def _with_embeddings(rows: pa.Table, embeddings_ND: npt.NDArray[np.generic]) -> pa.Table:
-    place = rows.column_names.index("embedding")
+    index = rows.column_names.index("embedding")
     flat = pa.array(embeddings_ND.reshape(-1))
     column = pa.FixedSizeListArray.from_arrays(flat, embeddings_ND.shape[1])
-    return rows.set_column(place, pa.field("embedding", column.type, nullable=False), column)
+    return rows.set_column(index, pa.field("embedding", column.type, nullable=False), column)

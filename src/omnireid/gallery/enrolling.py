@@ -60,9 +60,9 @@ def joined(parts: Iterable[Enrolment]) -> Enrolment:
     """What became of all items of several enrolments, in their order."""
     listed = list(parts)
     return Enrolment(
-        tuple(one for part in listed for one in part.ids),
+        tuple(item_id for part in listed for item_id in part.ids),
         np.concatenate([np.zeros(0, np.bool_), *(part.is_new for part in listed)]),
-        tuple(one for part in listed for one in part.assigned),
+        tuple(assignment for part in listed for assignment in part.assigned),
     )
 
 

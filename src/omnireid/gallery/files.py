@@ -68,7 +68,7 @@ def seen_files(
             taken over.
         with_identities: take the dataset's person numbers over, as "pid-12"; not of distractors (0).
     """
-    found = []
+    seen = []
     for sample in samples:
         is_known = sample.camid >= 0
         if is_known and sample.pid == -1:
@@ -79,8 +79,8 @@ def seen_files(
             identity=f"pid-{sample.pid}" if with_identities and sample.pid > 0 else None,
             tracklet=tracklet_of(sample.path) if sample.frames else None,
         )
-        found += [SeenFile(path, item) for path in sample.frames or (sample.path,)]
-    return found
+        seen += [SeenFile(path, item) for path in sample.frames or (sample.path,)]
+    return seen
 
 
 def items_seen(of: Sequence[object], camera: str = "") -> list[Item]:

@@ -76,25 +76,25 @@ def plan_forgetting(
         raise InputError("forget: name an identity or items")
     records = store.records(IDENTITIES)
     family = sorted(People(records).aliases(identity)) if identity is not None else []
-    found: dict[str, str | None] = {}
+    owners: dict[str, str | None] = {}
     # A clock that was set back must not make the tombstone older than what it is about.
     latest = clock()
     for where in (*_by_ids(wanted), *_by_identities(family)):
         for rows in _scan_all(store, where, ("id", "identity", "enrolled")):
-            found.update(zip(rows["id"].to_pylist(), rows["identity"].to_pylist(), strict=True))
+            owners.update(zip(rows["id"].to_pylist(), rows["identity"].to_pylist(), strict=True))
             latest = max([latest, *rows["enrolled"].to_pylist()])
-    in_cases = case_records.last_named(store, {*found, *family})
+    in_cases = case_records.last_named(store, {*owners, *family})
     latest = max(latest, in_cases)
-    if identity is not None and not found and not set(family) & set(records) and in_cases == -_FOREVER:
+    if identity is not None and not owners and not set(family) & set(records) and in_cases == -_FOREVER:
         raise NotInGalleryError("identity", identity)
-    others = {one for one in found.values() if one is not None} - set(family)
+    others = {owner for owner in owners.values() if owner is not None} - set(family)
     tasks = [
-        *burying(store, [*found, *family], latest),
-        *(Task("forget-items", {"items": part}) for part in parts(found)),
+        *burying(store, [*owners, *family], latest),
+        *(Task("forget-items", {"items": part}) for part in parts(owners)),
         *(Task("forget-identities", {"identities": part}) for part in parts(family)),
         *tidying(others),
     ]
-    return Plan(tuple(found), tuple(family), tuple(tasks) if found or family else ())
+    return Plan(tuple(owners), tuple(family), tuple(tasks) if owners or family else ())
 
 
 def tidying(identities: Iterable[str]) -> list[Task]:
@@ -129,7 +129,7 @@ class Tombstones:
             times = self._by_salt.setdefault(bytes.fromhex(record["salt"]), {})
             # Nobody knows of one without a time what came after it: it is taken to be of now.
             when = _FOREVER if record.get("time") is None else float(record["time"])
-            times.update((one, max(when, times.get(one, when))) for one in record["hashes"])
+            times.update((digest, max(when, times.get(digest, when))) for digest in record["hashes"])
 
     def latest(self, name: str | None) -> float:
         """When this id was forgotten last, Unix seconds: infinity where unknown, minus infinity if never."""
@@ -156,12 +156,14 @@ def forget_buried(store: GalleryStore, buried: Tombstones) -> None:
     for record in known.values():
         if into := record["merged_into"]:
             begun[into] = min(record["created"], begun.get(into, record["created"]))
-    begun |= {one: record["created"] for one, record in known.items()}
-    identities = [one for one, when in begun.items() if when <= buried.latest(one)]
-    items = [one for record in operations for one in record["items"] if record["time"] <= buried.latest(one)]
+    begun |= {person: record["created"] for person, record in known.items()}
+    identities = [person for person, when in begun.items() if when <= buried.latest(person)]
+    items = [
+        item for record in operations for item in record["items"] if record["time"] <= buried.latest(item)
+    ]
     cases = store.records(case_records.CASES)
     case_records.drop_cases(
-        store, [one for one, case in cases.items() if case["created"] <= buried.latest(one)]
+        store, [case_id for case_id, case in cases.items() if case["created"] <= buried.latest(case_id)]
     )
     case_records.forget_in_cases(store, buried.latest)
     watch_records.forget_buried(store, buried.latest)
@@ -197,25 +199,25 @@ def _step_forget_empty_identities(store: GalleryStore, what: Mapping[str, Any]) 
     people = People(store.records(IDENTITIES))
     families = {people.aliases(identity) for identity in what["identities"]}
     living: set[str] = set()
-    for where in _by_identities(sorted({one for family in families for one in family})):
+    for where in _by_identities(sorted({alias for family in families for alias in family})):
         for rows in _scan_all(store, where, ("identity",)):
             living.update(pc.unique(rows["identity"]).to_pylist())
     _forget_traces(
-        store, identities=[one for family in families if living.isdisjoint(family) for one in family]
+        store, identities=[alias for family in families if living.isdisjoint(family) for alias in family]
     )
 
 
 def _step_forget_lost_items(store: GalleryStore, what: Mapping[str, Any]) -> None:
     """Records name items; what they say of lost ones can no longer be brought back anyway."""
-    in_operations = {one for record in store.records(OPERATIONS).values() for one in record["items"]}
+    in_operations = {item for record in store.records(OPERATIONS).values() for item in record["items"]}
     rejected = rejected_items(store.records(REJECTIONS))
     elsewhere = case_records.named_items(store) | watch_records.named_items(store) | rejected
     named = sorted(in_operations | elsewhere)
     there = {
-        one
+        item
         for where in _by_ids(named)
         for rows in _scan_all(store, where, ("id",))
-        for one in rows["id"].to_pylist()
+        for item in rows["id"].to_pylist()
     }
     _forget_traces(store, items=set(named) - there)
 
@@ -225,7 +227,7 @@ def _forget_traces(store: GalleryStore, *, identities: Iterable[str] = (), items
     gone = identities | items
     if gone:
         # Before the names go: notes may hold them.
-        case_records.forget_in_cases(store, lambda one: _FOREVER if one in gone else -_FOREVER)
+        case_records.forget_in_cases(store, lambda key: _FOREVER if key in gone else -_FOREVER)
         drop_rejections(store, rejections_of(identities, items))
     _people_of(store).forget_traces(identities, items)
     with store.lock():

@@ -402,12 +402,12 @@ class Gallery:
                 "gallery with it"
             )
         is_new, assigned = np.zeros(rows.num_rows, np.bool_), []
-        for place in range(rows.num_rows):
-            row = rows.slice(place, 1)
+        for index in range(rows.num_rows):
+            row = rows.slice(index, 1)
             identity: str | None = row.column("identity")[0].as_py()
             answer = None if identity is not None else self._who_is(row, model)
             added = self._add(row, model)
-            is_new[place] = added.is_new[0]
+            is_new[index] = added.is_new[0]
             assigned.append(self._assigned(added, identity, answer))
         return Enrolment(tuple(rows.column("id").to_pylist()), is_new, tuple(assigned))
 
@@ -1014,11 +1014,14 @@ class Gallery:
         # Which conditions were set, not to what: a filter may hold an identity or a plate number.
         fields = [field.name for field in dataclasses.fields(Filter)]
         conditions = [name for name in fields if getattr(asked.where, name) != getattr(EVERYTHING, name)]
-        found = [*result.candidates, *(one for group in result.groups for one in group.candidates)]
+        candidates = [
+            *result.candidates,
+            *(candidate for group in result.groups for candidate in group.candidates),
+        ]
         self.tell(
             "search",
             count=len(result.candidates),
-            subjects=dict.fromkeys(one.item.id for one in found),
+            subjects=dict.fromkeys(candidate.item.id for candidate in candidates),
             detail={
                 "k": asked.k,
                 "frames": num_frames,

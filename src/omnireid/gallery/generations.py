@@ -54,7 +54,7 @@ class Generations:
 
     def live(self, *, fresh: bool = False) -> Generation | None:
         """The one that answers; None before anything was enrolled."""
-        return next((one for one in self.all(fresh=fresh) if one.state == "live"), None)
+        return next((generation for generation in self.all(fresh=fresh) if generation.state == "live"), None)
 
     def of(self, model: ModelRef, *, fresh: bool = False) -> Generation | None:
         """The live generation of a model; None in an empty gallery.
@@ -113,8 +113,13 @@ def collection_name(model: ModelRef) -> str:
 
 
 def _parse(records: Records) -> tuple[Generation, ...]:
-    found = [
+    generations = [
         Generation(ModelRef(**record["model"]), collection, record["state"], record["created"])
         for collection, record in records.items()
     ]
-    return tuple(sorted(found, key=lambda one: (one.state != "live", one.created, one.collection)))
+    return tuple(
+        sorted(
+            generations,
+            key=lambda generation: (generation.state != "live", generation.created, generation.collection),
+        )
+    )

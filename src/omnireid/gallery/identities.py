@@ -82,7 +82,7 @@ class People:
     def __init__(self, records: Records) -> None:
         self.records = records
         self._parents = {
-            one: record["merged_into"] for one, record in records.items() if record["merged_into"]
+            identity: record["merged_into"] for identity, record in records.items() if record["merged_into"]
         }
         self._aliases: dict[str, set[str]] = {}
         for parent in self._parents:
@@ -120,8 +120,8 @@ class People:
         if identity is None:
             return None
         root = self.root(identity)
-        for one in (root, *sorted(self._aliases.get(root, ()))):
-            if name := self.own_name(one):
+        for alias in (root, *sorted(self._aliases.get(root, ()))):
+            if name := self.own_name(alias):
                 return name
         return None
 
@@ -133,7 +133,7 @@ class People:
     @property
     def named(self) -> dict[str, str]:
         """Roots with a name."""
-        roots = {self.root(one) for one, record in self.records.items() if record["name"]}
+        roots = {self.root(identity) for identity, record in self.records.items() if record["name"]}
         return {root: name for root in roots if (name := self.name(root))}
 
     def __contains__(self, identity: object) -> bool:
@@ -260,9 +260,11 @@ class Identities:
         """
         people, records = self.people(fresh=True), self._store.records(OPERATIONS)
         family = None if identity is None else people.aliases(identity)
-        wanted = [one for one, record in records.items() if family is None or _names(record) & family]
+        wanted = [
+            operation for operation, record in records.items() if family is None or _names(record) & family
+        ]
         latest = sorted(wanted, reverse=True)[:limit]
-        return [_operation(one, records[one], records, people) for one in latest]
+        return [_operation(operation, records[operation], records, people) for operation in latest]
 
     def recover(self) -> int:
         """Finish what was interrupted; how many operations."""
@@ -273,12 +275,12 @@ class Identities:
 
     def _recover(self) -> int:
         interrupted = {
-            one: record
-            for one, record in self._store.records(OPERATIONS).items()
+            operation: record
+            for operation, record in self._store.records(OPERATIONS).items()
             if record["state"] not in _FINISHED
         }
-        for one in sorted(interrupted):
-            self._finish(one, interrupted[one], self.people(fresh=True))
+        for operation in sorted(interrupted):
+            self._finish(operation, interrupted[operation], self.people(fresh=True))
         return len(interrupted)
 
     def forget_traces(self, identities: Iterable[str], items: Iterable[str]) -> None:
@@ -294,12 +296,12 @@ class Identities:
         gone, gone_items = set(identities), set(items)
         with self._store.lock():
             changed, deleted = {}, []
-            for one, record in self._store.records(OPERATIONS).items():
+            for operation, record in self._store.records(OPERATIONS).items():
                 kept = _without(record, gone, gone_items)
                 if kept is None:
-                    deleted.append(one)
+                    deleted.append(operation)
                 elif kept != record:
-                    changed[one] = kept
+                    changed[operation] = kept
             if changed:
                 self._store.put_records(OPERATIONS, changed)
             if deleted:
@@ -307,9 +309,9 @@ class Identities:
             known = self._store.records(IDENTITIES)
             # In an old backup somebody may still be merged into who was forgotten, and be shown as them.
             parted = {
-                one: {**record, "merged_into": None}
-                for one, record in known.items()
-                if record["merged_into"] in gone and one not in gone
+                identity: {**record, "merged_into": None}
+                for identity, record in known.items()
+                if record["merged_into"] in gone and identity not in gone
             }
             if parted:
                 self._store.put_records(IDENTITIES, parted)
@@ -336,14 +338,14 @@ class Identities:
         ids = list(dict.fromkeys(item_ids))
         if not 0 < len(ids) <= MAX_ITEMS:
             raise InputError(f"items: expected 1 to {MAX_ITEMS:,}, got {len(ids):,}")
-        found: dict[str, str | None] = {}
+        owners: dict[str, str | None] = {}
         for collection in self._collections()[:1]:
             rows = self._store.get(collection, ids, columns=("id", "identity"))
-            found = dict(zip(*(rows.column(name).to_pylist() for name in ("id", "identity")), strict=True))
+            owners = dict(zip(*(rows.column(name).to_pylist() for name in ("id", "identity")), strict=True))
         for item_id in ids:
-            if item_id not in found:
+            if item_id not in owners:
                 raise NotInGalleryError("item", item_id)
-        return found
+        return owners
 
     def _do(
         self,
@@ -367,8 +369,8 @@ class Identities:
             "identity": identity,
             # Of each identity and field what was before and what comes after; of each item what was before.
             "records": {
-                one: {field: list(pair) for field, pair in fields.items()}
-                for one, fields in (records or {}).items()
+                key: {field: list(pair) for field, pair in fields.items()}
+                for key, fields in (records or {}).items()
             },
             "items": dict(items or {}),
             # Identities whose merge this operation takes for granted.
@@ -391,17 +393,17 @@ class Identities:
         """Do or undo what is written down, whatever of it was done before; the people as they are then."""
         is_undo = record["state"] == "undoing"
         changed = {
-            one: {
-                **people.records.get(one, {"name": None, "merged_into": None, "created": record["time"]}),
+            key: {
+                **people.records.get(key, {"name": None, "merged_into": None, "created": record["time"]}),
                 **{field: before if is_undo else after for field, (before, after) in fields.items()},
             }
-            for one, fields in record["records"].items()
+            for key, fields in record["records"].items()
         }
         if changed:
             self._store.put_records(IDENTITIES, changed)
         targets: dict[str | None, list[str]] = {}
-        for one, before in record["items"].items():
-            targets.setdefault(before if is_undo else record["identity"], []).append(one)
+        for item, before in record["items"].items():
+            targets.setdefault(before if is_undo else record["identity"], []).append(item)
         for collection in self._collections():
             for identity, ids in targets.items():
                 self._store.set_identity(collection, ids, identity)
@@ -429,7 +431,7 @@ def _names(record: Mapping[str, Any]) -> set[str]:
 
 def _slots(record: Mapping[str, Any]) -> set[tuple[str, str]]:
     """What an operation changed."""
-    fields = {(field, one) for one, changed in record["records"].items() for field in changed}
+    fields = {(field, identity) for identity, changed in record["records"].items() for field in changed}
     return fields | {("item", item) for item in record["items"]}
 
 
@@ -470,8 +472,8 @@ def _summary(record: Mapping[str, Any], people: People) -> str:
         return f"named {identity} “{after}”" if before is None else f"renamed “{before}” to “{after}”"
     if record["kind"] == "merge":
         merged = list(record["records"])
-        one = people.own_name(merged[0]) or merged[0]
-        return f"merged {one if len(merged) == 1 else f'{len(merged)} people'} into {who}"
+        first = people.own_name(merged[0]) or merged[0]
+        return f"merged {first if len(merged) == 1 else f'{len(merged)} people'} into {who}"
     count = len(record["items"])
     pictures = "one picture" if count == 1 else f"{count:,} pictures"
     if record["kind"] == "split":
@@ -482,14 +484,14 @@ def _summary(record: Mapping[str, Any], people: People) -> str:
 def _without(record: Mapping[str, Any], identities: set[str], items: set[str]) -> dict[str, Any] | None:
     """An operation without what is forgotten; None where nothing is left."""
     changed = {
-        one: fields
-        for one, fields in record["records"].items()
-        if one not in identities and not (set(_ids_in(fields)) & identities)
+        identity: fields
+        for identity, fields in record["records"].items()
+        if identity not in identities and not (set(_ids_in(fields)) & identities)
     }
     kept = {
-        one: before
-        for one, before in record["items"].items()
-        if one not in items and before not in identities and record["identity"] not in identities
+        item: before
+        for item, before in record["items"].items()
+        if item not in items and before not in identities and record["identity"] not in identities
     }
     if record["items"] and not kept:
         return None

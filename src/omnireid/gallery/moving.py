@@ -105,8 +105,8 @@ def abandon(store: GalleryStore, generations: Generations) -> bool:
     """Give up a move that is not complete, and delete the new model's embeddings; whether there was one."""
     with store.lock():
         filling = [generation for generation in generations.all(fresh=True) if generation.state == "filling"]
-        for one in filling:
-            generations.put([one._replace(state="leaving")])
+        for abandoned in filling:
+            generations.put([abandoned._replace(state="leaving")])
     clear_left(store, generations)
     return bool(filling)
 
@@ -174,7 +174,7 @@ def _lacking(
     """Ids that the new collection is still to get, a batch at a time."""
     lacking = np.setdiff1d(_ids(store, old), _ids(store, new), assume_unique=True)
     for start in range(0, len(lacking), _BATCH):
-        ids = [one.decode() for one in lacking[start : start + _BATCH].tolist()]
+        ids = [item_id.decode() for item_id in lacking[start : start + _BATCH].tolist()]
         if left := [item_id for item_id in ids if item_id not in unreadable]:
             yield left
 
@@ -193,12 +193,12 @@ def _whole(store: GalleryStore, generation: Generation, *columns: str) -> pa.Tab
 def _decoded(rows: pa.Table, spec: InputSpec) -> tuple[pa.Table, list[Crop]]:
     """The rows whose picture can be read, and their crops."""
     crops, places = [], []
-    for place, picture in enumerate(rows["thumbnail"].to_pylist()):
+    for index, picture in enumerate(rows["thumbnail"].to_pylist()):
         try:
             crops.append(load_crop(picture or b"", spec))
         except ImageError:
             continue
-        places.append(place)
+        places.append(index)
     return rows.take(places), crops
 
 
@@ -234,7 +234,7 @@ def _switched(
 
 def _match_identities(store: GalleryStore, old: Generation, new: Generation) -> None:
     """Set right what an operator changed while a batch was being embedded."""
-    there, copied = (_whole(store, one, "id", "identity") for one in (old, new))
+    there, copied = (_whole(store, generation, "id", "identity") for generation in (old, new))
     there = there.filter(pc.is_in(there["id"], copied["id"]))
     is_same = pc.equal(pc.fill_null(there["identity"], ""), pc.fill_null(copied["identity"], ""))
     differing: dict[str | None, list[str]] = {}

@@ -80,7 +80,7 @@ class Rejections:
         }
         with self._store.lock():
             records = self._known.read(fresh=True)
-            oldest = sorted(records, key=lambda one: float(records[one]["time"]))
+            oldest = sorted(records, key=lambda key: float(records[key]["time"]))
             if len(records) >= MOST:
                 self._store.delete_records(REJECTIONS, oldest[: len(records) - MOST + 1])
             self._store.put_records(REJECTIONS, {name: record})
@@ -103,7 +103,7 @@ class Rejections:
 
     def of(self, model: ModelRef) -> Rejected:
         """All that one model's searches heed; empty for nearly every gallery, and then free."""
-        records = [one for one in self._known.read().values() if one["model"] == model.sha256]
+        records = [record for record in self._known.read().values() if record["model"] == model.sha256]
         rows = [np.frombuffer(base64.b64decode(record["embedding"]), np.float16) for record in records]
         vectors = np.array(rows, np.float32).reshape(len(records), model.dim)
         return Rejected(tuple(record["identity"] for record in records), unit_rows(vectors, keep_zero=True))

@@ -128,7 +128,7 @@ def write_tombstones(store: GalleryStore, path: str | os.PathLike[str]) -> int:
             # Somebody whose forgetting was interrupted is forgotten, too.
             finish_interrupted(store, STEPS)
     records = store.records(TOMBSTONES)
-    tombstones = [{"id": one, **record} for one, record in records.items()]
+    tombstones = [{"id": key, **record} for key, record in records.items()]
     write_text(path, json.dumps({"format": _FORMAT, "tombstones": tombstones}) + "\n")
     return len(Tombstones(tombstones))
 
@@ -172,11 +172,11 @@ class _Sieve:
         if self.buried:
             latest = self.buried.latest
             named = zip(ids, identities, enrolled, strict=True)
-            gone |= [when <= max(latest(one), latest(who)) for one, who, when in named]
+            gone |= [when <= max(latest(item_id), latest(who)) for item_id, who, when in named]
         dropped = gone | is_expired(rows, self._retention, self._now)
         self.num_forgotten += int(gone.sum())
         self.num_expired += int((dropped & ~gone).sum())
-        self.identities.update(identities[place] for place in np.flatnonzero(dropped) if identities[place])
+        self.identities.update(identities[index] for index in np.flatnonzero(dropped) if identities[index])
         return rows.filter(pa.array(~dropped))
 
 
@@ -207,9 +207,9 @@ def _buried(store: GalleryStore, source: Source) -> Tombstones:
     """Those of the target's tombstones, and of the source's, that the source's items are not without yet."""
     own = source.records().get(TOMBSTONES, {})
     _put_new(store, TOMBSTONES, own)
-    unheeded = {one: record for one, record in store.records(TOMBSTONES).items() if one not in source.heeded}
+    unheeded = {key: record for key, record in store.records(TOMBSTONES).items() if key not in source.heeded}
     # Whoever was forgotten while the source was read was there when that began, whatever a clock said.
-    return Tombstones({**record, "time": None} if one in own else record for one, record in unheeded.items())
+    return Tombstones({**record, "time": None} if key in own else record for key, record in unheeded.items())
 
 
 def _id_of(record: Mapping[str, Any]) -> str:
@@ -219,7 +219,7 @@ def _id_of(record: Mapping[str, Any]) -> str:
 
 def _put_new(store: GalleryStore, kind: str, records: dict[str, dict[str, Any]]) -> None:
     known = store.records(kind)
-    if new := {one: record for one, record in records.items() if one not in known}:
+    if new := {key: record for key, record in records.items() if key not in known}:
         store.put_records(kind, new)
 
 
@@ -249,9 +249,9 @@ def _copy_items(
 def _of_unit_norm(rows: pa.Table, dim: int) -> pa.Table:
     """Rounded embeddings are of unit norm about."""
     unit = unit_rows(embeddings_of(rows)).reshape(-1)
-    place = rows.schema.get_field_index("embedding")
+    index = rows.schema.get_field_index("embedding")
     column = pa.FixedSizeListArray.from_arrays(pa.array(unit), dim)
-    return rows.set_column(place, rows.schema.field(place), column)
+    return rows.set_column(index, rows.schema.field(index), column)
 
 
 def _append_audit(source: Source, store: GalleryStore) -> None:

@@ -291,7 +291,7 @@ class Searcher:
             return joined
         ids = rows.take(first).column("id").to_pylist()
         stored = self.store.get(self.generation.collection, ids, columns=("id", "embedding"))
-        places = {one: place for place, one in enumerate(stored.column("id").to_pylist())}
+        places = {item_id: index for index, item_id in enumerate(stored.column("id").to_pylist())}
         if len(places) < len(ids):
             return joined  # something was deleted meanwhile
         vectors = self.judge.vectors(embeddings_of(stored))[[places[item_id] for item_id in ids]]
@@ -374,10 +374,10 @@ class Searcher:
         )
         shown = [self.people.shown(identity) for identity in stored.column("identity").to_pylist()]
         heeded = []
-        for place, row in zip(near.tolist(), alike, strict=True):
-            not_this = self.people.shown(self.rejected.identities[place])
+        for index, row in zip(near.tolist(), alike, strict=True):
+            not_this = self.people.shown(self.rejected.identities[index])
             if not any(same and identity != not_this for same, identity in zip(row, shown, strict=True)):
-                heeded.append(place)
+                heeded.append(index)
         return scores[heeded]
 
     def _candidates(
@@ -393,14 +393,14 @@ class Searcher:
         return tuple(
             Candidate(
                 item,
-                float(ranked.scores[place]),
-                judged.probabilities[ranked.people[place]],
-                judged.decisions[ranked.people[place]],
+                float(ranked.scores[row]),
+                judged.probabilities[ranked.people[row]],
+                judged.decisions[ranked.people[row]],
                 item.identity,
                 self.people.name(item.identity),
                 count,
             )
-            for item, place, count in zip(items, places.tolist(), counts, strict=True)
+            for item, row, count in zip(items, places.tolist(), counts, strict=True)
         )
 
 

@@ -113,7 +113,7 @@ class Site:
             NotInGalleryError: there is none.
         """
         record = self._record(PLAN)
-        pins = {camera: Pin(*place) for camera, place in sorted(record["pins"].items())}
+        pins = {camera: Pin(*pin) for camera, pin in sorted(record["pins"].items())}
         return FloorPlan(record["width"], record["height"], record["sha256"], pins)
 
     def picture(self) -> bytes:
@@ -154,10 +154,10 @@ class Site:
         """
         if len(pins) > MAX_CAMERAS:
             raise InputError(f"pins: expected at most {MAX_CAMERAS:,}, got {len(pins)}")
-        for camera, place in pins.items():
+        for camera, pin in pins.items():
             check_text("pins", camera)
-            if not all(isfinite(share) and 0 <= share <= 1 for share in place):
-                raise InputError(f"pins[{camera!r}]: expected shares of the picture, 0 to 1, got {place}")
+            if not all(isfinite(share) and 0 <= share <= 1 for share in pin):
+                raise InputError(f"pins[{camera!r}]: expected shares of the picture, 0 to 1, got {pin}")
         with self._writing():
             record = self._record(PLAN)
             self._tell("set-camera-pins", count=len(pins))

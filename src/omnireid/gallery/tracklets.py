@@ -85,16 +85,16 @@ def search_tracklets(
     query = pooled(searcher.judge.vectors(frames), qualities)
     size = max(_LEAST_FETCHED, _WIDENING * asked.k)
     while True:
-        found = searcher.store.search(
+        nearest = searcher.store.search(
             searcher.generation.collection, nearest_to, k=size, where=where, exact=asked.exact
         )
-        has_all = found.num_rows < size
-        best = _best_of_each(found)
+        has_all = nearest.num_rows < size
+        best = _best_of_each(nearest)
         # Grouped by person, k tracklets may be too few: twice as many are looked at.
         if has_all or len(best) >= asked.k * (2 if asked.group else 1) or size >= MOST_FETCHED:
             break
         size = min(_WIDENING * size, MOST_FETCHED)
-    rows = found.take(best)
+    rows = nearest.take(best)
     sums, frame_counts = _pooled_tracklets(searcher, rows, where)
     # What was deleted since it was found has no frames any more.
     kept = np.flatnonzero(frame_counts)
@@ -118,24 +118,24 @@ def search_tracklets(
     )
 
 
-def _best_of_each(found: pa.Table) -> Int64:
+def _best_of_each(rows: pa.Table) -> Int64:
     """Places of the first row of each tracklet."""
     first: dict[Owner, int] = {}
-    for place, owner in enumerate(_owners(found)):
-        first.setdefault(owner, place)
+    for index, owner in enumerate(_owners(rows)):
+        first.setdefault(owner, index)
     return np.array(list(first.values()), np.int64)
 
 
 def _owners(rows: pa.Table) -> list[Owner]:
     """Whom each row belongs to: its tracklet, or nobody but itself."""
     names = zip(*(rows.column(name).to_pylist() for name in ("id", "tracklet")), strict=True)
-    return [("item", one) if tracklet is None else ("tracklet", tracklet) for one, tracklet in names]
+    return [("item", item) if tracklet is None else ("tracklet", tracklet) for item, tracklet in names]
 
 
 def _pooled_tracklets(searcher: Searcher, rows: pa.Table, where: Filter) -> tuple[Float32, Int64]:
     """The tracklet behind each of N rows: its pooled vector (N, D), and how many frames it has (N)."""
     owners = _owners(rows)
-    place_of = {owner: place for place, owner in enumerate(owners)}
+    place_of = {owner: index for index, owner in enumerate(owners)}
     sums, plain = np.zeros((2, len(owners), searcher.generation.model.dim))
     weights = np.zeros(len(owners))
     counts = np.zeros(len(owners), np.int64)

@@ -28,13 +28,13 @@ def forget_traces(store: GalleryStore, identities: Iterable[str], items: Iterabl
         identities: with all aliases.
     """
     gone, gone_items = set(identities), set(items)
-    ended = [one for one, entry in store.records(WATCHED).items() if entry["identity"] in gone]
+    ended = [entry_id for entry_id, entry in store.records(WATCHED).items() if entry["identity"] in gone]
     alerts = store.records(ALERTS)
-    _delete(store, ended, [one for one, alert in alerts.items() if alert["item"] in gone_items])
+    _delete(store, ended, [alert_id for alert_id, alert in alerts.items() if alert["item"] in gone_items])
     # The picture that it was compared with: the alert itself is about another one.
     parted = {
-        one: {**alert, "compared": None}
-        for one, alert in store.records(ALERTS).items()
+        alert_id: {**alert, "compared": None}
+        for alert_id, alert in store.records(ALERTS).items()
         if alert["compared"] in gone_items
     }
     if parted:
@@ -44,7 +44,7 @@ def forget_traces(store: GalleryStore, identities: Iterable[str], items: Iterabl
 def named_items(store: GalleryStore) -> set[str]:
     """Ids of the items that alerts name."""
     alerts = store.records(ALERTS).values()
-    return {one for alert in alerts for one in (alert["item"], alert["compared"]) if one is not None}
+    return {item for alert in alerts for item in (alert["item"], alert["compared"]) if item is not None}
 
 
 def forget_buried(store: GalleryStore, latest: Callable[[str], float]) -> None:
@@ -65,7 +65,7 @@ def _delete(store: GalleryStore, entries: Iterable[str], alerts: Iterable[str]) 
     """Alerts first: after a crash the entries tell again which those are."""
     ended = set(entries)
     known = store.records(ALERTS) if ended else {}
-    gone = {*alerts, *(one for one, alert in known.items() if alert["entry"] in ended)}
+    gone = {*alerts, *(alert_id for alert_id, alert in known.items() if alert["entry"] in ended)}
     if gone:
         store.delete_records(ALERTS, sorted(gone))
     if ended:

@@ -198,9 +198,9 @@ class WatchList:
             fresh: read them now, not up to a second ago.
         """
         records, people, now = self._entries.read(fresh=fresh), self._gallery.people(), self._gallery.clock()
-        found = [
+        entries = [
             Entry(
-                id=one,
+                id=entry_id,
                 identity=people.root(record["identity"]),
                 reason=record["reason"],
                 created=record["created"],
@@ -208,9 +208,9 @@ class WatchList:
                 actor=record["actor"],
                 has_ended=record["ends"] <= now,
             )
-            for one, record in records.items()
+            for entry_id, record in records.items()
         ]
-        return sorted(found, key=lambda entry: (entry.ends, entry.id))
+        return sorted(entries, key=lambda entry: (entry.ends, entry.id))
 
     def add(self, identity: str, *, reason: str, ends: float) -> Entry:
         """Watch for somebody from now on.
@@ -242,7 +242,7 @@ class WatchList:
                 raise InputError(
                     f"watch list: holds {MAX_ENTRIES} entries, which is the most; end others first"
                 )
-            if any(one.identity == person.id and not one.has_ended for one in known):
+            if any(entry.identity == person.id and not entry.has_ended for entry in known):
                 raise ConflictError(
                     f"identity {person.id!r}: is on the watch list already; end that entry first"
                 )
@@ -278,13 +278,17 @@ class WatchList:
             return 0
         with self._store.lock():
             ended = {
-                one: record for one, record in self._store.records(WATCHED).items() if record["ends"] <= now
+                entry_id: record
+                for entry_id, record in self._store.records(WATCHED).items()
+                if record["ends"] <= now
             }
             self._delete("watch-ended", ended)
         return len(ended)
 
     def _delete(self, action: str, ended: Mapping[str, Mapping[str, Any]]) -> int:
-        alerts = [one for one, alert in self._store.records(ALERTS).items() if alert["entry"] in ended]
+        alerts = [
+            alert_id for alert_id, alert in self._store.records(ALERTS).items() if alert["entry"] in ended
+        ]
         subjects = [entry["identity"] for entry in ended.values()]
         self._gallery.tell(action, count=len(ended), subjects=subjects, detail={"alerts": len(alerts)})
         self._carry_out({"entries": sorted(ended), "alerts": []})
@@ -323,17 +327,17 @@ class WatchList:
         """
         wanted = None if answers is None else set(answers)
         owners = {entry.id: entry.identity for entry in self.entries(fresh=fresh)}
-        found = [
-            _alert(one, record, owners[record["entry"]])
-            for one, record in self._alerts.read(fresh=fresh).items()
+        alerts = [
+            _alert(alert_id, record, owners[record["entry"]])
+            for alert_id, record in self._alerts.read(fresh=fresh).items()
             if record["seq"] > after
             and (before is None or record["seq"] < before)
             and (wanted is None or record["answer"] in wanted)
             # An entry that is being deleted takes its alerts with it.
             and record["entry"] in owners
         ]
-        found.sort(key=lambda alert: alert.seq, reverse=latest)
-        return found if limit is None else found[:limit]
+        alerts.sort(key=lambda alert: alert.seq, reverse=latest)
+        return alerts if limit is None else alerts[:limit]
 
     def last_number(self) -> int:
         """The largest `seq` that was given so far, also where that alert is deleted; 0 before the first."""
@@ -359,9 +363,9 @@ class WatchList:
                 subjects = [record["item"], owners[record["entry"]]]
                 self._gallery.tell("answer-alert", count=1, subjects=subjects, detail={"answer": answer})
                 counts = self._store.records(STATE).get(_JUDGED, {"right": 0, "wrong": 0})
-                for one, by in ((record["answer"], -1), (answer, 1)):
-                    if one in counts:
-                        counts[one] += by
+                for verdict, by in ((record["answer"], -1), (answer, 1)):
+                    if verdict in counts:
+                        counts[verdict] += by
                 self._store.put_records(ALERTS, {alert: changed})
                 self._store.put_records(STATE, {_JUDGED: counts})
                 self._alerts.forget()
@@ -399,7 +403,7 @@ class WatchList:
                 written.append(dataclasses.replace(alert, seq=number, raised=self._gallery.clock()))
                 records[alert.id] = _record(written[-1])
             if records:
-                subjects = [one for alert in written for one in (alert.item, alert.identity)]
+                subjects = [subject for alert in written for subject in (alert.item, alert.identity)]
                 watcher = self._gallery.acting_as(ACTOR)
                 watcher.tell("alert", count=len(written), subjects=dict.fromkeys(subjects))
                 self._store.put_records(ALERTS, records)
@@ -430,12 +434,14 @@ class WatchList:
     def _drop_oldest(self, known: Records, state: Records) -> None:
         if len(known) <= MAX_ALERTS:
             return
-        order = sorted(known, key=lambda one: (known[one]["answer"] == "new", known[one]["seq"]))
+        order = sorted(known, key=lambda key: (known[key]["answer"] == "new", known[key]["seq"]))
         gone = order[: len(known) - MAX_ALERTS]
         # No step of its own: who is forgotten takes the bytes along, and so does the next end of an entry.
         self._store.delete_records(ALERTS, gone)
         self._store.purge_records()
-        dropped = state.get(_DROPPED, {"new": 0})["new"] + sum(known[one]["answer"] == "new" for one in gone)
+        dropped = state.get(_DROPPED, {"new": 0})["new"] + sum(
+            known[alert_id]["answer"] == "new" for alert_id in gone
+        )
         self._store.put_records(STATE, {_DROPPED: {"new": dropped}})
 
     def num_dropped(self) -> int:
@@ -494,19 +500,19 @@ class WatchList:
             if item is None or live is None:
                 return None, False, "There is no picture of these people to compare with."
             embedding = self._gallery.embedding(item.id)
-            found = self._gallery.search(embedding, model=live.model, k=1, where=Filter(identities=watched))
-            rate, is_measured = stated_rate(found)
-            note = found.note if rate is None else ""
+            result = self._gallery.search(embedding, model=live.model, k=1, where=Filter(identities=watched))
+            rate, is_measured = stated_rate(result)
+            note = result.note if rate is None else ""
             known = rate, is_measured, note, time.monotonic()
             self._rates = {watched: known}
         return known[:3]
 
 
-def stated_rate(found: SearchResult) -> tuple[float | None, bool]:
+def stated_rate(result: SearchResult) -> tuple[float | None, bool]:
     """Share of searches for strangers that end in "same": measured (True), or the wanted one (False)."""
-    measured = getattr(found, "measured", None)
+    measured = getattr(result, "measured", None)
     rate = None if measured is None else measured.rate
-    return (found.false_alarm_rate, False) if rate is None else (float(rate), True)
+    return (result.false_alarm_rate, False) if rate is None else (float(rate), True)
 
 
 def matches(gallery: Gallery, item: Item, embedding: Float32, identities: Iterable[str]) -> list[Match]:
@@ -525,17 +531,17 @@ def matches(gallery: Gallery, item: Item, embedding: Float32, identities: Iterab
     live = gallery.generations.live()
     if live is None or not wanted:
         return []
-    found = gallery.search(
+    answer = gallery.search(
         embedding,
         model=live.model,
         k=len(wanted),
         where=Filter(identities=frozenset(wanted)),
     )
     result = []
-    for group in found.groups:
+    for group in answer.groups:
         others = [candidate for candidate in group.candidates if candidate.item.id != item.id]
         if group.decision is Decision.SAME and group.identity in wanted and others:
-            best = max(others, key=lambda one: one.score)
+            best = max(others, key=lambda match: match.score)
             result.append(Match(group.identity, best.item.id, group.probability, best.score))
     return result
 
@@ -566,12 +572,12 @@ class Follower:
         # The clock may have been set back since.
         since = min(looked, self._gallery.clock()) - OVERLAP_S
         start = max(since, min(entry.created for entry in entries))
-        self._done = {one: when for one, when in self._done.items() if when >= start}
+        self._done = {key: when for key, when in self._done.items() if when >= start}
         written = []
         for part in self._new(live.collection, start):
             # Read after the items: whoever was put on the list before one of them came is among these.
             entries = self._active()
-            alerts = [alert for one in part for alert in self._alerts_of(*one, entries)]
+            alerts = [alert for pair in part for alert in self._alerts_of(*pair, entries)]
             # What is enrolled by a clock that runs ahead must not hide what comes after.
             looked = max(looked, min(part[-1][0].enrolled, self._gallery.clock()))
             written += self._list.put(alerts, looked)
@@ -584,14 +590,14 @@ class Follower:
     def _new(self, collection: str, start: float) -> Iterator[list[tuple[Item, Float32]]]:
         """Items that were not looked at yet with their embeddings, in the order they were enrolled."""
         store = self._gallery.store
-        found: list[tuple[float, str]] = []
+        unseen: list[tuple[float, str]] = []
         where = Filter(enrolled_since=start)
         for rows in store.scan(collection, where=where, columns=("id", "enrolled"), batch_size=65_536):
             pairs = zip(rows["enrolled"].to_pylist(), rows["id"].to_pylist(), strict=True)
-            found += [pair for pair in pairs if pair[1] not in self._done]
-        found.sort()
-        for begin in range(0, len(found), _PART):
-            ids = [one for _, one in found[begin : begin + _PART]]
+            unseen += [pair for pair in pairs if pair[1] not in self._done]
+        unseen.sort()
+        for begin in range(0, len(unseen), _PART):
+            ids = [item_id for _, item_id in unseen[begin : begin + _PART]]
             rows = store.get(collection, ids, columns=(*ITEM_COLUMNS, "embedding"))
             if rows.num_rows:
                 items = items_of(rows, self._gallery.people().shown)
@@ -600,7 +606,7 @@ class Follower:
     def _alerts_of(self, item: Item, embedding: Float32, entries: Sequence[Entry]) -> list[Alert]:
         watched = {entry.identity: entry for entry in entries if item.enrolled >= entry.created}
         own = watched.pop(item.identity, None) if item.identity is not None else None
-        found = [] if own is None else [_alert_of(item, own, None, self._other_picture(item, own))]
+        alerts = [] if own is None else [_alert_of(item, own, None, self._other_picture(item, own))]
         try:
             others = matches(self._gallery, item, embedding, watched)
         except StorageError:
@@ -609,12 +615,12 @@ class Follower:
             # It cannot be searched with at all: the others must not wait for it.
             _log.error("%s: an item was not compared with the watch list: %s", self._gallery.uri, error)
             others = []
-        return found + [_alert_of(item, watched[other.identity], other, other.compared) for other in others]
+        return alerts + [_alert_of(item, watched[other.identity], other, other.compared) for other in others]
 
     def _other_picture(self, item: Item, entry: Entry) -> str | None:
         """The latest one of the person, to look at beside the new one."""
         latest = self._gallery.items(Filter(identities=frozenset({entry.identity})), limit=2)
-        return next((one.id for one in latest if one.id != item.id), None)
+        return next((picture.id for picture in latest if picture.id != item.id), None)
 
 
 def _alert_of(item: Item, entry: Entry, match: Match | None, compared: str | None) -> Alert:

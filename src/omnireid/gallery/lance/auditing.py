@@ -58,11 +58,11 @@ def _after(folder: Path, known: int | None) -> Iterator[tuple[int, dict[str, Any
             if begin >= _MONTH:
                 continue
         with storing(f"cannot read the audit log {path}"), path.open("rb") as lines:
-            place = first + lines.seek(begin)
+            position = first + lines.seek(begin)
             for line in lines:
-                if place != known and (entry := _parsed(line)) is not None:
-                    yield place, entry
-                place += len(line)
+                if position != known and (entry := _parsed(line)) is not None:
+                    yield position, entry
+                position += len(line)
 
 
 def _before(folder: Path, known: int | None) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -84,11 +84,11 @@ def _lines_before(file: BinaryIO, end: int) -> Iterator[tuple[int, bytes]]:
         begin = max(0, end - _BLOCK)
         file.seek(begin)
         first, *lines = (file.read(end - begin) + rest).split(b"\n")
-        place = end + len(rest)
+        position = end + len(rest)
         for line in reversed(lines):
-            place -= len(line)
-            yield place, line + newline
-            newline, place = b"\n", place - 1
+            position -= len(line)
+            yield position, line + newline
+            newline, position = b"\n", position - 1
         rest, end = first, begin
     yield 0, rest + newline
 

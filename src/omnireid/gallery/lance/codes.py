@@ -88,7 +88,7 @@ class Block:
     @staticmethod
     def joined(blocks: Sequence[Block]) -> Block:
         """One block of the rows of several."""
-        made = Block(
+        whole = Block(
             np.concatenate([block.addresses for block in blocks]),
             Seen(
                 np.concatenate([block.seen.cameras for block in blocks]),
@@ -100,7 +100,7 @@ class Block:
             np.concatenate([block.scales for block in blocks]),
             np.concatenate([block.errors for block in blocks]),
         )
-        return made.in_order()
+        return whole.in_order()
 
 
 @dataclass(frozen=True)
@@ -239,8 +239,8 @@ def cosines_of(blocks: Sequence[Block], query: Query, picked: Sequence[Int64]) -
 
     scores_M = np.empty(sum(map(len, picked)), np.float32)
 
-    def score(one: tuple[Block, Int64, Float32]) -> None:
-        block, rows_M, part_M = one
+    def score(share: tuple[Block, Int64, Float32]) -> None:
+        block, rows_M, part_M = share
         code_kernels.level_scores_of(rows_M, block.levels, block.scales, query.levels, query.scale, part_M)
 
     in_parallel(score, list(zip(blocks, picked, _shares(scores_M, picked), strict=True)))
@@ -274,7 +274,7 @@ def in_parallel(task: Callable[[Any], None], parts: Sequence[Any]) -> None:
 
 def _scored(blocks: Sequence[Block], score: Callable[[Block, Float32], None]) -> Float32:
     scores_N = np.empty(sum(map(len, blocks)), np.float32)
-    in_parallel(lambda one: score(*one), list(zip(blocks, _shares(scores_N, blocks), strict=True)))
+    in_parallel(lambda share: score(*share), list(zip(blocks, _shares(scores_N, blocks), strict=True)))
     return scores_N
 
 

@@ -83,8 +83,8 @@ class Collection:
     def get(self, ids: Sequence[str], columns: Sequence[str]) -> pa.Table:
         """Rows by id, in the order of `ids`."""
         rows = self._rows(Filter(ids=frozenset(ids)), list(dict.fromkeys(["id", *columns])))
-        place = {name: row for row, name in enumerate(rows["id"].to_pylist())}
-        order = [place[name] for name in ids if name in place]
+        row_of = {name: row for row, name in enumerate(rows["id"].to_pylist())}
+        order = [row_of[name] for name in ids if name in row_of]
         return self._completed(rows.take(pa.array(order, pa.int64())), columns)
 
     def scan(
@@ -142,11 +142,11 @@ class Collection:
         """The k rows with the largest cosine to `query`."""
         wanted = self._stored(["id", "embedding", *columns])
         tuning = None if exact else self.tuning
-        found = self._in_memory(query, k, where, wanted, approximate=tuning is not None)
-        if found is None:
-            found = self._on_disk(query, k, where, wanted, tuning)
-        order = pc.sort_indices(found, sort_keys=[("score", "descending"), ("id", "ascending")])
-        best = decode(found.take(order[:k]))
+        result = self._in_memory(query, k, where, wanted, approximate=tuning is not None)
+        if result is None:
+            result = self._on_disk(query, k, where, wanted, tuning)
+        order = pc.sort_indices(result, sort_keys=[("score", "descending"), ("id", "ascending")])
+        best = decode(result.take(order[:k]))
         return self._completed(best, columns).append_column("score", best["score"])
 
     def keep_codes(self) -> None:
@@ -169,8 +169,8 @@ class Collection:
     ) -> pa.Table | None:
         if self.resident is None:
             return None
-        found = self.resident.nearest(query, k, where, approximate, columns)
-        return None if found is None else _scored(found, query)
+        nearest = self.resident.nearest(query, k, where, approximate, columns)
+        return None if nearest is None else _scored(nearest, query)
 
     def _on_disk(
         self, query: Float32, k: int, where: Filter, columns: list[str], tuning: Tuning | None
@@ -192,14 +192,14 @@ class Collection:
         fetched = k + 16
         while True:
             nearest = self._nearest(query, fetched, where, columns)
-            found = _scored(nearest, query)
-            if found.num_rows < fetched or fetched >= _MOST_CANDIDATES:
-                return found
+            rows = _scored(nearest, query)
+            if rows.num_rows < fetched or fetched >= _MOST_CANDIDATES:
+                return rows
             farthest = float(pc.max(nearest["_distance"]).as_py())
-            kth = float(np.partition(found["score"].to_numpy(), -k)[-k])
+            kth = float(np.partition(rows["score"].to_numpy(), -k)[-k])
             # A row that was not fetched is no nearer than the farthest that was, but for the error.
             if 1 - farthest + _ERROR[self.info.precision] < kth:
-                return found
+                return rows
             fetched *= 4
 
     def _nearest(self, query: Float32, k: int, where: Filter, columns: list[str]) -> pa.Table:

@@ -261,8 +261,8 @@ class Connection:
                 return []
             taken = rows.take_offsets(list(places)).select(["content"]).with_row_id().to_arrow()
             contents = taken.sort_by("_rowid")["content"].to_pylist()
-            found = list(zip(places, map(json.loads, contents), strict=True))
-            return found[::-1] if latest else found
+            pairs = list(zip(places, map(json.loads, contents), strict=True))
+            return pairs[::-1] if latest else pairs
 
         return reading(f"cannot read the audit log of {self.uri}", read)
 

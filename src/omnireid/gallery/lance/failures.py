@@ -98,9 +98,9 @@ def _explained(what: str, error: Exception) -> StorageError:
     text = str(error)
     if code is None:
         named = (
-            one
-            for one in (*_WRITING, *_NO_PERMISSION)
-            if f"os error {one})" in text or os.strerror(one).lower() in text.lower()
+            number
+            for number in (*_WRITING, *_NO_PERMISSION)
+            if f"os error {number})" in text or os.strerror(number).lower() in text.lower()
         )
         code = next(named, None)
     if code in _WRITING:

@@ -101,8 +101,10 @@ def _tuned(table: Any, rows: int, partitions: int) -> Tuning:
     ways = [(share, _CANDIDATES[0]) for share in _SHARES] + [(1.0, more) for more in _CANDIDATES[1:]]
     for share, candidates in ways:
         tuning = Tuning(rows, partitions, math.ceil(share * partitions), candidates, 0.0)
-        found = [nearest(table, query, _RECALL_AT, tuning, None, ["id"])["id"] for query in queries]
-        hits = sum(len(best.intersection(ids.to_pylist())) for best, ids in zip(expected, found, strict=True))
+        answers = [nearest(table, query, _RECALL_AT, tuning, None, ["id"])["id"] for query in queries]
+        hits = sum(
+            len(best.intersection(ids.to_pylist())) for best, ids in zip(expected, answers, strict=True)
+        )
         tuning = tuning._replace(recall=hits / sum(map(len, expected)))
         if tuning.recall >= _RECALL:
             break

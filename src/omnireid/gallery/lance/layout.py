@@ -72,18 +72,18 @@ def layout_of(table: Any, folder: Path) -> Layout | None:
 
     def read() -> Layout | None:
         try:
-            found = _newest(folder)
+            newest = _newest(folder)
         except (ValueError, LookupError, struct.error, NotProtobufError):
             return None
         is_known = (
-            found.version == table.version
-            and sum(fragment.rows for fragment in found.fragments) == table.count_rows()
-            and all((folder / file).is_file() for fragment in found.fragments for file in fragment.files)
+            newest.version == table.version
+            and sum(fragment.rows for fragment in newest.fragments) == table.count_rows()
+            and all((folder / file).is_file() for fragment in newest.fragments for file in fragment.files)
             # An index has one folder, or several where rows were taken in later.
-            and len(found.indexes) >= len(table.list_indices())
-            and all((folder / INDEXES / name).is_dir() for name in found.indexes)
+            and len(newest.indexes) >= len(table.list_indices())
+            and all((folder / INDEXES / name).is_dir() for name in newest.indexes)
         )
-        return found if is_known else None
+        return newest if is_known else None
 
     return reading("cannot read the gallery", read)
 

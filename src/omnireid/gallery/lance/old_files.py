@@ -41,9 +41,9 @@ def old_files(folder: Path, newest: Layout) -> list[str]:
             else:
                 unneeded.append((status.st_mtime_ns, status.st_size, entry.path))
     room = max(_LEAST_BYTES, _SHARE * bytes_needed)
-    for place, (_, size, path) in enumerate(sorted(unneeded, reverse=True)):
+    for index, (_, size, path) in enumerate(sorted(unneeded, reverse=True)):
         room -= size
-        if room < 0 or place >= _MOST_FILES:
+        if room < 0 or index >= _MOST_FILES:
             old.append(path)
     return old
 

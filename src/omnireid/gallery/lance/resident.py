@@ -205,8 +205,8 @@ class Resident:
             size *= 4
         if candidates.errors is None or rows.num_rows < k:
             return rows
-        found = scores(matrix(rows["embedding"]), query)
-        kth = np.partition(found, -k)[-k]
+        values = scores(matrix(rows["embedding"]), query)
+        kth = np.partition(values, -k)[-k]
         may_be_as_good = candidates.cosines + candidates.errors >= kth
         may_be_as_good[chosen] = False
         others = candidates.places[may_be_as_good]
@@ -228,8 +228,8 @@ class Resident:
         """Of the rows that meet a filter."""
         if where == Filter(cameras=where.cameras, since=where.since, until=where.until):
             return np.flatnonzero(np.concatenate([np.empty(0, bool), *map(self._meets(where), state.blocks)]))
-        found = self._table.search().where(condition(where)).select(["_rowaddr"]).to_arrow()
-        addresses = np.sort(found["_rowaddr"].to_numpy())
+        table = self._table.search().where(condition(where)).select(["_rowaddr"]).to_arrow()
+        addresses = np.sort(table["_rowaddr"].to_numpy())
         places, start = [np.empty(0, np.int64)], 0
         for block in state.blocks:
             first, last = np.searchsorted(addresses, [block.addresses[0], block.addresses[-1]])
@@ -400,9 +400,9 @@ def _largest(scores_N: Float32, count: int) -> Places:
     sample = scores_N[::_SAMPLED]
     guess = int(count / _SAMPLED * _MORE)
     if _FEWEST_SAMPLED <= guess < len(sample):
-        found = np.flatnonzero(scores_N >= np.partition(sample, -guess)[-guess])
-        if len(found) >= count:
-            return found
+        largest = np.flatnonzero(scores_N >= np.partition(sample, -guess)[-guess])
+        if len(largest) >= count:
+            return largest
     return np.flatnonzero(scores_N >= np.partition(scores_N, -count)[-count])
 
 
@@ -439,7 +439,7 @@ def _outside(fragments: Collection[int]) -> str | None:
             ranges.append([number, number + 1])
     if not ranges:
         return None
-    edges = [0, *(edge for one in ranges for edge in one)]
+    edges = [0, *(edge for pair in ranges for edge in pair)]
     between = [
         f"(_rowaddr >= {first << _PLACE_BITS} AND _rowaddr < {last << _PLACE_BITS})"
         for first, last in zip(edges[::2], edges[1::2], strict=False)

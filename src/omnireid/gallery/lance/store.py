@@ -155,25 +155,25 @@ class LanceStore:
     def purge(self, collection: str) -> None:
         """Remove from disk what is not visible any more."""
         with self.lock(), self._upkeep.held():
-            one = self._collection(collection)
+            opened = self._collection(collection)
             indexed = self._connection.records(_INDEXES).get(collection, {}).get("fragments")
-            if upkeep.purge(one, self._table_folder(one), indexed):
+            if upkeep.purge(opened, self._table_folder(opened), indexed):
                 self._connection.delete_records(_INDEXES, [collection])
-                one.tuning = None
-            self._record_index(one)
-        if one.resident is not None:
-            one.keep_codes()
+                opened.tuning = None
+            self._record_index(opened)
+        if opened.resident is not None:
+            opened.keep_codes()
 
     def build_index(self, collection: str) -> None:
         """Build the approximate index, or take new items into it; merge the files of many small writes."""
-        one = self._collection(collection)
+        opened = self._collection(collection)
         self._building.add(collection)
         try:
             with self._upkeep.held():
-                one.tuning = upkeep.build_index(one)
+                opened.tuning = upkeep.build_index(opened)
         finally:
             self._building.discard(collection)
-        self._record_index(one)
+        self._record_index(opened)
         self._tidy(collection)
 
     def warm(self, collection: str) -> None:
@@ -257,11 +257,11 @@ class LanceStore:
     def _keep_in_order(self, collection: str) -> None:
         try:
             is_tidy = self._tidy(collection)
-            one = self._collection(collection)
-            if upkeep.is_outside_index(one) if is_tidy else upkeep.is_scattered(one):
+            opened = self._collection(collection)
+            if upkeep.is_outside_index(opened) if is_tidy else upkeep.is_scattered(opened):
                 with self._upkeep.held():
-                    one.tuning = upkeep.merge_files(one)
-                self._record_index(one)
+                    opened.tuning = upkeep.merge_files(opened)
+                self._record_index(opened)
                 self._tidy(collection)
         except OmniReIDError as error:  # Whoever wrote has been answered; a later write tries again.
             _log.warning("%s: the files of many writes were not merged: %s", self.uri, error)
@@ -273,26 +273,28 @@ class LanceStore:
         with self.lock(), self._upkeep.tried() as is_free:
             if not is_free:  # Whoever makes an index does this at its end.
                 return True
-            one = self._collection(collection)
+            opened = self._collection(collection)
             index = self._connection.records(_INDEXES).get(collection, {})
-            old = upkeep.tidy(one, self._table_folder(one), index)
+            old = upkeep.tidy(opened, self._table_folder(opened), index)
         old_files.remove(old or [])
         return old is not None
 
     def _collection(self, name: str) -> Collection:
-        found, opened = self._open.get(name, (None, 0.0))
-        if found is not None and time.monotonic() - opened < _FRESH_S and self._is_there(found):
-            return found
+        collection, opened = self._open.get(name, (None, 0.0))
+        if collection is not None and time.monotonic() - opened < _FRESH_S and self._is_there(collection):
+            return collection
         record = self._connection.records(_COLLECTIONS).get(name)
         if record is None:
             raise InputError(f"no collection {name!r} in the gallery {self.uri}")
         index = self._connection.records(_INDEXES).get(name)
-        if found is None or found.table.name != record["table"]:
+        if collection is None or collection.table.name != record["table"]:
             info = CollectionInfo(name, record["dim"], record["precision"])
-            found = Collection(self._connection.table(record["table"]), info, keeps_codes=self._keeps_codes)
-        found.tuning = None if index is None else Tuning(**index["tuning"])
-        self._open[name] = found, time.monotonic()
-        return found
+            collection = Collection(
+                self._connection.table(record["table"]), info, keeps_codes=self._keeps_codes
+            )
+        collection.tuning = None if index is None else Tuning(**index["tuning"])
+        self._open[name] = collection, time.monotonic()
+        return collection
 
     def _tables(self) -> set[str]:
         return {str(record["table"]) for record in self._connection.records(_COLLECTIONS).values()}
@@ -303,11 +305,11 @@ class LanceStore:
         with self.lock():
             if collection.tuning is not None:
                 folder = self._table_folder(collection)
-                found = None if folder is None else layout_of(collection.table, folder)
+                layout = None if folder is None else layout_of(collection.table, folder)
                 record = {
                     "tuning": collection.tuning._asdict(),
                     "fragments": sorted(purging.visible_fragments(collection.table)),
-                    "files": sorted(() if found is None else found.indexes),
+                    "files": sorted(() if layout is None else layout.indexes),
                 }
                 self._connection.put_records(_INDEXES, {collection.info.name: record})
 

@@ -54,15 +54,15 @@ def tidy(collection: Collection, folder: Path | None, index: Mapping[str, Any]) 
         storage, and where it is unknown what the index covers. Rows that it covers stay where they are, for
         LanceDB cleans an index of what is forgotten by fragments (`purge`).
     """
-    found = None if folder is None else layout_of(collection.table, folder)
-    if folder is None or found is None or found.indexes != set(index.get("files", ())):
+    layout = None if folder is None else layout_of(collection.table, folder)
+    if folder is None or layout is None or layout.indexes != set(index.get("files", ())):
         return None
     covered = set(index.get("fragments", ()))
-    crowd = crowded([fragment for fragment in found.fragments if fragment.number not in covered])
+    crowd = crowded([fragment for fragment in layout.fragments if fragment.number not in covered])
     if crowd:
         collection.merge(fragment.number for fragment in crowd)
-        found = layout_of(collection.table, folder)
-    return None if found is None else old_files(folder, found)
+        layout = layout_of(collection.table, folder)
+    return None if layout is None else old_files(folder, layout)
 
 
 def crowded(fragments: Sequence[Fragment]) -> list[Fragment]:

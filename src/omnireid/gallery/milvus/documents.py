@@ -30,15 +30,15 @@ def schema(client: Any) -> Any:
     """
     from pymilvus import DataType
 
-    made = client.create_schema(auto_id=False, enable_dynamic_field=False)
-    made.add_field("id", DataType.VARCHAR, max_length=64, is_primary=True)
-    made.add_field("kind", DataType.VARCHAR, max_length=2048)
-    made.add_field("name", DataType.VARCHAR, max_length=16_384)
-    made.add_field("part", DataType.INT64)
-    made.add_field("parts", DataType.INT64)
-    made.add_field("value", DataType.VARCHAR, max_length=65_535)
-    made.add_field("vector", DataType.FLOAT_VECTOR, dim=2)
-    return made
+    layout = client.create_schema(auto_id=False, enable_dynamic_field=False)
+    layout.add_field("id", DataType.VARCHAR, max_length=64, is_primary=True)
+    layout.add_field("kind", DataType.VARCHAR, max_length=2048)
+    layout.add_field("name", DataType.VARCHAR, max_length=16_384)
+    layout.add_field("part", DataType.INT64)
+    layout.add_field("parts", DataType.INT64)
+    layout.add_field("value", DataType.VARCHAR, max_length=65_535)
+    layout.add_field("vector", DataType.FLOAT_VECTOR, dim=2)
+    return layout
 
 
 def to_rows(documents: Sequence[Document], *, in_order: bool = False) -> list[dict[str, Any]]:

@@ -59,7 +59,7 @@ class Records:
     def all(self, kind: str) -> dict[str, dict[str, Any]]:
         """As `GalleryStore.records`."""
         rows = self._rows(self._records, documents.of_kind(kind))
-        return {found.name: dict(found.value) for found in documents.from_rows(rows)}
+        return {row.name: dict(row.value) for row in documents.from_rows(rows)}
 
     def purge(self, *, is_lite: bool) -> None:
         """As `GalleryStore.purge_records`."""
@@ -73,7 +73,7 @@ class Records:
         with self._writing:
             # Numbered by the clock, and never below what is there, should the clock have been set back.
             first = max(_now(), (self._last_entry or self._newest_entry()) + 1)
-            named = [Document(_ENTRY, f"{first + place:020d}", entry) for place, entry in enumerate(entries)]
+            named = [Document(_ENTRY, f"{first + index:020d}", entry) for index, entry in enumerate(entries)]
             self._tables.upsert(self._log.alias, documents.to_rows(named, in_order=True))
             self._last_entry = first + len(entries) - 1
 
@@ -90,8 +90,8 @@ class Records:
         else:
             first = 0 if known is None else known + 1
             rows = self._rows(self._log, f'id >= "{first:020d}"', limit)
-        found = ((int(row.name), dict(row.value)) for row in documents.from_rows(rows))
-        return list(deque(found, limit))[::-1] if latest else list(itertools.islice(found, limit))
+        records = ((int(row.name), dict(row.value)) for row in documents.from_rows(rows))
+        return list(deque(records, limit))[::-1] if latest else list(itertools.islice(records, limit))
 
     def _begin(self, end: int, limit: int) -> int:
         """A number with `limit` entries or some more from it to `end`, or with all of them.

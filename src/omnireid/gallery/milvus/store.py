@@ -93,8 +93,8 @@ class MilvusStore:
             ids = rows["id"].to_pylist()
             known = set(self.get(collection, ids, columns=("id",))["id"].to_pylist())
             is_new = np.zeros(len(ids), bool)
-            for place, own in enumerate(ids):
-                is_new[place] = own not in known
+            for index, own in enumerate(ids):
+                is_new[index] = own not in known
                 known.add(own)
             self._write(collection, rows.filter(pa.array(is_new)))
         return is_new
@@ -131,8 +131,8 @@ class MilvusStore:
 
     def get(self, collection: str, ids: Sequence[str], *, columns: Sequence[str] = COLUMNS) -> pa.Table:
         info = self._info(collection)
-        found = self._by_id(info, ids, sorted({"id", *columns}))
-        return milvus_rows.from_milvus([found[own] for own in ids if own in found], columns, info)
+        rows = self._by_id(info, ids, sorted({"id", *columns}))
+        return milvus_rows.from_milvus([rows[own] for own in ids if own in rows], columns, info)
 
     def scan(
         self,
@@ -297,10 +297,10 @@ class MilvusStore:
 
     def _by_id(self, info: CollectionInfo, ids: Iterable[str], fields: Sequence[str]) -> dict[str, Row]:
         alias = self._prefix + info.name
-        found: dict[str, Row] = {}
+        row_of: dict[str, Row] = {}
         for part in _parts(askable(set(ids)), _page_rows(fields, info)):
-            found |= {row["id"]: row for row in self._tables.query(alias, is_one_of("id", part), fields)}
-        return found
+            row_of |= {row["id"]: row for row in self._tables.query(alias, is_one_of("id", part), fields)}
+        return row_of
 
     def _nearest(
         self, info: CollectionInfo, query: Float32, k: int, condition: str, fields: Sequence[str]
@@ -310,9 +310,9 @@ class MilvusStore:
         limit = min(MAX_ROWS, k + _SLACK)
         vector = milvus_rows.query_vector(query, info.precision)
         while True:
-            found = self._tables.search(alias, vector, condition, fields, limit)
-            best = _ranked(found, query, info)
-            if len(found) < limit or limit == MAX_ROWS or best[k - 1][0] > best[-1][0]:
+            hits = self._tables.search(alias, vector, condition, fields, limit)
+            best = _ranked(hits, query, info)
+            if len(hits) < limit or limit == MAX_ROWS or best[k - 1][0] > best[-1][0]:
                 return best[:k]
             limit = min(MAX_ROWS, 4 * limit)
 
@@ -328,15 +328,15 @@ class MilvusStore:
     def _with_thumbnails(
         self, info: CollectionInfo, best: list[tuple[float, Row]]
     ) -> list[tuple[float, Row]]:
-        found = self._by_id(info, [row["id"] for _, row in best], ["id", "thumbnail"])
+        row_of = self._by_id(info, [row["id"] for _, row in best], ["id", "thumbnail"])
         # One that was deleted between the two requests is left out.
-        return [(score, {**row, **found[row["id"]]}) for score, row in best if row["id"] in found]
+        return [(score, {**row, **row_of[row["id"]]}) for score, row in best if row["id"] in row_of]
 
 
-def _ranked(found: Sequence[Row], query: Float32, info: CollectionInfo) -> list[tuple[float, Row]]:
+def _ranked(rows: Sequence[Row], query: Float32, info: CollectionInfo) -> list[tuple[float, Row]]:
     """Rows with their scores, best first and ties by id."""
-    own = scores(milvus_rows.stored_embeddings(found, info), query).tolist()
-    return sorted(zip(own, found, strict=True), key=lambda pair: (-pair[0], pair[1]["id"]))
+    own = scores(milvus_rows.stored_embeddings(rows, info), query).tolist()
+    return sorted(zip(own, rows, strict=True), key=lambda pair: (-pair[0], pair[1]["id"]))
 
 
 def _page_rows(columns: Sequence[str], info: CollectionInfo) -> int:
