@@ -128,8 +128,8 @@ class Shortcut:
 def _of_request(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     # "query", "path": where it stands is clear from the name.
-    found = [{**one, "loc": one["loc"][1:]} for one in error.errors()]
-    return of_errors(found).response()
+    errors = [{**entry, "loc": entry["loc"][1:]} for entry in error.errors()]
+    return of_errors(errors).response()
 
 
 def _of_http(request: Request, error: Exception) -> Response:

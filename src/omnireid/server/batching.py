@@ -172,17 +172,17 @@ class Batcher:
             self._ready.extend(places)
             self._changed.notify(len(places))
 
-    def _decode(self, place: _Place) -> None:
-        if place.decode() is not None:
-            self._add([place])
+    def _decode(self, entry: _Place) -> None:
+        if entry.decode() is not None:
+            self._add([entry])
 
     def _run(self) -> None:
         while taken := self._take():
-            decoded = [(place, crop) for place in taken if (crop := place.decode()) is not None]
+            decoded = [(entry, crop) for entry in taken if (crop := entry.decode()) is not None]
             finished: list[_Outcome] = []
             if decoded:
                 finished = self._embed(
-                    [place for place, _ in decoded], np.stack([crop for _, crop in decoded])
+                    [entry for entry, _ in decoded], np.stack([crop for _, crop in decoded])
                 )
             # Before its requests are told: who asks next is alone then, and gets all the cores.
             with self._changed:
@@ -196,17 +196,17 @@ class Batcher:
         try:
             rows = self._engine.embed(crops, threads=self._share())
         except Exception as error:
-            return [(place.job, error) for place in batch]
+            return [(entry.job, error) for entry in batch]
         if self._observer is not None:
             self._observer.batch(len(batch), time.perf_counter() - started)
         finished: list[_Outcome] = []
         # Another thread may have the other pictures of a request.
         with self._changed:
-            for place, row in zip(batch, rows, strict=True):
-                place.job.rows[place.index] = row
-                place.job.remaining -= 1
-                if place.job.remaining == 0:
-                    finished.append((place.job, None))
+            for entry, row in zip(batch, rows, strict=True):
+                entry.job.rows[entry.index] = row
+                entry.job.remaining -= 1
+                if entry.job.remaining == 0:
+                    finished.append((entry.job, None))
         return finished
 
     def _share(self) -> int | None:
@@ -227,9 +227,9 @@ class Batcher:
                     self._changed.wait()
                 share = min(self._max_batch, math.ceil(len(self._ready) / len(self._threads)))
                 while self._ready and len(batch) < share:
-                    place = self._ready.popleft()
-                    if not place.job.is_dropped:
-                        batch.append(place)
+                    entry = self._ready.popleft()
+                    if not entry.job.is_dropped:
+                        batch.append(entry)
             self._pace.begin()
         return batch
 

@@ -136,8 +136,8 @@ class CaseSearch(Closed):
 
     def order(self) -> list[str]:
         """Ids of all pictures in the order in which the audit has them."""
-        groups = [one for group in self.answer.groups for one in group.candidates]
-        return list(dict.fromkeys(one.item.id for one in (*self.answer.candidates, *groups)))
+        groups = [candidate for group in self.answer.groups for candidate in group.candidates]
+        return list(dict.fromkeys(candidate.item.id for candidate in (*self.answer.candidates, *groups)))
 
     def seen(self) -> SearchSeen:
         """As the gallery has it, without whom it found."""

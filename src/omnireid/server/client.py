@@ -161,7 +161,7 @@ class Client:
         if picture is not None:
             body["image"] = picture_base64(picture)
         if pictures is not None:
-            body["images"] = [picture_base64(one) for one in pictures]
+            body["images"] = [picture_base64(shot) for shot in pictures]
         if item is not None:
             body["item"] = item
         body |= {

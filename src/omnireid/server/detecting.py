@@ -56,8 +56,8 @@ class Detecting:
         if self._detector is None:
             raise Problem(501, MISSING)
         with self._calling:
-            found = self._detector.detect(picture)
-        boxes, scores = np.asarray(found.boxes, np.float64), np.asarray(found.scores, np.float64)
+            detections = self._detector.detect(picture)
+        boxes, scores = np.asarray(detections.boxes, np.float64), np.asarray(detections.scores, np.float64)
         if scores.ndim != 1 or boxes.shape != (len(scores), 4):
             raise ShapeError(
                 "boxes and scores of the detector",
@@ -69,8 +69,8 @@ class Detecting:
         right_bottom = np.clip(boxes[:, :2] + boxes[:, 2:], 0, (width, height))
         sizes = right_bottom - left_top
         is_usable = np.isfinite(boxes).all(axis=1) & np.isfinite(scores) & (sizes >= 1).all(axis=1)
-        order = [place for place in np.argsort(-scores, kind="stable") if is_usable[place]][:MAX_DETECTIONS]
+        order = [index for index in np.argsort(-scores, kind="stable") if is_usable[index]][:MAX_DETECTIONS]
         return [
-            (Box(*left_top[place].tolist(), *sizes[place].tolist()), float(np.clip(scores[place], 0, 1)))
-            for place in order
+            (Box(*left_top[index].tolist(), *sizes[index].tolist()), float(np.clip(scores[index], 0, 1)))
+            for index in order
         ]

@@ -94,19 +94,19 @@ def of_validation(error: ValidationError, prefix: tuple[str, ...] = ()) -> Probl
 
 def of_errors(errors: Iterable[Mapping[str, Any]], prefix: tuple[str, ...] = ()) -> Problem:
     """As `of_validation`, from pydantic's list of errors."""
-    found = [
+    problems = [
         # Pydantic's word for what our own checks say.
         (_dotted((*prefix, *error["loc"])), str(error["msg"]).removeprefix("Value error, "), error["type"])
         for error in errors
     ]
-    if any(kind == "json_invalid" for _, _, kind in found):
-        reason = found[0][1]
+    if any(kind == "json_invalid" for _, _, kind in problems):
+        reason = problems[0][1]
         if "control character" in reason:
             reason += r"; a line break within a text is written \n, and base64 needs none ('base64 -w0')"
         return Problem(400, f"the body is not JSON: {reason}", [("body", reason)])
-    fields = [(field, message) for field, message, _ in found[:20]]
+    fields = [(field, message) for field, message, _ in problems[:20]]
     first, message = fields[0]
-    more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+    more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
     return Problem(422, f"{first}: {message}{more}", fields)
 
 
@@ -138,10 +138,10 @@ def _field_of(text: str) -> list[tuple[str, str]]:
     """Our messages begin with what they are about."""
     if text.startswith("false-alarm rate"):
         return [("false_alarm_rate", text)]
-    found = _FIELD.match(text)
-    if found is None:
+    match = _FIELD.match(text)
+    if match is None:
         return []
-    return [(found[1].replace("[", ".").replace("]", ""), text[found.end() :])]
+    return [(match[1].replace("[", ".").replace("]", ""), text[match.end() :])]
 
 
 def _dotted(location: tuple[str | int, ...]) -> str:

@@ -49,10 +49,10 @@ def parse_time(value: object) -> float:
     Raises:
         ValueError: anything else.
     """
-    found = _RFC_3339.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+    match = _RFC_3339.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
         raise ValueError("expected a time with its offset, such as 2026-03-01T12:00:00+01:00")
-    day, clock, fraction, sign, hours, minutes = found.groups()
+    day, clock, fraction, sign, hours, minutes = match.groups()
     offset = "+00:00" if sign is None else f"{'-' if sign == '-' else '+'}{hours}:{minutes}"
     whole = datetime.fromisoformat(f"{day}T{clock}{offset}")
     try:

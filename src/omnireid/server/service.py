@@ -78,7 +78,7 @@ class Service:
         self.streams = 0
         self.is_stopping: Callable[[], bool] = lambda: False
         self.is_known: Callable[[Request], bool] = lambda request: True
-        self._watchers = {name: Watcher(name, one, webhook) for name, one in self.galleries.items()}
+        self._watchers = {name: Watcher(name, gallery, webhook) for name, gallery in self.galleries.items()}
         self._upkeep = [
             Upkeep(name, gallery, metrics, daily=self._watchers[name].delete_ended)
             for name, gallery in self.galleries.items()

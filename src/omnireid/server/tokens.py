@@ -117,11 +117,11 @@ class TokenFile:
     def find(self, text: str) -> Token | None:
         """Whose token this is. Every hash is compared, each in constant time."""
         digest = _hash(text)
-        found = None
+        match = None
         for token in self._current():
             if hmac.compare_digest(token.sha256, digest):
-                found = token
-        return found
+                match = token
+        return match
 
     def _current(self) -> tuple[Token, ...]:
         """What the file holds, looked at once a second."""

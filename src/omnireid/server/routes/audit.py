@@ -67,7 +67,7 @@ def audit(query: Annotated[AuditQuery, Query()], service: ServiceOf, _: Admin) -
     ),
     response_class=StreamingResponse,
     responses={
-        200: {"content": {one.partition(";")[0]: {"schema": {"type": "string"}} for one in _TYPES.values()}}
+        200: {"content": {kind.partition(";")[0]: {"schema": {"type": "string"}} for kind in _TYPES.values()}}
     },
 )
 def export_audit(

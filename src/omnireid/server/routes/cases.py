@@ -85,12 +85,12 @@ async def check_case(request: Request, service: ServiceOf, _: Reader) -> CheckAn
         ) from (error)
 
     def check() -> CheckAnswer:
-        found = check_file(content, list(service.galleries.values()), list(service.galleries))
-        here = found.exported_here
+        checked = check_file(content, list(service.galleries.values()), list(service.galleries))
+        here = checked.exported_here
         return CheckAnswer.of(
-            found,
+            checked,
             exported_here=None if here is None else ExportedOut.of(here),
-            payload={name: value for name, value in found.payload.items() if name != "pictures"},
+            payload={name: value for name, value in checked.payload.items() if name != "pictures"},
         )
 
     return await run_in_threadpool(check)
@@ -162,7 +162,7 @@ def _asked_pictures(service: Service, asked: CaseAsked) -> Sequence[bytes]:
         check_count("search.asked.images", len(asked.images), service.limits.max_items)
     field = "search.asked.image"
     pictures = [
-        Picture(one, field=f"{field}s.{place}") for place, one in enumerate((asked.images or [])[:12])
+        Picture(picture, field=f"{field}s.{index}") for index, picture in enumerate((asked.images or [])[:12])
     ]
     if asked.image is not None:
         region = None if asked.region is None else asked.region.box()
@@ -200,7 +200,7 @@ def read_case_picture(
 )
 def export_case(case: CaseId, query: InGallery, service: ServiceOf, caller: Writer) -> Response:
     name = query.gallery or next(iter(service.galleries), "")
-    made = service.gallery(query.gallery, caller).cases.export(case, name=name)
+    exported = service.gallery(query.gallery, caller).cases.export(case, name=name)
     # A file to be saved: within this page's origin its script would be refused.
-    headers = {"Content-Disposition": f'attachment; filename="{made.name}"'}
-    return Response(made.content, headers=headers, media_type="text/html; charset=utf-8")
+    headers = {"Content-Disposition": f'attachment; filename="{exported.name}"'}
+    return Response(exported.content, headers=headers, media_type="text/html; charset=utf-8")

@@ -50,8 +50,8 @@ async def enrol(
     body = await request.body()
     if holds_picture(request, body):
         # Checked already: the time is a number by now.
-        place = {name: getattr(query, name) for name in Place.model_fields}
-        entries, assign = [EnrolItem.model_construct(**place)], query.assign
+        fields = {name: getattr(query, name) for name in Place.model_fields}
+        entries, assign = [EnrolItem.model_construct(**fields)], query.assign
         pictures = [Picture(body, wants_thumbnail=True)]
     else:
         asked = parse_json(request, EnrolRequest, body)
@@ -62,8 +62,8 @@ async def enrol(
     if assign and service.calibration is None:
         message = "needs a calibration of the model; make one with 'omnireid calibrate'"
         raise Problem(422, f"assign: {message}", [("assign", message)])
-    made = await service.embed(pictures)
-    embeddings = _merged(service, entries, made)
+    embedded = await service.embed(pictures)
+    embeddings = _merged(service, entries, embedded)
     images = iter(pictures)
     items = [
         _item(entry, None if entry.embedding is not None else next(images).thumbnail) for entry in entries
@@ -98,8 +98,8 @@ async def enrol(
 def _pictures(service: Service, entries: list[EnrolItem]) -> list[Picture]:
     """Of those entries that are pictures."""
     pictures = []
-    for place, entry in enumerate(entries):
-        name = f"items.{place}"
+    for index, entry in enumerate(entries):
+        name = f"items.{index}"
         only_one({f"{name}.image": entry.image, f"{name}.embedding": entry.embedding})
         if entry.image is not None:
             region = None if entry.region is None else entry.region.box()
@@ -113,17 +113,17 @@ def _pictures(service: Service, entries: list[EnrolItem]) -> list[Picture]:
     return pictures
 
 
-def _merged(service: Service, entries: list[EnrolItem], made: Float32) -> Float32:
+def _merged(service: Service, entries: list[EnrolItem], embedded: Float32) -> Float32:
     """(N, D): embeddings that were made here and those that were given, in the order of the request."""
-    if len(made) == len(entries):
-        return made
-    rows = iter(made)
+    if len(embedded) == len(entries):
+        return embedded
+    rows = iter(embedded)
     return np.stack(
         [
             next(rows)
             if entry.embedding is None
-            else given_row(entry.embedding, service.model.dim, f"items.{place}.embedding")
-            for place, entry in enumerate(entries)
+            else given_row(entry.embedding, service.model.dim, f"items.{index}.embedding")
+            for index, entry in enumerate(entries)
         ]
     )
 

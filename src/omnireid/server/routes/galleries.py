@@ -19,7 +19,9 @@ router = APIRouter(route_class=Route, tags=["galleries"])
 
 @router.get("/v1/galleries", summary="All galleries, the default first")
 def list_galleries(service: ServiceOf, _: Reader) -> GalleriesAnswer:
-    return GalleriesAnswer(galleries=[gallery_out(name, one) for name, one in service.galleries.items()])
+    return GalleriesAnswer(
+        galleries=[gallery_out(name, gallery) for name, gallery in service.galleries.items()]
+    )
 
 
 @router.get("/v1/galleries/{name}", summary="What a gallery holds")

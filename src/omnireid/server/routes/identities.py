@@ -41,7 +41,7 @@ def list_identities(
     query: Annotated[IdentitiesQuery, Query()], service: ServiceOf, _: Reader
 ) -> IdentitiesAnswer:
     page = service.gallery(query.gallery).identities(query.text, query.limit, query.after)
-    return IdentitiesAnswer(identities=[IdentityOut.of(one) for one in page], next=page.next)
+    return IdentitiesAnswer(identities=[IdentityOut.of(person) for person in page], next=page.next)
 
 
 @router.post("/v1/identities/merge", summary="Say that identities are one person")
@@ -127,7 +127,7 @@ def forget_in_path(
 @router.get("/v1/operations", summary="What operators did, the latest first; to one `identity`")
 def operations(query: Annotated[OperationsQuery, Query()], service: ServiceOf, _: Reader) -> OperationsAnswer:
     done = service.gallery(query.gallery).operations(query.limit, query.identity)
-    return OperationsAnswer(operations=[OperationOut.of(one) for one in done])
+    return OperationsAnswer(operations=[OperationOut.of(operation) for operation in done])
 
 
 @router.post("/v1/operations/{operation}/undo", summary="Take an operation back")

@@ -81,12 +81,12 @@ async def search(
     def look() -> SearchAnswer:
         if asked is not None and asked.item is not None:
             check_shown(asked)
-            found = gallery.search_item(asked.item, question, model=service.model)
+            result = gallery.search_item(asked.item, question, model=service.model)
         elif asked is not None and asked.images is not None:
-            found = gallery.search_tracklet(embeddings, question, model=service.model)
+            result = gallery.search_tracklet(embeddings, question, model=service.model)
         else:
-            found = gallery.search(embeddings[0], question, model=service.model)
-        return search_answer(gallery, found, round(1000 * (time.perf_counter() - started), 1))
+            result = gallery.search(embeddings[0], question, model=service.model)
+        return search_answer(gallery, result, round(1000 * (time.perf_counter() - started), 1))
 
     return await run_in_threadpool(look)
 
@@ -161,7 +161,9 @@ def _activations(service: Service, gallery: Gallery | None, asked: VerifyRequest
     maps = service.embedder.feature_maps(np.stack(crops))
     if maps is None:
         raise Problem(422, "activations: this model does not give its activations", [("activations", "none")])
-    first, second = (_png(overlay(crop, activation_map(one))) for crop, one in zip(crops, maps, strict=True))
+    first, second = (
+        _png(overlay(crop, activation_map(values))) for crop, values in zip(crops, maps, strict=True)
+    )
     return Activations(a=first, b=second)
 
 

@@ -111,12 +111,12 @@ def list_alerts(query: Annotated[AlertsQuery, Query()], service: ServiceOf, _: R
     gallery, watch_list = service.gallery(query.gallery), service.watcher(query.gallery).watch_list
     answers = _UNANSWERED if query.open else None
     # One more than is shown tells whether there are more.
-    found = watch_list.alerts(before=query.before, answers=answers, limit=query.limit + 1, latest=True)
-    shown = found[: query.limit]
+    alerts = watch_list.alerts(before=query.before, answers=answers, limit=query.limit + 1, latest=True)
+    shown = alerts[: query.limit]
     return AlertsAnswer(
         alerts=_alerts_out(gallery, watch_list, shown),
         unanswered=len(watch_list.alerts(answers=_UNANSWERED)),
-        next=shown[-1].seq if len(found) > query.limit else None,
+        next=shown[-1].seq if len(alerts) > query.limit else None,
     )
 
 
@@ -166,14 +166,14 @@ async def _stream(
         yield f"retry: 2000\nid: {after}\nevent: hello\ndata: {{}}\n\n".encode()
         while time.monotonic() < until and not service.is_stopping() and service.is_known(request):
             try:
-                found = await run_in_threadpool(watch_list.alerts, after=after, limit=_PART)
+                alerts = await run_in_threadpool(watch_list.alerts, after=after, limit=_PART)
             except OmniReIDError:
                 return  # The client comes back, and is told why there is nothing.
-            for alert in found:
+            for alert in alerts:
                 after = alert.seq
                 data = json.dumps(message(name, alert))
                 yield f"id: {after}\nevent: alert\ndata: {data}\n\n".encode()
-            if found:
+            if alerts:
                 beaten = time.monotonic()
             elif time.monotonic() - beaten >= BEAT_S:
                 beaten = time.monotonic()
@@ -198,22 +198,22 @@ def _or(value: int | None, default: int) -> int:
 def _alerts_out(gallery: Gallery, watch_list: WatchList, alerts: Iterable[Alert]) -> list[AlertOut]:
     """Without those whose picture was forgotten a moment ago."""
     alerts = list(alerts)
-    wanted = {one for alert in alerts for one in (alert.item, alert.compared) if one is not None}
+    wanted = {item_id for alert in alerts for item_id in (alert.item, alert.compared) if item_id is not None}
     people, reasons = gallery.people(), {entry.id: entry.reason for entry in watch_list.entries()}
     items: dict[str, ItemOut] = {}
     if wanted:
         page = gallery.items(Filter(ids=frozenset(wanted)), limit=len(wanted))
-        items = {one.id: one for one in items_out(gallery, page, people)}
+        items = {item.id: item for item in items_out(gallery, page, people)}
     return [
         AlertOut.of(
-            one,
-            name=people.name(one.identity),
-            reason=reasons[one.entry],
-            item=items[one.item],
-            compared=None if one.compared is None else items.get(one.compared),
+            alert,
+            name=people.name(alert.identity),
+            reason=reasons[alert.entry],
+            item=items[alert.item],
+            compared=None if alert.compared is None else items.get(alert.compared),
         )
-        for one in alerts
-        if one.item in items and one.entry in reasons
+        for alert in alerts
+        if alert.item in items and alert.entry in reasons
     ]
 
 

@@ -28,9 +28,9 @@ def items_out(gallery: Gallery, items: Iterable[Item], people: People | None = N
     return [ItemOut.of(item, name=people.name(item.identity)) for item in items]
 
 
-def search_answer(gallery: Gallery, found: SearchResult, took_ms: float) -> SearchAnswer:
+def search_answer(gallery: Gallery, result: SearchResult, took_ms: float) -> SearchAnswer:
     """What a search found."""
-    candidates = [*found.candidates, *(member for group in found.groups for member in group.candidates)]
+    candidates = [*result.candidates, *(member for group in result.groups for member in group.candidates)]
     items = {candidate.item.id: candidate.item for candidate in candidates}
     shown = {item.id: item for item in items_out(gallery, items.values())}
 
@@ -38,10 +38,10 @@ def search_answer(gallery: Gallery, found: SearchResult, took_ms: float) -> Sear
         return [CandidateOut.of(candidate, item=shown[candidate.item.id]) for candidate in candidates]
 
     return SearchAnswer.of(
-        found,
+        result,
         took_ms=took_ms,
-        candidates=out(found.candidates),
-        groups=[GroupOut.of(group, candidates=out(group.candidates)) for group in found.groups],
+        candidates=out(result.candidates),
+        groups=[GroupOut.of(group, candidates=out(group.candidates)) for group in result.groups],
     )
 
 
