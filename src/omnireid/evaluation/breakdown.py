@@ -67,8 +67,8 @@ def breakdown_by_height(
     names = [f"under {edges[0]} px"]
     names += [f"{low} to {high - 1} px" for low, high in itertools.pairwise(edges)]
     names += [f"{edges[-1]} px and more"]
-    place = np.searchsorted(edges, values, side="right")
-    return tuple(_score(result, place == group, names[group]) for group in np.unique(place).tolist())
+    index = np.searchsorted(edges, values, side="right")
+    return tuple(_score(result, index == group, names[group]) for group in np.unique(index).tolist())
 
 
 def breakdown_by_camera_pair(

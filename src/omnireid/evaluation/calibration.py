@@ -207,22 +207,22 @@ class Calibration:
         """
         known = self.record.false_alarms
         if rate is None:
-            measured = [one for one in known if one.is_measurable]
+            measured = [alarm for alarm in known if alarm.is_measurable]
             if not measured:
                 raise InputError(
                     f"this calibration could measure none of its false-alarm rates with "
                     f"{known[0].num_units:,} couples of people; calibrate on more"
                 )
-            return min(measured, key=lambda one: one.wanted)
-        for one in known:
-            if abs(one.wanted - rate) <= 1e-9 * rate:
-                if not one.is_measurable:
+            return min(measured, key=lambda alarm: alarm.wanted)
+        for alarm in known:
+            if abs(alarm.wanted - rate) <= 1e-9 * rate:
+                if not alarm.is_measurable:
                     raise InputError(
-                        f"false-alarm rate {rate:g}: not measurable with {one.num_units:,} couples of people "
-                        f"(at least {1 / rate:,.0f} are needed); calibrate on more"
+                        f"false-alarm rate {rate:g}: not measurable with {alarm.num_units:,} couples of "
+                        f"people (at least {1 / rate:,.0f} are needed); calibrate on more"
                     )
-                return one
-        rates = ", ".join(f"{one.wanted:g}" for one in known)
+                return alarm
+        rates = ", ".join(f"{alarm.wanted:g}" for alarm in known)
         raise InputError(
             f"false-alarm rate {rate:g}: this calibration holds {rates}; calibrate again with "
             f"--false-alarm-rate {rate:g}"
@@ -351,7 +351,7 @@ def fit_calibration(
     losses = {
         kind: float(np.mean([log_loss(p, same) for p, same in folds])) for kind, folds in held_out.items()
     }
-    kind = min(losses, key=lambda one: losses[one])
+    kind = min(losses, key=lambda name: losses[name])
     probabilities, same = (np.concatenate(column) for column in zip(*held_out[kind], strict=True))
     bins = reliability(probabilities, same)
     record = CalibrationRecord(
@@ -396,12 +396,12 @@ def _held_out(scores: Float64, pairs: Pairs, seed: int) -> dict[str, list[tuple[
             f"calibration: {len(people)} people with pairs are too few to hold half of them out; "
             "add people who were seen at least twice"
         )
-    found: dict[str, list[tuple[Float64, Bool]]] = {kind: [] for kind in _FITS}
+    held_out: dict[str, list[tuple[Float64, Bool]]] = {kind: [] for kind in _FITS}
     for fitted, held in folds:
         known, truth = pairs.select(fitted), pairs.same[held]
         for kind, fit in _FITS.items():
-            found[kind].append((fit(scores[fitted], known).probability(scores[held]), truth))
-    return found
+            held_out[kind].append((fit(scores[fitted], known).probability(scores[held]), truth))
+    return held_out
 
 
 def _read_whitening(file: Path, record: CalibrationRecord) -> Whitening:

@@ -153,7 +153,7 @@ def tracklet_pairs(
     rng = numpy_generator(seed, "pairs")
     rows = np.flatnonzero(tracklets >= 0)
     members = _members(rows, tracklets[rows])
-    places = {int(tracklets[own[0]]): place for place, own in enumerate(members)}
+    places = {int(tracklets[own[0]]): index for index, own in enumerate(members)}
     half = [float(np.ptp(times[own])) / 2 for own in members]
 
     def allowed(a: Int64, b: Int64) -> Bool:
@@ -206,7 +206,7 @@ def _same_pairs(
     rows, people = [np.zeros((0, 2), np.int64)], [np.zeros((0, 2), np.int64)]
     for person, own in enumerate(members):
         listed = own if len(own) <= _MOST_PICTURES else rng.choice(own, _MOST_PICTURES, replace=False)
-        a, b = (listed[place] for place in np.triu_indices(len(listed), 1))
+        a, b = (listed[index] for index in np.triu_indices(len(listed), 1))
         fit = allowed(a, b)
         a, b = a[fit], b[fit]
         if len(a):
@@ -235,5 +235,5 @@ def _different_pairs(
     return Pairs(flat[places], people)
 
 
-def _joined(one: Pairs, other: Pairs) -> Pairs:
-    return Pairs(np.concatenate([one.rows, other.rows]), np.concatenate([one.people, other.people]))
+def _joined(first: Pairs, other: Pairs) -> Pairs:
+    return Pairs(np.concatenate([first.rows, other.rows]), np.concatenate([first.people, other.people]))

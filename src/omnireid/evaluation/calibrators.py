@@ -153,9 +153,9 @@ def pool_adjacent_violators(x: Float64, y: Float64, weights: Float64) -> tuple[F
         The distinct x, ascending, and for each the fitted value: of all non-decreasing functions of x the one
         with the least Σ weights · (y − value)².
     """
-    points, place = np.unique(x, return_inverse=True)
-    weight = np.bincount(place, weights)
-    total = np.bincount(place, weights * y)
+    points, index = np.unique(x, return_inverse=True)
+    weight = np.bincount(index, weights)
+    total = np.bincount(index, weights * y)
     starts = np.arange(len(points))
     while True:
         mean = total / weight
@@ -179,10 +179,10 @@ def reliability(probabilities: Float64, same: Bool, num_bins: int = NUM_BINS) ->
     """Predicted beside observed, in bins of equal width between 0 and 1."""
     weights = _balanced(same)
     edges = np.linspace(0, 1, num_bins + 1)
-    place = np.minimum((probabilities * num_bins).astype(np.int64), num_bins - 1)
-    weight = np.bincount(place, weights, num_bins)
-    predicted = np.bincount(place, weights * probabilities, num_bins)
-    observed = np.bincount(place, weights * same, num_bins)
+    index = np.minimum((probabilities * num_bins).astype(np.int64), num_bins - 1)
+    weight = np.bincount(index, weights, num_bins)
+    predicted = np.bincount(index, weights * probabilities, num_bins)
+    observed = np.bincount(index, weights * same, num_bins)
     return tuple(
         ReliabilityBin(
             low=edges[bin],
@@ -198,9 +198,9 @@ def reliability(probabilities: Float64, same: Bool, num_bins: int = NUM_BINS) ->
 def expected_calibration_error(bins: tuple[ReliabilityBin, ...]) -> float:
     """Mean of |predicted − observed| over the bins, by their weight."""
     return sum(
-        one.weight * abs(one.predicted - one.observed)
-        for one in bins
-        if one.predicted is not None and one.observed is not None
+        bin_.weight * abs(bin_.predicted - bin_.observed)
+        for bin_ in bins
+        if bin_.predicted is not None and bin_.observed is not None
     )
 
 

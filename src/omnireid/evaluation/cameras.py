@@ -47,14 +47,14 @@ def normalise_cameras(
         count = sum(map(len, places))
         if count < _LEAST_PICTURES:
             raise InputError(f"camera {camera} has {count} picture: too few to normalise by camera")
-        rows = [part[place].astype(np.float64) for part, place in zip(moved, places, strict=True)]
+        rows = [part[rows_of].astype(np.float64) for part, rows_of in zip(moved, places, strict=True)]
         mean = sum(part.sum(axis=0) for part in rows) / count
         scale = np.ones(query.dim)
         if spread:
             variance = sum(((part - mean) ** 2).sum(axis=0) for part in rows) / count
             scale = 1.0 / np.sqrt(variance + _VARIANCE_FLOOR)
-        for part, place, old in zip(moved, places, rows, strict=True):
-            part[place] = (old - mean) * scale
+        for part, rows_of, old in zip(moved, places, rows, strict=True):
+            part[rows_of] = (old - mean) * scale
     new_query, new_gallery = (
         dataclasses.replace(part, vectors=unit_rows(rows, keep_zero=True) if part.is_unit else rows)
         for part, rows in zip((query, gallery), moved, strict=True)

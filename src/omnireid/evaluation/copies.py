@@ -28,7 +28,7 @@ def find_copies(query: Embeddings, gallery: Embeddings, protocol: Protocol) -> I
     pairs = Pairs(
         query.pids, gallery.pids, query.camids, gallery.camids, query.paths, gallery.paths, protocol
     )
-    found = [np.empty((0, 2), np.int64)]
+    copies = [np.empty((0, 2), np.int64)]
     for first in range(0, len(query), _QUERIES_AT_ONCE):
         block = query.vectors[first : first + _QUERIES_AT_ONCE]
         rows, items, junk = pairs.known(first, first + len(block))
@@ -39,5 +39,5 @@ def find_copies(query: Embeddings, gallery: Embeddings, protocol: Protocol) -> I
         rows, items = rows[near], items[near]
         distance = np.linalg.norm(block[rows - first] - gallery.vectors[items], axis=1)
         same = distance <= limit[rows - first]
-        found.append(np.stack([rows[same], items[same]], axis=1))
-    return np.concatenate(found)
+        copies.append(np.stack([rows[same], items[same]], axis=1))
+    return np.concatenate(copies)

@@ -124,17 +124,17 @@ def centre_rows(start, stop, rows, scale, centre, factor, out, half):
 @compiled
 def _insert(top_value, top_item, filled, value, item):
     """Put a pair into the ascending list of the closest; equal values by item. Returns how many it holds."""
-    place = filled
-    while place > 0 and (
-        value < top_value[place - 1] or (value == top_value[place - 1] and item < top_item[place - 1])
+    slot = filled
+    while slot > 0 and (
+        value < top_value[slot - 1] or (value == top_value[slot - 1] and item < top_item[slot - 1])
     ):
-        place -= 1
-    if place == len(top_value):
+        slot -= 1
+    if slot == len(top_value):
         return filled
     last = min(filled, len(top_value) - 1)
-    for k in range(last, place, -1):
+    for k in range(last, slot, -1):
         top_value[k], top_item[k] = top_value[k - 1], top_item[k - 1]
-    top_value[place], top_item[place] = value, item
+    top_value[slot], top_item[slot] = value, item
     return last + 1
 
 
@@ -213,15 +213,15 @@ def _with_room(offset, error):
 @compiled
 def _note_near(nearest, noted, offset):
     """Put an offset into the ascending list of the smallest. Returns how many it holds."""
-    place = noted
-    while place > 0 and offset < nearest[place - 1]:
-        place -= 1
-    if place == len(nearest):
+    slot = noted
+    while slot > 0 and offset < nearest[slot - 1]:
+        slot -= 1
+    if slot == len(nearest):
         return noted
     last = min(noted, len(nearest) - 1)
-    for k in range(last, place, -1):
+    for k in range(last, slot, -1):
         nearest[k] = nearest[k - 1]
-    nearest[place] = offset
+    nearest[slot] = offset
     return last + 1
 
 
@@ -366,10 +366,10 @@ def count_rows(
             cut_bin = np.intp(np.int32(min(max(cut * scale + shift, zero), beyond)))
             num_hits = 0
             for j in range(width):
-                place = np.intp(bins[j])
-                count = counts[place] + np.uint32(1)
-                counts[place] = count
-                if count > np.uint32(MARK) or place <= cut_bin:
+                slot = np.intp(bins[j])
+                count = counts[slot] + np.uint32(1)
+                counts[slot] = count
+                if count > np.uint32(MARK) or slot <= cut_bin:
                     hits[num_hits] = j
                     num_hits += 1
             for h in range(num_hits):

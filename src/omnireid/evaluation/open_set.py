@@ -351,7 +351,7 @@ def check_protocol(protocol: Protocol | str) -> Protocol:
     Raises:
         UnknownNameError: it is not.
     """
-    known = [one.value for one in Protocol]
+    known = [name.value for name in Protocol]
     if protocol not in known:
         raise UnknownNameError("protocol", str(protocol), known)
     return Protocol(protocol)

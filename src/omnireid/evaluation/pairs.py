@@ -88,8 +88,8 @@ class Pairs:
         """(draws, I) gallery items: in each draw, one of every identity but `pid`."""
         other = self._pids != pid
         share = generator.random((draws, int(other.sum())))
-        place = self._pid_starts[other] + (share * self._pid_counts[other]).astype(np.int64)
-        drawn_MI: Int64 = self._scored_items[place]
+        index = self._pid_starts[other] + (share * self._pid_counts[other]).astype(np.int64)
+        drawn_MI: Int64 = self._scored_items[index]
         return drawn_MI
 
     def why_no_query_is_valid(self) -> str:
@@ -127,11 +127,11 @@ def _own_files(q_paths: Sequence[str] | None, g_paths: Sequence[str] | None) -> 
     where: dict[Path, list[int]] = {}
     for index, path in enumerate(g_paths):
         where.setdefault(Path(path).absolute(), []).append(index)
-    found = [
+    own = [
         (query, item)
         for query, path in enumerate(q_paths)
         if path
         for item in where.get(Path(path).absolute(), ())
     ]
-    pairs = np.array(found, np.int64).reshape(-1, 2)
+    pairs = np.array(own, np.int64).reshape(-1, 2)
     return pairs[:, 0], pairs[:, 1]

@@ -30,14 +30,14 @@ def expand_queries(
         InputError: embeddings that are not L2-normalised, or fewer gallery items than k.
     """
     expansion.check(len(gallery), normalised=query.is_unit and gallery.is_unit)
-    found = nearest_rows(query.vectors, gallery.vectors, expansion.k, console=console, threads=threads)
+    nearest = nearest_rows(query.vectors, gallery.vectors, expansion.k, console=console, threads=threads)
     # ‖a − b‖² = 2 − 2 cos for unit vectors.
-    weights = np.maximum(1.0 - 0.5 * found.sq_dists, 0.0) ** expansion.alpha
+    weights = np.maximum(1.0 - 0.5 * nearest.sq_dists, 0.0) ** expansion.alpha
     expanded = np.empty_like(query.vectors)
     rows = max(1, _PAIRS_AT_ONCE // expansion.k)
     for start in range(0, len(query), rows):
         part = slice(start, start + rows)
-        joined = np.einsum("qk,qkd->qd", weights[part], gallery.vectors[found.items[part]])
+        joined = np.einsum("qk,qkd->qd", weights[part], gallery.vectors[nearest.items[part]])
         joined += query.vectors[part]
         length = np.linalg.norm(joined, axis=1, keepdims=True)
         # Opposite vectors may cancel; such a query stays what it was.

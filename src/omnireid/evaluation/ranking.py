@@ -224,7 +224,7 @@ class _Scorer:
         self.team.share(len(block), pairs_each, order_known, pointer, value, order)
         scored = order[(match | wrong)[order]]
         first = np.searchsorted(query[scored], queries)
-        place = np.arange(len(scored)) - np.repeat(first[:-1], np.diff(first))
+        rank = np.arange(len(scored)) - np.repeat(first[:-1], np.diff(first))
         hit = match[scored]
         m_query, m_value, m_item = (part[scored[hit]] for part in (query, value, item))
         before = np.zeros(len(m_query), np.int64)
@@ -238,7 +238,7 @@ class _Scorer:
         if self.single_shot:
             self._score_draws(query[match], item[match], query, item, value)
         else:
-            self._score(m_query, 1 + place[hit] + before)
+            self._score(m_query, 1 + rank[hit] + before)
 
     def _known(self, block: QueryBlock) -> tuple[Int64, Int64, Float64, npt.NDArray[np.int8]]:
         """Pairs whose value is computed apart: matches, junk, re-ranked. Ascending by (query, item)."""
@@ -254,8 +254,8 @@ class _Scorer:
         if not len(moved_query):
             return query, item, value, outcome
         key, moved_key = query * self.num_gallery + item, moved_query * self.num_gallery + moved_item
-        place = np.minimum(np.searchsorted(moved_key, key), len(moved_key) - 1)
-        value = np.where(moved_key[place] == key, moved_value[place], value)
+        index = np.minimum(np.searchsorted(moved_key, key), len(moved_key) - 1)
+        value = np.where(moved_key[index] == key, moved_value[index], value)
         new = ~np.isin(moved_key, key, assume_unique=True)
         always_junk = self.pairs.g_pids[moved_item[new]] == JUNK_PID
         order = np.argsort(np.append(key, moved_key[new]), kind="stable")
@@ -337,26 +337,26 @@ class _Scorer:
 
     def _score(self, query: Int64, rank: Int64) -> None:
         """Metrics of the block from its matches' ranks, ascending within each query."""
-        found, first, count = np.unique(query, return_index=True, return_counts=True)
+        queries, first, count = np.unique(query, return_index=True, return_counts=True)
         hit = 1 + np.arange(len(query)) - np.repeat(first, count)
-        self.first_match_rank[found] = rank[first]
-        if len(found):
-            self.ap[found] = np.add.reduceat(hit / rank, first) / count
-        self.inp[found] = count / rank[first + count - 1]
+        self.first_match_rank[queries] = rank[first]
+        if len(queries):
+            self.ap[queries] = np.add.reduceat(hit / rank, first) / count
+        self.inp[queries] = count / rank[first + count - 1]
         self.cmc_sum += _hits(rank[first], self.max_rank)
 
     def _score_draws(self, m_query: Int64, m_item: Int64, query: Int64, item: Int64, value: Float64) -> None:
         """Ranks of the match in ten draws of one gallery item per identity."""
-        found, first, count = np.unique(m_query, return_index=True, return_counts=True)
-        for q, start, number in zip(found.tolist(), first.tolist(), count.tolist(), strict=True):
+        queries, first, count = np.unique(m_query, return_index=True, return_counts=True)
+        for q, start, number in zip(queries.tolist(), first.tolist(), count.tolist(), strict=True):
             generator = numpy_generator(self.seed, "single-gallery-shot", q)
             drawn_MI = self.pairs.draw_others(generator, int(self.pairs.q_pids[q]), SINGLE_SHOT_DRAWS)
             match_M = m_item[start + generator.integers(number, size=SINGLE_SHOT_DRAWS)]
             known = slice(*np.searchsorted(query, (q, q + 1)))
             items, where = np.unique(np.append(drawn_MI.ravel(), match_M), return_inverse=True)
             values = self.source.values(np.full(len(items), q), items)
-            place = np.minimum(np.searchsorted(item[known], items), known.stop - known.start - 1)
-            values = np.where(item[known][place] == items, value[known][place], values)[where]
+            index = np.minimum(np.searchsorted(item[known], items), known.stop - known.start - 1)
+            values = np.where(item[known][index] == items, value[known][index], values)[where]
             value_MI, value_M1 = (
                 values[: drawn_MI.size].reshape(drawn_MI.shape),
                 values[drawn_MI.size :, None],
@@ -374,8 +374,8 @@ class _Scorer:
         if len(query):
             key = query * self.num_gallery + item
             top_key = np.arange(block.first, block.stop)[:, None] * self.num_gallery + top
-            place = np.minimum(np.searchsorted(key, top_key), len(key) - 1)
-            outcomes = np.where(key[place] == top_key, outcome[place], outcomes)
+            index = np.minimum(np.searchsorted(key, top_key), len(key) - 1)
+            outcomes = np.where(key[index] == top_key, outcome[index], outcomes)
         self.top_outcomes[block.first : block.stop] = outcomes
 
     def _histogram(self) -> DistanceHistogram:
@@ -429,7 +429,7 @@ def _check_counts(q_pids: Int64, g_pids: Int64, *, max_rank: int, top_k: int) ->
 
 
 def _check_protocol(protocol: Protocol) -> Protocol:
-    known = [one.value for one in Protocol]
+    known = [name.value for name in Protocol]
     if protocol not in known:
         raise UnknownNameError("protocol", str(protocol), known)
     return Protocol(protocol)

@@ -120,9 +120,9 @@ class RerankedDistances(EmbeddingDistances):
         lists = own[:, None]
         wanted = reranking.list_length - 1
         # One neighbour is always looked for: it brings the largest distance with it.
-        found = nearest_of(both, max(1, wanted), own=own, console=console)
-        lists = np.concatenate([lists, found.items[:, :wanted]], axis=1)
-        inverse = _inverse(found.largest)
+        nearest = nearest_of(both, max(1, wanted), own=own, console=console)
+        lists = np.concatenate([lists, nearest.items[:, :wanted]], axis=1)
+        inverse = _inverse(nearest.largest)
 
         def levels(row: Int64, item: Int64) -> Float64:
             return both.levels(row, item, inverse)
@@ -194,7 +194,7 @@ class JaccardIndex:
         from omnireid.evaluation.reranking_kernels import shared_neighbours
 
         num_gallery = len(self.described) - self.num_query
-        found = team.share(
+        blocks = team.share(
             stop - first,
             _ROWS_AT_ONCE,
             shared_neighbours,
@@ -209,7 +209,7 @@ class JaccardIndex:
             self.containing.items,
             self.containing.weights,
         )
-        counts, items, jaccard = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        counts, items, jaccard = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
         return np.repeat(np.arange(first, stop), counts), items.astype(np.int64), jaccard
 
 
@@ -250,11 +250,11 @@ def _expand(described: SparseRows, neighbours: Int32, team: Team) -> SparseRows:
 
     count = len(described)
     arguments = (neighbours, described.start, described.items, described.weights)
-    found = []
+    blocks = []
     for first in range(0, count, _ROWS_AT_ONCE):
         rows = min(_ROWS_AT_ONCE, count - first)
-        found += team.share(rows, _ROWS_AT_ONCE, mean_rows, first, *arguments)
-    counts, items, weights = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        blocks += team.share(rows, _ROWS_AT_ONCE, mean_rows, first, *arguments)
+    counts, items, weights = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     return SparseRows(np.append(0, np.cumsum(counts)), items, weights)
 
 

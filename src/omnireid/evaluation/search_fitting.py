@@ -94,7 +94,7 @@ def tracklet_sightings(embeddings: Float32, tracklets: Int64, times: Float64, co
         couples: (C, 2) int64; numbers of tracklets that show different people.
     """
     numbers, places = np.unique(tracklets, return_inverse=True)
-    half = np.array([np.ptp(times[places == place]) / 2 for place in range(len(numbers))])
+    half = np.array([np.ptp(times[places == index]) / 2 for index in range(len(numbers))])
     strangers = np.zeros((len(numbers), len(numbers)), np.bool_)
     known = couples[np.isin(couples, numbers).all(axis=1)]
     first, second = np.searchsorted(numbers, known).T
@@ -174,11 +174,11 @@ def draw_scores(sightings: Sightings, pictures: int, seed: int) -> Iterator[Floa
     num_draws = min(_MOST_DRAWS, max(1, _MOST_SEARCHES // max(len(people), 1)))
     for _ in range(num_draws):
         kept, queries, galleries = [], [], []
-        for place, rows in enumerate(rows_of):
+        for index, rows in enumerate(rows_of):
             for query in rng.permutation(rows).tolist():
                 matches = rng.permutation(rows[sightings.matches(query, rows)])
                 if len(matches) >= pictures:
-                    kept.append(place)
+                    kept.append(index)
                     queries.append(query)
                     galleries.append(matches[:pictures])
                     break
@@ -207,7 +207,7 @@ def _fit(
     searches = {
         size: [simulate(draws, size, has_match, rng) for has_match in (True, False)] for size in sizes
     }
-    fit = _maximum_likelihood([one for pair in searches.values() for one in pair], draws, pictures, before)
+    fit = _maximum_likelihood([side for pair in searches.values() for side in pair], draws, pictures, before)
     worths = [_worth(fit, *searches[size]) for size in sizes]
     fit = fit.model_copy(update={"sizes": tuple(worths)})
     model = SearchModel(fits=(fit,), num_people=len(draws[0]), miss_rate=miss_rate)
@@ -265,14 +265,14 @@ def _maximum_likelihood(
 
     def loss(values: Float64) -> float:
         fit = fit_of(values)
-        return float(np.mean([_cross_entropy(fit, one, softened) for one in thinned]))
+        return float(np.mean([_cross_entropy(fit, part, softened) for part in thinned]))
 
     start = np.array([np.log(2 / spread), np.log(1.0), np.log(0.8), 0.0, 0.0])
     if before is not None:
         logs = np.log([before.slope, max(before.curvature, 1e-3), before.weight])
         start = np.array([*logs, before.growth, before.neutral])
-    found = minimize(loss, start, method="BFGS", options={"gtol": 1e-4, "maxiter": 100}).x
-    return SearchFit.model_validate(fit_of(found).model_dump())
+    optimum = minimize(loss, start, method="BFGS", options={"gtol": 1e-4, "maxiter": 100}).x
+    return SearchFit.model_validate(fit_of(optimum).model_dump())
 
 
 def _cross_entropy(fit: SearchFit, searches: Searches, softened: float) -> float:
@@ -303,11 +303,11 @@ def answers(model: SearchModel, searches: Searches, pictures: float) -> Answers:
     """The probability of the best person, whether it is the right one, and the probability of nobody."""
     best, is_right, nobody = [], [], []
     for scores in searches.scores:
-        found = model.posterior(scores, len(scores), pictures=pictures)
-        place = int(found.people.argmax())
-        best.append(found.people[place])
-        is_right.append(searches.has_match and place == 0)
-        nobody.append(found.nobody)
+        posterior = model.posterior(scores, len(scores), pictures=pictures)
+        index = int(posterior.people.argmax())
+        best.append(posterior.people[index])
+        is_right.append(searches.has_match and index == 0)
+        nobody.append(posterior.nobody)
     return Answers(np.array(best), np.array(is_right, np.bool_), np.array(nobody))
 
 
@@ -353,14 +353,14 @@ def _measured(
 ) -> SearchSize:
     pictures = model.fits[0].pictures
     known, unknown = answers(model, mates, pictures), answers(model, strangers, pictures)
-    found = []
+    measured = []
     for wanted in rates:
         if wanted * len(np.unique(strangers.people)) < 1 - 1e-9:
             continue
         threshold = max(LEAST_CERTAIN, _least_above(unknown.best, wanted))
         is_alarm = unknown.best >= threshold
         low, high = clustered_interval(is_alarm, strangers.people, seed=seed)
-        found.append(
+        measured.append(
             SearchRate(
                 wanted=wanted,
                 threshold=threshold,
@@ -372,7 +372,7 @@ def _measured(
         )
     nobody_from = max(LEAST_CERTAIN, _least_above(known.nobody, model.miss_rate))
     missed = float((known.nobody >= nobody_from).mean())
-    return worth.model_copy(update={"rates": tuple(found), "nobody_from": nobody_from, "missed": missed})
+    return worth.model_copy(update={"rates": tuple(measured), "nobody_from": nobody_from, "missed": missed})
 
 
 def _least_above(values: Float64, share: float) -> float:

@@ -114,26 +114,26 @@ def error_thresholds(
     drawn_rates: list[list[float]] = [[] for _ in measurable]
     drawn_thresholds: list[list[float]] = [[] for _ in measurable]
     for weights in people.resampled(seed, resamples):
-        for place, rate in enumerate(measurable):
-            drawn_rates[place].append(float(weights[: firsts[place]].sum()))
-            drawn_thresholds[place].append(_threshold_at(keys, _first_kept(keys, weights, rate), sign))
-    found = {}
-    for place, rate in enumerate(measurable):
-        threshold, observed = _threshold_at(keys, firsts[place], sign), firsts[place] / len(keys)
+        for index, rate in enumerate(measurable):
+            drawn_rates[index].append(float(weights[: firsts[index]].sum()))
+            drawn_thresholds[index].append(_threshold_at(keys, _first_kept(keys, weights, rate), sign))
+    thresholds = {}
+    for index, rate in enumerate(measurable):
+        threshold, observed = _threshold_at(keys, firsts[index], sign), firsts[index] / len(keys)
         is_other_error = other < threshold if error == "false-alarm" else other >= threshold
-        low, high = np.quantile(drawn_thresholds[place], _TAILS)
-        found[rate] = ErrorThreshold(
+        low, high = np.quantile(drawn_thresholds[index], _TAILS)
+        thresholds[rate] = ErrorThreshold(
             error=error,
             wanted=rate,
             threshold=threshold,
             observed=observed,
-            rate_interval=people.interval(observed, drawn_rates[place]),
+            rate_interval=people.interval(observed, drawn_rates[index]),
             threshold_interval=(float(low), float(high)),
             other_rate=float(is_other_error.mean()),
             num_units=people.num_units,
         )
     return tuple(
-        found.get(rate)
+        thresholds.get(rate)
         or ErrorThreshold(error=error, wanted=rate, threshold=None, num_units=people.num_units)
         for rate in rates
     )

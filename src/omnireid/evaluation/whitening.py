@@ -95,11 +95,11 @@ def fit_whitening(embeddings: Float32, people: Int64, kind: str = "zca") -> Whit
         raise UnknownNameError("whitening", kind, get_args(WhiteningKind))
     if people.shape != (len(embeddings),):
         raise ShapeError("people", expected=(len(embeddings),), actual=people.shape)
-    _, place, counts = np.unique(people, return_inverse=True, return_counts=True)
+    _, index, counts = np.unique(people, return_inverse=True, return_counts=True)
     num_people = len(counts)
     if num_people < 2:
         raise InputError(f"whitening: expected pictures of at least two people, got {num_people}")
-    weights = 1 / (num_people * counts[place])
+    weights = 1 / (num_people * counts[index])
     points = unit_rows(embeddings).astype(np.float64)
     mean = weights @ points
     if kind == "centre":
