@@ -61,22 +61,22 @@ _DAMAGE = (
 
 def find_archives(root: Path, card: DatasetCard) -> list[Path]:
     """Archives in `root` and around the card's places below it, those that the card names first."""
-    places = [root / place for place in card.places if place]
-    folders = dict.fromkeys([root, *places, *(place.parent for place in places)])
-    found = [
+    places = [root / folder for folder in card.places if folder]
+    folders = dict.fromkeys([root, *places, *(folder.parent for folder in places)])
+    archives = [
         path
         for folder in folders
         if folder.is_dir()
         for path in sorted(folder.iterdir())
         if path.name.lower().endswith(ARCHIVE_SUFFIXES) and path.is_file()
     ]
-    return sorted(found, key=lambda path: path.name not in card.archives)
+    return sorted(archives, key=lambda path: path.name not in card.archives)
 
 
 def archive_hint(root: Path, card: DatasetCard) -> str:
     """What to say of archives in an error about missing folders; empty where there are none."""
-    found = find_archives(root, card)
-    named = [path for path in found if path.name in card.archives] or found
+    archives = find_archives(root, card)
+    named = [path for path in archives if path.name in card.archives] or archives
     if not named:
         return ""
     program = _other_program(named[0])
@@ -104,8 +104,8 @@ def extract_archives(root: Path, card: DatasetCard, *, console: Console | None =
             devices, a name twice, more files or bytes than the limits of this module.
         StorageError: no room or no permission. Nothing is left.
     """
-    found = find_archives(root, card)
-    chosen = [path for path in found if path.name in card.archives] or found
+    archives = find_archives(root, card)
+    chosen = [path for path in archives if path.name in card.archives] or archives
     is_ambiguous = len({path.name for path in chosen}) < len(chosen)
     if is_ambiguous or (len(chosen) > 1 and chosen[0].name not in card.archives):
         named = f" (known by name: {', '.join(card.archives)})" if card.archives else ""
@@ -308,12 +308,12 @@ def _moves(content: Path, target: Path, archive: Path) -> list[tuple[Path, Path]
     return moves
 
 
-def _is_same_content(one: Path, other: Path) -> bool:
-    return one.stat().st_size == other.stat().st_size and sha256_file(one) == sha256_file(other)
+def _is_same_content(first: Path, other: Path) -> bool:
+    return first.stat().st_size == other.stat().st_size and sha256_file(first) == sha256_file(other)
 
 
 def _marker_paths(root: Path, card: DatasetCard) -> tuple[Path, ...]:
-    return tuple(root / place / marker for place in card.places for marker in card.markers)
+    return tuple(root / folder / marker for folder in card.places for marker in card.markers)
 
 
 def _is_on_the_way(target: Path, marker: Path) -> bool:

@@ -173,9 +173,9 @@ class Augmentation:
 
 def flip_(crops: Tensor, chosen: list[bool]) -> None:
     """Mirror the chosen crops (N, H, W, 3) left to right, in place."""
-    for place, is_chosen in enumerate(chosen):
+    for index, is_chosen in enumerate(chosen):
         if is_chosen:
-            crops[place] = crops[place].flip(1)
+            crops[index] = crops[index].flip(1)
 
 
 def crop_(crops: Tensor, chosen: list[bool], offsets: Tensor) -> None:
@@ -185,7 +185,7 @@ def crop_(crops: Tensor, chosen: list[bool], offsets: Tensor) -> None:
         crops: (N, H, W, 3) uint8.
         offsets: (N, 2) in [0, 1]; where to cut, from top and left to bottom and right.
     """
-    places = [place for place, is_chosen in enumerate(chosen) if is_chosen]
+    places = [index for index, is_chosen in enumerate(chosen) if is_chosen]
     if not places:
         return
     height, width = crops.shape[1:3]
@@ -199,9 +199,9 @@ def crop_(crops: Tensor, chosen: list[bool], offsets: Tensor) -> None:
     enlarged = enlarged.permute(0, 2, 3, 1)
     room = torch.tensor([enlarged_size[0] - height, enlarged_size[1] - width])
     corners = (offsets * room).round().long().tolist()
-    for source, place in enumerate(places):
-        top, left = corners[place]
-        crops[place] = enlarged[source, top : top + height, left : left + width]
+    for source, index in enumerate(places):
+        top, left = corners[index]
+        crops[index] = enlarged[source, top : top + height, left : left + width]
 
 
 def paste_patches_(crops: Tensor, pool: PatchPool, generator: torch.Generator) -> None:
@@ -215,20 +215,20 @@ def paste_patches_(crops: Tensor, pool: PatchPool, generator: torch.Generator) -
     chosen, flipped, rotated = (_chosen(n, generator) for _ in range(3))
     which, top_share, left_share = torch.rand(3, n, generator=generator, dtype=torch.float64).tolist()
     degrees = torch.randint(-PATCH_MAX_DEGREES, PATCH_MAX_DEGREES + 1, (n,), generator=generator).tolist()
-    for place, box in enumerate(boxes):
+    for index, box in enumerate(boxes):
         if box is not None:
-            pool.append(part_of(crops[place], box).clone())
-        if len(pool) < PATCH_MIN_STORED or not chosen[place]:
+            pool.append(part_of(crops[index], box).clone())
+        if len(pool) < PATCH_MIN_STORED or not chosen[index]:
             continue
-        patch = pool[int(which[place] * len(pool))].to(crops.device)
-        if flipped[place]:
+        patch = pool[int(which[index] * len(pool))].to(crops.device)
+        if flipped[index]:
             patch = patch.flip(1)
-        if rotated[place]:
-            patch = rotate(patch, degrees[place])
+        if rotated[index]:
+            patch = rotate(patch, degrees[index])
         patch_height, patch_width = patch.shape[:2]
-        top = int(top_share[place] * (height - patch_height + 1))
-        left = int(left_share[place] * (width - patch_width + 1))
-        part_of(crops[place], Box(top, left, patch_height, patch_width)).copy_(patch)
+        top = int(top_share[index] * (height - patch_height + 1))
+        left = int(left_share[index] * (width - patch_width + 1))
+        part_of(crops[index], Box(top, left, patch_height, patch_width)).copy_(patch)
 
 
 class Jitter(NamedTuple):

@@ -105,14 +105,14 @@ def _augmix_block(crops: Tensor, mixture: Mixture) -> Tensor:
 def _apply_(chains: Tensor, operations: list[int], levels: list[float]) -> None:
     """One operation on each of (M, H, W, 3) pictures, in place."""
     for index, operation in enumerate(OPERATIONS.values()):
-        places = [place for place, wanted in enumerate(operations) if wanted == index]
+        places = [row for row, wanted in enumerate(operations) if wanted == index]
         if not places:
             continue
         # index_select and single copies: several times faster here than reading and writing by a list.
         chosen = chains.index_select(0, torch.tensor(places, device=chains.device))
-        changed = operation(chosen, [levels[place] for place in places])
-        for place, picture in zip(places, changed, strict=True):
-            chains[place] = picture
+        changed = operation(chosen, [levels[row] for row in places])
+        for row, picture in zip(places, changed, strict=True):
+            chains[row] = picture
 
 
 # The operations: (M, H, W, 3) uint8 and M levels in, (M, H, W, 3) uint8 out; the input is left unchanged.

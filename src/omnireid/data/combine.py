@@ -57,8 +57,8 @@ def read_datasets(
     if split_id is not None and all(card.num_splits == 1 for card in cards):
         raise InputError(f"--split-id {split_id}: {names} has no random splits, leave it out")
     datasets = []
-    for place, card in enumerate(cards):
-        root = roots[place if len(roots) > 1 else 0]
+    for index, card in enumerate(cards):
+        root = roots[index if len(roots) > 1 else 0]
         ids: list[int | None] = [None]
         if card.num_splits > 1 and split_id == "all":
             ids = list(range(card.num_splits))
@@ -114,7 +114,7 @@ def combine_sources(datasets: Sequence[Dataset]) -> Dataset:
         return datasets[0]
     if len({dataset.train.is_video for dataset in datasets}) > 1:
         names = ", ".join(
-            f"{one.name} ({'tracklets' if one.train.is_video else 'pictures'})" for one in datasets
+            f"{source.name} ({'tracklets' if source.train.is_video else 'pictures'})" for source in datasets
         )
         raise InputError(f"pictures and tracklets cannot be mixed: {names}")
     samples: list[Sample] = []

@@ -67,14 +67,14 @@ def choose_rows(
         raise InputError(f"nothing to show: {num_people} people, {pictures_per_person} pictures of each")
     parts = {"train": tuple(dataset.train), "test": (*dataset.query, *dataset.gallery)}
     people = {part: _by_person(samples, distractors) for part, samples in parts.items()}
-    people = {part: found for part, found in people.items() if found}
+    people = {part: cameras for part, cameras in people.items() if cameras}
     if not people:
         raise InputError(f"{dataset.root}: no person to show")
     rows = []
-    for place, (part, pictures_of) in enumerate(people.items()):
+    for number, (part, pictures_of) in enumerate(people.items()):
         rng = numpy_generator(seed, "contact sheet", dataset.name, part)
         several = [pid for pid, cameras in pictures_of.items() if len(cameras) > 1]
-        wanted = num_people // len(people) + (place < num_people % len(people))
+        wanted = num_people // len(people) + (number < num_people % len(people))
         pids = sorted(several if len(several) >= wanted else pictures_of)
         chosen = rng.choice(len(pids), size=min(wanted, len(pids)), replace=False)
         for pid in sorted(pids[index] for index in chosen):
@@ -87,11 +87,11 @@ def _by_person(
     samples: tuple[Sample, ...], distractors: frozenset[int]
 ) -> dict[int, dict[int, dict[str, None]]]:
     """Pictures by pid and camid, each once, in order."""
-    found: dict[int, dict[int, dict[str, None]]] = defaultdict(lambda: defaultdict(dict))
+    people: dict[int, dict[int, dict[str, None]]] = defaultdict(lambda: defaultdict(dict))
     for sample in samples:
         if sample.pid not in distractors:
-            found[sample.pid][sample.camid].update(dict.fromkeys(sample.frames or (sample.path,)))
-    return found
+            people[sample.pid][sample.camid].update(dict.fromkeys(sample.frames or (sample.path,)))
+    return people
 
 
 def _in_turns(
@@ -99,13 +99,13 @@ def _in_turns(
 ) -> list[tuple[int, str]]:
     """Pictures taken from the cameras in turns, in the order of cameras and of the dataset."""
     shuffled = [
-        [(camid, int(place)) for place in rng.permutation(len(paths))]
+        [(camid, int(index)) for index in rng.permutation(len(paths))]
         for camid, paths in sorted(cameras.items())
     ]
     turns = itertools.chain.from_iterable(itertools.zip_longest(*shuffled))
     drawn = sorted(list(filter(None, turns))[:number])
     paths_of = {camid: list(paths) for camid, paths in cameras.items()}
-    return [(camid, paths_of[camid][place]) for camid, place in drawn]
+    return [(camid, paths_of[camid][index]) for camid, index in drawn]
 
 
 def draw_contact_sheet(
@@ -154,8 +154,8 @@ def draw_contact_sheet(
         top = _HEADER + number * row_height
         draw.text((_MARGIN, top + 4), f"pid {row.pid}", _INK, large)
         draw.text((_MARGIN, top + 26), row.part, _FAINT, small)
-        for place, (camid, path) in enumerate(row.pictures):
-            left = _MARGIN + _LABEL_WIDTH + place * (width + _GAP)
+        for column, (camid, path) in enumerate(row.pictures):
+            left = _MARGIN + _LABEL_WIDTH + column * (width + _GAP)
             name = camera_name(camid, dataset.camera_names)
             _draw_cell(sheet, draw, pictures[path], (left, top, width), camid, name, small)
     return sheet
@@ -182,12 +182,12 @@ def _draw_cell(
     sheet: Image.Image,
     draw: ImageDraw.ImageDraw,
     picture: Image.Image | None,
-    place: tuple[int, int, int],
+    position: tuple[int, int, int],
     camid: int,
     name: str,
     font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
 ) -> None:
-    left, top, width = place
+    left, top, width = position
     bottom = top + _CELL_HEIGHT
     if picture is None:
         draw.rectangle((left, top, left + width - 1, bottom - 1), (225, 225, 225))

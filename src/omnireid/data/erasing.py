@@ -47,7 +47,7 @@ def draw_boxes(
     first = fits.int().argmax(dim=1, keepdim=True)
     tops, lefts = torch.rand(2, n, generator=generator, dtype=torch.float64).tolist()
     boxes: list[Box | None] = []
-    for place, (does_fit, h, w) in enumerate(
+    for index, (does_fit, h, w) in enumerate(
         zip(
             fits.gather(1, first)[:, 0].tolist(),
             heights.gather(1, first)[:, 0].long().tolist(),
@@ -55,7 +55,7 @@ def draw_boxes(
             strict=True,
         )
     ):
-        top, left = int(tops[place] * (height - h + 1)), int(lefts[place] * (width - w + 1))
+        top, left = int(tops[index] * (height - h + 1)), int(lefts[index] * (width - w + 1))
         boxes.append(Box(top, left, h, w) if does_fit else None)
     return boxes
 

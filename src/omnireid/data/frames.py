@@ -70,6 +70,6 @@ def flatten(split: Split, num_frames: int | None = None) -> Split:
         chosen = sample.frames
         if num_frames is not None:
             places = sample_frames(len(sample.frames), num_frames)
-            chosen = tuple(sample.frames[place] for place in dict.fromkeys(places.tolist()))
+            chosen = tuple(sample.frames[index] for index in dict.fromkeys(places.tolist()))
         pictures += [Sample(path, sample.pid, sample.camid, dsetid=sample.dsetid) for path in chosen]
     return Split(split.name, tuple(pictures))

@@ -26,8 +26,8 @@ class PatchPool:
     def __len__(self) -> int:
         return len(self._patches)
 
-    def __getitem__(self, place: int) -> Tensor:
-        return self._patches[place]
+    def __getitem__(self, index: int) -> Tensor:
+        return self._patches[index]
 
     def append(self, patch: Tensor) -> None:
         self._patches.append(patch)

@@ -109,7 +109,7 @@ class PKSampler:
         batches: list[IndexBatch] = []
         while len(available) >= self.num_pids:
             chosen = rng.choice(len(available), self.num_pids, replace=False)
-            labels = [available[place] for place in chosen]
+            labels = [available[index] for index in chosen]
             batches.append(np.concatenate([groups[label].pop() for label in labels]))
             available = [label for label in available if groups[label]]
         return batches
@@ -157,7 +157,7 @@ class GroupSampler:
             raise InputError(f"batch_size {batch_size} is no multiple of num_groups {num_groups}")
         self.share = batch_size // num_groups
         names, places = np.unique(np.asarray(groups, np.int64), return_inverse=True)
-        self._indices_of = [np.flatnonzero(places == place) for place in range(len(names))]
+        self._indices_of = [np.flatnonzero(places == group) for group in range(len(names))]
         large = sum(len(indices) >= self.share for indices in self._indices_of)
         if large < num_groups:
             raise InputError(
@@ -173,13 +173,13 @@ class GroupSampler:
         waiting = [rng.permutation(indices) for indices in self._indices_of]
         batches: list[IndexBatch] = []
         while True:
-            available = [place for place, rest in enumerate(waiting) if len(rest) >= self.share]
+            available = [group for group, rest in enumerate(waiting) if len(rest) >= self.share]
             if len(available) < self.num_groups:
                 return batches
             chosen = rng.choice(available, self.num_groups, replace=False)
-            batches.append(np.concatenate([waiting[place][: self.share] for place in chosen]))
-            for place in chosen:
-                waiting[place] = waiting[place][self.share :]
+            batches.append(np.concatenate([waiting[group][: self.share] for group in chosen]))
+            for group in chosen:
+                waiting[group] = waiting[group][self.share :]
 
 
 class Sampler(Protocol):

@@ -136,14 +136,14 @@ class DatasetStats(ClosedModel):
         which = "" if self.split_id is None else f", split {self.split_id}"
         rows = []
         names = [count.split for count in self.counts]
-        for place, one in enumerate(self.counts):
+        for index, counts in enumerate(self.counts):
             rows.append(
                 (
-                    "" if place and names[place - 1] == one.split else one.split,
-                    one.what,
-                    "–" if one.card is None else f"{one.card:,}",
-                    f"{one.found:,}",
-                    "differs" if one.differs else "",
+                    "" if index and names[index - 1] == counts.split else counts.split,
+                    counts.what,
+                    "–" if counts.card is None else f"{counts.card:,}",
+                    f"{counts.found:,}",
+                    "differs" if counts.differs else "",
                 )
             )
         return _table(f"{self.dataset}{which}", ("split", "", "card", "found", ""), rows)
@@ -183,11 +183,11 @@ def _compare(dataset: Dataset, card: DatasetCard) -> Iterable[CountComparison]:
         parts.append(total(dataset))
     for part in parts:
         wanted = card.counts.get(part.name, SplitCounts()).stated()
-        found = SplitCounts.of(part).stated()
+        counts = SplitCounts.of(part).stated()
         for what in ("tracklets", "images", "pids", "cameras"):
-            if what in found or what in wanted:
+            if what in counts or what in wanted:
                 yield CountComparison(
-                    split=part.name, what=what, card=wanted.get(what), found=found.get(what, 0)
+                    split=part.name, what=what, card=wanted.get(what), found=counts.get(what, 0)
                 )
 
 
@@ -217,9 +217,9 @@ def _split_stats(split: Split, distractors: frozenset[int]) -> SplitStats:
 
 def _measure(dataset: Dataset, threads: int | None, console: Console | None) -> SizeStats:
     paths = list(dict.fromkeys(sample.path for split in dataset.splits for sample in split))
-    found = map_files(_size, paths, title="measuring", threads=threads, console=console)
-    sizes = np.array([size for size in found.values() if size], dtype=np.float64).reshape(-1, 2)
-    unreadable = [path for path, size in found.items() if size is None]
+    measured = map_files(_size, paths, title="measuring", threads=threads, console=console)
+    sizes = np.array([size for size in measured.values() if size], dtype=np.float64).reshape(-1, 2)
+    unreadable = [path for path, size in measured.items() if size is None]
     return SizeStats(
         num_measured=len(sizes),
         num_unreadable=len(unreadable),
@@ -242,8 +242,8 @@ def _growing_edges(low: float, high: float) -> list[float]:
     edges = [1.0, 2.0, 3.0, 5.0]
     while edges[-1] <= high:
         edges += [2 * edges[-1], 4 * edges[-1], 10 * edges[-1]]
-    first = max(place for place, edge in enumerate(edges) if edge <= low)
-    last = min(place for place, edge in enumerate(edges) if edge > high)
+    first = max(index for index, edge in enumerate(edges) if edge <= low)
+    last = min(index for index, edge in enumerate(edges) if edge > high)
     return edges[first : last + 1]
 
 
@@ -303,23 +303,23 @@ def _size_tables(sizes: SizeStats, what: str) -> list[Group]:
     return parts
 
 
-def _histogram(title: str, unit: str, found: Distribution) -> Group:
-    if found.minimum == found.maximum:
-        spread = f"all {found.minimum:.4g}"
+def _histogram(title: str, unit: str, distribution: Distribution) -> Group:
+    if distribution.minimum == distribution.maximum:
+        spread = f"all {distribution.minimum:.4g}"
     else:
-        spread = f"{found.minimum:.4g} to {found.maximum:.4g}, median {found.median:.4g}"
-    most = max(found.counts)
+        spread = f"{distribution.minimum:.4g} to {distribution.maximum:.4g}, median {distribution.median:.4g}"
+    most = max(distribution.counts)
     rows = [
         (label, f"{number:,}", _bar(number, most))
-        for label, number in zip(bin_labels(found.edges), found.counts, strict=True)
+        for label, number in zip(bin_labels(distribution.edges), distribution.counts, strict=True)
     ]
     return _table(f"{title}: {spread}", ("", unit, ""), rows)
 
 
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Group:
     table = Table(box=None, pad_edge=False)
-    for place, column in enumerate(columns):
-        is_number = column not in ("", "split", "reason", "for example") or (place == 0 and column == "")
+    for index, column in enumerate(columns):
+        is_number = column not in ("", "split", "reason", "for example") or (index == 0 and column == "")
         table.add_column(column, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row), style="red" if "differs" in row else None)

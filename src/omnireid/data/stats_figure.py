@@ -47,28 +47,29 @@ def save_figure(stats: DatasetStats, path: Path) -> None:
         _label(frames, "frames per tracklet", "tracklets")
     if stats.sizes:
         what = "first frames" if stats.is_video else "pictures"
-        for place, (title, distribution) in enumerate(
+        for index, (title, distribution) in enumerate(
             (
                 ("width in pixels", stats.sizes.width),
                 ("height in pixels", stats.sizes.height),
                 ("height ÷ width", stats.sizes.aspect_ratio),
             )
         ):
-            axes = figure.add_subplot(grid[1, 2 * place : 2 * place + 2])
+            axes = figure.add_subplot(grid[1, 2 * index : 2 * index + 2])
             _histogram(axes, distribution)
             _label(axes, title, what)
     with atomic_write(path) as stream:
         figure.savefig(stream, format="png", dpi=100)
 
 
-def _per_split(axes: Axes, found: dict[str, Distribution | None]) -> None:
+def _per_split(axes: Axes, distributions: dict[str, Distribution | None]) -> None:
     """Bars of the splits side by side, over the bins that all of them share."""
-    present = {name: one for name, one in found.items() if one}
-    edges = sorted({edge for one in present.values() for edge in one.edges})
-    for place, (name, one) in enumerate(present.items()):
-        number_at = dict(zip(one.edges, one.counts, strict=False))  # the last edge begins no bin
+    present = {name: distribution for name, distribution in distributions.items() if distribution}
+    edges = sorted({edge for distribution in present.values() for edge in distribution.edges})
+    for index, (name, distribution) in enumerate(present.items()):
+        # The last edge begins no bin.
+        number_at = dict(zip(distribution.edges, distribution.counts, strict=False))
         heights = [number_at.get(edge, 0) for edge in edges[:-1]]
-        _bars(axes, name, place, len(present), heights)
+        _bars(axes, name, index, len(present), heights)
     axes.set_xticks(range(len(edges) - 1), bin_labels(edges))
 
 
@@ -78,28 +79,28 @@ def _per_camera(axes: Axes, stats: DatasetStats) -> None:
     if len(cameras) > MAX_CAMERAS_DRAWN:
         axes.text(0.5, 0.5, f"{len(cameras):,} cameras", ha="center", transform=axes.transAxes)
     else:
-        for place, split in enumerate(present):
+        for index, split in enumerate(present):
             heights = [split.images_per_camera.get(camid, 0) for camid in cameras]
-            _bars(axes, split.name, place, len(present), heights)
+            _bars(axes, split.name, index, len(present), heights)
         axes.set_xticks(
             range(len(cameras)), [camera_name(camid, stats.camera_names) or "?" for camid in cameras]
         )
 
 
-def _bars(axes: Axes, name: str, place: int, number: int, heights: list[int]) -> None:
+def _bars(axes: Axes, name: str, index: int, number: int, heights: list[int]) -> None:
     width = 0.84 / number
-    centres = [x + (place - (number - 1) / 2) * width for x in range(len(heights))]
+    centres = [x + (index - (number - 1) / 2) * width for x in range(len(heights))]
     axes.bar(centres, heights, width, color=_COLOURS[name], label=name)
 
 
-def _histogram(axes: Axes, found: Distribution | None) -> None:
-    if found is None:
+def _histogram(axes: Axes, distribution: Distribution | None) -> None:
+    if distribution is None:
         return
-    axes.stairs(found.counts, found.edges, fill=True, color=_COLOURS[""])
-    if len(found.counts) == 1:
-        axes.set_xticks(found.edges)
-    axes.axvline(found.median, color="black", linewidth=1)
-    axes.set_title(f"median {found.median:.4g}", fontsize=9, loc="left", color="#555555")
+    axes.stairs(distribution.counts, distribution.edges, fill=True, color=_COLOURS[""])
+    if len(distribution.counts) == 1:
+        axes.set_xticks(distribution.edges)
+    axes.axvline(distribution.median, color="black", linewidth=1)
+    axes.set_title(f"median {distribution.median:.4g}", fontsize=9, loc="left", color="#555555")
 
 
 def _label(axes: Axes, x: str, y: str) -> None:

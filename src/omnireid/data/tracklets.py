@@ -103,9 +103,9 @@ def seen_together(tracklets: Sequence[Tracklet], *, max_overlap: float = MAX_OVE
         (C, 2) int64 places in `tracklets`, each row and the rows ascending.
     """
     frames: dict[tuple[str, float], list[tuple[int, Box | None]]] = {}
-    for place, tracklet in enumerate(tracklets):
+    for index, tracklet in enumerate(tracklets):
         for sighting in tracklet.sightings:
-            frames.setdefault((tracklet.camera, sighting.time), []).append((place, sighting.box))
+            frames.setdefault((tracklet.camera, sighting.time), []).append((index, sighting.box))
     together: set[tuple[int, int]] = set()
     doubtful: set[tuple[int, int]] = set()
     for seen in frames.values():
@@ -130,14 +130,14 @@ def spread_samples(tracklets: Sequence[Tracklet], num_frames: int) -> tuple[list
     """
     if num_frames < 1:
         raise InputError(f"num_frames: expected at least 1, got {num_frames}")
-    cameras = {name: camid for camid, name in enumerate(sorted({one.camera for one in tracklets}))}
+    cameras = {name: camid for camid, name in enumerate(sorted({each.camera for each in tracklets}))}
     boxes: dict[Sample, Box] = {}
     samples: list[Sample] = []
-    for place, tracklet in enumerate(tracklets):
+    for row, tracklet in enumerate(tracklets):
         last = len(tracklet.sightings) - 1
         for index in np.unique(np.linspace(0, last, num_frames).round().astype(int)).tolist():
             sighting = tracklet.sightings[index]
-            sample = Sample(sighting.path, place, cameras[tracklet.camera], sighting.time)
+            sample = Sample(sighting.path, row, cameras[tracklet.camera], sighting.time)
             samples.append(sample)
             if sighting.box is not None:
                 boxes[sample] = sighting.box
@@ -199,16 +199,16 @@ def _read_table(path: Path) -> list[Tracklet]:
 
 
 def _read_sequence(folder: Path) -> list[Tracklet]:
-    found = [file for file in (folder / "gt" / "gt.txt", folder / "tracks.txt") if file.is_file()]
-    if not found:
+    tables = [file for file in (folder / "gt" / "gt.txt", folder / "tracks.txt") if file.is_file()]
+    if not tables:
         raise DatasetError(f"{folder}: neither gt/gt.txt nor tracks.txt. Expected:\n{LAYOUT}")
     facts = _sequence_facts(folder / "seqinfo.ini")
-    is_ground_truth = found[0].name == "gt.txt"
+    is_ground_truth = tables[0].name == "gt.txt"
     name = facts.get("name", folder.name)
     sightings: dict[tuple[str, str], list[Sighting]] = {}
-    with found[0].open(encoding="utf-8", newline="") as stream:
+    with tables[0].open(encoding="utf-8", newline="") as stream:
         for line, row in enumerate(csv.reader(stream), start=1):
-            where = f"{found[0]}: line {line}"
+            where = f"{tables[0]}: line {line}"
             if len(row) < 6:
                 raise DatasetError(f"{where}: expected frame, id, left, top, width, height, …, got {row}")
             cells = [_number(cell, where, "value") for cell in row]
@@ -221,7 +221,7 @@ def _read_sequence(folder: Path) -> list[Tracklet]:
             box = (left, top, left + cells[4], top + cells[5])
             own = sightings.setdefault((name, str(person)), [])
             own.append(Sighting(str(picture), frame / float(facts.get("framerate", "1")), box))
-    return _ordered(sightings, str(found[0]))
+    return _ordered(sightings, str(tables[0]))
 
 
 def _sequence_facts(file: Path) -> dict[str, str]:

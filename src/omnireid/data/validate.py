@@ -331,7 +331,7 @@ def _duplicate_problems(dataset: Dataset, hashes: dict[str, str]) -> list[Proble
         pair = next(((q, g) for q in query for g in gallery if q != g), None)
         if pair:
             repeated.append(_equal(*pair))
-    found = (
+    problems = (
         (
             Severity.ERROR,
             "train-test-duplicates",
@@ -356,10 +356,10 @@ def _duplicate_problems(dataset: Dataset, hashes: dict[str, str]) -> list[Proble
     )
     return [
         Problem(severity, kind, f"{len(items):,} {message}", tuple(items), next_step)
-        for severity, kind, items, message, next_step in found
+        for severity, kind, items, message, next_step in problems
         if items
     ]
 
 
-def _equal(one: str, other: str) -> str:
-    return f"{one} = {other}"
+def _equal(first: str, other: str) -> str:
+    return f"{first} = {other}"

@@ -172,15 +172,17 @@ def verify_counts(dataset: Dataset, card: DatasetCard) -> None:
         CountMismatchError: shows every split, card and found side by side, and what was not taken.
     """
     parts = (*dataset.splits, total(dataset)) if TOTAL in card.counts else dataset.splits
-    found = {part.name: SplitCounts.of(part).stated() for part in parts}
+    counted = {part.name: SplitCounts.of(part).stated() for part in parts}
     wanted = {name: counts.stated() for name, counts in card.counts.items()}
-    if all(found[name].get(what) == want for name, stated in wanted.items() for what, want in stated.items()):
+    if all(
+        counted[name].get(what) == want for name, stated in wanted.items() for what, want in stated.items()
+    ):
         return
     lines = [f"{dataset.root}: the counts differ from the card of {card.name} (card → found)"]
     for name, stated in wanted.items():
         columns = []
         for what, want in stated.items():
-            got = found[name].get(what, 0)
+            got = counted[name].get(what, 0)
             columns.append(f"{what} {want:,} → {got:,}{'' if want == got else ' (!)'}")
         lines.append(f"  {name:<8}" + "   ".join(columns))
     example = {file.reason: file.path for file in reversed(dataset.skipped)}

@@ -139,14 +139,14 @@ def read_new(root: Path, options: ReadOptions, *, kind: str) -> Dataset:
         MissingExtraError: SciPy, or for extracting h5py, is not installed.
     """
     card = NEW_CARDS[kind]
-    place = locate(root, card, options)
-    config = place / card.markers[0]
+    path = locate(root, card, options)
+    config = path / card.markers[0]
     names = _listed_names(config)
     labels = _integers(config, "labels", least=0)
     if len(labels) != len(names):
         raise DatasetError(f"{config}: {len(names):,} names, but {len(labels):,} labels; copy it again")
     places = {split: _integers(config, f"{split}_idx", least=1, most=len(names)) - 1 for split in SPLITS}
-    folder, mat = _picture_folder(root, place, card, kind, options)
+    folder, mat = _picture_folder(root, path, card, kind, options)
     skipped = _compare(folder, names, listed_in=config, mat=mat)
     samples = [_sample(folder, name, int(label)) for name, label in zip(names, labels, strict=True)]
     splits = {split: _split(split, [samples[i] for i in places[split]]) for split in SPLITS}
@@ -167,10 +167,10 @@ def read_classic(root: Path, options: ReadOptions, *, kind: str) -> Dataset:
         MissingExtraError: h5py is not installed.
     """
     card = CLASSIC_CARDS[kind]
-    place = locate(root, card, options)
-    mat = place / MAT
+    path = locate(root, card, options)
+    mat = path / MAT
     tested = tested_people(mat, options.split_id, NUM_CLASSIC_SPLITS)
-    folder, _ = _picture_folder(root, place, card, kind, options)
+    folder, _ = _picture_folder(root, path, card, kind, options)
     # Looking through the .mat takes a second; a folder with the marker is known to agree with it.
     names = _present(folder) if is_extracted(folder) else picture_names(mat, kind)
     skipped = _compare(folder, names, listed_in=mat, mat=mat)
@@ -197,11 +197,11 @@ def read_classic(root: Path, options: ReadOptions, *, kind: str) -> Dataset:
 
 
 def _picture_folder(
-    root: Path, place: Path, card: DatasetCard, kind: str, options: ReadOptions
+    root: Path, path: Path, card: DatasetCard, kind: str, options: ReadOptions
 ) -> tuple[Path, Path | None]:
     """The folder of the pictures, made first where that is asked for, and cuhk-03.mat if it is there."""
     # torchreid keeps the pictures beside the release's folder.
-    base = place.parent if place.name == RELEASE else place
+    base = path.parent if path.name == RELEASE else path
     folder = base / f"images_{kind}"
     mat = _find_mat(base)
     if options.extract and mat is None and not folder.is_dir():

@@ -117,10 +117,10 @@ def extract_pictures(mat_path: Path, kind: str, folder: Path, *, console: Consol
 
 def _shows(path: Path, pixels: UInt8, mat_path: Path) -> bool:
     try:
-        found = decode(path)
+        picture = decode(path)
     except ImageError:
         return False
-    if not np.array_equal(found, pixels):
+    if not np.array_equal(picture, pixels):
         raise DatasetError(
             f"{path}: shows another picture than {mat_path} holds under that name; "
             "move the folder away and extract again"

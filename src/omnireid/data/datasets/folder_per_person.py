@@ -128,13 +128,13 @@ def _split_folders(root: Path, skipped: list[SkippedFile]) -> list[tuple[Path, t
     for name, split in named.items():
         inner = {entry.name: _ALL_SPLITS.get(entry.name.lower()) for entry in scan(root / name)}
         if split == "test" and set(inner.values()) == {"query", "gallery"}:
-            found = {root / name / deeper: str(inner_split) for deeper, inner_split in inner.items()}
+            splits = {root / name / deeper: str(inner_split) for deeper, inner_split in inner.items()}
         else:
-            found = {root / name: split}
-        for place, wanted in found.items():
+            splits = {root / name: split}
+        for folder, wanted in splits.items():
             if wanted in places:
-                raise DatasetError(f"{places[wanted]} and {place}: both are the {wanted} split; keep one")
-            places[wanted] = place
+                raise DatasetError(f"{places[wanted]} and {folder}: both are the {wanted} split; keep one")
+            places[wanted] = folder
     tested = places.keys() & {"query", "gallery"}
     if "test" in places and len(tested) == 1:
         raise DatasetError(
@@ -147,7 +147,7 @@ def _split_folders(root: Path, skipped: list[SkippedFile]) -> list[tuple[Path, t
     both = places.get("test") or places.get("val")
     if not tested and both is not None:
         found_splits.append((both, ("query", "gallery")))
-    used = {place.relative_to(root).parts[0] for place, _ in found_splits}
+    used = {folder.relative_to(root).parts[0] for folder, _ in found_splits}
     skipped += [
         SkippedFile(entry.path, "beside the split folders") for entry in scan(root) if entry.name not in used
     ]

@@ -35,8 +35,8 @@ def scan(folder: Path) -> list[os.DirEntry[str]]:
         DatasetError: the folder cannot be read.
     """
     try:
-        with os.scandir(folder) as found:
-            entries = [entry for entry in found if not is_system_file(entry.name)]
+        with os.scandir(folder) as listing:
+            entries = [entry for entry in listing if not is_system_file(entry.name)]
     except OSError as error:
         raise DatasetError(f"{folder}: cannot be read ({error.strerror or error})") from error
     return sorted(entries, key=lambda entry: entry.name)
@@ -84,7 +84,7 @@ def locate(root: Path, card: DatasetCard, options: ReadOptions) -> Path:
         folder = _first_place(root, card)
     if folder is not None:
         return folder
-    nearest = max((root / place for place in card.places), key=lambda place: _num_present(place, card))
+    nearest = max((root / place for place in card.places), key=lambda path: _num_present(path, card))
     missing = [marker for marker in card.markers if not (nearest / marker).exists()]
     raise DatasetError(
         f"{nearest if nearest.exists() else root}: not {card.title} (missing: {', '.join(missing)})."
@@ -94,12 +94,12 @@ def locate(root: Path, card: DatasetCard, options: ReadOptions) -> Path:
 
 
 def _first_place(root: Path, card: DatasetCard) -> Path | None:
-    places = (root / place for place in card.places)
-    return next((place for place in places if _num_present(place, card) == len(card.markers)), None)
+    places = (root / folder for folder in card.places)
+    return next((folder for folder in places if _num_present(folder, card) == len(card.markers)), None)
 
 
-def _num_present(place: Path, card: DatasetCard) -> int:
-    return sum((place / marker).exists() for marker in card.markers)
+def _num_present(folder: Path, card: DatasetCard) -> int:
+    return sum((folder / marker).exists() for marker in card.markers)
 
 
 def read_folder(

@@ -66,7 +66,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     cameras = [read_camera(folder / name, camid) for camid, name in enumerate(CAMERAS)]
     persons = _persons(cameras)
     order = _splits(folder / SPLITS, len(persons))[options.split_id]
-    test, train = ([persons[place - 1] for place in part] for part in np.split(order, [len(persons) // 2]))
+    test, train = ([persons[index - 1] for index in part] for part in np.split(order, [len(persons) // 2]))
     query, gallery = cameras
     return CARD.dataset(
         folder,
@@ -83,14 +83,14 @@ def read(root: Path, options: ReadOptions) -> Dataset:
 
 def _persons(cameras: list[CameraFolder]) -> list[str]:
     """Folder names in order: what the split file counts."""
-    one, other = (set(camera.frames) for camera in cameras)
-    if one != other:
-        only = sorted(one ^ other)
+    first, other = (set(camera.frames) for camera in cameras)
+    if first != other:
+        only = sorted(first ^ other)
         raise DatasetError(
             f"{cameras[0].path.parent}: {only[0]} is in one camera only ({len(only)} such folders), but "
             "everybody is seen by both; unpack the archive again"
         )
-    return sorted(one)
+    return sorted(first)
 
 
 def _splits(path: Path, num_persons: int) -> Int64:

@@ -99,9 +99,9 @@ def _read_labels(root: Path, parse: _Parse) -> tuple[_Parts, dict[int, str], dic
         for entry in scan(root / folder)
         if is_picture_name(entry.name)
     )
-    found = [parsed for parsed in map(parse, names) if not isinstance(parsed, str)]
-    pids = number_people(person for person, _ in found)
-    camids = number_cameras(camera for person, camera in found if person != JUNK_PID)
+    labels = [parsed for parsed in map(parse, names) if not isinstance(parsed, str)]
+    pids = number_people(person for person, _ in labels)
+    camids = number_cameras(camera for person, camera in labels if person != JUNK_PID)
 
     def numbered(name: str) -> tuple[int, int] | str:
         parsed = parse(name)

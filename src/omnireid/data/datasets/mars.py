@@ -84,7 +84,9 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         folder,
         options,
         (_without_junk("train", train), _without_junk("query", query), _without_junk("gallery", gallery)),
-        skipped=(SkippedFile(one.path, JUNK) for one in (*train, *test) if one.pid == JUNK_PID),
+        skipped=(
+            SkippedFile(tracklet.path, JUNK) for tracklet in (*train, *test) if tracklet.pid == JUNK_PID
+        ),
     )
 
 

@@ -21,7 +21,7 @@ def read_mat(path: Path, variable: str) -> npt.NDArray[Any]:
     from scipy.io import loadmat, whosmat
 
     try:
-        found = loadmat(path, appendmat=False, variable_names=[variable])
+        content = loadmat(path, appendmat=False, variable_names=[variable])
         known = ", ".join(name for name, *_ in whosmat(path, appendmat=False))
     except FileNotFoundError as error:
         raise DatasetError(f"{path}: no such file; it belongs to the dataset") from error
@@ -35,9 +35,9 @@ def read_mat(path: Path, variable: str) -> npt.NDArray[Any]:
             f"{path}: damaged, or no MATLAB file ({error or type(error).__name__}); "
             "unpack or download it again"
         ) from error
-    if variable not in found:
+    if variable not in content:
         raise DatasetError(f"{path}: no variable {variable!r}; it has: {known or 'none'}")
-    return np.asarray(found[variable])
+    return np.asarray(content[variable])
 
 
 def read_integers(path: Path, variable: str) -> Int64:
@@ -46,10 +46,10 @@ def read_integers(path: Path, variable: str) -> Int64:
     Raises:
         DatasetError: as `read_mat`, or anything else than whole numbers.
     """
-    found = read_mat(path, variable)
-    if found.dtype.kind in "iuf":
+    values = read_mat(path, variable)
+    if values.dtype.kind in "iuf":
         with np.errstate(invalid="ignore"):
-            numbers = found.astype(np.int64)
-        if np.array_equal(numbers, found):
+            numbers = values.astype(np.int64)
+        if np.array_equal(numbers, values):
             return numbers
     raise DatasetError(f"{path}: {variable} holds something else than whole numbers; fetch the file again")

@@ -81,7 +81,7 @@ def _card(portion: Portion, version: Version | None) -> DatasetCard:
     """The card of a portion of one version; None for whichever version is there."""
     versions = VERSIONS if version is None else (version,)
     folders = " or\n".join(
-        f"[msmt17/][{one.root}/]{{{one.train},{one.test}}}/<person>/*.jpg" for one in versions
+        f"[msmt17/][{each.root}/]{{{each.train},{each.test}}}/<person>/*.jpg" for each in versions
     )
     return DatasetCard(
         name=f"msmt17{f'-{version.name}' if version else ''}{portion.suffix}",
@@ -92,9 +92,9 @@ def _card(portion: Portion, version: Version | None) -> DatasetCard:
             f"{folders}\nand beside them {', '.join(_LIST_FILES)}, each with lines\n"
             "0000/0000_000_01_0303morning_0015_0.jpg 0: path and pid; the third field is the camera 1–15."
         ),
-        places=tuple(dict.fromkeys(place for one in versions for place in one.places)),
+        places=tuple(dict.fromkeys(place for each in versions for place in each.places)),
         markers=(*((version.train, version.test) if version else ()), *_LIST_FILES),
-        archives=tuple(one.archive for one in versions),
+        archives=tuple(each.archive for each in versions),
         counts={
             "train": portion.train_counts,
             **(_TEST_COUNTS if portion is not EVERYTHING else {}),

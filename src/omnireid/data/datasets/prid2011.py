@@ -97,9 +97,9 @@ def _published(path: Path, split_id: int) -> tuple[list[str], list[str]]:
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: cannot be read as JSON ({error}); fetch it again") from error
     if not isinstance(splits, list) or len(splits) != CARD.num_splits:
-        found = f"{len(splits)} entries" if isinstance(splits, list) else type(splits).__name__
+        content = f"{len(splits)} entries" if isinstance(splits, list) else type(splits).__name__
         raise DatasetError(
-            f"{path}: expected a list of {CARD.num_splits} splits, found {found}; fetch it again"
+            f"{path}: expected a list of {CARD.num_splits} splits, found {content}; fetch it again"
         )
     train, test = (_names(path, splits[split_id], split_id, part) for part in ("train", "test"))
     if both := sorted(set(train) & set(test)):
@@ -116,11 +116,11 @@ def _names(path: Path, split: Any, split_id: int, part: str) -> list[str]:
 
 def _drawn(cameras: list[CameraFolder], split_id: int) -> tuple[list[str], list[str], str]:
     """As `_published`, and where the split comes from."""
-    one, other = (
+    first, other = (
         {person for person, frames in camera.frames.items() if len(frames) >= LEAST_FRAMES}
         for camera in cameras
     )
-    shared = {person for person in one & other if person_pid(person) <= NUM_SHARED_PIDS}
+    shared = {person for person in first & other if person_pid(person) <= NUM_SHARED_PIDS}
     persons = drawn_order(shared, dataset=CARD.name, partition=split_id)
     if len(persons) < 2:
         raise DatasetError(
