@@ -32,7 +32,7 @@ def calibration_lines(record: CalibrationRecord) -> list[str]:
         f"{record.mapping.kind} (held-out log loss: {losses}); "
         f"expected calibration error {share(record.calibration_error)} on people held out",
     ]
-    lines += [threshold_sentence(one) for one in (*record.false_alarms, record.miss)]
+    lines += [threshold_sentence(threshold) for threshold in (*record.false_alarms, record.miss)]
     lines += search_sentences(record.search)
     return lines
 
@@ -140,7 +140,7 @@ def write_calibration_page(
         "num_bins": len(record.reliability),
         "reliability": reliability_chart(record),
         "histogram": histogram_chart(histogram, title="Scores of pairs", x_label="cosine similarity"),
-        "thresholds": [_row(one) for one in (*record.false_alarms, record.miss)],
+        "thresholds": [_row(threshold) for threshold in (*record.false_alarms, record.miss)],
     }
     write_bytes(path, render_page("calibration.html.j2", page).encode("utf-8", "xmlcharrefreplace"))
 
@@ -148,9 +148,9 @@ def write_calibration_page(
 def reliability_chart(record: CalibrationRecord) -> str:
     """Observed share of same-person pairs over predicted probability, beside the diagonal, as inline SVG."""
     points = [
-        (one.predicted, one.observed)
-        for one in record.reliability
-        if one.predicted is not None and one.observed is not None
+        (bin_.predicted, bin_.observed)
+        for bin_ in record.reliability
+        if bin_.predicted is not None and bin_.observed is not None
     ]
     return line_chart(
         [Series("observed", points), Series("perfect", [(0.0, 0.0), (1.0, 1.0)])],

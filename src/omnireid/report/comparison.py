@@ -65,9 +65,9 @@ def plot_results(path: str | os.PathLike[str], records: Sequence[ResultRecord], 
 
     figure = Figure(figsize=(9.6, 3.2 + 0.22 * len(records)), layout="constrained")
     cmc, bars = figure.subplots(1, 2, width_ratios=(3, 2))
-    for place, (record, name) in enumerate(zip(records, names, strict=True)):
-        colour = _COLOURS[place % len(_COLOURS)]
-        style = ("-", "--", ":")[place // len(_COLOURS) % 3]
+    for index, (record, name) in enumerate(zip(records, names, strict=True)):
+        colour = _COLOURS[index % len(_COLOURS)]
+        style = ("-", "--", ":")[index // len(_COLOURS) % 3]
         ranks = range(1, len(record.cmc) + 1)
         cmc.plot(ranks, [100 * share for share in record.cmc], style, color=colour, label=name)
         value = record.metrics.get("mAP")
@@ -78,7 +78,7 @@ def plot_results(path: str | os.PathLike[str], records: Sequence[ResultRecord], 
         errors = None
         if interval is not None:
             errors = [[100 * (value - interval.low)], [100 * (interval.high - value)]]
-        bars.barh(place, 100 * value, color=colour, xerr=errors, ecolor="#444444", capsize=3)
+        bars.barh(index, 100 * value, color=colour, xerr=errors, ecolor="#444444", capsize=3)
     cmc.set(xlabel="rank k", ylabel="% of valid queries with a match", title=_title(records))
     cmc.grid(alpha=0.3)
     cmc.legend(fontsize=8)

@@ -135,7 +135,7 @@ def _principal(rows: Float64) -> tuple[Float64, float]:
 
 
 def map_chart(
-    found: EmbeddingMap,
+    sample: EmbeddingMap,
     *,
     pid_names: Mapping[int, str] | None = None,
     camera_names: Mapping[int, str] | None = None,
@@ -144,22 +144,22 @@ def map_chart(
 
     Pointing at a picture, or choosing it by keyboard, leaves this person's pictures alone in full colour.
     """
-    low, high = found.places.min(axis=0), found.places.max(axis=0)
+    low, high = sample.places.min(axis=0), sample.places.max(axis=0)
     scale = (SIZE - 2 * _MARGIN) / np.maximum(high - low, 1e-12)
-    points = _MARGIN + (found.places - low) * scale
-    cameras = np.unique(found.camids).tolist()
+    points = _MARGIN + (sample.places - low) * scale
+    cameras = np.unique(sample.camids).tolist()
     people = []
-    for number, pid in enumerate(np.unique(found.pids).tolist()):
+    for number, pid in enumerate(np.unique(sample.pids).tolist()):
         name = (pid_names or {}).get(pid) or f"pid {pid}"
         marks = [
             Markup('<path d="{}" transform="translate({:.1f} {:.1f})"><title>{}, {}</title></path>').format(
-                _SHAPES[cameras.index(int(found.camids[row])) % len(_SHAPES)],
+                _SHAPES[cameras.index(int(sample.camids[row])) % len(_SHAPES)],
                 points[row, 0],
                 points[row, 1],
                 name,
-                _camera(int(found.camids[row]), camera_names),
+                _camera(int(sample.camids[row]), camera_names),
             )
-            for row in np.flatnonzero(found.pids == pid)
+            for row in np.flatnonzero(sample.pids == pid)
         ]
         people.append(
             Markup('<g class="who" tabindex="0" role="img" aria-label="{}" fill="{}">{}</g>').format(
@@ -173,16 +173,16 @@ def map_chart(
     key = [
         (Markup('<svg viewBox="-7 -7 14 14" aria-hidden="true"><path d="{}"/></svg>').format(shape), names)
         for shape, names in (
-            (shape, ", ".join(_camera(camera, camera_names) for camera in cameras[place :: len(_SHAPES)]))
-            for place, shape in enumerate(_SHAPES)
+            (shape, ", ".join(_camera(camera, camera_names) for camera in cameras[index :: len(_SHAPES)]))
+            for index, shape in enumerate(_SHAPES)
         )
         if names
     ]
     sampled = (
-        f"{len(people)} of {found.num_people:,} people, "
-        f"{len(found.places):,} of {found.num_pictures:,} pictures"
+        f"{len(people)} of {sample.num_people:,} people, "
+        f"{len(sample.places):,} of {sample.num_pictures:,} pictures"
     )
-    return {"svg": svg, "key": key, "method": found.method, "sample": sampled}
+    return {"svg": svg, "key": key, "method": sample.method, "sample": sampled}
 
 
 def _camera(camid: int, names: Mapping[int, str] | None) -> str:

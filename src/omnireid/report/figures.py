@@ -36,48 +36,50 @@ def line_chart(
     width: int = WIDTH,
 ) -> Markup:
     """Curves over a common axis; points whose x is in `marked` carry their value, and a tick."""
-    points = [point for one in series for point in one.points]
+    points = [point for line in series for point in line.points]
     xs, ys = [x for x, _ in points], [y for _, y in points]
     frame = _Frame((min(xs), max(xs)), y_range or _padded(min(ys), max(ys)), width)
     x_ticks = [x for x in marked if x <= max(xs)]
     x_ticks += [x for x in _ticks(*frame.x_range, 5, whole=True) if x > max(marked, default=-math.inf)]
     parts = [frame.axes(x_label, y_label, x_ticks, as_percent=as_percent)]
-    for number, one in enumerate(series, start=1):
-        path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in one.points)
+    for number, line in enumerate(series, start=1):
+        path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in line.points)
         parts.append(Markup('<polyline class="line s{}" points="{}"/>').format(number, path))
-        shown = [p for p in one.points if p[0] in marked] if marked else one.points
+        shown = [p for p in line.points if p[0] in marked] if marked else line.points
         if len(shown) <= _MAX_DOTS:
             dot = Markup('<circle class="dot s{}" cx="{:.1f}" cy="{:.1f}" r="{}"><title>{}</title></circle>')
             for x, y in shown:
                 named = f"{x_label} {x:g}: {100 * y:.1f} %" if as_percent else f"{x_label} {x:g}: {y:.4g}"
                 parts.append(dot.format(number, frame.x(x), frame.y(y), 4 if marked else 2.5, named))
         last_x, last_y = -math.inf, 0.0
-        for x, y in (point for point in one.points if point[0] in marked):
+        for x, y in (point for point in line.points if point[0] in marked):
             value = f"{100 * y:.1f}".removesuffix(".0") if as_percent else f"{y:.3g}"
             # Neighbours on a flat curve would overprint each other: go one line down.
             crowded = frame.x(x) - last_x < 40 and abs(frame.y(y) - last_y) < 14
             parts.append(frame.label(x, y, value, lower=crowded))
             last_x, last_y = frame.x(x), frame.y(y) + (14 if crowded else 0)
     if len(series) > 1:
-        parts.append(_legend([one.name for one in series], width))
+        parts.append(_legend([line.name for line in series], width))
     return _svg(title, parts, width)
 
 
 def rate_chart(series: Sequence[Series], *, title: str, x_label: str, y_label: str) -> Markup:
     """Shares over a share on a logarithmic axis, both written in percent: ROC and DET curves."""
-    logarithmic = [Series(one.name, [(math.log10(x), y) for x, y in one.points if x > 0]) for one in series]
-    xs = [x for one in logarithmic for x, _ in one.points]
+    logarithmic = [
+        Series(line.name, [(math.log10(x), y) for x, y in line.points if x > 0]) for line in series
+    ]
+    xs = [x for line in logarithmic for x, _ in line.points]
     frame = _Frame((min(xs), max(xs)), (0.0, 1.0), WIDTH)
     decades = [
         float(d) for d in range(math.ceil(frame.x_range[0] - 1e-9), math.floor(frame.x_range[1] + 1e-9) + 1)
     ]
     written = [f"{100 * 10**decade:g}" for decade in decades]
     parts = [frame.axes(x_label, y_label, decades, as_percent=True, x_texts=written)]
-    for number, one in enumerate(logarithmic, start=1):
-        path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in one.points)
+    for number, line in enumerate(logarithmic, start=1):
+        path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in line.points)
         parts.append(Markup('<polyline class="line s{}" points="{}"/>').format(number, path))
     if len(series) > 1:
-        parts.append(_legend([one.name for one in series], WIDTH))
+        parts.append(_legend([line.name for line in series], WIDTH))
     return _svg(title, parts, WIDTH)
 
 

@@ -51,7 +51,7 @@ def write_overview(
         f"{_listed(record.dataset.name for record in records)}",
         "environment": records[-1].environment,
         "labels": [*labels().values()],
-        "level": next((f"{100 * one.level:g} %" for one in intervals if one is not None), ""),
+        "level": next((f"{100 * interval.level:g} %" for interval in intervals if interval is not None), ""),
         "rows": [
             _row(record, title, interval, Path(os.path.relpath(Path(report).absolute(), folder)))
             for (record, report), title, interval in zip(

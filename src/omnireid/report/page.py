@@ -238,16 +238,16 @@ def _identities(data: ReportData, album: Album) -> dict[str, Any] | None:
         "num_people": len(data.identities),
         "rows": [
             {
-                "picture": album.address(data.query_paths[one.hardest_query]),
-                "path": data.query_paths[one.hardest_query],
-                "name": one.name or f"pid {one.pid}",
-                "queries": f"{one.num_valid_queries:,}",
-                "mAP": percent(one.mAP),
-                "rank1": percent(one.rank1),
-                "worst": "–" if one.worst_rank is None else f"{one.worst_rank:,.10g}",
-                "cameras": ", ".join(one.cameras),
+                "picture": album.address(data.query_paths[person.hardest_query]),
+                "path": data.query_paths[person.hardest_query],
+                "name": person.name or f"pid {person.pid}",
+                "queries": f"{person.num_valid_queries:,}",
+                "mAP": percent(person.mAP),
+                "rank1": percent(person.rank1),
+                "worst": "–" if person.worst_rank is None else f"{person.worst_rank:,.10g}",
+                "cameras": ", ".join(person.cameras),
             }
-            for one in shown
+            for person in shown
         ],
     }
 
@@ -308,15 +308,15 @@ def _ranked_list(data: ReportData, query: int, album: Album) -> dict[str, Any]:
     ):
         outcome = Outcome(value)
         rank += outcome is not Outcome.JUNK
-        found = data.gallery_paths[index]
-        place = "not ranked" if outcome is Outcome.JUNK else f"rank {rank}"
+        picture = data.gallery_paths[index]
+        position = "not ranked" if outcome is Outcome.JUNK else f"rank {rank}"
         cells.append(
             {
-                "picture": album.address(found),
+                "picture": album.address(picture),
                 "outcome": outcome.name.lower(),
                 "symbol": _SYMBOLS[outcome],
                 "distance": f"{distance:.{3 if distance < 10 else 2 if distance < 100 else 0}f}",
-                "hint": f"{place}, {outcome.name.lower()}, distance {distance:.4g}, {found}",
+                "hint": f"{position}, {outcome.name.lower()}, distance {distance:.4g}, {picture}",
             }
         )
     first = retrieval.first_match_rank[query]

@@ -21,12 +21,12 @@ from omnireid.report.options import TABLE_FORMATS, TableFormat
 from omnireid.report.wording import dataset_title, protocol_terms, repetitions
 
 _PROTOCOL_FIELDS = tuple(ProtocolRecord.model_fields)
-_MARKDOWN = str.maketrans({one: f"\\{one}" for one in "\\|*`<["})
+_MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\|*`<["})
 # Between letters it means nothing to Markdown.
 _EMPHASIS = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _LATEX = str.maketrans(
     {
-        **{one: f"\\{one}" for one in "&%$#_{}"},
+        **{character: f"\\{character}" for character in "&%$#_{}"},
         "\\": r"\textbackslash{}",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
@@ -203,7 +203,7 @@ def _cells(
         if len(protocols) > 1:
             line.append(escape(row.kind[1]))
         lines.append(line)
-    return [escape(one) for one in header], lines, set(range(2, 2 + len(shown)))
+    return [escape(title) for title in header], lines, set(range(2, 2 + len(shown)))
 
 
 def _printed(metric: SpreadRecord) -> float:
@@ -250,8 +250,8 @@ def _splits(record: ResultRecord | MeansRecord) -> str:
 def _interval(record: ResultRecord | MeansRecord) -> list[str]:
     """Bounds of mAP, where they were measured."""
     analysis = None if isinstance(record, MeansRecord) else record.analysis
-    found = None if analysis is None or analysis.intervals is None else analysis.intervals.get("mAP")
-    return ["", ""] if found is None else [repr(found.low), repr(found.high)]
+    interval = None if analysis is None or analysis.intervals is None else analysis.intervals.get("mAP")
+    return ["", ""] if interval is None else [repr(interval.low), repr(interval.high)]
 
 
 def _markdown_text(text: str) -> str:

@@ -36,7 +36,7 @@ def table_rows(
     if names is not None and len(names) != len(records):
         raise InputError(f"names: expected {len(records)}, one for each record, got {len(names)}")
     # Names of the rows tell two datasets of one name apart already.
-    titles = dataset_titles(records) if names is None else [dataset_title(one.dataset) for one in records]
+    titles = dataset_titles(records) if names is None else [dataset_title(each.dataset) for each in records]
     shown = labels(in_tables=True)
     rows = []
     for index, record in enumerate(records):
@@ -54,15 +54,15 @@ def rich_table(records: Sequence[ResultRecord], *, names: Sequence[str] | None =
         header, rows = header[:-1], [row[:-1] for row in rows]
         caption = f"percent; {protocols[0]}; {valid_queries(records)}"
     else:
-        letter = {protocol: _letter(place) for place, protocol in enumerate(protocols)}
+        letter = {protocol: _letter(index) for index, protocol in enumerate(protocols)}
         rows = [(*row[:-1], letter[row[-1]]) for row in rows]
         shown = (f"{letter[protocol]}: {protocol}" for protocol in protocols)
         caption = "\n".join(["percent", *shown, valid_queries(records)])
     return bare_table(header, rows, words=("model", "dataset", "protocol"), caption=caption)
 
 
-def _letter(place: int) -> str:
-    return chr(ord("a") + place) if place < 26 else str(place + 1)
+def _letter(index: int) -> str:
+    return chr(ord("a") + index) if index < 26 else str(index + 1)
 
 
 def rich_means(summary: MeansRecord) -> Table:
