@@ -205,9 +205,9 @@ def _versus(base: Result, other: Result, seed: int, any_protocol: bool) -> Versu
         if len(np.unique(a.pids[rows_a])) < 2:
             return Versus(name=other.name, **nothing)
     pids = a.pids[rows_a]
-    found = {}
+    differences = {}
     for name, of_queries in metrics.items():
         values_a, values_b = of_queries(a)[rows_a], of_queries(b)[rows_b]
         is_defined = not (np.isnan(values_a).all() or np.isnan(values_b).all())
-        found[name] = compare_paired(values_a, values_b, pids, seed=seed) if is_defined else None
-    return Versus(name=other.name, **found)
+        differences[name] = compare_paired(values_a, values_b, pids, seed=seed) if is_defined else None
+    return Versus(name=other.name, **differences)

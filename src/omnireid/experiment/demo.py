@@ -101,14 +101,14 @@ def _state(folder: Path, wanted: dict[str, Any], start: float) -> dict[str, Any]
         state = {**wanted, "start": start, "filled": False}
         write_text(file, json.dumps(state, indent=2) + "\n")
         return state
-    found: dict[str, Any] = json.loads(file.read_text())
-    other = [key for key, value in wanted.items() if found.get(key) != value]
+    kept: dict[str, Any] = json.loads(file.read_text())
+    other = [key for key, value in wanted.items() if kept.get(key) != value]
     if other:
         raise InputError(
             f"{folder}: holds a demo with another {', '.join(other)}; delete the folder, or choose another "
             "with --out"
         )
-    return found
+    return kept
 
 
 def _fill(
@@ -134,7 +134,9 @@ def _fill(
             embeddings = embedder.embed([decode(picture) for picture in pictures])
             gallery.enrol(items, embeddings, model=model)
             progress.advance(task, len(batch))
-        known = sorted({one for crop in crops if (one := identity_of(crop, state["people"], state["days"]))})
+        known = sorted(
+            {name for crop in crops if (name := identity_of(crop, state["people"], state["days"]))}
+        )
         for identity, name in zip(known, NAMES, strict=False):
             gallery.name_identity(identity, name)
 

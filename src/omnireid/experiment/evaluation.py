@@ -116,9 +116,9 @@ def evaluate_model(
     embedded = time.perf_counter()
     retrieval = evaluate_embeddings(query, gallery, ranking, protocol=dataset.protocol, console=console)
     ranked = time.perf_counter()
-    found = _warnings(dataset, query, gallery, retrieval)
+    warnings = _warnings(dataset, query, gallery, retrieval)
     if console is not None:
-        for line in found:
+        for line in warnings:
             console.print(f"warning: {line}", style="yellow", markup=False)
     record = ResultRecord(
         dataset=_dataset_record(dataset, skipped),
@@ -130,7 +130,7 @@ def evaluate_model(
         environment=EnvironmentRecord.capture(),
         timings_s={"embedding": embedded - started, "ranking": ranked - embedded},
         training=training,
-        warnings=(*remarks_on(dataset), *found),
+        warnings=(*remarks_on(dataset), *warnings),
     )
     return Evaluation(record, retrieval, query, gallery, ranking, dataset)
 
@@ -301,7 +301,9 @@ def _activations(embedder: Embedder, paths: Sequence[str]) -> tuple[Activation, 
     maps = embedder.feature_maps(list(crops.values()))
     if maps is None:
         return ()
-    return tuple(Activation(path, activation_map(one)) for path, one in zip(crops, maps, strict=True))
+    return tuple(
+        Activation(path, activation_map(activation)) for path, activation in zip(crops, maps, strict=True)
+    )
 
 
 def _dataset_record(dataset: Dataset, skipped: Sequence[str]) -> DatasetRecord:

@@ -79,8 +79,8 @@ def evaluate_corrupted(
             evaluate_embeddings(query, gallery, replace(clean.ranking, seed=seed), protocol=dataset.protocol)
         )
 
-    found: dict[str, list[dict[str, float]]] = {condition: [] for condition in CONDITIONS}
-    found["clean"].append(_scores(clean.retrieval))
+    measured: dict[str, list[dict[str, float]]] = {condition: [] for condition in CONDITIONS}
+    measured["clean"].append(_scores(clean.retrieval))
     table: list[CorruptionCell] = []
     num_images = rounds * (len(dataset.query) + len(dataset.gallery))
     if cells:
@@ -89,9 +89,9 @@ def evaluate_corrupted(
         task = bar.add_task("corrupted", total=num_images)
         for round in range(rounds):
             query, gallery = embed(dataset.query, round), embed(dataset.gallery, round)
-            found["both"].append(score(query, gallery))
-            found["query"].append(score(query, clean.gallery))
-            found["gallery"].append(score(clean.query, gallery))
+            measured["both"].append(score(query, gallery))
+            measured["query"].append(score(query, clean.gallery))
+            measured["gallery"].append(score(clean.query, gallery))
         for corruption in CORRUPTIONS if cells else ():
             for severity in SEVERITIES:
                 query = embed(dataset.query, _CELL_ROUND, Draw(corruption, severity))
@@ -101,7 +101,7 @@ def evaluate_corrupted(
         benchmark=benchmark_name(dataset.name),
         rounds=rounds,
         seed=seed,
-        conditions={condition: _condition(scores) for condition, scores in found.items()},
+        conditions={condition: _condition(scores) for condition, scores in measured.items()},
         cells=tuple(table),
     )
 

@@ -29,8 +29,8 @@ def result_names(datasets: Sequence[Dataset]) -> list[str]:
 
 def _told_apart(names: Sequence[str]) -> list[str]:
     return [
-        name if names.count(name) == 1 else f"{name}-{1 + names[:place].count(name)}"
-        for place, name in enumerate(names)
+        name if names.count(name) == 1 else f"{name}-{1 + names[:index].count(name)}"
+        for index, name in enumerate(names)
     ]
 
 
