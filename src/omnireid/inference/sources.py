@@ -54,14 +54,14 @@ def collect_samples(source: Files | Sequence[Files], *, console: Console | None 
     else:
         raise InputError(f"{path}: no such folder, picture or manifest")
     files = [name for name in names if not is_system_file(Path(name).name) and Path(name).is_file()]
-    found = [name for name in files if is_picture_name(name)]
-    if not found:
+    pictures = [name for name in files if is_picture_name(name)]
+    if not pictures:
         raise InputError(f"{path}: no picture found; known suffixes: {', '.join(sorted(IMAGE_SUFFIXES))}")
     if console is not None:
         others = [SkippedFile(name, NO_PICTURE) for name in files if not is_picture_name(name)]
         for line in not_taken(others):
             console.print(line, style="yellow", markup=False)
-    return [Sample(name, pid=-1, camid=-1) for name in found]
+    return [Sample(name, pid=-1, camid=-1) for name in pictures]
 
 
 def _read_manifest(path: Path, console: Console | None) -> list[Sample]:
@@ -74,9 +74,9 @@ def _read_manifest(path: Path, console: Console | None) -> list[Sample]:
 
 
 def _walk(folder: Path) -> list[str]:
-    found = []
+    paths = []
     # os.walk does not follow links to folders, so a link to a parent cannot loop.
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [str(Path(parent, name)) for name in names]
-    return sorted(found)
+        paths += [str(Path(parent, name)) for name in names]
+    return sorted(paths)

@@ -109,9 +109,9 @@ def find_out(
     )
 
 
-def _applied(made: npt.NDArray[Any]) -> tuple[Float64, Float64, bool]:
+def _applied(picture: npt.NDArray[Any]) -> tuple[Float64, Float64, bool]:
     """Mean and deviation of the network's channels, and whether they are the input's turned round."""
-    values = np.asarray(made, np.float64)
+    values = np.asarray(picture, np.float64)
     channels = [axis for axis in (1, values.ndim - 1) if values.ndim == 4 and values.shape[axis] == 3]
     if len(values) != len(PROBES) or not channels or not np.isfinite(values).all():
         _refuse(f"make {list(values.shape)} of five plain pictures")

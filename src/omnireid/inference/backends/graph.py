@@ -198,7 +198,7 @@ class GraphBackend(ABC):
         """Have the graph fed what it takes; the spec with the mean and deviation that it applies itself."""
         first_nodes, pictures = self._first_nodes(), self.graph_input.pictures
         if first_nodes is None:
-            found = self._hint() or pictures
+            reading = self._hint() or pictures
         else:
             # As they are, not normalised.
             plain = replace(self.graph_input, pictures=Pictures(255))
@@ -210,15 +210,15 @@ class GraphBackend(ABC):
                 return np.concatenate([first_nodes(fed) for fed in parts])[: len(colours)]
 
             try:
-                found = find_out(made_of, pictures, self._hint())
+                reading = find_out(made_of, pictures, self._hint())
             except UnclearError as error:
                 if unclear:
                     raise
                 raise WeightsError(self._unknown(f"{error}, and so it cannot be found out")) from error
-        self.graph_input = replace(self.graph_input, pictures=found)
-        if found.mean is None or found.std is None:
+        self.graph_input = replace(self.graph_input, pictures=reading)
+        if reading.mean is None or reading.std is None:
             return spec
-        return spec.model_copy(update={"mean": found.mean, "std": found.std})
+        return spec.model_copy(update={"mean": reading.mean, "std": reading.std})
 
     def _embed(self, crops: Crops, spec: InputSpec, size: int) -> Embeddings:
         if len(crops) == 0:

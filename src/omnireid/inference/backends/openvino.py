@@ -345,8 +345,8 @@ def _before_global_pool(node: Any) -> Any | None:
             if current.get_type_name() == "ReduceMean":
                 return current.input_value(0)
             before += [port.get_node() for port in current.input_values()]
-        frontier = [found for found in before if found.get_friendly_name() not in reached]
-        reached.update(found.get_friendly_name() for found in frontier)
+        frontier = [source for source in before if source.get_friendly_name() not in reached]
+        reached.update(source.get_friendly_name() for source in frontier)
     return None
 
 

@@ -50,11 +50,11 @@ def _float32_weights(model: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _float32_content(model: bytes, start: int, stop: int) -> Iterator[tuple[int, int]]:
-    found = list(fields(model, start, stop))
-    dtypes = [value for number, value, _, _ in found if number == _TENSOR_DTYPE]
+    contents = list(fields(model, start, stop))
+    dtypes = [value for number, value, _, _ in contents if number == _TENSOR_DTYPE]
     if dtypes == [_FLOAT]:
         yield from (
             (begin, end)
-            for number, _, begin, end in found
+            for number, _, begin, end in contents
             if number in (_TENSOR_RAW, _TENSOR_FLOATS) and (end - begin) % 4 == 0
         )

@@ -56,17 +56,17 @@ def halve(content: bytes) -> bytes:
     for node in graph.node:
         is_half = node.op_type in _HALF and node.output[0] in between
         wanted = TensorProto.FLOAT16 if is_half else TensorProto.FLOAT
-        for place, name in enumerate(node.input):
+        for index, name in enumerate(node.input):
             if kinds.get(name) == TensorProto.FLOAT:
-                node.input[place] = as_type(name, wanted)
+                node.input[index] = as_type(name, wanted)
         nodes.append(node)
-        for place, name in enumerate(node.output):
+        for index, name in enumerate(node.output):
             if is_half and kinds.get(name) == TensorProto.FLOAT:
                 produced[name] = TensorProto.FLOAT16
                 if name in {output.name for output in graph.output}:
                     # An output keeps its name and type; the half tensor gets another one.
-                    node.output[place] = f"{name}_in_half"
-                    nodes.append(helper.make_node("Cast", [node.output[place]], [name], to=TensorProto.FLOAT))
+                    node.output[index] = f"{name}_in_half"
+                    nodes.append(helper.make_node("Cast", [node.output[index]], [name], to=TensorProto.FLOAT))
                     produced[name] = TensorProto.FLOAT
     del graph.node[:]
     graph.node.extend(nodes)

@@ -80,7 +80,7 @@ def choose_crops(
         raise InputError(f"{name}: {len(samples)} pictures, and {least} are needed to {to_what}")
     wanted = min(wanted, len(samples))
     places = np.linspace(0, len(samples) - 1, wanted).round().astype(int)
-    chosen = [samples[place] for place in places]
+    chosen = [samples[index] for index in places]
     loader = CropLoader(chosen, spec, threads=available_cores(), on_bad="error")
     parts = []
     with progress_bar(console) as progress:

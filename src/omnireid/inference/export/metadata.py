@@ -133,12 +133,12 @@ def detach(content: bytes, format_name: str) -> tuple[bytes, str | None]:
     if format_name == "onnx":
         return _split_onnx(content)
     if format_name == "openvino":
-        found = _XML_ENTRY.search(content)
-        if found is None:
+        match = _XML_ENTRY.search(content)
+        if match is None:
             return content, None
-        value = found[1].decode()[1:-1]
+        value = match[1].decode()[1:-1]
         text = unescape(value, {"&quot;": '"', "&#10;": "\n"})
-        return content[: found.start()] + content[found.end() :], text
+        return content[: match.start()] + content[match.end() :], text
     if format_name == "torchscript":
         return content, _archive_text(content)
     if not content.endswith(TRAILER_MAGIC):
@@ -169,10 +169,10 @@ def _parse(text: str, file: Path) -> ExportMetadata:
 
 def _around_xml_entry(content: bytes) -> tuple[bytes, bytes]:
     """The XML before and after where the entry stands: in the model's own rt_info, which is the last one."""
-    place = content.rfind(b"</rt_info>")
-    if place < content.rfind(b"</edges>"):
+    index = content.rfind(b"</rt_info>")
+    if index < content.rfind(b"</edges>"):
         raise WeightsError("OpenVINO wrote a model without rt_info, where the metadata belongs")
-    return content[:place], content[place:]
+    return content[:index], content[index:]
 
 
 def _archive_text(content: bytes) -> str | None:

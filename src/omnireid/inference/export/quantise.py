@@ -233,10 +233,10 @@ class _Network:
             extra_options={},
         )
         quantiser.quantize_model()
-        made = quantiser.model.model
-        del made.metadata_props[:]
-        made.metadata_props.extend(self._metadata)
-        return bytes(made.SerializeToString())
+        graph = quantiser.model.model
+        del graph.metadata_props[:]
+        graph.metadata_props.extend(self._metadata)
+        return bytes(graph.SerializeToString())
 
     def layers(self, groups: Collection[int]) -> tuple[str, ...]:
         return tuple(layer for index in sorted(groups) for layer in self.groups[index])
@@ -266,21 +266,21 @@ class _Search:
         worst_first = self._worst_first()
         # The last one is all of them: the float graph, which always keeps within the limit.
         fewest, enough = 0, len(worst_first)
-        found = None
+        best = None
         while enough - fewest > 1:
             middle = (fewest + enough) // 2
             tried = self._network.quantised(worst_first[:middle])
             cosines = self._cosines(tried)
             if cosines.min() >= aim:
-                enough, found = middle, (tried, cosines, self._network.layers(worst_first[:middle]))
+                enough, best = middle, (tried, cosines, self._network.layers(worst_first[:middle]))
             else:
                 fewest = middle
-        if found is None:
+        if best is None:
             raise WeightsError(
                 f"not one layer can be quantised with every cosine at {limit} or above "
                 f"(all of them: {self.min_cosine_all:.4f}); export in fp16 or bf16, or allow a lower limit"
             )
-        return found
+        return best
 
     def _worst_first(self) -> list[int]:
         """Every group's index, by what it alone loses."""
