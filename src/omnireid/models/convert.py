@@ -112,10 +112,10 @@ def convert_checkpoint(
     """
     require_file(path)
     source = Path(path)
-    found = _choose(_networks(_content(source), source), key, source)
-    dropped = found.classifier_keys()
-    backbone = {key: value for key, value in found.state.items() if key not in dropped}
-    inferred = _infer_architecture(found.family, backbone, source)
+    choice = _choose(_networks(_content(source), source), key, source)
+    dropped = choice.classifier_keys()
+    backbone = {key: value for key, value in choice.state.items() if key not in dropped}
+    inferred = _infer_architecture(choice.family, backbone, source)
     name = architecture or inferred
     network = blank_network(architecture_config(name))
     expected = network.state_dict()
@@ -126,7 +126,7 @@ def convert_checkpoint(
     check_state_dict(expected, backbone, source=where)
     values = {key: _plain_values(key, backbone[key], source) for key in expected}
     network.load_state_dict(values)
-    return values, _card(source, name, found, folded_note(network))
+    return values, _card(source, name, choice, folded_note(network))
 
 
 def _content(source: Path) -> Any:
@@ -255,8 +255,8 @@ def _harmless_values() -> Iterator[None]:
 
 def _wanted_global(message: str) -> str | None:
     """What the pickle asked for, from torch's message."""
-    found = re.search(r"GLOBAL (\S+)|function (\S+)|but got <class '(\S+)'>", message)
-    return next(filter(None, found.groups())) if found else None
+    match = re.search(r"GLOBAL (\S+)|function (\S+)|but got <class '(\S+)'>", message)
+    return next(filter(None, match.groups())) if match else None
 
 
 def _archive_of_code(source: Path) -> str | None:
@@ -360,16 +360,16 @@ def _is_equal(first: Tensor, second: Tensor) -> bool:
     return kinds == {(first.dtype, first.shape, torch.strided, False)} and torch.equal(first, second)
 
 
-def _choose(found: list[_Found], key: str | None, source: Path) -> _Found:
-    chosen = found if key is None else [network for network in found if network.key == key]
+def _choose(networks: list[_Found], key: str | None, source: Path) -> _Found:
+    chosen = networks if key is None else [network for network in networks if network.key == key]
     if len(chosen) == 1:
         return chosen[0]
-    names = ", ".join(repr(network.key) for network in found)
+    names = ", ".join(repr(network.key) for network in networks)
     if key is not None:
         raise WeightsError(f"{source}: no network under {key!r}; there is one under {names}")
     raise WeightsError(
-        f"{source}: {len(found)} networks, under {names}; say which: omnireid models convert {source} "
-        f"--key {found[0].key} --out …"
+        f"{source}: {len(networks)} networks, under {names}; say which: omnireid models convert {source} "
+        f"--key {networks[0].key} --out …"
     )
 
 
@@ -395,25 +395,27 @@ def _plain_values(key: str, value: Tensor, source: Path) -> Tensor:
     return value.detach().to(torch.float32, copy=True).contiguous()
 
 
-def _card(source: Path, architecture: str, found: _Found, folded: list[str]) -> ModelCard:
+def _card(source: Path, architecture: str, network: _Found, folded: list[str]) -> ModelCard:
     sha256 = sha256_file(source)
     for name in list_models():
         if model_card(name).sha256 == sha256:
             return model_card(name)
     notes = [f"Converted from {source.name}; nothing but its weights is known."]
-    if found.key:
-        notes.append(f"They lay under {found.key!r}.")
+    if network.key:
+        notes.append(f"They lay under {network.key!r}.")
     # A wrapper's classifier may stand beside its backbone.
-    dropped = found.classifier_keys()
+    dropped = network.classifier_keys()
     classifiers = [
-        value for key, value in {**found.state, **found.beside}.items() if key in dropped and value.ndim == 2
+        value
+        for key, value in {**network.state, **network.beside}.items()
+        if key in dropped and value.ndim == 2
     ]
     num_classes = len(classifiers[0]) if len(classifiers) == 1 else None
     if num_classes is not None:
         notes.append(f"A classifier of {num_classes} classes was dropped.")
-    others = [key for key in found.beside if key not in dropped]
+    others = [key for key in network.beside if key not in dropped]
     if others:
-        notes.append(f"Left out, as no part of {found.family.title}: {name_some(others)}.")
+        notes.append(f"Left out, as no part of {network.family.title}: {name_some(others)}.")
     return model_card(architecture).model_copy(
         update={
             "name": re.sub(r"\.(pth|pt|ckpt|bin|safetensors)\b.*$", "", source.name),

@@ -72,13 +72,13 @@ def import_onnx(
     source = Path(path)
     wanted = None if architecture is None else architecture_config(architecture)
     model = _load(source)
-    found = walk(model.graph, str(source))
-    name = _recognise(found, source)
+    imported = walk(model.graph, str(source))
+    name = _recognise(imported, source)
     if wanted is not None and wanted != ARCHITECTURES[name]:
         raise WeightsError(f"{source}: the graph is that of {name}, {architecture} was asked for")
-    card = _card(model, name, source, takes_bytes=found.scale is not None)
+    card = _card(model, name, source, takes_bytes=imported.scale is not None)
     config = ARCHITECTURES[name]
-    state = dict(_state(_for_normalised_pictures(found, card.input, source), config))
+    state = dict(_state(_for_normalised_pictures(imported, card.input, source), config))
     network = blank_network(config).eval()
     check_state_dict(network.state_dict(), state, source=str(source))
     network.load_state_dict(state)
@@ -100,19 +100,19 @@ def _load(source: Path) -> onnx.ModelProto:
     return model
 
 
-def _recognise(found: FoundNetwork, source: Path) -> str:
+def _recognise(network: FoundNetwork, source: Path) -> str:
     """The architecture of which this is a network; its key names follow from it."""
-    blocks = [block for stage in found.stages for block in stage]
+    blocks = [block for stage in network.stages for block in stage]
     shape: dict[str, Any] = {
         "channels": (
-            len(found.stem.weight),
-            *(len(stage[-1].restore.weight) for stage in found.stages if stage),
+            len(network.stem.weight),
+            *(len(stage[-1].restore.weight) for stage in network.stages if stage),
         ),
-        "blocks": tuple(len(stage) for stage in found.stages),
+        "blocks": tuple(len(stage) for stage in network.stages),
         "stream_depths": {tuple(len(stream) for stream in block.streams) for block in blocks},
-        "stem_norm": "instance" if is_instance_norm(found.stem.norm) else "batch",
-        "instance_norm": tuple(tuple(block.placement for block in stage) for stage in found.stages),
-        "embedding_size": len(found.fc.weight),
+        "stem_norm": "instance" if is_instance_norm(network.stem.norm) else "batch",
+        "instance_norm": tuple(tuple(block.placement for block in stage) for stage in network.stages),
+        "embedding_size": len(network.fc.weight),
     }
     for name, config in ARCHITECTURES.items():
         known = {field: getattr(config, field) for field in shape} | {
@@ -166,41 +166,41 @@ def _input_size(model: onnx.ModelProto) -> tuple[int, int]:
     return (sizes[2], sizes[3]) if len(sizes) == 4 else (0, 0)
 
 
-def _for_normalised_pictures(found: FoundNetwork, spec: InputSpec, source: Path) -> FoundNetwork:
+def _for_normalised_pictures(network: FoundNetwork, spec: InputSpec, source: Path) -> FoundNetwork:
     """The same network without what it does to its input: the stem takes what `core.images.normalise` gives.
 
     A scale may stand in front of the stem or in its weights, a shift only in front.
     """
-    if found.scale is None or found.shift is None:
-        return found
+    if network.scale is None or network.shift is None:
+        return network
     scale, shift = (values.astype(np.float64) for values in spec.scale_shift())
-    if not np.allclose(found.shift / found.scale, shift / scale, rtol=1e-4, atol=1e-3):
+    if not np.allclose(network.shift / network.scale, shift / scale, rtol=1e-4, atol=1e-3):
         raise WeightsError(
             f"{source}: it does not subtract the mean that its card states, {spec.mean}, but "
-            f"{tuple(np.round(-found.shift / found.scale / 255, 4).tolist())}"
+            f"{tuple(np.round(-network.shift / network.scale / 255, 4).tolist())}"
         )
-    weight = found.stem.weight * (found.scale / scale)[:, None, None]
-    return replace(found, stem=replace(found.stem, weight=weight.astype(np.float32)))
+    weight = network.stem.weight * (network.scale / scale)[:, None, None]
+    return replace(network, stem=replace(network.stem, weight=weight.astype(np.float32)))
 
 
 _Entries = Iterator[tuple[str, Tensor]]
 
 
-def _state(found: FoundNetwork, config: OSNetConfig) -> _Entries:
+def _state(network: FoundNetwork, config: OSNetConfig) -> _Entries:
     """The published keys and what belongs there."""
     apart = config.layout == "osnet_ain"
-    yield from _layer("conv1", found.stem)
-    for number, stage in enumerate(found.stages, start=2):
+    yield from _layer("conv1", network.stem)
+    for number, stage in enumerate(network.stages, start=2):
         for index, block in enumerate(stage):
             yield from _block(f"conv{number}.{index}", block, apart=apart)
-    for number, layer in enumerate(found.transitions, start=2):
+    for number, layer in enumerate(network.transitions, start=2):
         name = f"pool{number}.0" if apart else f"conv{number}.{config.blocks[number - 2]}.0"
         yield from _layer(name, layer)
-    yield from _layer("conv5", found.head)
+    yield from _layer("conv5", network.head)
     # The one layer with a bias of its own.
-    yield "fc.0.weight", torch.from_numpy(found.fc.weight)
-    yield "fc.0.bias", torch.from_numpy(found.fc.bias)
-    yield from _norm("fc.1", found.fc.norm, np.zeros_like(found.fc.bias))
+    yield "fc.0.weight", torch.from_numpy(network.fc.weight)
+    yield "fc.0.bias", torch.from_numpy(network.fc.bias)
+    yield from _norm("fc.1", network.fc.norm, np.zeros_like(network.fc.bias))
 
 
 def _block(name: str, block: FoundBlock, *, apart: bool) -> _Entries:
@@ -269,7 +269,9 @@ def _prove(network: Network, spec: InputSpec, model: onnx.ModelProto, source: Pa
     with torch.inference_mode():
         actual = _unit(network(torch.from_numpy(pictures)).numpy())
     embeddings = [_unit(output) for output in outputs if output.size == actual.size]
-    distance = min((float(np.linalg.norm(found - actual, axis=1).max()) for found in embeddings), default=2.0)
+    distance = min(
+        (float(np.linalg.norm(embedding - actual, axis=1).max()) for embedding in embeddings), default=2.0
+    )
     # Negated, so that what is not a number fails too.
     if not distance <= MAX_DISTANCE:
         raise WeightsError(

@@ -211,11 +211,11 @@ class _Walk:
     def _block(self, start: str) -> tuple[FoundBlock, str]:
         reduce, reduced, shortcut, beside = self._entrance(start)
         streams = [self._stream(node) for node in self._after(reduced)]
-        found = sorted(streams, key=lambda stream: len(stream[0]))
-        gates = [gate for _, gate, _ in found]
+        ordered = sorted(streams, key=lambda stream: len(stream[0]))
+        gates = [gate for _, gate, _ in ordered]
         if not all(_same_weights(gates[0], gate) for gate in gates):
             self._foreign(f"the streams after {reduced!r} have gates of their own instead of a shared one")
-        gated = {tensor for _, _, tensor in found}
+        gated = {tensor for _, _, tensor in ordered}
         total = next(iter(gated))
         while self._only(total).op_type in ("Add", "Sum"):
             total = self._only(total).output[0]
@@ -229,7 +229,7 @@ class _Walk:
         after, tensor = self._norm(tensor)
         if after is not None and not is_instance_norm(after):
             self._foreign(f"a batch norm after the addition {_described(addition)}")
-        layers = tuple(layers for layers, _, _ in found)
+        layers = tuple(layers for layers, _, _ in ordered)
         block = FoundBlock(reduce, layers, gates[0], restore, shortcut, after)
         return block, self._follow(tensor, "Relu")
 

@@ -105,8 +105,8 @@ def _named(name: str) -> HubFile:
 def _cached(file: HubFile, cache_dir: str | Path | None) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(file.repo, file.filename, cache_dir=cache_dir, revision=file.revision)
-    return Path(found) if isinstance(found, str) else None
+    path = try_to_load_from_cache(file.repo, file.filename, cache_dir=cache_dir, revision=file.revision)
+    return Path(path) if isinstance(path, str) else None
 
 
 def _download(file: HubFile, cache_dir: str | Path | None, endpoint: str | None) -> Path:
