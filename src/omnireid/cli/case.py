@@ -34,33 +34,33 @@ def verify(
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: not an exported case (not text in UTF-8)") from error
     if gallery is None:
-        found = check_file(content, [])
+        check = check_file(content, [])
     else:
         with open_gallery(gallery) as opened:
-            found = check_file(content, [opened])
-    here, case = found.exported_here, found.payload["case"]
+            check = check_file(content, [opened])
+    here, case = check.exported_here, check.payload["case"]
     if as_json:
         print_json(
             {
-                "is_unchanged": found.is_unchanged,
-                "sha256": found.sha256,
-                "stated": found.stated,
-                "is_own_page": found.is_own_page,
+                "is_unchanged": check.is_unchanged,
+                "sha256": check.sha256,
+                "stated": check.stated,
+                "is_own_page": check.is_own_page,
                 "exported_here": None if here is None else {"time": here.time, "actor": here.actor},
-                "payload": {name: value for name, value in found.payload.items() if name != "pictures"},
+                "payload": {name: value for name, value in check.payload.items() if name != "pictures"},
             }
         )
     else:
         stdout.print(
-            "unchanged" if found.is_unchanged else "CHANGED since it was exported; do not rely on it"
+            "unchanged" if check.is_unchanged else "CHANGED since it was exported; do not rely on it"
         )
-        stdout.print(f"sha256    {found.sha256}")
-        if not found.is_unchanged:
-            stdout.print(f"stated    {found.stated}")
+        stdout.print(f"sha256    {check.sha256}")
+        if not check.is_unchanged:
+            stdout.print(f"stated    {check.stated}")
         stdout.print(f"case      {case['title']}")
-        stdout.print(f"exported  {found.payload['exported']} by {found.payload['exported_by']}")
-        stdout.print(f"entries   {len(found.payload['entries'])}")
-        if not found.is_own_page:
+        stdout.print(f"exported  {check.payload['exported']} by {check.payload['exported_by']}")
+        stdout.print(f"entries   {len(check.payload['entries'])}")
+        if not check.is_own_page:
             stdout.print(
                 "page      not as this version of omnireid writes it: the file may show something else than "
                 "it holds; look at it on a server's page (Cases, Check a file)"
@@ -72,7 +72,7 @@ def verify(
             stdout.print(f"origin    {said}")
         else:
             stdout.print("origin    unknown: only the gallery that exported it can tell (--gallery)")
-    if not found.is_unchanged or (gallery is not None and here is None):
+    if not check.is_unchanged or (gallery is not None and here is None):
         raise typer.Exit(_FAILED)
 
 
@@ -80,19 +80,19 @@ def verify(
 def list_cases(gallery: GalleryUri, as_json: options.AsJson = False) -> None:
     """List the cases of a gallery, the latest first."""
     with open_gallery(gallery) as opened:
-        found = opened.cases.all()
+        cases = opened.cases.all()
     columns = ("id", "title", "entries", "created", "created_by", "ends", "closed")
     rows = [
         (
-            one.id,
-            one.title,
-            one.entries,
-            printed_time(one.created),
-            one.created_by,
-            printed_time(one.ends),
-            "" if one.closed is None else printed_time(one.closed),
+            each.id,
+            each.title,
+            each.entries,
+            printed_time(each.created),
+            each.created_by,
+            printed_time(each.ends),
+            "" if each.closed is None else printed_time(each.closed),
         )
-        for one in found
+        for each in cases
     ]
     print_rows(columns, rows, as_json=as_json)
 
@@ -107,6 +107,6 @@ def export(
     from omnireid.core.files import write_text
 
     with open_gallery(gallery) as opened:
-        made = opened.cases.export(case)
-    write_text(out, made.content)
-    stdout.print(f"{out}: sha256 {made.sha256}")
+        exported = opened.cases.export(case)
+    write_text(out, exported.content)
+    stdout.print(f"{out}: sha256 {exported.sha256}")

@@ -49,12 +49,12 @@ def compare(
     from omnireid.report.comparison import plot_results, rich_versus
     from omnireid.report.table import rich_table
 
-    found = compare_files(results, any_protocol=any_protocol, seed=seed)
-    records = [result.record for result in found.results]
-    names = [result.name for result in found.results]
-    for line in found.differences:
+    comparison = compare_files(results, any_protocol=any_protocol, seed=seed)
+    records = [result.record for result in comparison.results]
+    names = [result.name for result in comparison.results]
+    for line in comparison.differences:
         stderr.print(f"not alike: {line}", style="yellow")
-    for result in found.results:
+    for result in comparison.results:
         if result.queries is None:
             stderr.print(f"{result.name}: no queries.csv beside the record, not compared query by query")
     if as_json:
@@ -63,13 +63,13 @@ def compare(
             for name, record in zip(names, records, strict=True)
         ]
         print_json(
-            {"results": shown, "against_first": [versus.model_dump() for versus in found.against_first]}
+            {"results": shown, "against_first": [versus.model_dump() for versus in comparison.against_first]}
         )
     else:
         stdout.print(rich_table(records, names=names))
         rows = [
             (versus.name, METRICS[metric].label, paired)
-            for versus in found.against_first
+            for versus in comparison.against_first
             for metric, paired in versus.by_metric().items()
         ]
         stdout.print(rich_versus(names[0], rows))
@@ -93,7 +93,7 @@ def print_paper_table(
 
     if names and len(names) != len(results):
         raise ConfigError(f"--name: expected {len(results)}, one for each result, got {len(names)}")
-    rows = [load_row(path, names[place] if names else None) for place, path in enumerate(results)]
+    rows = [load_row(path, names[index] if names else None) for index, path in enumerate(results)]
     records = [row.record for row in rows]
     if not any_protocol:
         check_alike(records)

@@ -76,12 +76,12 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, as_json
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
         return
     table = Table(box=None, pad_edge=False)
-    for place, column in enumerate(columns):
-        is_number = all(isinstance(row[place], int | float) for row in rows)
+    for index, column in enumerate(columns):
+        is_number = all(isinstance(row[index], int | float) for row in rows)
         table.add_column(
             column.replace("_", " "),
             justify="right" if is_number else "left",
-            no_wrap=is_number or place == 0,
+            no_wrap=is_number or index == 0,
             overflow="fold",
         )
     for row in rows:

@@ -132,15 +132,15 @@ def stats(
         options.refuse("with --names-only, which draws no contact sheet", "seed")
     reading = options.DatasetOptions(split_id, no_check_counts=True, extract=extract)
     dataset = reading.read(name, root)
-    found = dataset_stats(dataset, card, measure=not names_only, console=stderr)
+    measured = dataset_stats(dataset, card, measure=not names_only, console=stderr)
     if as_json:
-        print_json(found.model_dump(mode="json"))
+        print_json(measured.model_dump(mode="json"))
     else:
-        stdout.print(found.tables())
+        stdout.print(measured.tables())
     if out is None:
         return
-    found.save(out / "stats.json")
-    save_figure(found, out / "stats.png")
+    measured.save(out / "stats.json")
+    save_figure(measured, out / "stats.png")
     written = [out / "stats.json", out / "stats.png"]
     if not names_only and any(len(split) for split in dataset.splits):
         written.append(out / "contact_sheet.png")

@@ -126,10 +126,11 @@ def _print_proof(target: Path, proof: ParityRecord) -> None:
         f"median {proof.median_cosine:.7f} over {proof.num_crops} crops ({proof.crops})",
     ]
     if proof.accuracy is not None:
-        found = proof.accuracy
+        accuracy = proof.accuracy
         lines.append(
-            f"  {found.dataset}: rank-1 {found.rank1:.2%} (network {found.rank1_reference:.2%}), "
-            f"mAP {found.mAP:.2%} (network {found.mAP_reference:.2%}), {found.num_valid_queries:,} queries"
+            f"  {accuracy.dataset}: rank-1 {accuracy.rank1:.2%} (network {accuracy.rank1_reference:.2%}), "
+            f"mAP {accuracy.mAP:.2%} (network {accuracy.mAP_reference:.2%}), "
+            f"{accuracy.num_valid_queries:,} queries"
         )
     times = ", ".join(f"{entry.median_ms:.1f} ms for {entry.batch}" for entry in proof.latency)
     lines.append(f"  {times} on {proof.device}, {proof.threads} threads")

@@ -131,7 +131,7 @@ def enrol(
             for enrolment in opened.enrol_stream(embed_seen(embedder, files, pictures), assign=assign):
                 num_done += len(enrolment.ids)
                 num_new += int(enrolment.is_new.sum())
-                num_assigned += sum(one.operation is not None for one in enrolment.assigned)
+                num_assigned += sum(assignment.operation is not None for assignment in enrolment.assigned)
         except KeyboardInterrupt:
             stderr.print(
                 f"stopped after {num_done:,} of {len(files):,}: these are enrolled; run again to go on",
@@ -354,7 +354,7 @@ def undo(
 
     with open_gallery(gallery) as opened:
         if operation is None:
-            operation = next((one.id for one in opened.operations() if not one.undone), None)
+            operation = next((done.id for done in opened.operations() if not done.undone), None)
             if operation is None:
                 raise InputError(f"{gallery}: nothing to undo")
         done = opened.undo(operation)
@@ -371,12 +371,16 @@ def operations(
     with open_gallery(gallery) as opened:
         done = opened.operations(limit)
     if as_json:
-        print_json([{**one._asdict(), "can_undo": one.can_undo} for one in done])
+        print_json([{**operation._asdict(), "can_undo": operation.can_undo} for operation in done])
         return
     table = _table("operation", "time", "who", "what", "")
-    for one in done:
-        state = "undone" if one.undone else one.blocked_by
-        table.add_row(one.id, printed_time(one.time), *map(_plain, (one.actor, one.summary, state)))
+    for operation in done:
+        state = "undone" if operation.undone else operation.blocked_by
+        table.add_row(
+            operation.id,
+            printed_time(operation.time),
+            *map(_plain, (operation.actor, operation.summary, state)),
+        )
     stdout.print(table)
 
 
@@ -551,5 +555,5 @@ def _plain(value: object) -> Any:
     return Text(str(value))
 
 
-def _counted(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+def _counted(number: int, singular: str, many: str = "") -> str:
+    return f"{number:,} {singular if number == 1 else many or singular + 's'}"

@@ -103,27 +103,27 @@ def verify_audit(
     from omnireid.gallery.audit_export import verify_export
 
     if gallery is None:
-        found = verify_export(file)
+        verified = verify_export(file)
     else:
         with open_gallery(gallery) as opened:
-            found = verify_export(file, opened)
+            verified = verify_export(file, opened)
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(verified))
     else:
-        _print_verified(found)
-    raise typer.Exit(1 if found.problems else 0)
+        _print_verified(verified)
+    raise typer.Exit(1 if verified.problems else 0)
 
 
 def _verify(opened: Gallery, as_json: bool) -> None:
-    found = opened.verify_audit()
+    verified = opened.verify_audit()
     if as_json:
-        print_json(asdict(found))
-        raise typer.Exit(1 if found.problems else 0)
-    for problem in found.problems:
+        print_json(asdict(verified))
+        raise typer.Exit(1 if verified.problems else 0)
+    for problem in verified.problems:
         stdout.print(problem)
-    chains = f", {found.open_chains} writers at work or killed" if found.open_chains else ""
-    stdout.print(f"{found.entries:,} entries, {len(found.problems)} problems{chains}")
-    raise typer.Exit(1 if found.problems else 0)
+    chains = f", {verified.open_chains} writers at work or killed" if verified.open_chains else ""
+    stdout.print(f"{verified.entries:,} entries, {len(verified.problems)} problems{chains}")
+    raise typer.Exit(1 if verified.problems else 0)
 
 
 def _export(opened: Gallery, where: AuditFilter, path: Path, uri: str) -> None:
@@ -131,7 +131,7 @@ def _export(opened: Gallery, where: AuditFilter, path: Path, uri: str) -> None:
     from omnireid.core.files import atomic_write
     from omnireid.gallery.audit_export import FORMATS, export
 
-    kind = next((one for one in FORMATS if path.suffix.lower() == f".{one}"), None)
+    kind = next((name for name in FORMATS if path.suffix.lower() == f".{name}"), None)
     if kind is None:
         raise ConfigError(f"--export {path}: expected a name that ends in .csv or .jsonl")
     with atomic_write(path) as stream:
@@ -140,22 +140,26 @@ def _export(opened: Gallery, where: AuditFilter, path: Path, uri: str) -> None:
     stderr.print(f"audit: {path}")
 
 
-def _print_verified(found: VerifiedExport) -> None:
-    for problem in found.problems:
+def _print_verified(verified: VerifiedExport) -> None:
+    for problem in verified.problems:
         stdout.print(problem, markup=False)
-    what = "all entries" if found.is_whole else "some entries, by a filter"
-    span = f" from {printed_time(found.first)} to {printed_time(found.last)}" if found.entries else ""
-    stdout.print(f"{found.entries:,} entries{span} ({what}), {len(found.problems)} problems", markup=False)
-    for writer, chain in sorted(found.chains.items()):
+    what = "all entries" if verified.is_whole else "some entries, by a filter"
+    span = (
+        f" from {printed_time(verified.first)} to {printed_time(verified.last)}" if verified.entries else ""
+    )
+    stdout.print(
+        f"{verified.entries:,} entries{span} ({what}), {len(verified.problems)} problems", markup=False
+    )
+    for writer, chain in sorted(verified.chains.items()):
         stdout.print(
             f"chain {writer}: entries {chain['first']} to {chain['last']}, head {chain['head']}", markup=False
         )
-    stdout.print(f"seal {found.seal}", markup=False)
+    stdout.print(f"seal {verified.seal}", markup=False)
     checked = (
         "each entry by the key of the gallery, and against its log"
-        if found.is_compared
+        if verified.is_compared
         else "each entry by the key of the gallery"
-        if found.is_checked_by_key
+        if verified.is_checked_by_key
         else "the file alone: compare the seal with one that was noted, or give --gallery"
     )
     stdout.print(f"checked: {checked}", markup=False)

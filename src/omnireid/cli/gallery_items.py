@@ -161,17 +161,17 @@ def compare(
     with open_gallery(gallery) as opened:
         if calibration is not None:
             opened.calibration = Calibration.load(calibration, opened.model_of_items().sha256)
-        found = opened.compare(first, second, false_alarm_rate=false_alarm_rate, prior=prior)
+        comparison = opened.compare(first, second, false_alarm_rate=false_alarm_rate, prior=prior)
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(comparison))
         return
-    stdout.print(f"score        {found.score:.4f}")
-    if found.probability is not None:
-        stdout.print(f"probability  {found.probability:.1%}")
-    if found.decision is not None:
-        stdout.print(f"decision     {found.decision.value}")
-    if found.note:
-        stderr.print(found.note)
+    stdout.print(f"score        {comparison.score:.4f}")
+    if comparison.probability is not None:
+        stdout.print(f"probability  {comparison.probability:.1%}")
+    if comparison.decision is not None:
+        stdout.print(f"decision     {comparison.decision.value}")
+    if comparison.note:
+        stderr.print(comparison.note)
 
 
 def reject(

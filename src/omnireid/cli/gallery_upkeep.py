@@ -96,23 +96,23 @@ def run_retention(gallery: GalleryUri) -> None:
 def state(gallery: GalleryUri, as_json: options.AsJson = False) -> None:
     """Show what a gallery holds."""
     with open_gallery(gallery) as opened:
-        found = opened.state()
-    models = [{**model.model._asdict(), "state": model.state} for model in found.models]
+        summary = opened.state()
+    models = [{**model.model._asdict(), "state": model.state} for model in summary.models]
     if as_json:
         print_json(
             {
-                "items": found.items,
-                "identities": found.identities,
-                "cameras": found.cameras,
+                "items": summary.items,
+                "identities": summary.identities,
+                "cameras": summary.cameras,
                 "models": models,
                 "index": {
-                    "status": found.index.status,
-                    "indexed": found.index.indexed,
-                    "unindexed": found.index.unindexed,
+                    "status": summary.index.status,
+                    "indexed": summary.index.indexed,
+                    "unindexed": summary.index.unindexed,
                 },
-                "precision": found.precision,
-                "retention": _retention_of(found.retention),
-                "disk_bytes": found.disk_bytes,
+                "precision": summary.precision,
+                "retention": _retention_of(summary.retention),
+                "disk_bytes": summary.disk_bytes,
                 "read_only": opened.read_only,
             }
         )
@@ -122,15 +122,15 @@ def state(gallery: GalleryUri, as_json: options.AsJson = False) -> None:
 
     facts = Table.grid(padding=(0, 2))
     for label, value in (
-        ("items", f"{found.items:,}"),
-        ("identities", f"{found.identities:,}"),
-        ("cameras", ", ".join(found.cameras)),
+        ("items", f"{summary.items:,}"),
+        ("identities", f"{summary.identities:,}"),
+        ("cameras", ", ".join(summary.cameras)),
         *(("model", f"{model['name']} ({model['sha256'][:12]}), {model['state']}") for model in models),
-        ("precision", found.precision or ""),
-        ("index", _index_text(found.index)),
-        ("retention", _retention_text(found.retention)),
+        ("precision", summary.precision or ""),
+        ("index", _index_text(summary.index)),
+        ("retention", _retention_text(summary.retention)),
         ("read-only", opened.read_only or ""),
-        ("disk", "" if found.disk_bytes is None else f"{found.disk_bytes / 1e6:,.1f} MB"),
+        ("disk", "" if summary.disk_bytes is None else f"{summary.disk_bytes / 1e6:,.1f} MB"),
     ):
         if value:
             facts.add_row(label, Text(value))
@@ -141,8 +141,8 @@ def index(gallery: GalleryUri) -> None:
     """Build the approximate index, or take new items into it. Few items need none."""
     with open_gallery(gallery) as opened, stderr.status("building the index"):
         opened.build_index()
-        found = opened.state().index
-    stdout.print(_index_text(found))
+        built = opened.state().index
+    stdout.print(_index_text(built))
 
 
 def move(
@@ -261,6 +261,6 @@ def _retention_of(retention: Retention) -> dict[str, Any]:
 
 def _retention_text(retention: Retention) -> str:
     cameras = [
-        f"{name or '(unknown)'} {printed_duration(one)}" for name, one in sorted(retention.cameras.items())
+        f"{name or '(unknown)'} {printed_duration(rule)}" for name, rule in sorted(retention.cameras.items())
     ]
     return ", ".join([printed_duration(retention.default_s), *cameras])

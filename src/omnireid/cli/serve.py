@@ -181,16 +181,16 @@ def named_galleries(texts: list[str]) -> dict[str, str]:
     """
     from omnireid.core.errors import ConfigError
 
-    found: dict[str, str] = {}
+    galleries: dict[str, str] = {}
     for text in texts:
         name, sign, uri = text.partition("=")
         # A URL may hold "=", a name never holds "/".
         if not sign or "/" in name or not name:
             name, uri = "default", text
-        if name in found:
+        if name in galleries:
             raise ConfigError(f"--gallery {text}: give each of several galleries a name of its own: NAME=URI")
-        found[name] = uri
-    return found
+        galleries[name] = uri
+    return galleries
 
 
 def log_to_stderr(*, with_requests: bool) -> None:

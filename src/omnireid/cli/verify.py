@@ -32,7 +32,7 @@ def verify(
     from omnireid.experiment.verification import verify as verify_pair
     from omnireid.report.calibration import verification_lines
 
-    found = verify_pair(
+    answer = verify_pair(
         first,
         second,
         model,
@@ -42,13 +42,13 @@ def verify(
         engine=engine,
         console=stderr,
     )
-    if found.calibration is None:
-        stdout.print(f"score        {found.score:.4f} (cosine similarity; 1 is identical)")
+    if answer.calibration is None:
+        stdout.print(f"score        {answer.score:.4f} (cosine similarity; 1 is identical)")
         stderr.print(
             "no calibration: what this score means for this model is not known. "
             f"Make one: omnireid calibrate --model {model} …",
         )
         return
-    for line in verification_lines(found.calibration, found.score, rate=false_alarm_rate, prior=prior):
+    for line in verification_lines(answer.calibration, answer.score, rate=false_alarm_rate, prior=prior):
         stdout.print(line)
-    stdout.print(f"calibration  {found.file}")
+    stdout.print(f"calibration  {answer.file}")
