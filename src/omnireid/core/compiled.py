@@ -42,8 +42,8 @@ def compiled_in_any_order(function: _Function) -> _Function:
 
 def inlined(function: _Function) -> _Function:
     """Compile a function as a part of those that call it: for the body of a hot loop."""
-    made: Any = numba.njit(inline="always", nogil=True, error_model="numpy")(function)
-    return cast(_Function, made)
+    compiled: Any = numba.njit(inline="always", nogil=True, error_model="numpy")(function)
+    return cast(_Function, compiled)
 
 
 def compiled_entry(signature: Any, function: Callable[..., Any]) -> Any:
@@ -52,26 +52,26 @@ def compiled_entry(signature: Any, function: Callable[..., Any]) -> Any:
     from numba.core.sigutils import normalize_signature
 
     arguments = normalize_signature(signature)  # type: ignore[no-untyped-call]
-    made = CFunc(function, arguments, locals={}, options={"error_model": "numpy"})
-    _keep(made, function)
-    made.compile()
-    return made
+    compiled = CFunc(function, arguments, locals={}, options={"error_model": "numpy"})
+    _keep(compiled, function)
+    compiled.compile()
+    return compiled
 
 
 def _compiled(function: _Function, **settings: Any) -> _Function:
-    made: Any = numba.njit(nogil=True, error_model="numpy", **settings)(function)
-    _keep(made, function)
-    return cast(_Function, made)
+    compiled: Any = numba.njit(nogil=True, error_model="numpy", **settings)(function)
+    _keep(compiled, function)
+    return cast(_Function, compiled)
 
 
-def _keep(made: Any, function: Callable[..., Any]) -> None:
+def _keep(compiled: Any, function: Callable[..., Any]) -> None:
     """Have numba keep what it compiles of a function, where that can be."""
     try:
         cache = _FunctionCache(function)  # type: ignore[no-untyped-call]
     except RuntimeError:
         _warn_once("no folder can be written")
     else:
-        made._cache = _Kept(cache, function)
+        compiled._cache = _Kept(cache, function)
 
 
 class _FilledFolder(InTreeCacheLocator):

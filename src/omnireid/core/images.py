@@ -154,11 +154,11 @@ def _eight_bits(image: Image.Image) -> tuple[Image.Image, str]:
         if image.mode == "F":
             largest = levels.max(initial=0.0, where=np.isfinite(levels))
             # A little above is what resampling and calibration leave; it is clipped.
-            white = next((one for one in (1, 255) if largest <= 2 * one), _DEEP_WHITE)
+            white = next((candidate for candidate in (1, 255) if largest <= 2 * candidate), _DEEP_WHITE)
         # Pillow's own conversion clips at 255 instead of scaling.
         image = Image.fromarray(np.clip(np.rint(levels * (255.0 / white)), 0, 255).astype(np.uint8))
         low, high = (
-            int(np.clip(one, 0, white)) for one in (levels.min(initial=white), levels.max(initial=0))
+            int(np.clip(level, 0, white)) for level in (levels.min(initial=white), levels.max(initial=0))
         )
     else:
         bytes_ = np.array(image.convert("RGB").getextrema())
@@ -318,17 +318,17 @@ def conversions(source: str | os.PathLike[str] | bytes) -> tuple[str, ...]:
         ImageError: not a picture.
     """
     name = "<bytes>" if isinstance(source, bytes) else os.fspath(source)
-    found = []
+    modes = []
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             if image.mode == "RGB" and _is_deep(image):
-                found.append("16-bit colour")
+                modes.append("16-bit colour")
             if image.mode not in ("RGB", "L"):
-                found.append(_MODE_WORDS.get(image.mode, f"mode {image.mode}"))
+                modes.append(_MODE_WORDS.get(image.mode, f"mode {image.mode}"))
             if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-                found.append("rotated by EXIF")
+                modes.append("rotated by EXIF")
             if getattr(image, "n_frames", 1) > 1:
-                found.append("several frames (the first is used)")
+                modes.append("several frames (the first is used)")
     except Exception as error:  # Pillow's parsers raise many types on damaged data.
         raise ImageError(name, f"not a picture that can be read ({error})") from error
-    return tuple(found)
+    return tuple(modes)

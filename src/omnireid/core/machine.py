@@ -115,10 +115,10 @@ def processor_features() -> frozenset[str]:
 def memory_bytes() -> int | None:
     """Main memory that this process may use (its control group's, where it has one); None if unknown."""
     try:
-        found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
         return None
     for folder in _control_groups("memory", _GROUPS, _GROUP_FILES):
         for name in ("memory.max", "memory.limit_in_bytes"):
-            found = min([found, *(int(word) for word in _words(folder / name) if word.isdecimal())])
-    return found
+            size = min([size, *(int(word) for word in _words(folder / name) if word.isdecimal())])
+    return size

@@ -120,8 +120,8 @@ def _weights(size: int, new_size: int) -> _Weights:
     taps = int((stop - first).max())
     # Every new pixel gets as many weights as the widest; the triangle makes those too many zero.
     base = np.minimum(first, size - taps)
-    place = base[:, None] + np.arange(taps)
-    floats = np.maximum(1.0 - np.abs((place - centre[:, None] + 0.5) * (1.0 / support)), 0.0)
+    index = base[:, None] + np.arange(taps)
+    floats = np.maximum(1.0 - np.abs((index - centre[:, None] + 0.5) * (1.0 / support)), 0.0)
     floats /= np.cumsum(floats, axis=1)[:, -1:]
     return base.astype(np.uintp), (floats * (1 << _PLACES) + 0.5).astype(np.int32)
 
