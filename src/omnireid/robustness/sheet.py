@@ -36,8 +36,8 @@ def write_sheet(crop: Crop, path: str | os.PathLike[str], *, seed: int = 0) -> N
     sheet = Image.new("RGB", (block * _COLUMNS + _GAP, rows * row + _GAP), "white")
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=13)
-    for place, name in enumerate(CORRUPTIONS):
-        left, top = (place // rows) * block + _GAP, (place % rows) * row + _GAP
+    for index, name in enumerate(CORRUPTIONS):
+        left, top = (index // rows) * block + _GAP, (index % rows) * row + _GAP
         draw.text((left, top), f"{name} ({CATEGORIES[name]})", fill=(32, 32, 32), font=font)
         shown = [crop] + [
             corrupt_sample(crop, "sheet", seed=seed, round=0, draw=Draw(name, severity))
