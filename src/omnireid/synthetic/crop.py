@@ -186,14 +186,14 @@ def _occlude(
     height, width = world.height, world.width
     what = generator.random()
     colour = np.float32(generator.uniform(50, 170)) + generator.normal(0, 16, 3).astype(np.float32)
-    place, size = float(generator.uniform(0.12, 0.88)), float(generator.uniform(0.0, 1.0))
+    position, size = float(generator.uniform(0.12, 0.88)), float(generator.uniform(0.0, 1.0))
     if what < 0.5:
         _draw_passer(world, camera, canvas, light, generator, nearer=True)
     elif what < 0.75:
         # Beside the middle: a post that hides the whole of a person leaves nothing to recognise.
-        place += 0.12 if place > 0.5 else -0.12
+        position += 0.12 if position > 0.5 else -0.12
         half = (0.03 + 0.05 * size) * width
-        left, right = max(int(place * width - half), 0), int(place * width + half) + 1
+        left, right = max(int(position * width - half), 0), int(position * width + half) + 1
         across = np.linspace(-1, 1, right - left, dtype=np.float32)[: canvas[:, left:right].shape[1]]
         canvas[:, left:right] = (1.0 - 0.45 * across**2)[None, :, None] * colour
     else:

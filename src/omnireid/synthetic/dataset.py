@@ -137,15 +137,15 @@ def _claim(folder: Path, options: RenderOptions) -> bool:
         if not marker.is_file():
             continue
         try:
-            found = json.loads(marker.read_text())
-            found = {key: found.get(key) for key in wanted}
+            stated = json.loads(marker.read_text())
+            stated = {key: stated.get(key) for key in wanted}
         except (ValueError, AttributeError) as error:
             raise DatasetError(
                 f"{marker}: not written by the renderer; choose another folder or empty it"
             ) from error
-        if found != wanted:
+        if stated != wanted:
             raise DatasetError(
-                f"{folder} holds another rendered dataset ({_difference(found, wanted)}); "
+                f"{folder} holds another rendered dataset ({_difference(stated, wanted)}); "
                 "choose another folder or delete it"
             )
         return whole
@@ -161,14 +161,14 @@ def _identity(options: RenderOptions) -> dict[str, object]:
     return {"renderer_version": RENDERER_VERSION, "options": known}
 
 
-def _difference(found: dict[str, object], wanted: dict[str, object]) -> str:
-    if found["renderer_version"] != wanted["renderer_version"] or not isinstance(found["options"], dict):
-        return f"of renderer version {found['renderer_version']}, this is {wanted['renderer_version']}"
+def _difference(stated: dict[str, object], wanted: dict[str, object]) -> str:
+    if stated["renderer_version"] != wanted["renderer_version"] or not isinstance(stated["options"], dict):
+        return f"of renderer version {stated['renderer_version']}, this is {wanted['renderer_version']}"
     options = wanted["options"]
     assert isinstance(options, dict)
-    pairs = [f"{key} {found['options'].get(key)}, not {value}" for key, value in options.items()]
+    pairs = [f"{key} {stated['options'].get(key)}, not {value}" for key, value in options.items()]
     return "; ".join(
-        pair for pair, key in zip(pairs, options, strict=True) if found["options"].get(key) != options[key]
+        pair for pair, key in zip(pairs, options, strict=True) if stated["options"].get(key) != options[key]
     )
 
 

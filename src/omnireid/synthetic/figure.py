@@ -43,7 +43,9 @@ class Figure:
         points = joints(person.body, pose, (0.25 if carries > 0 else 1.0, 0.25 if carries < 0 else 1.0))
         points |= _hanging_points(person, pose, points)
         places = view.project(np.stack(list(points.values())), pose.heading).tolist()
-        self.at: dict[str, _Place] = {name: tuple(place) for name, place in zip(points, places, strict=True)}
+        self.at: dict[str, _Place] = {
+            name: tuple(position) for name, position in zip(points, places, strict=True)
+        }
         self.facing = float(np.cos(pose.heading))
         self.sideways = float(np.sin(pose.heading))
 

@@ -88,7 +88,7 @@ def _skirt(figure: Figure) -> list[Loft]:
     reach = 0.0
     for side in ("l", "r"):
         leg = [figure.at[f"{side}_{name}"] for name in ("hip", "knee", "ankle")]
-        x = float(np.interp(hem_y, [place[1] for place in leg], [place[0] for place in leg]))
+        x = float(np.interp(hem_y, [point[1] for point in leg], [point[0] for point in leg]))
         reach = max(reach, abs(x - hem_x) / hem_size + 0.045 * body.limb)
     loose = 0.5 + 0.5 * person.lower.width
     top = figure.across(0.74 * body.hip + 0.3 * body.belly, body.belly) * 1.02

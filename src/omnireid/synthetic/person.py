@@ -206,7 +206,7 @@ def _draw_logos(generator: np.random.Generator, front: bool) -> list[Logo]:
     shapes = ["disc", "square", "triangle", "cross", "ring", "bar", "diamond", "letters"]
     places = (("front", 0.45 if front else 0.0), ("back", 0.45))
     colour = palette.pick(generator, palette.ACCENT_SHARES)
-    for place, share in places:
+    for side, share in places:
         shape = str(generator.choice(shapes))
         size = float(generator.uniform(0.22, 0.46))
         offset = float(generator.choice([-0.45, 0.0, 0.0, 0.45]))
@@ -214,7 +214,7 @@ def _draw_logos(generator: np.random.Generator, front: bool) -> list[Logo]:
         if generator.random() < share:
             if offset:
                 size *= 0.65
-            azimuth = offset if place == "front" else np.pi + offset
+            azimuth = offset if side == "front" else np.pi + offset
             logos.append(Logo(shape=shape, colour=colour, azimuth=azimuth, height=height, size=size))
     return logos
 

@@ -58,7 +58,7 @@ def joints(body: Body, pose: Pose, swing_scale: tuple[float, float] = (1.0, 1.0)
     Returns:
         Name to (3,) float64; `l_` and `r_` mark the person's left and right.
     """
-    found: dict[str, Point] = {}
+    points: dict[str, Point] = {}
     shin = body.leg * 0.49 - ANKLE_HEIGHT * 0.5
     thigh = body.leg - ANKLE_HEIGHT - shin
     lowest = np.inf
@@ -74,8 +74,8 @@ def joints(body: Body, pose: Pose, swing_scale: tuple[float, float] = (1.0, 1.0)
         pitch = 0.75 * shin_angle
         toe = ankle + FOOT_LENGTH * np.array([sign * 0.12, -0.10 + np.sin(min(pitch, 0.1)), np.cos(pitch)])
         heel = ankle + np.array([0.0, -0.012, -0.022])
-        found |= {f"{side}_hip": hip, f"{side}_knee": knee, f"{side}_ankle": ankle}
-        found |= {f"{side}_toe": toe, f"{side}_heel": heel}
+        points |= {f"{side}_hip": hip, f"{side}_knee": knee, f"{side}_ankle": ankle}
+        points |= {f"{side}_toe": toe, f"{side}_heel": heel}
         lowest = min(lowest, ankle[1] - ANKLE_HEIGHT)
     for side, sign, swing in (("l", 1.0, swing_scale[0]), ("r", -1.0, swing_scale[1])):
         phase = pose.phase + (np.pi if sign > 0 else 0.0)
@@ -89,18 +89,18 @@ def joints(body: Body, pose: Pose, swing_scale: tuple[float, float] = (1.0, 1.0)
         fore = angle + bend
         wrist = elbow + FOREARM * np.array([sign * -0.02, -np.cos(fore), np.sin(fore)])
         hand = wrist + HAND * np.array([0.0, -np.cos(fore), np.sin(fore)])
-        found |= {
+        points |= {
             f"{side}_shoulder": shoulder,
             f"{side}_elbow": elbow,
             f"{side}_wrist": wrist,
             f"{side}_hand": hand,
         }
-    found["pelvis"] = np.array([0.0, body.leg - 0.015, 0.0])
-    found["waist"] = np.array([0.0, body.leg + 0.10, 0.0])
-    found["chest"] = np.array([0.0, SHOULDER_HEIGHT - 0.04, 0.0])
-    found["neck"] = np.array([0.0, NECK_HEIGHT, 0.0])
-    found["chin"] = np.array([0.0, CHIN_HEIGHT, 0.008])
-    found["crown"] = np.array([0.0, 1.0, 0.004])
+    points["pelvis"] = np.array([0.0, body.leg - 0.015, 0.0])
+    points["waist"] = np.array([0.0, body.leg + 0.10, 0.0])
+    points["chest"] = np.array([0.0, SHOULDER_HEIGHT - 0.04, 0.0])
+    points["neck"] = np.array([0.0, NECK_HEIGHT, 0.0])
+    points["chin"] = np.array([0.0, CHIN_HEIGHT, 0.008])
+    points["crown"] = np.array([0.0, 1.0, 0.004])
     above_hip = (
         "l_sh",
         "r_sh",
@@ -115,11 +115,11 @@ def joints(body: Body, pose: Pose, swing_scale: tuple[float, float] = (1.0, 1.0)
         "chin",
         "crown",
     )
-    for name, point in found.items():
+    for name, point in points.items():
         point[1] -= lowest
         if name.startswith(above_hip):
             point[2] += (point[1] - body.leg) * pose.lean
-    return found
+    return points
 
 
 @dataclass(frozen=True, slots=True)
