@@ -308,7 +308,7 @@ def seeds(text: str | None, changes: Mapping[str, object], *, split_id: object =
     """What `--seeds` means: "1-5", "1,3,7", "1-3,7".
 
     Args:
-        changes: of the recipe, which must not set its seed.
+        changes: changes of the recipe, which must not set its seed.
         split_id: what `--split-id` means.
 
     Raises:

@@ -13,7 +13,7 @@ def camera_name(camid: int, names: Mapping[int, str] | None = None) -> str:
 
     Args:
         camid: zero-based; below 0 where it is not known.
-        names: of a dataset's cameras that have one (`Dataset.camera_names`).
+        names: names of a dataset's cameras that have one (`Dataset.camera_names`).
 
     Returns:
         `UNKNOWN` where it is not known.

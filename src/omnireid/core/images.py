@@ -246,7 +246,8 @@ def load_crop(
 
     Args:
         source: file, or the encoded bytes themselves.
-        resizer: of the spec's size; gives the same bytes as without, sooner where pictures are many.
+        resizer: a resizer of the spec's size; gives the same bytes as without, sooner where pictures are
+            many.
         scaled: decode a JPEG at a half, quarter or eighth of its size where at least twice the spec's size is
             left. Not the same bytes: embeddings move (×0.25 of MSMT17, parts of real frames, 512×1024: cosine
             0.9998 in the median, 0.9989 at least).

@@ -87,7 +87,7 @@ def resize_pixels(pixels: Pixels, height: int, width: int, *, rows_first: bool) 
 
     Args:
         pixels: (H, W) uint32; red in the lowest byte, then green, blue, and one that is not read.
-        height, width: of the result.
+        height, width: size of the result.
         rows_first: resize along rows, then along columns; or the other way round.
 
     Returns:

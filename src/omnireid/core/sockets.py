@@ -38,7 +38,7 @@ class Socket(Generic[Spec]):
 
     Args:
         kind: what a part is called in messages, e.g. "loss".
-        group: of the entry points, e.g. "omnireid.losses".
+        group: name of the entry points, e.g. "omnireid.losses".
         spec: the type of every entry.
         ours: the entries that come with OmniReID.
     """

@@ -114,7 +114,7 @@ class Augmentation:
 
         Args:
             crops: (N, H, W, 3) uint8 RGB of the size of `spec`; left unchanged.
-            generator: on the CPU; the only source of chance.
+            generator: a generator on the CPU; the only source of chance.
 
         Returns:
             (num_views · N, 3, H, W) float32 on the device of `crops`, in channels-last memory: the first

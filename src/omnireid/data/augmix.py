@@ -75,7 +75,7 @@ def augmix(crops: Tensor, mixture: Mixture) -> Tensor:
 
     Args:
         crops: (N, H, W, 3) uint8; left unchanged.
-        mixture: for N pictures.
+        mixture: the mixture for N pictures.
 
     Returns:
         (N, H, W, 3) uint8.

@@ -159,8 +159,8 @@ class CropLoader:
             on_bad, refill: what happens to a picture that cannot be decoded, see above.
             cache_bytes: memory for decoded crops. The first samples that fit are kept, so that
                 later epochs do not decode them again; 0 keeps none.
-            load: from a sample to its crop of the spec's size, in any thread; by default decode and resize,
-                as `load_many` does it where samples are many.
+            load: a function from a sample to its crop of the spec's size, in any thread; by default decode
+                and resize, as `load_many` does it where samples are many.
 
         Raises:
             InputError: an argument out of range.

@@ -195,7 +195,7 @@ class SamplerSpec:
     """One way to draw batches.
 
     Attributes:
-        name: as recipes take it, `sampler.name`.
+        name: its name as recipes take it, `sampler.name`.
         make: (samples, batch_size, seed, **options) → the sampler.
         options: its own options and their defaults, which recipes write beside its name.
         share: an option that has to divide the batch size.

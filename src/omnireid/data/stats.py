@@ -161,7 +161,7 @@ def dataset_stats(
 
     Args:
         measure: read the headers of the pictures for their sizes; of a tracklet those of its first frame.
-        threads: for reading headers; None takes the cores of this machine.
+        threads: number of threads for reading headers; None takes the cores of this machine.
         console: where to show progress; None shows none.
     """
     return DatasetStats(

@@ -112,7 +112,7 @@ def validate_dataset(
 
     Args:
         decode: open every picture; without it, truncated files and duplicates are not found.
-        threads: for reading and decoding; None takes the cores of this machine.
+        threads: number of threads for reading and decoding; None takes the cores of this machine.
         console: where to show progress; None shows none.
     """
     splits = [split.samples for split in dataset.splits]

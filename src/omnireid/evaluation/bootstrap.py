@@ -33,7 +33,7 @@ class PairedComparison(ClosedModel):
         p_value: how often chance alone makes a difference at least as large, either way: swapping A and B
             for randomly chosen identities.
         num_queries, num_identities: what was compared.
-        samples, seed: of the resampling.
+        samples, seed: number and seed of the resampling.
     """
 
     difference: Interval
@@ -57,7 +57,7 @@ def metric_intervals(
         pids: (Q,) integers, the queries' identities.
         level: share of resampled means inside the interval.
         samples: resampled means.
-        seed: of the resampling.
+        seed: seed of the resampling.
 
     Raises:
         ShapeError: not one pid for each query.
@@ -114,9 +114,9 @@ def compare_paired(
     Args:
         values_a, values_b: (Q,) floats of the same queries in the same order, NaN where not valid.
         pids: (Q,) integers.
-        level: of the difference's interval.
+        level: level of the difference's interval.
         samples: resampled differences, for the interval and for the p-value each.
-        seed: of both.
+        seed: seed of both.
 
     Raises:
         ShapeError: lengths that differ.

@@ -101,11 +101,11 @@ class CalibrationSource(ClosedModel):
 
     Attributes:
         kind: "labelled" pictures, or unlabelled "tracklets".
-        name, root, split: of the dataset; of tracklets "tracklets", the folder or table, and "".
+        name, root, split: those of the dataset; of tracklets "tracklets", the folder or table, and "".
         protocol: which same-person pairs counted.
         pictures, people, cameras: used for pairs; of tracklets, each counts as one person.
         same_pairs, different_pairs, couples: drawn pairs, and couples of two people among them.
-        seed: of the draws.
+        seed: seed of the draws.
     """
 
     kind: Literal["labelled", "tracklets"]
@@ -138,7 +138,8 @@ class CalibrationRecord(ClosedModel):
     Attributes:
         score: what is calibrated: "cosine" of two embeddings, whitened first where there is a whitening.
         mapping: score → probability at a prior of one half.
-        held_out_log_loss: of each kind of mapping on people it was not fitted on; the lower was chosen.
+        held_out_log_loss: log loss of each kind of mapping on people it was not fitted on; the lower was
+            chosen.
         calibration_error: expected calibration error of the chosen kind, on those people, over `reliability`.
         reliability: fifteen bins of equal width.
         false_alarms: threshold for each wanted rate, in the order they were asked for.
@@ -338,8 +339,8 @@ def fit_calibration(
 
     Args:
         scores: (P,) float64; cosine of each pair, after `whitening` where there is one.
-        pairs: whom they show.
-        model, source: for the record.
+        pairs: the people they show.
+        model, source: kept for the record.
         search: the certainty of searches, from `search_fitting.fit_searches` on the same people.
         options: The wanted error rates, and the seed of the halves and the bootstrap.
 

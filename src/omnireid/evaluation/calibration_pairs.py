@@ -91,8 +91,8 @@ def labelled_pairs(
 
     Args:
         pids, camids: (N,) int64; pid −1 is left out.
-        max_pairs: of different-person pairs.
-        seed: of the draws.
+        max_pairs: how many different-person pairs at most.
+        seed: seed of the draws.
 
     Raises:
         InputError: nobody was seen twice (by two cameras), there is only one person, or a camera is missing.

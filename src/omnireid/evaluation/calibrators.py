@@ -208,7 +208,7 @@ def at_prior(probabilities: npt.ArrayLike, prior: float) -> Float64:
     """Probabilities for another share of same-person pairs than one half (Bayes' rule).
 
     Args:
-        probabilities: at a prior of one half.
+        probabilities: those at a prior of one half.
         prior: the share of pairs that are expected to be of one person.
 
     Raises:

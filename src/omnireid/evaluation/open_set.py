@@ -213,7 +213,7 @@ def open_set_metrics(
         ranking: Its `distance`, `seed` (of the draws; each has a stream of its own) and `threads`.
         protocol: `NO_CAMERA` makes only the query's own file junk; with the other two all gallery pictures
             of a known person are enrolled, and those in the query's own camera are junk.
-        known_share: of the identities that query and gallery share; at least one is known, one unknown.
+        known_share: share of the identities that query and gallery share; at least one is known, one unknown.
             Identities that only the query has are unknown in every draw.
         repeats: draws of the known identities.
         console: where to show progress.

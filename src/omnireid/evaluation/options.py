@@ -164,7 +164,7 @@ class CalibrationOptions:
         miss_rate: share of pairs of one person that may be taken for two.
         whitening: fitted on half of the people, who then give no pairs.
         max_pairs: different-person pairs to draw.
-        seed: of all draws.
+        seed: seed of all draws.
 
     Raises:
         InputError: no false-alarm rate, or a rate that is not between 0 and 1.

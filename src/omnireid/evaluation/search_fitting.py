@@ -134,7 +134,7 @@ def fit_searches(
     Args:
         false_alarm_rates: wanted shares of searches for strangers that end in "same".
         miss_rate: wanted share of searches for people of the gallery that end in "new".
-        seed: of all draws.
+        seed: seed of all draws.
 
     Raises:
         InputError: too few people who were seen twice, or known to be different.

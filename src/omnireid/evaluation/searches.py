@@ -50,7 +50,7 @@ class SearchRate(ClosedModel):
     Attributes:
         wanted: the rate that was asked for (FPIR in NIST's terms).
         threshold: a person is called the same from this probability on; never below one half.
-        rate: of simulated searches for strangers at this threshold: at most what was wanted.
+        rate: share of simulated searches for strangers at this threshold: at most what was wanted.
         low, high: 95 % interval of that rate for other people.
         identified: share of searches for people of the gallery that end in "same", of the right person
             (DIR at this FPIR).
@@ -69,7 +69,7 @@ class SearchSize(ClosedModel):
 
     Attributes:
         people: N.
-        rates: in the order in which they were asked for, without those that the data cannot show.
+        rates: those in the order in which they were asked for, without those that the data cannot show.
         nobody_from: "new" is said from this probability of nobody on, at a prior of one half.
         missed: share of searches for people of the gallery that end in "new" then.
         weight, neutral: what a search through so many is worth; of the whole fit where a file has none.
@@ -87,8 +87,8 @@ class SearchFit(ClosedModel):
     """Searches through people with so many pictures each; names as in the module's formulas.
 
     Attributes:
-        pictures: of each person in the gallery, about.
-        stranger_mean, stranger_spread: of the scores of strangers within one search.
+        pictures: number of pictures of each person in the gallery, about.
+        stranger_mean, stranger_spread: mean and spread of the scores of strangers within one search.
         stranger_shift: deviation of a search's mean over searches.
         sizes: smallest first.
     """
@@ -169,8 +169,8 @@ class Posterior:
 
     Attributes:
         people: (M,) float64, in the order of the scores.
-        nobody: that the person is not among those who were searched through.
-        others: of everybody whose score was not given.
+        nobody: the probability that the person is not among those who were searched through.
+        others: the probability of everybody whose score was not given.
     """
 
     people: Float64
@@ -182,8 +182,8 @@ class SearchModel(ClosedModel):
     """The certainty of searches with one model's scores.
 
     Attributes:
-        fits: for galleries with more and more pictures of each person.
-        num_people: that it was fitted on; searches through more are extrapolated.
+        fits: the fits for galleries with more and more pictures of each person.
+        num_people: how many people it was fitted on; searches through more are extrapolated.
         miss_rate: wanted share of searches for people of the gallery that end in "new".
     """
 
@@ -211,8 +211,8 @@ class SearchModel(ClosedModel):
         Args:
             scores: (M,) the best score of each of M people.
             num_people: N, M at least, who were searched through.
-            prior: that the person is among them, before the picture is looked at.
-            pictures: of each person, on average.
+            prior: the probability that the person is among them, before the picture is looked at.
+            pictures: number of pictures of each person, on average.
             unseen_below: the scores of the other N − M lie below this one; by default the least given.
             ruled_out: scores of pictures of somebody who is known to be none of them.
 

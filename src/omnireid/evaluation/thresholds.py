@@ -92,7 +92,7 @@ def error_thresholds(
         error: what is counted.
         scores: (P,) float64 similarity of each pair.
         rates: wanted rates.
-        seed, resamples: of the bootstrap.
+        seed, resamples: seed and number of the bootstrap.
 
     Raises:
         InputError: a rate that is not between 0 and 1, or one kind of pairs is missing.

@@ -40,7 +40,7 @@ class Whitening:
         mean: (D,) float32, of L2-normalised embeddings.
         matrix: (D, D) float32, or None for centring alone.
         shrinkage: share of the isotropic covariance that was mixed in; 0 for centring alone.
-        num_people: whom it was fitted on.
+        num_people: how many people it was fitted on.
     """
 
     mean: Float32

@@ -41,8 +41,8 @@ def analyse(evaluation: Evaluation, *, seed: int = 0, console: Console | None = 
     What the data do not allow (one identity, one camera, no mate search …) is left out, with the reason.
 
     Args:
-        evaluation: from `evaluate_model`.
-        seed: of the resampling and of the draws of known people.
+        evaluation: the evaluation from `evaluate_model`.
+        seed: seed of the resampling and of the draws of known people.
         console: where to show progress; None shows none.
     """
     omitted: list[str] = []

@@ -199,9 +199,9 @@ def calibrate_tracklets(
     measurements.
 
     Args:
-        tracklets: from `read_tracklets`.
+        tracklets: the tracklets from `read_tracklets`.
         source: where they came from, for the record.
-        num_frames: at most so many of each tracklet, evenly over its length.
+        num_frames: how many frames are taken at most of each tracklet, evenly over its length.
         reading: as `calibrate_labelled`.
 
     Raises:

@@ -79,7 +79,7 @@ def load_row(path: str | os.PathLike[str], name: str | None = None) -> PaperRow:
 
     Args:
         path: a result, its folder, `seeds.json` or `splits.json`, or a folder with one of these.
-        name: of the row; by default what `load_result` calls it.
+        name: name of the row; by default what `load_result` calls it.
 
     Raises:
         InputError: nothing of the kind.
@@ -175,7 +175,7 @@ def compare_results(results: Sequence[Result], *, any_protocol: bool = False, se
         results: at least two.
         any_protocol: go on although datasets or protocols differ; pairs are then made of the queries that
             both have.
-        seed: of the resampling.
+        seed: seed of the resampling.
 
     Raises:
         InputError: fewer than two results, different protocols, or queries that do not pair.

@@ -71,7 +71,7 @@ def prepare_demo(
     Args:
         out: folder for the gallery and the pictures.
         run: folder of `omnireid run` on rendered people: model.safetensors and data/.
-        world: that the run's people were rendered in; the demo's cameras are the same.
+        world: the world that the run's people were rendered in; the demo's cameras are the same.
         now: Unix seconds; the visits end at the last midnight (UTC) before.
 
     Raises:

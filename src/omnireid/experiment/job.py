@@ -59,8 +59,8 @@ def main_job(
     `report.html` and `embeddings.parquet` (its gallery), for several a folder with these for each.
 
     Args:
-        dataset: to train on.
-        targets: to evaluate on, each apart; the dataset itself when empty.
+        dataset: the dataset to train on.
+        targets: those to evaluate on, each apart; the dataset itself when empty.
         options: how the run goes about it; where nothing was trained yet, `resume` begins.
 
     Raises:

@@ -20,8 +20,8 @@ class KnownAttribute(NamedTuple):
     """A name, and the values that items have under it.
 
     Attributes:
-        items: that have it.
-        values: with the number of items, the most frequent first; at most `MAX_VALUES`.
+        items: number of items that have it.
+        values: the values, each with its number of items, the most frequent first; at most `MAX_VALUES`.
         num_values: different ones in all.
     """
 

@@ -53,7 +53,7 @@ def export(gallery: Gallery, where: AuditFilter, file_format: Format, *, name: s
     Args:
         where: which entries; `Gallery.audit_filter` makes one.
         file_format: "jsonl" or "csv".
-        name: of the gallery, for the first line.
+        name: name of the gallery, for the first line.
 
     Raises:
         InputError: another format.
@@ -166,12 +166,12 @@ class VerifiedExport:
     """What `verify_export` found.
 
     Attributes:
-        entries: in the file.
+        entries: number of entries in the file.
         first, last: times of the first and the last, Unix seconds; None where there are none.
-        chains: of each writer {first, last, entries, head}: the numbers of its first and last entry in the
+        chains: for each writer {first, last, entries, head}: the numbers of its first and last entry in the
             file, how many there are, and the hash of the last.
         is_whole: nothing was filtered out.
-        seal: of the last line: whoever wrote it down can tell this file from any other.
+        seal: hash of the last line: whoever wrote it down can tell this file from any other.
         problems: what was changed, removed or added, in words; empty where all is well.
         is_checked_by_key: every entry was also checked with the key of its gallery.
         is_compared: and the file holds all that its gallery's log has.
@@ -195,7 +195,7 @@ def verify_export(path: str | os.PathLike[str], gallery: Gallery | None = None) 
 
     Args:
         path: the file.
-        gallery: whose key and log to check with.
+        gallery: the gallery whose key and log to check with.
 
     Raises:
         InputError: the file cannot be read, or is no such export.

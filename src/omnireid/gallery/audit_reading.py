@@ -55,7 +55,7 @@ class AuditFilter:
     Attributes:
         since, until: Unix seconds, at or after, and before.
         action: exactly this one.
-        actor: whose name holds this text, whatever its case.
+        actor: a person or program whose name holds this text, whatever its case.
         subjects: keyed hashes of ids; an entry is about at least one of them.
     """
 
@@ -92,7 +92,7 @@ class AuditPage:
     """Some entries of the log.
 
     Attributes:
-        entries: that met the filter, in the order asked for.
+        entries: those that met the filter, in the order asked for.
         next: the `seq` to go on behind; None where nothing is left.
         looked: entries that were read for it.
         looked_to: time of the last one that was read, Unix seconds; None where none was.

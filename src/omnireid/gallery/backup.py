@@ -73,8 +73,8 @@ class Source(Protocol):
     Attributes:
         name: where it comes from, for messages.
         generation: the live one; None in an empty gallery.
-        precision: that its embeddings are stored with.
-        num_items: that it has.
+        precision: what its embeddings are stored with.
+        num_items: how many items it has.
         heeded: ids of the tombstones that it had at that moment; what they are about is not among its items.
     """
 

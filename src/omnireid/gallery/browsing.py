@@ -50,7 +50,7 @@ class Person(NamedTuple):
     """An identity and what is known of it.
 
     Attributes:
-        id: of the root.
+        id: id of the root.
         items: enrolled ones, of all aliases.
         cameras: where it was seen, sorted.
         first_seen, last_seen: Unix seconds, the end of a tracklet included; None where no item has a time.
@@ -112,7 +112,7 @@ def items_page(
     """Items that meet a filter: the latest first, those without time last. Reads id and time of them all.
 
     Args:
-        where: of identities every alias.
+        where: the filter; it names every alias of an identity.
         after: `next` of the page before.
 
     Raises:
@@ -295,7 +295,7 @@ def timeline(
     """Where and when somebody was seen.
 
     Args:
-        gap_s: so many seconds without an item end a sighting.
+        gap_s: how many seconds without an item end a sighting.
 
     Raises:
         NotInGalleryError: nobody has this id.

@@ -45,9 +45,9 @@ class Sighting(_Part):
     """A picture of the gallery as it was when it came into the case.
 
     Attributes:
-        identity, name: whom it was assigned to then.
+        identity, name: the person it was assigned to then.
         picture: id of its thumbnail in the case; None where none is kept.
-        score, probability, decision: of the search that it comes from.
+        score, probability, decision: those of the search that it comes from.
     """
 
     item: str
@@ -160,11 +160,11 @@ class Entry(_Part):
     """One thing in a case.
 
     Attributes:
-        number: from 1, in the order of adding; never given twice.
-        note: of who added it.
+        number: its number from 1, in the order of adding; never given twice.
+        note: note of who added it.
         forgotten: when the data of this entry was forgotten; then nothing else is left of it.
         lost: pictures that were forgotten since, while others of the entry stayed.
-        sightings: of a person, or the pictures that were chosen.
+        sightings: those of a person, or the pictures that were chosen.
     """
 
     id: str

@@ -63,7 +63,7 @@ class Export:
     """A file.
 
     Attributes:
-        name: that it can be saved under.
+        name: file name that it can be saved under.
         content: HTML.
         sha256: of the case's text in it.
     """
@@ -88,10 +88,11 @@ class Check:
 
     Attributes:
         sha256: of the case's text, computed now.
-        stated: that the file claims.
+        stated: what the file claims.
         is_own_page: whether all around the text is as this version of OmniReID writes it. Where it is not,
             the file may show something else than it holds: look at `payload`.
-        exported_here: by which of the galleries that were asked; None where none of them has exported it.
+        exported_here: the gallery that exported it, of those that were asked; None where none of them has
+            exported it.
         payload: what the file holds.
     """
 
@@ -140,9 +141,9 @@ def check_file(content: str, galleries: Sequence[Gallery], names: Sequence[str] 
     """Compute the hash of an exported file, and ask galleries whether it is theirs.
 
     Args:
-        content: of the file.
-        galleries: whose audit logs are asked.
-        names: of these galleries; by default where they are kept.
+        content: content of the file.
+        galleries: galleries whose audit logs are asked.
+        names: names of these galleries; by default where they are kept.
 
     Raises:
         InputError: no exported case, or of a later version.

@@ -88,8 +88,8 @@ def forget_in_cases(store: GalleryStore, until: Until) -> None:
     forgotten are replaced in titles, reasons and notes.
 
     Args:
-        until: by id of an identity or item, the Unix time up to which it is to be forgotten: entries that are
-            younger keep it. Minus infinity for all that stay.
+        until: for the id of an identity or item, the Unix time up to which it is to be forgotten: entries
+            that are younger keep it. Minus infinity for all that stay.
     """
     now, cases = time.time(), store.records(CASES)
     if not cases:

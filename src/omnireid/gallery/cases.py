@@ -320,7 +320,7 @@ class Cases:
 
         Args:
             answer: without `groups`; of its query, kind, count and item are taken.
-            found: whom it found, best first.
+            found: the people it found, best first.
             order: ids of all pictures in the order of the answer; by default that of `found`.
             pictures: thumbnails of what was searched with; not needed for a picture of the gallery.
 

@@ -39,7 +39,7 @@ class _Scores:
     """Scores of one model.
 
     Attributes:
-        calibration: of the model; None where there are scores only.
+        calibration: calibration of the model; None where there are scores only.
     """
 
     calibration: Calibration | None
@@ -78,7 +78,7 @@ class Judge(_Scores):
     """What scores of one model mean.
 
     Attributes:
-        calibration: of the model; None where there are scores only.
+        calibration: calibration of the model; None where there are scores only.
         rate: false-alarm rate of the decisions, for one comparison with a stranger; None without.
         prior: share of comparisons that are of one person, before the score is known.
         note: why there are scores only; "" where there is nothing to say.
@@ -100,7 +100,7 @@ class Judge(_Scores):
         """For one model.
 
         Args:
-            calibration: at hand; left aside where it is of another model.
+            calibration: calibration at hand; left aside where it is of another model.
             false_alarm_rate: one that the calibration holds; by default the lowest that could be measured.
             prior: share of such pairs that are of one person; by default one half.
 
@@ -172,8 +172,8 @@ class Verdict:
 
     Attributes:
         posterior: probabilities of the people in question, of nobody and of everybody else.
-        decisions: of each of the people; None without a measured false-alarm rate.
-        decision: of the search.
+        decisions: decision of each of the people; None without a measured false-alarm rate.
+        decision: decision of the search.
         rate: the threshold behind them, and what was measured of it; None likewise.
         measured_people: N of that measurement.
         is_extrapolated: whether the search went through more people than could be measured.
@@ -192,10 +192,10 @@ class SearchJudge(_Scores):
     """What a search with one model's scores means.
 
     Attributes:
-        calibration: of the model; None where there are scores only.
+        calibration: calibration of the model; None where there are scores only.
         model: the certainty of searches; None likewise.
         wanted: share of searches for strangers that may end in "same"; None without decisions.
-        prior: that the person is in the gallery at all, before the picture is looked at.
+        prior: the probability that the person is in the gallery at all, before the picture is looked at.
         note: why there are scores only; "" where there is nothing to say.
     """
 
@@ -214,7 +214,7 @@ class SearchJudge(_Scores):
         """For one model.
 
         Args:
-            calibration: at hand; left aside where it is of another model.
+            calibration: calibration at hand; left aside where it is of another model.
             question: With the false-alarm rate, by default 1 % (`SearchModel.usual_rate`), and the prior, by
                 default the one that the rates were measured with.
 

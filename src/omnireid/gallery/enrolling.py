@@ -43,7 +43,7 @@ class Enrolment(NamedTuple):
     """What became of N items.
 
     Attributes:
-        ids: of each, 32 hexadecimal digits; the same for the same content key.
+        ids: id of each, 32 hexadecimal digits; the same for the same content key.
         is_new: (N,) bool; False where the item was there already, and stayed as it was.
         assigned: Of each item who it is, where the search was to decide; else empty.
     """
@@ -102,7 +102,7 @@ def unit_embeddings(
     Args:
         embeddings: checked and normalised already, where they are `Embeddings`; else (N, D) of any norm,
             which are normalised here.
-        model: of bare numbers; what `Embeddings` say of themselves must be the same.
+        model: the model of bare numbers; what `Embeddings` say of themselves must be the same.
 
     Raises:
         ShapeError: another shape.

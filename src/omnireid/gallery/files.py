@@ -61,9 +61,10 @@ def seen_files(
     """What a dataset knows of its pictures, in the gallery's words. Junk is left out.
 
     Args:
-        samples: of a dataset, or pictures of which nothing is known.
-        camera: of all of them; by default what `core.cameras` calls the dataset's: "c1" for 0, and so on.
-        camera_names: of the dataset's cameras that have one.
+        samples: samples of a dataset, or pictures of which nothing is known.
+        camera: name of the camera of all of them; by default what `core.cameras` calls the dataset's: "c1"
+            for 0, and so on.
+        camera_names: names of the dataset's cameras that have one.
         first_s: Unix seconds of the dataset's time 0, where its times are seconds; without it they are not
             taken over.
         with_identities: take the dataset's person numbers over, as "pid-12"; not of distractors (0).
@@ -118,7 +119,7 @@ def seen_pictures(given: Any, *, camera: str = "", console: Console | None = Non
     Args:
         given: a folder, a pattern, a manifest, a picture file, a crop (H, W, 3), a Pillow picture, an array
             (N, H, W, 3), or a sequence of these.
-        camera: of all of them.
+        camera: name of the camera of all of them.
         console: where to say what was not taken of a folder.
 
     Raises:

@@ -63,7 +63,7 @@ def plan_forgetting(
     Call it and carry the plan out under one `store.lock()`.
 
     Args:
-        identity: of a person; everything that was merged with it goes too.
+        identity: id of a person; everything that was merged with it goes too.
         items: ids; those that are not there are left out.
         clock: Unix seconds.
 
@@ -101,7 +101,7 @@ def tidying(identities: Iterable[str]) -> list[Task]:
     """What follows when rows were deleted: empty identities, operations on lost items and bytes on disk.
 
     Args:
-        identities: which may have lost their last item.
+        identities: identities that may have lost their last item.
     """
     return [
         *(Task("forget-empty-identities", {"identities": part}) for part in parts(sorted(identities))),
@@ -119,7 +119,7 @@ class Tombstones:
     """Ids that must not come back as they were. `name in tombstones` asks for one.
 
     Attributes:
-        records: as they are stored.
+        records: the records as they are stored.
     """
 
     def __init__(self, records: Iterable[Mapping[str, Any]]) -> None:

@@ -79,12 +79,12 @@ class GalleryState:
     """What a gallery holds.
 
     Attributes:
-        items: of the live model.
+        items: number of items of the live model.
         identities: shown ones, merged ones counting once.
-        cameras: of items, sorted.
+        cameras: names of the cameras of items, sorted.
         models: the live one first.
-        index: of the live model.
-        precision: that its embeddings are stored with; None in an empty gallery.
+        index: state of the index of the live model.
+        precision: what its embeddings are stored with; None in an empty gallery.
         retention: how long items stay.
         disk_bytes: None where the store cannot know.
     """
@@ -186,10 +186,10 @@ class Gallery:
             uri: a local folder, "s3://bucket/prefix", or "http://host:19530/NAME" of Milvus.
             model: A model file, a name of `omnireid models list`, or an open `Embedder`; with it the gallery
                 takes pictures, and finds the calibration beside the model.
-            precision: of embeddings in a new gallery: "float32", "float16" or "int8".
+            precision: precision of embeddings in a new gallery: "float32", "float16" or "int8".
             actor: who this is, in the audit.
-            calibration: of the gallery's model, in place of the one beside it; without any, answers are
-                scores only.
+            calibration: calibration of the gallery's model, in place of the one beside it; without any,
+                answers are scores only.
             clock: gives Unix seconds.
             storage_options: keys, region and endpoint of object storage.
 
@@ -681,7 +681,7 @@ class Gallery:
         """Where and when somebody was seen, by camera.
 
         Args:
-            gap_s: so many seconds without an item end a sighting.
+            gap_s: how many seconds without an item end a sighting.
 
         Raises:
             NotInGalleryError: nobody has this id.
@@ -729,7 +729,7 @@ class Gallery:
         """Delete for good: rows, pictures, names, what undo would bring back, and the bytes on disk.
 
         Args:
-            identity: with everything that was merged with it.
+            identity: the person, with everything that was merged with it.
             items: ids; those that are not there are left out.
 
         Raises:
@@ -760,7 +760,7 @@ class Gallery:
 
         Args:
             default_s: None keeps them.
-            cameras: by name of the camera, in place of the default.
+            cameras: seconds by name of the camera, in place of the default.
 
         Raises:
             InputError: a time that is not above 0.
@@ -951,7 +951,7 @@ class Gallery:
                 them, and the pictures that are theirs now. Of who was forgotten only those that name them.
             since, until: Unix seconds, at or after, and before.
             action: such as "search".
-            actor: whose name holds this text.
+            actor: a person or program whose name holds this text.
 
         Raises:
             InputError: a person with more pictures than can be looked for.

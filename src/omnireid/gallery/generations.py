@@ -25,7 +25,7 @@ class Generation(NamedTuple):
 
     Attributes:
         model: The model that made them.
-        collection: of the store.
+        collection: its collection of the store.
         state: "live" answers searches; "filling" is being made by a move to another model; "leaving" is
             what a move has replaced or given up, until it is deleted.
         created: Unix seconds.

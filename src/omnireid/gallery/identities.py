@@ -51,10 +51,10 @@ class Operation(NamedTuple):
         kind: "name", "merge", "split" or "assign".
         time: Unix seconds.
         actor: who.
-        summary: in words.
+        summary: what was done, in words.
         undone: whether it was taken back.
         blocked_by: why it cannot be undone now; "" where it can, or was.
-        identity: that was named, merged into, made by a split, or assigned to.
+        identity: the identity that was named, merged into, made by a split, or assigned to.
     """
 
     id: str
@@ -76,7 +76,7 @@ class People:
     """Names and merges as they were at one moment; never changed.
 
     Attributes:
-        records: as they are stored.
+        records: the records as they are stored.
     """
 
     def __init__(self, records: Records) -> None:
@@ -144,7 +144,7 @@ class Identities:
     """Names, merges, splits and assignments of one gallery. Several threads may share it.
 
     Args:
-        collections: whose items are meant, the live one first.
+        collections: those whose items are meant, the live one first.
         announce: called before anything is changed.
     """
 
@@ -291,7 +291,7 @@ class Identities:
         an interruption, it does what is left.
 
         Args:
-            identities: with all aliases.
+            identities: the identities, with all aliases.
         """
         gone, gone_items = set(identities), set(items)
         with self._store.lock():

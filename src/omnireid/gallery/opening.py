@@ -13,8 +13,8 @@ def open_store(uri: str, storage_options: Mapping[str, str] | None = None) -> Ga
     Args:
         uri: a local folder; `s3://`, `gs://` or `az://` with a prefix; `http://host:19530/NAME` of a Milvus
             server or `https://token@host/NAME` (or the token in OMNIREID_MILVUS_TOKEN).
-        storage_options: of object storage, as LanceDB's: keys, region, endpoint; of Milvus: `database`,
-            `index`, `connect_s`, `timeout_s`.
+        storage_options: settings of object storage, as LanceDB's: keys, region, endpoint; of Milvus:
+            `database`, `index`, `connect_s`, `timeout_s`.
 
     Raises:
         InputError: the folder holds something else, or a gallery of a later version; an option is unknown.

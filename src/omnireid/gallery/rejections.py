@@ -65,9 +65,9 @@ class Rejections:
         """Keep one; returns its id.
 
         Args:
-            identity: whom the picture does not show.
+            identity: the person whom the picture does not show.
             embedding: (D,) of unit norm.
-            item: of the gallery, where it was one.
+            item: item of the gallery, where it was one.
         """
         name = secrets.token_hex(16)
         record = {

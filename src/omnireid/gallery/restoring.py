@@ -46,7 +46,7 @@ class Restored(NamedTuple):
     """What a restore did.
 
     Attributes:
-        items: that are there now.
+        items: the items that are there now.
         forgotten: items left out because they, or their person, were forgotten.
         expired: items left out because their time was over.
         has_audit: whether the audit came along; a target that had one keeps its own.
@@ -76,9 +76,9 @@ def restore(
 
     Args:
         source: a `Backup`, or a `Snapshot` of a gallery in use.
-        store: of the target.
-        tombstones: of another gallery, as `read_tombstones` gives them.
-        precision: that embeddings are stored with; by default the source's.
+        store: store of the target.
+        tombstones: those of another gallery, as `read_tombstones` gives them.
+        precision: what embeddings are stored with; by default the source's.
         clock: Unix seconds.
         console: where to show progress; nothing is shown when None.
 

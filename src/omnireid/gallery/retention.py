@@ -32,7 +32,7 @@ class Retention:
 
     Attributes:
         default_s: seconds; None keeps them.
-        cameras: by name of the camera, in place of the default; None keeps its items.
+        cameras: seconds by name of the camera, in place of the default; None keeps its items.
     """
 
     default_s: float | None = None
@@ -120,7 +120,7 @@ def is_expired(rows: pa.Table, retention: Retention, now: float) -> Bool:
     """Which items' time is over.
 
     Args:
-        rows: with the columns camera, time and enrolled.
+        rows: rows with the columns camera, time and enrolled.
         now: Unix seconds.
 
     Returns:

@@ -58,7 +58,7 @@ def items_of(
     """Items of rows with `ITEM_COLUMNS`, and "thumbnail" where it is there.
 
     Args:
-        identity: from the stored identity to the one that is shown.
+        identity: a map from the stored identity to the one that is shown.
     """
     wanted = [name for name in rows.column_names if name in _FIELDS]
     values = {name: rows.column(name).to_pylist() for name in wanted}
@@ -77,7 +77,7 @@ def completed(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     """Rows with the columns of a schema: what earlier versions did not write gets its absent value.
 
     Args:
-        rows: of any version; with columns of any order and number.
+        rows: rows of any version; with columns of any order and number.
         schema: the columns that are wanted; of them "embedding" and what has no absent value must be there.
     """
     columns = []

@@ -48,11 +48,11 @@ class Candidate:
     Attributes:
         item: without its thumbnail.
         score: similarity, larger is closer; cosine, of whitened embeddings where the calibration whitens.
-        probability: that the query shows this candidate's person, and neither somebody else of the gallery
-            nor nobody in it; None without a calibration.
-        decision: of this person; None without a calibration.
-        identity: that its item is shown as, after merges.
-        name: of that identity.
+        probability: the probability that the query shows this candidate's person, and neither somebody else
+            of the gallery nor nobody in it; None without a calibration.
+        decision: decision of this person; None without a calibration.
+        identity: the identity that its item is shown as, after merges.
+        name: name of that identity.
         frames: items behind it: 1, or those of its tracklet.
     """
 
@@ -75,8 +75,8 @@ class Group:
 
     Attributes:
         identity, name: None where nobody has assigned any of them.
-        score: of the best candidate.
-        probability, decision: of this person.
+        score: score of the best candidate.
+        probability, decision: those of this person.
         candidates: at most k, in the order of the search; those of the items that were looked through to find
             k groups, 4 · k at least.
     """
@@ -116,21 +116,22 @@ class SearchResult:
     Attributes:
         candidates: at most k, best first.
         groups: at most k, best first; empty unless asked for.
-        decision: of the search: "same", the best person; "new", nobody here; "unsure". None without a
-            calibration.
+        decision: decision of the search: "same", the best person; "new", nobody here; "unsure". None without
+            a calibration.
         nobody: probability that the person is not among those who were searched through.
         others: probability of everybody who is in no group of this answer. The probabilities of all groups,
             `nobody` and `others` add up to 1; None without a calibration.
         people: how many different people were searched through, as far as known.
         calibrated: whether there are probabilities.
         note: what a reader must know of the scores and their order; "" where there is nothing to say.
-        model: that the scores are of.
+        model: the model that the scores are of.
         is_exact: whether every item that met the filter was compared.
         false_alarm_rate: wanted share of searches for strangers that end in "same"; None without a
             calibration.
         same_from: a person is called the same from this probability on.
         measured: what became of searches for strangers when calibrating; None likewise.
-        prior: that the person is in the gallery at all, before looking; None without a calibration.
+        prior: the probability that the person is in the gallery at all, before looking; None without a
+            calibration.
     """
 
     candidates: tuple[Candidate, ...]
@@ -189,7 +190,7 @@ class Searcher:
 
     Attributes:
         has_index: whether a search that is not exact may miss items.
-        crowd: whom the search goes through.
+        crowd: the people whom the search goes through.
         rejected: pictures that somebody has ruled out.
     """
 

@@ -52,7 +52,7 @@ class FloorPlan(NamedTuple):
     Attributes:
         width, height: pixels of the picture.
         sha256: of the picture's file; another one where the picture is another.
-        pins: by name of the camera.
+        pins: positions by name of the camera.
     """
 
     width: int
@@ -145,8 +145,8 @@ class Site:
         """Say where on the floor plan the cameras are, all of them.
 
         Args:
-            pins: by name of the camera, which need not have been seen yet: x and y, shares of the picture's
-                width and height.
+            pins: positions by name of the camera, which need not have been seen yet: x and y, shares of the
+                picture's width and height.
 
         Raises:
             InputError: too many, a place outside of the picture, or a name that breaks the rule for texts.

@@ -115,7 +115,7 @@ class GalleryStore(Protocol):
         """Add those rows whose id is not there yet, in one commit.
 
         Args:
-            rows: as `item_schema`; embeddings of unit norm.
+            rows: a table as `item_schema`; embeddings of unit norm.
 
         Returns:
             (N,) bool: which rows are new. Of equal ids within `rows` the first is.
@@ -139,7 +139,7 @@ class GalleryStore(Protocol):
         Args:
             query: (D,) float32 of unit norm.
             exact: compare with every item that meets `where`, index or not.
-            columns: of the items; "thumbnail" and "embedding" only where asked for.
+            columns: columns of the items; "thumbnail" and "embedding" only where asked for.
 
         Returns:
             At most k rows of `columns` and "score" (float32), computed from the stored embeddings and

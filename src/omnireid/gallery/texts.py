@@ -31,7 +31,7 @@ def check_text(name: str, value: object, *, may_be_empty: bool = False) -> None:
     """Check a text that comes in; None passes.
 
     Args:
-        name: of the field, for the error.
+        name: name of the field, for the error.
         may_be_empty: "" says that nothing is known.
 
     Raises:

@@ -25,7 +25,7 @@ def forget_traces(store: GalleryStore, identities: Iterable[str], items: Iterabl
     """Delete entries of identities with their alerts, and alerts of items; run again it does what is left.
 
     Args:
-        identities: with all aliases.
+        identities: the identities, with all aliases.
     """
     gone, gone_items = set(identities), set(items)
     ended = [entry_id for entry_id, entry in store.records(WATCHED).items() if entry["identity"] in gone]

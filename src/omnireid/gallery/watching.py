@@ -64,7 +64,7 @@ class Entry:
     """Somebody who is watched for.
 
     Attributes:
-        identity: as it is shown now, after merges.
+        identity: its identity as it is shown now, after merges.
         reason: why, in the words of whoever asked for it.
         created, ends: Unix seconds.
         actor: who asked for it.
@@ -89,14 +89,14 @@ class Alert:
     Attributes:
         id: the same for the same entry and picture, or tracklet.
         seq: its number, from 1, growing.
-        entry, identity: whom it is about.
+        entry, identity: the entry and the person it is about.
         item: the new picture.
         compared: a picture of the person to look at beside it: the one most like it, or the latest; None
             where there is none (any more).
-        camera, time, enrolled: of the item; Unix seconds, `time` None where unknown.
+        camera, time, enrolled: those of the item; Unix seconds, `time` None where unknown.
         raised: when the alert was written.
         why: "looks" the same, or was "enrolled" as this person.
-        probability, score: of the search; None where it was not compared.
+        probability, score: those of the search; None where it was not compared.
         answer: "new", "seen", "right" or "wrong".
         answered_by: who said so; "" where nobody has.
     """
@@ -124,7 +124,7 @@ class Match(NamedTuple):
     """A new item that looks like somebody.
 
     Attributes:
-        identity: of the person, after merges.
+        identity: id of the person, after merges.
         compared: id of the person's picture that is most like it.
     """
 
@@ -139,13 +139,13 @@ class Expectation:
     """How many false alarms this site's traffic implies.
 
     Attributes:
-        people: on the list.
-        pictures_per_day: that were enrolled, over the last days.
-        days: so many of them were looked at, 1 to 7; 0 where nothing was enrolled.
+        people: how many people are on the list.
+        pictures_per_day: how many pictures were enrolled, over the last days.
+        days: how many of them were looked at, 1 to 7; 0 where nothing was enrolled.
         rate: share of searches for strangers through these people that end in "same"; None where unknown.
         is_measured: whether the calibration measured it for so many people; else it is the wanted rate.
-        false_alarms_per_day: of the whole list; None where nobody knows. Pictures of one tracklet raise one
-            alarm at most, so that with tracklets there are fewer.
+        false_alarms_per_day: those of the whole list; None where nobody knows. Pictures of one tracklet raise
+            one alarm at most, so that with tracklets there are fewer.
         note: why nobody knows; "" where it is known.
     """
 
@@ -169,7 +169,7 @@ class WatchList:
     """The watch list of one gallery. Several threads may share it.
 
     Args:
-        gallery: that may be shared with other processes; what they change is seen within a second.
+        gallery: a gallery that may be shared with other processes; what they change is seen within a second.
     """
 
     # All else is one dictionary, which the views of `acting_as` share.
@@ -216,7 +216,7 @@ class WatchList:
         """Watch for somebody from now on.
 
         Args:
-            identity: of a person of the gallery.
+            identity: id of a person of the gallery.
             reason: why; anybody who sees the list reads it.
             ends: Unix seconds, `MAX_DAYS` ahead at most.
 
@@ -320,7 +320,7 @@ class WatchList:
         """Alerts, by their numbers; at most a second old.
 
         Args:
-            after, before: with a larger, and a smaller number.
+            after, before: numbers; only alerts with a larger, and a smaller number.
             answers: those that were answered so; all when None.
             latest: the largest number first.
             fresh: read them now.

@@ -99,8 +99,8 @@ class Embedder:
                 `.safetensors` in our CPU engine ("native"); in torch where there is a GPU, or a network that
                 has no fast form. "openvino" takes `.onnx` too, "gpu" `.safetensors`.
             device: "auto", "cpu", "cuda", "cuda:1", "mps", as far as the backend has it.
-            threads: of one run in ONNX Runtime, OpenVINO and native; `compute_threads` when None. torch has
-                one number of threads for the whole process, which is not ours to change.
+            threads: number of threads of one run in ONNX Runtime, OpenVINO and native; `compute_threads` when
+                None. torch has one number of threads for the whole process, which is not ours to change.
             precision: "fp32", "bf16x3" or "bf16" of native, "fp32" or "bf16" of openvino, "bf16", "fp16" or
                 "fp32" of gpu; their first when None, for openvino that of the file.
             batch_size: crops in one run of the network.
@@ -171,7 +171,8 @@ class Embedder:
         Args:
             crops: (N, H, W, 3) uint8 RGB of the card's size, in any memory order; or a list of N
                 (H, W, 3) uint8 RGB crops of any size, which are resized as the card says.
-            threads: that this call may use at most, so that others run beside it; only native can be told.
+            threads: how many threads this call may use at most, so that others run beside it; only native can
+                be told.
 
         Returns:
             (N, D) float32, of unit L2 norm unless `normalise` is off. An embedding of only zeros stays so.

@@ -17,8 +17,8 @@ class FileFormat:
     """One kind of model file.
 
     Attributes:
-        name: as `--format` takes it; "safetensors" is what export starts from.
-        title: in messages.
+        name: its name as `--format` takes it; "safetensors" is what export starts from.
+        title: its name in messages.
         suffix: every file of this kind ends in it.
     """
 

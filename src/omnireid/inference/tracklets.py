@@ -42,7 +42,7 @@ def embed_tracklets(
         reading: as `Embedder.embed_stream`. Where bad frames are left out, the others are pooled; a tracklet
             without any good frame is left out. `on_skip` is called for each frame left out, then for each
             tracklet left out (by its first frame).
-        seed: of "random"; each tracklet draws from its own stream, named by its place in `samples`.
+        seed: seed of "random"; each tracklet draws from its own stream, named by its place in `samples`.
 
     Returns:
         One row for each tracklet, in their order; `paths` are the first frames.

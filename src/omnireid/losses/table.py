@@ -42,7 +42,7 @@ class LossSpec:
     """One training loss.
 
     Attributes:
-        name: as recipes take it, under `loss`.
+        name: its name as recipes take it, under `loss`.
         make: (number of training identities, **options) → the loss; the place to import torch.
         options: its own options and their defaults. Recipes write them beside its weight:
             `loss: {circle: {weight: 0.5, scale: 64}}`.

@@ -27,8 +27,8 @@ class Complexity:
 
     Attributes:
         parameters: learned values, each counted once however often it is used.
-        mult_adds: of convolutions and linear layers, a bias being one per output value; a gate counts once
-            for every stream it is applied to. Normalisation, ReLU and pooling are not counted.
+        mult_adds: multiply-adds of convolutions and linear layers, a bias being one per output value; a gate
+            counts once for every stream it is applied to. Normalisation, ReLU and pooling are not counted.
         stages: the same for each row of the paper's Table 1; see `Network.stages`.
     """
 

@@ -38,8 +38,8 @@ class NetworkFamily:
     """One family of networks.
 
     Attributes:
-        name: as weight files state it.
-        title: in messages, with its article: "an OSNet".
+        name: its name as weight files state it.
+        title: its name in messages, with its article: "an OSNet".
         architectures: its networks by the names that recipes and commands take.
         build: a configuration → a fresh `Network`; the place to import torch.
         cards: makes the cards of its architectures, then of published weights.

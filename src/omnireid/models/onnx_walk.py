@@ -108,7 +108,7 @@ def walk(graph: onnx.GraphProto, source: str) -> FoundNetwork:
     """Read an OSNet from a graph.
 
     Args:
-        graph: with its weights loaded.
+        graph: the graph, with its weights loaded.
         source: what to call it in messages, e.g. the file.
 
     Raises:

@@ -25,7 +25,7 @@ class Bottleneck(nn.Module):
     Args:
         in_channels: the shortcut is a 1×1 convolution with batch norm where the block changes these or
             halves the map, else the input itself.
-        stride: of the 3×3 convolution.
+        stride: stride of the 3×3 convolution.
     """
 
     def __init__(self, in_channels: int, width: int, *, stride: int) -> None:

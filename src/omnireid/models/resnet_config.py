@@ -25,7 +25,7 @@ class ResNetConfig(NetworkConfig):
 
     Attributes:
         blocks: number of blocks in layer1 to layer4; (3, 4, 6, 3) is ResNet-50.
-        last_stride: of layer4. 2 as in the paper: maps of H/32 × W/32; 1 keeps H/16 × W/16, which
+        last_stride: stride of layer4. 2 as in the paper: maps of H/32 × W/32; 1 keeps H/16 × W/16, which
             re-identification gains from (Sun et al., ECCV 2018; Luo et al., CVPRW 2019).
 
     Raises:

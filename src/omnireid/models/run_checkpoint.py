@@ -124,7 +124,7 @@ def trained_card(
     """The card of what a recipe trained.
 
     Args:
-        recipe: as plain values.
+        recipe: the recipe as plain values.
         training_data: what it was trained on.
         training_pids: number of identities.
     """

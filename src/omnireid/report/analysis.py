@@ -49,7 +49,7 @@ def camera_matrix(
     """Query cameras as rows, gallery cameras as columns; None where there are fewer than two pairs.
 
     Args:
-        names: of cameras that have one.
+        names: names of cameras that have one.
     """
     pairs = {(pair.q_camid, pair.g_camid): pair.score for pair in record.camera_pairs}
     if len(pairs) < 2:

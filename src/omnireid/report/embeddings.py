@@ -45,7 +45,7 @@ class EmbeddingMap:
         places: (N, 2) float64; only who is near whom means something.
         pids, camids: (N,) int64.
         method: how the plane was made, in words.
-        num_people, num_pictures: of all that the sample was drawn from.
+        num_people, num_pictures: numbers of all that the sample was drawn from.
     """
 
     places: Float64
@@ -74,7 +74,7 @@ def embedding_map(
         parts: such as queries and gallery; what is not drawn is not copied.
         first: pids that shall be in it, the most wanted first: the hardest.
         cosine: whether directions alone count, as for the cosine distance.
-        seed: of the sample and of t-SNE.
+        seed: seed of the sample and of t-SNE.
     """
     people = np.concatenate([part.pids for part in parts])
     cameras = np.concatenate([part.camids for part in parts])

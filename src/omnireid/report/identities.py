@@ -25,12 +25,12 @@ class IdentityScore:
 
     Attributes:
         pid: their number.
-        name: in the data, where it is not the number; else "".
+        name: the person's name in the data, where it is not the number; else "".
         num_queries, num_valid_queries: searches for them, and those with a match that counts.
         mAP: mean AP of the valid queries; None without one, or where the protocol has none.
         rank1: share of the valid queries with a match at rank 1; None without one.
-        worst_rank: of the first match, over the valid queries; None without one.
-        cameras: of the queries, by name.
+        worst_rank: worst rank of the first match, over the valid queries; None without one.
+        cameras: cameras of the queries, by name.
         hardest_query: index of the query with the lowest score (of the first, without a valid one).
     """
 

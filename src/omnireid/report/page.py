@@ -70,7 +70,7 @@ class ReportData:
         activations: pictures with their maps; none leaves the section out.
         title: heading of the page; by default the dataset's and the model's name.
         identities: scores by person, the hardest first, from `identity_scores`; none leaves them out.
-        embedding_map: from `embedding_map`; None leaves it out.
+        embedding_map: the map from `embedding_map`; None leaves it out.
     """
 
     record: ResultRecord

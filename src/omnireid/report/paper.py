@@ -48,7 +48,7 @@ class PaperRow:
     """One row: a result, or the mean of several seeds or random splits.
 
     Attributes:
-        name: of the row.
+        name: name of the row.
         record: where the numbers are from.
     """
 

@@ -32,7 +32,7 @@ def draw(seed: int, round: int, key: str) -> Draw:
     """Corruption and severity of one picture in one round, uniform over the 20 × 5.
 
     Args:
-        seed: of the evaluation.
+        seed: seed of the evaluation.
         round: 0, 1, 2, … of the evaluations that are averaged.
         key: the picture's path relative to the dataset's root, with forward slashes, so that every machine
             calls it the same.

@@ -175,7 +175,7 @@ def smear(image: Float64, radius: int, sigma: float, angle: float) -> Float64:
     Args:
         image: (H, W, C) float64.
         radius, sigma: 2 · radius + 1 copies; σ of their weights.
-        angle: of the line, in degrees.
+        angle: angle of the line, in degrees.
     """
     height, width, channels = image.shape
     count = 2 * radius + 1

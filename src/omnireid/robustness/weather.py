@@ -49,7 +49,7 @@ def _plasma(uniforms: Float64, size: int, decay: float) -> Float64:
     Args:
         uniforms: size² numbers in [−1, 1).
         size: side length, a power of two.
-        decay: from one scale to the next, the deviation shrinks by its square.
+        decay: the decay from one scale to the next, the deviation shrinks by its square.
     """
     out = np.zeros((size, size))
     used = 0

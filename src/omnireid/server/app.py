@@ -50,12 +50,12 @@ def create_app(
 
     Args:
         embedder: makes the embeddings; its model must have a hash.
-        galleries: by name; the first is the default.
-        calibration: of the model; without one there are scores only.
+        galleries: the galleries by name; the first is the default.
+        calibration: calibration of the model; without one there are scores only.
         tokens: who may do what; None lets everybody do everything, which only loopback should.
         allowed_hosts: names that requests may call this server by; None allows any, which needs tokens.
-        limits: of one request; the defaults when None.
-        webhook: that is told of the alerts of the watch lists.
+        limits: limits of one request; the defaults when None.
+        webhook: the webhook that is told of the alerts of the watch lists.
         detector: finds people in frames; None where there is none, as `/v1/info` then says.
     """
     limits = limits or Limits()
@@ -108,8 +108,8 @@ class Shortcut:
     router too, for their description and for every other method.
 
     Args:
-        app: for everything else.
-        endpoints: by method and path.
+        app: the application for everything else.
+        endpoints: the endpoints by method and path.
     """
 
     def __init__(self, app: ASGIApp, endpoints: Mapping[tuple[str, str], Endpoint]) -> None:

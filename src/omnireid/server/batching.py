@@ -74,11 +74,11 @@ class Batcher:
     """Engine threads, which take what waits.
 
     Args:
-        engine: that embeds.
-        engine_threads: that call it side by side. With more than one, each call is told its share of them:
-            alone all, in company fewer.
-        decode_threads: that decode ahead of the engine; with 0 its own threads decode what they embed next,
-            which spares the hand-over.
+        engine: the engine that embeds.
+        engine_threads: how many threads call it side by side. With more than one, each call is told its share
+            of them: alone all, in company fewer.
+        decode_threads: how many threads decode ahead of the engine; with 0 its own threads decode what they
+            embed next, which spares the hand-over.
         max_batch: pictures in one run.
         max_waiting: pictures that may wait; beyond, `embed` says when to come back.
         observer: is told of every batch.

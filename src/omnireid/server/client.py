@@ -64,7 +64,7 @@ class ServerError(OmniReIDError):
     """The service refused, failed, or cannot be reached.
 
     Attributes:
-        status: of HTTP; None where there was no answer.
+        status: status of HTTP; None where there was no answer.
     """
 
     def __init__(self, message: str, status: int | None = None) -> None:
@@ -76,10 +76,10 @@ class Client:
     """Talks to one gallery of a service. Several threads may share it.
 
     Args:
-        url: of the service, such as "http://127.0.0.1:8000".
+        url: address of the service, such as "http://127.0.0.1:8000".
         token: where the service asks for one.
         gallery: its name; the service's first by default.
-        timeout_s: for each answer.
+        timeout_s: seconds for each answer.
         retries: how often a request is sent again when the service says it is busy; it says when, too.
         sleep: waits so many seconds.
 

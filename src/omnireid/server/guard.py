@@ -222,7 +222,7 @@ class _Bounds:
     two tasks for each request would cost more than all the rest of the guard.
 
     Args:
-        seconds: that the block may take; then it raises TimeoutError.
+        seconds: how many seconds the block may take; then it raises TimeoutError.
         receive: says when the client has gone; then the block raises `_ClientGoneError`.
     """
 

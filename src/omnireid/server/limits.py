@@ -12,16 +12,16 @@ class Limits:
     """Bounds that keep one client from taking the machine.
 
     Attributes:
-        max_bytes: of a request's body; base64 takes a third more than the picture.
-        max_pixels: of a picture, checked before it is decoded.
+        max_bytes: most bytes of a request's body; base64 takes a third more than the picture.
+        max_pixels: most pixels of a picture, checked before it is decoded.
         max_items: pictures or items in one request.
         max_k: candidates of one search.
         max_waiting: pictures that wait for the engine before clients are told to come back.
         max_held: bytes of all bodies held at once.
         max_requests: under way at once; more are told to come back.
         max_connections: open at once; more are closed unheard.
-        head_timeout_s, body_timeout_s: for a request's headers and for its body to arrive.
-        request_timeout_s: for an answer.
+        head_timeout_s, body_timeout_s: seconds for a request's headers and for its body to arrive.
+        request_timeout_s: seconds for an answer.
     """
 
     max_bytes: int = 16_000_000

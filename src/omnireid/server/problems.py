@@ -50,7 +50,7 @@ class Problem(Exception):  # noqa: N818 (the word of RFC 9457)
     """An answer that is not a success.
 
     Args:
-        status: of HTTP.
+        status: status of HTTP.
         detail: what is wrong and the next step.
         fields: names of the request's fields with what is wrong about each.
         headers: more headers of the answer.

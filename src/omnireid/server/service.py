@@ -43,10 +43,10 @@ class Service:
     """One model and the galleries that are searched with it.
 
     Attributes:
-        model: whose embeddings the service makes.
+        model: the model whose embeddings the service makes.
         is_ready: whether the first batch has run; engines compile and allocate with it.
         failure: why it never will.
-        streams: of events that are open.
+        streams: how many streams of events are open.
         is_stopping: whether the server is about to end; streams of events would hold it up.
         is_known: whether a request's token still is one.
         detecting: finds people in frames, where there is a detector.

@@ -22,11 +22,11 @@ class Watcher:
     """The watch list of one gallery that is served: two threads, one that looks and one that tells a webhook.
 
     Args:
-        webhook: that is told of every alert; None where nobody is.
+        webhook: the webhook that is told of every alert; None where nobody is.
 
     Attributes:
-        watch_list: that the routes use too, so that its changes are seen at once.
-        sender: to the webhook; None where there is none.
+        watch_list: the watch list that the routes use too, so that its changes are seen at once.
+        sender: the sender to the webhook; None where there is none.
     """
 
     def __init__(self, name: str, gallery: Gallery, webhook: Webhook | None) -> None:

@@ -48,7 +48,7 @@ class Webhook:
 
     Attributes:
         url: https, or http where that is wanted.
-        secret: that both sides know; signs every message.
+        secret: the secret that both sides know; signs every message.
     """
 
     url: str
@@ -61,7 +61,8 @@ class Webhook:
         """From what `omnireid serve` is given.
 
         Args:
-            secret_file: that only its owner may read; by default the secret is in `OMNIREID_WEBHOOK_SECRET`.
+            secret_file: a file that only its owner may read; by default the secret is in
+                `OMNIREID_WEBHOOK_SECRET`.
 
         Raises:
             ConfigError: no such address, no secret, one that is too short, or that others may read.
@@ -108,7 +109,7 @@ class Delivery:
         waiting: alerts that were not taken yet.
         oldest: when the oldest of these was raised, Unix seconds; None where none waits.
         failures: tries in a row that failed.
-        failure: of the last one, in words; "" where all is well.
+        failure: why the last message failed, in words; "" where all is well.
         next_try: Unix seconds; None where nothing waits for that.
         given_up: alerts that were left out, because nobody took them for three days or they were refused.
     """

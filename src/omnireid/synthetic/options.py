@@ -14,8 +14,8 @@ class World:
     """Everything the pictures of one dataset share.
 
     Attributes:
-        seed: from which all else follows.
-        height, width: of the pictures.
+        seed: the number from which all else follows.
+        height, width: size of the pictures.
     """
 
     seed: int
@@ -35,13 +35,13 @@ class RenderOptions:
     """What makes a rendered dataset; two datasets with equal options are equal byte for byte.
 
     Attributes:
-        seed: from which all else follows; another seed is another population and other cameras.
+        seed: the number from which all else follows; another seed is another population and other cameras.
         num_train_pids, num_test_pids: identities; no person is in both.
         num_cameras: 2 to 9.
         crops_per_camera: pictures of each identity by each camera; of a test identity one is a query.
         num_distractors: pictures in the gallery that belong to no query (pid 0).
         num_junk: boxes that cut a test identity badly (pid −1); scoring ignores them.
-        height, width: of the pictures, in pixels.
+        height, width: size of the pictures, in pixels.
         first_pid: number of the first identity; others of the same seed are other people in the same world.
     """
 

@@ -27,7 +27,7 @@ class Checkpoint:
         model, optimiser, augmentation: state dicts.
         history: one row per finished epoch.
         recipe: the recipe as plain values.
-        data_digest: which samples, in which order, with which labels.
+        data_digest: digest of the samples, their order and their labels.
         training_data: what the card says the weights were trained on.
         evaluation_due: whether the evaluation after the last epoch is still to be made.
         extensions: (epochs done, epochs planned until then) for each time the run was made longer.

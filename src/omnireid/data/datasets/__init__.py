@@ -164,7 +164,7 @@ def require_splits(dataset: Dataset, *names: str) -> None:
     """Check that splits hold samples, before work that needs them starts.
 
     Args:
-        names: of "train", "query", "gallery".
+        names: some of "train", "query", "gallery".
 
     Raises:
         DatasetError: one is empty; says where its pictures should be.

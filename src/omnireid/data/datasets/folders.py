@@ -109,7 +109,7 @@ def read_folder(
 
     Args:
         folder: may be missing, which reads as empty.
-        parse: from a file name to (pid, camid), or to the reason why it is not taken.
+        parse: a function from a file name to (pid, camid), or to the reason why it is not taken.
 
     Returns:
         Samples and skipped files, both in name order. Pid −1 is skipped as junk. A folder that is

@@ -118,7 +118,7 @@ def bit_scores(
     Args:
         planes_4W: bits of the rotated query, in which p stands for 2^p less half of all.
         base: product of the query with the centre.
-        step: of the rotated query, divided by 2 P.
+        step: step of the rotated query, divided by 2 P.
     """
     words, rows = words_WN.shape
     counts_T = np.empty(_TILE, np.int64)

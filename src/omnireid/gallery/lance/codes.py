@@ -110,9 +110,9 @@ class Query:
     Attributes:
         planes: (4, W) bits of its rotation.
         base: product with the centre.
-        step: of the rotation's numbers.
+        step: step of the rotation's numbers.
         levels: (D,) int16.
-        scale: of the levels.
+        scale: scale of the levels.
         error: norm of what the levels leave out.
     """
 

@@ -37,7 +37,7 @@ def check_there(folder: Path | None) -> None:
     """Refuse a gallery whose folder has gone: what writes would make it anew, and empty.
 
     Args:
-        folder: of a gallery that was there; None in object storage.
+        folder: folder of a gallery that was there; None in object storage.
 
     Raises:
         GalleryAwayError: says why it cannot be read.

@@ -42,10 +42,10 @@ class Tuning(NamedTuple):
 
     Attributes:
         rows: items when it was trained.
-        partitions: that it has.
+        partitions: how many partitions it has.
         probes: partitions that a search looks at.
         candidates: items whose embeddings a search for a few reads and compares.
-        recall: at 10, measured with items of the gallery as queries.
+        recall: recall at 10, measured with items of the gallery as queries.
     """
 
     rows: int

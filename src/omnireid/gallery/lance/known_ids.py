@@ -21,7 +21,7 @@ class KnownIds:
     may begin alike.
 
     Attributes:
-        version: of the table whose ids are all here; 0 before any were read.
+        version: the version of the table whose ids are all here; 0 before any were read.
         fragments: numbers below this are of fragments whose ids were read.
     """
 

@@ -36,7 +36,7 @@ class Fragment(NamedTuple):
     """Rows that were written together.
 
     Attributes:
-        number: in the table; grows with every commit.
+        number: its number in the table; grows with every commit.
         files: paths in the folder of the table.
         rows: visible ones.
         deleted: rows that are hidden, and still in the files.
@@ -67,7 +67,7 @@ def layout_of(table: Any, folder: Path) -> Layout | None:
 
     Args:
         table: the LanceDB table. No write may be under way.
-        folder: of the table.
+        folder: folder of the table.
     """
 
     def read() -> Layout | None:

@@ -30,8 +30,8 @@ def rewrite(table: Any, folder: Path | None) -> None:
     """Rewrite the fragments in which rows have been deleted or replaced, and merge small ones.
 
     Args:
-        folder: of the table; None in object storage, where it cannot be told which have deleted rows, so all
-            are rewritten.
+        folder: folder of the table; None in object storage, where it cannot be told which have deleted rows,
+            so all are rewritten.
     """
     affected = None if folder is None else _with_deletions(folder)
     addresses = _addresses(table)

@@ -65,7 +65,7 @@ class _State:
     """Codes of every row of one version; and perhaps of some that are gone.
 
     Attributes:
-        fragments: whose rows have codes.
+        fragments: those whose rows have codes.
         loaded: rows when all codes were last made.
         dead: codes of rows that are gone.
     """
@@ -148,7 +148,7 @@ class Resident:
 
         Args:
             query: (D,) float32 of unit norm.
-            where: that rows meet; then every one of them is compared.
+            where: the filter that rows meet; then every one of them is compared.
             approximate: whether signs may rule out a row.
 
         Returns:

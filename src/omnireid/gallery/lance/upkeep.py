@@ -46,7 +46,7 @@ def tidy(collection: Collection, folder: Path | None, index: Mapping[str, Any]) 
     No other write may be under way, and no index in the making.
 
     Args:
-        folder: of the table; None in object storage.
+        folder: folder of the table; None in object storage.
         index: record of the index: "fragments" that it may cover, and "files", its own.
 
     Returns:
@@ -104,7 +104,7 @@ def purge(collection: Collection, folder: Path | None, indexed: Iterable[int] | 
     """Rewrite what holds hidden rows and remove all older files.
 
     Args:
-        folder: of the table, None in object storage.
+        folder: folder of the table, None in object storage.
         indexed: numbers of the fragments that the index was last known to cover.
 
     Returns:

@@ -45,7 +45,7 @@ class Address:
         server: URI that pymilvus takes, without token and name.
         name: first part of the names of the gallery's collections.
         token: "user:password" or an API key; "" for a server without accounts.
-        database: of the server; "" for its default.
+        database: name of a database of the server; "" for its default.
         connect_s, timeout_s: longest wait for the connection, and for one request.
         index: type of the index; "" for HNSW, or FLAT on `milvus-lite`.
     """

@@ -42,7 +42,7 @@ class Pictures:
 
     Attributes:
         white: value of white, 255 or 1; None for pictures that we normalise as the card says.
-        order: of the channels.
+        order: order of the channels.
         mean, std: RGB, of values from 0 to 1, where first nodes apply them.
         notes: how that is known, or what is not.
         is_known: whether it is known, or else what most files of the kind take.

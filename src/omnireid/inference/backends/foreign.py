@@ -40,13 +40,13 @@ class ForeignCard(ClosedModel):
 
     Attributes:
         name: what the model is called; the file's name when "".
-        licence: of the file.
+        licence: licence of the file.
         size: height and width of its input.
-        layout: of its input.
+        layout: layout of its input.
         colours: order of the channels it takes.
-        range: of the values before mean and std.
-        mean, std: of each channel in that order, in that range; 0 and 1 where the file wants none, or applies
-            its own.
+        range: range of the values before mean and std.
+        mean, std: those of each channel in that order, in that range; 0 and 1 where the file wants none, or
+            applies its own.
         normalised: whether the embeddings it gives have length 1.
     """
 

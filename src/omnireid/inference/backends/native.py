@@ -23,7 +23,7 @@ class NativeBackend:
     Attributes:
         precision: "fp32"; "bf16x3", float32 as three bfloat16 products on matrix tiles (AMX), nearly as exact
             and faster; or "bf16", bfloat16 activations and weights.
-        threads: that one call uses.
+        threads: how many threads one call uses.
     """
 
     name = "native"
@@ -87,8 +87,8 @@ class NativeBackend:
         """(N, H, W, 3) uint8 RGB → (N, D) float32, not normalised.
 
         Args:
-            threads: that this call may use at most, so that calls side by side leave cores to each other; all
-                of the engine's when None.
+            threads: how many threads this call may use at most, so that calls side by side leave cores to
+                each other; all of the engine's when None.
 
         Raises:
             ShapeError, InputError: crops of another shape or dtype.

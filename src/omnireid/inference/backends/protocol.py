@@ -20,7 +20,7 @@ class Backend(Protocol):
     """An engine with one model in it.
 
     Attributes:
-        name: as `--backend` takes it.
+        name: its name as `--backend` takes it.
         device: "cpu", "cuda", "cuda:1", "mps".
         card: the model's card; `card.input` states the size of the crops, `card.embedding_size` is D.
 

@@ -25,9 +25,9 @@ class Opening:
 
     Attributes:
         device: "auto", "cpu", "cuda", …
-        threads: of one run; the engine's own choice when None.
+        threads: number of threads of one run; the engine's own choice when None.
         precision: one of `BackendSpec.precisions`; the engine's own choice when None.
-        metadata: of a file of `omnireid export`.
+        metadata: metadata of a file of `omnireid export`.
         card: what a network file of others takes, where somebody says so.
     """
 
@@ -43,7 +43,7 @@ class BackendSpec:
     """One inference engine.
 
     Attributes:
-        name: as `--backend` takes it.
+        name: its name as `--backend` takes it.
         open: a file and how → the engine with that model in it; the place to import the engine.
         formats: names of `formats.FORMATS` that it runs. "auto" takes the first engine of the table that runs
             a file (of weights it depends, see `opening`).

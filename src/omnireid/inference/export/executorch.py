@@ -21,7 +21,7 @@ def executorch_program(deployed: nn.Module, spec: InputSpec) -> bytes:
     """Lower a deployed network to XNNPACK, without metadata. Takes minutes.
 
     Args:
-        deployed: on the CPU, in evaluation mode; gives (embedding, feature maps).
+        deployed: the network on the CPU, in evaluation mode; gives (embedding, feature maps).
         spec: size of the crops.
 
     Raises:

@@ -88,7 +88,8 @@ def export_model(
         path: ends in the format's suffix (`FORMATS`).
         form: what the file is to be; format and precision are a pair of `PRECISIONS`.
         comparison: what both are compared on.
-        threads: of the exported model while it is measured, where its engine takes a number.
+        threads: number of threads of the exported model while it is measured, where its engine takes a
+            number.
         console: where to show progress.
 
     Returns:

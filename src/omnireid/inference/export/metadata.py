@@ -39,7 +39,7 @@ class ExportMetadata(ClosedModel):
     """Metadata of one exported file.
 
     Attributes:
-        card: of the model, without hash: the hash of a file is not in the file.
+        card: card of the model, without hash: the hash of a file is not in the file.
         format, precision: as `omnireid export` takes them.
         normalised: whether the file gives L2-normalised embeddings.
         weights_sha256: hash of the weights it was made from, as in the header of their `.safetensors`.

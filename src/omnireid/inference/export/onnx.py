@@ -26,9 +26,9 @@ def onnx_graph(deployed: nn.Module, spec: InputSpec, *, opset: int = OPSET) -> b
     follow a convolution are folded, and weights below 1e-20 are zero.
 
     Args:
-        deployed: on the CPU, in evaluation mode; gives (embedding, feature maps).
+        deployed: the network on the CPU, in evaluation mode; gives (embedding, feature maps).
         spec: size of the crops.
-        opset: of ONNX, at least 17.
+        opset: version of ONNX, at least 17.
     """
     outputs = [EMBEDDING_OUTPUT, FEATURE_MAPS_OUTPUT]
     example = torch.zeros(2, spec.height, spec.width, 3, dtype=torch.uint8)

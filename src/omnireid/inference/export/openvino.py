@@ -12,7 +12,7 @@ def openvino_model(graph: bytes, *, compress: bool) -> dict[str, bytes]:
     """Convert an ONNX model.
 
     Args:
-        graph: by `onnx_graph` or `quantise`.
+        graph: the graph, made by `onnx_graph` or `quantise`.
         compress: store weights as fp16; they are computed with in the precision the engine chooses.
 
     Returns:

@@ -48,8 +48,9 @@ class Comparison:
         crops: (N, H, W, 3) uint8 RGB, at least 256. int8 takes at least 288, of which it compares on half or
             on 256, and calibrates on the others. Generated when None.
         crops_source: where they come from, for the proof.
-        dataset: whose query and gallery both rank; None leaves accuracy unmeasured. int8 needs one.
-        num_crops, seed: of generated crops; at least 256.
+        dataset: the dataset whose query and gallery both rank; None leaves accuracy unmeasured. int8 needs
+            one.
+        num_crops, seed: number and seed of generated crops; at least 256.
     """
 
     crops: Crops | None = None
@@ -86,7 +87,7 @@ class ParityRecord(ClosedModel):
     Attributes:
         sha256: of each file that belongs to the model, by name.
         weights_sha256: of the weights it was made from.
-        form: of the network, see `inference.fused.graph`.
+        form: form of the network, see `inference.fused.graph`.
         crops: what the two were compared on.
         batches: crops in each run; the third runs on a view that is not contiguous.
         min_cosine, p1_cosine, median_cosine: over those crops, between the embeddings of the file and of the
@@ -94,8 +95,8 @@ class ParityRecord(ClosedModel):
         max_abs_difference, max_abs_embedding: largest difference of one element, and the largest element of
             the network's own embeddings (both L2-normalised where the file normalises).
         accuracy: null where no dataset was given.
-        float_layers: of int8, the layers that were left in floating point.
-        device, threads: of the latency.
+        float_layers: in int8, the layers that were left in floating point.
+        device, threads: those of the latency.
     """
 
     schema_version: int = 2

@@ -19,7 +19,7 @@ def tensorrt_engine(graph: bytes, spec: InputSpec) -> bytes:
     the kind of GPU, and in the version of TensorRT, that it was built with.
 
     Args:
-        graph: by `onnx_graph`, `halve` or `quantise`.
+        graph: the graph, made by `onnx_graph`, `halve` or `quantise`.
         spec: size of the crops.
 
     Raises:

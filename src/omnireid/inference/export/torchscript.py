@@ -19,7 +19,7 @@ def torchscript_module(deployed: nn.Module, spec: InputSpec) -> bytes:
     """Trace and freeze a deployed network, without metadata. Freezing folds batch norms into convolutions.
 
     Args:
-        deployed: on the CPU, in evaluation mode; gives (embedding, feature maps).
+        deployed: the network on the CPU, in evaluation mode; gives (embedding, feature maps).
         spec: size of the crops.
     """
     example = torch.zeros(2, spec.height, spec.width, 3, dtype=torch.uint8)

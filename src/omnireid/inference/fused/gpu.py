@@ -46,7 +46,7 @@ class GpuOSNet:
     Attributes:
         engine: "triton" (our kernels), "compile" (torch.compile of the folded network) or "eager" (the same,
             not compiled).
-        precision: of activations and products; sums are float32.
+        precision: precision of activations and products; sums are float32.
     """
 
     def __init__(

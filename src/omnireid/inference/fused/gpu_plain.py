@@ -18,8 +18,8 @@ class PlainOSNet(nn.Module):
     """(N, H, W, 3) uint8 RGB → (N, D) float32 embeddings, not normalised.
 
     Args:
-        spec: whose normalisation comes first.
-        dtype: of weights and activations.
+        spec: the input spec whose normalisation comes first.
+        dtype: type of weights and activations.
     """
 
     scale: Tensor

@@ -58,7 +58,7 @@ class FusedOSNet(nn.Module):
     Args:
         folded: the weights, see `fold` and `fold_module`.
         batch_streams: whether the streams of a block are batched by depth or computed one by one.
-        dtype: of weights, images and embeddings.
+        dtype: type of weights, images and embeddings.
     """
 
     def __init__(

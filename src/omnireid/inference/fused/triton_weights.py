@@ -76,8 +76,8 @@ def pack(
     """Bring a network's weights to a device, in the order that the kernels read.
 
     Args:
-        spec: whose normalisation goes into the stem, which then takes uint8.
-        dtype: of activations and of the weights of products.
+        spec: the input spec whose normalisation goes into the stem, which then takes uint8.
+        dtype: type of activations and of the weights of products.
     """
     packing = _Packing(dtype, torch.device(device))
     return NetworkWeights(

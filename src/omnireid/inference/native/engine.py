@@ -50,8 +50,8 @@ class NativeEngine:
     Args:
         network: folded weights.
         spec: size and normalisation of the crops.
-        precision: of activations and pointwise weights; sums are float32 in any case.
-        threads: that one call uses.
+        precision: precision of activations and pointwise weights; sums are float32 in any case.
+        threads: how many threads one call uses.
     """
 
     def __init__(self, network: FoldedOSNet, spec: InputSpec, *, precision: Precision, threads: int) -> None:
@@ -79,7 +79,7 @@ class NativeEngine:
         """(N, H, W, 3) uint8 RGB of the engine's size → (N, D) float32.
 
         Args:
-            threads: that this call may use at most; all of the engine's when None.
+            threads: how many threads this call may use at most; all of the engine's when None.
         """
         program = self._program
         features, _ = self._run_network(crops, with_maps=False, most_threads=threads)

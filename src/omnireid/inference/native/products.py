@@ -103,7 +103,7 @@ def product(source: Source, panels: int, channels: int, target: Target, pixels: 
 
     Args:
         panels: address of the weights, for each tile [run · length][width].
-        channels: of the target.
+        channels: channels of the target.
     """
     done = 0
     while done < channels:

@@ -67,7 +67,7 @@ class Program:
         panels: pointwise weights, float32 or bfloat16 (uint16).
         constants: biases, depthwise weights, gates and norms, float32.
         embedding: the last layer's weights, float32, and `embedding_bias` the place of its bias.
-        depths: of the streams.
+        depths: depths of the streams.
         activations: their dtype; uint16 holds bfloat16.
         num_activations: elements that a picture needs besides those of its parts, which begin at `parts_at`.
         part_size, room_size: what each part needs for itself, of activations and of float32.
