@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from omnireid.gallery.items import Filter
+from omnireid.gallery.items import FIELDS, Filter
 from omnireid.gallery.lance import indexing, old_files, upkeep
 from omnireid.gallery.lance import store as lance_store
 from omnireid.gallery.lance.store import LanceStore
@@ -54,23 +54,19 @@ def embeddings_of(batch: int) -> np.ndarray:
 
 def table_of(batch: int) -> pa.Table:
     """Items whose camera names their batch."""
+    absent = {field.name: [field.absent] * BATCH for field in FIELDS if field.is_stored}
     columns = {
         "id": ids_of(batch),
         "identity": [noise(f"person {batch}", 12).hex()] * BATCH,
         "camera": [f"batch {batch}"] * BATCH,
         "time": [float(batch)] * BATCH,
-        "tracklet": [None] * BATCH,
-        "box": [None] * BATCH,
-        "source": [""] * BATCH,
-        "quality": [1.0] * BATCH,
         "attributes": ["{}"] * BATCH,
         "tags": [[]] * BATCH,
-        "enrolled": [0.0] * BATCH,
         "has_thumbnail": [True] * BATCH,
         "thumbnail": [noise(f"picture {batch}/{n}", 200) for n in range(BATCH)],
         "embedding": list(embeddings_of(batch)),
     }
-    return pa.table(columns, schema=item_schema(DIM))
+    return pa.table({**absent, **columns}, schema=item_schema(DIM))
 
 
 def opened(folder: Path) -> LanceStore:

@@ -296,7 +296,7 @@ def test_statistics_of_names_open_no_picture(miniature, omnireid, tmp_path, monk
 def test_commands_of_one_split_refuse_all(miniature, omnireid, command):
     code, _, err = omnireid("data", command, "viper", "--root", miniature("viper"), "--split-id", "all")
     assert code == 2
-    assert "looks at one split" in err
+    assert "this command works on one split" in err
 
 
 def test_the_list_is_grouped_and_counts_splits(omnireid):
