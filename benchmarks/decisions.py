@@ -118,7 +118,7 @@ def cuhk03(folder: Path) -> tuple[People, People]:
         for split in (dataset.train, dataset.query, dataset.gallery)
     ]
     own, offset = parts[0], int(parts[0].pids.max()) + 1
-    others = [People(part.vectors, part.pids + offset, part.camids) for part in parts[1:]]
+    others = [People(part.embeddings, part.pids + offset, part.camids) for part in parts[1:]]
     everybody = People(*(np.concatenate(column) for column in zip(own, *others, strict=True)))
     order = numpy_generator(0, "cuhk03").permutation(np.unique(own.pids))
     calibrated = order[:REAL_CALIBRATED]
