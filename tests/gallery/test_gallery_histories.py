@@ -280,7 +280,14 @@ class History:
         time = None if age is None else self.clock.now - age
         pictures = [picture(f"{key} {number}") for key in keys]
         items = [
-            Item(camera, time, identity, attributes={"n": number}, thumbnail=crop, key=key)
+            Item(
+                camera=camera,
+                time=time,
+                identity=identity,
+                attributes={"n": number},
+                thumbnail=crop,
+                key=key,
+            )
             for key, crop in zip(keys, pictures, strict=True)
         ]
         embeddings = self.embedder.embed([load_crop(one, SPEC) for one in pictures])

@@ -74,7 +74,7 @@ def _as(kind: Kind, **more: Any) -> dict[str, Any]:
     return {"kind": kind, **more}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """One enrolled crop, without its embedding.
 
