@@ -7,10 +7,12 @@ by SIGINT) or "killed" (SIGINT did not end it). A server that has announced itse
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
 import os
+import pkgutil
 import select
 import signal
 import sys
@@ -20,21 +22,27 @@ from pathlib import Path
 
 import typer
 
-PRELOADED = (
-    "torch", "onnxruntime", "pyarrow.dataset", "lightning_fabric", "numba", "matplotlib.figure", "cv2",
-    "lancedb", "omnireid.gallery", "omnireid.server.app", "omnireid.training.loop", "omnireid.experiment",
-    "omnireid.report", "omnireid.inference.export", "omnireid.robustness", "omnireid.models.convert",
-)  # fmt: skip
+import omnireid
+from omnireid.core.errors import OmniReIDError
+
+PRELOADED = ("torch", "onnxruntime", "pyarrow.dataset", "lightning_fabric", "numba", "cv2", "lancedb")
 ANNOUNCED = b"serving on "
 PATIENCE_S = 10.0
 
 
 def main() -> None:
     from omnireid.cli.app import app
-    from omnireid.cli.app import main as omnireid
+    from omnireid.cli.app import main as run_command
 
-    for name in PRELOADED:
-        importlib.import_module(name)
+    ours = (
+        module.name
+        for module in pkgutil.walk_packages(omnireid.__path__, "omnireid.")
+        if module.name != "omnireid.__main__"
+    )
+    for name in (*PRELOADED, *ours):
+        # What a machine lacks (Triton, TensorRT) is imported by whoever asks for it.
+        with contextlib.suppress(ImportError, OmniReIDError):
+            importlib.import_module(name)
     # Children would pay for looking through all of this, and for the command tree, again and again.
     gc.collect()
     gc.freeze()
@@ -47,7 +55,7 @@ def main() -> None:
         out, err = cwd / ".stdout", cwd / ".stderr"
         child = os.fork()
         if child == 0:
-            run(omnireid, case["argv"], cwd, out, err)
+            run(run_command, case["argv"], cwd, out, err)
         code, ended = wait(child, out, case["timeout_s"])
         answer = {"code": code, "ended": ended}
         for name, file in (("out", out), ("err", err)):
@@ -56,7 +64,7 @@ def main() -> None:
         print(json.dumps(answer), file=answers, flush=True)
 
 
-def run(omnireid, argv: list[str], cwd: Path, out: Path, err: Path) -> None:
+def run(run_command, argv: list[str], cwd: Path, out: Path, err: Path) -> None:
     """The child: never returns."""
     code = 1
     try:
@@ -70,7 +78,7 @@ def run(omnireid, argv: list[str], cwd: Path, out: Path, err: Path) -> None:
             os.dup2(os.open(file, flags | os.O_CREAT, 0o644), number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.argv = ["omnireid", *argv]
-        omnireid()
+        run_command()
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1

@@ -20,7 +20,6 @@ import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -212,16 +211,16 @@ def usual(option: Option) -> Any:
     """A value for a required option that `BASE` does not know."""
     if option.name in GALLERY or option.name in MODEL or option.name in DATA:
         return {**GALLERY, **MODEL, **DATA}[option.name]
-    if isinstance(option.kind, type) and issubclass(option.kind, Enum):
-        return next(iter(option.kind)).value
+    if typing.get_origin(option.kind) is typing.Literal:
+        return typing.get_args(option.kind)[0]
     return {int: 1, float: 0.5, bool: True}.get(option.kind, "x")
 
 
 def odd_values(option: Option) -> list[Any]:
     if option.kind is bool:
         return [True, False] if option.off_flags else [True]
-    if isinstance(option.kind, type) and issubclass(option.kind, Enum):
-        return [*(item.value for item in option.kind), "", "bogus"]
+    if typing.get_origin(option.kind) is typing.Literal:
+        return [*typing.get_args(option.kind), "", "bogus"]
     if option.name == "overrides":
         return [[*TINY, text] for text in recipe_assignments()]
     return list(NUMBERS if option.kind in (int, float) else TEXTS)
@@ -236,21 +235,22 @@ def recipe_assignments() -> list[str]:
     return [*(f"{key}={value}" for key in keys for value in YAML_VALUES), *TEXTS]
 
 
-def all_cases(values_of_each: int) -> Iterator[Case]:
-    generator = random.Random(SEED)
-    yield from (Case(words.split()[0], tuple(words.split())) for words in REGRESSIONS)
-    for command, options in sorted(commands().items()):
-        yield case_of(command, options, {})
-        # What works for seconds gets fewer values.
-        number = 1 if values_of_each and command in LONG else values_of_each
-        for option in options:
-            if (command, option.name) in LEFT_OUT:
-                continue
-            values = odd_values(option)
-            if number and len(values) > number:
-                values = generator.sample(values, number * (4 if option.name == "overrides" else 1))
-            for value in values:
-                yield case_of(command, options, {option.name: value})
+def cases_of(command: str, options: list[Option], values_of_each: int) -> Iterator[Case]:
+    generator = random.Random(f"{SEED} {command}")
+    yield from (
+        Case(command, tuple(line.split())) for line in REGRESSIONS if f"{line} ".startswith(f"{command} ")
+    )
+    yield case_of(command, options, {})
+    # What works for seconds gets fewer values.
+    number = 1 if values_of_each and command in LONG else values_of_each
+    for option in options:
+        if (command, option.name) in LEFT_OUT:
+            continue
+        values = odd_values(option)
+        if number and len(values) > number:
+            values = generator.sample(values, number * (4 if option.name == "overrides" else 1))
+        for value in values:
+            yield case_of(command, options, {option.name: value})
 
 
 @pytest.fixture(scope="module")
@@ -355,15 +355,25 @@ def allowed_codes(command: str) -> set[int]:
     return {0, 2, 130} | ({1} if "exit code 1" in (node.help or "") else set())
 
 
-def test_no_command_line_ends_in_a_traceback_a_hang_or_an_unknown_code(world: Path, tmp_path: Path) -> None:
-    server = Server(world, tmp_path)
-    try:
-        faults = []
-        for case in all_cases(VALUES_OF_EACH):
-            answer = server.run(case)
-            if reason := fault(case, answer):
-                faults.append(f"{reason}: {case}\n{answer['err'][-2000:]}")
-    finally:
-        server.close()
-    assert server.count > 400
+@pytest.fixture(scope="module")
+def server(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(world, tmp_path_factory.mktemp("cases"))
+    yield server
+    server.close()
+
+
+# One test for each, so that workers that take files with many tests first begin with this one.
+@pytest.mark.parametrize("command", sorted(commands()))
+def test_no_command_line_ends_in_a_traceback_a_hang_or_an_unknown_code(server: Server, command: str) -> None:
+    faults = []
+    for case in cases_of(command, commands()[command], VALUES_OF_EACH):
+        answer = server.run(case)
+        if reason := fault(case, answer):
+            faults.append(f"{reason}: {case}\n{answer['err'][-2000:]}")
     assert not faults, "\n".join(faults)
+
+
+def test_every_command_and_regression_is_tried() -> None:
+    cases = [case for command, options in commands().items() for case in cases_of(command, options, 2)]
+    assert len(cases) > 400
+    assert {" ".join(case.argv) for case in cases} >= set(REGRESSIONS)
