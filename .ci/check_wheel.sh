@@ -24,7 +24,7 @@ venv/bin/python - <<'PYTHON'
 from omnireid import read_embeddings
 runtime, native = read_embeddings("query.parquet"), read_embeddings("native.parquet")
 assert runtime.paths == native.paths
-smallest = (runtime.embeddings * native.embeddings).sum(1).min()
+smallest = (runtime.vectors * native.vectors).sum(1).min()
 assert smallest > 0.99999, smallest
 PYTHON
 venv/bin/python - "$tree/runs/quickstart/result.json" <<'PYTHON'
