@@ -128,6 +128,16 @@ def test_without_a_model_pictures_are_refused(toy_root: Path, tmp_path: Path) ->
                 act(toy_root / "query")
 
 
+def test_what_is_no_picture_is_named_and_no_picture_is_nothing(gallery: Gallery, tmp_path: Path) -> None:
+    added = gallery.enrol([])
+    assert (added.ids, added.is_new.tolist()) == ((), [])
+    assert gallery.state().items == 0
+    with pytest.raises(InputError, match="expected numbers, got object"):
+        gallery.search(None)  # type: ignore[arg-type]  # on purpose
+    with pytest.raises(InputError, match="expected a file, a name or an Embedder, got int"):
+        Gallery.open(str(tmp_path / "other"), model=3)  # type: ignore[arg-type]  # on purpose
+
+
 def test_a_calibration_beside_that_is_of_another_model_is_refused(model: Path, tmp_path: Path) -> None:
     other = stripes_onnx(tmp_path / "other.onnx", 2.0)
     calibration_path(other).write_bytes(calibration_path(model).read_bytes())

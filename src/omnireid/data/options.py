@@ -72,7 +72,7 @@ class Sources:
         extract: Whether archives are unpacked that lie where folders should be.
 
     Raises:
-        ConfigError: `target_roots` without `targets`.
+        ConfigError: `target_roots` without `targets`; a folder that is not in a list.
     """
 
     data: str
@@ -86,5 +86,10 @@ class Sources:
     extract: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("roots", "target_roots"):
+            if isinstance(getattr(self, name), (str, PathLike)):
+                raise ConfigError(
+                    f"{name}: expected a list of folders, got {getattr(self, name)!r}; write [folder]"
+                )
         if self.targets is None and self.target_roots:
             raise ConfigError("--target-root belongs to --target: give both")

@@ -80,7 +80,7 @@ def prepared(items: Sequence[Item], unit_ND: Float32, now: float) -> pa.Table:
     """
     if len(unit_ND) != len(items):
         raise ShapeError("embeddings", expected=(len(items), "D"), actual=unit_ND.shape)
-    contents, width = unit_ND.data.cast("B"), unit_ND.itemsize * unit_ND.shape[1]
+    contents, width = unit_ND.reshape(-1).view(np.uint8).data, unit_ND.itemsize * unit_ND.shape[1]
     ids = []
     for row, item in enumerate(items):
         try:
@@ -117,16 +117,16 @@ def unit_embeddings(
         if empty.size:
             raise InputError(f"embeddings[{empty[0]}]: all zero, which has no direction")
         return np.ascontiguousarray(rows if embeddings.is_unit else unit_rows(rows)), model
+    rows = np.asarray(embeddings)
+    if rows.dtype.kind not in "fiu":
+        raise InputError(f"embeddings: expected numbers, got {rows.dtype}")
     if model is None:
         raise InputError(
             "model: bare numbers do not say which model made them; give model=embedder.ref, or `Embeddings` "
             "(Embedder.embed_files), or pictures to a gallery that was opened with a model"
         )
-    rows = np.asarray(embeddings)
     if rows.ndim != 2 or rows.shape[1] != model.dim:
         raise ShapeError("embeddings", expected=("N", model.dim), actual=rows.shape)
-    if rows.dtype.kind not in "fiu":
-        raise InputError(f"embeddings: expected numbers, got {rows.dtype}")
     with np.errstate(over="ignore"):
         rows = rows.astype(np.float32, copy=False)
     return np.ascontiguousarray(unit_rows(rows)), model

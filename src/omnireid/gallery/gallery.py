@@ -1038,11 +1038,13 @@ class Gallery:
 
 
 def _opened(model: str | os.PathLike[str] | Embedder) -> Embedder:
-    if not isinstance(model, (str, os.PathLike)):
-        return model
     from omnireid.inference.embedder import Embedder
 
-    return Embedder.open(model)
+    if isinstance(model, (str, os.PathLike)):
+        return Embedder.open(model)
+    if not isinstance(model, Embedder):
+        raise InputError(f"model: expected a file, a name or an Embedder, got {type(model).__name__}")
+    return model
 
 
 def _calibration_beside(embedder: Embedder) -> Calibration | None:
