@@ -28,7 +28,7 @@ class FitOptions(CalibrationOptions):
             "--false-alarm-rate",
             help="Share of pairs of two people that may be taken for one; may be given several times.",
         ),
-    ] = CalibrationOptions.false_alarm_rates  # type: ignore[assignment]
+    ] = CalibrationOptions.false_alarm_rates  # type: ignore[assignment]  # Typer repeats lists; `App` freezes them
     miss_rate: Annotated[
         float, typer.Option("--miss-rate", help="Share of pairs of one person that may be taken for two.")
     ] = CalibrationOptions.miss_rate

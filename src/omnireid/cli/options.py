@@ -79,7 +79,7 @@ def _flat(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(**given)
 
     call.__name__, call.__doc__ = command.__name__, command.__doc__
-    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return call
 

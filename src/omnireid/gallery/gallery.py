@@ -1048,10 +1048,9 @@ def _opened(model: str | os.PathLike[str] | Embedder) -> Embedder:
 
 
 def _calibration_beside(embedder: Embedder) -> Calibration | None:
-    from omnireid.evaluation.calibration import Calibration, find_calibration
+    from omnireid.evaluation.calibration import Calibration
 
-    beside = None if embedder.file is None else find_calibration(embedder.file)
-    return None if beside is None else Calibration.load(beside, embedder.sha256)
+    return None if embedder.file is None else Calibration.load_beside(embedder.file, embedder.sha256)
 
 
 class _Forked:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 
 from omnireid.models.fusion import make_fusion
@@ -189,23 +188,6 @@ class OSNet(Network):
         if self.config.layout == "osnet_ain":
             return blocks, halve
         return blocks.append(halve), nn.Identity()
-
-    def initialise(self, generator: torch.Generator | None = None) -> None:
-        """Draw fresh weights: convolutions Kaiming-normal (fan-out), linear N(0, 0.01), norms 1 and 0.
-
-        Args:
-            generator: where the weights are drawn from; torch's own generator when None.
-        """
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(
-                    module.weight, mode="fan_out", nonlinearity="relu", generator=generator
-                )
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-            elif isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, 0.0, 0.01, generator=generator)
-                nn.init.zeros_(module.bias)
 
     def stages(self) -> dict[str, nn.Module]:
         """The rows of Table 1 that have weights, in order: conv1, conv2, transition2, …, conv5, fc."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 
 from omnireid.models.network import Network
@@ -67,18 +66,6 @@ class ResNet(Network):
             blocks += [Bottleneck(channels, width, stride=1) for _ in range(count - 1)]
             self.add_module(f"layer{number}", nn.Sequential(*blocks))
         self.initialise()
-
-    def initialise(self, generator: torch.Generator | None = None) -> None:
-        """Draw fresh convolutions, Kaiming-normal (fan-out); norms are 1 and 0.
-
-        Args:
-            generator: where the weights are drawn from; torch's own generator when None.
-        """
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(
-                    module.weight, mode="fan_out", nonlinearity="relu", generator=generator
-                )
 
     def stages(self) -> dict[str, nn.Module]:
         """The rows of Table 1: conv1, then conv2_x to conv5_x as layer1 to layer4."""

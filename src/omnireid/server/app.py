@@ -97,7 +97,7 @@ def create_app(
     app.add_exception_handler(HTTPException, _of_http)
     app.add_middleware(Shortcut, endpoints=SHORTCUTS)
     app.add_middleware(Guard, limits=limits, metrics=metrics, tokens=tokens, allowed_hosts=allowed_hosts)
-    app.openapi = description  # type: ignore[method-assign]
+    app.openapi = description  # type: ignore[method-assign]  # FastAPI's way to change it
     return app
 
 

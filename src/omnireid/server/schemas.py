@@ -394,12 +394,12 @@ if TYPE_CHECKING:
     class _Said(Place):
         """All that whoever enrols says of a crop."""
 
-        box: Region | None = None  # type: ignore[assignment]
+        box: Region | None = None  # type: ignore[assignment]  # its own kind on the wire
 
     class _Listed(Answer, Item):
         """What an answer shows of an item."""
 
-        box: Region | None = None  # type: ignore[assignment]
+        box: Region | None = None  # type: ignore[assignment]  # its own kind on the wire
 
 else:
     Place = create_model(
