@@ -16,6 +16,8 @@ from omnireid.core.errors import InputError
 from omnireid.core.images import decode
 from omnireid.evaluation.calibration import calibration_path
 from omnireid.gallery.errors import ModelMismatchError
+from omnireid.gallery.field_files import with_fields
+from omnireid.gallery.files import SeenFile
 from toy_people import stripes_onnx
 
 
@@ -136,6 +138,17 @@ def test_what_is_no_picture_is_named_and_no_picture_is_nothing(gallery: Gallery,
         gallery.search(None)  # type: ignore[arg-type]  # on purpose
     with pytest.raises(InputError, match="expected a file, a name or an Embedder, got int"):
         Gallery.open(str(tmp_path / "other"), model=3)  # type: ignore[arg-type]  # on purpose
+
+
+def test_a_table_describes_a_picture_under_each_of_its_paths(tmp_path: Path) -> None:
+    picture, link = tmp_path / "a.jpg", tmp_path / "b.jpg"
+    picture.touch()
+    link.symlink_to(picture)
+    files = [SeenFile(str(path), Item(camera="door")) for path in (picture, link)]
+    described = with_fields(files, {str(picture.resolve()): {"quality": 0.5}})
+    assert [(file.path, file.item.quality) for file in described] == [(str(picture), 0.5), (str(link), 0.5)]
+    with pytest.raises(InputError, match=r"c\.jpg: not among the pictures"):
+        with_fields(files, {str(tmp_path / "c.jpg"): {}})
 
 
 def test_a_calibration_beside_that_is_of_another_model_is_refused(model: Path, tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from omnireid.gallery.items import FIELDS, Box, Kind, check_item
 
 PATH = "path"
 
-
 Fields = dict[str, Any]
 
 
@@ -78,12 +77,12 @@ def with_fields(files: Sequence[SeenFile], known: Mapping[str, Mapping[str, Any]
     Raises:
         InputError: The table names a picture that is not among the files, or says what no item may be.
     """
-    there = {str(Path(file.path).resolve()): file for file in files}
-    for path in known:
-        if path not in there:
-            raise InputError(f"{path}: not among the pictures that are enrolled")
+    paths = [str(Path(file.path).resolve()) for file in files]
+    for path in sorted(known.keys() - set(paths)):
+        raise InputError(f"{path}: not among the pictures that are enrolled")
     described = [
-        file._replace(item=replace(file.item, **known.get(path, {}))) for path, file in there.items()
+        file._replace(item=replace(file.item, **known.get(path, {})))
+        for path, file in zip(paths, files, strict=True)
     ]
     for file in described:
         try:
