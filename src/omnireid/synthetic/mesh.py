@@ -242,6 +242,10 @@ class TextureBank:
         starts = [bank.starts + shift for bank, shift in zip(banks, shifts, strict=False)]
         return cls(starts=np.concatenate(starts), **joined)
 
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """The fields in their order, as compiled loops take them."""
+        return tuple(getattr(self, part.name) for part in fields(self))
+
     def __len__(self) -> int:
         """How many textures there are."""
         return len(self.num_levels)

@@ -85,3 +85,512 @@ def halve_picture(picture, half):
             half[row, column, 1] = SRGB[int(green / weight * STEPS + 0.5)]
             half[row, column, 2] = SRGB[int(blue / weight * STEPS + 0.5)]
             half[row, column, 3] = (alpha + 2) // 4
+
+
+@compiled
+def straight_share(bent, k1, k2, widest):
+    """A straight ray's distance from the axis over the bent one's; NaN: no ray is bent so."""
+    if bent == 0.0:
+        return 1.0
+    if bent >= widest * (1.0 + widest * widest * (k1 + k2 * widest * widest)):
+        return np.nan
+    # Newton from the side where the curve is steep enough never to leave the range that the lens sees.
+    radius = min(bent, widest)
+    for _ in range(20):
+        square = radius * radius
+        slope = 1.0 + square * (3.0 * k1 + 5.0 * k2 * square)
+        step = (radius * (1.0 + square * (k1 + k2 * square)) - bent) / max(slope, 1e-3)
+        radius = min(max(radius - step, 0.0), widest)
+        if abs(step) < 1e-14:
+            break
+    return radius / bent
+
+
+@compiled
+def straighten(x, y, k1, k2, widest, straight):
+    """Fill (2, H, W) with the straight rays of bent ones whose (W,) x and (H,) y are given."""
+    for row in range(len(y)):
+        for column in range(len(x)):
+            share = straight_share(np.hypot(x[column], y[row]), k1, k2, widest)
+            straight[0, row, column] = x[column] * share
+            straight[1, row, column] = y[row] * share
+
+
+@compiled
+def texel_at(bank, row, level, x, y):
+    """First index in the bank's texels of a level's texel (x, y), repeated outside."""
+    height, width = bank[2][row, level], bank[3][row, level]
+    return bank[1][row, level] + (y % height) * width + x % width
+
+
+@compiled
+def bilinear(bank, row, level, u, v):
+    """Linear RGB of a level between its texels."""
+    x, y = (u - np.floor(u)) * bank[3][row, level] - 0.5, (v - np.floor(v)) * bank[2][row, level] - 0.5
+    left, top = int(np.floor(x)), int(np.floor(y))
+    right_share, lower_share = np.float32(x - left), np.float32(y - top)
+    texels = bank[0]
+    a = texels[texel_at(bank, row, level, left, top)]
+    b = texels[texel_at(bank, row, level, left + 1, top)]
+    c = texels[texel_at(bank, row, level, left, top + 1)]
+    d = texels[texel_at(bank, row, level, left + 1, top + 1)]
+    one = np.float32(1.0)
+    wa, wb = (one - right_share) * (one - lower_share), right_share * (one - lower_share)
+    wc, wd = (one - right_share) * lower_share, right_share * lower_share
+    return (
+        wa * LINEAR[a[0]] + wb * LINEAR[b[0]] + wc * LINEAR[c[0]] + wd * LINEAR[d[0]],
+        wa * LINEAR[a[1]] + wb * LINEAR[b[1]] + wc * LINEAR[c[1]] + wd * LINEAR[d[1]],
+        wa * LINEAR[a[2]] + wb * LINEAR[b[2]] + wc * LINEAR[c[2]] + wd * LINEAR[d[2]],
+    )
+
+
+@compiled
+def texture_colour(bank, row, u, v, level):
+    """Linear RGB of a texture at a level between two of its halved copies."""
+    last = bank[4][row] - 1
+    level = min(max(level, 0.0), np.float64(last))
+    finer = int(level)
+    share = np.float32(level - finer)
+    red, green, blue = bilinear(bank, row, finer, u, v)
+    if share > 0.0:
+        red2, green2, blue2 = bilinear(bank, row, finer + 1, u, v)
+        red += share * (red2 - red)
+        green += share * (green2 - green)
+        blue += share * (blue2 - blue)
+    return red, green, blue
+
+
+@compiled
+def is_hole(bank, row, u, v, level):
+    """Whether the nearest texel of the nearest level is a hole."""
+    nearest = int(min(max(level, 0.0), np.float64(bank[4][row] - 1)) + 0.5)
+    x = int((u - np.floor(u)) * bank[3][row, nearest])
+    y = int((v - np.floor(v)) * bank[2][row, nearest])
+    return bank[0][texel_at(bank, row, nearest, x, y), 3] < 128
+
+
+@compiled
+def texels_per_metre(bank, row, uv, sq_area):
+    """How dense a texture lies on a face: the root of texels per square metre. `sq_area`: (2 · area)²."""
+    span = (uv[1, 0] - uv[0, 0]) * (uv[2, 1] - uv[0, 1]) - (uv[2, 0] - uv[0, 0]) * (uv[1, 1] - uv[0, 1])
+    texels = abs(span) * bank[2][row, 0] * bank[3][row, 0]
+    return np.sqrt(texels / max(np.sqrt(sq_area), 1e-12))
+
+
+@compiled
+def draw_reach(places, faces, uvs, textures, bank, reach):
+    """Fill a shadow map: the largest third coordinate over each texel's centre.
+
+    Args:
+        places: (V, 3) float64, column and row in texels, and metres towards the light.
+        reach: (R, C) float32, −inf where nothing is yet.
+    """
+    rows, columns = reach.shape
+    for face in range(len(faces)):
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        ax, ay, bx, by, cx, cy = (
+            places[a, 0],
+            places[a, 1],
+            places[b, 0],
+            places[b, 1],
+            places[c, 0],
+            places[c, 1],
+        )
+        area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
+        if area == 0.0:
+            continue
+        row_holes = textures[face]
+        holes = bank[5][row_holes]
+        left = max(int(np.ceil(min(ax, bx, cx) - 0.5)), 0)
+        right = min(int(np.floor(max(ax, bx, cx) - 0.5)), columns - 1)
+        top = max(int(np.ceil(min(ay, by, cy) - 0.5)), 0)
+        bottom = min(int(np.floor(max(ay, by, cy) - 0.5)), rows - 1)
+        for row in range(top, bottom + 1):
+            y = row + 0.5
+            for column in range(left, right + 1):
+                x = column + 0.5
+                share_a = ((bx - x) * (cy - y) - (cx - x) * (by - y)) / area
+                share_b = ((cx - x) * (ay - y) - (ax - x) * (cy - y)) / area
+                share_c = 1.0 - share_a - share_b
+                if share_a < 0.0 or share_b < 0.0 or share_c < 0.0:
+                    continue
+                height = share_a * places[a, 2] + share_b * places[b, 2] + share_c * places[c, 2]
+                if height <= reach[row, column]:
+                    continue
+                if holes:
+                    uv = uvs[face]
+                    u = share_a * uv[0, 0] + share_b * uv[1, 0] + share_c * uv[2, 0]
+                    v = share_a * uv[0, 1] + share_b * uv[1, 1] + share_c * uv[2, 1]
+                    if is_hole(bank, row_holes, u, v, 0.0):
+                        continue
+                reach[row, column] = height
+
+
+@compiled
+def draw_faces(here, faces, uvs, textures, bank, x_of, y_of, lens, ids, depth):
+    """Fill the visibility buffer: for each sample the face it sees and how deep that is.
+
+    A sample's ray (x, y, 1) meets the triangle a, b, c of the camera's frame where its three products with
+    b × c, c × a and a × b have one sign; over their sum they are the shares of the corners, exact in
+    perspective and without clipping (Olano and Greer 1997). Two faces with a common edge get the same product
+    with opposite signs: no gaps.
+
+    Args:
+        here: (V, 3) float64, vertices in the camera's frame.
+        x_of, y_of: rays of the samples; one row or one column where that is enough.
+        lens: focal lengths and centre in samples, k1, k2, the widest ray, the nearest depth that is drawn.
+        ids: (H, W) int32, rows of `faces`. `depth`: (H, W) float32, what is nearer than this is drawn.
+    """
+    focal_x, focal_y, centre_x, centre_y, k1, k2, widest, near = lens
+    rows, columns = ids.shape
+    x_step, y_step = int(x_of.shape[0] > 1), int(y_of.shape[1] > 1)
+    for face in range(len(faces)):
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        ax, ay, az = here[a, 0], here[a, 1], here[a, 2]
+        bx, by, bz = here[b, 0], here[b, 1], here[b, 2]
+        cx, cy, cz = here[c, 0], here[c, 1], here[c, 2]
+        if az <= near and bz <= near and cz <= near:
+            continue
+        left, right, top, bottom = np.inf, -np.inf, np.inf, -np.inf
+        for corner in range(3):
+            if corner == 0:
+                px, py, pz, qx, qy, qz = ax, ay, az, bx, by, bz
+            elif corner == 1:
+                px, py, pz, qx, qy, qz = bx, by, bz, cx, cy, cz
+            else:
+                px, py, pz, qx, qy, qz = cx, cy, cz, ax, ay, az
+            if pz >= near:
+                left, right = min(left, px / pz), max(right, px / pz)
+                top, bottom = min(top, py / pz), max(bottom, py / pz)
+            if (pz < near) != (qz < near):
+                share = (near - pz) / (qz - pz)
+                x, y = (px + share * (qx - px)) / near, (py + share * (qy - py)) / near
+                left, right, top, bottom = min(left, x), max(right, x), min(top, y), max(bottom, y)
+        if k1 != 0.0 or k2 != 0.0:
+            inner_x, inner_y = max(left, -right, 0.0), max(top, -bottom, 0.0)
+            inner = inner_x * inner_x + inner_y * inner_y
+            if inner >= widest * widest:
+                continue
+            outer_x, outer_y = max(-left, right), max(-top, bottom)
+            outer = min(outer_x * outer_x + outer_y * outer_y, widest * widest)
+            small = 1.0 + min(k1 * inner, k1 * outer) + min(k2 * inner * inner, k2 * outer * outer)
+            large = 1.0 + max(k1 * inner, k1 * outer) + max(k2 * inner * inner, k2 * outer * outer)
+            left, right = min(left * small, left * large), max(right * small, right * large)
+            top, bottom = min(top * small, top * large), max(bottom * small, bottom * large)
+        # Clamped before they become whole numbers: what is close may project far beyond their range.
+        first_column = int(np.ceil(min(max(focal_x * left + centre_x - 0.500001, 0.0), columns)))
+        last_column = int(np.floor(min(max(focal_x * right + centre_x - 0.499999, -1.0), columns - 1.0)))
+        first_row = int(np.ceil(min(max(focal_y * top + centre_y - 0.500001, 0.0), rows)))
+        last_row = int(np.floor(min(max(focal_y * bottom + centre_y - 0.499999, -1.0), rows - 1.0)))
+        if first_column > last_column or first_row > last_row:
+            continue
+        # Products of two corners, for the edge between them.
+        ux, uy, uz = by * cz - bz * cy, bz * cx - bx * cz, bx * cy - by * cx
+        vx, vy, vz = cy * az - cz * ay, cz * ax - cx * az, cx * ay - cy * ax
+        wx, wy, wz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+        volume = ax * ux + ay * uy + az * uz
+        if volume == 0.0:
+            continue
+        if volume < 0.0:
+            volume = -volume
+            ux, uy, uz, vx, vy, vz, wx, wy, wz = -ux, -uy, -uz, -vx, -vy, -vz, -wx, -wy, -wz
+        texture = textures[face]
+        holes = bank[5][texture]
+        density = 0.0
+        if holes:
+            nx, ny, nz = ux + vx + wx, uy + vy + wy, uz + vz + wz
+            density = texels_per_metre(bank, texture, uvs[face], nx * nx + ny * ny + nz * nz) / focal_x
+        for row in range(first_row, last_row + 1):
+            for column in range(first_column, last_column + 1):
+                x, y = x_of[row * x_step, column], y_of[row, column * y_step]
+                u = ux * x + uy * y + uz
+                v = vx * x + vy * y + vz
+                w = wx * x + wy * y + wz
+                if not (u >= 0.0 and v >= 0.0 and w >= 0.0):
+                    continue
+                total = u + v + w
+                z = np.float32(volume / total)
+                if not (z > near and z < depth[row, column]):
+                    continue
+                if holes:
+                    uv = uvs[face]
+                    across = (u * uv[0, 0] + v * uv[1, 0] + w * uv[2, 0]) / total
+                    down = (u * uv[0, 1] + v * uv[1, 1] + w * uv[2, 1]) / total
+                    if is_hole(bank, texture, across, down, np.log2(max(density * z, 1e-6))):
+                        continue
+                depth[row, column] = z
+                ids[row, column] = face
+
+
+@compiled
+def lit_share(maps, x, y, z, nx, ny, nz):
+    """Share of a light's rays that reach a point: 0 in shadow, 1 in the open; edges two texels wide.
+
+    (nx, ny, nz): the face's unit normal on the side that is looked at. The point is moved along it by as much
+    as the map's texels can be wrong on a slope.
+    """
+    reach, starts, sizes, frames, corners, texels = maps
+    share = 1.0
+    for number in range(len(starts)):
+        frame = frames[number]
+        texel = texels[number]
+        cosine = nx * frame[2, 0] + ny * frame[2, 1] + nz * frame[2, 2]
+        lift = 2.2 * texel * np.sqrt(max(1.0 - cosine * cosine, 0.0))
+        px, py, pz = x + lift * nx, y + lift * ny, z + lift * nz
+        column = (frame[0, 0] * px + frame[0, 1] * py + frame[0, 2] * pz - corners[number, 0]) / texel - 1.0
+        row = (frame[1, 0] * px + frame[1, 1] * py + frame[1, 2] * pz - corners[number, 1]) / texel - 1.0
+        rows, columns = sizes[number, 0], sizes[number, 1]
+        if not (column >= 0.0 and row >= 0.0 and column < columns - 3 and row < rows - 3):
+            continue
+        height = frame[2, 0] * px + frame[2, 1] * py + frame[2, 2] * pz + 0.5 * texel
+        left, top = int(column), int(row)
+        across, down = column - left, row - top
+        lit = 0.0
+        for i in range(3):
+            weight_row = 1.0 - down if i == 0 else (1.0 if i == 1 else down)
+            start = starts[number] + (top + i) * columns + left
+            line = 0.0
+            if reach[start] <= height:
+                line += 1.0 - across
+            if reach[start + 1] <= height:
+                line += 1.0
+            if reach[start + 2] <= height:
+                line += across
+            lit += weight_row * line
+        share *= 0.25 * lit
+    return share
+
+
+# Directions and distances (metres) at which a point looks for what stands between it and the sky.
+AROUND = np.stack([np.cos(np.arange(8) * np.pi / 4 + 0.2), np.sin(np.arange(8) * np.pi / 4 + 0.2)], axis=1)
+DISTANCES = (0.06, 0.16, 0.40)
+
+
+@compiled
+def open_share(maps, x, y, z, nx, ny, nz):
+    """Share of the sky's light that bodies around leave to a point with the unit normal (nx, ny, nz)."""
+    reach, starts, sizes, frames, corners, texels = maps
+    share = 1.0
+    for number in range(len(starts)):
+        frame, texel = frames[number], texels[number]
+        rows, columns = sizes[number, 0], sizes[number, 1]
+        column = (frame[0, 0] * x + frame[0, 1] * y + frame[0, 2] * z - corners[number, 0]) / texel
+        row = (frame[1, 0] * x + frame[1, 1] * y + frame[1, 2] * z - corners[number, 1]) / texel
+        margin = DISTANCES[2] / texel
+        if not (column > -margin and row > -margin and column < columns + margin and row < rows + margin):
+            continue
+        blocked, weights = 0.0, 1e-6
+        upward = max(nz, 0.0)
+        for way in range(8):
+            dx, dy = AROUND[way, 0], AROUND[way, 1]
+            weight = upward + max(nx * dx + ny * dy, 0.0)
+            weights += weight
+            if weight < 0.05:
+                continue
+            along, across = frame[1, 0] * dx + frame[1, 1] * dy, frame[0, 0] * dx + frame[0, 1] * dy
+            steepest = 0.0
+            for step in range(3):
+                distance = DISTANCES[step]
+                i, j = int(row + along * distance / texel), int(column + across * distance / texel)
+                if i >= 0 and j >= 0 and i < rows and j < columns:
+                    steepest = max(steepest, (reach[starts[number] + i * columns + j] - z - 0.02) / distance)
+            square = steepest * steepest
+            blocked += weight * square / (1.0 + square)
+        share *= 1.0 - blocked / weights
+    return share
+
+
+@compiled
+def shade(
+    here, vertices, normals, faces, uvs, textures, owners, bank, view, x_of, y_of, ids, samples, depth_of,
+    light, lamps, own_sun, own_sky, other_sun, has_behind, behind, out,
+):  # fmt: skip
+    """Light what each sample sees and add the samples of a pixel up. A face is lit once in each pixel.
+
+    Args:
+        view: (4, 3) float64: the camera's rotation, then its position.
+        samples: per pixel and direction. `depth_of`: (H, W) of samples.
+        light: (8, 3) float64: towards the sun, sun, sky, ground, backdrop, then shadow, occlusion and the
+            focal length in pixels in the first column.
+        lamps: (L, 6) float64: place and colour.
+        own_sun, own_sky: maps of what is drawn here. `other_sun`: of what stands around.
+        behind: colour, sunlight, depth, owners of the picture that this one is drawn over.
+        out: colour, sunlight, depth, owners to fill.
+    """
+    colour, sunlight, depth, owner_of = out
+    height, width = depth.shape
+    x_step, y_step = int(x_of.shape[0] > 1), int(y_of.shape[1] > 1)
+    num_samples = samples * samples
+    sun_x, sun_y, sun_z = light[0, 0], light[0, 1], light[0, 2]
+    has_sun = light[1, 0] + light[1, 1] + light[1, 2] > 0.0
+    shadow, occlusion, focal = light[5, 0], light[6, 0], light[7, 0]
+    for row in range(height):
+        for column in range(width):
+            red, green, blue = 0.0, 0.0, 0.0
+            sun_red, sun_green, sun_blue = 0.0, 0.0, 0.0
+            empty, most = 0, 0
+            ray_x, ray_y = 0.0, 0.0
+            for sample in range(num_samples):
+                i, j = row * samples + sample // samples, column * samples + sample % samples
+                face = ids[i, j]
+                x, y = x_of[i * x_step, j], y_of[i, j * y_step]
+                if face < 0:
+                    empty += 1
+                    ray_x += x
+                    ray_y += y
+                    continue
+                count, seen = 1, False
+                for earlier in range(sample):
+                    if ids[row * samples + earlier // samples, column * samples + earlier % samples] == face:
+                        seen = True
+                        break
+                if seen:
+                    continue
+                for later in range(sample + 1, num_samples):
+                    i2, j2 = row * samples + later // samples, column * samples + later % samples
+                    if ids[i2, j2] == face:
+                        count += 1
+                        x += x_of[i2 * x_step, j2]
+                        y += y_of[i2, j2 * y_step]
+                x, y = x / count, y / count
+                if count > most:
+                    most = count
+                    owner_of[row, column] = owners[face]
+                    depth[row, column] = depth_of[i, j]
+                a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+                ax, ay, az = here[a, 0], here[a, 1], here[a, 2]
+                bx, by, bz = here[b, 0], here[b, 1], here[b, 2]
+                cx, cy, cz = here[c, 0], here[c, 1], here[c, 2]
+                ux, uy, uz = by * cz - bz * cy, bz * cx - bx * cz, bx * cy - by * cx
+                vx, vy, vz = cy * az - cz * ay, cz * ax - cx * az, cx * ay - cy * ax
+                wx, wy, wz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+                nx, ny, nz = ux + vx + wx, uy + vy + wy, uz + vz + wz
+                share_a, share_b = ux * x + uy * y + uz, vx * x + vy * y + vz
+                share_c = wx * x + wy * y + wz
+                total = share_a + share_b + share_c
+                z = (ax * ux + ay * uy + az * uz) / total
+                share_a, share_b, share_c = share_a / total, share_b / total, share_c / total
+                sq_area = nx * nx + ny * ny + nz * nz
+                length = np.sqrt(sq_area)
+                ray = np.sqrt(x * x + y * y + 1.0)
+                facing = -(nx * x + ny * y + nz) / (length * ray)
+                side = 1.0 if facing >= 0.0 else -1.0
+                facing = abs(facing)
+                # The face's own normal, in the world and on the side that is looked at.
+                gx = side * (view[0, 0] * nx + view[1, 0] * ny + view[2, 0] * nz) / length
+                gy = side * (view[0, 1] * nx + view[1, 1] * ny + view[2, 1] * nz) / length
+                gz = side * (view[0, 2] * nx + view[1, 2] * ny + view[2, 2] * nz) / length
+                nx = share_a * normals[a, 0] + share_b * normals[b, 0] + share_c * normals[c, 0]
+                ny = share_a * normals[a, 1] + share_b * normals[b, 1] + share_c * normals[c, 1]
+                nz = share_a * normals[a, 2] + share_b * normals[b, 2] + share_c * normals[c, 2]
+                length = side * max(np.sqrt(nx * nx + ny * ny + nz * nz), 1e-9)
+                nx, ny, nz = nx / length, ny / length, nz / length
+                px = share_a * vertices[a, 0] + share_b * vertices[b, 0] + share_c * vertices[c, 0]
+                py = share_a * vertices[a, 1] + share_b * vertices[b, 1] + share_c * vertices[c, 1]
+                pz = share_a * vertices[a, 2] + share_b * vertices[b, 2] + share_c * vertices[c, 2]
+                uv = uvs[face]
+                texture = textures[face]
+                density = texels_per_metre(bank, texture, uv, sq_area)
+                footprint = density * z / (focal * np.sqrt(max(facing, 0.1)))
+                base_red, base_green, base_blue = texture_colour(
+                    bank,
+                    texture,
+                    share_a * uv[0, 0] + share_b * uv[1, 0] + share_c * uv[2, 0],
+                    share_a * uv[0, 1] + share_b * uv[1, 1] + share_c * uv[2, 1],
+                    np.log2(max(footprint, 1e-6)),
+                )
+                glow, gloss = bank[6][texture], bank[7][texture]
+                direct, shine = 0.0, 0.0
+                if has_sun:
+                    direct = nx * sun_x + ny * sun_y + nz * sun_z
+                    if direct > 0.0:
+                        lit = lit_share(own_sun, px, py, pz, gx, gy, gz)
+                        if lit > 0.0:
+                            lit *= lit_share(other_sun, px, py, pz, gx, gy, gz)
+                        lit = 1.0 - shadow * (1.0 - lit)
+                        direct *= lit
+                        if gloss > 0.0:
+                            # Half way between the sun and the eye.
+                            hx = sun_x - (view[0, 0] * x + view[1, 0] * y + view[2, 0]) / ray
+                            hy = sun_y - (view[0, 1] * x + view[1, 1] * y + view[2, 1]) / ray
+                            hz = sun_z - (view[0, 2] * x + view[1, 2] * y + view[2, 2]) / ray
+                            half = (nx * hx + ny * hy + nz * hz) / np.sqrt(hx * hx + hy * hy + hz * hz)
+                            shine = lit * gloss * max(half, 0.0) ** 32
+                    else:
+                        direct = 0.0
+                up = 0.5 + 0.5 * nz
+                around = 1.0
+                if occlusion > 0.0:
+                    around = 1.0 - occlusion * (1.0 - open_share(own_sky, px, py, pz, nx, ny, nz))
+                # Smooth surfaces throw back more of the sky when they are seen from the side.
+                mirror = gloss * (0.04 + 0.5 * (1.0 - facing) ** 5)
+                light_red = around * (up * light[2, 0] + (1.0 - up) * light[3, 0])
+                light_green = around * (up * light[2, 1] + (1.0 - up) * light[3, 1])
+                light_blue = around * (up * light[2, 2] + (1.0 - up) * light[3, 2])
+                for lamp in range(len(lamps)):
+                    lx, ly, lz = lamps[lamp, 0] - px, lamps[lamp, 1] - py, lamps[lamp, 2] - pz
+                    square = max(lx * lx + ly * ly + lz * lz, 0.01)
+                    power = around * max(nx * lx + ny * ly + nz * lz, 0.0) / (square * np.sqrt(square))
+                    light_red += power * lamps[lamp, 3]
+                    light_green += power * lamps[lamp, 4]
+                    light_blue += power * lamps[lamp, 5]
+                direct_red = (base_red * direct + shine) * light[1, 0]
+                direct_green = (base_green * direct + shine) * light[1, 1]
+                direct_blue = (base_blue * direct + shine) * light[1, 2]
+                mirror *= around
+                red += count * (direct_red + base_red * (light_red + glow) + mirror * light[2, 0])
+                green += count * (direct_green + base_green * (light_green + glow) + mirror * light[2, 1])
+                blue += count * (direct_blue + base_blue * (light_blue + glow) + mirror * light[2, 2])
+                sun_red += count * direct_red
+                sun_green += count * direct_green
+                sun_blue += count * direct_blue
+            if empty > 0:
+                back_red, back_green, back_blue = light[4, 0], light[4, 1], light[4, 2]
+                lit_red, lit_green, lit_blue = 0.0, 0.0, 0.0
+                back_depth, back_owner = np.float32(np.inf), np.int32(0)
+                if has_behind:
+                    back_red, back_green, back_blue = (
+                        np.float64(behind[0][row, column, 0]),
+                        np.float64(behind[0][row, column, 1]),
+                        np.float64(behind[0][row, column, 2]),
+                    )
+                    lit_red, lit_green, lit_blue = (
+                        np.float64(behind[1][row, column, 0]),
+                        np.float64(behind[1][row, column, 1]),
+                        np.float64(behind[1][row, column, 2]),
+                    )
+                    back_depth, back_owner = behind[2][row, column], behind[3][row, column]
+                    if back_depth < np.inf:
+                        x, y = back_depth * ray_x / empty, back_depth * ray_y / empty
+                        px = view[0, 0] * x + view[1, 0] * y + view[2, 0] * back_depth + view[3, 0]
+                        py = view[0, 1] * x + view[1, 1] * y + view[2, 1] * back_depth + view[3, 1]
+                        pz = view[0, 2] * x + view[1, 2] * y + view[2, 2] * back_depth + view[3, 2]
+                        lit = 1.0
+                        if lit_red + lit_green + lit_blue > 0.0:
+                            lit = 1.0 - shadow * (1.0 - lit_share(own_sun, px, py, pz, 0.0, 0.0, 1.0))
+                        around = 1.0
+                        if occlusion > 0.0:
+                            around = 1.0 - occlusion * (1.0 - open_share(own_sky, px, py, pz, 0.0, 0.0, 1.0))
+                        if lit < 1.0 or around < 1.0:
+                            back_red = around * (back_red - lit_red) + lit * lit_red
+                            back_green = around * (back_green - lit_green) + lit * lit_green
+                            back_blue = around * (back_blue - lit_blue) + lit * lit_blue
+                            lit_red, lit_green, lit_blue = lit * lit_red, lit * lit_green, lit * lit_blue
+                red, green, blue = (
+                    red + empty * back_red,
+                    green + empty * back_green,
+                    blue + empty * back_blue,
+                )
+                sun_red, sun_green, sun_blue = (
+                    sun_red + empty * lit_red,
+                    sun_green + empty * lit_green,
+                    sun_blue + empty * lit_blue,
+                )
+                if empty >= most:
+                    depth[row, column], owner_of[row, column] = back_depth, back_owner
+            colour[row, column, 0] = red / num_samples
+            colour[row, column, 1] = green / num_samples
+            colour[row, column, 2] = blue / num_samples
+            sunlight[row, column, 0] = sun_red / num_samples
+            sunlight[row, column, 1] = sun_green / num_samples
+            sunlight[row, column, 2] = sun_blue / num_samples
