@@ -1,0 +1,59 @@
+"""From an outfit to one texture per slot of the body's geometry."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from omnireid.core.arrays import UInt8
+from omnireid.synthetic.dress import garments, head
+from omnireid.synthetic.dress.cloth import Layer, finish
+from omnireid.synthetic.dress.outfit import Outfit
+from omnireid.synthetic.dress.wearer import Wearer
+from omnireid.synthetic.people.outfit import Slot
+
+
+def dress(outfit: Outfit, wearer: Wearer) -> dict[Slot, UInt8]:
+    """Draw every slot's texture: (H, W, 3) uint8 sRGB each; u and v as `people.SLOTS` says.
+
+    A pure function of its arguments. A slot that the cut has no geometry for gets one plain colour, so that
+    every
+    slot can be looked up.
+    """
+    cut = outfit.cut
+    trousers = cut.lower == "trousers"
+    bag = outfit.bag
+    size = (0.75, 0.5) if cut.backpack else (0.6, 0.3)
+    layers: dict[Slot, Layer] = {
+        "face": head.face(outfit),
+        "hair": head.hair(outfit),
+        "beard": head.beard(outfit) if cut.beard != "none" else _small(outfit.complexion.hair),
+        "glasses": head.glasses(outfit) if cut.glasses else _small(outfit.glasses),
+        "hat": head.hat(outfit) if cut.hat != "none" else _small(outfit.hat.base),
+        "torso": garments.torso(outfit, wearer),
+        "inner": garments.inner(outfit, wearer) if cut.open_front else _small(outfit.top.inner.base),
+        "collar": garments.collar(outfit),
+        "sleeve_l": garments.sleeve(outfit, wearer, left=True),
+        "sleeve_r": garments.sleeve(outfit, wearer, left=False),
+        "arm": garments.arm(outfit, wearer),
+        "hand": garments.hand(outfit),
+        "hip": garments.hip(outfit, wearer) if trousers else _small(outfit.lower.fabric.base),
+        "leg_l": garments.leg(outfit, wearer, left=True) if trousers else _small(outfit.lower.fabric.base),
+        "leg_r": garments.leg(outfit, wearer, left=False) if trousers else _small(outfit.lower.fabric.base),
+        "bare_leg": garments.bare_leg(outfit, wearer),
+        "skirt": _small(outfit.lower.fabric.base) if trousers else garments.skirt(outfit, wearer),
+        "shoe": garments.shoe(outfit),
+        "scarf": garments.scarf(outfit) if cut.scarf else _small(outfit.scarf.base),
+        "bag": garments.bag(outfit, bag, "bag", *size)
+        if cut.backpack or cut.shoulder_bag
+        else _small(bag.fabric.base),
+        "handbag": garments.bag(outfit, outfit.handbag, "handbag", 0.7, 0.3)
+        if cut.handbag
+        else _small(outfit.handbag.fabric.base),
+        "umbrella": garments.umbrella(outfit) if cut.umbrella != "none" else _small(outfit.umbrella.base),
+        "thing": garments.thing(outfit) if cut.pushed != "none" else _small(outfit.thing),
+    }
+    return {slot: finish(layer) for slot, layer in layers.items()}
+
+
+def _small(colour: tuple[float, float, float]) -> Layer:
+    return np.broadcast_to(np.asarray(colour, dtype=np.float32), (4, 4, 3))
