@@ -15,7 +15,7 @@ from omnireid.synthetic.dress.fabrics import Fabric, weave
 from omnireid.synthetic.dress.folds import drape, hollow, limb_folds, torso_folds
 from omnireid.synthetic.dress.outfit import Bag, Outfit, Top
 from omnireid.synthetic.dress.prints import stamp
-from omnireid.synthetic.dress.wearer import Wearer
+from omnireid.synthetic.dress.wearer import Wearer, girth
 
 # Shares of the stature.
 _NECK_TO_WAIST, _WAIST_TO_ANKLE, _WAIST_TO_CROTCH, _ARM, _LEG = 0.235, 0.56, 0.135, 0.33, 0.42
@@ -41,7 +41,7 @@ def top_length(outfit: Outfit, wearer: Wearer) -> float:
 def torso(outfit: Outfit, wearer: Wearer) -> Layer:
     """The top from the neck to its hem, (128, 192, 3)."""
     top, cut = outfit.top, outfit.cut
-    patch = Patch(128, 192, wearer.girth * 1.05, top_length(outfit, wearer))
+    patch = Patch(128, 192, girth(wearer) * 1.05, top_length(outfit, wearer))
     layer = weave(top.fabric, patch)
     _panels(layer, patch, top)
     _quilt(layer, patch, top)
@@ -75,7 +75,7 @@ def inner(outfit: Outfit, wearer: Wearer) -> Layer:
     patch = Patch(
         96,
         96,
-        wearer.girth * 0.95,
+        girth(wearer) * 0.95,
         wearer.stature * (_NECK_TO_WAIST + _WAIST_TO_ANKLE * outfit.cut.inner_length),
     )
     layer = weave(top.inner, patch)
@@ -163,7 +163,7 @@ def hand(outfit: Outfit) -> Layer:
 def hip(outfit: Outfit, wearer: Wearer) -> Layer:
     """Trousers from the waist to the crotch, (48, 144, 3)."""
     lower = outfit.lower
-    patch = Patch(48, 144, wearer.girth * 1.02, wearer.stature * _WAIST_TO_CROTCH)
+    patch = Patch(48, 144, girth(wearer) * 1.02, wearer.stature * _WAIST_TO_CROTCH)
     layer = weave(lower.fabric, patch)
     u, v = patch.around(), patch.down()
     side = np.abs(np.abs(u - np.float32(0.5)) - np.float32(0.25))
@@ -268,7 +268,7 @@ def skirt(outfit: Outfit, wearer: Wearer) -> Layer:
     patch = Patch(
         96,
         160,
-        wearer.girth * wide,
+        girth(wearer) * wide,
         wearer.stature * _WAIST_TO_ANKLE * outfit.cut.lower_length,
         top=wearer.stature * _NECK_TO_WAIST,
     )

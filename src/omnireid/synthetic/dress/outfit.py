@@ -208,7 +208,7 @@ def dress_person(
 ) -> Outfit:
     """Draw clothes for a person whose skin and hair are given (of `hair` the fields `BODY_FIELDS` are
     taken)."""
-    feminine = wearer.feminine
+    feminine = wearer.gender
     style = draw_style(generator, code)
     warmth = float(np.clip(code.warmth + generator.normal(0.0, 0.12), 0.0, 1.05))
     top_name = pick_name(generator, kind_shares(TOPS, style, warmth, feminine))
@@ -265,8 +265,8 @@ def dress_person(
 def draw_complexion(generator: np.random.Generator, wearer: Wearer) -> Complexion:
     """Draw skin, hair colour and face; skin and hair follow the ancestry's shares, each with a wide
     spread."""
-    african, asian, caucasian = wearer.african, wearer.asian, wearer.caucasian
-    feminine, age = wearer.feminine, wearer.age
+    african, asian, caucasian = wearer.ancestry
+    feminine, age = wearer.gender, wearer.age
     total = african + asian + caucasian
     lightness = (african * 40 + asian * 68 + caucasian * 69) / total + float(generator.normal(0.0, 6.0))
     lightness = float(np.clip(lightness, 22, 80))
@@ -304,8 +304,8 @@ def draw_complexion(generator: np.random.Generator, wearer: Wearer) -> Complexio
 
 def draw_hair(generator: np.random.Generator, wearer: Wearer) -> OutfitCut:
     """Draw hair style and beard, as a cut whose other fields are the defaults."""
-    feminine, age = wearer.feminine, wearer.age
-    african = wearer.african
+    feminine, age = wearer.gender, wearer.age
+    african = wearer.ancestry[0]
     woman = {
         "long": 36,
         "bob": 18,

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class Wearer:
-    """A body as whoever dresses it sees it.
+class Wearer(Protocol):
+    """A body as whoever dresses it sees it; `people.Shape` is one."""
 
-    Attributes:
-        feminine: 0 a man's body, 1 a woman's. age: years.
-        african, asian, caucasian: shares of ancestry, which sum to 1.
-        stature: metres. girth: of the torso, metres.
-    """
+    @property
+    def age(self) -> float:
+        """Years."""
 
-    feminine: float = 0.5
-    age: float = 30.0
-    african: float = 0.2
-    asian: float = 0.4
-    caucasian: float = 0.4
-    stature: float = 1.7
-    girth: float = 0.95
+    @property
+    def gender(self) -> float:
+        """0 male to 1 female."""
+
+    @property
+    def stature(self) -> float:
+        """Metres."""
+
+    @property
+    def weight(self) -> float:
+        """0 to 1, 0.5 is the middle."""
+
+    @property
+    def ancestry(self) -> tuple[float, float, float]:
+        """Shares of African, Asian and European features, which sum to 1."""
+
+
+def girth(wearer: Wearer) -> float:
+    """Metres around the trunk."""
+    return wearer.stature * (0.44 + 0.24 * wearer.weight)
