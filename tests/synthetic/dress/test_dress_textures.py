@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
+from dressed_people import draw
 from omnireid.core.errors import UnknownNameError
 from omnireid.core.seeds import numpy_generator
-from omnireid.synthetic.dress import Outfit, Wearer, draw_dress_code, draw_outfit, dress
+from omnireid.synthetic.dress import draw_dress_code, dress
 from omnireid.synthetic.dress.cloth import Patch
 from omnireid.synthetic.dress.codes import PLACES, TOPS
 from omnireid.synthetic.dress.fabrics import PATTERNS, Fabric, weave
 from omnireid.synthetic.people.outfit import SLOTS
-
-
-@dataclass(frozen=True)
-class Body:
-    """A wearer without geometry."""
-
-    age: float = 30.0
-    gender: float = 0.0
-    stature: float = 1.7
-    weight: float = 0.5
-    ancestry: tuple[float, float, float] = (0.2, 0.4, 0.4)
-
-
-def draw(seed: int, place: str | None = None) -> tuple[Outfit, Wearer]:
-    generator = numpy_generator(seed, "dress")
-    wearer = Body(gender=float(generator.random() < 0.5), age=float(generator.uniform(8, 80)))
-    return draw_outfit(generator, wearer, draw_dress_code(generator, place)), wearer
 
 
 @pytest.mark.parametrize("place", PLACES)
