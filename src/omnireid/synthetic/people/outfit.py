@@ -48,8 +48,8 @@ left) and v down (0 = top, 1 = lower end):
 - `face`: head with ears and neck, from the crown to the base of the neck; `FACE_LANDMARKS` says where the
   eyes are.
 - `hair` (crown to the tips), `beard`, `glasses` (u across, from the person's right to their left), `hat`.
-- `torso`: neck to hem, with the hood; of an open front u begins beside the gap. `inner`: what shows in the
-  gap, neck to hem. `collar`: the collar, v down to the neck's base.
+- `torso`: neck to hem, with the hood; an open front has a gap around u 0.5. `inner`: what shows in the gap,
+  neck to hem, u as on the torso. `collar`: the collar, v down to the neck's base.
 - `sleeve_l`, `sleeve_r`: v 0 the shoulder, 1 the wrist, however long the sleeve is; u 0.5 is the side that
   points forward when the arm hangs, as on the other slots. `arm`: bare skin of both arms, same meaning.
 - `hand`: both hands, wrist to fingertips. u as on the arm.
