@@ -94,7 +94,11 @@ class Pinhole:
 
     def seen_from_here(self, points: AnyFloat) -> Float64:
         """(N, 3) float64 points of the world in the camera's frame."""
-        return np.asarray((np.asarray(points, np.float64) - self.position) @ self.rotation.T)
+        from omnireid.synthetic.optics.kernels import turn
+
+        here = np.empty((len(points), 3))
+        turn(np.ascontiguousarray(points), self.position, self.rotation, here)
+        return here
 
     def project(self, points: AnyFloat) -> tuple[Float64, Float64]:
         """Where points of the world appear.

@@ -16,6 +16,8 @@ from omnireid.core import compiled as numba_settings
 
 # The types inside are numba's: to mypy, compiled loops take and return anything.
 compiled: Any = numba_settings.compiled
+# For what takes many arrays: handing them over costs more than the work.
+inlined: Any = numba_settings.inlined
 
 
 def _linear_levels():
@@ -88,6 +90,21 @@ def halve_picture(picture, half):
 
 
 @compiled
+def turn(points, origin, rotation, turned):
+    """Fill (V, 3) float64 with rotation @ (point − origin); return each coordinate's lowest and highest value."""
+    low, high = np.full(3, np.inf), np.full(3, -np.inf)
+    for point in range(len(points)):
+        x = np.float64(points[point, 0]) - origin[0]
+        y = np.float64(points[point, 1]) - origin[1]
+        z = np.float64(points[point, 2]) - origin[2]
+        for axis in range(3):
+            value = rotation[axis, 0] * x + rotation[axis, 1] * y + rotation[axis, 2] * z
+            turned[point, axis] = value
+            low[axis], high[axis] = min(low[axis], value), max(high[axis], value)
+    return low, high
+
+
+@compiled
 def straight_share(bent, k1, k2, widest):
     """A straight ray's distance from the axis over the bent one's; NaN: no ray is bent so."""
     if bent == 0.0:
@@ -101,7 +118,7 @@ def straight_share(bent, k1, k2, widest):
         slope = 1.0 + square * (3.0 * k1 + 5.0 * k2 * square)
         step = (radius * (1.0 + square * (k1 + k2 * square)) - bent) / max(slope, 1e-3)
         radius = min(max(radius - step, 0.0), widest)
-        if abs(step) < 1e-14:
+        if abs(step) < 1e-7:  # the next one would be about its square
             break
     return radius / bent
 
@@ -111,91 +128,88 @@ def straighten(x, y, k1, k2, widest, straight):
     """Fill (2, H, W) with the straight rays of bent ones whose (W,) x and (H,) y are given."""
     for row in range(len(y)):
         for column in range(len(x)):
-            share = straight_share(np.hypot(x[column], y[row]), k1, k2, widest)
+            share = straight_share(np.sqrt(x[column] * x[column] + y[row] * y[row]), k1, k2, widest)
             straight[0, row, column] = x[column] * share
             straight[1, row, column] = y[row] * share
 
 
 @compiled
-def texel_at(bank, row, level, x, y):
-    """First index in the bank's texels of a level's texel (x, y), repeated outside."""
-    height, width = bank[2][row, level], bank[3][row, level]
-    return bank[1][row, level] + (y % height) * width + x % width
-
-
-@compiled
-def bilinear(bank, row, level, u, v):
-    """Linear RGB of a level between its texels."""
-    x, y = (u - np.floor(u)) * bank[3][row, level] - 0.5, (v - np.floor(v)) * bank[2][row, level] - 0.5
+def bilinear(texels, start, height, width, u, v):
+    """Linear RGB of a level between its texels, for u and v from 0 up to 1."""
+    x, y = u * width - 0.5, v * height - 0.5
     left, top = int(np.floor(x)), int(np.floor(y))
     right_share, lower_share = np.float32(x - left), np.float32(y - top)
-    texels = bank[0]
-    a = texels[texel_at(bank, row, level, left, top)]
-    b = texels[texel_at(bank, row, level, left + 1, top)]
-    c = texels[texel_at(bank, row, level, left, top + 1)]
-    d = texels[texel_at(bank, row, level, left + 1, top + 1)]
+    right, bottom = left + 1, top + 1
+    # The texture repeats. Comparisons, because divisions took half of the time of a picture.
+    left = left + width if left < 0 else left
+    right = right - width if right >= width else right
+    top = top + height if top < 0 else top
+    bottom = bottom - height if bottom >= height else bottom
+    a, b = start + top * width + left, start + top * width + right
+    c, d = start + bottom * width + left, start + bottom * width + right
     one = np.float32(1.0)
     wa, wb = (one - right_share) * (one - lower_share), right_share * (one - lower_share)
     wc, wd = (one - right_share) * lower_share, right_share * lower_share
     return (
-        wa * LINEAR[a[0]] + wb * LINEAR[b[0]] + wc * LINEAR[c[0]] + wd * LINEAR[d[0]],
-        wa * LINEAR[a[1]] + wb * LINEAR[b[1]] + wc * LINEAR[c[1]] + wd * LINEAR[d[1]],
-        wa * LINEAR[a[2]] + wb * LINEAR[b[2]] + wc * LINEAR[c[2]] + wd * LINEAR[d[2]],
-    )
+        wa * LINEAR[texels[a, 0]] + wb * LINEAR[texels[b, 0]] + wc * LINEAR[texels[c, 0]] + wd * LINEAR[texels[d, 0]],
+        wa * LINEAR[texels[a, 1]] + wb * LINEAR[texels[b, 1]] + wc * LINEAR[texels[c, 1]] + wd * LINEAR[texels[d, 1]],
+        wa * LINEAR[texels[a, 2]] + wb * LINEAR[texels[b, 2]] + wc * LINEAR[texels[c, 2]] + wd * LINEAR[texels[d, 2]],
+    )  # fmt: skip
 
 
-@compiled
+@inlined
 def texture_colour(bank, row, u, v, level):
     """Linear RGB of a texture at a level between two of its halved copies."""
-    last = bank[4][row] - 1
-    level = min(max(level, 0.0), np.float64(last))
+    texels, starts, heights, widths = bank[0], bank[1], bank[2], bank[3]
+    level = min(max(level, 0.0), bank[4][row] - 1.0)
+    u, v = u - np.floor(u), v - np.floor(v)
     finer = int(level)
     share = np.float32(level - finer)
-    red, green, blue = bilinear(bank, row, finer, u, v)
+    red, green, blue = bilinear(texels, starts[row, finer], heights[row, finer], widths[row, finer], u, v)
     if share > 0.0:
-        red2, green2, blue2 = bilinear(bank, row, finer + 1, u, v)
+        coarser = finer + 1
+        red2, green2, blue2 = bilinear(
+            texels, starts[row, coarser], heights[row, coarser], widths[row, coarser], u, v
+        )
         red += share * (red2 - red)
         green += share * (green2 - green)
         blue += share * (blue2 - blue)
     return red, green, blue
 
 
-@compiled
+@inlined
 def is_hole(bank, row, u, v, level):
     """Whether the nearest texel of the nearest level is a hole."""
-    nearest = int(min(max(level, 0.0), np.float64(bank[4][row] - 1)) + 0.5)
-    x = int((u - np.floor(u)) * bank[3][row, nearest])
-    y = int((v - np.floor(v)) * bank[2][row, nearest])
-    return bank[0][texel_at(bank, row, nearest, x, y), 3] < 128
+    nearest = int(min(max(level, 0.0), bank[4][row] - 1.0) + 0.5)
+    height, width = bank[2][row, nearest], bank[3][row, nearest]
+    x, y = int((u - np.floor(u)) * width), int((v - np.floor(v)) * height)
+    return bank[0][bank[1][row, nearest] + min(y, height - 1) * width + min(x, width - 1), 3] < 128
 
 
-@compiled
-def texels_per_metre(bank, row, uv, sq_area):
+@inlined
+def texels_per_metre(bank, row, uvs, face, sq_area):
     """How dense a texture lies on a face: the root of texels per square metre. `sq_area`: (2 · area)²."""
-    span = (uv[1, 0] - uv[0, 0]) * (uv[2, 1] - uv[0, 1]) - (uv[2, 0] - uv[0, 0]) * (uv[1, 1] - uv[0, 1])
+    u0, v0 = uvs[face, 0, 0], uvs[face, 0, 1]
+    span = (uvs[face, 1, 0] - u0) * (uvs[face, 2, 1] - v0) - (uvs[face, 2, 0] - u0) * (uvs[face, 1, 1] - v0)
     texels = abs(span) * bank[2][row, 0] * bank[3][row, 0]
     return np.sqrt(texels / max(np.sqrt(sq_area), 1e-12))
 
 
 @compiled
-def draw_reach(places, faces, uvs, textures, bank, reach):
+def draw_reach(places, corner, texel, faces, uvs, textures, bank, reach):
     """Fill a shadow map: the largest third coordinate over each texel's centre.
 
     Args:
-        places: (V, 3) float64, column and row in texels, and metres towards the light.
+        places: (V, 3) float64 metres across, along and towards the light.
+        corner: (2,) where the map begins across and along. `texel`: metres.
         reach: (R, C) float32, −inf where nothing is yet.
     """
     rows, columns = reach.shape
     for face in range(len(faces)):
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        ax, ay, bx, by, cx, cy = (
-            places[a, 0],
-            places[a, 1],
-            places[b, 0],
-            places[b, 1],
-            places[c, 0],
-            places[c, 1],
-        )
+        ax, ay = (places[a, 0] - corner[0]) / texel, (places[a, 1] - corner[1]) / texel
+        bx, by = (places[b, 0] - corner[0]) / texel, (places[b, 1] - corner[1]) / texel
+        cx, cy = (places[c, 0] - corner[0]) / texel, (places[c, 1] - corner[1]) / texel
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
         if area == 0.0:
             continue
@@ -299,7 +313,7 @@ def draw_faces(here, faces, uvs, textures, bank, x_of, y_of, lens, ids, depth):
         density = 0.0
         if holes:
             nx, ny, nz = ux + vx + wx, uy + vy + wy, uz + vz + wz
-            density = texels_per_metre(bank, texture, uvs[face], nx * nx + ny * ny + nz * nz) / focal_x
+            density = texels_per_metre(bank, texture, uvs, face, nx * nx + ny * ny + nz * nz) / focal_x
         for row in range(first_row, last_row + 1):
             for column in range(first_column, last_column + 1):
                 x, y = x_of[row * x_step, column], y_of[row, column * y_step]
@@ -366,7 +380,7 @@ AROUND = np.stack([np.cos(np.arange(8) * np.pi / 4 + 0.2), np.sin(np.arange(8) *
 DISTANCES = (0.06, 0.16, 0.40)
 
 
-@compiled
+@inlined
 def open_share(maps, x, y, z, nx, ny, nz):
     """Share of the sky's light that bodies around leave to a point with the unit normal (nx, ny, nz)."""
     reach, starts, sizes, frames, corners, texels = maps
@@ -488,15 +502,14 @@ def shade(
                 px = share_a * vertices[a, 0] + share_b * vertices[b, 0] + share_c * vertices[c, 0]
                 py = share_a * vertices[a, 1] + share_b * vertices[b, 1] + share_c * vertices[c, 1]
                 pz = share_a * vertices[a, 2] + share_b * vertices[b, 2] + share_c * vertices[c, 2]
-                uv = uvs[face]
                 texture = textures[face]
-                density = texels_per_metre(bank, texture, uv, sq_area)
+                density = texels_per_metre(bank, texture, uvs, face, sq_area)
                 footprint = density * z / (focal * np.sqrt(max(facing, 0.1)))
                 base_red, base_green, base_blue = texture_colour(
                     bank,
                     texture,
-                    share_a * uv[0, 0] + share_b * uv[1, 0] + share_c * uv[2, 0],
-                    share_a * uv[0, 1] + share_b * uv[1, 1] + share_c * uv[2, 1],
+                    share_a * uvs[face, 0, 0] + share_b * uvs[face, 1, 0] + share_c * uvs[face, 2, 0],
+                    share_a * uvs[face, 0, 1] + share_b * uvs[face, 1, 1] + share_c * uvs[face, 2, 1],
                     np.log2(max(footprint, 1e-6)),
                 )
                 glow, gloss = bank[6][texture], bank[7][texture]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 
 from omnireid.core.arrays import Float32, Float64, Int64
-from omnireid.core.errors import InputError, ShapeError
+from omnireid.core.errors import InputError
 from omnireid.synthetic.mesh import Mesh, TextureBank
 
 _LARGEST_MAP = 2048  # texels each way
@@ -130,23 +130,20 @@ def cast_shadows(
 
 
 def _shadow_map(mesh: Mesh, bank: TextureBank, direction: Float64, texel: float) -> ShadowMaps:
-    from omnireid.synthetic.optics.kernels import draw_reach
+    from omnireid.synthetic.optics.kernels import draw_reach, turn
 
-    if mesh.vertices.shape[1:] != (3,):
-        raise ShapeError("vertices", expected="(V, 3)", actual=mesh.vertices.shape)
     helper = np.array([1.0, 0.0, 0.0]) if abs(direction[2]) > 0.9 else np.array([0.0, 0.0, 1.0])
     across = np.cross(helper, direction)
     across /= np.linalg.norm(across)
     frame = np.stack([across, np.cross(direction, across), direction])
-    places = mesh.vertices.astype(np.float64) @ frame.T
-    low, high = places[:, :2].min(axis=0), places[:, :2].max(axis=0)
-    texel = max(texel, float((high - low).max()) / (_LARGEST_MAP - 4))
+    places = np.empty((len(mesh.vertices), 3))
+    low, high = turn(mesh.vertices, np.zeros(3), frame, places)
+    texel = max(texel, float((high - low)[:2].max()) / (_LARGEST_MAP - 4))
     # A frame of empty texels around, so that lookups at the edge need no special case.
-    columns, rows = (np.ceil((high - low) / texel).astype(np.int64) + 4).tolist()
-    corner = low - 2.0 * texel
+    columns, rows = (np.ceil((high - low)[:2] / texel).astype(np.int64) + 4).tolist()
+    corner = low[:2] - 2.0 * texel
     reach = np.full((rows, columns), -np.inf, np.float32)
-    places[:, :2] = (places[:, :2] - corner) / texel
-    draw_reach(places, mesh.faces, mesh.uvs, mesh.textures, bank.arrays(), reach)
+    draw_reach(places, corner, texel, mesh.faces, mesh.uvs, mesh.textures, bank.arrays(), reach)
     return ShadowMaps(
         reach=reach.reshape(-1),
         starts=np.zeros(1, np.int64),
