@@ -91,7 +91,7 @@ def halve_picture(picture, half):
 
 @compiled
 def turn(points, origin, rotation, turned):
-    """Fill (V, 3) float64 with rotation @ (point − origin); return each coordinate's lowest and highest value."""
+    """Fill (V, 3) float64 with rotation @ (point − origin); return each coordinate's lowest and highest."""
     low, high = np.full(3, np.inf), np.full(3, -np.inf)
     for point in range(len(points)):
         x = np.float64(points[point, 0]) - origin[0]
@@ -145,16 +145,18 @@ def bilinear(texels, start, height, width, u, v):
     right = right - width if right >= width else right
     top = top + height if top < 0 else top
     bottom = bottom - height if bottom >= height else bottom
-    a, b = start + top * width + left, start + top * width + right
-    c, d = start + bottom * width + left, start + bottom * width + right
-    one = np.float32(1.0)
-    wa, wb = (one - right_share) * (one - lower_share), right_share * (one - lower_share)
-    wc, wd = (one - right_share) * lower_share, right_share * lower_share
-    return (
-        wa * LINEAR[texels[a, 0]] + wb * LINEAR[texels[b, 0]] + wc * LINEAR[texels[c, 0]] + wd * LINEAR[texels[d, 0]],
-        wa * LINEAR[texels[a, 1]] + wb * LINEAR[texels[b, 1]] + wc * LINEAR[texels[c, 1]] + wd * LINEAR[texels[d, 1]],
-        wa * LINEAR[texels[a, 2]] + wb * LINEAR[texels[b, 2]] + wc * LINEAR[texels[c, 2]] + wd * LINEAR[texels[d, 2]],
-    )  # fmt: skip
+    red, green, blue = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+    upper_share, left_share = np.float32(1.0) - lower_share, np.float32(1.0) - right_share
+    for texel, share in (
+        (start + top * width + left, upper_share * left_share),
+        (start + top * width + right, upper_share * right_share),
+        (start + bottom * width + left, lower_share * left_share),
+        (start + bottom * width + right, lower_share * right_share),
+    ):
+        red += share * LINEAR[texels[texel, 0]]
+        green += share * LINEAR[texels[texel, 1]]
+        blue += share * LINEAR[texels[texel, 2]]
+    return red, green, blue
 
 
 @inlined
