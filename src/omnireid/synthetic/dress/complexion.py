@@ -111,7 +111,7 @@ def _hair_colours(
                 float(generator.uniform(10, 32)),
                 float(generator.normal(64, 9)),
             )
-    grey = float(np.clip((age - 38) / 35 + generator.normal(0, 0.25), 0, 1)) if not dyed else 0.0
+    grey = float(np.clip((age - 52) / 26 + generator.normal(0, 0.2), 0, 1)) if not dyed else 0.0
     lightness, chroma = lightness * (1 - grey) + 68 * grey, max(chroma, 0.5) * (1 - 0.85 * grey)
     hair = colours.lch_to_srgb(lightness, chroma, hue)
     bleached = generator.random() < 0.3

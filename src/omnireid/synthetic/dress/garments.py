@@ -94,7 +94,7 @@ def inner(outfit: Outfit, wearer: Wearer) -> Layer:
 
 
 def sleeve(outfit: Outfit, wearer: Wearer, left: bool) -> Layer:
-    """One arm of the top, shoulder to wrist, (96, 64, 3); below the sleeve's end it is skin."""
+    """One arm of the top, shoulder to wrist, (96, 64, 3)."""
     top, end = outfit.top, outfit.cut.sleeve_length
     patch = Patch(96, 64, 0.36 * wearer.stature / 1.7, wearer.stature * _ARM)
     body = _sleeve_fabric(top)
@@ -130,9 +130,6 @@ def sleeve(outfit: Outfit, wearer: Wearer, left: bool) -> Layer:
     amount = 0.07 + 1.2 * min(outfit.cut.top_looseness, 0.04)
     shade(layer, limb_folds(seed, patch, 0.5, amount, end))
     shade(layer, 1 - np.float32(0.16) * hollow(outside, 0.5, 0.16) * hollow(v, 0.0, 0.25))  # towards the body
-    skin = _skin(outfit, patch, "arm")
-    paint(layer, skin, edge(v, end, 0.012))
-    shade(layer, 1 - np.float32(0.22) * hollow(v, end + 0.015, 0.02))
     return layer
 
 
@@ -142,6 +139,7 @@ def arm(outfit: Outfit, wearer: Wearer) -> Layer:
     layer = _skin(outfit, patch, "arm")
     if outfit.watch is not None:
         paint(layer, outfit.watch, line(patch.down(), 0.95, 0.022, 0.012))
+    shade(layer, 1 - np.float32(0.22) * hollow(patch.down(), outfit.cut.sleeve_length + 0.01, 0.02))
     return layer
 
 
@@ -201,7 +199,7 @@ def hip(outfit: Outfit, wearer: Wearer) -> Layer:
 
 
 def leg(outfit: Outfit, wearer: Wearer, left: bool) -> Layer:
-    """One trouser leg, crotch to ankle, (128, 80, 3); below its end it is skin or a sock."""
+    """One trouser leg, crotch to ankle, (128, 80, 3)."""
     lower, cut = outfit.lower, outfit.cut
     name = "leg_l" if left else "leg_r"
     patch = Patch(
@@ -250,9 +248,6 @@ def leg(outfit: Outfit, wearer: Wearer, left: bool) -> Layer:
     shade(layer, limb_folds(numpy_generator(outfit.seed, "folds", name), patch, 0.5, amount, end))
     inside = np.abs(u - np.float32(0.25 if left else 0.75))
     shade(layer, 1 - np.float32(0.22) * hollow(inside, 0.0, 0.16) * hollow(v, 0.0, 0.3))
-    if end < 0.985:
-        paint(layer, _bare(outfit, patch), edge(v, end, 0.012))
-        shade(layer, 1 - np.float32(0.2) * hollow(v, end + 0.015, 0.02))
     return layer
 
 
@@ -525,9 +520,14 @@ def _neck(layer: Layer, patch: Patch, outfit: Outfit, front: Float32, v: Float32
         pointed = generator.random() < 0.25
         width = float(generator.uniform(0.22, 0.4))
         shape = np.abs(front / np.float32(width)) if pointed else (front / np.float32(width)) ** 2
-        neckline = np.maximum(np.float32(deep) * (1 - shape), np.float32(0.012))
-        paint(layer, top.trim, np.clip((neckline + np.float32(0.022) - v) * 60, 0, 1))
-        paint(layer, _skin(outfit, patch, "neck"), np.clip((neckline - v) * 60 + np.float32(0.5), 0, 1))
+        # The neckline is cut in front only: on the shoulders v is 0 all the way to the arm.
+        depth = np.float32(deep) * (1 - shape)
+        paint(layer, top.trim, np.clip((depth + np.float32(0.022) - v) * 60, 0, 1) * (shape < 1))
+        paint(
+            layer,
+            _skin(outfit, patch, "neck"),
+            np.clip((depth - v) * 60 + np.float32(0.5), 0, 1) * (shape < 1),
+        )
     elif cut.collar == "shirt" and not cut.open_front:
         unbuttoned = 0.0 if top.tie is not None else float(generator.uniform(0.0, 0.14))
         opening = np.clip((np.float32(unbuttoned) - v - front * np.float32(1.2)) * 50, 0, 1)

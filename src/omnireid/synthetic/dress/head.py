@@ -11,17 +11,13 @@ from omnireid.synthetic.dress.fabrics import weave
 from omnireid.synthetic.dress.folds import hollow
 from omnireid.synthetic.dress.outfit import Outfit
 
-# Where the features are on the texture: u from the middle, v from the crown.
+# Where the features are on the texture, as `people.FACE_LANDMARKS`: u from the middle, v from the crown.
 _EYE_U, _EYE_V, _BROW_V, _NOSE_V, _MOUTH_V, _CHIN_V, _EAR_U, _EAR_V = (
-    0.055,
-    0.45,
-    0.40,
-    0.54,
-    0.62,
-    0.70,
-    0.25,
-    0.5,
-)
+    0.051, 0.431, 0.375, 0.56, 0.655, 0.80, 0.245, 0.52
+)  # fmt: skip
+# The hair's lower border: v by the distance from the front, 0 to 1 behind.
+_BORDER_AT = (0, 0.16, 0.26, 0.33, 0.40, 0.46, 0.52, 0.60, 0.70, 1.0)
+_BORDER_V = (0.185, 0.20, 0.26, 0.36, 0.44, 0.46, 0.42, 0.52, 0.66, 0.68)
 
 
 def face(outfit: Outfit) -> Layer:
@@ -36,18 +32,18 @@ def face(outfit: Outfit) -> Layer:
     shade(layer, 1 + np.float32(0.03) * noise(generator, 96, 128, (6, 8)))
     # Hollows of the eyes, under nose, lip and chin; light on forehead, nose and cheekbones.
     shade(layer, 1 - np.float32(0.16) * hollow(off, _EYE_U, 0.035) * hollow(v, _EYE_V - 0.015, 0.035))
-    shade(layer, 1 - np.float32(0.2) * hollow(v, _CHIN_V + 0.06, 0.05) * hollow(off, 0.0, 0.2))
-    shade(layer, 1 + np.float32(0.07) * hollow(off, 0.0, 0.018) * hollow(v, _NOSE_V - 0.04, 0.05))
+    shade(layer, 1 - np.float32(0.2) * hollow(v, _CHIN_V + 0.07, 0.05) * hollow(off, 0.0, 0.2))
+    shade(layer, 1 + np.float32(0.07) * hollow(off, 0.0, 0.018) * hollow(v, _NOSE_V - 0.05, 0.05))
     paint(
         layer,
         skin * np.array([1.02, 0.72, 0.68], dtype=np.float32),
-        hollow(off, 0.075, 0.04) * hollow(v, 0.54, 0.05) * np.float32(0.3 * person.blush),
+        hollow(off, 0.075, 0.04) * hollow(v, 0.56, 0.05) * np.float32(0.3 * person.blush),
     )
     nose = hollow(v, _NOSE_V + 0.012, 0.012) * hollow(off, 0.0, 0.018 + 0.008 * person.nose)
     shade(layer, 1 - np.float32(0.28) * nose)
     # Eyes: lids, white, iris.
-    half = np.float32(0.021)
-    high = np.float32(0.013 * person.eyes)
+    half = np.float32(0.018)
+    high = np.float32(0.015 * person.eyes)
     opening = ((off - np.float32(_EYE_U)) / half) ** 2 + ((v - np.float32(_EYE_V)) / high) ** 2
     paint(
         layer,
@@ -80,13 +76,13 @@ def face(outfit: Outfit) -> Layer:
         shade(layer, 1 - np.float32(0.22 * person.age_lines) * fold)
         brows = (
             line((v * np.float32(38)) % 1, 0.5, 0.12, 0.2)
-            * line(v, 0.335, 0.04, 0.02)
+            * line(v, 0.3, 0.04, 0.02)
             * line(off, 0, 0.09, 0.03)
         )
         shade(layer, 1 - np.float32(0.12 * person.age_lines) * brows)
     ear = hollow(off, _EAR_U, 0.03) * hollow(v, _EAR_V, 0.06)
     shade(layer, 1 - np.float32(0.15) * ear)
-    beard = edge(v, 0.575, 0.04) * (1 - edge(v, _CHIN_V + 0.05, 0.06)) * (1 - edge(off, 0.21, 0.05))
+    beard = edge(v, 0.6, 0.04) * (1 - edge(v, _CHIN_V + 0.05, 0.06)) * (1 - edge(off, 0.21, 0.05))
     lip = np.clip(line(v, _MOUTH_V, 0.018, 0.015) * line(off, 0, 0.034, 0.015), 0, 1)
     if cut.beard == "none":
         paint(
@@ -107,7 +103,7 @@ def face(outfit: Outfit) -> Layer:
         strength = 0.72 if cut.hair == "buzz" else 1.0
         paint(layer, hair_layer(outfit, 96, 128), scalp * np.float32(strength))
     else:
-        paint(layer, person.hair, _hairline(outfit, patch) * edge(v, 0.36, 0.1) * np.float32(0.5))
+        paint(layer, person.hair, _hairline(outfit, patch) * edge(v, 0.3, 0.1) * np.float32(0.5))
         shade(layer, 1 + np.float32(0.1) * hollow(v, 0.15, 0.12) * hollow(off, 0.0, 0.2))
     return layer
 
@@ -115,16 +111,8 @@ def face(outfit: Outfit) -> Layer:
 def _hairline(outfit: Outfit, patch: Patch) -> Layer:
     """Where hair grows: from the forehead over the temples down to the nape."""
     generator = numpy_generator(outfit.complexion.seed, "hairline")
-    u, v = patch.around(), patch.down()
-    off = np.abs(u - np.float32(0.5))
-    forehead = np.float32(0.29 + 0.02 * float(generator.normal()))
-    temple, nape = np.float32(0.42), np.float32(0.66)
-    limit = np.where(
-        off < 0.17,
-        forehead,
-        np.where(off < 0.24, forehead + (off - 0.17) / 0.07 * (temple - forehead), temple),
-    )
-    limit = np.where(off > 0.29, np.minimum(temple + (off - 0.29) / 0.07 * (nape - temple), nape), limit)
+    v = patch.down()
+    limit = np.interp(patch.from_front(), _BORDER_AT, _BORDER_V) + 0.015 * float(generator.normal())
     limit = limit + np.float32(0.015) * noise(generator, 1, patch.columns, (1, 20))
     return np.asarray(np.clip((limit - v) * 30 + np.float32(0.5), 0, 1), dtype=np.float32)
 

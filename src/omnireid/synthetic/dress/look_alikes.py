@@ -13,7 +13,7 @@ import numpy as np
 
 from omnireid.core.seeds import numpy_generator
 from omnireid.synthetic.dress import colours
-from omnireid.synthetic.dress.codes import DressCode
+from omnireid.synthetic.dress.codes import UNIFORMED_STYLES, DressCode
 from omnireid.synthetic.dress.colours import Colour, colour_difference
 from omnireid.synthetic.dress.fabrics import Fabric
 from omnireid.synthetic.dress.outfit import BODY_FIELDS, Outfit
@@ -125,10 +125,19 @@ def outfit_of(
     woman = wearer.gender > 0.5
     # A place has one uniform; people who merely dress alike are of one group.
     name = ("uniform", 0) if uniformed else ("alike", number // group)
-    template = draw_outfit(numpy_generator(seed, *name, int(woman)), _Template(0.92 if woman else 0.08), code)
+    template = draw_outfit(
+        numpy_generator(seed, *name, int(woman)),
+        _Template(0.92 if woman else 0.08),
+        _code_of_uniforms(code) if uniformed else code,
+    )
     if uniformed or generator.random() < 0.6:
         return put_on(generator, wearer, template, code)
     return put_on_like(generator, wearer, template, code)
+
+
+def _code_of_uniforms(code: DressCode) -> DressCode:
+    styles = {name: share for name, share in code.styles.items() if name in UNIFORMED_STYLES}
+    return replace(code, styles=styles or code.styles)
 
 
 def same_person(first: Outfit, second: Outfit) -> bool:

@@ -16,8 +16,7 @@ def dress(outfit: Outfit, wearer: Wearer) -> dict[Slot, UInt8]:
     """Draw every slot's texture: (H, W, 3) uint8 sRGB each; u and v as `people.SLOTS` says.
 
     A pure function of its arguments. A slot that the cut has no geometry for gets one plain colour, so that
-    every
-    slot can be looked up.
+    every slot can be looked up.
     """
     cut = outfit.cut
     trousers = cut.lower == "trousers"
@@ -52,6 +51,9 @@ def dress(outfit: Outfit, wearer: Wearer) -> dict[Slot, UInt8]:
         "umbrella": garments.umbrella(outfit) if cut.umbrella != "none" else _small(outfit.umbrella.base),
         "thing": garments.thing(outfit) if cut.pushed != "none" else _small(outfit.thing),
     }
+    for slot in ("torso", "sleeve_l", "sleeve_r"):
+        # v is 0 all over the shoulders, and textures repeat: half of what is seen there is the last row.
+        layers[slot][-2:] = layers[slot][:2].mean(axis=0)
     return {slot: finish(layer) for slot, layer in layers.items()}
 
 

@@ -529,6 +529,8 @@ def _draw_lower(
         fabric = _cloth(generator, code, cloth, shares, rich)
     if generator.random() < _SETS.get((top.kind, name), 0.0):
         fabric = top.fabric
+    elif style == "school" and cut.lower == "skirt" and generator.random() < 0.45:
+        fabric = replace(fabric, pattern="tartan")
     lined = generator.random() < {
         "track-trousers": 0.55,
         "sports-shorts": 0.4,
@@ -566,6 +568,7 @@ def _draw_lower(
         hosiery_colour = colours.pick(
             generator, {"white": 46, "black": 30, "grey": 10, "navy": 5, "other": 5, "red": 2}
         )
+    pleated = cut.lower != "trousers" and generator.random() < (0.9 if style == "school" else 0.3)
     return Lower(
         kind=name,
         fabric=fabric,
@@ -583,9 +586,7 @@ def _draw_lower(
         turn_up=float(generator.uniform(0.02, 0.06))
         if cloth in ("jeans", "chinos", "shorts") and generator.random() < 0.15
         else 0.0,
-        pleats=int(generator.integers(10, 30))
-        if cut.lower != "trousers" and generator.random() < 0.35
-        else 0,
+        pleats=int(generator.integers(10, 30)) if pleated else 0,
         hosiery=hosiery,
         hosiery_colour=hosiery_colour,
         hosiery_lines=colours.pick(generator, colours.BRIGHT) if generator.random() < 0.25 else None,
