@@ -10,7 +10,7 @@ from omnireid.core.arrays import Float64, Int64
 from omnireid.synthetic.mesh import smooth_normals
 from omnireid.synthetic.people.assets import SIDES, Assets, Charts, assets, charts, rotation_between
 from omnireid.synthetic.people.outfit import Slot
-from omnireid.synthetic.people.pieces import Piece, Skin, mixed_skin, strongest
+from omnireid.synthetic.people.pieces import Piece, Skin
 from omnireid.synthetic.people.shape import Shape, body_points
 
 
@@ -124,9 +124,35 @@ def make_body(shape: Shape, *, coarse: bool = False) -> Body:
     return Body(shape, moved, normals, placed, shape.stature / 1.75, coarse)
 
 
+def hull_radii(
+    points: Float64, heights: Float64, axis: Float64, facing: Float64, tolerance: float
+) -> Float64:
+    """How far the convex hull of points reaches from an axis, ring by ring.
+
+    Args:
+        points: (N, 3). heights: (R,) z. axis: (2,) x and y, or (R, 2). facing: (C, 2) unit directions.
+        tolerance: points this near to a height count, metres.
+
+    Returns:
+        (R, C) metres; 0 where there are no points.
+    """
+    angles = 2 * np.pi * np.arange(28) / 28
+    normals = np.stack([np.cos(angles), np.sin(angles)], 1)
+    cosines = facing @ normals.T
+    axes = np.broadcast_to(axis, (len(heights), 2))
+    radii = np.zeros((len(heights), len(facing)))
+    for row, height in enumerate(heights):
+        near = points[np.abs(points[:, 2] - height) < tolerance, :2] - axes[row]
+        if len(near):
+            support = (near @ normals.T).max(0)
+            reach = np.where(cosines > 0.2, support / np.maximum(cosines, 0.2), np.inf)
+            radii[row] = np.maximum(reach.min(1), 0.0)
+    return radii
+
+
 def unit(vector: Float64) -> Float64:
     result: Float64 = vector / np.linalg.norm(vector)
     return result
 
 
-__all__ = ["Body", "make_body", "mixed_skin", "strongest", "unit"]
+__all__ = ["Body", "hull_radii", "make_body", "unit"]

@@ -103,9 +103,10 @@ class Tailor:
         self.size = body.scale
 
     def top_points(self, ease: float) -> Float64:
-        """(V, 3) the suit's vertices as a top lies: it spans the trunk's hollows, and is a tube around arms."""
+        """(V, 3) the suit's vertices as a top lies: spanned over the trunk's hollows, tubes around arms."""
         body, chart = self.body, self.chart
-        points = body.points + body.normals * ease
+        close = np.clip(0.2 + chart.collar / 0.6, 0.2, 1.0)  # at the neckline cloth lies on the skin
+        points = body.points + body.normals * (ease * close)[:, None]
         fall = float(np.interp(ease, [0.004, 0.012, 0.03], [0.55, 0.32, 0.12]))
         draped = self.envelope.draped(ease, fall)
         axis, own, wide = draped.at(points)
@@ -168,9 +169,8 @@ class Tailor:
         """
         chart = self.chart
         piece = self.suit(slot, points, chart.around_trunk, chart.down)
-        arm = chart.arm[piece.faces].mean(1)
         level = -chart.collar if collar is None else chart.neck_height - collar
-        piece = Piece(slot, piece.vertices, piece.faces[arm <= 0.5], piece.uvs, piece.bones, piece.weights)
+        piece, (level,) = piece.cut(chart.arm - 0.5, level)
         piece, _ = piece.cut(level)
         piece, _ = piece.cut(piece.uvs[:, 1] - hem)
         return piece
@@ -180,11 +180,15 @@ class Tailor:
         chart = self.chart
         piece = self.suit(slot, points, chart.around_arm, chart.along)
         sign = 1 if side == "l" else -1
-        keep = (chart.arm[piece.faces].mean(1) > 0.5) & (chart.side[piece.faces].mean(1) * sign > 0)
-        piece = piece.faces_where(keep)
+        keep = (chart.arm[piece.faces].max(1) > 0.5) & (chart.side[piece.faces].mean(1) * sign > 0)
+        used = np.unique(piece.faces[keep])
+        piece, _ = piece.faces_where(keep).cut(0.5 - chart.arm[used])
         if start > 0:
             piece, _ = piece.cut(start - piece.uvs[:, 1])
         piece, _ = piece.cut(piece.uvs[:, 1] - end)
+        if slot != "arm":  # a cuff does not bend with the hand
+            a = self.body.assets
+            piece = rebound(piece, {a.bone(f"hand_{side}"): a.bone(f"forearm_{side}")})
         return with_v(piece, 0.0, 1.0)
 
     def leg(self, slot: Slot, points: Float64, side: str, start: float, end: float) -> Piece:
@@ -197,10 +201,19 @@ class Tailor:
         sign = 1 if side == "l" else -1
         piece = piece.faces_where(piece.vertices[piece.faces][..., 1].mean(1) * sign > 0)
         piece, _ = piece.cut(piece.uvs[:, 1] - end)
+        if slot != "bare_leg":  # nor a hem with the foot
+            a = self.body.assets
+            piece = rebound(
+                piece, {a.bone(f"{name}_{side}"): a.bone(f"calf_{side}") for name in ("foot", "ball")}
+            )
         return with_v(piece, chart.crotch, 1.0)
 
-    def skin_near(self, points: Float64, smooth: Float64, columns: int) -> Skin:
-        """The skin of the suit near points (R * C, 3), blurred along rings by `smooth` (R,) columns."""
+    def skin_near(self, points: Float64, smooth: Float64, columns: int, *, hangs: bool = False) -> Skin:
+        """The skin of the suit near points (R * C, 3), blurred along rings by `smooth` (R,) columns.
+
+        Args:
+            hangs: cloth below the knees hangs from thighs and pelvis, and does not bend with the knees.
+        """
         a = self.body.assets
         distance, near = self.tree.query(points, k=4)
         rows = self.suit_rows[near]
@@ -214,6 +227,14 @@ class Tailor:
                     (np.arange(len(points)), a.skin_bones[rows[:, k], i]),
                     share[:, k] * a.skin_weights[rows[:, k], i],
                 )
+        if hangs:
+            for s in SIDES:
+                calf, foot, ball = (a.bone(f"{name}_{s}") for name in ("calf", "foot", "ball"))
+                free = dense[:, calf] + dense[:, foot] + dense[:, ball]
+                dense[:, [calf, foot, ball]] = 0.0
+                dense[:, calf] = 0.25 * free
+                dense[:, a.bone(f"thigh_{s}")] += 0.5 * free
+                dense[:, a.bone("pelvis")] += 0.25 * free
         rings = dense.reshape(-1, columns, len(a.bones))
         for row, width in enumerate(smooth):
             reach = int(np.ceil(width))
@@ -267,7 +288,7 @@ class Tailor:
             rings[row, :, 2] = height
             us[row] = u
         depth = np.clip((values - 0.15) / 0.4, 0, 1)
-        skin = self.skin_near(rings.reshape(-1, 3), 0.6 + 3.5 * depth, columns)
+        skin = self.skin_near(rings.reshape(-1, 3), 0.6 + 3.5 * depth, columns, hangs=True)
         piece = tube(slot, rings, skin, closed=gap[1] == 0, v=values)
         uvs = piece.uvs.copy()
         uvs[:, 0] = us.ravel()
@@ -334,7 +355,7 @@ class Tailor:
                 pieces.append(self.leg(_LEGS[s], lower, s, chart.crotch, end))
         else:
             flare = 0.30 * cut.lower_width + 0.005
-            easy = 0.006 if not dress else ease
+            easy = 0.016 if cut.tucked else 0.006 if not dress else ease
             start = -0.03 if not dress else 0.0
             skirt = self.skirt("skirt", start, cut.lower_length, easy, flare)
             pieces.append(with_v(skirt, start, cut.lower_length))
@@ -428,6 +449,14 @@ def widened(
     grow = np.maximum(radii / np.maximum(own, 1e-6), 1.0)
     result: Float64 = origin + axial + radial * grow[:, None]
     return result
+
+
+def rebound(piece: Piece, instead: dict[int, int]) -> Piece:
+    """A piece that follows other bones instead of some."""
+    bones = piece.bones.copy()
+    for old, new in instead.items():
+        bones[piece.bones == old] = new
+    return Piece(piece.slot, piece.vertices, piece.faces, piece.uvs, bones, piece.weights)
 
 
 def with_v(piece: Piece, start: float, end: float) -> Piece:

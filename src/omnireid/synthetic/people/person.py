@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from omnireid.synthetic.people.body import make_body
 from omnireid.synthetic.people.garments import Tailor
-from omnireid.synthetic.people.head import hair_and_hat, head_and_hands
+from omnireid.synthetic.people.head import Milliner
 from omnireid.synthetic.people.outfit import OutfitCut
 from omnireid.synthetic.people.rigged import RiggedPerson, assembled
 from omnireid.synthetic.people.shape import Shape
+from omnireid.synthetic.people.things import things
 
 
 def build_person(shape: Shape, cut: OutfitCut | None = None, *, coarse: bool = False) -> RiggedPerson:
@@ -19,5 +20,6 @@ def build_person(shape: Shape, cut: OutfitCut | None = None, *, coarse: bool = F
     """
     cut = cut or OutfitCut()
     body = make_body(shape, coarse=coarse)
-    pieces = [*head_and_hands(body), *hair_and_hat(body, cut), *Tailor(body, cut).clothes()]
+    tailor = Tailor(body, cut)
+    pieces = [*Milliner(body, cut).pieces(), *tailor.clothes(), *things(tailor)]
     return assembled(body, [piece for piece in pieces if len(piece.faces)])

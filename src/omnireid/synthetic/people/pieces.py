@@ -63,8 +63,8 @@ class Piece:
             weights=self.weights[used],
         )
 
-    def cut(self, level: Float64) -> tuple[Piece, Float64]:
-        """The part where `level` (V,) is at most 0, cut through faces; and what else `level` is there."""
+    def cut(self, level: Float64, *fields: Float64) -> tuple[Piece, list[Float64]]:
+        """The part where `level` (V,) is at most 0, cut through faces; and what the fields (V,) are there."""
         inside = level <= 0
         count = inside[self.faces].sum(1)
         whole = self.faces[count == 3]
@@ -72,7 +72,7 @@ class Piece:
         if not len(crossed):
             part = self.faces_where(count == 3)
             used = np.unique(whole)
-            return part, level[used]
+            return part, [field[used] for field in fields]
         # Turn each crossed face so that the corner alone on its side comes first.
         alone_inside = inside[crossed].sum(1) == 1
         alone = np.where(alone_inside[:, None], inside[crossed], ~inside[crossed]).argmax(1)
@@ -93,9 +93,13 @@ class Piece:
         share = level[first] / (level[first] - level[second])
         extended = self._with_mixed(first, second, share)
         faces = np.concatenate([whole, new])
-        levels = np.concatenate([level, np.zeros(len(first))])
         part = dataclasses.replace(extended, faces=faces)
-        return part.faces_where(np.ones(len(faces), bool)), levels[np.unique(faces)]
+        used = np.unique(faces)
+        carried = [
+            np.concatenate([field, field[first] + (field[second] - field[first]) * share])[used]
+            for field in fields
+        ]
+        return part.faces_where(np.ones(len(faces), bool)), carried
 
     def _with_mixed(self, first: Int64, second: Int64, share: Float64) -> Piece:
         """The piece with further vertices between pairs of its own."""

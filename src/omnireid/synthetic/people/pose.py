@@ -74,6 +74,7 @@ class Style:
         arms: what the (left, right) arm does.
         head_turn, head_nod: radians to the left and down.
         elbow: bend of a hanging arm, radians.
+        beside: the handlebar is that of a bicycle at the left side, not of something in front.
     """
 
     swing: float = 1.0
@@ -87,6 +88,7 @@ class Style:
     head_turn: float = 0.0
     head_nod: float = 0.0
     elbow: float = 0.25
+    beside: bool = False
 
     def __post_init__(self) -> None:
         for arm in self.arms:
@@ -250,6 +252,10 @@ def _arm(
         )
         rotations[f"forearm_{side}"] = turn_y(-bend)
         return
+    if arm == "handlebar" and style.beside:
+        target, elbow, twist, grounded = _BICYCLE[side]
+        reaches[side] = Reach(target, elbow, sign * twist, grounded)
+        return
     target, elbow, twist, grounded = _REACHES[arm]
     bob = 0.02 * forward
     reaches[side] = Reach(
@@ -271,6 +277,12 @@ _REACHES: Final[dict[str, tuple[tuple[float, float, float], tuple[float, float, 
     "handlebar": ((0.42, 0.30, 0.96), (-0.6, 0.6, -0.4), -0.8, True),
     "haul": ((-0.22, 0.14, -0.44), (-0.6, 0.6, -0.3), 0.6, False),
     "cross": ((0.20, -0.24, -0.27), (0.1, 0.8, -0.6), 0.9, False),
+}
+
+
+_BICYCLE: Final[dict[str, tuple[tuple[float, float, float], tuple[float, float, float], float, bool]]] = {
+    "l": ((0.30, 0.60, 0.99), (-0.7, 0.5, -0.3), 0.3, True),
+    "r": ((0.28, 0.15, 0.99), (-0.8, -0.5, -0.3), 0.3, True),
 }
 
 
@@ -310,6 +322,7 @@ def draw_style(generator: np.random.Generator, cut: OutfitCut | None = None) -> 
         head_turn=float(np.clip(generator.normal(0, 0.3), -0.9, 0.9)),
         head_nod=float(np.clip(generator.normal(0.08, 0.14), -0.3, 0.6)),
         elbow=float(generator.uniform(0.1, 0.5)),
+        beside=cut is not None and cut.pushed == "bicycle",
     )
 
 

@@ -178,8 +178,6 @@ class RiggedPerson:
         # What is hauled stands at rest upright below the grip of the right hand, and leans until it meets the
         # hand.
         hand = origins[1, 1]
-        reach = np.hypot(0.55, 1.0) * bones.scale
-        del reach
         back = np.array([hand[0] - 0.62 * bones.scale, hand[1] + 0.02, 0.0])
         towards = hand - back
         angle = np.arctan2(towards[0], towards[2])
@@ -203,7 +201,7 @@ def assembled(body: Body, pieces: list[Piece]) -> RiggedPerson:
         for piece, start in zip(pieces, starts, strict=False)
         if piece.slot == "shoe"
     ]
-    first_grounded = len(assets().bones) + FRAMES.index("ground")
+    standing = [len(assets().bones) + FRAMES.index(name) for name in ("ground", "hauled")]
     return RiggedPerson(
         skeleton=Skeleton.of(body),
         vertices=vertices,
@@ -215,6 +213,6 @@ def assembled(body: Body, pieces: list[Piece]) -> RiggedPerson:
         textures=textures.astype(np.int32),
         owners=np.ones(len(faces), np.int32),
         feet=np.concatenate(shoes),
-        grounded=np.flatnonzero(bones[:, 0] == first_grounded),
+        grounded=np.flatnonzero(np.isin(bones[:, 0], standing)),
         stature=body.shape.stature,
     )
