@@ -41,6 +41,18 @@ def test_exposure_and_balance_multiply_light() -> None:
     np.testing.assert_array_equal(picture[5, 5], expected)
 
 
+def test_contrast_is_the_slope_at_the_middle() -> None:
+    light = np.linspace(0, 1, 999, dtype=np.float32)[None, :, None].repeat(3, axis=2)
+    plain, steep = (
+        expose(light, SensorSettings(contrast=contrast), numpy_generator(0))[0, :, 0].astype(int)
+        for contrast in (0.0, 2.0)
+    )
+    near = np.abs(plain - 127) < 12
+    np.testing.assert_allclose(np.ptp(steep[near]) / np.ptp(plain[near]), 2.25, rtol=0.1)
+    assert (np.diff(steep) >= 0).all()
+    assert (steep[0], steep[-1]) == (0, 255)
+
+
 def test_black_white_and_saturation() -> None:
     settings = SensorSettings(black=20, white=200)
     assert expose(_grey(0.0), settings, numpy_generator(0)).max() == 20
@@ -50,13 +62,15 @@ def test_black_white_and_saturation() -> None:
     assert np.ptp(expose(red, SensorSettings(saturation=0.0), numpy_generator(0))[0, 0]) <= 1
 
 
-@pytest.mark.parametrize("grain", [0.0, 0.8])
-def test_noise_has_the_deviation_that_was_asked_for(grain: float) -> None:
-    settings = SensorSettings(shot_noise=0.04, read_noise=0.01, grain=grain)
+@pytest.mark.parametrize(("grain", "colour_noise"), [(0.0, 1.0), (0.8, 1.0), (0.0, 0.3)])
+def test_noise_has_the_deviation_that_was_asked_for(grain: float, colour_noise: float) -> None:
+    settings = SensorSettings(shot_noise=0.04, read_noise=0.01, grain=grain, colour_noise=colour_noise)
     picture = expose(_grey(0.25, 256), settings, numpy_generator(1)).astype(np.float64) / 255
     light = np.where(picture <= 0.04045, picture / 12.92, ((picture + 0.055) / 1.055) ** 2.4)
     np.testing.assert_allclose(light.std(), np.sqrt(0.04**2 * 0.25 + 0.01**2), rtol=0.05)
     np.testing.assert_allclose(light.mean(), 0.25, rtol=0.01)
+    own = (light - light.mean(axis=2, keepdims=True)).std()
+    assert (own < 0.5 * light.std()) == (colour_noise < 0.5)
 
 
 @pytest.mark.parametrize("blur", [{"defocus": 1.5}, {"motion": 9.0}])

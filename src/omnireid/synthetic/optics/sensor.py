@@ -25,9 +25,10 @@ class SensorSettings:
         veil: share of the picture's mean light that is scattered over all of it (dust, haze, a lamp in view).
         vignette: share of light that is lost in the corners.
         gamma: exponent on the finished levels; above 1 is darker.
-        contrast: −1 to 1, how S-shaped the curve of levels is.
+        contrast: −1 to 2, how S-shaped the curve of levels is: at the middle, its slope is 0.5 to 2.25.
         black, white: levels (0 to 255) of no light and of white.
         shot_noise: deviation of white's light; grows with its root. `read_noise`: deviation of no light's.
+        colour_noise: share of the noise's deviation that is each colour's own; the rest is brightness.
         grain: width of the noise in pixels (0: each pixel has its own), as noise reduction leaves it.
         defocus: deviation of the lens's blur, pixels.
         motion: longest blur by movement, pixels.
@@ -50,6 +51,7 @@ class SensorSettings:
     white: float = 255.0
     shot_noise: float = 0.0
     read_noise: float = 0.0
+    colour_noise: float = 1.0
     grain: float = 0.0
     defocus: float = 0.0
     motion: float = 0.0
@@ -64,7 +66,8 @@ class SensorSettings:
             "veil": (0.0, 1.0),
             "vignette": (0.0, 1.0),
             "gamma": (0.1, 10.0),
-            "contrast": (-1.0, 1.0),
+            "contrast": (-1.0, 2.0),
+            "colour_noise": (0.0, 1.0),
             "shot_noise": (0.0, np.inf),
             "read_noise": (0.0, np.inf),
             "grain": (0.0, np.inf),
@@ -153,6 +156,11 @@ def _blurred(values: Float32, deviation: float) -> Float32:
 
 def _noise(light: Float32, settings: SensorSettings, generator: np.random.Generator) -> Float32:
     noise = generator.standard_normal(light.shape, dtype=np.float32)
+    if settings.colour_noise < 1.0:
+        own, common = settings.colour_noise, np.sqrt(1.0 - settings.colour_noise**2)
+        # The common part is made of the same draws, as strong as each of them.
+        mean = noise.mean(axis=2, keepdims=True)
+        noise = np.float32(common * np.sqrt(3.0)) * mean + np.float32(own * np.sqrt(1.5)) * (noise - mean)
     if settings.grain > 0.0:
         noise = _blurred(noise, settings.grain)
         # Blurred noise is weaker: by the root of the sum of the kernel's squares.
@@ -171,7 +179,8 @@ def _tone_curve(settings: SensorSettings) -> Float32:
     """(4096,) float32 levels 0 to 255 by the root of linear light: steps are finest where eyes are."""
     light = (np.arange(_STEPS) / (_STEPS - 1)) ** 2
     levels = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055) ** settings.gamma
-    levels = levels + settings.contrast * (levels * levels * (3.0 - 2.0 * levels) - levels)
+    for contrast in (min(settings.contrast, 1.0), max(settings.contrast - 1.0, 0.0)):
+        levels = levels + contrast * (levels * levels * (3.0 - 2.0 * levels) - levels)
     return np.asarray(settings.black + (settings.white - settings.black) * levels, np.float32)
 
 
@@ -201,24 +210,25 @@ def draw_sensor(generator: np.random.Generator) -> SensorSettings:
 
     Pixels are those of a crop of about 128 rows; exposure is the place's to choose.
     """
-    warmth, tint = generator.normal(0.0, 0.09), generator.normal(0.0, 0.035)
+    warmth, tint = generator.normal(0.0, 0.06), generator.normal(0.0, 0.03)
     quality = int(generator.integers(45, 92))
-    noisy = generator.random() ** 2
+    noisy, sharp = generator.random() ** 2, generator.random()
     return SensorSettings(
         balance=(float(np.exp(warmth)), float(np.exp(tint)), float(np.exp(-warmth))),
-        saturation=float(generator.uniform(0.65, 1.2)),
-        veil=float(0.22 * generator.random() ** 2),
+        saturation=float(generator.uniform(0.4, 1.1)),
+        veil=float(0.3 * generator.random() ** 3),
         vignette=float(generator.uniform(0.0, 0.35)),
         gamma=float(np.exp(generator.normal(0.0, 0.12))),
-        contrast=float(generator.uniform(-0.25, 0.55)),
-        black=float(18.0 * generator.random() ** 2),
+        contrast=float(generator.uniform(-0.2, 1.6)),
+        black=float(25.0 * generator.random() ** 2),
         white=float(generator.uniform(232.0, 255.0)),
-        shot_noise=float(0.01 + 0.035 * noisy),
-        read_noise=float(0.001 + 0.008 * noisy),
+        shot_noise=float(0.008 + 0.05 * noisy),
+        read_noise=float(0.0003 + 0.002 * noisy),
+        colour_noise=float(generator.uniform(0.1, 0.7)),
         grain=float(generator.uniform(0.0, 0.9)),
         defocus=float(generator.uniform(0.2, 0.9)),
         motion=float(generator.uniform(0.5, 3.0)),
-        sharpening=float(max(0.0, generator.uniform(-0.4, 1.1))),
+        sharpening=float(3.0 * sharp * sharp),
         resolution=float(generator.uniform(0.5, 1.0)),
         quality=(quality, min(95, quality + 10)),
     )
