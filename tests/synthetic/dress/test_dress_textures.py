@@ -12,8 +12,9 @@ from omnireid.core.errors import UnknownNameError
 from omnireid.core.seeds import numpy_generator
 from omnireid.synthetic.dress import draw_dress_code, dress
 from omnireid.synthetic.dress.cloth import Patch
-from omnireid.synthetic.dress.codes import PLACES, TOPS
+from omnireid.synthetic.dress.codes import PLACES
 from omnireid.synthetic.dress.fabrics import PATTERNS, Fabric, weave
+from omnireid.synthetic.dress.kinds import TOPS
 from omnireid.synthetic.people.outfit import SLOTS
 
 

@@ -68,7 +68,8 @@ DYES: dict[str, Dye] = {
     "other": Dye(50, 25, 0, 20, 18, 500),
 }
 
-NEUTRALS = ("black", "charcoal", "grey", "silver", "white")
+SILVER: Colour = (206, 208, 204)
+"""Of bands that throw light back."""
 
 # What the shares mean: of a hundred garments, how many have which dye.
 UPPER: Shares = {

@@ -47,6 +47,7 @@ def draw_complexion(generator: np.random.Generator, wearer: Wearer) -> Complexio
         make_up=make_up,
         age_lines=float(np.clip((age - 30) / 50 + generator.normal(0, 0.12), 0, 1)),
         stubble=float(generator.random() * (1 - feminine)) if age > 17 else 0.0,
+        tattoo=float(generator.uniform(0.1, 0.9)) if age > 17 and generator.random() < 0.06 else 0.0,
         seed=int(generator.integers(1 << 31)),
     )
 

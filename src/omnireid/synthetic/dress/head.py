@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from omnireid.core.seeds import numpy_generator
-from omnireid.synthetic.dress.cloth import Layer, Patch, edge, line, noise, paint, plain, shade
+from omnireid.synthetic.dress.cloth import Layer, Patch, band, edge, line, noise, paint, plain, shade
 from omnireid.synthetic.dress.colours import scaled
 from omnireid.synthetic.dress.fabrics import weave
 from omnireid.synthetic.dress.folds import hollow
@@ -98,6 +98,15 @@ def face(outfit: Outfit) -> Layer:
         )
     else:
         paint(layer, person.hair, beard * (1 - lip) * np.float32(0.62 if cut.beard == "short" else 0.85))
+    if outfit.extras.mask is not None:
+        drop = (off / np.float32(0.2)) ** 2
+        cloth = edge(v, 0.53 + 0.03 * drop, 0.02) * (1 - edge(off, 0.17, 0.02))
+        cloth = cloth * (1 - edge(v, 0.83 - 0.06 * drop, 0.03))
+        loop = line(v, 0.55 - (off - np.float32(0.17)) * np.float32(0.3), 0.004, 0.008)
+        loop = loop * line(off, 0.205, 0.035, 0.01)
+        paint(layer, outfit.extras.mask, np.maximum(cloth, loop))
+        pleats = 1 - np.float32(0.1) * band(v * np.float32(22), 0.3, 0.2) * cloth
+        shade(layer, pleats)
     if cut.hair != "bald":
         scalp = _hairline(outfit, patch)
         strength = 0.72 if cut.hair == "buzz" else 1.0
@@ -160,8 +169,8 @@ def beard(outfit: Outfit) -> Layer:
 def glasses(outfit: Outfit) -> Layer:
     """Glasses, (16, 32, 3)."""
     patch = Patch(16, 32, 0.14, 0.04)
-    layer = plain(patch, outfit.glasses)
-    if outfit.shades:
+    layer = plain(patch, outfit.extras.glasses)
+    if outfit.extras.shades:
         return np.asarray(layer * np.float32(0.5), dtype=np.float32)
     return layer
 

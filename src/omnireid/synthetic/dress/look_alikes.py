@@ -47,7 +47,8 @@ def change_clothes(generator: np.random.Generator, wearer: Wearer, outfit: Outfi
         if most >= _ANOTHER_COLOUR:
             break
     cut = replace(changed.cut, glasses=outfit.cut.glasses)
-    return replace(changed, cut=cut, glasses=outfit.glasses, shades=outfit.shades)
+    extras = replace(changed.extras, glasses=outfit.extras.glasses, shades=outfit.extras.shades)
+    return replace(changed, cut=cut, extras=extras)
 
 
 def put_on(generator: np.random.Generator, wearer: Wearer, clothes: Outfit, code: DressCode) -> Outfit:

@@ -28,7 +28,7 @@ class Complexion:
         highlights: colour of the lighter strands; `streaks` how many of them there are, 0 to 1.
         parting: where the hair is parted, −1 right to 1 left.
         brow, mouth, eyes, nose: strengths and sizes about 1.
-        age_lines: how lined the face is, 0 to 1.
+        age_lines: how lined the face is, 0 to 1. tattoo: share of the arms that is drawn on.
     """
 
     skin: Colour
@@ -46,6 +46,7 @@ class Complexion:
     make_up: float
     age_lines: float
     stubble: float
+    tattoo: float
     seed: int
 
 
@@ -79,7 +80,7 @@ class Top:
         lines: number of lines along the sleeves; `reflectors` number of reflecting bands.
         inner: what shows in an open front and under the hem; `under_hem` how much of it shows there, share
         of v.
-        tie: a tie's colour.
+        tie: a tie's colour. sleeve_print: on the left upper arm.
     """
 
     kind: str
@@ -95,6 +96,7 @@ class Top:
     reflectors: int
     quilts: float
     prints: tuple[Print, ...]
+    sleeve_print: Print | None
     inner: Fabric
     inner_front: str
     inner_prints: tuple[Print, ...]
@@ -114,6 +116,7 @@ class Lower:
         torn: share of the knees' cloth that is torn.
         turn_up: metres of the hem that are turned up.
         pleats: number of pleats of a skirt, 0 none.
+        print: on the left thigh.
         hosiery: none, tights, knee socks, socks; with its colour and how opaque it is.
     """
 
@@ -127,6 +130,7 @@ class Lower:
     torn: float
     turn_up: float
     pleats: int
+    print: Print | None
     hosiery: str
     hosiery_colour: Colour
     hosiery_lines: Colour | None
@@ -157,6 +161,20 @@ class Bag:
 
 
 @dataclass(frozen=True, slots=True)
+class Extras:
+    """Small things, each a colour or None. `shades`: the glasses are dark; `mask` is over mouth and nose."""
+
+    glasses: Colour
+    shades: bool
+    watch: Colour | None
+    gloves: Colour | None
+    mask: Colour | None
+    lanyard: Colour | None
+    apron: Colour | None
+    necklace: Colour | None
+
+
+@dataclass(frozen=True, slots=True)
 class Outfit:
     """Everything `dress` draws from; `style` is how the person dresses (a name in `DressCode.styles`)."""
 
@@ -175,8 +193,5 @@ class Outfit:
     umbrella: Fabric
     thing: Colour
     thing_second: Colour
-    glasses: Colour
-    shades: bool
-    watch: Colour | None
-    gloves: Colour | None
+    extras: Extras
     seed: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from omnireid.core.arrays import UInt8
-from omnireid.synthetic.dress import garments, head
+from omnireid.synthetic.dress import bare, carried, head, lowers, tops
 from omnireid.synthetic.dress.cloth import Layer, finish
 from omnireid.synthetic.dress.outfit import Outfit
 from omnireid.synthetic.dress.wearer import Wearer
@@ -26,30 +26,30 @@ def dress(outfit: Outfit, wearer: Wearer) -> dict[Slot, UInt8]:
         "face": head.face(outfit),
         "hair": head.hair(outfit),
         "beard": head.beard(outfit) if cut.beard != "none" else _small(outfit.complexion.hair),
-        "glasses": head.glasses(outfit) if cut.glasses else _small(outfit.glasses),
+        "glasses": head.glasses(outfit) if cut.glasses else _small(outfit.extras.glasses),
         "hat": head.hat(outfit) if cut.hat != "none" else _small(outfit.hat.base),
-        "torso": garments.torso(outfit, wearer),
-        "inner": garments.inner(outfit, wearer) if cut.open_front else _small(outfit.top.inner.base),
-        "collar": garments.collar(outfit),
-        "sleeve_l": garments.sleeve(outfit, wearer, left=True),
-        "sleeve_r": garments.sleeve(outfit, wearer, left=False),
-        "arm": garments.arm(outfit, wearer),
-        "hand": garments.hand(outfit),
-        "hip": garments.hip(outfit, wearer) if trousers else _small(outfit.lower.fabric.base),
-        "leg_l": garments.leg(outfit, wearer, left=True) if trousers else _small(outfit.lower.fabric.base),
-        "leg_r": garments.leg(outfit, wearer, left=False) if trousers else _small(outfit.lower.fabric.base),
-        "bare_leg": garments.bare_leg(outfit, wearer),
-        "skirt": _small(outfit.lower.fabric.base) if trousers else garments.skirt(outfit, wearer),
-        "shoe": garments.shoe(outfit),
-        "scarf": garments.scarf(outfit) if cut.scarf else _small(outfit.scarf.base),
-        "bag": garments.bag(outfit, bag, "bag", *size)
+        "torso": tops.torso(outfit, wearer),
+        "inner": tops.inner(outfit, wearer) if cut.open_front else _small(outfit.top.inner.base),
+        "collar": tops.collar(outfit),
+        "sleeve_l": tops.sleeve(outfit, wearer, left=True),
+        "sleeve_r": tops.sleeve(outfit, wearer, left=False),
+        "arm": bare.arm(outfit, wearer),
+        "hand": bare.hand(outfit),
+        "hip": lowers.hip(outfit, wearer) if trousers else _small(outfit.lower.fabric.base),
+        "leg_l": lowers.leg(outfit, wearer, left=True) if trousers else _small(outfit.lower.fabric.base),
+        "leg_r": lowers.leg(outfit, wearer, left=False) if trousers else _small(outfit.lower.fabric.base),
+        "bare_leg": bare.bare_leg(outfit, wearer),
+        "skirt": _small(outfit.lower.fabric.base) if trousers else lowers.skirt(outfit, wearer),
+        "shoe": lowers.shoe(outfit),
+        "scarf": carried.scarf(outfit) if cut.scarf else _small(outfit.scarf.base),
+        "bag": carried.bag(outfit, bag, "bag", *size)
         if cut.backpack or cut.shoulder_bag
         else _small(bag.fabric.base),
-        "handbag": garments.bag(outfit, outfit.handbag, "handbag", 0.7, 0.3)
+        "handbag": carried.bag(outfit, outfit.handbag, "handbag", 0.7, 0.3)
         if cut.handbag
         else _small(outfit.handbag.fabric.base),
-        "umbrella": garments.umbrella(outfit) if cut.umbrella != "none" else _small(outfit.umbrella.base),
-        "thing": garments.thing(outfit) if cut.pushed != "none" else _small(outfit.thing),
+        "umbrella": carried.umbrella(outfit) if cut.umbrella != "none" else _small(outfit.umbrella.base),
+        "thing": carried.thing(outfit) if cut.pushed != "none" else _small(outfit.thing),
     }
     for slot in ("torso", "sleeve_l", "sleeve_r"):
         # v is 0 all over the shoulders, and textures repeat: half of what is seen there is the last row.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+# Shares of the stature.
+NECK_TO_WAIST, WAIST_TO_ANKLE, WAIST_TO_CROTCH, ARM, LEG = 0.235, 0.56, 0.135, 0.33, 0.42
+
 
 class Wearer(Protocol):
     """A body as whoever dresses it sees it; `people.Shape` is one."""
