@@ -28,17 +28,17 @@ class Assets:
 
     Attributes:
         mean: (V + L, 3) float64, metres: V vertices, then L landmarks, of the mean person.
-        basis: (R, V + L, 3) float64 components; projection: (K + 1, R) from blend weights to components, the
+        basis: (R, V + L, 3) float32 components; projection: (K + 1, R) from blend weights to components, the
             last row their constant.
         masks: (K, N) bool: of which variations a blend shape is a product; variations: their N names.
         bones, parents: B names and the row of each one's parent, −1 of the root.
         landmarks: row of each landmark in `mean`; a bone's name is its joint.
         skin_bones, skin_weights: (V, 4) int64 and float32, weights sum to 1.
-        head, hands, suit: (F, 3) int64 faces; each also coarse.
+        faces: of head, hands and suit, (F, 3) int64; each also coarse. suit_rows: the suit's vertices.
     """
 
     mean: Float64
-    basis: Float64
+    basis: Float32
     projection: Float64
     masks: Bool
     variations: tuple[str, ...]
@@ -49,6 +49,7 @@ class Assets:
     skin_weights: Float32
     template: Float64
     faces: dict[str, Int64]
+    suit_rows: Int64
 
     @property
     def num_vertices(self) -> int:
@@ -63,12 +64,13 @@ def assets() -> Assets:
     """The assets, read once per process."""
     with np.load(FILE) as file:
         stored = {name: file[name] for name in file.files}
-    basis = (stored["basis"] * stored["scales"][:, None].astype(np.float64)).reshape(
+    basis = (stored["basis"] * stored["scales"][:, None].astype(np.float32)).reshape(
         len(stored["basis"]), -1, 3
     )
     num_vertices = len(stored["skin_bones"])
     weights = stored["skin_weights"].astype(np.float32)
     return Assets(
+        suit_rows=np.unique(stored["tights"].astype(np.int64)),
         mean=stored["mean"].astype(np.float64),
         basis=basis,
         projection=stored["projection"].astype(np.float64),

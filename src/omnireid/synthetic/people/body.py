@@ -23,6 +23,7 @@ class Body:
         normals: (V, 3) float64 of the suit's vertices (0 elsewhere).
         at: landmark or joint to (3,).
         scale: stature over 1.75 m: what is made for a usual person is scaled by it.
+        waist, crotch: their heights, metres.
         detail: "fine" or "coarse" faces.
     """
 
@@ -31,6 +32,8 @@ class Body:
     normals: Float64
     at: dict[str, Float64]
     scale: float
+    waist: float
+    crotch: float
     coarse: bool
 
     @property
@@ -45,20 +48,8 @@ class Body:
         """z of a value of the chart `down`."""
         chart = charts()
         knots = [chart.neck, 0.0, chart.crotch, chart.knee, 1.0]
-        heights = [self.at["neck"][2], self._waist, self._crotch, self.at["calf_l"][2], self.at["foot_l"][2]]
+        heights = [self.at["neck"][2], self.waist, self.crotch, self.at["calf_l"][2], self.at["foot_l"][2]]
         return float(np.interp(down, knots, heights))
-
-    @property
-    def _waist(self) -> float:
-        rows = self.assets.faces["suit"].ravel()
-        near = rows[np.abs(charts().down[rows]) < 0.03]
-        return float(self.points[near, 2].mean())
-
-    @property
-    def _crotch(self) -> float:
-        rows = self.assets.faces["suit"].ravel()
-        near = rows[(np.abs(charts().down[rows] - charts().crotch) < 0.03)]
-        return float(self.points[near, 2].mean())
 
     def suit(self, slot: Slot, u: Float64, v: Float64) -> Piece:
         """The whole suit as a piece of a slot, with charts u and v (V,) on it."""
@@ -121,7 +112,11 @@ def make_body(shape: Shape, *, coarse: bool = False) -> Body:
     moved += shift
     placed = {name: place + shift for name, place in placed.items()}
     normals = smooth_normals(moved.astype(np.float32), a.faces["suit"].astype(np.int32)).astype(np.float64)
-    return Body(shape, moved, normals, placed, shape.stature / 1.75, coarse)
+    down = charts().down[a.suit_rows]
+    waist, crotch = (
+        float(moved[a.suit_rows[np.abs(down - value) < 0.03], 2].mean()) for value in (0.0, charts().crotch)
+    )
+    return Body(shape, moved, normals, placed, shape.stature / 1.75, waist, crotch, coarse)
 
 
 def hull_radii(

@@ -36,8 +36,7 @@ class Envelope:
     @classmethod
     def of(cls, body: Body) -> Envelope:
         chart, a = body.charts, body.assets
-        rows = np.unique(a.faces["suit"])
-        rows = rows[chart.arm[rows] < 0.35]
+        rows = a.suit_rows[chart.arm[a.suit_rows] < 0.35]
         points, down = body.points[rows], chart.down[rows]
         heights = np.array([body.height_of(row) for row in _ROWS])
         axis_x = np.interp(
@@ -98,9 +97,13 @@ class Tailor:
     def __init__(self, body: Body, cut: OutfitCut) -> None:
         self.body, self.cut, self.chart = body, cut, body.charts
         self.envelope = Envelope.of(body)
-        self.suit_rows = np.unique(body.assets.faces["suit"])
+        self.suit_rows = body.assets.suit_rows
         self.tree = cKDTree(body.points[self.suit_rows])
         self.size = body.scale
+        self.ease = 0.004 + cut.top_looseness
+        if cut.tucked:
+            self.ease = min(self.ease, 0.010)
+        self.top = self.top_points(self.ease)
 
     def top_points(self, ease: float) -> Float64:
         """(V, 3) the suit's vertices as a top lies: spanned over the trunk's hollows, tubes around arms."""
@@ -298,7 +301,7 @@ class Tailor:
         cut, chart = self.cut, self.chart
         body = self.body
         pieces: list[Piece] = []
-        ease = 0.004 + cut.top_looseness
+        ease, top = self.ease, self.top
         skin = body.points - body.normals * 0.003
         dress = cut.lower == "dress"
         bottom = cut.lower == "trousers"
@@ -306,9 +309,6 @@ class Tailor:
 
         # The top: trunk, sleeves, and below the hip a skirt of its own.
         hem = 0.06 if cut.tucked else 0.02 if dress else max(cut.top_length, -0.02)
-        if cut.tucked:
-            ease = min(ease, 0.010)
-        top = self.top_points(ease)
         collar = 0.02 if cut.collar == "turtleneck" else None
         gap = cut.open_front
         long = hem > 0.10

@@ -19,12 +19,12 @@ _COLUMNS: Final = 24
 # How far from the skull the hair is, at hair_volume 0 and 1, in metres.
 _THICKNESS: Final[dict[str, tuple[float, float]]] = {
     "buzz": (0.003, 0.005),
-    "short": (0.007, 0.022),
-    "tousled": (0.012, 0.036),
-    "bob": (0.008, 0.028),
-    "long": (0.006, 0.024),
-    "ponytail": (0.004, 0.012),
-    "bun": (0.004, 0.012),
+    "short": (0.008, 0.034),
+    "tousled": (0.015, 0.046),
+    "bob": (0.010, 0.034),
+    "long": (0.008, 0.030),
+    "ponytail": (0.005, 0.016),
+    "bun": (0.005, 0.016),
     "afro": (0.035, 0.10),
 }
 
@@ -114,6 +114,9 @@ class Milliner:
             return []
         u, v = self.face.uvs.T
         border = hairline(u)
+        if cut.hair in ("short", "tousled", "bob", "long"):  # a fringe
+            fringe = 0.17 * np.clip((cut.hair_length - 0.95) / 0.4, 0, 1)
+            border = border + fringe * np.clip(1 - (_behind(u) / 0.24) ** 2, 0, 1)
         if cut.hair in ("bob", "long", "afro"):
             border = np.maximum(border - 0.01, np.interp(_behind(u), [0.36, 0.46], [0.0, 0.62]))
         thin, thick = _THICKNESS[cut.hair]
@@ -190,7 +193,7 @@ class Milliner:
 
     def _back_surface(self, heights: Float64) -> Float64:
         """(R,) x of the back at heights."""
-        rows = np.unique(self.body.assets.faces["suit"])
+        rows = self.body.assets.suit_rows
         points = self.body.points[rows]
         points = points[(np.abs(points[:, 1]) < 0.11) & (self.body.charts.arm[rows] < 0.2)]
         result = [
@@ -382,7 +385,7 @@ class Milliner:
     def scarf_end(self) -> Piece:
         """The end of a scarf that hangs over the chest."""
         body, size = self.body, self.size
-        rows = np.unique(body.assets.faces["suit"])
+        rows = body.assets.suit_rows
         points = body.points[rows[body.charts.arm[rows] < 0.2]]
         t = np.linspace(0, 1, 6)
         y = 0.045 * size
@@ -428,7 +431,7 @@ class Milliner:
         body = self.body
         heights = np.array([self.z_of(top + (end - top) * s) for s in t])
         centre = np.array([(body.at["neck"][0] + body.at["head"][0]) / 2 + 0.005, 0.0])
-        suit = np.unique(body.assets.faces["suit"])
+        suit = body.assets.suit_rows
         trunk = body.points[suit[body.charts.arm[suit] < 0.05]]
         near = np.concatenate([self.face.vertices, trunk])
         near = near[np.hypot(near[:, 0] - centre[0], near[:, 1]) < 0.115 * body.scale]

@@ -53,11 +53,14 @@ class Piece:
     def faces_where(self, keep: Bool) -> Piece:
         """Some of the faces, and the vertices that they need."""
         faces = self.faces[keep]
-        used, compact = np.unique(faces, return_inverse=True)
+        there = np.zeros(len(self.vertices), bool)
+        there[faces] = True
+        used = np.flatnonzero(there)
+        compact = (np.cumsum(there) - 1)[faces]
         return dataclasses.replace(
             self,
             vertices=self.vertices[used],
-            faces=compact.reshape(-1, 3),
+            faces=compact,
             uvs=self.uvs[used],
             bones=self.bones[used],
             weights=self.weights[used],
@@ -71,17 +74,19 @@ class Piece:
         crossed = self.faces[(count == 1) | (count == 2)]
         if not len(crossed):
             part = self.faces_where(count == 3)
-            used = np.unique(whole)
-            return part, [field[used] for field in fields]
+            there = np.zeros(len(level), bool)
+            there[whole] = True
+            return part, [field[there] for field in fields]
         # Turn each crossed face so that the corner alone on its side comes first.
         alone_inside = inside[crossed].sum(1) == 1
         alone = np.where(alone_inside[:, None], inside[crossed], ~inside[crossed]).argmax(1)
         turned = crossed[np.arange(len(crossed))[:, None], (alone[:, None] + np.arange(3)) % 3]
         a, b, c = turned.T
         edges = np.concatenate([np.stack([a, b], 1), np.stack([a, c], 1)])
-        ordered = np.sort(edges, axis=1)
-        unique, index = np.unique(ordered, axis=0, return_inverse=True)
-        index = index.reshape(-1) + len(self.vertices)
+        number = len(self.vertices)
+        keys, index = np.unique(edges.min(1) * number + edges.max(1), return_inverse=True)
+        first, second = keys // number, keys % number
+        index = index.reshape(-1) + number
         ab, ac = index[: len(a)], index[len(a) :]
         new = np.where(
             alone_inside[:, None, None],
@@ -89,12 +94,12 @@ class Piece:
             np.stack([np.stack([ab, b, c], 1), np.stack([ab, c, ac], 1)], 1),
         ).reshape(-1, 3)
         new = new[new[:, 0] >= 0]
-        first, second = unique.T
         share = level[first] / (level[first] - level[second])
         extended = self._with_mixed(first, second, share)
         faces = np.concatenate([whole, new])
         part = dataclasses.replace(extended, faces=faces)
-        used = np.unique(faces)
+        used = np.zeros(len(extended.vertices), bool)
+        used[faces] = True
         carried = [
             np.concatenate([field, field[first] + (field[second] - field[first]) * share])[used]
             for field in fields

@@ -143,7 +143,9 @@ def body_points(shape: Shape) -> Float64:
     low, high = (stature_of(components) for components in extremes)
     share = float(np.clip((shape.stature - low) / (high - low), 0.0, 1.0))
     components = extremes[0] + share * (extremes[1] - extremes[0])
-    points: Float64 = body.mean + (components @ body.basis.reshape(len(components), -1)).reshape(-1, 3)
+    points: Float64 = body.mean + (
+        components.astype(np.float32) @ body.basis.reshape(len(components), -1)
+    ).reshape(-1, 3)
     points *= shape.stature / stature_of(components)
     points[:, 2] -= points[soles, 2].mean()
     return points

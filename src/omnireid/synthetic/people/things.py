@@ -139,12 +139,22 @@ def surface_x(tailor: Tailor, y: float, z: float, front: bool) -> float:
     return float(near.max() + ease if front else near.min() - ease)
 
 
-def shoulder_z(tailor: Tailor, y: float) -> float:
-    """Height of the clothed shoulder at a distance from the middle."""
-    rows = tailor.suit_rows
-    points = tailor.body.points[rows]
-    near = points[(np.abs(points[:, 1] - y) < 0.03) & (points[:, 2] > tailor.body.at["spine_3"][2]), 2]
-    return float(near.max()) + tailor.cut.top_looseness + 0.010
+def over_shoulder(tailor: Tailor, y: float, angles: Float64) -> Float64:
+    """(N, 3) points on the clothed trunk, `y` from the middle; angles 0 in front, π/2 up, π behind."""
+    chart, rows = tailor.chart, tailor.suit_rows
+    near = (np.abs(tailor.top[rows, 1] - y) < 0.03) & (chart.arm[rows] < 0.6) & (chart.collar[rows] > 0.04)
+    points = tailor.top[rows[near]]
+    middle = tailor.body.at["spine_3"][[0, 2]] + [0.02, 0.02]
+    offset = points[:, [0, 2]] - middle
+    own, reach = np.arctan2(offset[:, 1], offset[:, 0]), np.hypot(offset[:, 0], offset[:, 1])
+    radii = np.empty(len(angles))
+    for k, angle in enumerate(angles):
+        apart = np.abs((own - angle + np.pi) % (2 * np.pi) - np.pi)
+        radii[k] = reach[apart < max(0.22, float(np.sort(apart)[:2].max()))].max()
+    radii += 0.009
+    return np.column_stack(
+        [middle[0] + np.cos(angles) * radii, np.full(len(angles), y), middle[1] + np.sin(angles) * radii]
+    )
 
 
 def _backpack(tailor: Tailor) -> list[Piece]:
@@ -170,25 +180,21 @@ def _backpack(tailor: Tailor) -> list[Piece]:
     )
     pieces = [pack, pocket]
     for sign in (1, -1):
-        y = sign * 0.085 * size
-        over = shoulder_z(tailor, y)
-        chest = float(body.at["spine_3"][2])
-        side = sign * (0.145 * size)
-        path = [
-            (back, y, top - 0.02),
-            (back + 0.03, y, over - 0.015),
-            ((back + surface_x(tailor, y, over - 0.08, True)) / 2, y, over + 0.004),
-            (surface_x(tailor, y, over - 0.05, True), y * 1.1, over - 0.035),
-            (surface_x(tailor, y * 1.2, chest + 0.04, True), y * 1.25, chest + 0.04),
-            (surface_x(tailor, y * 1.4, chest - 0.06, True) - 0.01, y * 1.5, chest - 0.06),
-            (0.5 * (surface_x(tailor, side, chest - 0.1, True) + back) + 0.02, side * 1.03, chest - 0.12),
-            (back + 0.02, side * 0.9, chest - 0.15),
+        y = sign * 0.095 * size
+        arc = over_shoulder(tailor, y, np.deg2rad([165, 140, 115, 95, 75, 55, 35, 10, -15, -35]))
+        chest = float(arc[-1, 2])
+        side = sign * 0.15 * size
+        front = surface_x(tailor, side * 0.8, chest - 0.05, True) - 0.02
+        loop = [
+            (front, side * 0.85, chest - 0.04),
+            (0.5 * (front + back) + 0.01, side, chest - 0.07),
+            (back + 0.02, side * 0.8, chest - 0.09),
         ]
-        points = np.array(path)
-        across = np.tile([0.0, 1.0, 0.0], (len(points), 1))
-        across[-3:] = [[0.3, 0.6 * sign, 0.7], [0.1, 0.2 * sign, 1.0], [0.0, 0.0, 1.0]]
+        path = np.concatenate([arc, loop])
+        across = np.tile([0.0, 1.0, 0.0], (len(path), 1))
+        across[-3:] = [[0.2, 0.5 * sign, 0.8], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0]]
         across /= np.linalg.norm(across, axis=1, keepdims=True)
-        pieces.append(strip(tailor, "bag", points, 0.055 * size, (0.92, 0.98), across))
+        pieces.append(strip(tailor, "bag", path, 0.055 * size, (0.92, 0.98), across))
     return pieces
 
 
@@ -204,7 +210,8 @@ def _shoulder_bag(tailor: Tailor) -> list[Piece]:
         "bag", (axis[0] - 0.02, y, z), (0.34 * big * size, 0.11 * big, 0.27 * big * size), bone, power=0.4
     )
     shoulder = -sign * 0.075 * size
-    over = shoulder_z(tailor, shoulder)
+    peak = over_shoulder(tailor, shoulder, np.deg2rad([90.0]))[0]
+    over = float(peak[2])
     top = z + 0.12 * big * size
     pieces = [bag]
     for front in (True, False):
@@ -215,7 +222,8 @@ def _shoulder_bag(tailor: Tailor) -> list[Piece]:
             pz = over + (top - over) * s
             px = surface_x(tailor, float(np.clip(py, -0.15, 0.15)), pz, front)
             ends = np.clip(min(s / 0.12, (1 - s) / 0.2), 0, 1)
-            path[k] = axis[0] + (px - axis[0]) * max(ends, 0.25 if s > 0.5 else 0.0), py, pz
+            middle = float(peak[0]) + (axis[0] - float(peak[0])) * s
+            path[k] = middle + (px - middle) * max(ends, 0.25 if s > 0.5 else 0.0), py, pz
         direction = np.gradient(path, axis=0)
         outward = np.column_stack([np.full(9, 1.0 if front else -1.0), np.zeros(9), np.zeros(9)])
         across = np.cross(direction, outward)
