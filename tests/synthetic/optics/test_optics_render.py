@@ -12,7 +12,7 @@ from omnireid.core.errors import InputError, ShapeError
 from omnireid.synthetic.mesh import Mesh, TextureBank
 from omnireid.synthetic.optics.camera import Pinhole
 from omnireid.synthetic.optics.light import Lighting, Shadows, cast_shadows
-from omnireid.synthetic.optics.render import Rendered, render
+from omnireid.synthetic.optics.render import Rendered, render, visible
 
 # All light from everywhere: what is drawn is the texture's colour.
 FLAT = Lighting((0, 0, 1), (0, 0, 0), (1, 1, 1), (1, 1, 1), occlusion=0.0, backdrop=(0, 0, 0))
@@ -91,6 +91,21 @@ def test_each_pixel_shows_the_nearest_face(distortion: tuple[float, float]) -> N
     assert len(np.unique(owners)) > 20
     np.testing.assert_array_equal(rendered.owners, owners)
     np.testing.assert_allclose(rendered.depth, depths, rtol=1e-5)
+
+
+def test_what_is_visible_is_what_is_drawn() -> None:
+    camera, mesh, bank = _camera(), _triangles(60, 3), _plain((255, 255, 255))
+    rendered = render(mesh, bank, camera, FLAT, samples=1)
+    owners, depth = visible(mesh, bank, camera)
+    np.testing.assert_array_equal(owners, rendered.owners)
+    np.testing.assert_array_equal(depth, rendered.depth)
+    wall = np.full(depth.shape, 4.0, np.float32)
+    owners, depth = visible(mesh, bank, camera, depth=wall)
+    np.testing.assert_array_equal(owners, np.where(rendered.depth < 4.0, rendered.owners, 0))
+    np.testing.assert_array_equal(depth, np.minimum(rendered.depth, 4.0))
+    assert wall.min() == 4.0
+    with pytest.raises(ShapeError, match="depth"):
+        visible(mesh, bank, camera, depth=wall[1:])
 
 
 def test_places_in_the_texture_are_exact_in_perspective() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def render(
         shadows = cast_shadows(mesh, bank, lighting)
     textures = bank.arrays()
     here = camera.seen_from_here(mesh.vertices)
-    x_of, y_of = camera.rays(samples)
+    x_of, y_of = _rays(camera, samples)
     ids = np.full((size[0] * samples, size[1] * samples), -1, np.int32)
     if behind is None:
         depth = np.full(ids.shape, np.inf, np.float32)
@@ -111,6 +112,49 @@ def render(
         _arrays(rendered),
     )
     return rendered
+
+
+def visible(
+    mesh: Mesh, bank: TextureBank, camera: Pinhole, *, depth: Float32 | None = None
+) -> tuple[Int32, Float32]:
+    """What each pixel's middle sees, without light: outlines, and how much of somebody is hidden.
+
+    Args:
+        bank: what the mesh's textures are rows of; only their holes matter.
+        depth: (H, W) float32 of what else is there; farther faces are hidden by it.
+
+    Returns:
+        (H, W) int32 owners, 0 where no face is seen; (H, W) float32 depths, inf or `depth` there.
+
+    Raises:
+        ShapeError: depths of another size than the camera's picture.
+    """
+    from omnireid.synthetic.optics import kernels
+
+    size = (camera.height, camera.width)
+    if depth is not None and depth.shape != size:
+        raise ShapeError("depth", expected=size, actual=depth.shape)
+    nearest = np.full(size, np.inf, np.float32) if depth is None else np.array(depth, np.float32)
+    ids = np.full(size, -1, np.int32)
+    kernels.draw_faces(
+        camera.seen_from_here(mesh.vertices),
+        mesh.faces,
+        mesh.uvs,
+        mesh.textures,
+        bank.arrays(),
+        *_rays(camera, 1),
+        _lens(camera, 1),
+        ids,
+        nearest,
+    )
+    # The last owner, taken by −1, is nobody.
+    return np.append(mesh.owners, np.int32(0))[ids], nearest
+
+
+@lru_cache(maxsize=2)
+def _rays(camera: Pinhole, samples: int) -> tuple[Float64, Float64]:
+    """A camera's rays: a place and those in it are drawn one after the other."""
+    return camera.rays(samples)
 
 
 def _arrays(rendered: Rendered) -> tuple[Float32, Float32, Float32, Int32]:
