@@ -10,7 +10,7 @@ import pytest
 from dressed_people import draw
 from omnireid.core.errors import UnknownNameError
 from omnireid.core.seeds import numpy_generator
-from omnireid.synthetic.dress import draw_dress_code, dress
+from omnireid.synthetic.dress import draw_dress_code, dress, gloss
 from omnireid.synthetic.dress.cloth import Patch
 from omnireid.synthetic.dress.codes import PLACES
 from omnireid.synthetic.dress.fabrics import PATTERNS, Fabric, weave
@@ -28,6 +28,17 @@ def test_every_slot_has_a_texture(place: str) -> None:
             assert texture.ndim == 3, slot
             assert texture.shape[2] == 3, slot
             assert texture.flags.c_contiguous, slot
+
+
+def test_leather_shines_and_wool_does_not() -> None:
+    outfits = [draw(seed, "street-winter")[0] for seed in range(400)]
+    leather = [gloss(o)["torso"] for o in outfits if o.top.kind == "leather-jacket"]
+    wool = [gloss(o)["torso"] for o in outfits if o.top.kind == "jumper"]
+    assert leather
+    assert wool
+    assert min(leather) > 0.1
+    assert np.mean(wool) < 0.03
+    assert set(gloss(outfits[0])) == set(SLOTS)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_others() -> None:

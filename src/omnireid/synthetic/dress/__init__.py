@@ -4,7 +4,7 @@ clothes."""
 from omnireid.synthetic.dress.codes import DressCode, draw_dress_code
 from omnireid.synthetic.dress.look_alikes import change_clothes, outfit_of, put_on, put_on_like
 from omnireid.synthetic.dress.outfit import Outfit
-from omnireid.synthetic.dress.textures import dress
+from omnireid.synthetic.dress.textures import dress, gloss
 from omnireid.synthetic.dress.wardrobe import draw_outfit
 from omnireid.synthetic.dress.wearer import Wearer
 
@@ -16,6 +16,7 @@ __all__ = [
     "draw_dress_code",
     "draw_outfit",
     "dress",
+    "gloss",
     "outfit_of",
     "put_on",
     "put_on_like",

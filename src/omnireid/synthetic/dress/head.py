@@ -10,11 +10,14 @@ from omnireid.synthetic.dress.colours import scaled
 from omnireid.synthetic.dress.fabrics import weave
 from omnireid.synthetic.dress.folds import hollow
 from omnireid.synthetic.dress.outfit import Outfit
+from omnireid.synthetic.people.assets import FACE_LANDMARKS
 
-# Where the features are on the texture, as `people.FACE_LANDMARKS`: u from the middle, v from the crown.
-_EYE_U, _EYE_V, _BROW_V, _NOSE_V, _MOUTH_V, _CHIN_V, _EAR_U, _EAR_V = (
-    0.051, 0.431, 0.375, 0.56, 0.655, 0.80, 0.245, 0.52
-)  # fmt: skip
+# Where the features are on the texture: u from the middle, v from the crown.
+_EYE_U, _EYE_V = FACE_LANDMARKS["eye_l"][0] - 0.5, FACE_LANDMARKS["eye_l"][1]
+_EAR_U, _EAR_V = FACE_LANDMARKS["ear_l"][0] - 0.5, FACE_LANDMARKS["ear_l"][1]
+_BROW_V, _NOSE_V, _MOUTH_V, _CHIN_V = (
+    FACE_LANDMARKS[name][1] for name in ("brow_l", "nose", "mouth", "chin")
+)
 # The hair's lower border: v by the distance from the front, 0 to 1 behind.
 _BORDER_AT = (0, 0.16, 0.26, 0.33, 0.40, 0.46, 0.52, 0.60, 0.70, 1.0)
 _BORDER_V = (0.185, 0.20, 0.26, 0.36, 0.44, 0.46, 0.42, 0.52, 0.66, 0.68)

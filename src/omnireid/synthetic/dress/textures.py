@@ -9,7 +9,7 @@ from omnireid.synthetic.dress import bare, carried, head, lowers, tops
 from omnireid.synthetic.dress.cloth import Layer, finish
 from omnireid.synthetic.dress.outfit import Outfit
 from omnireid.synthetic.dress.wearer import Wearer
-from omnireid.synthetic.people.outfit import Slot
+from omnireid.synthetic.people.outfit import SLOTS, Slot
 
 
 def dress(outfit: Outfit, wearer: Wearer) -> dict[Slot, UInt8]:
@@ -55,6 +55,34 @@ def dress(outfit: Outfit, wearer: Wearer) -> dict[Slot, UInt8]:
         # v is 0 all over the shoulders, and textures repeat: half of what is seen there is the last row.
         layers[slot][-2:] = layers[slot][:2].mean(axis=0)
     return {slot: finish(layer) for slot, layer in layers.items()}
+
+
+def gloss(outfit: Outfit) -> dict[Slot, float]:
+    """How much each slot shines, 0 cloth to 1 wet, as `TextureBank` takes it: leather, nylon, hair, shoes."""
+    top, lower = 0.3 * outfit.top.fabric.sheen, 0.3 * outfit.lower.fabric.sheen
+    shoes = {"leather": 0.35, "boot": 0.25, "heel": 0.35, "trainer": 0.06}
+    shining: dict[Slot, float] = {
+        "face": 0.05,
+        "hair": 0.08,
+        "glasses": 0.6,
+        "hat": 0.3 * outfit.hat.sheen,
+        "torso": top,
+        "collar": top,
+        "sleeve_l": top,
+        "sleeve_r": top,
+        "arm": 0.03,
+        "hip": lower,
+        "leg_l": lower,
+        "leg_r": lower,
+        "skirt": lower,
+        "bare_leg": 0.04,
+        "shoe": shoes.get(outfit.shoe.style, 0.02),
+        "bag": 0.3 * outfit.bag.fabric.sheen,
+        "handbag": 0.4 * outfit.handbag.fabric.sheen,
+        "umbrella": 0.2,
+        "thing": 0.4,
+    }
+    return {slot: shining.get(slot, 0.0) for slot in SLOTS}
 
 
 def _small(colour: tuple[float, float, float]) -> Layer:
