@@ -307,6 +307,10 @@ def test_what_does_not_fit_is_named() -> None:
         render(place, bank, _camera(), FLAT, samples=5)
     with pytest.raises(ShapeError, match="behind"):
         render(place, bank, _camera(), FLAT, behind=render(place, bank, _camera(20, 20), FLAT))
+    with pytest.raises(ShapeError, match="sky"):
+        Lighting((0, 0, 1), (1, 1, 1), (1, 1), (1, 1, 1))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="occlusion: expected 0 to 1, got 2"):
+        Lighting((0, 0, 1), (1, 1, 1), (1, 1, 1), (1, 1, 1), occlusion=2)
     with pytest.raises(InputError, match="sun_direction"):
         render(place, bank, _camera(), Lighting((0, 0, 0), (1, 1, 1), (1, 1, 1), (1, 1, 1)))
 

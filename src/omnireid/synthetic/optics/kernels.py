@@ -424,10 +424,10 @@ def shade(
     """Light what each sample sees and add the samples of a pixel up. A face is lit once in each pixel.
 
     Args:
-        view: (4, 3) float64: the camera's rotation, then its position.
+        view: the nine numbers of the camera's rotation, row after row, and its position's three.
         samples: per pixel and direction. `depth_of`: (H, W) of samples.
-        light: (8, 3) float64: towards the sun, sun, sky, ground, backdrop, then shadow, occlusion and the
-            focal length in pixels in the first column.
+        light: towards the sun, sun, sky, ground and backdrop, three numbers each; then shadow, occlusion and
+            the focal length in pixels.
         lamps: (L, 6) float64: place and colour.
         own_sun, own_sky: maps of what is drawn here. `other_sun`: of what stands around.
         behind: colour, sunlight, depth, owners of the picture that this one is drawn over.
@@ -437,9 +437,10 @@ def shade(
     height, width = depth.shape
     x_step, y_step = int(x_of.shape[0] > 1), int(y_of.shape[1] > 1)
     num_samples = samples * samples
-    sun_x, sun_y, sun_z = light[0, 0], light[0, 1], light[0, 2]
-    has_sun = light[1, 0] + light[1, 1] + light[1, 2] > 0.0
-    shadow, occlusion, focal = light[5, 0], light[6, 0], light[7, 0]
+    r00, r01, r02, r10, r11, r12, r20, r21, r22, eye_x, eye_y, eye_z = view
+    towards, sun, sky, ground, backdrop, shadow, occlusion, focal = light
+    sun_x, sun_y, sun_z = towards
+    has_sun = sun[0] + sun[1] + sun[2] > 0.0
     for row in range(height):
         for column in range(width):
             red, green, blue = 0.0, 0.0, 0.0
@@ -493,9 +494,9 @@ def shade(
                 side = 1.0 if facing >= 0.0 else -1.0
                 facing = abs(facing)
                 # The face's own normal, in the world and on the side that is looked at.
-                gx = side * (view[0, 0] * nx + view[1, 0] * ny + view[2, 0] * nz) / length
-                gy = side * (view[0, 1] * nx + view[1, 1] * ny + view[2, 1] * nz) / length
-                gz = side * (view[0, 2] * nx + view[1, 2] * ny + view[2, 2] * nz) / length
+                gx = side * (r00 * nx + r10 * ny + r20 * nz) / length
+                gy = side * (r01 * nx + r11 * ny + r21 * nz) / length
+                gz = side * (r02 * nx + r12 * ny + r22 * nz) / length
                 nx = share_a * normals[a, 0] + share_b * normals[b, 0] + share_c * normals[c, 0]
                 ny = share_a * normals[a, 1] + share_b * normals[b, 1] + share_c * normals[c, 1]
                 nz = share_a * normals[a, 2] + share_b * normals[b, 2] + share_c * normals[c, 2]
@@ -526,9 +527,9 @@ def shade(
                         direct *= lit
                         if gloss > 0.0:
                             # Half way between the sun and the eye.
-                            hx = sun_x - (view[0, 0] * x + view[1, 0] * y + view[2, 0]) / ray
-                            hy = sun_y - (view[0, 1] * x + view[1, 1] * y + view[2, 1]) / ray
-                            hz = sun_z - (view[0, 2] * x + view[1, 2] * y + view[2, 2]) / ray
+                            hx = sun_x - (r00 * x + r10 * y + r20) / ray
+                            hy = sun_y - (r01 * x + r11 * y + r21) / ray
+                            hz = sun_z - (r02 * x + r12 * y + r22) / ray
                             half = (nx * hx + ny * hy + nz * hz) / np.sqrt(hx * hx + hy * hy + hz * hz)
                             shine = lit * gloss * max(half, 0.0) ** 32
                     else:
@@ -539,9 +540,9 @@ def shade(
                     around = 1.0 - occlusion * (1.0 - open_share(own_sky, px, py, pz, nx, ny, nz))
                 # Smooth surfaces throw back more of the sky when they are seen from the side.
                 mirror = gloss * (0.04 + 0.5 * (1.0 - facing) ** 5)
-                light_red = around * (up * light[2, 0] + (1.0 - up) * light[3, 0])
-                light_green = around * (up * light[2, 1] + (1.0 - up) * light[3, 1])
-                light_blue = around * (up * light[2, 2] + (1.0 - up) * light[3, 2])
+                light_red = around * (up * sky[0] + (1.0 - up) * ground[0])
+                light_green = around * (up * sky[1] + (1.0 - up) * ground[1])
+                light_blue = around * (up * sky[2] + (1.0 - up) * ground[2])
                 for lamp in range(len(lamps)):
                     lx, ly, lz = lamps[lamp, 0] - px, lamps[lamp, 1] - py, lamps[lamp, 2] - pz
                     square = max(lx * lx + ly * ly + lz * lz, 0.01)
@@ -549,18 +550,18 @@ def shade(
                     light_red += power * lamps[lamp, 3]
                     light_green += power * lamps[lamp, 4]
                     light_blue += power * lamps[lamp, 5]
-                direct_red = (base_red * direct + shine) * light[1, 0]
-                direct_green = (base_green * direct + shine) * light[1, 1]
-                direct_blue = (base_blue * direct + shine) * light[1, 2]
+                direct_red = (base_red * direct + shine) * sun[0]
+                direct_green = (base_green * direct + shine) * sun[1]
+                direct_blue = (base_blue * direct + shine) * sun[2]
                 mirror *= around
-                red += count * (direct_red + base_red * (light_red + glow) + mirror * light[2, 0])
-                green += count * (direct_green + base_green * (light_green + glow) + mirror * light[2, 1])
-                blue += count * (direct_blue + base_blue * (light_blue + glow) + mirror * light[2, 2])
+                red += count * (direct_red + base_red * (light_red + glow) + mirror * sky[0])
+                green += count * (direct_green + base_green * (light_green + glow) + mirror * sky[1])
+                blue += count * (direct_blue + base_blue * (light_blue + glow) + mirror * sky[2])
                 sun_red += count * direct_red
                 sun_green += count * direct_green
                 sun_blue += count * direct_blue
             if empty > 0:
-                back_red, back_green, back_blue = light[4, 0], light[4, 1], light[4, 2]
+                back_red, back_green, back_blue = backdrop[0], backdrop[1], backdrop[2]
                 lit_red, lit_green, lit_blue = 0.0, 0.0, 0.0
                 back_depth, back_owner = np.float32(np.inf), np.int32(0)
                 if has_behind:
@@ -577,9 +578,9 @@ def shade(
                     back_depth, back_owner = behind[2][row, column], behind[3][row, column]
                     if back_depth < np.inf:
                         x, y = back_depth * ray_x / empty, back_depth * ray_y / empty
-                        px = view[0, 0] * x + view[1, 0] * y + view[2, 0] * back_depth + view[3, 0]
-                        py = view[0, 1] * x + view[1, 1] * y + view[2, 1] * back_depth + view[3, 1]
-                        pz = view[0, 2] * x + view[1, 2] * y + view[2, 2] * back_depth + view[3, 2]
+                        px = r00 * x + r10 * y + r20 * back_depth + eye_x
+                        py = r01 * x + r11 * y + r21 * back_depth + eye_y
+                        pz = r02 * x + r12 * y + r22 * back_depth + eye_z
                         lit = 1.0
                         if lit_red + lit_green + lit_blue > 0.0:
                             lit = 1.0 - shadow * (1.0 - lit_share(own_sun, px, py, pz, 0.0, 0.0, 1.0))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 
 from omnireid.core.arrays import Float32, Float64, Int64
-from omnireid.core.errors import InputError
+from omnireid.core.errors import InputError, ShapeError
 from omnireid.synthetic.mesh import Mesh, TextureBank
 
 _LARGEST_MAP = 2048  # texels each way
@@ -40,6 +40,10 @@ class Lighting:
         shadow: 0 to 1, how dark shadows of the sun are (haze and bright walls fill them).
         occlusion: 0 to 1, how much bodies take of the sky's light around them.
         backdrop: light from where there is nothing; the sky's unless given.
+
+    Raises:
+        ShapeError: a colour or direction that has not three numbers.
+        InputError: a share outside 0 to 1.
     """
 
     sun_direction: tuple[float, float, float]
@@ -51,6 +55,15 @@ class Lighting:
     occlusion: float = 1.0
     backdrop: tuple[float, float, float] | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("sun_direction", "sun", "sky", "ground", "backdrop"):
+            value = getattr(self, name)
+            if value is not None and np.shape(value) != (3,):
+                raise ShapeError(name, expected=(3,), actual=np.shape(value))
+        for name in ("shadow", "occlusion"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
+
     def towards_sun(self) -> Float64:
         """(3,) float64 unit vector.
 
@@ -59,8 +72,8 @@ class Lighting:
         """
         direction = np.asarray(self.sun_direction, np.float64)
         length = np.linalg.norm(direction)
-        if direction.shape != (3,) or not length > 0:
-            raise InputError(f"sun_direction: expected a vector of three numbers, got {self.sun_direction}")
+        if not length > 0:
+            raise InputError(f"sun_direction: a direction without a length, {self.sun_direction}")
         return np.asarray(direction / length)
 
 

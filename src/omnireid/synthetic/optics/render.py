@@ -96,7 +96,7 @@ def render(
         mesh.textures,
         mesh.owners,
         textures,
-        np.concatenate([camera.rotation, camera.position[None]]),
+        (*camera.rotation.ravel().tolist(), *camera.position.tolist()),
         x_of,
         y_of,
         ids,
@@ -174,9 +174,12 @@ def _lens(camera: Pinhole, samples: int) -> tuple[float, ...]:
     )
 
 
-def _light(lighting: Lighting, camera: Pinhole) -> Float64:
+def _light(lighting: Lighting, camera: Pinhole) -> tuple[tuple[float, ...] | float, ...]:
     backdrop = lighting.sky if lighting.backdrop is None else lighting.backdrop
-    focal = float(np.sqrt(camera.focal[0] * camera.focal[1]))
-    scalars = [[value, 0.0, 0.0] for value in (lighting.shadow, lighting.occlusion, focal)]
-    rows = [lighting.towards_sun(), lighting.sun, lighting.sky, lighting.ground, backdrop, *scalars]
-    return np.array(rows, np.float64)
+    colours = (lighting.towards_sun(), lighting.sun, lighting.sky, lighting.ground, backdrop)
+    return (
+        *(tuple(float(value) for value in colour) for colour in colours),
+        float(lighting.shadow),
+        float(lighting.occlusion),
+        float(np.sqrt(camera.focal[0] * camera.focal[1])),
+    )
