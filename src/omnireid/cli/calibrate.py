@@ -16,7 +16,6 @@ from omnireid.evaluation.options import (
     CalibrationSplit,
     WhiteningChoice,
 )
-from omnireid.inference.options import DEFAULT_MODEL
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class FitOptions(CalibrationOptions):
 
 
 def calibrate(
-    model: options.Model = DEFAULT_MODEL,
+    model: options.Model,
     data: Annotated[str | None, options.DATA] = None,
     root: Annotated[Path | None, options.ROOT] = None,
     tracklets: Annotated[

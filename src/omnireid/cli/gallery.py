@@ -22,7 +22,6 @@ from omnireid.cli.gallery_options import (
 )
 from omnireid.cli.opening import open_embedder
 from omnireid.gallery.options import DEFAULT_PRECISION
-from omnireid.inference.options import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,7 +40,7 @@ IdentityId = Annotated[str, typer.Argument(help="Id of an identity; see 'omnirei
 @app.command()
 def enrol(
     gallery: GalleryUri,
-    model: options.Model = DEFAULT_MODEL,
+    model: options.Model,
     source: Annotated[
         str | None,
         typer.Argument(help="Folder, pattern ('crops/**/*.jpg'), picture or manifest of crops."),
@@ -151,7 +150,7 @@ def enrol(
 @app.command()
 def search(
     gallery: GalleryUri,
-    model: options.Model = DEFAULT_MODEL,
+    model: options.Model,
     pictures: Annotated[
         list[Path] | None,
         typer.Argument(help="Picture of a person; several are taken for one person's tracklet."),

@@ -8,13 +8,12 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
-from omnireid.inference.options import DEFAULT_MODEL
 
 
 def verify(
     first: Annotated[str, typer.Argument(help="Picture of a person.")],
     second: Annotated[str, typer.Argument(help="Another picture of a person.")],
-    model: options.Model = DEFAULT_MODEL,
+    model: options.Model,
     calibration: options.CalibrationFile = None,
     false_alarm_rate: Annotated[
         float | None,

@@ -13,7 +13,7 @@ from omnireid.synthetic.camera import Camera, encode_jpeg, expose, make_cameras
 from omnireid.synthetic.clothing import Wardrobe, make_wardrobe
 from omnireid.synthetic.drawing import Canvas, Light, draw_ground_shadow, make_light, smooth_noise
 from omnireid.synthetic.figure import Figure
-from omnireid.synthetic.options import World
+from omnireid.synthetic.options import RenderOptions, World
 from omnireid.synthetic.parts import draw_figure
 from omnireid.synthetic.person import Person, draw_person
 from omnireid.synthetic.pose import draw_pose
@@ -215,3 +215,16 @@ def _uneven_light(canvas: Canvas, generator: np.random.Generator) -> None:
         distance = (ys + np.float32(tilt) * xs - np.float32(2 * edge - 1)) * (1.0 if below else -1.0)
         gain = gain * (1.0 - np.float32(1.0 - dark) * np.clip(distance * 12 + 0.5, 0, 1))
     canvas *= np.asarray(gain, dtype=np.float32)[:, :, None]
+
+
+class _FlatStyle:
+    """Figures painted in front of a picture, as a style of datasets."""
+
+    version = 1
+    description = "Procedurally drawn pedestrians seen by a procedurally drawn camera network."
+
+    def jpeg(self, options: RenderOptions, subject: int, camid: int, index: int, content: str) -> bytes:
+        return render_jpeg(options.world, subject, camid, index, content=content)
+
+
+STYLE = _FlatStyle()

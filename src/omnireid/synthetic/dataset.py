@@ -6,34 +6,53 @@ workers nor an interruption changes a byte. `card.json` is written last: where i
 
 from __future__ import annotations
 
-import json
-import multiprocessing
 import os
-import signal
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from importlib import import_module
 from pathlib import Path
+from typing import Protocol
 
 from rich.console import Console
 
-from omnireid.core.errors import DatasetError, InputError, OmniReIDError
-from omnireid.core.files import write_bytes, write_text
+from omnireid.core.errors import InputError
+from omnireid.core.files import write_bytes
 from omnireid.core.machine import available_cores
-from omnireid.core.progress import progress_bar
 from omnireid.core.seeds import derive_seed
 from omnireid.core.types import DISTRACTOR_PID, JUNK_PID, Dataset, Sample, Split
-from omnireid.synthetic.crop import render_jpeg
 from omnireid.synthetic.opencv import cv2
-from omnireid.synthetic.options import RenderOptions, World
+from omnireid.synthetic.options import RenderOptions
+from omnireid.synthetic.production import claim, finish, in_processes
 
-RENDERER_VERSION = 1
-CARD_NAME = "card.json"
-PLAN_NAME = ".rendering.json"
+# A style's module offers `STYLE`, one of these.
+_MODULES = {"flat": "omnireid.synthetic.crop", "mesh": "omnireid.synthetic.places.crops"}
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 
 _END_OF_JPEG = b"\xff\xd9"
 _CHUNK = 32
+# Options that came later than the first datasets: their defaults are not written, so that those stay whole.
+_LATER = ("first_pid", "style", "people_per_world")
+
+
+class PictureStyle(Protocol):
+    """One way to draw people.
+
+    Attributes:
+        version: of its pictures: another one gives other bytes.
+        description: what a dataset's card says.
+    """
+
+    version: int
+    description: str
+
+    def jpeg(self, options: RenderOptions, subject: int, camid: int, index: int, content: str) -> bytes:
+        """One picture, a pure function of its arguments; `content` is person, part or background."""
+        ...
+
+
+def picture_style(options: RenderOptions) -> PictureStyle:
+    """How the pictures of a dataset are drawn."""
+    style: PictureStyle = import_module(_MODULES[options.style]).STYLE
+    return style
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,62 +133,19 @@ def render_dataset(
         raise InputError(f"workers: at least 1, got {workers}")
     folder = Path(root)
     plan = plan_dataset(options)
-    if not _claim(folder, options):
+    if not claim(folder, _identity(options)):
         missing = [crop for crops in plan.values() for crop in crops if not _is_whole(folder / crop.path)]
         _render_all(folder, options, missing, min(workers, cores), console)
-        if hasattr(os, "sync"):
-            # One flush for all pictures, before the card says that they are there.
-            os.sync()
-        write_text(folder / CARD_NAME, json.dumps(_card(options, plan), indent=2) + "\n")
-        (folder / PLAN_NAME).unlink(missing_ok=True)
+        finish(folder, _card(options, plan))
     return _dataset(folder, plan)
 
 
-def _claim(folder: Path, options: RenderOptions) -> bool:
-    """True where this dataset is already whole; else mark the folder as this dataset's.
-
-    Raises:
-        DatasetError: the folder holds something else.
-    """
-    wanted = _identity(options)
-    for name, whole in ((CARD_NAME, True), (PLAN_NAME, False)):
-        marker = folder / name
-        if not marker.is_file():
-            continue
-        try:
-            stated = json.loads(marker.read_text())
-            stated = {key: stated.get(key) for key in wanted}
-        except (ValueError, AttributeError) as error:
-            raise DatasetError(
-                f"{marker}: not written by the renderer; choose another folder or empty it"
-            ) from error
-        if stated != wanted:
-            raise DatasetError(
-                f"{folder} holds another rendered dataset ({_difference(stated, wanted)}); "
-                "choose another folder or delete it"
-            )
-        return whole
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DatasetError(f"{folder} is not empty and holds no rendered dataset; choose a new folder")
-    write_text(folder / PLAN_NAME, json.dumps(wanted, indent=2) + "\n")
-    return False
-
-
 def _identity(options: RenderOptions) -> dict[str, object]:
-    # Datasets of before there was a first pid stay what they are.
-    known = {name: value for name, value in asdict(options).items() if (name, value) != ("first_pid", 1)}
-    return {"renderer_version": RENDERER_VERSION, "options": known}
-
-
-def _difference(stated: dict[str, object], wanted: dict[str, object]) -> str:
-    if stated["renderer_version"] != wanted["renderer_version"] or not isinstance(stated["options"], dict):
-        return f"of renderer version {stated['renderer_version']}, this is {wanted['renderer_version']}"
-    options = wanted["options"]
-    assert isinstance(options, dict)
-    pairs = [f"{key} {stated['options'].get(key)}, not {value}" for key, value in options.items()]
-    return "; ".join(
-        pair for pair, key in zip(pairs, options, strict=True) if stated["options"].get(key) != options[key]
-    )
+    usual = {field.name: field.default for field in fields(RenderOptions)}
+    known = {
+        name: value for name, value in asdict(options).items() if name not in _LATER or value != usual[name]
+    }
+    return {"renderer_version": picture_style(options).version, "options": known}
 
 
 def _is_whole(path: Path) -> bool:
@@ -189,41 +165,37 @@ def _render_all(
         (folder / name).mkdir(parents=True, exist_ok=True)
         for leftover in (folder / name).glob(".*.tmp"):
             leftover.unlink(missing_ok=True)
-    # Chunks of one person after the other: clothes are woven once.
+    chunks = _chunks(options, crops)
+    for _ in in_processes(
+        render_chunk,
+        [(str(folder), options, chunk) for chunk in chunks],
+        workers=workers,
+        console=console,
+        title="Rendering people",
+        total=len(crops),
+    ):
+        pass
+
+
+def _chunks(options: RenderOptions, crops: list[PlannedCrop]) -> list[list[PlannedCrop]]:
+    """Work for one process at a time: one person after the other, so that clothes are woven once.
+
+    Of several worlds, a chunk is of one, so that not every process builds each.
+    """
     ordered = sorted(crops, key=lambda crop: (crop.subject, crop.camid, crop.index))
-    chunks = [ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK)]
-    with progress_bar(console) as progress:
-        task = progress.add_task("Rendering people", total=len(crops))
-        if workers == 1 or len(chunks) <= 1:
-            for chunk in chunks:
-                progress.advance(task, render_chunk(str(folder), options.world, chunk))
-            return
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context, initializer=_start_worker)
-        try:
-            for done in as_completed(
-                [pool.submit(render_chunk, str(folder), options.world, chunk) for chunk in chunks]
-            ):
-                progress.advance(task, done.result())
-        except BrokenProcessPool as error:
-            raise OmniReIDError(
-                "a rendering process ended unexpectedly: out of memory, killed, or a script without "
-                "'if __name__ == \"__main__\":'. Run it again to complete the dataset, or use workers=1"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    if not options.people_per_world:
+        return [ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK)]
+    chunks: dict[int, list[PlannedCrop]] = {}
+    for crop in ordered:
+        chunks.setdefault(crop.subject // options.people_per_world, []).append(crop)
+    return list(chunks.values())
 
 
-def _start_worker() -> None:
-    # Ctrl-C reaches the whole group; the parent alone decides, so that chunks under way end whole.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
-
-
-def render_chunk(folder: str, world: World, crops: list[PlannedCrop]) -> int:
+def render_chunk(folder: str, options: RenderOptions, crops: list[PlannedCrop]) -> int:
     """Render and write some pictures; returns how many."""
+    style = picture_style(options)
     for crop in crops:
-        content = render_jpeg(world, crop.subject, crop.camid, crop.index, content=crop.content)
+        content = style.jpeg(options, crop.subject, crop.camid, crop.index, crop.content)
         write_bytes(Path(folder) / crop.path, content, durable=False)
     return len(crops)
 
@@ -231,7 +203,7 @@ def render_chunk(folder: str, world: World, crops: list[PlannedCrop]) -> int:
 def _card(options: RenderOptions, plan: dict[str, tuple[PlannedCrop, ...]]) -> dict[str, object]:
     return {
         "name": "rendered people",
-        "description": "Procedurally drawn pedestrians seen by a procedurally drawn camera network.",
+        "description": picture_style(options).description,
         "licence": "CC0-1.0",
         "people": "No real person is shown or was used. Results on this data say nothing about real people.",
         "layout": "Market-1501",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-from omnireid.core.errors import InputError
+from omnireid.core.errors import InputError, UnknownNameError
 
 MAX_CAMERAS = 9  # a Market-1501 file name has one digit for the camera
+
+Style = Literal["flat", "mesh"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,9 @@ class RenderOptions:
         num_junk: boxes that cut a test identity badly (pid −1); scoring ignores them.
         height, width: size of the pictures, in pixels.
         first_pid: number of the first identity; others of the same seed are other people in the same world.
+        style: "flat", figures painted in front of a picture; "mesh", bodies of triangles in a place.
+        people_per_world: of style "mesh", how many people in a row of pids share places and cameras; the next
+            ones live in another world, whose cameras have the same numbers. 0: all share one.
     """
 
     seed: int = 1
@@ -55,14 +61,23 @@ class RenderOptions:
     height: int = 256
     width: int = 128
     first_pid: int = 1
+    style: Style = "flat"
+    people_per_world: int = 0
 
     def __post_init__(self) -> None:
         self.world  # noqa: B018 (checks cameras and size)
+        if self.style not in get_args(Style):
+            raise UnknownNameError("style", self.style, get_args(Style))
+        if self.style == "flat" and self.people_per_world:
+            raise InputError(
+                f"people_per_world: {self.people_per_world} has no effect with style flat; leave it out, or "
+                "take style mesh"
+            )
         if self.num_cameras < 2:
             raise InputError(
                 f"num_cameras: at least 2, got {self.num_cameras}: a match must come from another camera"
             )
-        for name in ("num_train_pids", "num_test_pids", "num_distractors", "num_junk"):
+        for name in ("num_train_pids", "num_test_pids", "num_distractors", "num_junk", "people_per_world"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name}: 0 or more, got {getattr(self, name)}")
         if self.first_pid < 1:
@@ -86,3 +101,47 @@ class RenderOptions:
     def world(self) -> World:
         """The world that they live in."""
         return World(self.seed, self.num_cameras, self.height, self.width)
+
+
+@dataclass(frozen=True)
+class FilmOptions:
+    """What makes films of a camera network; equal options give equal frames and equal truth.
+
+    Attributes:
+        seed: the number from which all else follows.
+        num_cameras: 1 to 9.
+        num_people: who comes and goes in that time; about a third of them are there at once.
+        minutes, fps: length, and frames a second.
+        num_places: places that the cameras are spread over; cameras of one place may see the same ground.
+        width, height: of a frame, pixels; even, as the codec wants it.
+    """
+
+    seed: int = 1
+    num_cameras: int = 4
+    num_people: int = 30
+    minutes: float = 5.0
+    fps: float = 10.0
+    num_places: int = 1
+    width: int = 960
+    height: int = 540
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.num_cameras <= MAX_CAMERAS:
+            raise InputError(f"num_cameras: 1 to {MAX_CAMERAS}, got {self.num_cameras}")
+        if not 1 <= self.num_places <= self.num_cameras:
+            raise InputError(f"num_places: 1 to {self.num_cameras} (the cameras), got {self.num_places}")
+        if not 1 <= self.num_people <= 1_000:
+            raise InputError(f"num_people: 1 to 1,000, got {self.num_people}")
+        if not (0 < self.minutes <= 24 * 60 and 0 < self.fps <= 120):
+            raise InputError(f"minutes: 0 to 1,440, fps: 0 to 120; got {self.minutes}, {self.fps}")
+        if self.num_frames < 1:
+            raise InputError(f"{self.minutes} minutes of {self.fps} frames a second are not one frame")
+        if not (
+            64 <= self.width <= 3840 and 64 <= self.height <= 2160 and self.width % 2 == self.height % 2 == 0
+        ):
+            raise InputError(f"width and height: even, 64×64 to 3840×2160, got {self.width}×{self.height}")
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of each camera."""
+        return round(self.minutes * 60 * self.fps)
