@@ -68,5 +68,9 @@ def test_the_check_sees_what_it_should() -> None:
 
 
 def test_every_folder_is_a_known_part_and_there_is_no_utils() -> None:
-    folders = {path.name for path in SOURCE.iterdir() if path.is_dir()} - {"__pycache__", "recipes"}
+    folders = {path.name for path in SOURCE.iterdir() if path.is_dir()} - {
+        "__pycache__",
+        "recipes",
+        "weights",
+    }
     assert folders <= set(PARTS)

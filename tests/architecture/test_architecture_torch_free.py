@@ -47,6 +47,7 @@ NEED_AN_EXTRA = (
     "omnireid.losses.consistency",
     "omnireid.losses.cross_entropy",
     "omnireid.losses.triplet",
+    "omnireid.data.appearance",
     "omnireid.data.augmentation",
     "omnireid.data.augmix",
     "omnireid.data.erasing",

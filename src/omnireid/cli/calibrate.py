@@ -16,6 +16,7 @@ from omnireid.evaluation.options import (
     CalibrationSplit,
     WhiteningChoice,
 )
+from omnireid.inference.options import DEFAULT_MODEL
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class FitOptions(CalibrationOptions):
 
 
 def calibrate(
-    model: options.Model,
+    model: options.Model = DEFAULT_MODEL,
     data: Annotated[str | None, options.DATA] = None,
     root: Annotated[Path | None, options.ROOT] = None,
     tracklets: Annotated[

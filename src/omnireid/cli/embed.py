@@ -9,14 +9,15 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
+from omnireid.inference.options import DEFAULT_MODEL
 
 
 def embed(
     source: Annotated[str, typer.Argument(help="Folder, pattern ('crops/**/*.jpg'), picture or manifest.")],
-    model: options.Model,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="File to write: .parquet or .npz.", dir_okay=False)
     ],
+    model: options.Model = DEFAULT_MODEL,
     raw: Annotated[bool, typer.Option("--raw", help="Do not L2-normalise.")] = False,
     engine: options.BatchEngineOptions = options.BatchEngineOptions(),
     on_bad: options.Bad = "error",

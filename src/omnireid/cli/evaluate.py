@@ -13,12 +13,13 @@ from omnireid.cli.run import print_overall
 from omnireid.data.options import FrameSampling, Pooling, Sampling
 from omnireid.evaluation.options import DistanceName, QueryExpansion, Ranking, Reranking, RerankingVariant
 from omnireid.experiment.options import Corruptions, EvaluationOptions
+from omnireid.inference.options import DEFAULT_MODEL
 
 
 def evaluate(
-    model: options.Model,
     data: Annotated[str, options.SEVERAL_DATA],
     root: Annotated[list[Path], options.ROOTS],
+    model: options.Model = DEFAULT_MODEL,
     out: Annotated[
         Path, typer.Option("--out", help="Folder for result.json and report.html.", file_okay=False)
     ] = Path("runs/evaluation"),

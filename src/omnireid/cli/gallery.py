@@ -22,6 +22,7 @@ from omnireid.cli.gallery_options import (
 )
 from omnireid.cli.opening import open_embedder
 from omnireid.gallery.options import DEFAULT_PRECISION
+from omnireid.inference.options import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,7 +41,7 @@ IdentityId = Annotated[str, typer.Argument(help="Id of an identity; see 'omnirei
 @app.command()
 def enrol(
     gallery: GalleryUri,
-    model: options.Model,
+    model: options.Model = DEFAULT_MODEL,
     source: Annotated[
         str | None,
         typer.Argument(help="Folder, pattern ('crops/**/*.jpg'), picture or manifest of crops."),
@@ -150,7 +151,7 @@ def enrol(
 @app.command()
 def search(
     gallery: GalleryUri,
-    model: options.Model,
+    model: options.Model = DEFAULT_MODEL,
     pictures: Annotated[
         list[Path] | None,
         typer.Argument(help="Picture of a person; several are taken for one person's tracklet."),

@@ -18,7 +18,7 @@ app = options.App(help="Models: list, describe, convert, pull.", no_args_is_help
 
 @app.command("list")
 def list_(as_json: options.AsJson = False) -> None:
-    """List architectures and published weights."""
+    """List architectures, the weights that ship, and published ones."""
     from omnireid.models.cards import list_models, model_card
 
     cards = [model_card(name) for name in list_models()]
@@ -26,9 +26,15 @@ def list_(as_json: options.AsJson = False) -> None:
         print_json([card.model_dump(mode="json") for card in cards])
         return
     print_rows(
-        ("name", "parameters", "trained on", "rank-1 / mAP on"),
+        ("name", "parameters", "trained on", "terms", "rank-1 / mAP on"),
         [
-            (card.name, card.num_parameters or 0, card.training_data or "–", _metrics_text(card))
+            (
+                card.name,
+                card.num_parameters or 0,
+                card.training_data or "–",
+                card.licence if card.training_data else "–",
+                _metrics_text(card),
+            )
             for card in cards
         ],
     )
@@ -82,6 +88,9 @@ def convert(
         str | None,
         typer.Option("--key", help="Which network, where a file holds several, e.g. ema."),
     ] = None,
+    half: Annotated[
+        bool, typer.Option("--half", help="Store matrices in float16: half the file; it computes as before.")
+    ] = False,
 ) -> None:
     """Convert a checkpoint or an ONNX file to safetensors with a card, without running its code."""
     from omnireid.core.errors import ConfigError, WeightsError
@@ -93,9 +102,9 @@ def convert(
     if out.exists() and checkpoint.exists() and out.samefile(checkpoint):
         raise ConfigError(f"--out {out}: is the file to convert, which would be lost; name another")
     network, card = read_network(checkpoint, architecture, key=key)
-    if out.exists() and (not out.is_file() or not holds_weights(out, network)):
+    if out.exists() and (not out.is_file() or not holds_weights(out, network, half=half)):
         raise WeightsError(f"{out}: lies there already and holds something else; choose another --out")
-    save_weights(out, network, card)
+    save_weights(out, network, card, half=half)
     stdout.print(f"{out}: {card.architecture}, {card.num_parameters or 0:,} parameters")
     if card.notes:
         stdout.print(card.notes)

@@ -90,9 +90,7 @@ def _frozen(value: Any) -> Any:
 
 Model = Annotated[
     str,
-    typer.Option(
-        "--model", "-m", help="Weights (.safetensors), an exported file, or the name of pulled weights."
-    ),
+    typer.Option("--model", "-m", help="Weights (.safetensors), an exported file, or the name of weights."),
 ]
 CalibrationFile = Annotated[
     Path | None, typer.Option("--calibration", help="By default MODEL.calibration.json, where it exists.")

@@ -12,6 +12,7 @@ from omnireid.cli import options
 from omnireid.cli.console import print_rows, stderr, stdout
 from omnireid.cli.opening import open_embedder
 from omnireid.gallery.options import DEFAULT_PRECISION
+from omnireid.inference.options import DEFAULT_MODEL
 from omnireid.server.limits import Limits
 from omnireid.server.options import Scope
 
@@ -26,7 +27,6 @@ TokenFileOption = Annotated[
 
 
 def serve(
-    model: options.Model,
     gallery: Annotated[
         list[str],
         typer.Option(
@@ -34,6 +34,7 @@ def serve(
             help="Folder or URL of a gallery, made where there is none; of several: NAME=URI each.",
         ),
     ],
+    model: options.Model = DEFAULT_MODEL,
     calibration: options.CalibrationFile = None,
     host: Annotated[
         str, typer.Option("--host", help="Address to listen on; others than loopback need tokens.")

@@ -8,12 +8,13 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
+from omnireid.inference.options import DEFAULT_MODEL
 
 
 def verify(
     first: Annotated[str, typer.Argument(help="Picture of a person.")],
     second: Annotated[str, typer.Argument(help="Another picture of a person.")],
-    model: options.Model,
+    model: options.Model = DEFAULT_MODEL,
     calibration: options.CalibrationFile = None,
     false_alarm_rate: Annotated[
         float | None,

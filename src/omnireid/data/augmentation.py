@@ -3,8 +3,9 @@
 Five augmentations with the constants and the order of the reference implementation (torchreid's
 transforms): flip, random crop, random patch, colour jitter, then normalisation, then erasing. Three
 more against corruption, as CIL trains (Chen et al., NeurIPS 2021 Datasets and Benchmarks), come before the
-jitter: soft erasing, patch mixing, then AugMix. All chance comes from one generator on the CPU, so that
-every device takes the same decisions.
+jitter: soft erasing, patch mixing, then AugMix. Before AugMix come three for cameras that were never seen
+(`appearance`): colours shifted or taken away, pictures coarsened. All chance comes from one generator on
+the CPU, so that every device takes the same decisions.
 
 Pictures stay uint8 with channels last until they are normalised: a quarter of the bytes to move,
 and the network gets channels-last memory for nothing. docs/decisions/0002 measures the choice.
@@ -21,6 +22,14 @@ from torch import Tensor
 
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
+from omnireid.data.appearance import (
+    GREY_PROBABILITY,
+    LEAST_SCALE,
+    coarsen_,
+    draw_color_shift,
+    grey_,
+    shift_colors_,
+)
 from omnireid.data.augmix import augmix, draw_mixture
 from omnireid.data.erasing import (
     ERASED_AREA,
@@ -42,12 +51,16 @@ AUGMENTATIONS = (
     "random_patch",
     "soft_erase",
     "patch_mix",
+    "color_shift",
+    "grey",
+    "coarsen",
     "augmix",
     "color_jitter",
     "random_erase",
 )
 
-# Of everything but jitter and AugMix, which always happen; also of a patch's flip and rotation.
+# Of everything but jitter, colour shift and AugMix, which always happen, and grey; also of a patch's flip and
+# rotation.
 PROBABILITY = 0.5
 ENLARGEMENT = 1.125
 BRIGHTNESS = 0.2
@@ -58,6 +71,7 @@ PATCH_MAX_DEGREES = 10
 PATCH_MIN_STORED = 100
 PATCH_MAX_STORED = 50_000
 
+_IN_PLACE = set(AUGMENTATIONS) - {"augmix", "color_jitter", "random_erase"}
 _GREY = (0.299, 0.587, 0.114)
 # Pictures per pass over floats on a CPU: sixteen of 256×128 (6 MB) stay in its last-level cache.
 _BLOCK = 16
@@ -125,7 +139,7 @@ class Augmentation:
             raise ShapeError("crops", expected=("N", *size, 3), actual=tuple(crops.shape))
         if crops.dtype != torch.uint8:
             raise InputError(f"crops: expected uint8, got {crops.dtype}")
-        if {"flip", "random_crop", "random_patch", "soft_erase", "patch_mix"} & set(self.names):
+        if _IN_PLACE & set(self.names):
             crops = crops.clone()
         n = len(crops)
         if "flip" in self.names:
@@ -141,6 +155,13 @@ class Augmentation:
             boxes, chosen = _erased(n, size, generator)
             corners = torch.rand(n, 2, generator=generator, dtype=torch.float64)
             mix_patches_(crops, boxes, chosen, draw_shares(n, generator), corners)
+        if "color_shift" in self.names:
+            shift_colors_(crops, draw_color_shift(n, generator))
+        if "grey" in self.names:
+            grey_(crops, _chosen(n, generator, GREY_PROBABILITY))
+        if "coarsen" in self.names:
+            scales = LEAST_SCALE + (1 - LEAST_SCALE) * torch.rand(n, generator=generator)
+            coarsen_(crops, _chosen(n, generator), scales)
         if "augmix" in self.names:
             clean = [crops] if self.num_views > 1 else []
             mixed = [augmix(crops, draw_mixture(n, generator)) for _ in range(self.num_views - len(clean))]
@@ -297,5 +318,5 @@ def _erased(n: int, size: tuple[int, int], generator: torch.Generator) -> tuple[
     return draw_boxes(n, size, ERASED_AREA, ERASED_MIN_ASPECT, generator), _chosen(n, generator)
 
 
-def _chosen(n: int, generator: torch.Generator) -> list[bool]:
-    return (torch.rand(n, generator=generator) < PROBABILITY).tolist()
+def _chosen(n: int, generator: torch.Generator, probability: float = PROBABILITY) -> list[bool]:
+    return (torch.rand(n, generator=generator) < probability).tolist()

@@ -44,6 +44,7 @@ from omnireid.experiment.opening import open_model
 from omnireid.inference.embedder import Embedder
 from omnireid.inference.lookup import find_weights
 from omnireid.inference.options import Engine
+from omnireid.models.shipped import FOLDER as SHIPPED_FOLDER
 from omnireid.report.calibration import write_calibration_page
 
 _HISTOGRAM_BINS = 60
@@ -105,6 +106,11 @@ def calibrate(
             `read_tracklets` and `Embedder.open`.
     """
     weights = find_weights(model)
+    if out is None and weights.parent == SHIPPED_FOLDER:
+        raise InputError(
+            f"out: {model} comes with the package, whose files stay as they are; name a file for its "
+            "calibration (--out), and give that with --calibration"
+        )
     # Read before the model is opened: a wrong path should not cost that time.
     tracklets = () if isinstance(source, Dataset) else read_tracklets(Path(source))
     embedder = open_model(weights, engine, console=reading.console)

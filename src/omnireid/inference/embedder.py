@@ -24,7 +24,7 @@ from omnireid.inference.backends.protocol import Backend, FeatureMaps, can_be_to
 from omnireid.inference.backends.table import Opening
 from omnireid.inference.lookup import find_weights
 from omnireid.inference.opening import open_backend
-from omnireid.inference.options import BackendName, Engine, PrecisionName
+from omnireid.inference.options import DEFAULT_MODEL, BackendName, Engine, PrecisionName
 from omnireid.inference.sources import Files, collect_samples
 
 _NAMED_IN_WARNING = 5
@@ -80,7 +80,7 @@ class Embedder:
     @classmethod
     def open(
         cls,
-        model: str | os.PathLike[str],
+        model: str | os.PathLike[str] = DEFAULT_MODEL,
         *,
         backend: BackendName = Engine.backend,
         device: str = Engine.device,
@@ -90,11 +90,12 @@ class Embedder:
         normalise: bool = True,
         card: ForeignCard | str | os.PathLike[str] | None = None,
     ) -> Embedder:
-        """Open a model file, or a model of the registry whose weights were pulled.
+        """Open a model file, or a model by name: the weights that ship, or published ones that were pulled.
 
         Args:
             model: a file of `omnireid export`, an `.onnx` file of others, `.safetensors` with a model card,
-                or a name of `omnireid models list`. The kind of file is read from its content.
+                or a name of `omnireid models list`; by default the weights that ship. The kind of file is
+                read from its content.
             backend: "auto" runs `.onnx` in ONNX Runtime, every other exported format in its own engine, and
                 `.safetensors` in our CPU engine ("native"); in torch where there is a GPU, or a network that
                 has no fast form. "openvino" takes `.onnx` too, "gpu" `.safetensors`.

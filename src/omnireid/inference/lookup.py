@@ -8,13 +8,14 @@ from pathlib import Path
 from omnireid.core.errors import MissingExtraError, WeightsError
 from omnireid.models.cards import hub_file
 from omnireid.models.pull import pull
+from omnireid.models.shipped import list_makings, shipped_file
 
 CHECKPOINT_SUFFIXES = (".pth", ".pt", ".tar", ".ckpt", ".bin")
 _MODEL_SUFFIXES = (".onnx", ".safetensors", *CHECKPOINT_SUFFIXES)
 
 
 def find_weights(model: str | os.PathLike[str]) -> Path:
-    """The file that `model` names: a path, or published weights that were pulled.
+    """The file that `model` names: a path, weights that ship, or published ones that were pulled.
 
     Pulled weights are checkpoints; they are converted once, to safetensors beside the pulled file.
     Nothing is fetched here.
@@ -32,6 +33,13 @@ def find_weights(model: str | os.PathLike[str]) -> Path:
     if path.suffix in _MODEL_SUFFIXES or path.name != str(model):
         raise WeightsError(f"{path}: no such model file")
     name = str(model)
+    if (shipped := shipped_file(name)) is not None:
+        return shipped
+    if name in list_makings():
+        raise WeightsError(
+            f"{name}: this OmniReID comes without these weights; name a model (--model), or make them: "
+            f"omnireid models reproduce {name}"
+        )
     try:
         checkpoint = pull(name, offline=True)
     except WeightsError as error:

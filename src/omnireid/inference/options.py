@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+DEFAULT_MODEL = "osnet_x0_25_rendered"
+"""What is taken where no model is named: weights that come with the package."""
+
 AUTO = "auto"
 BackendName = str
 """AUTO, or a name of `BACKENDS`."""

@@ -1,4 +1,4 @@
-"""Model cards by name: architectures, and published weights. Imports no torch."""
+"""Model cards by name: architectures, weights that ship, and published ones. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from omnireid.core.card import ModelCard
 from omnireid.core.errors import UnknownNameError
 from omnireid.models.family import HubFile, NetworkFamily
 from omnireid.models.registry import FAMILIES
+from omnireid.models.shipped import shipped_cards
 
 
 def list_architectures() -> tuple[str, ...]:
@@ -17,18 +18,22 @@ def list_architectures() -> tuple[str, ...]:
 
 
 def list_models() -> tuple[str, ...]:
-    """Names of all cards: the architectures, then the published weights."""
-    cards = _cards(FAMILIES.specs())
+    """Names of all cards: the architectures, then the weights that ship, then the published ones."""
+    cards = {card.name: card for card in shipped_cards()} | _cards(FAMILIES.specs())
     return tuple(sorted(cards, key=lambda name: cards[name].architecture != name))
 
 
 def model_card(name: str) -> ModelCard:
-    """The card of an architecture or of published weights.
+    """The card of an architecture, of weights that ship, or of published ones.
 
     Raises:
         UnknownNameError: no such model; names the nearest.
     """
-    card = _cards(FAMILIES.ours.values()).get(name) or _cards(FAMILIES.specs()).get(name)
+    card = (
+        _cards(FAMILIES.ours.values()).get(name)
+        or next((card for card in shipped_cards() if card.name == name), None)
+        or _cards(FAMILIES.specs()).get(name)
+    )
     if card is None:
         raise UnknownNameError("model", name, list_models())
     return card

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from omnireid.core.card import ModelCard
@@ -67,6 +68,8 @@ def read_card(path: str | os.PathLike[str]) -> ModelCard:
 def read_arrays(path: str | os.PathLike[str]) -> tuple[WeightHeader, dict[str, npt.NDArray[Any]]]:
     """Read a weight file without torch: its header, and its weights under the published key names.
 
+    Weights that are stored in float16 come as float32.
+
     Raises:
         WeightsError: missing, truncated or damaged, another format, or without a card.
     """
@@ -83,7 +86,9 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[WeightHeader, dict[str, n
         raise WeightsError(f"{path}: damaged or truncated ({error})") from error
     if arrays_sha256(arrays) != header.tensors_sha256:
         raise WeightsError(f"{path}: damaged: the weights do not have the hash that the file states")
-    return header, arrays
+    return header, {
+        key: array.astype(np.float32) if array.dtype == np.float16 else array for key, array in arrays.items()
+    }
 
 
 def _parse(text: str, *, source: str) -> WeightHeader:

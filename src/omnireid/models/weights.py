@@ -21,13 +21,25 @@ from omnireid.models.weight_file import read_header
 from omnireid.models.weight_header import WeightHeader, arrays_sha256
 
 
-def save_weights(path: str | os.PathLike[str], model: Network | IdentityClassifier, card: ModelCard) -> None:
+def save_weights(
+    path: str | os.PathLike[str],
+    model: Network | IdentityClassifier,
+    card: ModelCard,
+    *,
+    half: bool = False,
+) -> None:
     """Write the network's weights with their card, atomically. The same input gives the same bytes.
 
     A training wrapper's classifier is left out: embeddings do not need it.
 
+    Args:
+        half: store matrices and kernels in float16, which makes the file half as large; vectors (biases and
+            the statistics of batch norms, some of which float16 cannot hold) stay float32. The network
+            computes in float32 either way.
+
     Raises:
-        WeightsError: the card states another embedding size than the network has.
+        WeightsError: the card states another embedding size than the network has, or a weight is too large
+            for float16.
         StorageError: the file cannot be written.
     """
     from safetensors.torch import save
@@ -38,7 +50,10 @@ def save_weights(path: str | os.PathLike[str], model: Network | IdentityClassifi
             f"card {card.name!r} states embeddings of size {card.embedding_size}, "
             f"the network gives {network.config.embedding_size}"
         )
-    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    state = _stored(network, half)
+    for key, value in state.items() if half else ():
+        if not bool(torch.isfinite(value).all()):
+            raise WeightsError(f"{path}: {key} holds values that float16 cannot; store float32")
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     header = WeightHeader(
         card=card.model_copy(update={"num_parameters": num_parameters}),
@@ -73,16 +88,21 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[Network, ModelCard]:
     check_state_dict(network.state_dict(), state, source=str(path))
     if tensors_sha256(state) != header.tensors_sha256:
         raise WeightsError(f"{path}: damaged: the weights do not have the hash that the file states")
-    network.load_state_dict(state)
+    network.load_state_dict(state)  # float16 becomes the network's float32
     return network.eval(), header.card
 
 
-def holds_weights(path: str | os.PathLike[str], network: Network) -> bool:
-    """Whether a weight file holds just these weights."""
+def holds_weights(path: str | os.PathLike[str], network: Network, *, half: bool = False) -> bool:
+    """Whether a weight file holds just these weights, as `save_weights` writes them."""
     try:
-        return read_header(path).tensors_sha256 == tensors_sha256(network.state_dict())
+        return read_header(path).tensors_sha256 == tensors_sha256(_stored(network, half))
     except WeightsError:
         return False
+
+
+def _stored(network: Network, half: bool) -> dict[str, Tensor]:
+    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    return {key: value.half() if half and value.ndim > 1 else value for key, value in state.items()}
 
 
 def tensors_sha256(state: Mapping[str, Tensor]) -> str:

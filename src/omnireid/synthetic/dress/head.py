@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from omnireid.core.seeds import numpy_generator
-from omnireid.synthetic.dress.cloth import Layer, Patch, band, edge, line, noise, paint, plain, shade
+from omnireid.synthetic.dress.cloth import Layer, Patch, band, edge, line, noise, paint, plain, shade, spot
 from omnireid.synthetic.dress.colours import scaled
 from omnireid.synthetic.dress.fabrics import weave
 from omnireid.synthetic.dress.folds import hollow
@@ -101,6 +101,12 @@ def face(outfit: Outfit) -> Layer:
         )
     else:
         paint(layer, person.hair, beard * (1 - lip) * np.float32(0.62 if cut.beard == "short" else 0.85))
+    if cut.glasses and not outfit.extras.shades:
+        # From afar the rims are too thin for the geometry's texture: what is left of them is on the skin.
+        lens = np.hypot(
+            (off - np.float32(_EYE_U)) / np.float32(0.042), (v - np.float32(_EYE_V)) / np.float32(0.05)
+        )
+        paint(layer, outfit.extras.glasses, spot(np.abs(lens - 1), 0.12, 0.2) * np.float32(0.45))
     if outfit.extras.mask is not None:
         drop = (off / np.float32(0.2)) ** 2
         cloth = edge(v, 0.53 + 0.03 * drop, 0.02) * (1 - edge(off, 0.17, 0.02))
@@ -170,12 +176,27 @@ def beard(outfit: Outfit) -> Layer:
 
 
 def glasses(outfit: Outfit) -> Layer:
-    """Glasses, (16, 32, 3)."""
-    patch = Patch(16, 32, 0.14, 0.04)
-    layer = plain(patch, outfit.extras.glasses)
-    if outfit.extras.shades:
-        return np.asarray(layer * np.float32(0.5), dtype=np.float32)
-    return layer
+    """Glasses, (32, 80, 4): panes across both eyes, of which rims, bridge and dark lenses are no holes."""
+    patch = Patch(32, 80, 0.124, 0.04)
+    extras = outfit.extras
+    generator = numpy_generator(outfit.complexion.seed, "glasses")
+    u, v = patch.around(), patch.down()
+    rim = float(generator.uniform(0.1, 0.28))
+    corners = float(generator.uniform(1.8, 5.0))
+    wide, high = float(generator.uniform(0.16, 0.2)), float(generator.uniform(0.24, 0.38))
+    across = np.abs(np.abs(u - np.float32(0.5)) - np.float32(0.225)) / np.float32(wide)
+    down = np.abs(v - np.float32(0.5)) / np.float32(high)
+    radius = (across**corners + down**corners) ** (1 / corners)
+    frame = spot(np.abs(radius - 1), rim, 0.1)
+    bridge = line(v, 0.36, 0.05, 0.04) * (np.abs(u - np.float32(0.5)) < 0.08)
+    temples = (np.abs(u - np.float32(0.5)) > 0.46) * (v < 0.25)
+    cover = np.maximum(np.maximum(frame, bridge), temples)
+    layer = plain(patch, scaled(extras.glasses, 0.5 if extras.shades else 1.0))
+    if extras.shades:
+        lens = spot(radius, 1.0, 0.1)
+        paint(layer, (24, 24, 26), lens * (1 - frame))
+        cover = np.maximum(cover, lens)
+    return np.concatenate([layer, np.asarray(cover * 255, dtype=np.float32)[:, :, None]], axis=2)
 
 
 def hat(outfit: Outfit) -> Layer:

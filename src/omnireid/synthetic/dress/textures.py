@@ -13,7 +13,7 @@ from omnireid.synthetic.people.outfit import SLOTS, Slot
 
 
 def dress(outfit: Outfit, wearer: Wearer) -> dict[Slot, UInt8]:
-    """Draw every slot's texture: (H, W, 3) uint8 sRGB each; u and v as `people.SLOTS` says.
+    """Draw every slot's texture: (H, W, 3) uint8 sRGB each, glasses (H, W, 4); u and v as `people.SLOTS`.
 
     A pure function of its arguments. A slot that the cut has no geometry for gets one plain colour, so that
     every slot can be looked up.

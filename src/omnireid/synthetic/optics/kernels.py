@@ -447,12 +447,20 @@ def shade(
             sun_red, sun_green, sun_blue = 0.0, 0.0, 0.0
             empty, most = 0, 0
             ray_x, ray_y = 0.0, 0.0
-            for sample in range(num_samples):
+            first_i, first_j = row * samples, column * samples
+            for i in range(first_i, first_i + samples):
+                for j in range(first_j, first_j + samples):
+                    empty += ids[i, j] < 0
+            if empty == num_samples:
+                # Most of a frame is nothing but the place: the mean of the rays lies between two of them.
+                i, j = first_i + samples - 1, first_j + samples - 1
+                ray_x = 0.5 * empty * (x_of[first_i * x_step, first_j] + x_of[i * x_step, j])
+                ray_y = 0.5 * empty * (y_of[first_i, first_j * y_step] + y_of[i, j * y_step])
+            for sample in range(0 if empty == num_samples else num_samples):
                 i, j = row * samples + sample // samples, column * samples + sample % samples
                 face = ids[i, j]
                 x, y = x_of[i * x_step, j], y_of[i, j * y_step]
                 if face < 0:
-                    empty += 1
                     ray_x += x
                     ray_y += y
                     continue

@@ -1,0 +1,114 @@
+"""Colours and sharpness of other cameras, against Pillow, colour theory and a plain loop."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from omnireid.core.card import InputSpec
+from omnireid.core.images import normalise
+from omnireid.data import appearance
+from omnireid.data.augmentation import Augmentation
+
+SPEC = InputSpec(height=64, width=32)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def crops(n: int = 6, seed: int = 0) -> torch.Tensor:
+    small = np.random.default_rng(seed).integers(0, 256, (n, 8, 4, 3), dtype=np.uint8)
+    enlarged = [np.asarray(Image.fromarray(one).resize((32, 64), Image.Resampling.BICUBIC)) for one in small]
+    return torch.from_numpy(np.stack(enlarged))
+
+
+def one(value: float) -> torch.Tensor:
+    return torch.tensor([value])
+
+
+def test_a_full_third_of_a_turn_makes_red_green_green_blue_and_blue_red() -> None:
+    matrix = appearance.color_matrices(one(1.0), one(2 * math.pi / 3))[0]
+    torch.testing.assert_close(matrix, torch.tensor([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]]), atol=1e-6, rtol=0)
+
+
+def test_no_turn_and_full_saturation_change_nothing_and_greys_stay_grey_in_any_case() -> None:
+    torch.testing.assert_close(appearance.color_matrices(one(1.0), one(0.0))[0], torch.eye(3))
+    matrices = appearance.color_matrices(torch.rand(50, generator=generator()) * 2, torch.linspace(-3, 3, 50))
+    torch.testing.assert_close(matrices.sum(2), torch.ones(50, 3))
+
+
+def test_without_saturation_a_picture_is_its_luma_as_pillow_has_it() -> None:
+    batch = crops()
+    grey, unsaturated = batch.clone(), batch.clone()
+    appearance.grey_(grey, [True] * 5 + [False])
+    neutral = torch.ones(6, 3)
+    matrices = appearance.color_matrices(torch.zeros(6), torch.zeros(6))
+    appearance.shift_colors_(unsaturated, appearance.ColorShift(neutral, neutral, matrices))
+    for picture, ours in zip(batch[:5], grey, strict=False):
+        luma = np.asarray(Image.fromarray(picture.numpy()).convert("L"), dtype=int)
+        assert np.abs(ours.numpy() - luma[..., None]).max() <= 1
+    assert (grey[:5].int() - unsaturated[:5].int()).abs().max() <= 1
+    assert torch.equal(grey[5], batch[5])
+
+
+def test_shifted_colors_are_those_of_a_plain_loop() -> None:
+    batch = crops(19)
+    shift = appearance.draw_color_shift(len(batch), generator())
+    shifted = batch.clone()
+    appearance.shift_colors_(shifted, shift)
+    for number, picture in enumerate(batch.numpy()):
+        exponents, gains, matrix = (values[number].double().numpy() for values in shift)
+        toned = np.clip(255 * gains * (picture / 255.0) ** exponents, 0, 255)
+        expected = np.clip(np.einsum("ij,hwj->hwi", matrix, toned), 0, 255)
+        assert np.abs(shifted[number].numpy() - expected).max() < 0.51
+
+
+def test_shifts_are_spread_around_none() -> None:
+    shift = appearance.draw_color_shift(4_000, generator())
+    widest = appearance.TONE + appearance.CHANNEL_TONE
+    assert shift.exponents.log().abs().max() <= widest
+    assert shift.exponents.log().abs().max() > 0.95 * widest
+    assert shift.gains.log().abs().max() <= appearance.EXPOSURE + appearance.WHITE_BALANCE
+    for values in (shift.exponents, shift.gains):
+        assert values.log().mean().abs() < 0.02
+    # Channels of one picture differ less than pictures do.
+    assert shift.exponents.log().std(dim=1).mean() < 0.3 * shift.exponents.log().std(dim=0).mean()
+
+
+@pytest.mark.parametrize("scale", [0.3, 0.55, 1.0])
+def test_a_coarsened_picture_is_pillows_shrunk_and_enlarged_again(scale: float) -> None:
+    batch = crops()
+    coarse = batch.clone()
+    appearance.coarsen_(coarse, [True, False] * 3, torch.full((6,), scale))
+    for number, (ours, picture) in enumerate(zip(coarse, batch, strict=True)):
+        if number % 2:
+            assert torch.equal(ours, picture)
+            continue
+        image = Image.fromarray(picture.numpy())
+        shrunk = image.resize((round(32 * scale), round(64 * scale)), Image.Resampling.BILINEAR)
+        expected = np.asarray(shrunk.resize((32, 64), Image.Resampling.BILINEAR), dtype=int)
+        assert np.abs(ours.numpy() - expected).max() <= 2
+
+
+def test_about_a_tenth_becomes_grey_and_the_input_is_left_alone() -> None:
+    batch = crops(400)
+    before = batch.clone()
+    out = Augmentation(("grey",), SPEC)(batch, generator())
+    assert torch.equal(batch, before)
+    plain = torch.from_numpy(normalise(batch.numpy(), SPEC))
+    changed = (out - plain).abs().amax(dim=(1, 2, 3)) > 1e-6
+    assert 20 < changed.sum() < 60
+
+
+def test_together_they_are_a_function_of_the_generator_alone() -> None:
+    batch = crops(8)
+    augmentation = Augmentation(("color_shift", "grey", "coarsen"), SPEC)
+    first, again = (augmentation(batch, generator(3)) for _ in range(2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, augmentation(batch, generator(4)))
+    assert augmentation(batch[:0], generator()).shape == (0, 3, 64, 32)
