@@ -16,6 +16,7 @@ from omnireid.synthetic.optics.sensor import (
     draw_sensor,
     encode_jpeg,
     expose,
+    metered_balance,
     metered_exposure,
 )
 
@@ -107,6 +108,17 @@ def test_the_meter_makes_the_mean_grey_and_spares_highlights() -> None:
     lamp[:16] = 5.0
     assert metered_exposure(lamp) * 5.0 <= 1.0
     assert metered_exposure(_grey(0.0)) == 1.0
+
+
+def test_white_balance_takes_the_colour_of_the_light() -> None:
+    lamplit = _grey(0.2) * np.array([1.2, 1.0, 0.5], np.float32)
+    balanced = lamplit * np.array(metered_balance(lamplit, strength=1.0), np.float32)
+    np.testing.assert_allclose(balanced[0, 0] / balanced[0, 0, 0], 1.0, rtol=1e-5)
+    weights = np.array([0.2126, 0.7152, 0.0722])
+    np.testing.assert_allclose(balanced[0, 0] @ weights, lamplit[0, 0] @ weights, rtol=1e-5)
+    half = lamplit * np.array(metered_balance(lamplit, strength=0.5), np.float32)
+    np.testing.assert_allclose((half[0, 0, 0] / half[0, 0, 2]) ** 2, 1.2 / 0.5, rtol=1e-5)
+    assert metered_balance(_grey(0.0)) == (1.0, 1.0, 1.0)
 
 
 def test_chance_is_the_generators() -> None:

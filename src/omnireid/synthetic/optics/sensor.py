@@ -104,6 +104,24 @@ def metered_exposure(colour: Float32, *, grey: float = 0.18, highlights: float =
     return min(grey / mean, max(highlights / max(bright, 1e-9), 0.4 * grey / mean))
 
 
+def metered_balance(colour: Float32, *, strength: float = 0.7) -> tuple[float, float, float]:
+    """The white balance that automatic cameras choose: they take the mean of what they see for grey.
+
+    Args:
+        colour: (H, W, 3) float32 linear RGB.
+        strength: 0 leaves the light's colour, 1 takes all of it.
+
+    Returns:
+        Factors for `SensorSettings.balance` that keep the mean's luminance; ones for a picture without light.
+    """
+    mean = np.maximum(colour.mean(axis=(0, 1), dtype=np.float64), 0.0)
+    if not mean.min() > 0:
+        return (1.0, 1.0, 1.0)
+    gains = (mean.mean() / mean) ** strength
+    gains *= (mean @ _LUMINANCE) / ((gains * mean) @ _LUMINANCE)
+    return (float(gains[0]), float(gains[1]), float(gains[2]))
+
+
 def expose(colour: Float32, settings: SensorSettings, generator: np.random.Generator) -> UInt8:
     """Take the picture.
 
@@ -212,23 +230,25 @@ def draw_sensor(generator: np.random.Generator) -> SensorSettings:
     """
     warmth, tint = generator.normal(0.0, 0.06), generator.normal(0.0, 0.03)
     quality = int(generator.integers(45, 92))
-    noisy, sharp = generator.random() ** 2, generator.random()
+    sharpening, contrast = float(3.0 * generator.random() ** 2), float(generator.uniform(-0.2, 1.6))
+    # What exaggerates edges and contrast exaggerates noise, too.
+    noise = generator.random() ** 2 / (1.0 + 0.5 * sharpening + 0.3 * contrast)
     return SensorSettings(
         balance=(float(np.exp(warmth)), float(np.exp(tint)), float(np.exp(-warmth))),
         saturation=float(generator.uniform(0.4, 1.1)),
         veil=float(0.3 * generator.random() ** 3),
         vignette=float(generator.uniform(0.0, 0.35)),
-        gamma=float(np.exp(generator.normal(0.0, 0.12))),
-        contrast=float(generator.uniform(-0.2, 1.6)),
+        gamma=float(np.exp(generator.normal(-0.08, 0.12))),
+        contrast=contrast,
         black=float(25.0 * generator.random() ** 2),
         white=float(generator.uniform(232.0, 255.0)),
-        shot_noise=float(0.008 + 0.05 * noisy),
-        read_noise=float(0.0003 + 0.002 * noisy),
+        shot_noise=float(0.006 + 0.05 * noise),
+        read_noise=float(0.0003 + 0.002 * noise),
         colour_noise=float(generator.uniform(0.1, 0.7)),
         grain=float(generator.uniform(0.0, 0.9)),
         defocus=float(generator.uniform(0.2, 0.9)),
         motion=float(generator.uniform(0.5, 3.0)),
-        sharpening=float(3.0 * sharp * sharp),
+        sharpening=sharpening,
         resolution=float(generator.uniform(0.5, 1.0)),
         quality=(quality, min(95, quality + 10)),
     )
