@@ -15,8 +15,9 @@ import pyarrow as pa
 import pytest
 
 from gallery.memory_store import MemoryStore, StoppedError
-from omnireid.gallery.identities import Identities
+from omnireid.gallery.identities import IDENTITIES, Identities, People
 from omnireid.gallery.items import EVERYTHING, Item, item_id
+from omnireid.gallery.records import RememberedRecords
 from omnireid.gallery.rows import table_of
 from omnireid.gallery.store import CollectionInfo, GalleryStore
 
@@ -61,7 +62,16 @@ def ids_in(store: GalleryStore, collection: str = "items_a") -> set[str]:
 
 def people_of(store: GalleryStore) -> Identities:
     """What an operator says, without an audit log."""
-    return Identities(store, lambda: list(store.collections()), lambda: 0.0, lambda *_, **__: None)
+    known = RememberedRecords(store, IDENTITIES, People)
+    return Identities(
+        store,
+        known,
+        lambda: [*store.collections()],
+        lambda: 0.0,
+        "operator",
+        lambda *_, **__: None,
+        store.lock,
+    )
 
 
 def held(store: MemoryStore, *without: str) -> str:

@@ -23,10 +23,10 @@ def gallery() -> MemoryStore:
     fill(store, [*crops, person("second4", "p4"), person("nobody")])
     fill(store, crops[:2], collection="items_b")
     people = people_of(store)
-    people.name("p2", "Ann Alpha", "operator")
-    people.merge("p1", ["p2"], "operator")
-    people.merge("p2", ["p3"], "operator")
-    people.name("p4", "Bob Beta", "operator")
+    people.name("p2", "Ann Alpha")
+    people.merge("p1", ["p2"])
+    people.merge("p2", ["p3"])
+    people.name("p4", "Bob Beta")
     return store
 
 
@@ -65,10 +65,10 @@ def test_an_item_goes_alone_and_a_name_goes_with_the_last_item() -> None:
 
 def test_an_operation_on_many_items_keeps_those_that_are_there() -> None:
     store = gallery()
-    split = people_of(store).split([item_id("crop4"), item_id("second4")], None, "operator")
+    split = people_of(store).split([item_id("crop4"), item_id("second4")], None)
     forget(store, items=[item_id("crop4")])
     assert list(store.records(OPERATIONS)[split.id]["items"]) == [item_id("second4")]
-    people_of(store).undo(split.id, "operator")
+    people_of(store).undo(split.id)
     (row,) = store.get("items_a", [item_id("second4")]).to_pylist()
     assert row["identity"] == "p4"
 

@@ -20,7 +20,7 @@ from gallery.people import MODEL, memory_gallery, vectors
 from omnireid import Gallery, Item
 from omnireid.core.errors import InputError
 from omnireid.gallery.errors import ConflictError, NotInGalleryError
-from omnireid.gallery.identities import IDENTITIES, MAX_OPERATIONS, OPERATIONS, People
+from omnireid.gallery.identities import IDENTITIES, MAX_OPERATIONS, OPERATIONS, People, forget_people
 from omnireid.gallery.records import RememberedRecords
 
 IDS = ("a", "b", "c", "d")
@@ -184,7 +184,7 @@ def test_another_process_sees_what_was_done() -> None:
     # What is written is checked against what is there now, not against what is remembered.
     with pytest.raises(InputError, match="expected others"):
         there.merge("b", ["a"])
-    there.who_is.changed()
+    there._people.forget()
     assert shown(there, ids) == "aaaaccdd--"
 
 
@@ -201,7 +201,7 @@ def test_forgetting_takes_what_undo_would_bring_back() -> None:
     gallery.assign([ids[5]], "d")
     gallery.assign([ids[7]], "d")
     gallery.assign([ids[8]], "d")
-    gallery.who_is.forget_traces({"a", "b"}, {ids[0], ids[1], ids[2], ids[3], ids[4], ids[6]})
+    forget_people(store, {"a", "b"}, {ids[0], ids[1], ids[2], ids[3], ids[4], ids[6]})
     left = str(store.records(OPERATIONS)) + str(store.records(IDENTITIES))
     assert "Ann" not in left
     assert not any(repr(one) in left for one in ("a", "b", ids[0], ids[4], ids[6]))

@@ -157,7 +157,7 @@ def test_what_is_enrolled_assigned_and_forgotten_meanwhile_is_respected() -> Non
         if next(changes, False):
             Gallery(store, clock=lambda: 7.0).enrol([crop("late")], np.ones((1, DIM)), model=OLD)
             delete_everywhere(store, Filter(ids=frozenset({item_id("crop0")})))
-            people_of(store).assign([item_id("crop3")], "p9", "operator")
+            people_of(store).assign([item_id("crop3")], "p9")
 
     embedder.before_answer = meanwhile
     run(store, embedder)

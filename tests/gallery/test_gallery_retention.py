@@ -82,11 +82,11 @@ def named_gallery() -> MemoryStore:
         store, [person("old1", "p1", time=1), person("old2", "p2", time=1), person("new2", "p3", time=9_999)]
     )
     people = people_of(store)
-    people.name("p1", "Ann Alpha", "operator")
-    people.name("p2", "Bob Beta", "operator")
-    people.merge("p2", ["p3"], "operator")
-    people.assign([item_id("old1"), item_id("new2")], "p2", "operator")
-    people.undo(max(store.records(OPERATIONS)), "operator")
+    people.name("p1", "Ann Alpha")
+    people.name("p2", "Bob Beta")
+    people.merge("p2", ["p3"])
+    people.assign([item_id("old1"), item_id("new2")], "p2")
+    people.undo(max(store.records(OPERATIONS)))
     write_retention(store, Retention(5_000))
     return store
 

@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from omnireid.core.display import short_repr
-from omnireid.gallery.audit_reading import ALL_ENTRIES, AuditEntry, AuditFilter, AuditPage, find
+from omnireid.gallery.audit_reading import AuditEntry, AuditFilter, AuditReader
 from omnireid.gallery.store import GalleryStore
 
-__all__ = ["ALL_ENTRIES", "AuditEntry", "AuditFilter", "AuditLog", "AuditPage", "Verified", "entry_hash"]
+__all__ = ["AuditEntry", "AuditFilter", "AuditLog", "Verified"]
 
 CHAINS = "audit-chain"
 """Kind of the records: by writer, the number of entries and the last hash, once it was closed."""
@@ -58,11 +58,12 @@ class Verified:
     __repr__ = short_repr
 
 
-class AuditLog:
+class AuditLog(AuditReader):
     """Adds to a gallery's log. Several threads may share it: they wait for one write together."""
 
     def __init__(self, store: GalleryStore, clock: Callable[[], float]) -> None:
-        self._store, self._clock = store, clock
+        super().__init__(store)
+        self._clock = clock
         self._writer = secrets.token_hex(8)
         self._waiting: deque[_Ticket] = deque()
         self._writing = threading.Lock()
@@ -155,24 +156,6 @@ class AuditLog:
                 ticket.error = error
         for ticket in tickets:
             ticket.is_done = True
-
-    def find(
-        self,
-        where: AuditFilter = ALL_ENTRIES,
-        *,
-        after: int | None = None,
-        limit: int,
-        latest: bool = False,
-        most_looked: int | None = None,
-    ) -> AuditPage:
-        """Entries of all writers that meet a filter, the oldest first; with `latest` the latest first.
-
-        Args:
-            after: the `seq` of the last one looked at, in the order asked for.
-            limit: how many.
-            most_looked: stop after so many entries, though fewer than `limit` were found; None for no bound.
-        """
-        return find(self._store, where, after=after, limit=limit, latest=latest, most_looked=most_looked)
 
     def verify(self) -> Verified:
         """Follow every chain through the whole log. Problems count its entries from 0."""

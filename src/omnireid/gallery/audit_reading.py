@@ -106,32 +106,44 @@ class AuditPage:
     __repr__ = short_repr
 
 
-def find(
-    store: GalleryStore,
-    where: AuditFilter,
-    *,
-    after: int | None,
-    limit: int,
-    latest: bool,
-    most_looked: int | None,
-) -> AuditPage:
-    """As `AuditLog.find`."""
-    size = limit + 1 if where == ALL_ENTRIES else _CHUNK
-    entries: list[AuditEntry] = []
-    looked, number, looked_to = 0, after, None
-    while True:
-        chunk = store.audit_page(number, size, latest=latest)
-        for seq, entry in chunk:
-            # One more than is shown tells whether there are more.
-            if len(entries) == limit and where.accepts(entry):
+class AuditReader:
+    """Reads a gallery's log."""
+
+    def __init__(self, store: GalleryStore) -> None:
+        self._store = store
+
+    def find(
+        self,
+        where: AuditFilter = ALL_ENTRIES,
+        *,
+        after: int | None = None,
+        limit: int,
+        latest: bool = False,
+        most_looked: int | None = None,
+    ) -> AuditPage:
+        """Entries of all writers that meet a filter, the oldest first; with `latest` the latest first.
+
+        Args:
+            after: the `seq` of the last one looked at, in the order asked for.
+            limit: how many.
+            most_looked: stop after so many entries, though fewer than `limit` were found; None for no bound.
+        """
+        size = limit + 1 if where == ALL_ENTRIES else _CHUNK
+        entries: list[AuditEntry] = []
+        looked, number, looked_to = 0, after, None
+        while True:
+            chunk = self._store.audit_page(number, size, latest=latest)
+            for seq, entry in chunk:
+                # One more than is shown tells whether there are more.
+                if len(entries) == limit and where.accepts(entry):
+                    return AuditPage(tuple(entries), number, looked, looked_to)
+                looked, number, looked_to = looked + 1, seq, entry["time"]
+                if where.accepts(entry):
+                    entries.append(public(seq, entry))
+            if len(chunk) < size or _is_past(where, chunk, latest):
+                return AuditPage(tuple(entries), None, looked, looked_to)
+            if most_looked is not None and looked >= most_looked:
                 return AuditPage(tuple(entries), number, looked, looked_to)
-            looked, number, looked_to = looked + 1, seq, entry["time"]
-            if where.accepts(entry):
-                entries.append(public(seq, entry))
-        if len(chunk) < size or _is_past(where, chunk, latest):
-            return AuditPage(tuple(entries), None, looked, looked_to)
-        if most_looked is not None and looked >= most_looked:
-            return AuditPage(tuple(entries), number, looked, looked_to)
 
 
 def _is_past(where: AuditFilter, chunk: Iterable[tuple[int, Mapping[str, Any]]], latest: bool) -> bool:

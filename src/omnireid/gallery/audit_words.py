@@ -11,46 +11,6 @@ from typing import Any
 
 from omnireid.gallery.audit_reading import AuditEntry
 
-ACTIONS: Mapping[str, str] = {
-    "enrol": "Pictures added",
-    "search": "Search",
-    "verify": "Two pictures compared",
-    "name": "Person named",
-    "merge": "People merged",
-    "split": "Pictures split off",
-    "assign": "Pictures assigned",
-    "undo": "Change undone",
-    "forget": "Forgotten",
-    "retention": "Older pictures forgotten",
-    "set-retention": "Retention changed",
-    "move": "Move to another model",
-    "abandon-move": "Move given up",
-    "backup": "Backup",
-    "copy": "Copy",
-    "export-audit": "Audit log exported",
-    "reject": "Person ruled out",
-    "unreject": "Ruling out taken back",
-    "case-create": "Case opened",
-    "case-change": "Case changed",
-    "case-close": "Case closed",
-    "case-reopen": "Case opened again",
-    "case-add": "Added to a case",
-    "case-remove": "Removed from a case",
-    "case-export": "Case exported",
-    "case-delete": "Case deleted",
-    "case-end": "Case ended",
-    "watch": "Put on the watch list",
-    "unwatch": "Taken off the watch list",
-    "watch-ended": "Time on the watch list over",
-    "alert": "Alert of the watch list",
-    "answer-alert": "Alert answered",
-    "set-camera-groups": "Groups of cameras changed",
-    "set-floor-plan": "Floor plan changed",
-    "set-camera-pins": "Cameras placed on the floor plan",
-    "delete-floor-plan": "Floor plan deleted",
-}
-"""Every action that is written, and what it is called in a list."""
-
 _DECISIONS = {"same": "likely the same person", "unsure": "unsure", "new": "likely somebody else"}
 _CONDITIONS = {
     "cameras": "camera",
@@ -82,10 +42,11 @@ _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 def sentence(entry: AuditEntry) -> str:
     """Who did what, as one sentence: "Maria compared two pictures."."""
     who = {"": "Somebody", "local": "Somebody without a token"}.get(entry.actor, entry.actor)
-    say = _SENTENCES.get(entry.action)
-    if say is None:
+    if entry.action not in _ACTIONS:
         return f"{who} did “{entry.action.replace('-', ' ')}” ({entry.count:,})."
-    return f"{who} {say(entry.count, entry.detail)}."
+    _, say = _ACTIONS[entry.action]
+    counted = {word: _plural(entry.count, word) for word in ("alert", "case", "entry", "picture")}
+    return f"{who} {say.format(**counted) if isinstance(say, str) else say(entry.count, entry.detail)}."
 
 
 def facts(entry: AuditEntry) -> list[tuple[str, str]]:
@@ -125,47 +86,61 @@ def _export(count: int, detail: Mapping[str, Any]) -> str:
 
 _Say = Callable[[int, Mapping[str, Any]], str]
 
-_SENTENCES: Mapping[str, _Say] = {
-    "enrol": lambda count, _: f"added {_plural(count, 'picture')}",
-    "search": _search,
-    "verify": lambda *_: "compared two pictures",
-    "name": lambda *_: "changed the name of a person",
-    "merge": lambda count, _: f"merged {'a person' if count == 1 else f'{count:,} people'} into another",
-    # It counts the new person too.
-    "split": lambda count, _: f"split {_plural(max(0, count - 1), 'picture')} off as a person of their own",
-    "assign": lambda count, _: f"changed whom {_plural(count, 'picture')} {_are(count)} assigned to",
-    "undo": lambda *_: "took back an earlier change to people",
-    "forget": lambda count, _: f"had {_plural(count, 'picture')} forgotten for good",
-    "retention": lambda count, _: f"had {_plural(count, 'picture')} forgotten whose time was up",
-    "set-retention": _set_retention,
-    "move": lambda *_: "began to move the gallery to another model",
-    "abandon-move": lambda *_: "gave up a move to another model",
-    "backup": lambda *_: "made a backup of the gallery",
-    "copy": lambda *_: "copied the gallery",
-    "export-audit": _export,
-    "reject": lambda *_: "said that a picture does not show a person",
-    "unreject": lambda *_: "took back that a picture does not show a person",
-    "case-create": lambda *_: "opened a case",
-    "case-change": lambda *_: "changed a case's title, reason or end",
-    "case-close": lambda *_: "closed a case",
-    "case-reopen": lambda *_: "opened a closed case again",
-    "case-add": lambda *_: "added something to a case",
-    "case-remove": lambda *_: "removed something from a case",
-    "case-export": lambda *_: "exported a case as a file",
-    "case-delete": lambda count, _: f"deleted {_plural(count, 'case')} for good",
-    "case-end": lambda count, _: f"had {_plural(count, 'case')} deleted whose end date had come",
-    "watch": lambda *_: "put a person on the watch list",
-    "unwatch": lambda *_: "took a person off the watch list",
-    "watch-ended": lambda count, _: (
-        f"had {_plural(count, 'entry')} taken off the watch list whose time was up"
+# What an action is called in a list, and what who does it does: with "{picture}" for as many as it counts.
+_ACTIONS: Mapping[str, tuple[str, str | _Say]] = {
+    "enrol": ("Pictures added", "added {picture}"),
+    "search": ("Search", _search),
+    "verify": ("Two pictures compared", "compared two pictures"),
+    "name": ("Person named", "changed the name of a person"),
+    "merge": (
+        "People merged",
+        lambda count, _: f"merged {'a person' if count == 1 else f'{count:,} people'} into another",
     ),
-    "alert": lambda count, _: f"raised {_plural(count, 'alert')}",
-    "set-camera-groups": lambda *_: "changed the groups of cameras",
-    "set-floor-plan": lambda *_: "changed the floor plan",
-    "set-camera-pins": lambda *_: "placed cameras on the floor plan",
-    "delete-floor-plan": lambda *_: "deleted the floor plan",
-    "answer-alert": lambda _, detail: f"answered an alert: {detail.get('answer') or 'not answered any more'}",
+    # It counts the new person too.
+    "split": (
+        "Pictures split off",
+        lambda count, _: f"split {_plural(max(0, count - 1), 'picture')} off as a person of their own",
+    ),
+    "assign": (
+        "Pictures assigned",
+        lambda count, _: f"changed whom {_plural(count, 'picture')} {_are(count)} assigned to",
+    ),
+    "undo": ("Change undone", "took back an earlier change to people"),
+    "forget": ("Forgotten", "had {picture} forgotten for good"),
+    "retention": ("Older pictures forgotten", "had {picture} forgotten whose time was up"),
+    "set-retention": ("Retention changed", _set_retention),
+    "move": ("Move to another model", "began to move the gallery to another model"),
+    "abandon-move": ("Move given up", "gave up a move to another model"),
+    "backup": ("Backup", "made a backup of the gallery"),
+    "copy": ("Copy", "copied the gallery"),
+    "export-audit": ("Audit log exported", _export),
+    "reject": ("Person ruled out", "said that a picture does not show a person"),
+    "unreject": ("Ruling out taken back", "took back that a picture does not show a person"),
+    "case-create": ("Case opened", "opened a case"),
+    "case-change": ("Case changed", "changed a case's title, reason or end"),
+    "case-close": ("Case closed", "closed a case"),
+    "case-reopen": ("Case opened again", "opened a closed case again"),
+    "case-add": ("Added to a case", "added something to a case"),
+    "case-remove": ("Removed from a case", "removed something from a case"),
+    "case-export": ("Case exported", "exported a case as a file"),
+    "case-delete": ("Case deleted", "deleted {case} for good"),
+    "case-end": ("Case ended", "had {case} deleted whose end date had come"),
+    "watch": ("Put on the watch list", "put a person on the watch list"),
+    "unwatch": ("Taken off the watch list", "took a person off the watch list"),
+    "watch-ended": ("Time on the watch list over", "had {entry} taken off the watch list whose time was up"),
+    "alert": ("Alert of the watch list", "raised {alert}"),
+    "set-camera-groups": ("Groups of cameras changed", "changed the groups of cameras"),
+    "set-floor-plan": ("Floor plan changed", "changed the floor plan"),
+    "set-camera-pins": ("Cameras placed on the floor plan", "placed cameras on the floor plan"),
+    "delete-floor-plan": ("Floor plan deleted", "deleted the floor plan"),
+    "answer-alert": (
+        "Alert answered",
+        lambda _, detail: f"answered an alert: {detail.get('answer') or 'not answered any more'}",
+    ),
 }
+
+ACTIONS: Mapping[str, str] = {action: title for action, (title, _) in _ACTIONS.items()}
+"""Every action that is written, and what it is called in a list."""
 
 
 def _value(name: str, value: Any) -> str:

@@ -118,16 +118,6 @@ def forget_in_cases(store: GalleryStore, until: Until) -> None:
             store.put_records(CASES, {case_id: shown})
 
 
-def step_drop_cases(store: GalleryStore, what: Mapping[str, Any]) -> None:
-    """The journal's step "drop-cases"."""
-    drop_cases(store, what["cases"])
-
-
-def step_drop_entries(store: GalleryStore, what: Mapping[str, Any]) -> None:
-    """The journal's step "drop-case-entries"."""
-    drop_entries(store, what["case"], what["entries"])
-
-
 def pictures_in(entry: Mapping[str, Any]) -> set[str]:
     """Ids of the pictures that an entry shows."""
     search = entry["search"]

@@ -354,7 +354,7 @@ class Cases:
     def _found(self, hypothesis: Hypothesis) -> tuple[FoundPerson, dict[str, bytes]]:
         """A hypothesis with what the gallery knows of it, without pictures that are not there any more."""
         numbers = {candidate.item: candidate for candidate in hypothesis.candidates}
-        items, people = self._items(list(numbers)), self._gallery.who_is.people(fresh=True)
+        items, people = self._items(list(numbers)), self._gallery.people(fresh=True)
         there = [items[number] for number in numbers if number in items]
         sightings, thumbnails = self._sightings(there, [item.id for item in there][:MAX_SHOWN_EACH])
         with_numbers = [
@@ -513,13 +513,13 @@ class Cases:
         if live is None or not ids:
             return {}
         rows = self._store.get(live.collection, ids, columns=ITEM_COLUMNS)
-        return {item.id: item for item in items_of(rows, self._gallery.who_is.people(fresh=True).shown)}
+        return {item.id: item for item in items_of(rows, self._gallery.people(fresh=True).shown)}
 
     def _sightings(
         self, items: Sequence[Item], shown: Sequence[str]
     ) -> tuple[list[Sighting], dict[str, bytes]]:
         """Items as they are now, with the thumbnails of those in `shown`."""
-        live, people = self._gallery.generations.live(), self._gallery.who_is.people(fresh=True)
+        live, people = self._gallery.generations.live(), self._gallery.people(fresh=True)
         thumbnails: dict[str, bytes] = {}
         if live is not None and shown:
             rows = self._store.get(live.collection, shown, columns=("id", "thumbnail"))

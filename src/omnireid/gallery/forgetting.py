@@ -16,18 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from omnireid.core.errors import InputError
-from omnireid.gallery import case_records, watch_records
+from omnireid.gallery import case_records, rejections, watch_records
 from omnireid.gallery.errors import NotInGalleryError
-from omnireid.gallery.identities import IDENTITIES, OPERATIONS, Identities, People
+from omnireid.gallery.identities import IDENTITIES, OPERATIONS, People, forget_people
 from omnireid.gallery.items import Filter
 from omnireid.gallery.journal import Step, Task
-from omnireid.gallery.rejections import (
-    REJECTIONS,
-    drop_rejections,
-    is_rejection_buried,
-    rejected_items,
-    rejections_of,
-)
 from omnireid.gallery.store import GalleryStore
 
 TOMBSTONES = "tombstone"
@@ -167,8 +160,8 @@ def forget_buried(store: GalleryStore, buried: Tombstones) -> None:
     )
     case_records.forget_in_cases(store, buried.latest)
     watch_records.forget_buried(store, buried.latest)
-    drop_rejections(store, lambda record: is_rejection_buried(record, buried.latest))
-    _people_of(store).forget_traces(identities, items)
+    rejections.forget_buried(store, buried.latest)
+    forget_people(store, identities, items)
 
 
 def burying(store: GalleryStore, names: Sequence[str], when: float) -> Iterator[Task]:
@@ -183,10 +176,6 @@ def burying(store: GalleryStore, names: Sequence[str], when: float) -> Iterator[
 
 def _step_bury(store: GalleryStore, what: Mapping[str, Any]) -> None:
     store.put_records(TOMBSTONES, {what["id"]: {name: what[name] for name in what if name != "id"}})
-
-
-def _step_forget_items(store: GalleryStore, what: Mapping[str, Any]) -> None:
-    delete_everywhere(store, Filter(ids=frozenset(what["items"])))
 
 
 def _step_forget_identities(store: GalleryStore, what: Mapping[str, Any]) -> None:
@@ -210,16 +199,16 @@ def _step_forget_empty_identities(store: GalleryStore, what: Mapping[str, Any]) 
 def _step_forget_lost_items(store: GalleryStore, what: Mapping[str, Any]) -> None:
     """Records name items; what they say of lost ones can no longer be brought back anyway."""
     in_operations = {item for record in store.records(OPERATIONS).values() for item in record["items"]}
-    rejected = rejected_items(store.records(REJECTIONS))
-    elsewhere = case_records.named_items(store) | watch_records.named_items(store) | rejected
-    named = sorted(in_operations | elsewhere)
+    named = in_operations.union(
+        *(part.named_items(store) for part in (case_records, watch_records, rejections))
+    )
     there = {
         item
-        for where in _by_ids(named)
+        for where in _by_ids(sorted(named))
         for rows in _scan_all(store, where, ("id",))
         for item in rows["id"].to_pylist()
     }
-    _forget_traces(store, items=set(named) - there)
+    _forget_traces(store, items=named - there)
 
 
 def _forget_traces(store: GalleryStore, *, identities: Iterable[str] = (), items: Iterable[str] = ()) -> None:
@@ -228,14 +217,10 @@ def _forget_traces(store: GalleryStore, *, identities: Iterable[str] = (), items
     if gone:
         # Before the names go: notes may hold them.
         case_records.forget_in_cases(store, lambda key: _FOREVER if key in gone else -_FOREVER)
-        drop_rejections(store, rejections_of(identities, items))
-    _people_of(store).forget_traces(identities, items)
+        rejections.forget_traces(store, identities, items)
+    forget_people(store, identities, items)
     with store.lock():
-        watch_records.forget_traces(store, list(identities), list(items))
-
-
-def _people_of(store: GalleryStore) -> Identities:
-    return Identities(store, lambda: list(store.collections()), time.time, lambda *_, **__: None)
+        watch_records.forget_traces(store, identities, items)
 
 
 def _step_purge(store: GalleryStore, what: Mapping[str, Any]) -> None:
@@ -271,11 +256,11 @@ def parts(names: Iterable[str]) -> Iterator[list[str]]:
 STEPS: Mapping[str, Step] = {
     **watch_records.STEPS,
     "bury": _step_bury,
-    "forget-items": _step_forget_items,
+    "forget-items": lambda store, what: delete_everywhere(store, Filter(ids=frozenset(what["items"]))),
     "forget-identities": _step_forget_identities,
     "forget-empty-identities": _step_forget_empty_identities,
     "forget-lost-items": _step_forget_lost_items,
     "purge": _step_purge,
-    "drop-cases": case_records.step_drop_cases,
-    "drop-case-entries": case_records.step_drop_entries,
+    "drop-cases": lambda store, what: case_records.drop_cases(store, what["cases"]),
+    "drop-case-entries": lambda store, what: case_records.drop_entries(store, what["case"], what["entries"]),
 }

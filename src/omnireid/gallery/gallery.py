@@ -45,14 +45,14 @@ from omnireid.gallery.files import (
     seen_pictures,
 )
 from omnireid.gallery.generations import Generation, Generations
-from omnireid.gallery.identities import Identities, Operation, People, new_identity
+from omnireid.gallery.identities import IDENTITIES, Identities, Operation, People, new_identity
 from omnireid.gallery.items import EVERYTHING, Filter, Item
 from omnireid.gallery.journal import Task, carry_out, check_whole, finish_interrupted
 from omnireid.gallery.moving import Moved, abandon, clear_left, move
 from omnireid.gallery.opening import open_store
 from omnireid.gallery.options import DEFAULT_PRECISION, STORED_PRECISIONS, StoredPrecision
 from omnireid.gallery.questions import Question
-from omnireid.gallery.records import MAX_AGE_S
+from omnireid.gallery.records import MAX_AGE_S, RememberedRecords
 from omnireid.gallery.rejections import Rejections
 from omnireid.gallery.retention import STEPS, Retention
 from omnireid.gallery.rows import ITEM_COLUMNS, embeddings_of, items_of
@@ -122,7 +122,6 @@ class Gallery:
         embedder: Embeds the pictures that it is given; None where it is given embeddings only.
         actor: Who acts, in the audit and the history; `acting_as` gives the gallery to somebody else.
         generations: The models whose embeddings it holds.
-        who_is: Names and merges.
         log: The audit.
     """
 
@@ -150,7 +149,7 @@ class Gallery:
         self.actor = actor
         self.generations = Generations(store)
         self.log = AuditLog(store, clock)
-        self.who_is = Identities(store, self._collections, clock, self.log.write)
+        self._people = RememberedRecords(store, IDENTITIES, People)
         self._precision = precision
         self._index_lock = threading.Lock()
         self._index_known: tuple[bool, float] | None = None
@@ -655,9 +654,16 @@ class Gallery:
         """
         return np.asarray(embeddings_of(self._row(item_id, ("embedding",)))[0], np.float32)
 
-    def people(self) -> People:
-        """Names and merges; another process's are seen within a second."""
-        return self.who_is.people()
+    @property
+    def who_is(self) -> Identities:
+        """Names and merges, and how they are changed. See `gallery.identities`."""
+        return Identities(
+            self.store, self._people, self._collections, self.clock, self.actor, self.tell, self._writing
+        )
+
+    def people(self, *, fresh: bool = False) -> People:
+        """Names and merges; another process's are seen within a second, or with `fresh` now."""
+        return self._people.read(fresh=fresh)
 
     def identities(self, text: str | None = None, limit: int = 100, after: str | None = None) -> Page[Person]:
         """Identities, those with a name first. See `browsing.people_page`.
@@ -665,7 +671,7 @@ class Gallery:
         Args:
             text: part of the name or, where there is none, of the id; or the whole id.
         """
-        people = self.who_is.people(fresh=True)
+        people = self.people(fresh=True)
         return browsing.people_page(self.store, self._live_collection(), people, text, limit, after)
 
     def identity(self, identity: str) -> Person:
@@ -674,7 +680,7 @@ class Gallery:
         Raises:
             NotInGalleryError: nobody has this id.
         """
-        people = self.who_is.people(fresh=True)
+        people = self.people(fresh=True)
         return browsing.person(self.store, self._live_collection(), people, identity)
 
     def timeline(self, identity: str, *, gap_s: float = SIGHTING_GAP_S) -> Timeline:
@@ -686,33 +692,28 @@ class Gallery:
         Raises:
             NotInGalleryError: nobody has this id.
         """
-        people = self.who_is.people(fresh=True)
+        people = self.people(fresh=True)
         return browsing.timeline(self.store, self._live_collection(), people, identity, gap_s)
 
     def name_identity(self, identity: str, name: str | None) -> Operation:
         """Name an identity, rename it, or with None take its name away. See `Identities.name`."""
-        with self._writing():
-            return self.who_is.name(identity, name, self.actor)
+        return self.who_is.name(identity, name)
 
     def merge(self, into: str, identities: Sequence[str]) -> Operation:
         """Say that identities are one person, shown as `into`. See `Identities.merge`."""
-        with self._writing():
-            return self.who_is.merge(into, identities, self.actor)
+        return self.who_is.merge(into, identities)
 
     def split(self, item_ids: Sequence[str], name: str | None = None) -> Operation:
         """Make a new identity of some items; it is the operation's `identity`. See `Identities.split`."""
-        with self._writing():
-            return self.who_is.split(item_ids, name, self.actor)
+        return self.who_is.split(item_ids, name)
 
     def assign(self, item_ids: Sequence[str], identity: str | None) -> Operation:
         """Give items an identity, or with None take theirs away. See `Identities.assign`."""
-        with self._writing():
-            return self.who_is.assign(item_ids, identity, self.actor)
+        return self.who_is.assign(item_ids, identity)
 
     def undo(self, operation_id: str) -> Operation:
         """Take an operation back. See `Identities.undo`."""
-        with self._writing():
-            return self.who_is.undo(operation_id, self.actor)
+        return self.who_is.undo(operation_id)
 
     def operations(self, limit: int = 100, identity: str | None = None) -> list[Operation]:
         """What operators did, the latest first. See `Identities.operations`."""
@@ -788,14 +789,14 @@ class Gallery:
         """Keep other writers out, once what a crash has left is done: later it would take what is new."""
         with self.store.lock():
             if finish_interrupted(self.store, STEPS):
-                self.who_is.changed()
+                self._people.forget()
             yield
 
     def _carry_out(self, tasks: Sequence[Task]) -> None:
         try:
             carry_out(self.store, tasks, STEPS)
         finally:
-            self.who_is.changed()
+            self._people.forget()
             self._rejections.changed()
 
     @property
@@ -897,7 +898,7 @@ class Gallery:
 
     def state(self) -> GalleryState:
         """What it holds. Reads the identity and camera of every item."""
-        live, people = self.generations.live(fresh=True), self.who_is.people(fresh=True)
+        live, people = self.generations.live(fresh=True), self.people(fresh=True)
         if live is None:
             empty = IndexState("none", 0, 0)
             return GalleryState(0, 0, (), (), empty, None, self.retention(), self.store.disk_bytes())
@@ -961,7 +962,7 @@ class Gallery:
             for collection in self._collections():
                 yield from self.store.scan(collection, where=wanted, columns=("id",))
 
-        people = self.who_is.people(fresh=True)
+        people = self.people(fresh=True)
         subjects = None if subject is None else subjects_of(subject, people, scan, self.log.subject)
         return AuditFilter(since, until, action, actor, subjects)
 
@@ -1034,7 +1035,7 @@ class Gallery:
         )
 
     def _leave_to_parent(self) -> None:
-        vars(self).update(dict.fromkeys(("store", "generations", "log", "who_is"), _Forked(self)))
+        vars(self).update(dict.fromkeys(("store", "generations", "log", "_people"), _Forked(self)))
 
 
 def _opened(model: str | os.PathLike[str] | Embedder) -> Embedder:

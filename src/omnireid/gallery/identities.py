@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple, Protocol
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 from omnireid.core.errors import InputError
 from omnireid.gallery.errors import ConflictError, NotInGalleryError
@@ -35,12 +36,6 @@ MAX_ITEMS = 10_000
 """Items of one split or assignment."""
 
 _LONGEST_CHAIN = 10_000
-
-
-class Announce(Protocol):
-    """Told of an operation before it begins."""
-
-    def __call__(self, action: str, *, count: int, subjects: Iterable[str], actor: str) -> object: ...
 
 
 class Operation(NamedTuple):
@@ -140,33 +135,29 @@ class People:
         return identity in self.records
 
 
+@dataclass(frozen=True)
 class Identities:
-    """Names, merges, splits and assignments of one gallery. Several threads may share it.
+    """Names, merges, splits and assignments of one gallery, in the hands of one actor.
 
-    Args:
-        collections: those whose items are meant, the live one first.
-        announce: called before anything is changed.
+    Attributes:
+        store: The gallery's store.
+        known: Names and merges, which all that change them share.
+        collections: Those whose items are meant, the live one first.
+        clock: Gives Unix seconds.
+        actor: Who does it.
+        tell: Writes into the audit (`Gallery.tell`), before anything is changed.
+        writing: Keeps other writers out.
     """
 
-    def __init__(
-        self,
-        store: GalleryStore,
-        collections: Callable[[], Sequence[str]],
-        clock: Callable[[], float],
-        announce: Announce,
-    ) -> None:
-        self._store, self._collections, self._clock, self._announce = store, collections, clock, announce
-        self._people = RememberedRecords(store, IDENTITIES, People)
+    store: GalleryStore
+    known: RememberedRecords[People]
+    collections: Callable[[], Sequence[str]]
+    clock: Callable[[], float]
+    actor: str
+    tell: Callable[..., object]
+    writing: Callable[[], AbstractContextManager[None]]
 
-    def people(self, *, fresh: bool = False) -> People:
-        """Names and merges, at most a second old; `fresh` reads them now."""
-        return self._people.read(fresh=fresh)
-
-    def changed(self) -> None:
-        """Read the records again next time."""
-        self._people.forget()
-
-    def name(self, identity: str, name: str | None, actor: str) -> Operation:
+    def name(self, identity: str, name: str | None) -> Operation:
         """Name an identity, rename it, or with None take its name away.
 
         Raises:
@@ -179,9 +170,9 @@ class Identities:
             path = people.path(identity)
             root = path[-1]
             changes = {root: {"name": (people.own_name(root), name)}}
-            return self._do("name", actor, people, identity=root, records=changes, reads=path[:-1])
+            return self._do("name", people, identity=root, records=changes, reads=path[:-1])
 
-    def merge(self, into: str, identities: Sequence[str], actor: str) -> Operation:
+    def merge(self, into: str, identities: Sequence[str]) -> Operation:
         """Say that several identities are one person, shown as `into` and what that was merged into.
 
         Raises:
@@ -202,9 +193,9 @@ class Identities:
                     changes[path[-1]] = {"merged_into": (None, into)}
             if not changes:
                 raise InputError(f"identities: expected others than {into!r}, which they are part of already")
-            return self._do("merge", actor, people, identity=into, records=changes, reads=reads)
+            return self._do("merge", people, identity=into, records=changes, reads=reads)
 
-    def split(self, item_ids: Sequence[str], name: str | None, actor: str) -> Operation:
+    def split(self, item_ids: Sequence[str], name: str | None) -> Operation:
         """Make a new identity of some items, whatever they were before.
 
         Raises:
@@ -216,9 +207,9 @@ class Identities:
             identity = new_identity()
             before = self._identities_of(item_ids)
             changes = {identity: {"name": (None, name)}}
-            return self._do("split", actor, people, identity=identity, records=changes, items=before)
+            return self._do("split", people, identity=identity, records=changes, items=before)
 
-    def assign(self, item_ids: Sequence[str], identity: str | None, actor: str) -> Operation:
+    def assign(self, item_ids: Sequence[str], identity: str | None) -> Operation:
         """Give items an identity, a known one or a new id of the caller's, or take theirs away.
 
         Raises:
@@ -228,9 +219,9 @@ class Identities:
         check_text("identity", identity)
         with self._writing() as people:
             before = self._identities_of(item_ids)
-            return self._do("assign", actor, people, identity=identity, items=before)
+            return self._do("assign", people, identity=identity, items=before)
 
-    def undo(self, operation_id: str, actor: str) -> Operation:
+    def undo(self, operation_id: str) -> Operation:
         """Take one operation back; once, and as long as no later one builds on it.
 
         Raises:
@@ -238,7 +229,7 @@ class Identities:
             ConflictError: it was undone already, or a later one has to be undone first; says which.
         """
         with self._writing() as people:
-            records = self._store.records(OPERATIONS)
+            records = self.store.records(OPERATIONS)
             record = records.get(operation_id)
             if record is None:
                 raise NotInGalleryError("operation", operation_id)
@@ -247,8 +238,8 @@ class Identities:
             blocked = _blocked_by(operation_id, records)
             if blocked:
                 raise ConflictError(f"operation {operation_id}: {blocked}")
-            self._tell("undo", record, actor)
-            self._store.put_records(OPERATIONS, {operation_id: {**record, "state": "undoing"}})
+            self._tell("undo", record)
+            self.store.put_records(OPERATIONS, {operation_id: {**record, "state": "undoing"}})
             people = self._finish(operation_id, {**record, "state": "undoing"}, people)
             return _operation(operation_id, {**record, "state": "undone"}, records, people)
 
@@ -258,7 +249,7 @@ class Identities:
         Args:
             identity: what concerns this one and all that it is one person with; everything when None.
         """
-        people, records = self.people(fresh=True), self._store.records(OPERATIONS)
+        people, records = self.known.read(fresh=True), self.store.records(OPERATIONS)
         family = None if identity is None else people.aliases(identity)
         wanted = [
             operation for operation, record in records.items() if family is None or _names(record) & family
@@ -268,70 +259,34 @@ class Identities:
 
     def recover(self) -> int:
         """Finish what was interrupted; how many operations."""
-        if all(record["state"] in _FINISHED for record in self._store.records(OPERATIONS).values()):
+        if all(record["state"] in _FINISHED for record in self.store.records(OPERATIONS).values()):
             return 0
-        with self._store.lock():
+        with self.store.lock():
             return self._recover()
 
     def _recover(self) -> int:
         interrupted = {
             operation: record
-            for operation, record in self._store.records(OPERATIONS).items()
+            for operation, record in self.store.records(OPERATIONS).items()
             if record["state"] not in _FINISHED
         }
         for operation in sorted(interrupted):
-            self._finish(operation, interrupted[operation], self.people(fresh=True))
+            self._finish(operation, interrupted[operation], self.known.read(fresh=True))
         return len(interrupted)
-
-    def forget_traces(self, identities: Iterable[str], items: Iterable[str]) -> None:
-        """Delete what records know of identities and items that are being forgotten.
-
-        Names and merges of these identities go, and of every operation what it would bring back of them;
-        an operation about nothing else goes as a whole. The bytes go with `purge_records`. Run again after
-        an interruption, it does what is left.
-
-        Args:
-            identities: the identities, with all aliases.
-        """
-        gone, gone_items = set(identities), set(items)
-        with self._store.lock():
-            changed, deleted = {}, []
-            for operation, record in self._store.records(OPERATIONS).items():
-                kept = _without(record, gone, gone_items)
-                if kept is None:
-                    deleted.append(operation)
-                elif kept != record:
-                    changed[operation] = kept
-            if changed:
-                self._store.put_records(OPERATIONS, changed)
-            if deleted:
-                self._store.delete_records(OPERATIONS, deleted)
-            known = self._store.records(IDENTITIES)
-            # In an old backup somebody may still be merged into who was forgotten, and be shown as them.
-            parted = {
-                identity: {**record, "merged_into": None}
-                for identity, record in known.items()
-                if record["merged_into"] in gone and identity not in gone
-            }
-            if parted:
-                self._store.put_records(IDENTITIES, parted)
-            if gone & known.keys():
-                self._store.delete_records(IDENTITIES, sorted(gone & known.keys()))
-            self.changed()
 
     @contextmanager
     def _writing(self) -> Iterator[People]:
         """Keep other writers out, once what was interrupted is finished; gives the people as they are."""
-        with self._store.lock():
+        with self.writing():
             self._recover()
-            yield self.people(fresh=True)
+            yield self.known.read(fresh=True)
 
     def _check_known(self, identities: Iterable[str], people: People) -> None:
         for identity in dict.fromkeys(identities):
             if identity in people or len(people.aliases(identity)) > 1:
                 continue
             where = Filter(identities=frozenset({identity}))
-            if not any(self._store.count(collection, where) for collection in self._collections()):
+            if not any(self.store.count(collection, where) for collection in self.collections()):
                 raise NotInGalleryError("identity", identity)
 
     def _identities_of(self, item_ids: Sequence[str]) -> dict[str, str | None]:
@@ -339,8 +294,8 @@ class Identities:
         if not 0 < len(ids) <= MAX_ITEMS:
             raise InputError(f"items: expected 1 to {MAX_ITEMS:,}, got {len(ids):,}")
         owners: dict[str, str | None] = {}
-        for collection in self._collections()[:1]:
-            rows = self._store.get(collection, ids, columns=("id", "identity"))
+        for collection in self.collections()[:1]:
+            rows = self.store.get(collection, ids, columns=("id", "identity"))
             owners = dict(zip(*(rows.column(name).to_pylist() for name in ("id", "identity")), strict=True))
         for item_id in ids:
             if item_id not in owners:
@@ -350,7 +305,6 @@ class Identities:
     def _do(
         self,
         kind: Kind,
-        actor: str,
         people: People,
         *,
         identity: str | None,
@@ -358,13 +312,13 @@ class Identities:
         items: Mapping[str, str | None] | None = None,
         reads: Sequence[str] = (),
     ) -> Operation:
-        known = self._store.records(OPERATIONS)
+        known = self.store.records(OPERATIONS)
         number = int(max(known, default="0" * 8)[:8], 16) + 1
         operation_id = f"{number:08x}{secrets.token_hex(4)}"
         record = {
             "kind": kind,
-            "time": self._clock(),
-            "actor": actor,
+            "time": self.clock(),
+            "actor": self.actor,
             "state": "doing",
             "identity": identity,
             # Of each identity and field what was before and what comes after; of each item what was before.
@@ -376,18 +330,18 @@ class Identities:
             # Identities whose merge this operation takes for granted.
             "reads": list(reads),
         }
-        self._tell(kind, record, actor)
-        self._store.put_records(OPERATIONS, {operation_id: record})
+        self._tell(kind, record)
+        self.store.put_records(OPERATIONS, {operation_id: record})
         people = self._finish(operation_id, record, people)
         if len(known) >= MAX_OPERATIONS:
-            self._store.delete_records(OPERATIONS, sorted(known)[: len(known) - MAX_OPERATIONS + 1])
+            self.store.delete_records(OPERATIONS, sorted(known)[: len(known) - MAX_OPERATIONS + 1])
         known[operation_id] = record = {**record, "state": "done"}
         return _operation(operation_id, record, known, people)
 
-    def _tell(self, action: str, record: Mapping[str, Any], actor: str) -> None:
+    def _tell(self, action: str, record: Mapping[str, Any]) -> None:
         changed = [*record["records"], *record["items"]]
         touched = dict.fromkeys([*changed, *([record["identity"]] if record["identity"] else [])])
-        self._announce(action, count=len(changed), subjects=touched, actor=actor)
+        self.tell(action, count=len(changed), subjects=touched)
 
     def _finish(self, operation_id: str, record: Mapping[str, Any], people: People) -> People:
         """Do or undo what is written down, whatever of it was done before; the people as they are then."""
@@ -400,19 +354,19 @@ class Identities:
             for key, fields in record["records"].items()
         }
         if changed:
-            self._store.put_records(IDENTITIES, changed)
+            self.store.put_records(IDENTITIES, changed)
         targets: dict[str | None, list[str]] = {}
         for item, before in record["items"].items():
             targets.setdefault(before if is_undo else record["identity"], []).append(item)
-        for collection in self._collections():
+        for collection in self.collections():
             for identity, ids in targets.items():
-                self._store.set_identity(collection, ids, identity)
-        self._store.put_records(
+                self.store.set_identity(collection, ids, identity)
+        self.store.put_records(
             OPERATIONS, {operation_id: {**record, "state": "undone" if is_undo else "done"}}
         )
         if changed:
             people = People({**people.records, **changed})
-            self._people.replace(people)
+            self.known.replace(people)
         return people
 
 
@@ -479,6 +433,33 @@ def _summary(record: Mapping[str, Any], people: People) -> str:
     if record["kind"] == "split":
         return f"split {pictures} off as {people.own_name(identity) or identity}"
     return f"took {pictures} from their person" if identity is None else f"assigned {pictures} to {who}"
+
+
+def forget_people(store: GalleryStore, identities: Iterable[str], items: Iterable[str]) -> None:
+    """Delete what records know of identities and items that are being forgotten.
+
+    Names and merges of these identities go, and of every operation what it would bring back of them; an
+    operation about nothing else goes as a whole. The bytes go with `purge_records`. Run again after an
+    interruption, it does what is left.
+
+    Args:
+        identities: the identities, with all aliases.
+    """
+    gone, gone_items = set(identities), set(items)
+    with store.lock():
+        operations, known = store.records(OPERATIONS), store.records(IDENTITIES)
+        left = {operation: _without(record, gone, gone_items) for operation, record in operations.items()}
+        changed = {key: kept for key, kept in left.items() if kept is not None and kept != operations[key]}
+        store.put_records(OPERATIONS, changed)
+        store.delete_records(OPERATIONS, [operation for operation, kept in left.items() if kept is None])
+        # In an old backup somebody may still be merged into who was forgotten, and be shown as them.
+        parted = {
+            identity: {**record, "merged_into": None}
+            for identity, record in known.items()
+            if record["merged_into"] in gone and identity not in gone
+        }
+        store.put_records(IDENTITIES, parted)
+        store.delete_records(IDENTITIES, sorted(gone & known.keys()))
 
 
 def _without(record: Mapping[str, Any], identities: set[str], items: set[str]) -> dict[str, Any] | None:

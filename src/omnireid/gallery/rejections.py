@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from omnireid.core.arrays import Float32
 from omnireid.core.card import ModelRef
 from omnireid.core.errors import InputError
 from omnireid.core.vectors import unit_rows
-from omnireid.gallery.records import Records, RememberedRecords
+from omnireid.gallery.records import RememberedRecords
 from omnireid.gallery.store import GalleryStore
 
 REJECTIONS = "rejection"
@@ -111,7 +111,7 @@ class Rejections:
     def expire(self, retention_s: float | None, now: float) -> None:
         """Delete those that are older than pictures may become."""
         oldest = now - (LONGEST_S if retention_s is None else min(retention_s, LONGEST_S))
-        drop_rejections(self._store, lambda record: float(record["time"]) <= oldest)
+        _drop(self._store, lambda record: record["time"] <= oldest)
         self._known.forget()
 
     def changed(self) -> None:
@@ -119,24 +119,22 @@ class Rejections:
         self._known.forget()
 
 
-def drop_rejections(store: GalleryStore, is_gone: Callable[[dict[str, Any]], bool]) -> None:
-    """Delete the records of which something says that they must go."""
+def forget_traces(store: GalleryStore, identities: Collection[str], items: Collection[str]) -> None:
+    """Delete those of people and items that are being forgotten."""
+    _drop(store, lambda record: record["identity"] in identities or record["item"] in items)
+
+
+def forget_buried(store: GalleryStore, latest: Callable[[str | None], float]) -> None:
+    """As `watch_records.forget_buried`."""
+    _drop(store, lambda record: record["time"] <= max(latest(record["identity"]), latest(record["item"])))
+
+
+def named_items(store: GalleryStore) -> set[str]:
+    """Ids of the items that they name."""
+    return {record["item"] for record in store.records(REJECTIONS).values() if record["item"]}
+
+
+def _drop(store: GalleryStore, is_gone: Callable[[dict[str, Any]], bool]) -> None:
     gone = [name for name, record in store.records(REJECTIONS).items() if is_gone(record)]
     if gone:
         store.delete_records(REJECTIONS, gone)
-
-
-def rejections_of(identities: Iterable[str], items: Iterable[str]) -> Callable[[dict[str, Any]], bool]:
-    """Whether a record is about one of these."""
-    people, pictures = set(identities), set(items)
-    return lambda record: record["identity"] in people or record["item"] in pictures
-
-
-def is_rejection_buried(record: dict[str, Any], latest: Callable[[str | None], float]) -> bool:
-    """Whether a tombstone of its person or item is younger; `latest` gives its time."""
-    return any(float(record["time"]) <= latest(record[name]) for name in ("identity", "item"))
-
-
-def rejected_items(records: Records) -> set[str]:
-    """Ids of items that records name."""
-    return {record["item"] for record in records.values() if record["item"]}

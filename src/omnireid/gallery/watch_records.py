@@ -6,7 +6,6 @@ All of it is about people, so that it goes with them: `forgetting` calls what is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from omnireid.gallery.journal import Step
 from omnireid.gallery.store import GalleryStore
@@ -72,9 +71,7 @@ def _delete(store: GalleryStore, entries: Iterable[str], alerts: Iterable[str]) 
         store.delete_records(WATCHED, sorted(ended))
 
 
-def _step_end_watching(store: GalleryStore, what: Mapping[str, Any]) -> None:
-    _delete(store, what["entries"], what["alerts"])
-
-
-STEPS: Mapping[str, Step] = {"end-watching": _step_end_watching}
+STEPS: Mapping[str, Step] = {
+    "end-watching": lambda store, what: _delete(store, what["entries"], what["alerts"]),
+}
 """For the journal: deletes `entries` with their alerts, and single `alerts`."""

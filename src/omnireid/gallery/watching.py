@@ -30,7 +30,7 @@ from omnireid.gallery.journal import Task, carry_out
 from omnireid.gallery.records import Records, RememberedRecords
 from omnireid.gallery.retention import DAY_S, STEPS
 from omnireid.gallery.rows import ITEM_COLUMNS, embeddings_of, items_of
-from omnireid.gallery.searching import SearchResult
+from omnireid.gallery.searching import Candidate
 from omnireid.gallery.texts import check_text
 from omnireid.gallery.watch_records import ALERTS, STATE, WATCHED
 
@@ -118,20 +118,6 @@ class Alert:
     answered_by: str
 
     __repr__ = short_repr
-
-
-class Match(NamedTuple):
-    """A new item that looks like somebody.
-
-    Attributes:
-        identity: id of the person, after merges.
-        compared: id of the person's picture that is most like it.
-    """
-
-    identity: str
-    compared: str
-    probability: float | None
-    score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,17 +259,16 @@ class WatchList:
 
     def delete_ended(self) -> int:
         """Delete entries whose time is over, with their alerts; how many entries."""
-        now = self._gallery.clock()
-        if not any(record["ends"] <= now for record in self._store.records(WATCHED).values()):
+        if not self._ended():
             return 0
         with self._store.lock():
-            ended = {
-                entry_id: record
-                for entry_id, record in self._store.records(WATCHED).items()
-                if record["ends"] <= now
-            }
+            ended = self._ended()
             self._delete("watch-ended", ended)
         return len(ended)
+
+    def _ended(self) -> Records:
+        now, records = self._gallery.clock(), self._store.records(WATCHED)
+        return {entry_id: record for entry_id, record in records.items() if record["ends"] <= now}
 
     def _delete(self, action: str, ended: Mapping[str, Mapping[str, Any]]) -> int:
         alerts = [
@@ -291,14 +276,11 @@ class WatchList:
         ]
         subjects = [entry["identity"] for entry in ended.values()]
         self._gallery.tell(action, count=len(ended), subjects=subjects, detail={"alerts": len(alerts)})
-        self._carry_out({"entries": sorted(ended), "alerts": []})
-        return len(alerts)
-
-    def _carry_out(self, what: Mapping[str, Any]) -> None:
         try:
-            carry_out(self._store, [Task("end-watching", what)], STEPS)
+            carry_out(self._store, [Task("end-watching", {"entries": sorted(ended), "alerts": []})], STEPS)
         finally:
             self.changed()
+        return len(alerts)
 
     def changed(self) -> None:
         """Read the records again next time."""
@@ -328,7 +310,7 @@ class WatchList:
         wanted = None if answers is None else set(answers)
         owners = {entry.id: entry.identity for entry in self.entries(fresh=fresh)}
         alerts = [
-            _alert(alert_id, record, owners[record["entry"]])
+            Alert(id=alert_id, identity=owners[record["entry"]], **record)
             for alert_id, record in self._alerts.read(fresh=fresh).items()
             if record["seq"] > after
             and (before is None or record["seq"] < before)
@@ -369,7 +351,7 @@ class WatchList:
                 self._store.put_records(ALERTS, {alert: changed})
                 self._store.put_records(STATE, {_JUDGED: counts})
                 self._alerts.forget()
-        return _alert(alert, changed, owners[record["entry"]])
+        return Alert(id=alert, identity=owners[record["entry"]], **changed)
 
     def judged(self) -> Judged:
         """How often alerts were right and wrong so far."""
@@ -501,49 +483,12 @@ class WatchList:
                 return None, False, "There is no picture of these people to compare with."
             embedding = self._gallery.embedding(item.id)
             result = self._gallery.search(embedding, model=live.model, k=1, where=Filter(identities=watched))
-            rate, is_measured = stated_rate(result)
+            is_measured = result.measured is not None
+            rate = result.false_alarm_rate if result.measured is None else result.measured.rate
             note = result.note if rate is None else ""
             known = rate, is_measured, note, time.monotonic()
             self._rates = {watched: known}
         return known[:3]
-
-
-def stated_rate(result: SearchResult) -> tuple[float | None, bool]:
-    """Share of searches for strangers that end in "same": measured (True), or the wanted one (False)."""
-    measured = getattr(result, "measured", None)
-    rate = None if measured is None else measured.rate
-    return (result.false_alarm_rate, False) if rate is None else (float(rate), True)
-
-
-def matches(gallery: Gallery, item: Item, embedding: Float32, identities: Iterable[str]) -> list[Match]:
-    """Who of some people an item looks the same as, by the decisions of `Gallery.search`; the best first.
-
-    Args:
-        item: one of the gallery; it is not compared with itself.
-        embedding: (D,) float32, of the live model.
-        identities: people who are looked for. The search goes through their pictures alone.
-
-    Returns:
-        Nobody where there is no calibration, for then nothing is decided.
-    """
-    people = gallery.people()
-    wanted = {people.root(identity) for identity in identities}
-    live = gallery.generations.live()
-    if live is None or not wanted:
-        return []
-    answer = gallery.search(
-        embedding,
-        model=live.model,
-        k=len(wanted),
-        where=Filter(identities=frozenset(wanted)),
-    )
-    result = []
-    for group in answer.groups:
-        others = [candidate for candidate in group.candidates if candidate.item.id != item.id]
-        if group.decision is Decision.SAME and group.identity in wanted and others:
-            best = max(others, key=lambda match: match.score)
-            result.append(Match(group.identity, best.item.id, group.probability, best.score))
-    return result
 
 
 class Follower:
@@ -606,16 +551,28 @@ class Follower:
     def _alerts_of(self, item: Item, embedding: Float32, entries: Sequence[Entry]) -> list[Alert]:
         watched = {entry.identity: entry for entry in entries if item.enrolled >= entry.created}
         own = watched.pop(item.identity, None) if item.identity is not None else None
-        alerts = [] if own is None else [_alert_of(item, own, None, self._other_picture(item, own))]
+        alerts = [] if own is None else [_alert_of(item, own, self._other_picture(item, own))]
+        if not watched:
+            return alerts
+        where, model = Filter(identities=frozenset(watched)), self._gallery.model_of_items()
         try:
-            others = matches(self._gallery, item, embedding, watched)
+            answer = self._gallery.search(embedding, model=model, k=len(watched), where=where)
         except StorageError:
             raise
         except OmniReIDError as error:
             # It cannot be searched with at all: the others must not wait for it.
             _log.error("%s: an item was not compared with the watch list: %s", self._gallery.uri, error)
-            others = []
-        return alerts + [_alert_of(item, watched[other.identity], other, other.compared) for other in others]
+            return alerts
+        people = self._gallery.people()
+        # They may have been merged since the list was read.
+        entry_of = {people.root(identity): entry for identity, entry in watched.items()}
+        for group in answer.groups:
+            entry = entry_of.get(people.shown(group.identity) or "")
+            others = [candidate for candidate in group.candidates if candidate.item.id != item.id]
+            if group.decision is Decision.SAME and entry is not None and others:
+                best = max(others, key=lambda candidate: candidate.score)
+                alerts.append(_alert_of(item, entry, best.item.id, best))
+        return alerts
 
     def _other_picture(self, item: Item, entry: Entry) -> str | None:
         """The latest one of the person, to look at beside the new one."""
@@ -623,7 +580,7 @@ class Follower:
         return next((picture.id for picture in latest if picture.id != item.id), None)
 
 
-def _alert_of(item: Item, entry: Entry, match: Match | None, compared: str | None) -> Alert:
+def _alert_of(item: Item, entry: Entry, compared: str | None, match: Candidate | None = None) -> Alert:
     # Pictures of one tracklet are one sighting.
     seen = f"t{item.tracklet}" if item.tracklet is not None else f"i{item.id}"
     return Alert(
@@ -650,10 +607,6 @@ _OWN = ("id", "identity")
 
 def _record(alert: Alert) -> dict[str, Any]:
     return {name: value for name, value in dataclasses.asdict(alert).items() if name not in _OWN}
-
-
-def _alert(name: str, record: Mapping[str, Any], identity: str) -> Alert:
-    return Alert(id=name, identity=identity, **record)
 
 
 def _last_number(state: Records, alerts: Records) -> int:
