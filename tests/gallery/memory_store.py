@@ -121,10 +121,9 @@ class MemoryStore:
         where: Filter = EVERYTHING,
         columns: Sequence[str] = COLUMNS,
         batch_size: int = 4096,
-        limit: int | None = None,
     ) -> Iterator[pa.Table]:
         with self._lock:
-            rows = [row for row in self._rows[collection].values() if meets(row, where)][:limit]
+            rows = [row for row in self._rows[collection].values() if meets(row, where)]
         for start in range(0, len(rows), batch_size):
             yield self._table(collection, rows[start : start + batch_size], columns)
 

@@ -167,28 +167,22 @@ def search(
 ) -> None:
     """Ask who is on a picture, where and when that person was seen, and how sure the answer is."""
     from omnireid.core.errors import ConfigError
-    from omnireid.core.images import decode
     from omnireid.evaluation.calibration import Calibration
-    from omnireid.inference.lookup import find_weights
 
     if bool(pictures) == (item is not None):
         raise ConfigError("give either PICTURES or --item")
-    weights = find_weights(model)
-    crops = [decode(picture) for picture in pictures or ()]
     question = asked.question()
-    embedder = open_embedder(weights, engine)
-    known = Calibration.load_beside(weights, embedder.sha256, calibration)
-    if known is None:
-        options.refuse("without a calibration ('omnireid calibrate')", "false_alarm_rate", "prior")
-    with open_gallery(gallery, calibration=known) as opened:
+    embedder = open_embedder(model, engine)
+    known = None if calibration is None else Calibration.load(calibration, embedder.sha256)
+    with open_gallery(gallery, model=embedder, calibration=known) as opened:
+        if opened.calibration is None:
+            options.refuse("without a calibration ('omnireid calibrate')", "false_alarm_rate", "prior")
         if item is not None:
             result = opened.search_item(item, question, model=embedder.ref)
+        elif pictures is not None and len(pictures) == 1:
+            result = opened.search(pictures[0], question)
         else:
-            rows = embedder.embed(crops)
-            if len(rows) == 1:
-                result = opened.search(rows[0], question, model=embedder.ref)
-            else:
-                result = opened.search_tracklet(rows, question, model=embedder.ref)
+            result = opened.search_tracklet(pictures or [], question)
     if as_json:
         print_json(_result_of(result))
         return

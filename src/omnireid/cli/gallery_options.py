@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from omnireid.gallery.gallery import Gallery
     from omnireid.gallery.options import StoredPrecision
     from omnireid.gallery.store import GalleryStore
+    from omnireid.inference.embedder import Embedder
 
 GalleryUri = Annotated[
     str,
@@ -37,6 +38,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 def open_gallery(
     uri: str,
     *,
+    model: Embedder | None = None,
     precision: StoredPrecision = DEFAULT_PRECISION,
     calibration: Calibration | None = None,
     make: bool = False,
@@ -44,6 +46,7 @@ def open_gallery(
     """A gallery in the name of who runs the command.
 
     Args:
+        model: what takes pictures, and beside which its calibration lies.
         make: make it where there is none.
 
     Raises:
@@ -53,7 +56,8 @@ def open_gallery(
 
     if not make:
         check_there(uri)
-    with Gallery.open(uri, precision=precision, actor=actor(), calibration=calibration) as gallery:
+    opened = Gallery.open(uri, model=model, precision=precision, actor=actor(), calibration=calibration)
+    with opened as gallery:
         yield gallery
 
 

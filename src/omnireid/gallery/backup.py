@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -51,24 +51,16 @@ MANIFEST, ITEMS, RECORDS, AUDIT = "manifest.json", "items.parquet", "records.par
 
 Records = dict[str, dict[str, Any]]
 
-_KINDS = (
-    IDENTITIES,
-    OPERATIONS,
-    SETTINGS,
-    TOMBSTONES,
-    CHAINS,
-    CASES,
-    REJECTIONS,
-    *WATCH_KINDS,
-    *SITE,
-)
+_KINDS = (IDENTITIES, OPERATIONS, SETTINGS, TOMBSTONES, CHAINS, CASES, REJECTIONS, *WATCH_KINDS, *SITE)
 _RECORDS = pa.schema([(name, pa.string()) for name in ("kind", "id", "record")])
 _ENTRIES = pa.schema([("entry", pa.string())])
 _BATCH = 8192
 
 
-class Source(Protocol):
-    """A gallery as it was at one moment.
+class Snapshot:
+    """A gallery in use, as it was at one moment. Memory holds the ids and identities of all items.
+
+    A move to another model that has begun is left out.
 
     Attributes:
         name: where it comes from, for messages.
@@ -76,28 +68,6 @@ class Source(Protocol):
         precision: what its embeddings are stored with.
         num_items: how many items it has.
         heeded: ids of the tombstones that it had at that moment; what they are about is not among its items.
-    """
-
-    name: str
-    generation: Generation | None
-    precision: StoredPrecision
-    num_items: int
-    heeded: frozenset[str]
-
-    def rows(self) -> Iterator[pa.Table]:
-        """Items, a batch at a time, as `item_schema`."""
-
-    def records(self) -> dict[str, Records]:
-        """By kind and id. Tombstones are those of now: ask after the rows."""
-
-    def audit(self) -> Iterator[dict[str, Any]]:
-        """Entries, the oldest first."""
-
-
-class Snapshot:
-    """A `Source` of a gallery in use. Memory holds the ids and identities of all items.
-
-    A move to another model that has begun is left out.
     """
 
     def __init__(self, store: GalleryStore) -> None:
@@ -126,6 +96,7 @@ class Snapshot:
         self._enrolled = everything["enrolled"].to_numpy()
 
     def rows(self) -> Iterator[pa.Table]:
+        """Items, a batch at a time, as `item_schema`."""
         if self.generation is None or self.num_items == 0:
             return
         schema = item_schema(self.generation.model.dim)
@@ -141,9 +112,11 @@ class Snapshot:
                 yield rows.set_column(index, schema.field(index), identities)
 
     def records(self) -> dict[str, Records]:
+        """By kind and id. Tombstones are those of now: ask after the rows."""
         return {**self._records, TOMBSTONES: self._store.records(TOMBSTONES)}
 
     def audit(self) -> Iterator[dict[str, Any]]:
+        """Entries, the oldest first."""
         return self._store.audit()
 
 
@@ -176,7 +149,7 @@ class Manifest(ClosedModel):
 
 
 def write_backup(
-    source: Source,
+    source: Snapshot,
     folder: str | os.PathLike[str],
     *,
     clock: Callable[[], float] = time.time,
@@ -230,7 +203,7 @@ def write_backup(
 
 
 class Backup:
-    """A `Source` of a folder that `write_backup` made.
+    """A folder that `write_backup` made; it gives what a `Snapshot` gave.
 
     Raises:
         InputError: no backup, an interrupted one, of a later version, or with a file that was changed.
@@ -301,7 +274,7 @@ def _read_manifest(folder: Path) -> Manifest:
         ) from error
 
 
-def _write_items(path: Path, source: Source, schema: pa.Schema, console: Console | None) -> int:
+def _write_items(path: Path, source: Snapshot, schema: pa.Schema, console: Console | None) -> int:
     num_items = 0
     with progress_bar(console) as progress:
         task = progress.add_task("backing up", total=source.num_items)

@@ -235,8 +235,8 @@ class SearchJudge(_Scores):
         if false_alarm_rate is not None and not any(math.isclose(rate, false_alarm_rate) for rate in rates):
             held = ", ".join(f"{rate:g}" for rate in rates) or "none"
             raise InputError(
-                f"false-alarm rate {false_alarm_rate:g}: of searches, this calibration holds {held}; "
-                f"calibrate again with --false-alarm-rate {false_alarm_rate:g}, on "
+                f"false_alarm_rate {false_alarm_rate:g}: of searches, this calibration holds {held}; "
+                "calibrate again with this one among the false_alarm_rates (--false-alarm-rate), on "
                 f"{1 / max(false_alarm_rate, 1e-9):,.0f} people at least"
             )
         wanted = searches.usual_rate if false_alarm_rate is None else false_alarm_rate

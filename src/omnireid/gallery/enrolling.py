@@ -94,6 +94,21 @@ def prepared(items: Sequence[Item], unit_ND: Float32, now: float) -> pa.Table:
     return table_of(items, ids, now, unit_ND)
 
 
+def numbers(given: npt.ArrayLike) -> np.ndarray:
+    """Bare numbers as an array.
+
+    Raises:
+        InputError: rows of different lengths.
+    """
+    try:
+        return np.asarray(given)
+    except ValueError as error:
+        raise InputError(
+            "embeddings: expected (N, D) numbers, got rows of different lengths; give each picture as many "
+            "numbers as the model has dimensions"
+        ) from error
+
+
 def unit_embeddings(
     embeddings: npt.ArrayLike | Embeddings, model: ModelRef | None
 ) -> tuple[Float32, ModelRef]:
@@ -117,7 +132,7 @@ def unit_embeddings(
         if empty.size:
             raise InputError(f"embeddings[{empty[0]}]: all zero, which has no direction")
         return np.ascontiguousarray(rows if embeddings.is_unit else unit_rows(rows)), model
-    rows = np.asarray(embeddings)
+    rows = numbers(embeddings)
     if rows.dtype.kind not in "fiu":
         raise InputError(f"embeddings: expected numbers, got {rows.dtype}")
     if model is None:

@@ -33,7 +33,7 @@ from omnireid.gallery.browsing import Page, Person, Timeline
 from omnireid.gallery.cases import Cases
 from omnireid.gallery.crowds import Crowds
 from omnireid.gallery.decisions import Comparison, Crowd, Judge, SearchJudge
-from omnireid.gallery.enrolling import Assigned, Enrolment, joined, prepared, unit_embeddings
+from omnireid.gallery.enrolling import Assigned, Enrolment, joined, numbers, prepared, unit_embeddings
 from omnireid.gallery.errors import NotInGalleryError, NotWritableError
 from omnireid.gallery.files import (
     Picture,
@@ -346,7 +346,7 @@ class Gallery:
         """(D,) of unit norm of one picture or embedding, and the model that made it."""
         embedding = self._embedded(given)
         rows, model = unit_embeddings(
-            embedding if isinstance(embedding, Embeddings) else np.asarray(embedding)[None], model
+            embedding if isinstance(embedding, Embeddings) else numbers(embedding)[None], model
         )
         if len(rows) != 1:
             raise InputError(f"expected one picture, got {len(rows)}; those of one person are a tracklet")
@@ -601,7 +601,7 @@ class Gallery:
             ModelMismatchError, ShapeError: an embedding that cannot be used.
             StorageError: it could not be written.
         """
-        given = embedding if isinstance(embedding, Embeddings) else np.atleast_2d(np.asarray(embedding))
+        given = embedding if isinstance(embedding, Embeddings) else np.atleast_2d(numbers(embedding))
         rows, model = unit_embeddings(given, model)
         self.generations.of(model)
         root = self.identity(identity).id

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from math import isfinite
+from math import isfinite, isnan
 from typing import Any, Literal, NamedTuple
 
 from omnireid.core.display import short_repr
@@ -167,8 +167,27 @@ class Filter:
         asked = [(column, getattr(self, column.asked_as)) for column in FIELDS if column.asked_as]
         return [(column, values) for column, values in asked if values is not None]
 
+    def bounds(self) -> list[tuple[str, str, float]]:
+        """Bounds of times that are asked for: the field, ">=" or "<", and Unix seconds.
+
+        Raises:
+            InputError: one that is no number; names it.
+        """
+        asked = [(column, sign, getattr(self, name)) for name, column, sign in _BOUNDS]
+        for (name, _, _), (_, _, seconds) in zip(_BOUNDS, asked, strict=True):
+            if seconds is not None and isnan(seconds):
+                raise InputError(f"{name}: expected Unix seconds, got {seconds}")
+        return [bound for bound in asked if bound[2] is not None]
+
 
 EVERYTHING = Filter()
+
+_BOUNDS = (
+    ("since", "time", ">="),
+    ("until", "time", "<"),
+    ("enrolled_since", "enrolled", ">="),
+    ("enrolled_before", "enrolled", "<"),
+)
 
 
 def item_id(key: str) -> str:

@@ -149,7 +149,7 @@ def _begin(
             generations.put([filling])
         if filling.model.sha256 != model.sha256:
             raise ConflictError(
-                f"move: one to {filling.model} has begun; complete it, or give it up "
+                f"move: one to {filling.model} has begun; complete it, or give it up: Gallery.abandon_move() "
                 "(omnireid gallery move --abandon)"
             )
     return old, filling
@@ -164,7 +164,7 @@ def _without_picture(count: int, why: str) -> str:
     items = "1 item has" if count == 1 else f"{count:,} items have"
     return (
         f"move: {items} no picture to embed ({why}). Enrol them again with the new model, or leave them "
-        "behind (--drop-without-picture)"
+        "behind: drop_without_picture=True (--drop-without-picture)"
     )
 
 

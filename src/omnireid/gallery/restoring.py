@@ -22,7 +22,7 @@ from omnireid.core.files import write_text
 from omnireid.core.progress import progress_bar
 from omnireid.core.vectors import unit_rows
 from omnireid.gallery.audit import CHAINS, SETTINGS
-from omnireid.gallery.backup import Source
+from omnireid.gallery.backup import Backup, Snapshot
 from omnireid.gallery.case_records import CASES, case_kinds, drop_cases
 from omnireid.gallery.forgetting import TOMBSTONES, Tombstones, forget_buried, hashed, parts, tidying
 from omnireid.gallery.generations import GENERATIONS, Generation, collection_name
@@ -36,6 +36,7 @@ from omnireid.gallery.site import SITE
 from omnireid.gallery.store import CollectionInfo, GalleryStore
 from omnireid.gallery.watch_records import KINDS as WATCH_KINDS
 
+Source = Snapshot | Backup
 _ID = "target"
 _BATCH = 1024
 _OF_PEOPLE = (IDENTITIES, OPERATIONS, REJECTIONS, *WATCH_KINDS)

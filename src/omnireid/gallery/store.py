@@ -156,7 +156,6 @@ class GalleryStore(Protocol):
         where: Filter = EVERYTHING,
         columns: Sequence[str] = COLUMNS,
         batch_size: int = 4096,
-        limit: int | None = None,
     ) -> Iterator[pa.Table]:
         """Every item that meets `where`, a batch at a time, in any order, each once."""
 

@@ -87,23 +87,18 @@ class Collection:
         order = [row_of[name] for name in ids if name in row_of]
         return self._completed(rows.take(pa.array(order, pa.int64())), columns)
 
-    def scan(
-        self, where: Filter, columns: Sequence[str], batch_size: int, limit: int | None
-    ) -> Iterator[pa.Table]:
+    def scan(self, where: Filter, columns: Sequence[str], batch_size: int) -> Iterator[pa.Table]:
         """Batches of rows, in no order; begun again where files have gone, without those that were given."""
         given: list[pa.ChunkedArray] = []
         left = READS
         while True:
             try:
                 for rows in self._unseen(where, columns, batch_size, given):
-                    part = rows.slice(0, None if limit is None else limit - sum(map(len, given)))
-                    if part.num_rows:
-                        given.append(part["id"])
+                    if rows.num_rows:
+                        given.append(rows["id"])
                         # Whoever takes long over each batch comes to the end, whatever is written meanwhile.
                         left = READS
-                        yield self._completed(decode(part), columns)
-                    if part.num_rows < rows.num_rows:
-                        return
+                        yield self._completed(decode(rows), columns)
                 return
             except Exception as error:
                 left -= 1

@@ -22,14 +22,7 @@ def condition(where: Filter) -> str | None:
     Texts become literals by `quoted` and nothing else of a filter reaches the expression but numbers.
     """
     parts = [_is_one_of(field.name, values) for field, values in where.values()]
-    if where.since is not None:
-        parts.append(f"time >= {float(where.since)!r}")
-    if where.until is not None:
-        parts.append(f"time < {float(where.until)!r}")
-    if where.enrolled_since is not None:
-        parts.append(f"enrolled >= {float(where.enrolled_since)!r}")
-    if where.enrolled_before is not None:
-        parts.append(f"enrolled < {float(where.enrolled_before)!r}")
+    parts += [f"{name} {sign} {float(seconds)!r}" for name, sign, seconds in where.bounds()]
     if where.has_identity is not None:
         parts.append(f"identity IS {'NOT ' if where.has_identity else ''}NULL")
     parts.extend(f"array_has(tags, {quoted(tag)})" for tag in tags(where.attributes))

@@ -70,14 +70,12 @@ class LanceStore:
         self._merging: dict[str, threading.Thread] = {}
 
     def collections(self) -> dict[str, CollectionInfo]:
-        """By name."""
         return {
             name: CollectionInfo(name, record["dim"], record["precision"])
             for name, record in self._connection.records(_COLLECTIONS).items()
         }
 
     def create_collection(self, info: CollectionInfo) -> None:
-        """Make an empty collection."""
         if info.precision not in STORED_PRECISIONS:
             raise InputError(
                 f"precision: expected one of {', '.join(STORED_PRECISIONS)}, got {info.precision!r}"
@@ -101,7 +99,6 @@ class LanceStore:
             self._connection.drop_tables(name, self._tables())
 
     def add(self, collection: str, rows: pa.Table) -> Bool:
-        """Add those rows whose id is new, in one commit."""
         with self.lock():
             is_new = self._collection(collection).add(rows)
         self._written(collection)
@@ -117,11 +114,9 @@ class LanceStore:
         exact: bool = False,
         columns: Sequence[str] = COLUMNS,
     ) -> pa.Table:
-        """The k items with the largest cosine similarity, best first."""
         return self._collection(collection).search(query, k, where, exact, columns)
 
     def get(self, collection: str, ids: Sequence[str], *, columns: Sequence[str] = COLUMNS) -> pa.Table:
-        """Items by id, in the order asked for."""
         return self._collection(collection).get(ids, columns)
 
     def scan(
@@ -131,29 +126,23 @@ class LanceStore:
         where: Filter = EVERYTHING,
         columns: Sequence[str] = COLUMNS,
         batch_size: int = 4096,
-        limit: int | None = None,
     ) -> Iterator[pa.Table]:
-        """Every item that meets `where`, a batch at a time, each once."""
-        return self._collection(collection).scan(where, columns, batch_size, limit)
+        return self._collection(collection).scan(where, columns, batch_size)
 
     def count(self, collection: str, where: Filter = EVERYTHING) -> int:
-        """Items that meet `where`."""
         return self._collection(collection).count(where)
 
     def set_identity(self, collection: str, ids: Sequence[str], identity: str | None) -> int:
-        """Give items an identity, or take it away, in one commit."""
         with self.lock():
             count = self._collection(collection).set_identity(ids, identity)
         self._written(collection)
         return count
 
     def delete(self, collection: str, where: Filter) -> int:
-        """Make items invisible in one commit."""
         with self.lock():
             return self._collection(collection).delete(where)
 
     def purge(self, collection: str) -> None:
-        """Remove from disk what is not visible any more."""
         with self.lock(), self._upkeep.held():
             opened = self._collection(collection)
             indexed = self._connection.records(_INDEXES).get(collection, {}).get("fragments")
@@ -187,17 +176,14 @@ class LanceStore:
         return replace(state, status="building") if collection in self._building else state
 
     def put_records(self, kind: str, records: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write records in one commit."""
         with self.lock():
             self._connection.put_records(kind, records)
 
     def delete_records(self, kind: str, ids: Sequence[str]) -> None:
-        """Delete records in one commit."""
         with self.lock():
             self._connection.delete_records(kind, ids)
 
     def records(self, kind: str) -> dict[str, dict[str, Any]]:
-        """All records of a kind, by id."""
         return self._connection.records(kind)
 
     def purge_records(self) -> None:
@@ -209,7 +195,6 @@ class LanceStore:
             purging.remove_old_versions(self._connection.record_table)
 
     def append_audit(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Add entries at the end of the audit log."""
         if not entries:
             return
         if self._folder is None:
@@ -219,19 +204,16 @@ class LanceStore:
             auditing.append(self._folder / "audit", entries)
 
     def audit(self) -> Iterator[dict[str, Any]]:
-        """Entries of the audit log, the oldest first."""
         check_there(self._folder)
         return self._connection.audit() if self._folder is None else auditing.entries(self._folder / "audit")
 
     def audit_page(self, known: int | None, limit: int, *, latest: bool) -> list[tuple[int, dict[str, Any]]]:
-        """Some entries of the audit log with their places."""
         check_there(self._folder)
         if self._folder is None:
             return self._connection.audit_page(known, limit, latest=latest)
         return auditing.page(self._folder / "audit", known, limit, latest=latest)
 
     def lock(self) -> AbstractContextManager[None]:
-        """Keep other writers out."""
         return self._lock.held()
 
     def disk_bytes(self) -> int | None:

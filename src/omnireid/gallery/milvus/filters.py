@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterable
 
-from omnireid.core.errors import InputError
 from omnireid.gallery.items import Filter, tags
 from omnireid.gallery.texts import askable
 
@@ -27,14 +25,7 @@ def expression(where: Filter) -> str | None:
         conditions.append(is_one_of(field.name, wanted))
     if where.has_identity is not None:
         conditions.append('identity != ""' if where.has_identity else 'identity == ""')
-    if where.since is not None:
-        conditions.append(f"time >= {_number('since', where.since)}")
-    if where.until is not None:
-        conditions.append(f"time < {_number('until', where.until)}")
-    if where.enrolled_since is not None:
-        conditions.append(f"enrolled >= {_number('enrolled_since', where.enrolled_since)}")
-    if where.enrolled_before is not None:
-        conditions.append(f"enrolled < {_number('enrolled_before', where.enrolled_before)}")
+    conditions += [f"{name} {sign} {_number(seconds)}" for name, sign, seconds in where.bounds()]
     conditions.extend(f"array_contains(tags, {quoted(tag)})" for tag in tags(where.attributes))
     return " and ".join(conditions)
 
@@ -54,8 +45,6 @@ def quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _number(name: str, value: float) -> str:
-    if math.isnan(value):
-        raise InputError(f"{name}: expected Unix seconds, got {value}")
+def _number(value: float) -> str:
     # Neither grammar has a word for infinity.
     return repr(max(-sys.float_info.max, min(sys.float_info.max, float(value))))

@@ -141,14 +141,13 @@ class MilvusStore:
         where: Filter = EVERYTHING,
         columns: Sequence[str] = COLUMNS,
         batch_size: int = 4096,
-        limit: int | None = None,
     ) -> Iterator[pa.Table]:
         info = self._info(collection)
         condition = expression(where)
-        if condition is None or limit == 0:
+        if condition is None:
             return
         size = min(batch_size, _page_rows(columns, info))
-        for page in self._tables.pages(self._prefix + collection, condition, columns, size, limit):
+        for page in self._tables.pages(self._prefix + collection, condition, columns, size):
             yield milvus_rows.from_milvus(page, columns, info)
 
     def count(self, collection: str, where: Filter = EVERYTHING) -> int:

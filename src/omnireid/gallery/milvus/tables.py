@@ -113,9 +113,7 @@ class Tables:
             lambda client: client.query(alias, filter=condition, output_fields=list(fields), **self._reading),
         )
 
-    def pages(
-        self, alias: str, condition: str, fields: Sequence[str], size: int, limit: int | None = None
-    ) -> Iterator[list[Row]]:
+    def pages(self, alias: str, condition: str, fields: Sequence[str], size: int) -> Iterator[list[Row]]:
         """Rows of a condition in the order of their ids, `size` at a time."""
         pages = self.on(
             alias,
@@ -123,7 +121,6 @@ class Tables:
             lambda client: client.query_iterator(
                 alias,
                 batch_size=min(size, MAX_ROWS),
-                limit=-1 if limit is None else limit,
                 filter=condition,
                 output_fields=list(fields),
                 **self._reading,
