@@ -31,17 +31,13 @@ class FitOptions(CalibrationOptions):
         ),
     ] = CalibrationOptions.false_alarm_rates  # type: ignore[assignment]  # Typer repeats lists; `App` freezes them
     miss_rate: Annotated[
-        float, typer.Option("--miss-rate", help="Share of pairs of one person that may be taken for two.")
+        float, typer.Option(help="Share of pairs of one person that may be taken for two.")
     ] = CalibrationOptions.miss_rate
     whitening: Annotated[
-        WhiteningChoice,
-        typer.Option("--whitening", help="Spread a compressed range of scores; costs half of the people."),
+        WhiteningChoice, typer.Option(help="Spread a compressed range of scores; costs half of the people.")
     ] = CalibrationOptions.whitening
     max_pairs: Annotated[
-        int,
-        typer.Option(
-            "--max-pairs", min=1_000, max=options.LARGEST, help="Pairs of two people to draw at most."
-        ),
+        int, typer.Option(min=1_000, max=options.LARGEST, help="Pairs of two people to draw at most.")
     ] = CalibrationOptions.max_pairs
     seed: options.Seed = CalibrationOptions.seed
 
@@ -52,9 +48,7 @@ def calibrate(
     root: Annotated[Path | None, options.ROOT] = None,
     tracklets: Annotated[
         Path | None,
-        typer.Option(
-            "--tracklets", help="Instead of --data: table of crops, or sequences in MOTChallenge format."
-        ),
+        typer.Option(help="Instead of --data: table of crops, or sequences in MOTChallenge format."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -63,13 +57,10 @@ def calibrate(
     fit: FitOptions = FitOptions(),
     split: Annotated[
         CalibrationSplit,
-        typer.Option("--split", help="Of --data: query and gallery, or train if the model never saw it."),
+        typer.Option(help="Of --data: query and gallery, or train if the model never saw it."),
     ] = "test",
     frames: Annotated[
-        int,
-        typer.Option(
-            "--frames", min=2, max=options.LARGEST, help="Of each tracklet, evenly over its length."
-        ),
+        int, typer.Option(min=2, max=options.LARGEST, help="Of each tracklet, evenly over its length.")
     ] = FRAMES_PER_TRACKLET,
     reading: options.ScoredDatasetOptions = options.ScoredDatasetOptions(),
     engine: options.BatchEngineOptions = options.BatchEngineOptions(),

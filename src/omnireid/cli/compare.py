@@ -17,8 +17,7 @@ def compare(
         list[Path], typer.Argument(help="Records (result.json), or folders that 'evaluate' wrote.")
     ],
     plot: Annotated[
-        Path | None,
-        typer.Option("--plot", help="CMC curves and mAP as .png, .svg or .pdf.", dir_okay=False),
+        Path | None, typer.Option(help="CMC curves and mAP as .png, .svg or .pdf.", dir_okay=False)
     ] = None,
     any_protocol: Annotated[
         bool, typer.Option("--any-protocol", help="Set results side by side that were not measured alike.")
@@ -28,8 +27,7 @@ def compare(
         typer.Option("--format", help="Only a table for a paper: Markdown, LaTeX (booktabs), CSV."),
     ] = None,
     name: Annotated[
-        list[str] | None,
-        typer.Option("--name", help="With --format: what to call each result, in their order."),
+        list[str] | None, typer.Option(help="With --format: what to call each result, in their order.")
     ] = None,
     seed: options.Seed = 0,
     as_json: options.AsJson = False,

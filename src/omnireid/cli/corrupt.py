@@ -12,26 +12,19 @@ from omnireid.cli.console import stderr, stdout
 
 
 def corrupt(
-    out: Annotated[Path, typer.Option("--out", help="Folder for the pictures; with --picture, a PNG file.")],
+    out: Annotated[Path, typer.Option(help="Folder for the pictures; with --picture, a PNG file.")],
     data: Annotated[str | None, options.DATA] = None,
     root: Annotated[Path | None, options.ROOT] = None,
     picture: Annotated[
-        Path | None,
-        typer.Option("--picture", help="One picture instead: a sheet of every corruption and severity."),
+        Path | None, typer.Option(help="One picture instead: a sheet of every corruption and severity.")
     ] = None,
-    side: Annotated[
-        Literal["both", "query", "gallery"], typer.Option("--side", help="What to corrupt.")
-    ] = "both",
+    side: Annotated[Literal["both", "query", "gallery"], typer.Option(help="What to corrupt.")] = "both",
     corruption: Annotated[
-        str | None,
-        typer.Option("--corruption", help="This one on every picture, instead of a draw for each."),
+        str | None, typer.Option(help="This one on every picture, instead of a draw for each.")
     ] = None,
-    severity: Annotated[
-        int | None,
-        typer.Option("--severity", min=1, max=5, help="With --corruption."),
-    ] = None,
+    severity: Annotated[int | None, typer.Option(min=1, max=5, help="With --corruption.")] = None,
     round: Annotated[
-        int, typer.Option("--round", min=0, max=options.LARGEST, help="Which draw of the evaluation, from 0.")
+        int, typer.Option(min=0, max=options.LARGEST, help="Which draw of the evaluation, from 0.")
     ] = 0,
     seed: options.Seed = 0,
     reading: options.DatasetOptions = options.DatasetOptions(),

@@ -103,9 +103,7 @@ def stats(
     root: Annotated[Path, options.ROOT],
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", help="Folder for stats.json, stats.png and contact_sheet.png.", file_okay=False
-        ),
+        typer.Option(help="Folder for stats.json, stats.png and contact_sheet.png.", file_okay=False),
     ] = None,
     split_id: options.SplitId = None,
     extract: options.Extract = False,
@@ -153,7 +151,7 @@ def stats(
 def manifest_(
     name: Name,
     root: Annotated[Path, options.ROOT],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the CSV files.", file_okay=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the CSV files.", file_okay=False)],
     reading: options.DatasetOptions = options.DatasetOptions(),
 ) -> None:
     """Write a dataset as CSV tables that --data manifest reads back, one for each random split asked for.

@@ -15,14 +15,14 @@ from omnireid.cli.run import print_run
 
 def demo(
     out: Annotated[
-        Path, typer.Option("--out", help="Folder for the gallery and the pictures to try.", file_okay=False)
+        Path, typer.Option(help="Folder for the gallery and the pictures to try.", file_okay=False)
     ] = Path("runs/demo"),
     trained: Annotated[
         Path, typer.Option("--run", help="Folder of the quick start; trained now where it is missing.")
     ] = Path("runs/quickstart"),
-    people: Annotated[int, typer.Option("--people", min=1, max=100_000, help="Visitors to render.")] = 60,
-    days: Annotated[int, typer.Option("--days", min=1, max=3_650, help="Days of visits.")] = 3,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535)] = 8000,
+    people: Annotated[int, typer.Option(min=1, max=100_000, help="Visitors to render.")] = 60,
+    days: Annotated[int, typer.Option(min=1, max=3_650, help="Days of visits.")] = 3,
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
     browser: Annotated[bool, typer.Option(help="Open the page.")] = True,
     serve: Annotated[bool, typer.Option(help="Start the server; without, only prepare.")] = True,
 ) -> None:

@@ -21,14 +21,13 @@ def evaluate(
     root: Annotated[list[Path], options.ROOTS],
     model: options.Model = DEFAULT_MODEL,
     out: Annotated[
-        Path, typer.Option("--out", help="Folder for result.json and report.html.", file_okay=False)
+        Path, typer.Option(help="Folder for result.json and report.html.", file_okay=False)
     ] = Path("runs/evaluation"),
     json: Annotated[
-        Path | None,
-        typer.Option("--json", help="Write the result record to this file as well.", dir_okay=False),
+        Path | None, typer.Option(help="Write the result record to this file as well.", dir_okay=False)
     ] = None,
     distance: Annotated[
-        DistanceName, typer.Option("--distance", help="How far apart two embeddings are.")
+        DistanceName, typer.Option(help="How far apart two embeddings are.")
     ] = Ranking.distance,
     normalise: Annotated[
         bool | None,
@@ -48,22 +47,20 @@ def evaluate(
         ),
     ] = None,
     frame_sampling: Annotated[
-        Sampling | None,
-        typer.Option("--frame-sampling", help="Of tracklets: which frames; by default evenly."),
+        Sampling | None, typer.Option(help="Of tracklets: which frames; by default evenly.")
     ] = None,
     pooling: Annotated[
-        Pooling | None,
-        typer.Option("--pooling", help="Of tracklets: over the frames' embeddings; by default the mean."),
+        Pooling | None, typer.Option(help="Of tracklets: over the frames' embeddings; by default the mean.")
     ] = None,
     reranking: Annotated[
         RerankingVariant | None,
-        typer.Option("--reranking", help="k-reciprocal re-ranking: the paper's, its code's or torchreid's."),
+        typer.Option(help="k-reciprocal re-ranking: the paper's, its code's or torchreid's."),
     ] = None,
     k1: Annotated[
-        int, typer.Option("--k1", min=1, max=options.LARGEST, help="Reciprocal neighbours, with --reranking.")
+        int, typer.Option(min=1, max=options.LARGEST, help="Reciprocal neighbours, with --reranking.")
     ] = Reranking.k1,
     k2: Annotated[
-        int, typer.Option("--k2", min=1, max=options.LARGEST, help="Neighbours averaged, with --reranking.")
+        int, typer.Option(min=1, max=options.LARGEST, help="Neighbours averaged, with --reranking.")
     ] = Reranking.k2,
     lambda_: Annotated[
         float, typer.Option("--lambda", min=0, max=1, help="Weight of the distance, with --reranking.")
@@ -78,7 +75,7 @@ def evaluate(
         ),
     ] = None,
     expansion_alpha: Annotated[
-        float, typer.Option("--expansion-alpha", min=0, help="Weight neighbours by similarity to this power.")
+        float, typer.Option(min=0, help="Weight neighbours by similarity to this power.")
     ] = QueryExpansion.alpha,
     camera_means: Annotated[
         bool, typer.Option("--camera-means", help="Subtract each camera's mean embedding first.")
@@ -92,8 +89,7 @@ def evaluate(
         typer.Option("--corruptions", help="Also evaluate on corrupted pictures (Market-1501-C and so on)."),
     ] = False,
     rounds: Annotated[
-        int,
-        typer.Option("--rounds", min=1, max=options.LARGEST, help="Draws of corruptions to average over."),
+        int, typer.Option(min=1, max=options.LARGEST, help="Draws of corruptions to average over.")
     ] = Corruptions.rounds,
     fresh_draw: Annotated[
         bool,
@@ -105,10 +101,7 @@ def evaluate(
     workers: Annotated[
         int | None,
         typer.Option(
-            "--workers",
-            min=1,
-            max=options.MOST_THREADS,
-            help="Threads that decode and corrupt; by default one per core.",
+            min=1, max=options.MOST_THREADS, help="Threads that decode and corrupt; by default one per core."
         ),
     ] = None,
     reading: options.ScoredDatasetOptions = options.ScoredDatasetOptions(),

@@ -43,19 +43,17 @@ def export(
     ] = "fp32",
     embedding: Annotated[
         Literal["raw", "normalised"],
-        typer.Option("--embedding", help="What the file gives: as the network, or L2-normalised."),
+        typer.Option(help="What the file gives: as the network, or L2-normalised."),
     ] = "raw",
     crops: Annotated[
         str | None,
         typer.Option(
-            "--crops",
             help="Folder, pattern or manifest of pictures to compare on, int8 to calibrate on too; "
-            "by default those of the dataset.",
+            "by default those of the dataset."
         ),
     ] = None,
     data: Annotated[
-        str | None,
-        typer.Option("--data", help="Dataset whose ranking is compared; by default rendered people."),
+        str | None, typer.Option(help="Dataset whose ranking is compared; by default rendered people.")
     ] = None,
     root: Annotated[Path | None, options.ROOT] = None,
     reading: options.DatasetOptions = options.DatasetOptions(),

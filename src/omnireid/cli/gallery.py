@@ -49,17 +49,12 @@ def enrol(
     data: Annotated[str | None, options.DATA_INSTEAD] = None,
     root: Annotated[Path | None, options.ROOT] = None,
     split: Annotated[
-        Literal["all", "train", "query", "gallery"], typer.Option("--split", help="Of --data.")
+        Literal["all", "train", "query", "gallery"], typer.Option(help="Of --data.")
     ] = "gallery",
-    camera: Annotated[
-        str | None,
-        typer.Option("--camera", help="Of all pictures; by default the dataset's."),
-    ] = None,
+    camera: Annotated[str | None, typer.Option(help="Of all pictures; by default the dataset's.")] = None,
     first_time: Annotated[
         str | None,
-        typer.Option(
-            "--first-time", help="When the dataset's second 0 was (2026-11-22T08:00:00+01:00); else no times."
-        ),
+        typer.Option(help="When the dataset's second 0 was (2026-11-22T08:00:00+01:00); else no times."),
     ] = None,
     with_identities: Annotated[
         bool, typer.Option("--with-identities", help="Take the dataset's person numbers over.")
@@ -67,8 +62,7 @@ def enrol(
     fields: Annotated[
         Path | None,
         typer.Option(
-            "--fields",
-            help="CSV of what is known of each: a column path, and any fields of an item (camera, …).",
+            help="CSV of what is known of each: a column path, and any fields of an item (camera, …)."
         ),
     ] = None,
     stored_precision: options.NewPrecision = DEFAULT_PRECISION,
@@ -157,8 +151,7 @@ def search(
         typer.Argument(help="Picture of a person; several are taken for one person's tracklet."),
     ] = None,
     item: Annotated[
-        str | None,
-        typer.Option("--item", help="Instead of PICTURES: an item of the gallery, which is left out."),
+        str | None, typer.Option(help="Instead of PICTURES: an item of the gallery, which is left out.")
     ] = None,
     calibration: options.CalibrationFile = None,
     asked: QuestionOptions = QuestionOptions(),
@@ -192,11 +185,8 @@ def search(
 @app.command("identities")
 def identities_(
     gallery: GalleryUri,
-    text: Annotated[
-        str | None,
-        typer.Option("--text", help="Part of the name."),
-    ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 100,
+    text: Annotated[str | None, typer.Option(help="Part of the name.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 100,
     as_json: options.AsJson = False,
 ) -> None:
     """List who is known, those with a name first."""
@@ -222,8 +212,7 @@ def show(
     gallery: GalleryUri,
     name: Annotated[str, typer.Argument(metavar="ID", help="Of an identity or an item.")],
     thumbnail: Annotated[
-        Path | None,
-        typer.Option("--thumbnail", help="Write the item's picture to this file.", dir_okay=False),
+        Path | None, typer.Option(help="Write the item's picture to this file.", dir_okay=False)
     ] = None,
     is_identity: Annotated[
         bool, typer.Option("--identity", help="ID is an identity's, even where an item has the same.")
@@ -324,10 +313,7 @@ def merge(
 def split(
     gallery: GalleryUri,
     items: Annotated[list[str], typer.Argument(help="Ids of items that show somebody else.")],
-    name: Annotated[
-        str | None,
-        typer.Option("--name", help="Of the new identity."),
-    ] = None,
+    name: Annotated[str | None, typer.Option(help="Of the new identity.")] = None,
 ) -> None:
     """Make a new identity of some items."""
     with open_gallery(gallery) as opened:
@@ -359,7 +345,7 @@ def undo(
 @app.command()
 def operations(
     gallery: GalleryUri,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=options.LARGEST)] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=options.LARGEST)] = 20,
     as_json: options.AsJson = False,
 ) -> None:
     """List what operators changed, the latest first."""
@@ -382,14 +368,8 @@ def operations(
 @app.command()
 def forget(
     gallery: GalleryUri,
-    identity: Annotated[
-        str | None,
-        typer.Option("--identity", help="A person, with everything that was merged."),
-    ] = None,
-    item: Annotated[
-        list[str] | None,
-        typer.Option("--item", help="An item; may be given several times."),
-    ] = None,
+    identity: Annotated[str | None, typer.Option(help="A person, with everything that was merged.")] = None,
+    item: Annotated[list[str] | None, typer.Option(help="An item; may be given several times.")] = None,
     yes: Yes = False,
 ) -> None:
     """Erase a person or items for good: rows, pictures, names, old versions, index entries.

@@ -31,30 +31,16 @@ def audit(
     verify: Annotated[
         bool, typer.Option("--verify", help="Look for entries that were changed or removed.")
     ] = False,
-    person: Annotated[
-        str | None,
-        typer.Option("--person", help="Entries about a person, or a picture, by id."),
-    ] = None,
-    since: Annotated[str | None, typer.Option("--since", help="A date or a time.")] = None,
-    until: Annotated[
-        str | None,
-        typer.Option("--until", help="Before this date or time."),
-    ] = None,
-    action: Annotated[
-        str | None,
-        typer.Option("--action", help="Such as search, enrol, forget."),
-    ] = None,
-    by: Annotated[
-        str | None,
-        typer.Option("--by", help="Who did it: part of the name."),
-    ] = None,
+    person: Annotated[str | None, typer.Option(help="Entries about a person, or a picture, by id.")] = None,
+    since: Annotated[str | None, typer.Option(help="A date or a time.")] = None,
+    until: Annotated[str | None, typer.Option(help="Before this date or time.")] = None,
+    action: Annotated[str | None, typer.Option(help="Such as search, enrol, forget.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who did it: part of the name.")] = None,
     export: Annotated[
         Path | None,
-        typer.Option(
-            "--export", help="Write a .csv, or a .jsonl with its proof; noted in the log.", dir_okay=False
-        ),
+        typer.Option(help="Write a .csv, or a .jsonl with its proof; noted in the log.", dir_okay=False),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=options.LARGEST, help="The latest.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=options.LARGEST, help="The latest.")] = 100,
     as_json: options.AsJson = False,
 ) -> None:
     """Show who enrolled, searched, changed and forgot; exit code 1 if --verify finds something."""

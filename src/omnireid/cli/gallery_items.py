@@ -31,17 +31,15 @@ class WhereOptions:
     """Which items are meant."""
 
     camera: Annotated[
-        list[str] | None, typer.Option("--camera", help="Only of this camera; may be given several times.")
+        list[str] | None, typer.Option(help="Only of this camera; may be given several times.")
     ] = None
     identity: Annotated[
-        list[str] | None,
-        typer.Option("--identity", help="Only of this identity; may be given several times."),
+        list[str] | None, typer.Option(help="Only of this identity; may be given several times.")
     ] = None
     since: Annotated[
-        str | None,
-        typer.Option("--since", help="Only seen then or later: 2026-11-22, 2026-11-22T08:00:00+01:00."),
+        str | None, typer.Option(help="Only seen then or later: 2026-11-22, 2026-11-22T08:00:00+01:00.")
     ] = None
-    until: Annotated[str | None, typer.Option("--until", help="Only seen before.")] = None
+    until: Annotated[str | None, typer.Option(help="Only seen before.")] = None
 
     def where(self) -> Filter:
         """As the gallery has it."""
@@ -71,8 +69,7 @@ class QuestionOptions(WhereOptions):
     )
     false_alarm_rate: Rate = USUAL.false_alarm_rate
     prior: Annotated[
-        float | None,
-        typer.Option("--prior", help="That the person is in the gallery at all, before looking."),
+        float | None, typer.Option(help="That the person is in the gallery at all, before looking.")
     ] = USUAL.prior
 
     def question(self) -> Question:
@@ -90,7 +87,7 @@ def register(app: typer.Typer) -> None:
 def items(
     gallery: GalleryUri,
     where: WhereOptions = WhereOptions(),
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 100,
     as_json: options.AsJson = False,
 ) -> None:
     """List items, the latest first."""
@@ -121,7 +118,7 @@ def items(
 def assign(
     gallery: GalleryUri,
     item: Annotated[list[str], typer.Argument(help="Ids of items.")],
-    identity: Annotated[str | None, typer.Option("--identity", help="Whose they are.")] = None,
+    identity: Annotated[str | None, typer.Option(help="Whose they are.")] = None,
     nobody: Annotated[bool, typer.Option("--nobody", help="Take their identity away.")] = False,
 ) -> None:
     """Give items an identity, or take theirs away."""
@@ -139,17 +136,13 @@ def compare(
     first: ItemId,
     second: ItemId,
     calibration: Annotated[
-        Path | None, typer.Option("--calibration", help="Of the gallery's model; without it a score alone.")
+        Path | None, typer.Option(help="Of the gallery's model; without it a score alone.")
     ] = None,
     false_alarm_rate: Annotated[
-        float | None,
-        typer.Option(
-            "--false-alarm-rate", help="One that was calibrated; by default the lowest that was measured."
-        ),
+        float | None, typer.Option(help="One that was calibrated; by default the lowest that was measured.")
     ] = None,
     prior: Annotated[
-        float | None,
-        typer.Option("--prior", help="Share of such pairs that are of one person; by default one half."),
+        float | None, typer.Option(help="Share of such pairs that are of one person; by default one half.")
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -177,7 +170,7 @@ def compare(
 def reject(
     gallery: GalleryUri,
     item: ItemId,
-    identity: Annotated[str, typer.Option("--identity", help="Whom it does not show.")],
+    identity: Annotated[str, typer.Option(help="Whom it does not show.")],
 ) -> None:
     """Say that an item does not show a person; later searches heed it."""
     with open_gallery(gallery) as opened:

@@ -55,13 +55,9 @@ def show_retention(gallery: GalleryUri, as_json: options.AsJson = False) -> None
 @retention_app.command("set")
 def set_retention(
     gallery: GalleryUri,
-    default: Annotated[
-        str | None,
-        typer.Option("--default", help="Of every camera: 12h, 3d, 2w, or 'keep'."),
-    ] = None,
+    default: Annotated[str | None, typer.Option(help="Of every camera: 12h, 3d, 2w, or 'keep'.")] = None,
     camera: Annotated[
-        list[str] | None,
-        typer.Option("--camera", help="NAME=12h, or NAME=default; may be given several times."),
+        list[str] | None, typer.Option(help="NAME=12h, or NAME=default; may be given several times.")
     ] = None,
 ) -> None:
     """Change how long items stay. Nothing is erased before 'retention run', or the next start of a server."""

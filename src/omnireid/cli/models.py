@@ -81,12 +81,10 @@ def convert(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write (.safetensors).")],
     architecture: Annotated[
-        str | None,
-        typer.Option("--architecture", help="What it must be; inferred when not given."),
+        str | None, typer.Option(help="What it must be; inferred when not given.")
     ] = None,
     key: Annotated[
-        str | None,
-        typer.Option("--key", help="Which network, where a file holds several, e.g. ema."),
+        str | None, typer.Option(help="Which network, where a file holds several, e.g. ema.")
     ] = None,
     half: Annotated[
         bool, typer.Option("--half", help="Store matrices in float16: half the file; it computes as before.")
@@ -116,16 +114,13 @@ def pull(
         str, typer.Argument(help="Published weights (see 'list'), or owner/repository/path/file.")
     ],
     revision: Annotated[
-        str | None,
-        typer.Option("--revision", help="Full commit hash on the Hub; the card's by default."),
+        str | None, typer.Option(help="Full commit hash on the Hub; the card's by default.")
     ] = None,
     sha256: Annotated[
-        str | None,
-        typer.Option("--sha256", help="Hash the file must have; the card's by default."),
+        str | None, typer.Option(help="Hash the file must have; the card's by default.")
     ] = None,
     cache_dir: Annotated[
-        Path | None,
-        typer.Option("--cache-dir", help="Where to keep it; the Hub's usual cache by default."),
+        Path | None, typer.Option(help="Where to keep it; the Hub's usual cache by default.")
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Look into the cache only.")] = False,
 ) -> None:

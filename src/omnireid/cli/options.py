@@ -138,14 +138,12 @@ class EngineOptions(Engine):
     backend: Annotated[
         BackendName,
         typer.Option(
-            "--backend",
             metavar="NAME",
             help=f"Inference engine: {', '.join((AUTO, *BACKENDS.ours))}, or one that a package brings.",
         ),
     ] = Engine.backend
     precision: Annotated[
-        PrecisionName | None,
-        typer.Option("--precision", help="What the engines native, openvino and gpu compute in."),
+        PrecisionName | None, typer.Option(help="What the engines native, openvino and gpu compute in.")
     ] = Engine.precision
     device: Device = Engine.device
     threads: Threads = Engine.threads
@@ -156,7 +154,7 @@ class EngineOptions(Engine):
 class BatchEngineOptions(EngineOptions):
     """What runs a model on many pictures."""
 
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, max=LARGEST)] = Engine.batch_size
+    batch_size: Annotated[int, typer.Option(min=1, max=LARGEST)] = Engine.batch_size
 
 
 @dataclass(frozen=True)
@@ -212,11 +210,10 @@ class TargetOptions(DatasetOptions):
     """What is trained on besides --data, and what is evaluated on."""
 
     target: Annotated[
-        str | None,
-        typer.Option("--target", help="What to evaluate on, each apart (A+B); by default --data itself."),
+        str | None, typer.Option(help="What to evaluate on, each apart (A+B); by default --data itself.")
     ] = None
     target_root: Annotated[
-        list[Path] | None, typer.Option("--target-root", help="As --root, for --target; by default the same.")
+        list[Path] | None, typer.Option(help="As --root, for --target; by default the same.")
     ] = None
     combineall: Annotated[
         bool, typer.Option("--combineall", help="Train on query and gallery too (distractors left out).")

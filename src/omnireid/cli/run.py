@@ -26,16 +26,13 @@ if TYPE_CHECKING:
 
 
 def run(
-    out: Annotated[
-        Path, typer.Option("--out", help="Folder for everything the run leaves.", file_okay=False)
-    ],
+    out: Annotated[Path, typer.Option(help="Folder for everything the run leaves.", file_okay=False)],
     data: Annotated[
-        str | None,
-        typer.Option("--data", help="Dataset or layout, or several (A+B); rendered people when not given."),
+        str | None, typer.Option(help="Dataset or layout, or several (A+B); rendered people when not given.")
     ] = None,
     root: Annotated[
         list[Path] | None,
-        typer.Option("--root", help="Folder of the dataset, or the manifest file; of several: one, or each."),
+        typer.Option(help="Folder of the dataset, or the manifest file; of several: one, or each."),
     ] = None,
     reading: options.ScoredTargetOptions = options.ScoredTargetOptions(),
     recipe: Recipe = "quickstart",

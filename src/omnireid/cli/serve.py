@@ -29,47 +29,38 @@ TokenFileOption = Annotated[
 def serve(
     gallery: Annotated[
         list[str],
-        typer.Option(
-            "--gallery",
-            help="Folder or URL of a gallery, made where there is none; of several: NAME=URI each.",
-        ),
+        typer.Option(help="Folder or URL of a gallery, made where there is none; of several: NAME=URI each."),
     ],
     model: options.Model = DEFAULT_MODEL,
     calibration: options.CalibrationFile = None,
-    host: Annotated[
-        str, typer.Option("--host", help="Address to listen on; others than loopback need tokens.")
-    ] = ("127.0.0.1"),
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on; others than loopback need tokens.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     tokens: Annotated[
-        Path | None,
-        typer.Option("--tokens", help="Ask for a token of this file; see 'omnireid token'.", dir_okay=False),
+        Path | None, typer.Option(help="Ask for a token of this file; see 'omnireid token'.", dir_okay=False)
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(
-            "--allow-host", help="Another name this server is called by; may be given several times."
-        ),
+        typer.Option(help="Another name this server is called by; may be given several times."),
     ] = None,
     stored_precision: options.NewPrecision = DEFAULT_PRECISION,
     max_bytes: Annotated[
-        int, typer.Option("--max-bytes", min=1, max=options.LARGEST, help="Of a request's body.")
+        int, typer.Option(min=1, max=options.LARGEST, help="Of a request's body.")
     ] = Limits.max_bytes,
     max_pixels: Annotated[
-        int, typer.Option("--max-pixels", min=1, max=options.LARGEST, help="Of a picture.")
+        int, typer.Option(min=1, max=options.LARGEST, help="Of a picture.")
     ] = Limits.max_pixels,
     access_log: Annotated[
         bool, typer.Option("--access-log", help="One line of JSON on stderr for each request.")
     ] = False,
     webhook: Annotated[
-        str | None,
-        typer.Option("--webhook", help="Address that is told of the watch list's alerts, signed."),
+        str | None, typer.Option(help="Address that is told of the watch list's alerts, signed.")
     ] = None,
     webhook_secret_file: Annotated[
         Path | None,
         typer.Option(
-            "--webhook-secret-file",
-            help="Secret that signs them; by default the variable OMNIREID_WEBHOOK_SECRET.",
-            dir_okay=False,
+            help="Secret that signs them; by default the variable OMNIREID_WEBHOOK_SECRET.", dir_okay=False
         ),
     ] = None,
     browser: Annotated[bool, typer.Option("--browser", help="Open the page in a browser.")] = False,
@@ -143,7 +134,7 @@ def serve(
 @token_app.command("create")
 def create(
     name: Annotated[str, typer.Argument(help="Who will have it; stands in the audit log.")],
-    scope: Annotated[Scope, typer.Option("--scope", help="Each includes those before it.")] = "read",
+    scope: Annotated[Scope, typer.Option(help="Each includes those before it.")] = "read",
     tokens: TokenFileOption = DEFAULT_TOKENS,
 ) -> None:
     """Make a token and print it, once: the file holds only its hash."""

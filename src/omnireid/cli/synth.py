@@ -37,8 +37,8 @@ class Options(RenderOptions):
         RenderOptions.num_distractors
     )
     num_junk: Annotated[int, typer.Option("--junk", min=0, max=1_000_000)] = RenderOptions.num_junk
-    height: Annotated[int, typer.Option("--height", min=32, max=8_192)] = RenderOptions.height
-    width: Annotated[int, typer.Option("--width", min=16, max=8_192)] = RenderOptions.width
+    height: Annotated[int, typer.Option(min=32, max=8_192)] = RenderOptions.height
+    width: Annotated[int, typer.Option(min=16, max=8_192)] = RenderOptions.width
     seed: options.Seed = RenderOptions.seed
     style: Annotated[
         Style,
@@ -93,7 +93,7 @@ def synth(
     ] = False,
     film: VideoOptions = VideoOptions(),
     workers: Annotated[
-        int, typer.Option("--workers", min=0, max=options.MOST_THREADS, help="Processes; 0: one per core.")
+        int, typer.Option(min=0, max=options.MOST_THREADS, help="Processes; 0: one per core.")
     ] = 0,
 ) -> None:
     """Render a dataset, or films, with no real person in them. The same seed gives the same bytes."""

@@ -61,9 +61,7 @@ def train(
     data: Annotated[str, options.SEVERAL_DATA],
     root: Annotated[list[Path], options.ROOTS],
     recipe: Recipe,
-    out: Annotated[
-        Path, typer.Option("--out", help="Folder for weights, checkpoint and history.", file_okay=False)
-    ],
+    out: Annotated[Path, typer.Option(help="Folder for weights, checkpoint and history.", file_okay=False)],
     overrides: Overrides = None,
     init: Initial = None,
     architecture: Architecture = None,

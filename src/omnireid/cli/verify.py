@@ -18,14 +18,10 @@ def verify(
     calibration: options.CalibrationFile = None,
     false_alarm_rate: Annotated[
         float | None,
-        typer.Option(
-            "--false-alarm-rate",
-            help="One that was calibrated; by default the lowest that could be measured.",
-        ),
+        typer.Option(help="One that was calibrated; by default the lowest that could be measured."),
     ] = None,
     prior: Annotated[
-        float | None,
-        typer.Option("--prior", help="Share of such pairs that are of one person; by default one half."),
+        float | None, typer.Option(help="Share of such pairs that are of one person; by default one half.")
     ] = None,
     engine: options.EngineOptions = options.EngineOptions(),
 ) -> None:
