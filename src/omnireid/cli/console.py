@@ -8,7 +8,7 @@ import os
 import sys
 import unicodedata
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from rich.console import Console, Group
@@ -69,8 +69,20 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False))
 
 
-def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, as_json: bool = False) -> None:
-    """A list on stdout: a table whose first column stays whole, or JSON objects with the columns' names."""
+def print_rows(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    as_json: bool = False,
+    right: Collection[str] = (),
+    whole: Collection[str] = (),
+) -> None:
+    """A list on stdout: a table, or JSON objects with the columns' names.
+
+    Args:
+        right: columns that are aligned as numbers are.
+        whole: columns that are never folded, as numbers and the first are not: they are there to be copied.
+    """
     rows = list(rows)
     if as_json:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
@@ -80,14 +92,23 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, as_json
         is_number = all(isinstance(row[index], int | float) for row in rows)
         table.add_column(
             column.replace("_", " "),
-            justify="right" if is_number else "left",
-            no_wrap=is_number or index == 0,
+            justify="right" if is_number or column in right else "left",
+            no_wrap=is_number or index == 0 or column in whole,
             overflow="fold",
         )
     for row in rows:
         table.add_row(
             *(f"{cell:,}" if isinstance(cell, int) else str("" if cell is None else cell) for cell in row)
         )
+    stdout.print(table)
+
+
+def print_facts(facts: Iterable[tuple[str, Any]]) -> None:
+    """Labels and values on stdout, without those of which nothing is known."""
+    table = Table.grid(padding=(0, 2))
+    for label, value in facts:
+        if value not in (None, "", {}):
+            table.add_row(label, str(value))
     stdout.print(table)
 
 

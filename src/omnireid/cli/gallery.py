@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from omnireid.cli import gallery_audit, gallery_items, gallery_upkeep, options
-from omnireid.cli.console import print_json, stderr, stdout
+from omnireid.cli.console import print_facts, print_json, print_rows, stderr, stdout
 from omnireid.cli.gallery_items import QuestionOptions, item_of
 from omnireid.cli.gallery_options import (
     GalleryUri,
@@ -25,8 +24,6 @@ from omnireid.gallery.options import DEFAULT_PRECISION
 from omnireid.inference.options import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from omnireid.gallery.identities import Operation
     from omnireid.gallery.items import Item
     from omnireid.gallery.searching import Candidate, Group, Measured, SearchResult
@@ -195,14 +192,19 @@ def identities_(
     if as_json:
         print_json([person._asdict() for person in page])
         return
-    table = _table("identity", "name", "items", "cameras", "first seen", "last seen", right=("items",))
-    for person in page:
-        table.add_row(
-            *map(_plain, (person.id, person.name or "", f"{person.items:,}", ", ".join(person.cameras))),
+    columns = ("identity", "name", "items", "cameras", "first seen", "last seen")
+    rows = [
+        (
+            person.id,
+            person.name,
+            person.items,
+            ", ".join(person.cameras),
             printed_time(person.first_seen),
             printed_time(person.last_seen),
         )
-    stdout.print(table)
+        for person in page
+    ]
+    print_rows(columns, rows, whole=("name", "first seen", "last seen"))
     if page.next is not None:
         stderr.print("there are more; narrow with --text, or raise --limit")
 
@@ -246,17 +248,12 @@ def show(
     if as_json:
         print_json(
             {
-                "identity": timeline.identity,
-                "name": timeline.name,
+                **timeline._asdict(),
                 "cameras": [
                     {
                         "camera": camera.camera,
                         "sightings": [
-                            {
-                                "start": sighting.start,
-                                "end": sighting.end,
-                                "items": [item.id for item in sighting.items],
-                            }
+                            {**sighting._asdict(), "items": [item.id for item in sighting.items]}
                             for sighting in camera.sightings
                         ],
                     }
@@ -266,17 +263,19 @@ def show(
         )
         return
     stdout.print(f"{timeline.identity}  {timeline.name or '(no name)'}")
-    table = _table("camera", "from", "to", "items", "first item", right=("items",))
-    for camera in timeline.cameras:
-        for sighting in camera.sightings:
-            table.add_row(
-                _plain(camera.camera or "(unknown)"),
-                printed_time(sighting.start),
-                printed_time(sighting.end),
-                str(len(sighting.items)),
-                sighting.items[0].id,
-            )
-    stdout.print(table)
+    columns = ("camera", "from", "to", "items", "first item")
+    rows = [
+        (
+            camera.camera or "(unknown)",
+            printed_time(sighting.start),
+            printed_time(sighting.end),
+            len(sighting.items),
+            sighting.items[0].id,
+        )
+        for camera in timeline.cameras
+        for sighting in camera.sightings
+    ]
+    print_rows(columns, rows, whole=columns)
 
 
 @app.command()
@@ -354,15 +353,17 @@ def operations(
     if as_json:
         print_json([{**operation._asdict(), "can_undo": operation.can_undo} for operation in done])
         return
-    table = _table("operation", "time", "who", "what", "")
-    for operation in done:
-        state = "undone" if operation.undone else operation.blocked_by
-        table.add_row(
+    rows = [
+        (
             operation.id,
             printed_time(operation.time),
-            *map(_plain, (operation.actor, operation.summary, state)),
+            operation.actor,
+            operation.summary,
+            "undone" if operation.undone else operation.blocked_by,
         )
-    stdout.print(table)
+        for operation in done
+    ]
+    print_rows(("operation", "time", "who", "what", ""), rows, whole=("time", "who", ""))
 
 
 @app.command()
@@ -403,8 +404,6 @@ gallery_audit.register(app)
 
 
 def _print_result(result: SearchResult) -> None:
-    from rich.text import Text
-
     from omnireid.gallery.searching import Candidate
 
     if result.nobody is not None and result.others is not None:
@@ -417,24 +416,26 @@ def _print_result(result: SearchResult) -> None:
     if result.measured is not None:
         stdout.print(_measured_words(result.measured))
     pictures = ("pictures",) if result.groups else ()
-    table = _table(
-        "score", "probability", "decision", "identity", "name", *pictures, "camera", "time", "item",
-        right=("score", "probability", "pictures"),
+    columns = (
+        "score", "probability", "decision", "identity", "name", *pictures, "camera", "time", "item"
     )  # fmt: skip
+    rows = []
     for person in result.groups or result.candidates:
         best = person if isinstance(person, Candidate) else person.candidates[0]
-        table.add_row(
-            f"{person.score:.4f}",
-            "" if person.probability is None else f"{person.probability:.1%}",
-            "" if person.decision is None else person.decision.value,
-            Text(person.identity or ""),
-            Text(person.name or ""),
-            *([] if isinstance(person, Candidate) else [f"{len(person.candidates)}"]),
-            Text(best.item.camera),
-            printed_time(best.item.time),
-            best.item.id,
+        rows.append(
+            (
+                f"{person.score:.4f}",
+                "" if person.probability is None else f"{person.probability:.1%}",
+                "" if person.decision is None else person.decision.value,
+                person.identity,
+                person.name,
+                *([] if isinstance(person, Candidate) else [len(person.candidates)]),
+                best.item.camera,
+                printed_time(best.item.time),
+                best.item.id,
+            )
         )
-    stdout.print(table)
+    print_rows(columns, rows, right=("score", "probability"), whole=columns)
     if not result.candidates:
         stdout.print("nobody: no item meets these conditions")
     if result.note:
@@ -451,17 +452,11 @@ def _measured_words(measured: Measured) -> str:
 
 
 def _print_item(item: Item) -> None:
-    from rich.table import Table
-
     from omnireid.gallery.items import FIELDS
 
     kinds = {field.name: field.kind for field in FIELDS}
-    facts = Table.grid(padding=(0, 2))
-    for label, value in item_of(item).items():
-        shown = printed_time(value) if kinds[label] == "seconds" else value
-        if shown not in (None, "", {}):
-            facts.add_row(label, _plain(shown))
-    stdout.print(facts)
+    facts = item_of(item).items()
+    print_facts((name, printed_time(value) if kinds[name] == "seconds" else value) for name, value in facts)
 
 
 def _instant(text: str) -> float:
@@ -480,18 +475,9 @@ def _print_done(operation: Operation) -> None:
 
 def _result_of(result: SearchResult) -> dict[str, Any]:
     return {
+        **{field.name: getattr(result, field.name) for field in dataclasses.fields(result)},
         "model": result.model._asdict(),
-        "decision": None if result.decision is None else result.decision.value,
-        "calibrated": result.calibrated,
-        "nobody": result.nobody,
-        "others": result.others,
-        "people": result.people,
-        "false_alarm_rate": result.false_alarm_rate,
-        "same_from": result.same_from,
         "measured": None if result.measured is None else dataclasses.asdict(result.measured),
-        "prior": result.prior,
-        "is_exact": result.is_exact,
-        "note": result.note,
         "candidates": [_candidate_of(candidate) for candidate in result.candidates],
         "groups": [
             {**_hit_of(group), "candidates": [_candidate_of(candidate) for candidate in group.candidates]}
@@ -506,28 +492,6 @@ def _hit_of(hit: Candidate | Group) -> dict[str, Any]:
 
 def _candidate_of(candidate: Candidate) -> dict[str, Any]:
     return {**_hit_of(candidate), "item": item_of(candidate.item)}
-
-
-def _table(*columns: str, right: Iterable[str] = ()) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(
-            column,
-            justify="right" if column in right else "left",
-            overflow="fold",
-            # Ids and names are there to be copied.
-            no_wrap=column not in ("cameras", "what"),
-        )
-    return table
-
-
-def _plain(value: object) -> Any:
-    """Text of others', in which rich is to find no markup."""
-    from rich.text import Text
-
-    return Text(str(value))
 
 
 def _counted(number: int, singular: str, many: str = "") -> str:

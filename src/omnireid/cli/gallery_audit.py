@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from omnireid.cli import options
-from omnireid.cli.console import print_json, stderr, stdout
+from omnireid.cli.console import print_json, print_rows, stderr, stdout
 from omnireid.cli.gallery_options import GalleryUri, moment, open_gallery, printed_time
 
 if TYPE_CHECKING:
@@ -65,16 +65,13 @@ def audit(
     if as_json:
         print_json([asdict(entry) for entry in entries])
         return
-    from rich.table import Table
-    from rich.text import Text
-
     from omnireid.gallery.audit_words import facts, sentence
 
-    table = Table("time", "what", "how", box=None, pad_edge=False)
+    rows = []
     for entry in entries:
         how = ", ".join(f"{label}: {value}" for label, value in facts(entry))
-        table.add_row(printed_time(entry.time), Text(sentence(entry)), Text(how))
-    stdout.print(table)
+        rows.append((printed_time(entry.time), sentence(entry), how))
+    print_rows(("time", "what", "how"), rows)
 
 
 def verify_audit(
@@ -128,19 +125,17 @@ def _export(opened: Gallery, where: AuditFilter, path: Path, uri: str) -> None:
 
 def _print_verified(verified: VerifiedExport) -> None:
     for problem in verified.problems:
-        stdout.print(problem, markup=False)
+        stdout.print(problem)
     what = "all entries" if verified.is_whole else "some entries, by a filter"
     span = (
         f" from {printed_time(verified.first)} to {printed_time(verified.last)}" if verified.entries else ""
     )
-    stdout.print(
-        f"{verified.entries:,} entries{span} ({what}), {len(verified.problems)} problems", markup=False
-    )
+    stdout.print(f"{verified.entries:,} entries{span} ({what}), {len(verified.problems)} problems")
     for writer, chain in sorted(verified.chains.items()):
         stdout.print(
             f"chain {writer}: entries {chain['first']} to {chain['last']}, head {chain['head']}", markup=False
         )
-    stdout.print(f"seal {verified.seal}", markup=False)
+    stdout.print(f"seal {verified.seal}")
     checked = (
         "each entry by the key of the gallery, and against its log"
         if verified.is_compared
@@ -148,4 +143,4 @@ def _print_verified(verified: VerifiedExport) -> None:
         if verified.is_checked_by_key
         else "the file alone: compare the seal with one that was noted, or give --gallery"
     )
-    stdout.print(f"checked: {checked}", markup=False)
+    stdout.print(f"checked: {checked}")

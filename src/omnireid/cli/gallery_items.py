@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from omnireid.cli import options
-from omnireid.cli.console import print_json, stderr, stdout
+from omnireid.cli.console import print_json, print_rows, stderr, stdout
 from omnireid.cli.gallery_options import GalleryUri, moment, open_gallery, printed_time
 from omnireid.gallery.questions import USUAL, Question
 
@@ -96,21 +96,19 @@ def items(
     if as_json:
         print_json([item_of(item) for item in page])
         return
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(
-        "item", "seen", "until", "camera", "identity", "tracklet", "quality", box=None, pad_edge=False
-    )
-    for item in page:
-        table.add_row(
+    rows = [
+        (
             item.id,
             printed_time(item.time),
             printed_time(item.end_time),
-            *map(Text, (item.camera, item.identity or "", item.tracklet or "")),
+            item.camera,
+            item.identity,
+            item.tracklet,
             f"{item.quality:g}",
         )
-    stdout.print(table)
+        for item in page
+    ]
+    print_rows(("item", "seen", "until", "camera", "identity", "tracklet", "quality"), rows)
     if page.next is not None:
         stderr.print("there are more; narrow with --camera, --since, …, or raise --limit")
 

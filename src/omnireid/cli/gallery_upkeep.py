@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from omnireid.cli import options
-from omnireid.cli.console import print_json, stderr, stdout
+from omnireid.cli.console import print_facts, print_json, stderr, stdout
 from omnireid.cli.gallery_options import (
     GalleryUri,
     check_there,
@@ -45,7 +46,7 @@ def show_retention(gallery: GalleryUri, as_json: options.AsJson = False) -> None
     with open_gallery(gallery) as opened:
         retention = opened.retention()
     if as_json:
-        print_json(_retention_of(retention))
+        print_json(asdict(retention))
         return
     stdout.print(f"default: {printed_duration(retention.default_s)}")
     for camera, seconds in sorted(retention.cameras.items()):
@@ -95,42 +96,21 @@ def state(gallery: GalleryUri, as_json: options.AsJson = False) -> None:
         summary = opened.state()
     models = [{**model.model._asdict(), "state": model.state} for model in summary.models]
     if as_json:
-        print_json(
-            {
-                "items": summary.items,
-                "identities": summary.identities,
-                "cameras": summary.cameras,
-                "models": models,
-                "index": {
-                    "status": summary.index.status,
-                    "indexed": summary.index.indexed,
-                    "unindexed": summary.index.unindexed,
-                },
-                "precision": summary.precision,
-                "retention": _retention_of(summary.retention),
-                "disk_bytes": summary.disk_bytes,
-                "read_only": opened.read_only,
-            }
-        )
+        print_json({**asdict(summary), "models": models, "read_only": opened.read_only})
         return
-    from rich.table import Table
-    from rich.text import Text
-
-    facts = Table.grid(padding=(0, 2))
-    for label, value in (
-        ("items", f"{summary.items:,}"),
-        ("identities", f"{summary.identities:,}"),
-        ("cameras", ", ".join(summary.cameras)),
-        *(("model", f"{model['name']} ({model['sha256'][:12]}), {model['state']}") for model in models),
-        ("precision", summary.precision or ""),
-        ("index", _index_text(summary.index)),
-        ("retention", _retention_text(summary.retention)),
-        ("read-only", opened.read_only or ""),
-        ("disk", "" if summary.disk_bytes is None else f"{summary.disk_bytes / 1e6:,.1f} MB"),
-    ):
-        if value:
-            facts.add_row(label, Text(value))
-    stdout.print(facts)
+    print_facts(
+        [
+            ("items", f"{summary.items:,}"),
+            ("identities", f"{summary.identities:,}"),
+            ("cameras", ", ".join(summary.cameras)),
+            *(("model", f"{model['name']} ({model['sha256'][:12]}), {model['state']}") for model in models),
+            ("precision", summary.precision),
+            ("index", _index_text(summary.index)),
+            ("retention", _retention_text(summary.retention)),
+            ("read-only", opened.read_only),
+            ("disk", None if summary.disk_bytes is None else f"{summary.disk_bytes / 1e6:,.1f} MB"),
+        ]
+    )
 
 
 def index(gallery: GalleryUri) -> None:
@@ -249,10 +229,6 @@ def _print_restored(done: Restored, target: str) -> None:
 
 def _index_text(index: IndexState) -> str:
     return f"{index.status}: {index.indexed:,} items in it, {index.unindexed:,} beside"
-
-
-def _retention_of(retention: Retention) -> dict[str, Any]:
-    return {"default_s": retention.default_s, "cameras": dict(retention.cameras)}
 
 
 def _retention_text(retention: Retention) -> str:
