@@ -17,6 +17,7 @@ from omnireid.synthetic.people import (
     draw_shape,
     draw_style,
     standing,
+    stride_length,
     walking,
 )
 from omnireid.synthetic.people.assets import FILE, SHA256, assets, charts
@@ -235,3 +236,25 @@ def test_a_pose_of_no_kind_is_refused() -> None:
 def test_a_shape_that_cannot_be_names_its_field(field: str, value: float) -> None:
     with pytest.raises(InputError, match=f"Shape.{field}"):
         Shape(**{field: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("speed", [0.7, 1.35, 1.9])
+def test_the_standing_foot_does_not_slide_and_both_touch_at_heel_strike(speed: float) -> None:
+    person = build_person(Shape(stature=1.75))
+    shoes = np.unique(person.faces[person.textures == SLOTS.index("shoe")])
+    left = person.vertices[shoes, 1] > 0
+    frames, length = 40, stride_length(speed, 1.75)
+    before, slid = None, []
+    for frame in range(frames + 1):
+        share = frame / frames
+        place = person.posed(walking(2 * np.pi * share, speed)).vertices[shoes].copy()
+        place[:, 0] += length * share
+        if before is not None:
+            standing = (place[:, 2] < 0.012) & (before[:, 2] < 0.012)
+            slid.append(float((place[standing, 0] - before[standing, 0]).mean()))
+        before = place
+    assert np.abs(slid).max() < 0.02
+    assert np.abs(slid).sum() < 0.25  # of a stride of 1.0 to 1.7 m
+    strike = person.posed(walking(0.0, speed)).vertices[shoes]
+    assert abs(strike[left, 2].min() - strike[~left, 2].min()) < 0.03
+    assert strike[left, 0].min() - strike[~left, 0].min() == pytest.approx(length / 2, abs=0.1)

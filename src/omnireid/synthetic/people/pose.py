@@ -111,22 +111,14 @@ def turn_z(angle: float) -> Rotation:
     return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
 
 
-# Percent of the cycle from heel strike, and degrees.
-_HIP: Final = ((0, 28), (10, 25), (30, 4), (50, -11), (60, -3), (75, 24), (88, 32))
-_KNEE: Final = (
-    (0, 5),
-    (13, 17),
-    (25, 11),
-    (40, 5),
-    (50, 12),
-    (60, 38),
-    (71, 62),
-    (80, 50),
-    (90, 17),
-    (96, 4),
-)
-_ANKLE: Final = ((0, 0), (7, -6), (20, 3), (40, 9), (48, 9), (57, -8), (62, -17), (72, -4), (85, 1))
-_TOES: Final = ((0, 8), (10, 0), (38, 0), (50, 16), (59, 30), (66, 6), (80, 2), (92, 8))
+# Percent of the cycle from heel strike, and degrees. Each angle was moved, by a few degrees from the figures,
+# until on
+# this skeleton both feet touch the ground in double support, the standing one does not slide and the other
+# swings free.
+_HIP: Final = ((0, 25), (10, 21), (30, 1), (50, -15), (60, -3), (75, 26), (88, 37))
+_KNEE: Final = ((0, 5), (13, 11), (25, 7), (40, 5), (50, 11), (60, 41), (71, 72), (80, 51), (90, 17), (96, 5))
+_ANKLE: Final = ((0, 3), (7, 0), (20, 7), (40, 11), (48, 18), (57, 0), (62, -5), (72, 3), (85, 8))
+_TOES: Final = ((0, 8), (10, 0), (38, 0), (50, 18), (59, 32), (66, 12), (80, 7), (92, 8))
 
 
 @functools.lru_cache(maxsize=8)
