@@ -18,6 +18,7 @@ from omnireid.synthetic.mesh import Mesh
 from omnireid.synthetic.optics.camera import Pinhole
 from omnireid.synthetic.optics.light import Shadows, cast_shadows
 from omnireid.synthetic.optics.render import Rendered, render
+from omnireid.synthetic.optics.sensor import SensorSettings
 from omnireid.synthetic.options import RenderOptions
 from omnireid.synthetic.places.boxes import Detector
 from omnireid.synthetic.places.cast import Actor, cast
@@ -171,12 +172,12 @@ def render_crop(
             picture = draw_people(behind, window, light, shadows, subject_alone)
             if _seen(picture, window, actor, body) > least:
                 break
-    exposure = _exposure(*world, camid, sighting.light)
-    return camera.sensor.crop(picture.colour, exposure, box.height / options.height, around)
+    settings = _settings(*world, camid, sighting.light)
+    return camera.sensor.crop(picture.colour, settings, box.height / options.height, around)
 
 
 @lru_cache(maxsize=256)
-def _exposure(seed: int, number: int, num_cameras: int, camid: int, light: int) -> float:
+def _settings(seed: int, number: int, num_cameras: int, camid: int, light: int) -> SensorSettings:
     network = _network(seed, number, num_cameras)
     camera = network.cameras[camid]
     return metered(network, camera, light, _shadows(seed, number, num_cameras, camera.place, light))

@@ -96,14 +96,14 @@ def film(options: FilmOptions, camid: int) -> Iterator[Frame]:
     light = network.lights[camera.place][hour]
     ground = Shadows() if place.indoor else cast_shadows(place.mesh, place.bank, light, texel=0.03, sky=False)
     behind = render(place.mesh, place.bank, camera.pinhole, light, shadows=ground)
-    exposure = metered(network, camera, hour, ground)
+    settings = metered(network, camera, hour, ground)
     noise = numpy_generator(options.seed, "film", camid)
     for number in range(options.num_frames):
         people = _people_before(options, camera, walks, number / options.fps)
         standing = [person.standing for person in people]
         picture = draw_people(behind, camera.pinhole, light, ground, standing, samples=2)
         yield Frame(
-            picture=camera.sensor.frame(picture.colour, exposure, noise),
+            picture=camera.sensor.frame(picture.colour, settings, noise),
             appearances=tuple(_appearances(camera, picture, people)),
         )
 

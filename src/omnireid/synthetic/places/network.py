@@ -12,6 +12,7 @@ from omnireid.core.seeds import numpy_generator
 from omnireid.synthetic.optics.camera import Pinhole
 from omnireid.synthetic.optics.light import Lighting, Shadows
 from omnireid.synthetic.optics.render import render
+from omnireid.synthetic.optics.sensor import SensorSettings
 from omnireid.synthetic.places.daylight import draw_lights
 from omnireid.synthetic.places.place import PLACE_KINDS, Place, make_place
 from omnireid.synthetic.places.sensors import Sensor, draw_sensors
@@ -194,8 +195,8 @@ def visible_spots(place: Place, pinhole: Pinhole, points: Float64, headings: Flo
     return Spots(points[seen], headings[seen], heights[seen])
 
 
-def metered(network: Network, camera: PlacedCamera, light: int, shadows: Shadows) -> float:
-    """The exposure that a camera chooses at an hour, `light` by number, when `shadows` are in its place."""
+def metered(network: Network, camera: PlacedCamera, light: int, shadows: Shadows) -> SensorSettings:
+    """The settings that a camera chooses at an hour, `light` by number, when `shadows` are in its place."""
     place, pinhole = network.places[camera.place], camera.pinhole
     small = pinhole.window(0, 0, pinhole.width, pinhole.height, 64, 48)
     picture = render(
