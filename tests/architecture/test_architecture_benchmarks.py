@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import omnireid
+from omnireid.core.card import InputSpec
+from omnireid.data.datasets import read_dataset
+from omnireid.models.cards import model_card
+from omnireid.models.registry import build_model
+from omnireid.models.weights import save_weights
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -54,6 +61,74 @@ def test_what_cannot_be_used_is_named(
     assert f"argument {option}: {tmp_path / name.split('/below')[0]}" in last
     assert message in last
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def main(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """`run` for scripts that would import torch again in every process: call one here."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    for module in ("options", "transfer", "transfer_curves"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+
+    def call(script: str, *arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", [f"{script}.py", *arguments])
+        module = importlib.import_module(script)
+        try:
+            module.run(module.main)
+        except SystemExit as ended:
+            return int(ended.code or 0)
+        return 0
+
+    return call
+
+
+def test_transfer_ranks_training_people_and_names_what_is_absent(
+    tmp_path: Path, toy_root: Path, main: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = model_card("osnet_x0_25").model_copy(update={"input": InputSpec(height=32, width=16)})
+    model, out = tmp_path / "ours.safetensors", tmp_path / "transfer.json"
+    save_weights(model, build_model("osnet_x0_25"), card)
+    where = ["--data", "market-layout", "--root", str(toy_root), "--real", str(tmp_path)]
+    how = ["--model", str(model), "--threads", "1", "--out", str(out)]
+    assert main("transfer", "--half", "train", *where, *how) == 0
+    record = json.loads(out.read_text())
+    assert record["half"] == "train"
+    (row,) = (row for row in record["rows"] if row["model"] == str(model))
+    assert {"rank1", "mAP"} <= set(row["cosine"]) & set(row["euclidean"])
+    assert len(record["left_out"]) == 4
+    people = read_dataset("market-layout", toy_root).train
+    groups = {(sample.pid, sample.camid) for sample in people}
+    assert (record["queries"], record["queries"] + record["gallery"]) == (len(groups), len(people))
+    printed = capsys.readouterr()
+    assert f"| {model} |" in printed.out
+    assert "left out: osnet_x0_25_market1501.pth: not at" in printed.err
+
+
+def test_curves_are_made_once_and_go_on(
+    tmp_path: Path, toy_root: Path, main: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs, out = tmp_path / "runs.yaml", tmp_path / "curves.json"
+    runs.write_text(
+        "common:\n"
+        "  recipe: rendered_x0_25\n"
+        "  pictures: 12\n"
+        "  set: {sampler.batch_size: 6, input: {height: 32, width: 16}}\n"
+        "  render: {num_train_pids: 3, num_test_pids: 0, num_cameras: 2, crops_per_camera: 2}\n"
+        "curves: {pictures: {twelve: {}, the same: {}, six: {pictures: 6}}}\n"
+    )
+    where = ["--data", "market-layout", "--root", str(toy_root), "--scratch", str(tmp_path / "scratch")]
+    options = ["--runs", str(runs), *where, "--workers", "1", "--threads", "1", "--out", str(out)]
+    assert main("transfer_curves", *options, "--only", "pictures/sixteen") == 2
+    assert "pictures/six" in capsys.readouterr().err
+    assert main("transfer_curves", *options, "--only", "pictures/six") == 0
+    first = json.loads(out.read_text())["measured"]
+    assert [row["name"] for row in first.values()] == ["pictures/six"]
+    assert main("transfer_curves", *options) == 0
+    rows = json.loads(out.read_text())["measured"]
+    assert {digest: rows[digest] for digest in first} == first
+    assert sorted(row["name"] for row in rows.values()) == ["pictures/six", "pictures/twelve"]
+    last = capsys.readouterr().out.rpartition("| pictures |")[2]
+    assert re.findall(r"^\| (\w[\w ]+) \|", last, re.MULTILINE) == ["twelve", "the same", "six"]
 
 
 def test_paths_of_options_are_checked_as_they_are_read() -> None:

@@ -22,7 +22,7 @@ WHITE_BALANCE = 0.2  # gain of each channel
 SATURATION = 0.7
 HUE = 0.06  # of a turn about the grey axis
 GREY_PROBABILITY = 0.1
-LEAST_SCALE = 0.3  # of a coarsened picture's height and width, at least
+LEAST_SCALE = 0.4  # of a coarsened picture's height and width, at least
 
 _LUMA = (0.299, 0.587, 0.114)
 # Pictures per pass over floats on a CPU.
