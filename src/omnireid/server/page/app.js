@@ -7,7 +7,7 @@ import { casesView, caseView } from "./caseviews.js";
 import { compare, compareView } from "./compare.js";
 import { connection, watch } from "./connection.js";
 import { askToken } from "./dialogs.js";
-import { fill, h, icon, select } from "./dom.js";
+import { filesOf, fill, h, icon, iconButton, select } from "./dom.js";
 import { enrol, enrolView } from "./enrol.js";
 import { galleryView } from "./gallery.js";
 import { historyView } from "./history.js";
@@ -18,7 +18,6 @@ import { search, searchView } from "./search.js";
 import { galleryName, may, session, setToken } from "./session.js";
 import { several, severalView } from "./several.js";
 import { failed, loading } from "./states.js";
-import { filesOf } from "./subject.js";
 import { text } from "./text.js";
 import { themeButton } from "./theme.js";
 import { dropAllThumbnails } from "./thumbnails.js";
@@ -48,7 +47,7 @@ const TAKERS = { search, compare, enrol };
 
 function navigation() {
   const tabs = TABS.filter((name) => name !== "enrol" || may("write")).map((name) =>
-    h("a.tab", { href: link(name), dataset: { view: name } }, icon(name), h("span", {}, text.views[name]), name === "watch" ? alertCount() : null),
+    h("a.tab", { href: link(name), dataset: { view: name } }, icon(name), h("span", text.views[name]), name === "watch" ? alertCount() : null),
   );
   const mark = () => {
     const { name } = place();
@@ -70,17 +69,15 @@ function header() {
   chooser.setAttribute("aria-label", text.gallery);
   return h(
     "header.top",
-    {},
-    h("a.brand", { href: link("search"), "aria-label": text.product }, h("img", { src: "assets/mark.svg", alt: "", width: 24, height: 24 }), h("span", {}, text.product)),
+    h("a.brand", { href: link("search"), "aria-label": text.product }, h("img", { src: "assets/mark.svg", alt: "", width: 24, height: 24 }), h("span", text.product)),
     navigation(),
     h(
       "div.tools",
-      {},
       galleries.length > 1 ? chooser : null,
       may("write") ? undoButton() : null,
       h("a.icon-button", { href: link("history"), title: text.views.history, "aria-label": text.views.history }, icon("history")),
       themeButton(),
-      h("button.icon-button", { type: "button", title: text.help, "aria-label": text.help, onclick: showHelp }, icon("help")),
+      iconButton("help", text.help, showHelp),
     ),
   );
 }
@@ -99,7 +96,7 @@ function banner() {
   const element = h("div.banner", { role: "alert", hidden: true });
   connection.addEventListener("lost", () => {
     element.hidden = false;
-    fill(element, icon("offline"), h("span", {}, text.connection.lost));
+    fill(element, icon("offline"), h("span", text.connection.lost));
   });
   connection.addEventListener("found", () => {
     element.hidden = true;
@@ -116,11 +113,11 @@ const top = h("div.top-frame");
 
 /** Ask who the server is, then show the page; whatever prevents it is said in its place. */
 async function start() {
-  fill(frame, h("main", {}, loading()));
+  fill(frame, h("main", loading()));
   try {
     session.info = await api.info();
   } catch (error) {
-    fill(frame, h("main", {}, failed(error, start)));
+    fill(frame, h("main", failed(error, start)));
     return;
   }
   const main = startRouter(ROUTES, switched);
@@ -129,7 +126,7 @@ async function start() {
   listenToAlerts();
 }
 
-const footer = () => h("footer.bottom", {}, h("a", { href: "assets/responsible-use.html" }, text.responsibleUse));
+const footer = () => h("footer.bottom", h("a", { href: "assets/responsible-use.html" }, text.responsibleUse));
 
 let asking = null;
 
@@ -140,10 +137,9 @@ onTokenNeeded(() => {
     try {
       session.info = await api.info({ asksToken: false });
       fill(top, header()); // another token may do other things
-      return "";
     } catch (error) {
       setToken(null);
-      return error.status === 401 ? text.token.wrong : error.message;
+      throw error.status === 401 ? new Error(text.token.wrong) : error;
     }
   }).finally(() => {
     asking = null;
@@ -170,6 +166,6 @@ function listenToPictures() {
 const skip = h("a.skip", { href: "#content", onclick: (event) => { event.preventDefault(); document.getElementById("content")?.focus(); } }, text.skip);
 document.body.append(skip, banner(), frame, toastShelf());
 listenToPictures();
-listenToKeys(() => TAKERS[place().name]?.submit());
+listenToKeys(() => TAKERS[place().name]?.submit(), TABS);
 watch();
 start();

@@ -78,10 +78,9 @@ export function attributeEditor(chosen, onchange) {
   show();
   return h(
     "fieldset.field",
-    {},
-    h("legend", {}, text.search.attributes),
+    h("legend", text.search.attributes),
     list,
-    h("div.attribute", {}, name, h("span", { "aria-hidden": "true" }, "="), value, lists, h("button", { type: "button", onclick: add }, text.search.addAttribute)),
-    h("p.hint", {}, text.search.attributesHint),
+    h("div.attribute", name, h("span", { "aria-hidden": "true" }, "="), value, lists, h("button", { type: "button", onclick: add }, text.search.addAttribute)),
+    h("p.hint", text.search.attributesHint),
   );
 }

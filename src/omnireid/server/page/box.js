@@ -2,13 +2,11 @@
 
 import { h } from "./dom.js";
 import { text } from "./text.js";
+import { ARROWS, clamp } from "./zoom.js";
 
 const LEAST = 8; // pixels of the picture
 const DRAGGED = 6; // pixels of the screen
 const EDGES = ["n", "e", "s", "w", "ne", "se", "sw", "nw"];
-const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-
-const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
 // A finger on the picture scrolls the page; it adjusts the box that the button makes.
 const byMouse = (event) => event.pointerType !== "touch";
@@ -30,7 +28,7 @@ export function boxEditor(picture, onchange, { mayDraw = byMouse } = {}) {
     { tabIndex: 0, role: "application", "aria-roledescription": text.subject.box, "aria-label": text.subject.boxHelp, hidden: true },
     EDGES.map((edge) => h(`span.handle.${edge}`, { dataset: { edge }, "aria-hidden": "true" })),
   );
-  const stage = h("div.stage", {}, h("div.stage-clip", {}, image, shade), box, announcement);
+  const stage = h("div.stage", h("div.stage-clip", image, shade), box, announcement);
   stage.style.setProperty("--ratio", picture.width / picture.height);
   let timer = 0;
   let tracking = null;

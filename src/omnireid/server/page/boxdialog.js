@@ -91,11 +91,11 @@ function largeView(picture, close, mayBeSeveral) {
   }
 
   async function detect() {
-    fill(problems, h("p.hint", {}, h("span.spinner", { "aria-hidden": "true" }), text.frame.finding));
+    fill(problems, h("p.hint", h("span.spinner", { "aria-hidden": "true" }), text.frame.finding));
     try {
       const { boxes } = await api.detect(await asRequest({ ...picture, region: null }));
       found = boxes.map(({ x, y, width, height, score }) => ({ region: { x, y, width, height }, score }));
-      fill(problems, h("p.hint", {}, found.length ? text.frame.found(found.length) : text.frame.nobodyFound));
+      fill(problems, h("p.hint", found.length ? text.frame.found(found.length) : text.frame.nobodyFound));
       showFound();
     } catch (error) {
       fill(problems, complaint(error.message));
@@ -116,11 +116,10 @@ function largeView(picture, close, mayBeSeveral) {
   if (canDetect) detect();
   return h(
     "div.large-view",
-    {},
-    h("div.large-tools", {}, switcher, another, modes, view.buttons),
+    h("div.large-tools", switcher, another, modes, view.buttons),
     problems,
     view.element,
-    h("div.row.end", {}, said, save),
+    h("div.row.end", said, save),
   );
 }
 
@@ -128,6 +127,6 @@ function largeView(picture, close, mayBeSeveral) {
 function modeChoice(onchange) {
   const name = uniqueId("mode");
   const mode = (value, symbol, words, checked) =>
-    h("label.mode", { title: words }, h("input", { type: "radio", name, value, checked, onchange: () => onchange(value) }), icon(symbol), h("span", {}, words));
+    h("label.mode", { title: words }, h("input", { type: "radio", name, value, checked, onchange: () => onchange(value) }), icon(symbol), h("span", words));
   return h("div.modes", { role: "radiogroup", "aria-label": text.frame.drag }, mode("draw", "box", text.frame.drawing, true), mode("move", "hand", text.frame.moving, false));
 }

@@ -5,7 +5,7 @@ import { peopleSelection, pictureSelection } from "./bulk.js";
 import { cameraPicker } from "./cameras.js";
 import { named } from "./conditions.js";
 import { choosePerson } from "./dialogs.js";
-import { field, fill, h, icon, select, typedText } from "./dom.js";
+import { field, fill, h, icon, select, titled, typedText } from "./dom.js";
 import { moment } from "./filters.js";
 import { cameraName, days, fromLocal, personName, whenShort } from "./format.js";
 import { virtualGrid } from "./grid.js";
@@ -63,7 +63,7 @@ export async function peopleView(here) {
     timer = setTimeout(list.load, 200);
   });
   list.load();
-  return h("div", {}, h("h1", {}, text.browse.people), h("p.lead", {}, text.browse.peopleLead), h("div.toolbar.with-size", {}, field(text.browse.find, input), list.tools), list.element, selection.bar);
+  return titled(text.browse.people, text.browse.peopleLead, h("div.toolbar.with-size", field(text.browse.find, input), list.tools), list.element, selection.bar);
 }
 
 function personTile(person, selection) {
@@ -75,10 +75,10 @@ function personTile(person, selection) {
       "a.bare",
       { href: link("person", person.id) },
       pictureOf(person),
-      h("span.tile-line.strong", {}, personName(person)),
-      h("span.tile-line.hint", {}, pictures(person.items)),
-      h("span.tile-line.hint", {}, cameraCount(person.cameras.length)),
-      h("span.tile-line.hint", {}, seen),
+      h("span.tile-line.strong", personName(person)),
+      h("span.tile-line.hint", pictures(person.items)),
+      h("span.tile-line.hint", cameraCount(person.cameras.length)),
+      h("span.tile-line.hint", seen),
     ),
     selection.checkbox(person, text.grid.choosePerson(personName(person))),
   );
@@ -105,20 +105,18 @@ export async function picturesView(here) {
     list.load();
   };
   const isNarrowed = () => Object.values(chosen.pictures).flat().some(Boolean);
-  const clearOrEnrol = () => {
-    if (isNarrowed()) return h("button", { type: "button", onclick: () => { resetBrowsing(); go("pictures"); } }, text.search.clear);
-    return enrolLink();
+  const clear = () => {
+    resetBrowsing();
+    go("pictures");
   };
+  const clearOrEnrol = () => (isNarrowed() ? h("button", { type: "button", onclick: clear }, text.search.clear) : enrolLink());
   const assigned = [["", text.browse.anything], ["false", text.browse.unassigned], ["true", text.browse.assigned]];
   list.load();
-  return h(
-    "div",
-    {},
-    h("h1", {}, text.browse.pictures),
-    h("p.lead", {}, text.browse.picturesLead),
+  return titled(
+    text.browse.pictures,
+    text.browse.picturesLead,
     h(
       "div.toolbar",
-      {},
       cameraPicker(chosen.pictures.camera, set("camera")),
       field(text.search.since, moment(chosen.pictures.since, set("since"))),
       field(text.search.until, moment(chosen.pictures.until, set("until"))),
@@ -144,7 +142,7 @@ function personFilter(onchange) {
   });
   const label = () => fill(button, icon(chosen.pictures.person ? "close" : "person"), chosen.pictures.person ? personName(chosen.pictures.person) : text.search.anybody);
   label();
-  return h("div.field", { role: "group", "aria-label": text.search.person }, h("span.label", {}, text.search.person), button);
+  return h("div.field", { role: "group", "aria-label": text.search.person }, h("span.label", text.search.person), button);
 }
 
 const enrolLink = () => (may("write") ? h("a.button", { href: link("enrol") }, icon("enrol"), text.views.enrol) : null);
@@ -158,8 +156,8 @@ function itemTile(item, all, selection) {
     { title: words.join(" · ") },
     h("button.bare", { type: "button", "aria-label": `${text.item.view}: ${words.join(", ")}`, onclick: open }, thumbnail(item, "middle")),
     selection.checkbox(item, text.grid.choosePicture(words[1], words[2])),
-    h("span.tile-line.strong", {}, words[0]),
-    h("span.tile-line", {}, words[1]),
-    h("span.tile-line.hint", {}, words[2]),
+    h("span.tile-line.strong", words[0]),
+    h("span.tile-line", words[1]),
+    h("span.tile-line.hint", words[2]),
   );
 }

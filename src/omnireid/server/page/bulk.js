@@ -4,16 +4,17 @@ import { api } from "./api.js";
 import { peopleCaseButton, picturesCaseButton } from "./cases.js";
 import { assign, forgetItems, forgetPeople, joinGroups, splitOff } from "./changes.js";
 import { noConditions } from "./conditions.js";
+import { action } from "./dom.js";
 import { cameraName, personName, when } from "./format.js";
 import { spread } from "./more.js";
 import { go, refresh } from "./router.js";
 import { searchWith } from "./searchstate.js";
-import { action, Selection } from "./selection.js";
+import { Selection } from "./selection.js";
 import { may } from "./session.js";
 import { searchSeveral } from "./several.js";
 import { fromItem, fromItems, readPicture, together } from "./subject.js";
 import { text } from "./text.js";
-import { complain, toast } from "./toasts.js";
+import { attempt, toast } from "./toasts.js";
 import { watchFor } from "./watch.js";
 
 const MOST_TO_FIND = 20;
@@ -57,8 +58,8 @@ export const peopleSelection = (order) =>
   });
 
 /** Search with one picture, or with several as those of one person. */
-async function findPerson(items) {
-  try {
+const findPerson = (items) =>
+  attempt(async () => {
     if (items.length === 1) {
       searchWith(fromItem(items[0]));
       return;
@@ -66,14 +67,11 @@ async function findPerson(items) {
     const kept = items.filter((item) => item.has_thumbnail);
     const pictures = await Promise.all(kept.map(async (item) => readPicture(new File([await api.thumbnail(item.id)], `${cameraName(item.camera)} ${when(item.time)}`))));
     searchWith(together(pictures));
-  } catch (error) {
-    complain(error);
-  }
-}
+  });
 
 /** Search for more pictures of each person, among those that nobody has been assigned to: a search for each. */
-async function findMore(people) {
-  try {
+const findMore = (people) =>
+  attempt(async () => {
     const all = await Promise.all(people.map(async (person) => ({ person, items: spread((await api.items({ identities: person.id, limit: 1000 })).items) })));
     const [kept, lost] = [true, false].map((isKept) => all.filter(({ items }) => items.length > 0 === isKept));
     if (lost.length) toast(text.grid.nothingKept(lost.map(({ person }) => personName(person))), { kind: "problem" });
@@ -81,7 +79,4 @@ async function findMore(people) {
     const searches = kept.map(({ person, items }) => ({ subject: fromItems(items), name: personName(person) }));
     if (searches.length === 1) searchWith(searches[0].subject, conditions);
     else if (searches.length) searchSeveral(searches, conditions, "people");
-  } catch (error) {
-    complain(error);
-  }
-}
+  });

@@ -94,14 +94,14 @@ export function cameraChoice(names, groups, chosen, onchange) {
     for (const { element } of rows) element.className = "chip";
   }
   show();
-  return h("fieldset", {}, h("legend", {}, text.search.cameras), on, isFew ? null : find, list, chosen.length || !isFew ? null : h("p.hint", {}, text.search.camerasHint));
+  return h("fieldset", h("legend", text.search.cameras), on, isFew ? null : find, list, chosen.length || !isFew ? null : h("p.hint", text.search.camerasHint));
 }
 
 /** The same behind a button that says what is chosen, for a toolbar. `chosen` is kept up to date. */
 export function cameraPicker(chosen, onchange) {
-  const label = h("span.grow", {}, text.browse.anyCamera);
+  const label = h("span.grow", text.browse.anyCamera);
   const body = h("div.picker-body");
-  const element = h("details.drop", {}, h("summary", { "aria-label": text.browse.camera }, icon("camera"), label), body);
+  const element = h("details.drop", h("summary", { "aria-label": text.browse.camera }, icon("camera"), label), body);
   const say = (groups) => {
     const words = cameraWords(chosen, groups);
     label.textContent = words.length ? words.join(text.search.or) : text.browse.anyCamera;
@@ -116,7 +116,7 @@ export function cameraPicker(chosen, onchange) {
     });
   });
   closesOutside(element);
-  return h("div.field", {}, h("span.label", { "aria-hidden": "true" }, text.browse.camera), element);
+  return h("div.field", h("span.label", { "aria-hidden": "true" }, text.browse.camera), element);
 }
 
 /** Escape and a press elsewhere close what hangs open. */

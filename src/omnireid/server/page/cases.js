@@ -1,15 +1,14 @@
 // Adding to a case: a search as it was answered, a person, or chosen pictures, each with a note.
 
 import { api } from "./api.js";
-import { ask } from "./dialogs.js";
-import { field, fill, h, icon, typedText } from "./dom.js";
+import { ask, askForm, form } from "./dialogs.js";
+import { action, field, fill, h, typedText } from "./dom.js";
 import { dateOf, day, endOf } from "./format.js";
-import { refresh } from "./router.js";
 import { may } from "./session.js";
 import { complaint, loadInto } from "./states.js";
 import { asRequest } from "./subject.js";
 import { text } from "./text.js";
-import { complain, toast } from "./toasts.js";
+import { change, complain, toast } from "./toasts.js";
 
 const DAYS = 30; // until a new case ends, unless somebody says otherwise
 const DAY_MS = 86_400_000;
@@ -25,47 +24,17 @@ export function caseFields({ title = "", reason = "", ends = undefined } = {}) {
   const end = h("input", { type: "date", oninput: () => say(), value: dateOf(ends ?? Date.now() + DAYS * DAY_MS), min: dateOf(Date.now() + DAY_MS), required: true });
   say();
   return {
-    elements: [field(text.cases.name, name), field(text.cases.reason, why, text.cases.reasonHint), h("div", {}, field(text.cases.ends, end), said)],
+    elements: [field(text.cases.name, name), field(text.cases.reason, why, text.cases.reasonHint), h("div", field(text.cases.ends, end), said)],
     isReady: () => Boolean(typedText(name) && why.value.trim() && end.value && end.validity.valid),
     values: () => ({ title: typedText(name), reason: why.value.trim(), ends: endOf(end.value) }),
   };
 }
 
-/** A form of these fields; `save(values)` may throw what is wrong. */
-export function caseForm(fields, confirm, save, cancel) {
-  const problem = h("div");
-  const button = h("button.primary", { type: "submit" }, confirm);
-  const check = () => {
-    button.disabled = !fields.isReady();
-  };
-  const form = h(
-    "form",
-    {
-      oninput: check,
-      onsubmit: async (event) => {
-        event.preventDefault();
-        if (!fields.isReady()) return;
-        button.disabled = true;
-        fill(problem);
-        try {
-          await save(fields.values());
-        } catch (error) {
-          fill(problem, complaint(error.message));
-        }
-        check();
-      },
-    },
-    fields.elements,
-    problem,
-    h("div.row.end", {}, h("button", { type: "button", onclick: cancel }, text.cancel), button),
-  );
-  check();
-  return form;
-}
+/** Ask for these fields; resolves to what `save(values)` gives, which may throw what is wrong. */
+export const askFields = (title, { elements, isReady, values }, confirm, save) => askForm(title, elements, { confirm, isReady, submit: () => save(values()) });
 
 /** Ask for a new case; the case, or null. */
-export const askNewCase = () =>
-  ask(text.cases.create, (close) => caseForm(caseFields(), text.cases.createConfirm, async (values) => close(await api.createCase(values)), () => close(null)));
+export const askNewCase = () => askFields(text.cases.create, caseFields(), text.cases.createConfirm, api.createCase);
 
 let last = null; // the case that this tab added to last comes first
 
@@ -93,18 +62,20 @@ async function addToCase(what, words) {
     }
 
     const choice = (one) =>
-      h("button.choice", { type: "button", onclick: () => add(one) }, icon("cases"), h("span.grow", {}, h("strong", {}, one.title), h("span.hint", {}, text.cases.facts(one.entries, day(one.ends)))));
+      action(".choice", "cases", h("span.grow", h("strong", one.title), h("span.hint", text.cases.facts(one.entries, day(one.ends)))), () => add(one));
     let made = null; // where adding failed, the case is there: the next try goes into it
     const begin = () => {
-      fill(place, caseForm(caseFields(), text.cases.createAndAdd, async (values) => {
-        made ??= await api.createCase(values);
+      const { elements, isReady, values } = caseFields();
+      const submit = async () => {
+        made ??= await api.createCase(values());
         await add(made);
-      }, show));
+      };
+      fill(place, form(elements, { confirm: text.cases.createAndAdd, isReady, submit, cancel: show }));
       place.querySelector("input").focus();
     };
-    const fresh = () => h("button.choice", { type: "button", onclick: begin }, icon("enrol"), h("strong", {}, text.cases.create));
+    const fresh = () => action(".choice", "enrol", h("strong", text.cases.create), begin);
     function show() {
-      fill(place, h("p.label", {}, text.cases.into), list);
+      fill(place, h("p.label", text.cases.into), list);
       loadInto(list, async () => {
         const open = (await api.cases()).cases.filter(({ closed }) => !closed);
         open.sort((a, b) => Number(b.id === last) - Number(a.id === last));
@@ -116,40 +87,27 @@ async function addToCase(what, words) {
   });
   if (!done) return;
   const { chosen, entries } = done;
-  toast(text.cases.added(chosen.title), {
-    action: {
-      label: text.history.undo,
-      run: async () => {
-        try {
-          await takeOut(chosen, entries);
-          toast(text.history.didUndo);
-          refresh();
-        } catch (error) {
-          complain(error);
-        }
-      },
-    },
-  });
+  toast(text.cases.added(chosen.title), { takeBack: () => change(() => takeOut(chosen, entries), text.history.didUndo) });
 }
 
 async function takeOut({ id }, entries) {
   for (const entry of entries) await api.removeFromCase(id, entry.id);
 }
 
-const button = (what, words) => (may("write") ? h("button", { type: "button", onclick: () => addToCase(what, words) }, icon("cases"), text.cases.add) : null);
+const addButton = (add) => (may("write") ? action("", "cases", text.cases.add, add) : null);
 
 /**
  * For a search's answer: a button that adds it to a case, as it was answered; null where this token may not.
  * `subject`: what it was asked with (subject.js); `words`: its conditions.
  */
 export const caseButton = (answer, subject, words = []) =>
-  button(async () => [{ search: { asked: await asRequest(subject), answer, words } }], text.cases.whatSearch);
+  addButton(() => addToCase(async () => [{ search: { asked: await asRequest(subject), answer, words } }], text.cases.whatSearch));
 
 /** For people ({ id, name } each): an entry for each. */
-export const peopleCaseButton = (people) => button(() => people.map(({ id }) => ({ identity: id })), text.cases.whatPeople(people.length));
+export const peopleCaseButton = (people) => addButton(() => addToCase(() => people.map(({ id }) => ({ identity: id })), text.cases.whatPeople(people.length)));
 
 /** Pictures of the gallery, as one entry. */
 export const addPicturesToCase = (items) => addToCase(() => [{ items: items.map(({ id }) => id) }], text.cases.whatPictures(items.length));
 
 /** For pictures that are chosen when it is pressed. */
-export const picturesCaseButton = (items) => (may("write") ? h("button", { type: "button", onclick: () => addPicturesToCase(items) }, icon("cases"), text.cases.add) : null);
+export const picturesCaseButton = (items) => addButton(() => addPicturesToCase(items));

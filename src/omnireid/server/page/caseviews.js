@@ -1,18 +1,19 @@
 // The list of cases, one case, and an exported file that is checked.
 
 import { api } from "./api.js";
-import { askNewCase, caseFields, caseForm } from "./cases.js";
-import { casePicture, fromFile } from "./casepictures.js";
+import { bytesOf } from "./base64.js";
+import { askFields, askNewCase, caseFields } from "./cases.js";
 import { badge } from "./decisions.js";
-import { ask, askConfirm } from "./dialogs.js";
-import { field, fill, h, icon, select } from "./dom.js";
+import { askConfirm, askForm } from "./dialogs.js";
+import { action, field, fileInput, fill, h, icon, select, takesDrops } from "./dom.js";
 import { save } from "./download.js";
 import { bytes, cameraName, day, percent, personName, score, span, when } from "./format.js";
 import { go, link, refresh, remember } from "./router.js";
 import { may, session } from "./session.js";
 import { complaint, empty, loading } from "./states.js";
 import { text } from "./text.js";
-import { complain, toast } from "./toasts.js";
+import { pictureFrame } from "./thumbnails.js";
+import { attempt, change, toast } from "./toasts.js";
 
 const HELD = /<script type="application\/json" id="case">\n(.*?)\n<\/script>/s;
 const SHOWN = 3; // people of a search before the rest is folded
@@ -30,7 +31,7 @@ export async function casesView({ query }) {
     const words = wanted.trim().toLowerCase();
     const shown = cases.filter(({ title, reason, closed }) => (!state || (state === "closed") === Boolean(closed)) && `${title}\n${reason}`.toLowerCase().includes(words));
     fill(list, shown.map(row));
-    fill(foot, shown.length ? h("p.hint", {}, text.browse.shown(shown.length)) : empty("cases", cases.length ? text.cases.noneFound : text.cases.none, cases.length ? "" : text.cases.noneHint));
+    fill(foot, shown.length ? h("p.hint", text.browse.shown(shown.length)) : empty("cases", cases.length ? text.cases.noneFound : text.cases.none, cases.length ? "" : text.cases.noneHint));
     remember("cases", { ...(state ? { state } : {}), ...(wanted ? { text: wanted } : {}) });
   };
   const find = h("input", { type: "search", value: wanted, autocomplete: "off", oninput: () => { wanted = find.value; show(); } });
@@ -38,10 +39,9 @@ export async function casesView({ query }) {
   show();
   return h(
     "div.cases",
-    {},
-    h("h1", {}, text.views.cases),
-    h("p.lead", {}, text.cases.lead),
-    h("div.toolbar", {}, field(text.cases.find, find), field(text.cases.state, states), may("write") ? h("div.field", {}, h("span.label", { "aria-hidden": "true" }, "\u00a0"), h("button.primary", { type: "button", onclick: begin }, icon("cases"), text.cases.create)) : null),
+    h("h1", text.views.cases),
+    h("p.lead", text.cases.lead),
+    h("div.toolbar", field(text.cases.find, find), field(text.cases.state, states), may("write") ? h("div.field", h("span.label", { "aria-hidden": "true" }, "\u00a0"), action(".primary", "cases", text.cases.create, begin)) : null),
     list,
     foot,
     checking(),
@@ -56,10 +56,9 @@ async function begin() {
 const row = (one) =>
   h(
     "li.card.log-row",
-    {},
     icon("cases"),
-    h("div.grow", {}, h("p.strong", {}, h("a", { href: link("case", one.id) }, one.title)), h("p.hint.clamped", {}, one.reason), h("p.hint", {}, text.cases.opened(day(one.created), one.created_by), " · ", text.cases.facts(one.entries, day(one.ends)))),
-    one.closed ? h("span.badge.none", {}, text.cases.states.closed) : null,
+    h("div.grow", h("p.strong", h("a", { href: link("case", one.id) }, one.title)), h("p.hint.clamped", one.reason), h("p.hint", text.cases.opened(day(one.created), one.created_by), " · ", text.cases.facts(one.entries, day(one.ends)))),
+    one.closed ? h("span.badge.none", text.cases.states.closed) : null,
   );
 
 // One case
@@ -76,105 +75,65 @@ export async function caseView({ id }) {
   document.title = `${about.title} · ${text.product}`;
   return h(
     "div.case",
-    {},
     h("a.back", { href: link("cases") }, icon("back"), text.views.cases),
-    h("header", {}, h("h1", {}, about.title), about.closed ? h("span.badge.none", {}, text.cases.states.closed) : null),
+    h("header", h("h1", about.title), about.closed ? h("span.badge.none", text.cases.states.closed) : null),
     head(about),
-    may("write") ? h("div.row", {}, actions(about)) : h("p.hint", {}, text.readOnly),
+    may("write") ? h("div.row", actions(about)) : h("p.hint", text.readOnly),
     content(held.entries, (picture) => api.casePicture(id, picture), may("write") && !about.closed ? (entry) => remove(about, entry) : null),
   );
 }
 
 const head = (about) => [
-  h("p.case-words", {}, about.reason),
+  h("p.case-words", about.reason),
   h(
     "p.hint",
-    {},
     [text.cases.opened(when(about.created), about.created_by), about.closed ? text.cases.closedBy(when(about.closed), about.closed_by) : null, text.cases.keptUntil(day(about.ends))].filter(Boolean).join(" · "),
   ),
 ];
 
-function actions(about) {
-  const then = (run, words) => async () => {
-    try {
-      if (await run()) toast(words);
-    } catch (error) {
-      complain(error);
-    }
-    refresh();
-  };
-  const isOpen = !about.closed;
-  return [
-    h("button.primary", { type: "button", onclick: () => exportFile(about) }, icon("upload"), text.cases.export),
-    isOpen ? h("button", { type: "button", onclick: () => addNote(about) }, icon("edit"), text.cases.addNote) : null,
-    isOpen ? h("button", { type: "button", onclick: () => change(about) }, icon("edit"), text.cases.change) : null,
-    isOpen
-      ? h("button", { type: "button", onclick: then(() => api.closeCase(about.id), text.cases.didClose) }, icon("key"), text.cases.close)
-      : h("button", { type: "button", onclick: then(() => api.reopenCase(about.id), text.cases.didReopen) }, icon("undo"), text.cases.reopen),
-    h("button.danger-quiet", { type: "button", onclick: () => drop(about) }, icon("forget"), text.cases.delete),
-  ];
-}
+const actions = (about) => [
+  action(".primary", "upload", text.cases.export, () => exportFile(about)),
+  about.closed
+    ? action("", "undo", text.cases.reopen, () => change(() => api.reopenCase(about.id), text.cases.didReopen))
+    : [
+        action("", "edit", text.cases.addNote, () => addNote(about)),
+        action("", "edit", text.cases.change, () => edit(about)),
+        action("", "key", text.cases.close, () => change(() => api.closeCase(about.id), text.cases.didClose)),
+      ],
+  action(".danger-quiet", "forget", text.cases.delete, () => drop(about)),
+];
 
 /** The file comes to where the browser keeps what it downloads. */
-async function exportFile({ id }) {
-  try {
+const exportFile = ({ id }) =>
+  attempt(async () => {
     const { blob, name } = await api.exportCase(id);
     save(blob, name);
     toast(text.cases.exported(name));
-  } catch (error) {
-    complain(error);
-  }
-}
+  });
 
 async function addNote({ id }) {
   const note = h("textarea", { rows: 5, maxLength: 4000, dataset: { first: "" } });
-  const fields = { elements: [field(text.cases.noteAlone, note, text.cases.noteHint)], isReady: () => note.value.trim() !== "", values: () => ({ note: note.value.trim() }) };
-  const done = await ask(text.cases.addNote, (close) => caseForm(fields, text.save, async (values) => close(await api.addToCase(id, values)), () => close(null)));
-  if (done) refresh();
+  const words = () => note.value.trim();
+  const submit = () => api.addToCase(id, { note: words() });
+  if (await askForm(text.cases.addNote, field(text.cases.noteAlone, note, text.cases.noteHint), { confirm: text.save, isReady: () => words() !== "", submit })) refresh();
 }
 
-async function change(about) {
+async function edit(about) {
   const before = { title: about.title, reason: about.reason };
-  const done = await ask(text.cases.change, (close) =>
-    caseForm(caseFields({ ...before, ends: Date.parse(about.ends) }), text.save, async (values) => close(await api.changeCase(about.id, values)), () => close(null)));
-  if (!done) return;
-  toast(text.cases.changed, {
-    action: {
-      label: text.history.undo,
-      run: async () => {
-        try {
-          await api.changeCase(about.id, { ...before, ends: about.ends });
-        } catch (error) {
-          complain(error);
-        }
-        refresh();
-      },
-    },
-  });
+  const fields = caseFields({ ...before, ends: Date.parse(about.ends) });
+  if (!(await askFields(text.cases.change, fields, text.save, (values) => api.changeCase(about.id, values)))) return;
+  toast(text.cases.changed, { takeBack: () => change(() => api.changeCase(about.id, { ...before, ends: about.ends })) });
   refresh();
 }
 
 async function drop(about) {
   const isSure = await askConfirm(text.cases.deleteTitle(about.title), [text.cases.deleteHint, text.cases.deleteKept], text.cases.deleteConfirm, { danger: true });
-  if (!isSure) return;
-  try {
-    await api.deleteCase(about.id);
-    toast(text.cases.deleted);
-    go("cases");
-  } catch (error) {
-    complain(error);
-  }
+  if (isSure && (await attempt(() => api.deleteCase(about.id), text.cases.deleted))) go("cases");
 }
 
 async function remove(about, entry) {
   const isSure = await askConfirm(text.cases.removeTitle(entry.number), [text.cases.removeHint], text.cases.removeConfirm, { danger: true });
-  if (!isSure) return;
-  try {
-    await api.removeFromCase(about.id, entry.id);
-  } catch (error) {
-    complain(error);
-  }
-  refresh();
+  if (isSure) await change(() => api.removeFromCase(about.id, entry.id));
 }
 
 // What stands in a case, of the server or of a file
@@ -182,7 +141,7 @@ async function remove(about, entry) {
 /** `load(picture)`: a Blob; `drops(entry)`: removes it, null where it stays. */
 function content(entries, load, drops = null) {
   if (!entries.length) return empty("cases", text.cases.empty, drops ? text.cases.emptyHint : "");
-  return h("ol.case-entries", {}, entries.map((entry) => h("li.card", { dataset: { kind: entry.kind } }, entryOf(entry, load, drops))));
+  return h("ol.case-entries", entries.map((entry) => h("li.card", { dataset: { kind: entry.kind } }, entryOf(entry, load, drops))));
 }
 
 function entryOf(entry, load, drops) {
@@ -190,45 +149,42 @@ function entryOf(entry, load, drops) {
   return [
     h(
       "div.sighting-head",
-      {},
-      h("h2", {}, `${entry.number}. ${text.cases.kinds[entry.kind]}${name}`),
-      drops ? h("button.quiet", { type: "button", "aria-label": text.cases.removeTitle(entry.number), onclick: () => drops(entry) }, icon("forget"), text.cases.remove) : null,
+      h("h2", `${entry.number}. ${text.cases.kinds[entry.kind]}${name}`),
+      drops ? action(".quiet", "forget", text.cases.remove, () => drops(entry), { "aria-label": text.cases.removeTitle(entry.number) }) : null,
     ),
-    h("p.hint", {}, text.cases.addedBy(when(entry.time), entry.actor)),
-    entry.forgotten ? h("p.note", {}, text.cases.forgotten(day(entry.forgotten))) : null,
-    entry.note ? h("p.case-words", {}, entry.note) : null,
-    entry.person ? h("p.hint", {}, text.cases.inGallery(entry.person.items)) : null,
+    h("p.hint", text.cases.addedBy(when(entry.time), entry.actor)),
+    entry.forgotten ? h("p.note", text.cases.forgotten(day(entry.forgotten))) : null,
+    entry.note ? h("p.case-words", entry.note) : null,
+    entry.person ? h("p.hint", text.cases.inGallery(entry.person.items)) : null,
     entry.search ? searchOf(entry.search, load) : null,
     entry.sightings.length ? tiles(entry.sightings, load) : null,
-    entry.lost ? h("p.note", {}, text.cases.lost(entry.lost)) : null,
-    entry.proof ? h("p.hint", {}, text.cases.proof(when(entry.proof.time), entry.proof.actor, entry.proof.hash)) : null,
+    entry.lost ? h("p.note", text.cases.lost(entry.lost)) : null,
+    entry.proof ? h("p.hint", text.cases.proof(when(entry.proof.time), entry.proof.actor, entry.proof.hash)) : null,
   ];
 }
 
 function searchOf({ query, decision, calibrated, groups, words, meaning, note, model }, load) {
   const kind = calibrated ? decision ?? "none" : "none";
   return [
-    h(`div.verdict.${kind}`, {}, icon(kind === "none" ? "score" : kind), h("div.grow", {}, h("h3", {}, text.search.verdict[kind]), words.length ? h("p.note", {}, text.search.only(words)) : null)),
-    h("h3", {}, text.cases.searchedWith(query.count)),
+    h(`div.verdict.${kind}`, icon(kind === "none" ? "score" : kind), h("div.grow", h("h3", text.search.verdict[kind]), words.length ? h("p.note", text.search.only(words)) : null)),
+    h("h3", text.cases.searchedWith(query.count)),
     query.forgotten
-      ? h("p.note", {}, text.cases.queryForgotten)
-      : h("div.tiles", {}, query.pictures.map((id) => h("figure", {}, casePicture(load, id, text.subject.yours), h("figcaption", {}, query.kind === "item" ? text.subject.fromGallery : text.cases.fromOutside)))),
+      ? h("p.note", text.cases.queryForgotten)
+      : h("div.tiles", query.pictures.map((id) => h("figure", casePicture(load, id, text.subject.yours), h("figcaption", query.kind === "item" ? text.subject.fromGallery : text.cases.fromOutside)))),
     groups.slice(0, SHOWN).map((group) => groupOf(group, load)),
-    groups.length > SHOWN ? h("details", {}, h("summary", {}, text.cases.morePeople(groups.length - SHOWN)), groups.slice(SHOWN).map((group) => groupOf(group, load))) : null,
-    groups.length ? null : h("p", {}, text.search.nobodyFound),
-    h("ul.meaning", {}, [...meaning, ...(note ? [note] : [])].map((line) => h("li", {}, line))),
-    h("p.hint", {}, text.cases.model(model.name), " ", h("code", {}, model.sha256)),
+    groups.length > SHOWN ? h("details", h("summary", text.cases.morePeople(groups.length - SHOWN)), groups.slice(SHOWN).map((group) => groupOf(group, load))) : null,
+    groups.length ? null : h("p", text.search.nobodyFound),
+    h("ul.meaning", [...meaning, ...(note ? [note] : [])].map((line) => h("li", line))),
+    h("p.hint", text.cases.model(model.name), " ", h("code", model.sha256)),
   ];
 }
 
 const groupOf = (group, load) =>
   h(
     "section.case-group",
-    {},
     h(
       "div.group-head",
-      {},
-      h("h3", {}, group.identity ? personName({ id: group.identity, name: group.name }) : text.nobody, " ", h("span.hint", {}, group.probability === null ? score(group.score) : percent(group.probability))),
+      h("h3", group.identity ? personName({ id: group.identity, name: group.name }) : text.nobody, " ", h("span.hint", group.probability === null ? score(group.score) : percent(group.probability))),
       badge(group.decision),
     ),
     tiles(group.sightings, load),
@@ -240,29 +196,34 @@ function tiles(sightings, load) {
   return [
     h(
       "div.tiles",
-      {},
       shown.map((one) =>
         h(
           "figure.tile",
-          {},
           casePicture(load, one.picture, text.item.alt(cameraName(one.camera), when(one.time))),
-          one.score === null ? null : h("span.tile-line.strong", {}, one.probability === null ? score(one.score) : percent(one.probability)),
-          h("figcaption.tile-line.wrapped", {}, cameraName(one.camera)),
-          h("span.tile-line.hint.wrapped", {}, span(one.time, one.end_time)),
+          one.score === null ? null : h("span.tile-line.strong", one.probability === null ? score(one.score) : percent(one.probability)),
+          h("figcaption.tile-line.wrapped", cameraName(one.camera)),
+          h("span.tile-line.hint.wrapped", span(one.time, one.end_time)),
         )),
     ),
-    rest ? h("p.hint", {}, text.cases.more(rest)) : null,
+    rest ? h("p.hint", text.cases.more(rest)) : null,
   ];
+}
+
+/** A frame with a picture of a case. Without an `id` there is none. */
+function casePicture(load, id, words) {
+  const shown = async () => {
+    const src = URL.createObjectURL(await load(id));
+    return { src, onload: () => URL.revokeObjectURL(src) };
+  };
+  return pictureFrame("middle.whole", id ? shown : null, words);
 }
 
 // A file
 
 function checking() {
   const output = h("div", { role: "status" });
-  const input = h("input", { type: "file", accept: ".html,text/html", hidden: true, onchange: () => take(input.files) });
-  async function take(files) {
-    const [file] = files;
-    input.value = "";
+  const input = fileInput(take, { accept: ".html,text/html" });
+  async function take([file]) {
     if (!file) return;
     fill(output, loading(text.cases.checking));
     try {
@@ -273,23 +234,17 @@ function checking() {
   }
   const zone = h(
     "section.card.check",
-    {
-      "aria-label": text.cases.check,
-      ondragover: (event) => event.preventDefault(),
-      // Elsewhere a dropped file is a picture to search with.
-      ondrop: (event) => {
-        event.preventDefault();
-        event.stopPropagation();
-        take([...(event.dataTransfer?.files ?? [])]);
-      },
-    },
-    h("h2", {}, text.cases.check),
-    h("p.hint", {}, text.cases.checkHint),
-    h("div.row", {}, h("button", { type: "button", onclick: () => input.click() }, icon("upload"), text.cases.checkChoose), input),
+    { "aria-label": text.cases.check },
+    h("h2", text.cases.check),
+    h("p.hint", text.cases.checkHint),
+    h("div.row", action("", "upload", text.cases.checkChoose, () => input.click()), input),
     output,
   );
-  return zone;
+  return takesDrops(zone, take);
 }
+
+/** A Blob of a file's picture: { media, content } with its bytes as base64. */
+const fromFile = ({ media, content: held }) => new Blob([bytesOf(held)], { type: media === "image/png" ? "image/png" : "image/jpeg" });
 
 async function checked(file) {
   const most = Math.floor((session.info?.limits?.max_bytes ?? Infinity) * SHARE);
@@ -304,20 +259,18 @@ async function checked(file) {
   return [
     h(
       `div.verdict.${isWhole ? (here ? "same" : "unsure") : "broken"}`,
-      {},
       icon(isWhole ? (here ? "same" : "unsure") : "alert"),
       h(
         "div.grow",
-        {},
-        h("h3", {}, isWhole ? text.cases.unchanged : text.cases.isChanged),
-        h("p.note", {}, !isWhole ? text.cases.changedHint : here ? text.cases.exportedHere(when(here.time), here.actor, here.gallery) : text.cases.notHere),
-        found.is_own_page ? null : h("p.note", {}, text.cases.otherPage(held.omnireid)),
-        h("p.hint", {}, "SHA-256 ", h("code", {}, found.sha256)),
+        h("h3", isWhole ? text.cases.unchanged : text.cases.isChanged),
+        h("p.note", !isWhole ? text.cases.changedHint : here ? text.cases.exportedHere(when(here.time), here.actor, here.gallery) : text.cases.notHere),
+        found.is_own_page ? null : h("p.note", text.cases.otherPage(held.omnireid)),
+        h("p.hint", "SHA-256 ", h("code", found.sha256)),
       ),
     ),
-    h("h3", {}, about.title),
+    h("h3", about.title),
     head(about),
-    h("p.hint", {}, text.cases.exportedBy(when(held.exported), held.exported_by)),
+    h("p.hint", text.cases.exportedBy(when(held.exported), held.exported_by)),
     content(held.entries, async (id) => fromFile(held.pictures[id])),
   ];
 }

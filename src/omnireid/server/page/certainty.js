@@ -26,14 +26,12 @@ export function shares(answer) {
   const best = bestOf(answer);
   if (!answer.calibrated || !isKnown(best?.probability)) return null;
   const below = answer.groups.filter((one) => one !== best);
-  // An earlier server weighs each person alone: then the others do not add up with this one.
-  const isWhole = isKnown(answer.nobody);
   const parts = [
     ["likeliest", groupName(best), best.probability],
-    isWhole && below.length ? ["below", text.answer.below(below.length), below.reduce((sum, { probability }) => sum + (probability ?? 0), 0)] : null,
-    isWhole && isKnown(answer.others) ? ["others", text.answer.others, answer.others] : null,
-    isWhole ? ["nobody", text.answer.nobody, answer.nobody] : null,
-  ].filter(Boolean);
+    ...(below.length ? [["below", text.answer.below(below.length), below.reduce((sum, { probability }) => sum + probability, 0)]] : []),
+    ["others", text.answer.others, answer.others],
+    ["nobody", text.answer.nobody, answer.nobody],
+  ];
   const segment = ([kind, , share]) => {
     const element = h(`span.share.${kind}`);
     element.style.inlineSize = `${100 * Math.min(1, Math.max(0, share))}%`;
@@ -41,9 +39,8 @@ export function shares(answer) {
   };
   return h(
     "div.shares",
-    {},
-    isWhole ? h("div.share-bar", { "aria-hidden": "true" }, parts.map(segment)) : null,
-    h("dl", {}, parts.map(([kind, words, share]) => h(`div.${kind}`, {}, h("dt", {}, words), h("dd", {}, percent(share))))),
+    h("div.share-bar", { "aria-hidden": "true" }, parts.map(segment)),
+    h("dl", parts.map(([kind, words, share]) => h(`div.${kind}`, h("dt", words), h("dd", percent(share))))),
   );
 }
 

@@ -7,7 +7,7 @@ import { refresh } from "./router.js";
 import { itemsOf, ownerOf } from "./subject.js";
 import { cameras as cameraCount, people as peopleCount, text } from "./text.js";
 import { dropAllThumbnails, dropThumbnails } from "./thumbnails.js";
-import { complain, operate, toast } from "./toasts.js";
+import { attempt, operate, toast } from "./toasts.js";
 
 const MOST_AT_ONCE = 2000; // of one request
 
@@ -80,16 +80,6 @@ export async function joinGroups(groups) {
 async function mergeTwo(from, into) {
   const isSure = await askConfirm(text.same.mergeTitle(personName(from), personName(into)), [text.person.mergeHint], text.same.mergeConfirm);
   return Boolean(isSure && (await operate(() => api.merge(into.id, [from.id]))));
-}
-
-async function attempt(run) {
-  try {
-    await run();
-    return true;
-  } catch (error) {
-    complain(error);
-    return false;
-  }
 }
 
 export async function forgetItems(items) {

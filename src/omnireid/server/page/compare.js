@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { badge, likeness, meaningOf, ofPairs, rateChoice } from "./decisions.js";
-import { checkbox, field, fill, h, icon } from "./dom.js";
+import { checkbox, field, fill, h, icon, titled } from "./dom.js";
 import { percent } from "./format.js";
 import { qualityOf } from "./quality.js";
 import { pictureSlot } from "./slot.js";
@@ -76,15 +76,12 @@ export async function compareView() {
   shown = { slots, run };
   changed();
   if (state.hasRun && isReady()) run();
-  return h(
-    "div",
-    {},
-    h("h1", {}, text.compare.title),
-    h("p.lead", {}, text.compare.lead),
-    h("div.pair.slots", {}, slots.map(({ element }, index) => h("section.card", {}, h("h2.overline", {}, index ? text.compare.second : text.compare.first), element))),
+  return titled(
+    text.compare.title,
+    text.compare.lead,
+    h("div.pair.slots", slots.map(({ element }, index) => h("section.card", h("h2.overline", index ? text.compare.second : text.compare.first), element))),
     h(
       "div.row.bar-row",
-      {},
       button,
       checkbox(text.compare.mapsSwitch, state.withMaps, (isOn) => {
         state.withMaps = isOn;
@@ -121,7 +118,7 @@ function compared(answer, rate, quality) {
   const note = answer.note || (answer.calibrated ? "" : text.search.verdict.noneHint);
   const stated = answer.decision ? [meaningOf(Number(rate) || ofPairs().usual, text.compare.stated), text.compare.prior(percent(PRIOR))] : [];
   return [
-    h("div.card.outcome", {}, badge(decision), warnings.map((words) => h("p.caution", {}, icon("alert"), h("span", {}, words))), likeness({ ...answer, decision: kind }), h("p.hint", {}, [note, ...stated].filter(Boolean).join(" "))),
+    h("div.card.outcome", badge(decision), warnings.map((words) => h("p.caution", icon("alert"), h("span", words))), likeness({ ...answer, decision: kind }), h("p.hint", [note, ...stated].filter(Boolean).join(" "))),
     answer.activations ? maps(answer.activations) : null,
   ];
 }
@@ -129,9 +126,8 @@ function compared(answer, rate, quality) {
 const maps = ({ a, b }) =>
   h(
     "section.card",
-    {},
-    h("h2", {}, text.compare.maps),
-    h("p.hint", {}, text.compare.mapsHint),
-    h("div.maps", {}, [a, b].map((png, index) =>
+    h("h2", text.compare.maps),
+    h("p.hint", text.compare.mapsHint),
+    h("div.maps", [a, b].map((png, index) =>
       h("img", { src: `data:image/png;base64,${png}`, alt: text.compare.mapAlt((index ? text.compare.second : text.compare.first).toLowerCase()) }))),
   );

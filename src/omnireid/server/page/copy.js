@@ -1,15 +1,16 @@
 // Ids, to be copied.
 
-import { fill, h, icon } from "./dom.js";
+import { fill, h, icon, iconButton } from "./dom.js";
 import { text } from "./text.js";
 
 const SAID_MS = 2000;
 
 /** An id in full with a button that copies it. Browsers let a page do so over HTTPS and on this machine only. */
 export function copyable(id) {
-  const code = h("code", {}, id);
+  const code = h("code", id);
   const said = h("span.sr-only", { role: "status" });
-  const button = h("button.icon-button.copy", { type: "button", title: text.copy.copy, "aria-label": text.copy.copy, onclick: copy }, icon("copy"));
+  const button = iconButton("copy", text.copy.copy, copy);
+  button.classList.add("copy");
   async function copy() {
     let words = text.copy.done;
     try {
@@ -26,5 +27,5 @@ export function copyable(id) {
       button.title = text.copy.copy;
     }, SAID_MS);
   }
-  return h("span.copyable", {}, code, button, said);
+  return h("span.copyable", code, button, said);
 }

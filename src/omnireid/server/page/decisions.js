@@ -7,14 +7,14 @@ import { text } from "./text.js";
 
 /** A badge; where there is no calibration it says that there is only a score. */
 export function badge(decision) {
-  if (!decision) return h("span.badge.none", {}, icon("score"), text.decision.none);
+  if (!decision) return h("span.badge.none", icon("score"), text.decision.none);
   return h(`span.badge.${decision}`, { title: text.decision[`${decision}Hint`] }, icon(decision), text.decision[decision]);
 }
 
 /** Only the shape, with its words for those who do not see it; "" where they stand beside it. */
 export function mark(decision, words = text.decision[decision]) {
   if (!decision) return null;
-  return h(`span.mark.${decision}`, { title: words }, icon(decision), h("span.sr-only", {}, words));
+  return h(`span.mark.${decision}`, { title: words }, icon(decision), h("span.sr-only", words));
 }
 
 /** Probability with a bar, or the score where there is no calibration. */
@@ -25,8 +25,8 @@ export function likeness({ probability, score: value, decision }) {
   return h(
     `div.likeness.${decision ?? "none"}`,
     { title: isKnown ? `${text.score} ${score(value)}` : text.scoreHint },
-    h("span.likeness-number", {}, isKnown ? percent(probability) : score(value)),
-    h("span.likeness-label", {}, isKnown ? `${text.probability} · ${text.score.toLowerCase()} ${score(value)}` : text.score),
+    h("span.likeness-number", isKnown ? percent(probability) : score(value)),
+    h("span.likeness-label", isKnown ? `${text.probability} · ${text.score.toLowerCase()} ${score(value)}` : text.score),
     h("span.bar", { "aria-hidden": "true" }, bar),
   );
 }

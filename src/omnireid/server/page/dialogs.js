@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { cameraSelect } from "./cameras.js";
-import { arrowKeys, field, fill, focusOn, h, icon, typedText, uniqueId } from "./dom.js";
+import { arrowKeys, field, fill, focusOn, h, icon, iconButton, typedText, uniqueId } from "./dom.js";
 import { cameraName, personName, whenShort } from "./format.js";
 import { complaint, empty, failed, loadInto } from "./states.js";
 import { cameras as cameraCount, pictures, text } from "./text.js";
@@ -26,13 +26,8 @@ export function ask(title, build, { wide = false, onkeydown = undefined } = {}) 
     const dialog = h(
       wide ? "dialog.wide" : "dialog",
       { "aria-labelledby": heading.id, onkeydown },
-      h(
-        "div.dialog-head",
-        {},
-        heading,
-        h("button.icon-button", { type: "button", "aria-label": text.close, onclick: () => dialog.close() }, icon("close")),
-      ),
-      h("div.dialog-body", {}, build(close)),
+      h("div.dialog-head", heading, iconButton("close", text.close, () => dialog.close())),
+      h("div.dialog-body", build(close)),
     );
     dialog.addEventListener("close", () => {
       dialog.remove();
@@ -49,9 +44,9 @@ export function ask(title, build, { wide = false, onkeydown = undefined } = {}) 
   });
 }
 
-/** A form whose buttons stand at its end; `submit` returns words of complaint to stay open. */
-function form(content, { confirm, danger = false, isReady = () => true, submit, cancel }) {
-  const problem = h("div", {});
+/** A form whose buttons stand at its end. `submit()` may throw what is wrong, which is said then (by `say`). */
+export function form(content, { confirm, danger = false, isReady = () => true, submit, cancel, say = (error) => complaint(error.message) }) {
+  const problem = h("div");
   const button = h(danger ? "button.danger" : "button.primary", { type: "submit" }, confirm);
   const check = () => {
     button.disabled = !isReady();
@@ -64,79 +59,58 @@ function form(content, { confirm, danger = false, isReady = () => true, submit, 
         event.preventDefault();
         if (!isReady()) return;
         button.disabled = true;
-        const complaintWords = await submit();
+        fill(problem);
+        try {
+          await submit();
+        } catch (error) {
+          fill(problem, say(error));
+        }
         check();
-        fill(problem, complaintWords ? complaint(complaintWords) : null);
       },
     },
     content,
     problem,
-    h("div.row.end", {}, h("button", { type: "button", onclick: cancel }, text.cancel), button),
+    h("div.row.end", h("button", { type: "button", onclick: cancel }, text.cancel), button),
   );
   check();
   return element;
 }
 
-export function askConfirm(title, words, confirm, { danger = false } = {}) {
-  return ask(title, (close) =>
-    form(
-      words.map((line) => h("p", {}, line)),
-      { confirm, danger, submit: () => close(true), cancel: () => close(null) },
-    ),
-  );
-}
+/** Ask with such a form; resolves to what `submit()` gives, or null where it was left. */
+export const askForm = (title, content, { confirm, submit, ...how }) =>
+  ask(title, (close) => form(content, { confirm, ...how, submit: async () => close(await submit()), cancel: () => close(null) }));
+
+export const askConfirm = (title, words, confirm, { danger = false } = {}) =>
+  askForm(title, words.map((line) => h("p", line)), { confirm, danger, submit: () => true });
 
 /** One line of text; null where left. */
 export function askText(title, label, { value = "", hint = "", confirm = text.save, isOptional = false } = {}) {
-  return ask(title, (close) => {
-    const input = h("input", { type: "text", value, maxLength: 200, autocomplete: "off", dataset: { first: "" } });
-    return form(field(label, input, hint), {
-      confirm,
-      isReady: () => isOptional || input.value.trim() !== "",
-      submit: () => close(typedText(input)),
-      cancel: () => close(null),
-    });
-  });
+  const input = h("input", { type: "text", value, maxLength: 200, autocomplete: "off", dataset: { first: "" } });
+  return askForm(title, field(label, input, hint), { confirm, isReady: () => isOptional || input.value.trim() !== "", submit: () => typedText(input) });
 }
 
 /** What is lost for good, and for a whole person its name typed. True where confirmed. */
 export function askForget(title, lost, { type = "" } = {}) {
-  return ask(title, (close) => {
-    const input = h("input", { type: "text", autocomplete: "off", spellcheck: false, dataset: { first: "" } });
-    return form(
-      [
-        h("p", {}, text.forget.lost),
-        h("ul.lost", {}, lost.map((line) => h("li", {}, line))),
-        h("p.warning", {}, icon("alert"), h("span", {}, text.forget.final)),
-        h("p.hint", {}, text.forget.kept),
-        type ? field(text.forget.type(type), input) : null,
-      ],
-      {
-        confirm: text.forget.confirm,
-        danger: true,
-        isReady: () => !type || input.value.trim() === type.trim(),
-        submit: () => close(true),
-        cancel: () => close(null),
-      },
-    );
-  });
+  const input = h("input", { type: "text", autocomplete: "off", spellcheck: false, dataset: { first: "" } });
+  const content = [
+    h("p", text.forget.lost),
+    h("ul.lost", lost.map((line) => h("li", line))),
+    h("p.warning", icon("alert"), h("span", text.forget.final)),
+    h("p.hint", text.forget.kept),
+    type ? field(text.forget.type(type), input) : null,
+  ];
+  const isReady = () => !type || input.value.trim() === type.trim();
+  return askForm(title, content, { confirm: text.forget.confirm, danger: true, isReady, submit: () => true });
 }
 
-/** A token that the server knows; `check(token)` returns words of complaint or "". */
+/** A token that the server knows; `check(token)` throws what is wrong. */
 export function askToken(check) {
-  return ask(text.token.title, (close) => {
-    const input = h("input", { type: "password", autocomplete: "off", spellcheck: false, dataset: { first: "" } });
-    return form([h("p", {}, text.token.hint), field(text.token.label, input)], {
-      confirm: text.token.use,
-      isReady: () => input.value.trim() !== "",
-      submit: async () => {
-        const complaintWords = await check(input.value.trim());
-        if (!complaintWords) close(true);
-        return complaintWords;
-      },
-      cancel: () => close(null),
-    });
-  });
+  const input = h("input", { type: "password", autocomplete: "off", spellcheck: false, dataset: { first: "" } });
+  const submit = async () => {
+    await check(input.value.trim());
+    return true;
+  };
+  return askForm(text.token.title, [h("p", text.token.hint), field(text.token.label, input)], { confirm: text.token.use, isReady: () => input.value.trim() !== "", submit });
 }
 
 /**
@@ -152,7 +126,7 @@ export function choosePerson(title, { except = [], allowNew = false, hint = "" }
         "button.choice",
         { type: "button", onclick: () => close({ id: person.id, name: person.name }) },
         personThumbnail(person.id, "small"),
-        h("span.grow", {}, h("strong", {}, personName(person)), h("span.hint", {}, `${pictures(person.items)}, ${cameraCount(person.cameras.length)}`)),
+        h("span.grow", h("strong", personName(person)), h("span.hint", `${pictures(person.items)}, ${cameraCount(person.cameras.length)}`)),
       );
     // Most people have no name, but an id that can be copied where they are shown.
     const byId = async (id) => {
@@ -177,25 +151,25 @@ export function choosePerson(title, { except = [], allowNew = false, hint = "" }
           ? h(
               "button.choice",
               { type: "button", onclick: () => close({ isNew: true, name }) },
-              h("span.thumb.small", {}, icon("enrol")),
-              h("strong", {}, name ? text.choosePerson.newNamed(name) : text.choosePerson.newPerson),
+              h("span.thumb.small", icon("enrol")),
+              h("strong", name ? text.choosePerson.newNamed(name) : text.choosePerson.newPerson),
             )
           : null;
-        return [fresh, found.length ? found : h("p.hint", {}, text.choosePerson.none)];
+        return [fresh, found.length ? found : h("p.hint", text.choosePerson.none)];
       });
     input.addEventListener("input", () => {
       clearTimeout(timer);
       timer = setTimeout(look, 200);
     });
     look();
-    return [hint ? h("p", {}, hint) : null, field(text.choosePerson.label, input), list];
+    return [hint ? h("p", hint) : null, field(text.choosePerson.label, input), list];
   });
 }
 
 /** A button that puts what `load` gives in its own place; null where nothing follows. */
 function moreButton(next, load) {
   if (!next) return null;
-  const place = h("div.row.centred.whole-row", {});
+  const place = h("div.row.centred.whole-row");
   const show = async () => {
     button.disabled = true;
     try {
@@ -223,8 +197,8 @@ export function chooseItem() {
           "button.tile",
           { type: "button", onclick: () => close(item) },
           thumbnail(item),
-          h("span.tile-line", {}, cameraName(item.camera)),
-          h("span.tile-line.hint", {}, whenShort(item.time)),
+          h("span.tile-line", cameraName(item.camera)),
+          h("span.tile-line.hint", whenShort(item.time)),
         );
       const page = async (after) => {
         const { items, next } = await api.items({ cameras: camera.value, limit: PAGE, after });

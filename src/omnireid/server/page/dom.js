@@ -5,12 +5,15 @@ import { text } from "./text.js";
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
- * h("button.primary", {onclick: save}, "Save"): an element with classes, properties and children.
- * Names with a dash and `role` become attributes, everything else a property; undefined is left out.
+ * h("button.primary", {onclick: save}, "Save"): an element with classes, properties and children; where it has no
+ * properties, h("p", "Words"). Names with a dash and `role` become attributes, everything else a property; undefined is
+ * left out.
  */
-export function h(tag, props = {}, ...children) {
+export function h(tag, ...parts) {
   const [name, ...classes] = tag.split(".");
   const element = document.createElement(name);
+  const [first, ...rest] = parts;
+  const [props, children] = first?.constructor === Object ? [first, rest] : [{}, parts];
   if (classes.length) element.className = classes.join(" ");
   for (const [key, value] of Object.entries(props)) {
     if (value === undefined || value === null) continue;
@@ -56,6 +59,37 @@ export function icon(name) {
   return svg;
 }
 
+/** A button with a picture and words. `style`: its classes; `more`: further properties. */
+export const action = (style, symbol, words, onclick, more = {}) => h(`button${style}`, { type: "button", onclick, ...more }, icon(symbol), words);
+
+/** A button that is a picture alone; its words are its name, and are shown when it is pointed at. */
+export const iconButton = (symbol, words, onclick, more = {}) => h("button.icon-button", { type: "button", title: words, "aria-label": words, onclick, ...more }, icon(symbol));
+
+/** Files of a drop, a paste or a file dialog that may be pictures. */
+export const filesOf = (transfer) => [...(transfer?.files ?? [])];
+
+/** Where files are chosen from disk, for a button that clicks it; `take(files)`. */
+export function fileInput(take, more = {}) {
+  const onchange = () => {
+    const files = filesOf(input);
+    input.value = ""; // the same file may be chosen again
+    take(files);
+  };
+  const input = h("input", { type: "file", accept: "image/*", hidden: true, onchange, ...more });
+  return input;
+}
+
+/** Let files be dropped on an element, for itself alone: elsewhere a picture is one to search with. */
+export function takesDrops(element, take) {
+  element.addEventListener("dragover", (event) => event.preventDefault());
+  element.addEventListener("drop", (event) => {
+    event.preventDefault();
+    event.stopPropagation();
+    take(filesOf(event.dataTransfer));
+  });
+  return element;
+}
+
 let last = 0;
 
 /** An id that nothing else on the page has, for labels. */
@@ -70,8 +104,14 @@ export function field(label, control, hint) {
   labelled.id ||= uniqueId("field");
   const note = hint ? h("p.hint", { id: `${labelled.id}-hint` }, hint) : null;
   if (note) labelled.setAttribute("aria-describedby", note.id);
-  return h("div.field", {}, h("label", { htmlFor: labelled.id }, label), control, note);
+  return h("div.field", h("label", { htmlFor: labelled.id }, label), control, note);
 }
+
+/** Names and values below each other: [name, value] each. */
+export const facts = (rows) => h("dl.facts", rows.map(([name, value]) => [h("dt", name), h("dd", value)]));
+
+/** A view: what it is called, what it is for, and what it holds. */
+export const titled = (title, lead, ...content) => h("div", h("h1", title), h("p.lead", lead), content);
 
 /** What was typed, as the server takes texts: without space around it, and in Unicode's composed form. */
 export const typedText = ({ value }) => value.trim().normalize();
@@ -79,12 +119,12 @@ export const typedText = ({ value }) => value.trim().normalize();
 /** A checkbox and its words. */
 export function checkbox(label, checked, onchange) {
   const box = h("input", { type: "checkbox", checked, onchange: () => onchange?.(box.checked) });
-  return h("label.check", {}, box, h("span", {}, label));
+  return h("label.check", box, h("span", label));
 }
 
 /** Words with a button that takes them away. */
 export const removable = (words, remove) =>
-  h("span.chip.is-on", {}, h("span", {}, words), h("button.chip-remove", { type: "button", "aria-label": text.remove(words), onclick: remove }, icon("close")));
+  h("span.chip.is-on", h("span", words), h("button.chip-remove", { type: "button", "aria-label": text.remove(words), onclick: remove }, icon("close")));
 
 /** A choice among [value, words] pairs. */
 export function select(options, value, onchange) {

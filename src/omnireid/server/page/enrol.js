@@ -4,13 +4,13 @@ import { api } from "./api.js";
 import { askBox } from "./boxdialog.js";
 import { whenStateIsKnown } from "./cameras.js";
 import { choosePerson } from "./dialogs.js";
-import { checkbox, field, fill, h, icon, typedText, uniqueId } from "./dom.js";
+import { action, checkbox, field, fileInput, fill, h, icon, iconButton, takesDrops, titled, typedText, uniqueId } from "./dom.js";
 import { fromLocal, percent, personName, toLocal } from "./format.js";
 import { moment } from "./moment.js";
-import { link, refresh } from "./router.js";
+import { go, link, refresh } from "./router.js";
 import { may, session } from "./session.js";
 import { complaint, empty } from "./states.js";
-import { asRequest, copyOf, filesOf, PictureError, picturesOf, readPicture, regionImage } from "./subject.js";
+import { asRequest, copyOf, PictureError, picturesOf, readPicture, regionImage } from "./subject.js";
 import { text } from "./text.js";
 import { personThumbnail } from "./thumbnails.js";
 import { didOperate, toast, undo, wasUndone } from "./toasts.js";
@@ -21,9 +21,10 @@ const nothing = () => ({ entries: [], camera: "", time: "", who: "open", person:
 const state = nothing();
 let shown = null;
 
-/** Come with what was searched with; `person` { id, name }, or null for a new one. */
-export function prefill(subject, person) {
+/** Come here with what was searched with; `person` { id, name }, or null for a new one. */
+export function enrolAs(subject, person) {
   Object.assign(state, { entries: picturesOf(subject).map((one) => entry(copyOf(one))), who: person ? "existing" : "new", person, name: "" });
+  go("enrol");
 }
 
 const entry = (subject) => ({ subject, kind: "waiting", status: text.enrol.waiting });
@@ -39,7 +40,7 @@ export async function enrolView() {
   const list = h("ul.entries");
   const problems = h("div", { "aria-live": "polite" });
   const button = h("button.primary", { type: "submit" });
-  const input = h("input", { type: "file", accept: "image/*", multiple: true, hidden: true, onchange: () => take(filesOf(input)) });
+  const input = fileInput(take, { multiple: true });
 
   async function take(files) {
     fill(problems);
@@ -51,14 +52,13 @@ export async function enrolView() {
         problems.append(complaint(error.message));
       }
     }
-    input.value = "";
     show();
   }
 
   const waiting = () => state.entries.filter(({ kind }) => kind !== "good");
 
   function show() {
-    fill(list, state.entries.length ? state.entries.map((one) => row(one, show)) : h("li.hint", {}, text.enrol.none));
+    fill(list, state.entries.length ? state.entries.map((one) => row(one, show)) : h("li.hint", text.enrol.none));
     const count = waiting().length;
     button.disabled = !count || state.isRunning || (state.who === "existing" && !state.person);
     fill(button, icon("enrol"), text.enrol.run(count));
@@ -81,11 +81,9 @@ export async function enrolView() {
 
   shown = { take, run };
   show();
-  return h(
-    "div",
-    {},
-    h("h1", {}, text.enrol.title),
-    h("p.lead", {}, text.enrol.lead),
+  return titled(
+    text.enrol.title,
+    text.enrol.lead,
     h(
       "form.enrol",
       {
@@ -94,28 +92,15 @@ export async function enrolView() {
           run();
         },
       },
-      h("section.card", {}, dropPlace(input, take), problems, list),
-      h("section.card.fields", {}, details(show), h("div.row.end", {}, button)),
+      h("section.card", dropPlace(input, take), problems, list),
+      h("section.card.fields", details(show), h("div.row.end", button)),
     ),
   );
 }
 
 function dropPlace(input, take) {
-  const element = h(
-    "div.slot.blank",
-    {
-      ondragover: (event) => event.preventDefault(),
-      ondrop: (event) => {
-        event.preventDefault();
-        event.stopPropagation();
-        take(filesOf(event.dataTransfer));
-      },
-    },
-    h("p.hint", {}, text.subject.drop, ", ", text.subject.dropHint),
-    h("button", { type: "button", onclick: () => input.click() }, icon("upload"), text.enrol.add),
-    input,
-  );
-  return element;
+  const hint = h("p.hint", text.subject.drop, ", ", text.subject.dropHint);
+  return takesDrops(h("div.slot.blank", hint, action("", "upload", text.enrol.add, () => input.click()), input), take);
 }
 
 function row(one, show) {
@@ -131,11 +116,10 @@ function row(one, show) {
   };
   return h(
     "li.entry",
-    {},
-    h("span.thumb.small", {}, regionImage(subject)),
-    h("div.grow", {}, h("p.strong.ellipsis", {}, subject.name), h(`p.entry-status.${one.kind}`, {}, one.kind === "good" ? icon("tick") : one.kind === "bad" ? icon("alert") : null, h("span", {}, one.status)), one.decided ? decided(one.decided) : null),
-    isOpen ? h("button.quiet", { type: "button", onclick: edit }, icon("box"), subject.region ? `${subject.region.width} × ${subject.region.height}` : text.enrol.box) : null,
-    h("button.icon-button", { type: "button", "aria-label": `${text.enrol.remove} ${subject.name}`, onclick: remove }, icon("close")),
+    h("span.thumb.small", regionImage(subject)),
+    h("div.grow", h("p.strong.ellipsis", subject.name), h(`p.entry-status.${one.kind}`, one.kind === "good" ? icon("tick") : one.kind === "bad" ? icon("alert") : null, h("span", one.status)), one.decided ? decided(one.decided) : null),
+    isOpen ? action(".quiet", "box", subject.region ? `${subject.region.width} × ${subject.region.height}` : text.enrol.box, edit) : null,
+    iconButton("close", `${text.enrol.remove} ${subject.name}`, remove),
   );
 }
 
@@ -145,11 +129,11 @@ function details(show) {
   const camera = h("input", { type: "text", value: state.camera, maxLength: 200, autocomplete: "off", oninput: () => { state.camera = typedText(camera); } });
   camera.setAttribute("list", names.id);
   const time = moment(state.time, (value) => { state.time = value; });
-  const now = h("button.quiet", { type: "button", onclick: () => time.set(toLocal(new Date())) }, icon("clock"), text.enrol.now);
+  const now = action(".quiet", "clock", text.enrol.now, () => time.set(toLocal(new Date())));
   return [
     field(text.enrol.camera, camera, text.enrol.cameraHint),
     names,
-    h("div.with-button", {}, field(text.enrol.time, time, text.enrol.timeHint), now),
+    h("div.with-button", field(text.enrol.time, time, text.enrol.timeHint), now),
     who(show),
     checkbox(text.enrol.keep, state.keep, (isOn) => { state.keep = isOn; }),
   ];
@@ -162,26 +146,22 @@ function who(show) {
     show();
   };
   const radio = (value, words, hint, isDisabled = false) =>
-    h("label.check", {}, h("input", { type: "radio", name, value, checked: state.who === value, disabled: isDisabled, onchange: choose(value) }), h("span", {}, words, hint ? h("span.hint", {}, hint) : null));
-  const pick = h("button", {
-    type: "button",
-    onclick: async () => {
-      const person = await choosePerson(text.choosePerson.title);
-      if (!person) return;
-      Object.assign(state, { person, who: "existing" });
-      refresh();
-    },
-  }, icon("person"), state.person ? personName(state.person) : text.enrol.choose);
+    h("label.check", h("input", { type: "radio", name, value, checked: state.who === value, disabled: isDisabled, onchange: choose(value) }), h("span", words, hint ? h("span.hint", hint) : null));
+  const pick = action("", "person", state.person ? personName(state.person) : text.enrol.choose, async () => {
+    const person = await choosePerson(text.choosePerson.title);
+    if (!person) return;
+    Object.assign(state, { person, who: "existing" });
+    refresh();
+  });
   const newName = h("input", { type: "text", value: state.name, maxLength: 200, autocomplete: "off", placeholder: text.enrol.name, "aria-label": `${text.enrol.newPerson}: ${text.enrol.name}`, oninput: () => { state.name = typedText(newName); } });
   const { calibrated } = session.info;
   return h(
     "fieldset",
-    {},
-    h("legend", {}, text.enrol.who),
+    h("legend", text.enrol.who),
     radio("open", text.enrol.open),
     radio("search", text.enrol.search, calibrated ? text.enrol.searchHint : text.enrol.needsCalibration, !calibrated),
-    h("div.with-button", {}, radio("existing", text.enrol.existing), pick),
-    h("div.with-button", {}, radio("new", text.enrol.newPerson), newName),
+    h("div.with-button", radio("existing", text.enrol.existing), pick),
+    h("div.with-button", radio("new", text.enrol.newPerson), newName),
   );
 }
 
@@ -207,12 +187,11 @@ function statusOf({ is_new: isNew, decision, identity, name, probability }) {
 
 /** Whom the search made it, to be looked at and taken back at once. */
 function decided({ identity, name, operation }) {
-  if (wasUndone(operation)) return h("p.hint", {}, text.enrol.undone);
+  if (wasUndone(operation)) return h("p.hint", text.enrol.undone);
   return h(
     "div.row",
-    {},
-    h("a.decided", { href: link("person", identity) }, personThumbnail(identity, "small"), h("span", {}, personName({ id: identity, name }))),
-    may("write") ? h("button.quiet", { type: "button", onclick: () => undo(operation) }, icon("undo"), text.history.undo) : null,
+    h("a.decided", { href: link("person", identity) }, personThumbnail(identity, "small"), h("span", personName({ id: identity, name }))),
+    may("write") ? action(".quiet", "undo", text.history.undo, () => undo(operation)) : null,
   );
 }
 

@@ -16,7 +16,7 @@ const NUMBERS = [5, 10, 20, 50];
 
 /** { element, show() }: a form part that keeps `chosen` (conditions.js) up to date. `show` after it was changed. */
 export function filters(chosen, onchange, isOpen) {
-  const count = h("span.count", {});
+  const count = h("span.count");
   const element = h("details.filters", { open: isOpen });
   const set = (name) => (value) => {
     chosen[name] = value;
@@ -40,7 +40,7 @@ export function filters(chosen, onchange, isOpen) {
     const numbers = [...new Set([...NUMBERS, chosen.number])].sort((a, b) => a - b).map(String);
     fill(
       element,
-      h("summary", {}, icon("filter"), text.search.filters, count),
+      h("summary", icon("filter"), text.search.filters, count),
       cameras,
       times(),
       personChoice(chosen, changed),
@@ -50,7 +50,7 @@ export function filters(chosen, onchange, isOpen) {
       field(text.search.number, select(numbers.map((number) => [number, number]), String(chosen.number), (value) => set("number")(Number(value)))),
       checkbox(text.search.exact, chosen.exact, set("exact")),
       checkbox(text.search.rerank, chosen.rerank, set("rerank")),
-      h("div.row.end", {}, h("button.quiet", {
+      h("div.row.end", h("button.quiet", {
         type: "button",
         onclick: () => {
           Object.assign(chosen, noConditions());
@@ -67,7 +67,7 @@ export function filters(chosen, onchange, isOpen) {
       until.set("");
       since.set(value);
     };
-    return [h("div.pair", {}, field(text.search.since, since), field(text.search.until, until)), presets(choose)];
+    return [h("div.pair", field(text.search.since, since), field(text.search.until, until)), presets(choose)];
   }
   show();
   return { element, show };
@@ -84,7 +84,7 @@ function weighing(chosen, set) {
     explain();
   }, ofSearches());
   return [
-    h("div.field", {}, field(text.falseAlarmRate, rates), meaning),
+    h("div.field", field(text.falseAlarmRate, rates), meaning),
     field(text.prior, priorChoice(chosen.prior, set("prior")), text.priorHint),
   ];
 }
@@ -112,5 +112,5 @@ function personChoice(chosen, onchange) {
     fill(add, icon("person"), chosen.people.length ? text.search.anotherPerson : text.search.anybody);
   };
   show();
-  return h("div.field", { role: "group", "aria-label": text.search.person }, h("span.label", {}, text.search.person), list, add);
+  return h("div.field", { role: "group", "aria-label": text.search.person }, h("span.label", text.search.person), list, add);
 }

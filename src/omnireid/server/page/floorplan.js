@@ -2,18 +2,17 @@
 
 import { api } from "./api.js";
 import { ask } from "./dialogs.js";
-import { fill, h, icon } from "./dom.js";
+import { action, fill, h, icon } from "./dom.js";
 import { cameraName, whenShort } from "./format.js";
 import { text } from "./text.js";
-import { zoomable } from "./zoom.js";
+import { ARROWS, clamp, zoomable } from "./zoom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const STEP = 0.01;
 const MANY = 12; // more pins say their names only when they are pointed at
 const MOST_STEPS = 20;
 
-const clamp = (value) => Math.min(Math.max(value, 0), 1);
+const within = (value) => clamp(value, 0, 1);
 
 /** { width, height, pins, url } of the gallery's plan; null where it has none. */
 export async function loadPlan() {
@@ -34,7 +33,7 @@ async function pictureUrl({ sha256 }) {
 }
 
 function sheet(plan, ...content) {
-  const element = h("div.plan", {}, h("img", { src: plan.url, alt: text.plan.alt, draggable: false }), content);
+  const element = h("div.plan", h("img", { src: plan.url, alt: text.plan.alt, draggable: false }), content);
   element.style.setProperty("--ratio", plan.width / plan.height);
   element.classList.toggle("is-crowded", Object.keys(plan.pins).length > MANY);
   return element;
@@ -47,7 +46,7 @@ function put(element, { x, y }) {
   return element;
 }
 
-const pin = (camera, mark = null) => [h("span.pin-dot", {}, mark ?? icon("camera")), h("span.pin-name", {}, cameraName(camera))];
+const pin = (camera, mark = null) => [h("span.pin-dot", mark ?? icon("camera")), h("span.pin-name", cameraName(camera))];
 
 /** The plan with all its cameras. */
 export function planView(plan) {
@@ -76,9 +75,9 @@ export function wayOn(plan, lanes, onchoose) {
   const missing = seen.length - all.length;
   return [
     sheet(plan, line(steps.map(({ camera }) => plan.pins[camera])), others, pins),
-    h("ol.way", {}, steps.map(({ camera, sighting }) => h("li", {}, h("button.quiet.inline", { type: "button", onclick: () => onchoose(sighting) }, cameraName(camera)), h("span.hint", {}, whenShort(sighting.start))))),
-    all.length > steps.length ? h("p.hint", {}, text.plan.latest(steps.length, all.length)) : null,
-    missing ? h("p.hint", {}, text.plan.elsewhere(missing)) : null,
+    h("ol.way", steps.map(({ camera, sighting }) => h("li", h("button.quiet.inline", { type: "button", onclick: () => onchoose(sighting) }, cameraName(camera)), h("span.hint", whenShort(sighting.start))))),
+    all.length > steps.length ? h("p.hint", text.plan.latest(steps.length, all.length)) : null,
+    missing ? h("p.hint", text.plan.elsewhere(missing)) : null,
   ];
 }
 
@@ -106,20 +105,20 @@ export function askPins(plan, cameras) {
     function show(focused) {
       fill(layer, Object.keys(pins).map(movable));
       const left = cameras.filter((camera) => camera && !pins[camera]);
-      fill(waiting, left.length ? h("p.hint", {}, text.plan.waiting(left.length)) : h("p.hint", {}, text.plan.allPlaced), h("div.chips", {}, left.map((camera) => h("button", { type: "button", onclick: () => add(camera) }, icon("plus"), camera))));
+      fill(waiting, left.length ? h("p.hint", text.plan.waiting(left.length)) : h("p.hint", text.plan.allPlaced), h("div.chips", left.map((camera) => action("", "plus", camera, () => add(camera)))));
       if (focused) [...layer.children].find(({ dataset }) => dataset.camera === focused)?.focus({ preventScroll: true });
     }
 
     function add(camera) {
       const { x, y, width, height } = view.visible();
-      pins[camera] = { x: clamp((x + width / 2) / plan.width), y: clamp((y + height / 2) / plan.height) };
+      pins[camera] = { x: within((x + width / 2) / plan.width), y: within((y + height / 2) / plan.height) };
       show(camera);
     }
 
     function movable(camera) {
       const element = put(h("button.pin.is-movable", { type: "button", dataset: { camera }, title: text.plan.pinHelp(camera), "aria-label": text.plan.pinHelp(camera) }, pin(camera)), pins[camera]);
       const move = (x, y) => {
-        pins[camera] = { x: clamp(x), y: clamp(y) };
+        pins[camera] = { x: within(x), y: within(y) };
         put(element, pins[camera]);
         said.textContent = text.plan.pinIs(camera, Math.round(100 * pins[camera].x), Math.round(100 * pins[camera].y));
       };
@@ -156,11 +155,10 @@ export function askPins(plan, cameras) {
     show();
     return h(
       "div.large-view",
-      {},
-      h("div.large-tools", {}, h("p.hint.grow", {}, text.plan.hint), view.buttons),
+      h("div.large-tools", h("p.hint.grow", text.plan.hint), view.buttons),
       waiting,
       view.element,
-      h("div.row.end", {}, said, h("button", { type: "button", onclick: () => close(null) }, text.cancel), h("button.primary", { type: "button", onclick: () => close(pins) }, text.save)),
+      h("div.row.end", said, h("button", { type: "button", onclick: () => close(null) }, text.cancel), h("button.primary", { type: "button", onclick: () => close(pins) }, text.save)),
     );
   });
 }

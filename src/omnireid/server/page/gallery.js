@@ -1,14 +1,14 @@
 // What the gallery holds, its index, and how long pictures are kept.
 
 import { api } from "./api.js";
-import { ask, askConfirm } from "./dialogs.js";
-import { field, h, icon, select } from "./dom.js";
+import { askConfirm, askForm } from "./dialogs.js";
+import { action, facts, field, h, icon, select, titled } from "./dom.js";
 import { bytes, cameraName, duration } from "./format.js";
 import { link, place, refresh } from "./router.js";
 import { may, session } from "./session.js";
 import { siteSections } from "./site.js";
 import { number, text } from "./text.js";
-import { complain, toast } from "./toasts.js";
+import { change, toast } from "./toasts.js";
 
 const DAY_S = 86_400;
 const LOOK_AGAIN_MS = 2000;
@@ -17,21 +17,18 @@ export async function galleryView() {
   const state = await api.galleryState();
   const site = await siteSections(state);
   if (state.index.status === "building") setTimeout(() => place().name === "gallery" && refresh(), LOOK_AGAIN_MS);
-  return h(
-    "div",
-    {},
-    h("h1", {}, text.state.title, session.info.galleries.length > 1 ? h("span.hint", {}, state.name) : null),
-    h("p.lead", {}, text.state.lead),
-    h("dl.figures", {}, figures(state)),
-    h("div.pair.overview", {}, h("section.card", {}, model(state)), h("section.card", {}, index(state.index))),
-    h("section.card", {}, retention(state)),
+  return titled(
+    [text.state.title, session.info.galleries.length > 1 ? h("span.hint", state.name) : null],
+    text.state.lead,
+    h("dl.figures", figures(state)),
+    h("div.pair.overview", h("section.card", model(state)), h("section.card", index(state.index))),
+    h("section.card", retention(state)),
     site,
     h(
       "p.row.foot",
-      {},
       may("admin") ? h("a", { href: link("audit") }, icon("audit"), text.views.audit) : null,
       h("a", { href: link("history") }, icon("history"), text.views.history),
-      h("span.hint", {}, text.state.version(session.info.version)),
+      h("span.hint", text.state.version(session.info.version)),
     ),
   );
 }
@@ -42,44 +39,28 @@ const figures = ({ items, identities, cameras, disk_bytes: disk }) =>
     [text.state.people, number(identities)],
     [text.state.cameras, number(cameras.length)],
     [text.state.disk, disk === null || disk === undefined ? text.state.diskUnknown : bytes(disk)],
-  ].map(([name, value]) => h("div.figure", {}, h("dt", {}, name), h("dd", {}, value)));
+  ].map(([name, value]) => h("div.figure", h("dt", name), h("dd", value)));
 
 function model({ models, precision }) {
-  const rows = models.map(({ name, sha256, state }) => [
-    h("dt", {}, text.state.models[state] ?? state),
-    h("dd", {}, name, " ", h("code", { title: sha256 }, sha256.slice(0, 12))),
-  ]);
   const { calibrated } = session.info;
   return [
-    h("h2", {}, text.state.model),
-    h(
-      "dl.facts",
-      {},
-      rows,
-      h("dt", {}, text.state.calibrated),
-      h("dd", {}, calibrated ? text.state.isCalibrated : text.state.notCalibrated),
-      h("dt", {}, text.state.precision),
-      h("dd", {}, precision),
-    ),
-    calibrated ? null : h("p.note", {}, text.search.verdict.noneHint),
+    h("h2", text.state.model),
+    facts([
+      ...models.map(({ name, sha256, state }) => [text.state.models[state] ?? state, [name, " ", h("code", { title: sha256 }, sha256.slice(0, 12))]]),
+      [text.state.calibrated, calibrated ? text.state.isCalibrated : text.state.notCalibrated],
+      [text.state.precision, precision],
+    ]),
+    calibrated ? null : h("p.note", text.search.verdict.noneHint),
   ];
 }
 
 function index({ status, indexed, unindexed }) {
-  const build = async () => {
-    try {
-      await api.buildIndex();
-      toast(text.state.building);
-    } catch (error) {
-      complain(error);
-    }
-    refresh();
-  };
+  const build = () => change(api.buildIndex, text.state.building);
   return [
-    h("h2", {}, text.state.index),
+    h("h2", text.state.index),
     h("p", { role: "status" }, status === "building" ? h("span.spinner", { "aria-hidden": "true" }) : null, text.state.indexStates[status]),
-    status === "none" ? null : h("p.hint", {}, text.state.indexed(indexed, unindexed)),
-    may("admin") ? h("div.row", {}, h("button", { type: "button", disabled: status === "building", onclick: build }, text.state.build)) : null,
+    status === "none" ? null : h("p.hint", text.state.indexed(indexed, unindexed)),
+    may("admin") ? h("div.row", h("button", { type: "button", disabled: status === "building", onclick: build }, text.state.build)) : null,
   ];
 }
 
@@ -89,21 +70,17 @@ function retention(state) {
   const { default_s: byDefault, cameras } = state.retention;
   const own = Object.entries(cameras);
   return [
-    h("h2", {}, text.state.retention),
-    h("p.hint", {}, text.state.retentionHint),
-    h(
-      "dl.facts",
-      {},
-      own.map(([camera, seconds]) => [h("dt", {}, cameraName(camera)), h("dd", {}, kept(seconds))]),
-      h("dt", {}, own.length ? text.state.default : text.browse.anyCamera),
-      h("dd", {}, kept(byDefault)),
-    ),
+    h("h2", text.state.retention),
+    h("p.hint", text.state.retentionHint),
+    facts([
+      ...own.map(([camera, seconds]) => [cameraName(camera), kept(seconds)]),
+      [own.length ? text.state.default : text.browse.anyCamera, kept(byDefault)],
+    ]),
     may("admin")
       ? h(
           "div.row",
-          {},
-          h("button", { type: "button", onclick: () => editRetention(state) }, icon("edit"), text.state.edit),
-          h("button.danger-quiet", { type: "button", onclick: runRetention }, icon("clock"), text.state.run),
+          action("", "edit", text.state.edit, () => editRetention(state)),
+          action(".danger-quiet", "clock", text.state.run, runRetention),
         )
       : null,
   ];
@@ -112,30 +89,15 @@ function retention(state) {
 async function editRetention({ cameras, retention: { default_s: byDefault, cameras: own } }) {
   const common = keepingControl(byDefault, false);
   const controls = [...new Set([...cameras, ...Object.keys(own)])].map((camera) => [camera, keepingControl(own[camera], true)]);
-  const body = await ask(text.state.editTitle, (close) =>
-    h(
-      "form",
-      {
-        onsubmit: (event) => {
-          event.preventDefault();
-          const chosen = controls.map(([camera, control]) => [camera, control.seconds()]).filter(([, value]) => value !== undefined);
-          close({ default_s: common.seconds(), cameras: Object.fromEntries(chosen) });
-        },
-      },
-      common.element(text.state.default),
-      controls.map(([camera, control]) => control.element(cameraName(camera))),
-      h("p.warning", {}, icon("alert"), h("span", {}, text.state.shorter)),
-      h("div.row.end", {}, h("button", { type: "button", onclick: () => close(null) }, text.cancel), h("button.primary", { type: "submit" }, text.save)),
-    ),
-  );
-  if (!body) return;
-  try {
-    await api.setRetention(body);
-    toast(text.state.saved);
-  } catch (error) {
-    complain(error);
-  }
-  refresh();
+  const content = [
+    common.element(text.state.default),
+    controls.map(([camera, control]) => control.element(cameraName(camera))),
+    h("p.warning", icon("alert"), h("span", text.state.shorter)),
+  ];
+  const chosen = () => controls.map(([camera, control]) => [camera, control.seconds()]).filter(([, value]) => value !== undefined);
+  const submit = () => ({ default_s: common.seconds(), cameras: Object.fromEntries(chosen()) });
+  const body = await askForm(text.state.editTitle, content, { confirm: text.save, submit });
+  if (body) await change(() => api.setRetention(body), text.state.saved);
 }
 
 /** How long one camera's pictures stay: `seconds()` is null for ever, undefined where it is as all others. */
@@ -153,18 +115,12 @@ function keepingControl(seconds, mayFollow) {
     seconds: () => ({ days: Math.round(Number(days.value) * DAY_S), forever: null })[choice.value],
     element(name) {
       days.setAttribute("aria-label", `${name}: ${text.state.days}`);
-      return h("div.with-button", {}, field(name, choice), days);
+      return h("div.with-button", field(name, choice), days);
     },
   };
 }
 
 async function runRetention() {
   const isSure = await askConfirm(text.state.runTitle, [text.state.retentionHint, text.forget.final], text.forget.confirm, { danger: true });
-  if (!isSure) return;
-  try {
-    toast(text.state.ran((await api.runRetention()).forgotten));
-  } catch (error) {
-    complain(error);
-  }
-  refresh();
+  if (isSure) await change(async () => toast(text.state.ran((await api.runRetention()).forgotten)));
 }

@@ -2,6 +2,7 @@
 
 import { arrowKeys, fill, h, uniqueId } from "./dom.js";
 import { failed, loading } from "./states.js";
+import { store, stored } from "./storage.js";
 import { text } from "./text.js";
 
 const SIZES = ["small", "middle", "large"];
@@ -10,14 +11,7 @@ const CHUNK = 60; // tiles that come and go together, about
 const NEAR = "600px";
 const AHEAD = "1500px"; // nearer to the end than this, the next page is asked for
 
-function storedSize() {
-  try {
-    const size = localStorage.getItem(KEY);
-    return SIZES.includes(size) ? size : "middle";
-  } catch {
-    return "middle";
-  }
-}
+const storedSize = () => (SIZES.includes(stored(KEY)) ? stored(KEY) : "middle");
 
 /** Three radio buttons; `onchange(size)`. The choice is kept in this browser. */
 function sizeChoice(onchange) {
@@ -26,11 +20,7 @@ function sizeChoice(onchange) {
     h("label.mode", { title: text.grid.sizes[size] }, h("input", {
       type: "radio", name, value: size, checked: size === storedSize(), "aria-label": text.grid.sizes[size],
       onchange: () => {
-        try {
-          localStorage.setItem(KEY, size);
-        } catch {
-          // Then it holds until the view is left.
-        }
+        store(KEY, size);
         onchange(size);
       },
     }), h(`span.size-mark.${size}`, { "aria-hidden": "true" }));
@@ -127,7 +117,7 @@ export function virtualGrid({ ask, tile, focus, nothing }) {
       running = null;
       if (!after) lay();
       else append();
-      fill(foot, all.length ? h("span.hint", {}, next ? text.browse.shown(all.length) : text.grid.all(all.length)) : nothing());
+      fill(foot, all.length ? h("span.hint", next ? text.browse.shown(all.length) : text.grid.all(all.length)) : nothing());
       // The end may be in view still: then nothing will tell.
       if (next) {
         atEnd.unobserve(end);
@@ -156,6 +146,6 @@ export function virtualGrid({ ask, tile, focus, nothing }) {
     size = wanted;
     lay();
   });
-  return { element: h("div", {}, grid, end, foot), load: () => page(), entries: () => all, tools };
+  return { element: h("div", grid, end, foot), load: () => page(), entries: () => all, tools };
 }
 

@@ -6,8 +6,8 @@ import { setSlots } from "./compare.js";
 import { copyable } from "./copy.js";
 import { badge, likeness } from "./decisions.js";
 import { ask } from "./dialogs.js";
-import { fill, h, icon } from "./dom.js";
-import { prefill } from "./enrol.js";
+import { action, facts, fill, h, icon, iconButton } from "./dom.js";
+import { enrolAs } from "./enrol.js";
 import { attributeWords, cameraName, percent, personName, when } from "./format.js";
 import { go, link, refresh } from "./router.js";
 import { onlyWith, searchWith } from "./searchstate.js";
@@ -41,9 +41,8 @@ export async function showItem(shown, { query = undefined, all = [] } = {}) {
     fill(
       body,
       order.length > 1 && place >= 0 ? steps(place, order.length, step) : null,
-      h("div.item-view", {}, query ? h("figure", {}, beside(query), h("figcaption", {}, text.subject.yours)) : null, h("figure", {}, thumbnail(shown.item, "huge"), query ? h("figcaption", {}, text.subject.fromGallery) : null), h("div.grow", {}, likenessOf(shown), facts(shown.item))),
-      h("div.row.end", {}, actions(shown.item, query).map(({ run, symbol, words, style = "" }) =>
-        h(`button${style}`, { type: "button", onclick: () => leave(run) }, icon(symbol), words))),
+      h("div.item-view", query ? h("figure", beside(query), h("figcaption", text.subject.yours)) : null, h("figure", thumbnail(shown.item, "huge"), query ? h("figcaption", text.subject.fromGallery) : null), h("div.grow", likenessOf(shown), factsOf(shown.item))),
+      h("div.row.end", actions(shown.item, query).map(({ run, symbol, words, style = "" }) => action(style, symbol, words, () => leave(run)))),
     );
     const again = body.querySelector(`[data-step="${hadFocus}"]:not(:disabled)`) ?? body.querySelector("[data-step]:not(:disabled)");
     if (hadFocus) again?.focus();
@@ -64,27 +63,26 @@ export async function showItem(shown, { query = undefined, all = [] } = {}) {
 const steps = (place, count, step) =>
   h(
     "div.row.steps",
-    {},
-    h("button.icon-button", { type: "button", disabled: place === 0, "aria-label": text.item.previous, title: text.item.previous, dataset: { step: "-1" }, onclick: () => step(-1) }, icon("back")),
+    iconButton("back", text.item.previous, () => step(-1), { disabled: place === 0, dataset: { step: "-1" } }),
     h("span.hint", { role: "status" }, text.item.place(place + 1, count)),
-    h("button.icon-button", { type: "button", disabled: place === count - 1, "aria-label": text.item.next, title: text.item.next, dataset: { step: "1" }, onclick: () => step(1) }, icon("forth")),
+    iconButton("forth", text.item.next, () => step(1), { disabled: place === count - 1, dataset: { step: "1" } }),
   );
 
 /** What was searched with, so that the two can be told apart by eye. */
 function beside(query) {
   const one = faceOf(query);
-  return one.kind === "item" ? thumbnail(one.item, "huge") : h("span.thumb.huge", {}, regionImage(one));
+  return one.kind === "item" ? thumbnail(one.item, "huge") : h("span.thumb.huge", regionImage(one));
 }
 
-const likenessOf = (shown) => (shown.score === undefined ? null : h("div.item-likeness", {}, badge(shown.decision), likeness(shown)));
+const likenessOf = (shown) => (shown.score === undefined ? null : h("div.item-likeness", badge(shown.decision), likeness(shown)));
 
-function facts(item) {
+function factsOf(item) {
   const rows = [
     ...Object.entries(text.item.fields).map(([name, words]) => [words, shownAs(name, item)]),
     ...Object.entries(item.attributes ?? {}).map(([name, value]) => [name, attributeLink(name, value)]),
     [text.item.id, copyable(item.id)],
   ];
-  return h("dl.facts", {}, rows.filter(([, value]) => value).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+  return facts(rows.filter(([, value]) => value));
 }
 
 /** A field's value to look at; empty where there is nothing to say. */
@@ -112,7 +110,7 @@ function actions(item, query) {
   if (same) shown.push({ symbol: "tick", words: same.words, run: then(same.run), style: ".primary" });
   if (may("write") && item.identity && picturesOf(query).length) {
     const person = { id: item.identity, name: item.name };
-    shown.push({ symbol: "enrol", words: text.same.enrol(personName(person)), style: ".primary", run: () => { prefill(query, person); go("enrol"); } });
+    shown.push({ symbol: "enrol", words: text.same.enrol(personName(person)), style: ".primary", run: () => enrolAs(query, person) });
   }
   shown.push(
     { symbol: "search", words: text.item.searchWith, run: () => searchWith(fromItem(item)) },

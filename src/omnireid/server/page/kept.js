@@ -1,7 +1,7 @@
 // The user's own pictures over a reload of this tab: in sessionStorage, which the browser deletes with the tab, and
 // nowhere else. Another gallery or another token deletes them at once.
 
-import { base64 } from "./base64.js";
+import { base64, bytesOf } from "./base64.js";
 import { galleryName, onTokenChange } from "./session.js";
 import { numberOf, picturesOf, readPicture, together } from "./subject.js";
 
@@ -105,8 +105,7 @@ export async function restored() {
 async function readAgain(file, name, type) {
   const content = sessionStorage.getItem(FILE + file);
   if (content === null) return null;
-  const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
-  const picture = await readPicture(new File([bytes], name, { type }));
+  const picture = await readPicture(new File([bytesOf(content)], name, { type }));
   saved.set(numberOf(picture.blob), file);
   return picture;
 }

@@ -47,7 +47,7 @@ export function logFilter(chosen, actions, onchange) {
   const names = { "": text.log.anyAction, ...(chosen.action && !(chosen.action in actions) ? { [chosen.action]: chosen.action } : {}), ...actions };
   const who = h("input", { type: "search", value: chosen.who, placeholder: text.log.anybody, autocomplete: "off", maxLength: 200, onchange: () => set("who")(typedText(who)) });
   const person = h("div.field", { role: "group", "aria-label": text.log.person });
-  const own = h("div.pair.log-times", {}, field(text.search.since, moment(chosen.since, set("since"))), field(text.search.until, moment(chosen.until, set("until"))));
+  const own = h("div.pair.log-times", field(text.search.since, moment(chosen.since, set("since"))), field(text.search.until, moment(chosen.until, set("until"))));
   function show() {
     own.hidden = chosen.when !== "own";
     const choose = async () => {
@@ -56,9 +56,9 @@ export function logFilter(chosen, actions, onchange) {
     };
     fill(
       person,
-      h("span.label", {}, text.log.person),
+      h("span.label", text.log.person),
       chosen.person
-        ? h("div.chips", {}, removable(personName(chosen.person), () => set("person")(null)))
+        ? h("div.chips", removable(personName(chosen.person), () => set("person")(null)))
         : h("button.wide-button", { type: "button", onclick: choose }, icon("person"), text.log.everybody),
     );
   }
@@ -68,7 +68,6 @@ export function logFilter(chosen, actions, onchange) {
     { role: "search", "aria-label": text.search.filters },
     h(
       "div.toolbar",
-      {},
       field(text.log.action, select(Object.entries(names), chosen.action, set("action"))),
       field(text.log.time, select(Object.entries(text.log.times), chosen.when, set("when"))),
       field(text.log.who, who),

@@ -1,7 +1,7 @@
 // A moment that is typed or picked, shown as the page shows every other time: "2 Mar 2026, 08:05". The browser's own
 // control writes its date in the order of the browser's language, which may be another one.
 
-import { h, icon } from "./dom.js";
+import { h, iconButton } from "./dom.js";
 import { momentWords, toLocal, zone } from "./format.js";
 import { text } from "./text.js";
 
@@ -42,13 +42,7 @@ export function moment(value, onchange, { isEnd = false } = {}) {
     native.value = current;
     native.showPicker();
   };
-  const element = h(
-    "div.moment",
-    {},
-    input,
-    h("button.icon-button", { type: "button", title: text.moment.pick, "aria-label": text.moment.pick, onclick: pick }, icon("clock")),
-    native,
-  );
+  const element = h("div.moment", input, iconButton("clock", text.moment.pick, pick), native);
   const take = (next) => {
     input.setCustomValidity(next === null ? text.moment.unreadable : "");
     if (next === null) input.setAttribute("aria-invalid", "true");
@@ -82,5 +76,5 @@ export const presets = (onchoose) =>
     "div.presets",
     { role: "group", "aria-label": text.moment.presets },
     PRESETS.map(([words, since]) => h("button", { type: "button", onclick: () => onchoose(toLocal(since()).slice(0, 16)) }, words)),
-    h("span.hint", {}, text.moment.zone(zone())),
+    h("span.hint", text.moment.zone(zone())),
   );

@@ -1,6 +1,6 @@
 // More of a person: a search with several of their pictures among those that nobody has been assigned to yet.
 
-import { h, icon } from "./dom.js";
+import { action } from "./dom.js";
 import { searchWith } from "./searchstate.js";
 import { fromItems } from "./subject.js";
 import { text } from "./text.js";
@@ -16,6 +16,5 @@ export function spread(items) {
 /** A button that searches with these items; null where no picture of them was kept. */
 export function moreButton(items) {
   const kept = spread(items);
-  if (!kept.length) return null;
-  return h("button", { type: "button", onclick: () => searchWith(fromItems(kept), { isUnassigned: true }) }, icon("search"), text.where.more);
+  return kept.length ? action("", "search", text.where.more, () => searchWith(fromItems(kept), { isUnassigned: true })) : null;
 }

@@ -5,7 +5,7 @@ import { pictureSelection } from "./bulk.js";
 import { peopleCaseButton } from "./cases.js";
 import { forgetPeople, mergeInto, rename } from "./changes.js";
 import { copyable } from "./copy.js";
-import { fill, h, icon } from "./dom.js";
+import { action, fill, h, icon } from "./dom.js";
 import { cameraName, clocks, personName, span, when } from "./format.js";
 import { showItem } from "./itemdialog.js";
 import { loadPlan, wayOn } from "./floorplan.js";
@@ -46,13 +46,12 @@ export async function personView({ id }) {
   const way = plan && wayOn(plan, lanes, lead);
   return h(
     "div.person",
-    {},
     h("a.back", { href: link("people") }, icon("back"), text.person.back),
     head(person, sightings),
-    line ? h("section.card", {}, h("h2", {}, text.person.timeline), h("p.hint", {}, text.person.timelineHint), line) : null,
-    way ? h("section.card", {}, h("h2", {}, text.plan.way), h("p.hint", {}, text.plan.wayHint), way) : null,
-    h("h2", {}, text.person.sightings),
-    h("div.sightings", {}, [...sections.values()]),
+    line ? h("section.card", h("h2", text.person.timeline), h("p.hint", text.person.timelineHint), line) : null,
+    way ? h("section.card", h("h2", text.plan.way), h("p.hint", text.plan.wayHint), way) : null,
+    h("h2", text.person.sightings),
+    h("div.sightings", [...sections.values()]),
     selection.bar,
   );
 }
@@ -67,37 +66,27 @@ function head(person, sightings) {
   ];
   return h(
     "header.person-head",
-    {},
     pictureOf(person, "big"),
     h(
       "div.grow",
-      {},
-      h("h1", {}, personName(person)),
-      h("p.hint", {}, copyable(person.id)),
-      h("p", {}, facts.filter(Boolean).join(" · ")),
-      h("div.row", {}, moreButton(sightings.flatMap(({ items }) => items)), may("write") ? actions(person) : null),
-      may("write") ? null : h("p.hint", {}, text.readOnly),
+      h("h1", personName(person)),
+      h("p.hint", copyable(person.id)),
+      h("p", facts.filter(Boolean).join(" · ")),
+      h("div.row", moreButton(sightings.flatMap(({ items }) => items)), may("write") ? actions(person) : null),
+      may("write") ? null : h("p.hint", text.readOnly),
     ),
   );
 }
 
 const actions = (person) => [
-  h("button", { type: "button", onclick: () => rename(person) }, icon("edit"), text.person.rename),
-  h("button", {
-    type: "button",
-    onclick: async () => {
-      const into = await mergeInto(person);
-      if (into) go("person", into.id);
-    },
-  }, icon("merge"), text.person.merge),
+  action("", "edit", text.person.rename, () => rename(person)),
+  action("", "merge", text.person.merge, async () => {
+    const into = await mergeInto(person);
+    if (into) go("person", into.id);
+  }),
   peopleCaseButton([person]),
   watchButton(person),
-  h("button.danger-quiet", {
-    type: "button",
-    onclick: async () => {
-      if (await forgetPeople([person])) go("people");
-    },
-  }, icon("forget"), text.person.forget),
+  action(".danger-quiet", "forget", text.person.forget, async () => (await forgetPeople([person])) && go("people")),
 ];
 
 function section(sighting, selection, all) {
@@ -114,13 +103,11 @@ function section(sighting, selection, all) {
   show(SHOWN);
   return h(
     "section.sighting",
-    {},
     h(
       "div.sighting-head",
-      {},
-      h("h3", { tabIndex: -1 }, cameraName(camera), h("span.hint", {}, start ? span(start, end) : text.person.untimed)),
+      h("h3", { tabIndex: -1 }, cameraName(camera), h("span.hint", start ? span(start, end) : text.person.untimed)),
       may("write") && items.length > 1
-        ? h("button.quiet", { type: "button", onclick: () => { show(items.length); selection.set(items, true); } }, icon("tick"), text.person.chooseAll)
+        ? action(".quiet", "tick", text.person.chooseAll, () => { show(items.length); selection.set(items, true); })
         : null,
     ),
     tiles,
@@ -130,9 +117,8 @@ function section(sighting, selection, all) {
 function tile(item, selection, all) {
   return h(
     "div.tile",
-    {},
     h("button.bare", { type: "button", "aria-label": `${text.item.view}, ${cameraName(item.camera)}, ${when(item.time)}`, onclick: () => showItem({ item }, { all }) }, thumbnail(item)),
     may("write") ? selection.checkbox(item, text.grid.choosePicture(cameraName(item.camera), when(item.time))) : null,
-    h("span.tile-line.hint", {}, item.time ? clocks(item.time, item.end_time) : text.noTime),
+    h("span.tile-line.hint", item.time ? clocks(item.time, item.end_time) : text.noTime),
   );
 }

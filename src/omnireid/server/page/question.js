@@ -26,7 +26,7 @@ export function ask(subject, chosen) {
 /** What was searched with, as a small picture. */
 export function face({ subject }, size = "small") {
   const one = faceOf(subject);
-  return one.kind === "item" ? thumbnail(one.item, size) : h(`span.thumb.${size}`, {}, regionImage(one));
+  return one.kind === "item" ? thumbnail(one.item, size) : h(`span.thumb.${size}`, regionImage(one));
 }
 
 /** What the pictures are called, or how many there are. */
@@ -40,17 +40,15 @@ export function asked(question, { model }) {
   const { subject, words, gallery, time } = question;
   return h(
     "figure.asked",
-    {},
     face(question, "asked-face"),
     h(
       "figcaption",
-      {},
-      h("span.strong", {}, text.subject.yours),
-      h("span", {}, nameOf(subject)),
-      h("span.paper", {}, when(time)),
-      h("span.paper", {}, `${text.gallery}: ${gallery}`),
-      h("span.paper", {}, `${text.state.model}: ${model.name} ${model.sha256.slice(0, 12)}`),
-      h("span.paper", {}, `${text.search.filters}: ${words.join(" · ") || text.answer.noFilters}`),
+      h("span.strong", text.subject.yours),
+      h("span", nameOf(subject)),
+      h("span.paper", when(time)),
+      h("span.paper", `${text.gallery}: ${gallery}`),
+      h("span.paper", `${text.state.model}: ${model.name} ${model.sha256.slice(0, 12)}`),
+      h("span.paper", `${text.search.filters}: ${words.join(" · ") || text.answer.noFilters}`),
     ),
   );
 }

@@ -1,12 +1,11 @@
 // "Not this person": what an operator saw is kept by the server, and lowers later answers.
 
 import { api } from "./api.js";
-import { h, icon } from "./dom.js";
-import { refresh } from "./router.js";
+import { action } from "./dom.js";
 import { galleryName, may, session } from "./session.js";
 import { asRequest, keyOf } from "./subject.js";
 import { text } from "./text.js";
-import { complain, toast } from "./toasts.js";
+import { change, toast } from "./toasts.js";
 
 /** What this tab has said, by gallery, pictures and person: the id that takes it back. */
 const said = new Map();
@@ -15,23 +14,13 @@ const said = new Map();
 export function rejectButton(subject, identity) {
   if (!identity || !may("write") || !session.info.features?.includes("reject")) return null;
   const key = JSON.stringify([galleryName(), keyOf(subject), identity]);
-  const attempt = (run) => async () => {
-    try {
-      await run();
-    } catch (error) {
-      complain(error);
-    }
-    refresh();
-  };
-  const takeBack = attempt(async () => {
+  const takeBack = () => change(async () => {
     await api.takeBackRejection(said.get(key));
     said.delete(key);
-    toast(text.reject.tookBack);
-  });
-  const reject = attempt(async () => {
+  }, text.reject.tookBack);
+  const reject = () => change(async () => {
     said.set(key, (await api.reject({ identity, ...(await asRequest(subject)) })).id);
-    toast(text.reject.done, { action: { label: text.history.undo, run: takeBack } });
+    toast(text.reject.done, { takeBack });
   });
-  const isSaid = said.has(key);
-  return h("button.quiet", { type: "button", onclick: isSaid ? takeBack : reject }, icon(isSaid ? "undo" : "close"), isSaid ? text.reject.takeBack : text.reject.say);
+  return said.has(key) ? action(".quiet", "undo", text.reject.takeBack, takeBack) : action(".quiet", "close", text.reject.say, reject);
 }

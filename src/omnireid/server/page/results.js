@@ -1,17 +1,17 @@
 // What a search answered: the verdict, then people, the most alike first. Everything here is about the answer's own
 // question, whatever the form holds meanwhile.
 
-import { samePerson, splitOff } from "./changes.js";
+import { joinGroups, samePerson, splitOff } from "./changes.js";
 import { caseButton } from "./cases.js";
 import { groupName, sayable } from "./certainty.js";
 import { badge, likeness, mark } from "./decisions.js";
-import { arrowKeys, h, icon, select, uniqueId } from "./dom.js";
-import { prefill } from "./enrol.js";
+import { action, arrowKeys, h, icon, select, uniqueId } from "./dom.js";
+import { enrolAs } from "./enrol.js";
 import { cameraName, score, whenShort } from "./format.js";
 import { showItem } from "./itemdialog.js";
-import { joining } from "./joining.js";
 import { rejectButton } from "./reject.js";
-import { go, link, refresh } from "./router.js";
+import { link, refresh } from "./router.js";
+import { Selection } from "./selection.js";
 import { may } from "./session.js";
 import { itemsOf, ownerOf, picturesOf } from "./subject.js";
 import { pictures, text } from "./text.js";
@@ -34,7 +34,7 @@ export function results(raw, question, quality, isWide) {
   function list() {
     const groups = order === "time" ? byTime(answer.groups) : answer.groups;
     all = groups.flatMap(({ candidates }) => candidates);
-    const element = h("ol.groups", {}, groups.map((group) => h("li", {}, card(group, subject, open, mayJoin ? choosing.choice(group) : null))));
+    const element = h("ol.groups", groups.map((group) => h("li", card(group, subject, open, mayJoin ? choosing.choice(group) : null))));
     arrowKeys(element, ".candidate", ".strip");
     return element;
   }
@@ -55,12 +55,27 @@ export function results(raw, question, quality, isWide) {
     head,
     // Of somebody new nobody's times are the answer.
     whereAndWhen(answer, open, isWide && answer.decision !== "new"),
-    h("div.with-button.ordering", {}, h("label", { htmlFor: (ordered.id = uniqueId("order")) }, text.where.order), ordered),
-    h("p.sr-only", {}, text.search.gridHelp),
+    h("div.with-button.ordering", h("label", { htmlFor: (ordered.id = uniqueId("order")) }, text.where.order), ordered),
+    h("p.sr-only", text.search.gridHelp),
     shown,
-    h("div.row.centred", {}, may("write") && picturesOf(subject).length ? enrolNew(subject) : null, caseButton(raw, subject, question.words), h("button", { type: "button", onclick: () => loadAll(shown.closest(".results")).then(() => print()) }, icon("print"), text.search.print)),
+    h("div.row.centred", may("write") && picturesOf(subject).length ? enrolNew(subject) : null, caseButton(raw, subject, question.words), action("", "print", text.search.print, () => loadAll(shown.closest(".results")).then(() => print()))),
     choosing.bar,
   ];
+}
+
+/** { bar, choice(group) }: a checkbox for each group, and what can be done with those that are chosen. */
+function joining() {
+  const selection = new Selection({
+    count: text.grid.peopleChosen,
+    actions: (chosen) => [
+      chosen.length === 1 ? h("span.hint", text.join.another) : null,
+      action(".primary", "merge", text.join.run, async () => (await joinGroups(chosen.map(({ group }) => group))) && refresh(), { disabled: chosen.length < 2 }),
+    ],
+  });
+  // Pictures of nobody have no id: the first of theirs stands for them, in whatever order they are.
+  const idOf = ({ identity, candidates }) => identity ?? candidates.map(({ item }) => item.id).sort()[0];
+  const choice = (group) => h("label.check", selection.checkbox({ id: idOf(group), group }, text.join.chooseWho(groupName(group)), "input"), h("span", text.join.choose));
+  return { bar: selection.bar, choice };
 }
 
 function card(group, subject, open, choice) {
@@ -73,11 +88,10 @@ function card(group, subject, open, choice) {
     h("button.best", { type: "button", "aria-label": `${text.search.best}: ${name}`, onclick: () => open(best) }, thumbnail(best.item, "big")),
     h(
       "div.group-body",
-      {},
-      h("div.group-head", {}, h("h3", {}, isKnown ? h("a", { href: link("person", group.identity) }, name) : name), h("span.group-marks", {}, choice, badge(group.decision))),
+      h("div.group-head", h("h3", isKnown ? h("a", { href: link("person", group.identity) }, name) : name), h("span.group-marks", choice, badge(group.decision))),
       likeness(group),
-      h("div.strip", {}, group.candidates.map((candidate) => tile(candidate, open, isKnown))),
-      h("div.row.group-actions", {}, groupActions(group, isKnown, subject)),
+      h("div.strip", group.candidates.map((candidate) => tile(candidate, open, isKnown))),
+      h("div.row.group-actions", groupActions(group, isKnown, subject)),
     ),
   );
 }
@@ -89,10 +103,10 @@ function tile(candidate, open, isOfSomebody) {
     "button.candidate",
     { type: "button", onclick: () => open(candidate) },
     thumbnail(item, "middle"),
-    h("span.candidate-likeness", {}, mark(isOfSomebody && !item.identity ? null : candidate.decision), h("span", { title: text.scoreHint }, h("span.sr-only", {}, `${text.score} `), score(candidate.score))),
-    h("span.tile-line", {}, cameraName(item.camera)),
-    h("span.tile-line.hint", {}, whenShort(item.time)),
-    isOfSomebody && !item.identity ? h("span.tile-line.hint", {}, text.answer.notYetAssigned) : null,
+    h("span.candidate-likeness", mark(isOfSomebody && !item.identity ? null : candidate.decision), h("span", { title: text.scoreHint }, h("span.sr-only", `${text.score} `), score(candidate.score))),
+    h("span.tile-line", cameraName(item.camera)),
+    h("span.tile-line.hint", whenShort(item.time)),
+    isOfSomebody && !item.identity ? h("span.tile-line.hint", text.answer.notYetAssigned) : null,
   );
 }
 
@@ -102,37 +116,16 @@ function groupActions(group, isKnown, subject) {
   if (!may("write")) return actions;
   const items = group.candidates.map(({ item }) => item);
   const same = samePerson(subject, group, items);
-  if (same) {
-    actions.push(h("button.quiet", { type: "button", onclick: async () => (await same.run()) && refresh() }, icon("tick"), same.words));
-  }
+  if (same) actions.push(action(".quiet", "tick", same.words, async () => (await same.run()) && refresh()));
   if (!isKnown && !(itemsOf(subject).length && !ownerOf(subject))) {
-    actions.push(
-      h("button.quiet", {
-        type: "button",
-        onclick: async () => (await splitOff(items, text.search.name)) && refresh(),
-      }, icon("edit"), `${text.search.name} (${pictures(items.length)})`),
-    );
+    actions.push(action(".quiet", "edit", `${text.search.name} (${pictures(items.length)})`, async () => (await splitOff(items, text.search.name)) && refresh()));
   }
   if (isKnown && picturesOf(subject).length) {
     const words = subject.kind === "tracklet" ? text.search.enrolManyAs(subject.pictures.length) : text.search.enrolAs;
-    actions.push(
-      h("button.quiet", {
-        type: "button",
-        onclick: () => {
-          prefill(subject, { id: group.identity, name: group.name });
-          go("enrol");
-        },
-      }, icon("enrol"), words),
-    );
+    actions.push(action(".quiet", "enrol", words, () => enrolAs(subject, { id: group.identity, name: group.name })));
   }
   return [...actions, rejectButton(subject, group.identity)];
 }
 
 const enrolNew = (subject) =>
-  h("button", {
-    type: "button",
-    onclick: () => {
-      prefill(subject, null);
-      go("enrol");
-    },
-  }, icon("enrol"), subject.kind === "tracklet" ? text.search.enrolManyNew(subject.pictures.length) : text.search.enrolNew);
+  action("", "enrol", subject.kind === "tracklet" ? text.search.enrolManyNew(subject.pictures.length) : text.search.enrolNew, () => enrolAs(subject, null));

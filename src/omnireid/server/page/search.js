@@ -209,7 +209,7 @@ export async function searchView(here) {
   else showNothingYet(put, missing);
   state.runNow = false;
   changed();
-  return h("div.search", {}, h("div.side", {}, h("h1", {}, text.search.title), h("p.lead", {}, text.search.lead), form), output, said);
+  return h("div.search", h("div.side", h("h1", text.search.title), h("p.lead", text.search.lead), form), output, said);
 }
 
 /** That the form has moved on, and ways to bring both together again. */
@@ -225,9 +225,8 @@ function showNotice(output, notice, submit) {
   };
   fill(notice, isOld ? h(
     "div.earlier",
-    {},
     face(state.shown.question, "tiny"),
-    h("p.grow", {}, h("strong", {}, text.answer.earlier), h("span.wide-only", {}, " ", text.answer.earlierHint)),
+    h("p.grow", h("strong", text.answer.earlier), h("span.wide-only", " ", text.answer.earlierHint)),
     state.subject ? h("button", { type: "button", onclick: submit }, icon("search"), text.answer.askNow) : null,
     h("button", { type: "button", onclick: back }, icon("undo"), text.answer.back),
   ) : null);

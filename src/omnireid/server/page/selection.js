@@ -1,10 +1,7 @@
 // Choosing among what is shown, one by one, by ranges or all of it, with a bar of what can be done with the chosen.
 
-import { h, icon, keepFocus } from "./dom.js";
+import { action, h, iconButton, keepFocus } from "./dom.js";
 import { text } from "./text.js";
-
-/** A button of the bar; `more`: further properties. */
-export const action = (style, symbol, words, onclick, more = {}) => h(`button${style}`, { type: "button", onclick, ...more }, icon(symbol), words);
 
 /**
  * `order()`: all that could be chosen, in the order in which they are shown; each has an `id`. `count(number)`: how many
@@ -73,7 +70,7 @@ export class Selection {
     const tools = [
       all.length > chosen.length ? action(".quiet", "tick", text.grid.chooseAll(all.length), () => this.set(all, true)) : null,
       this.actions(chosen),
-      h("button.icon-button", { type: "button", "aria-label": text.grid.chooseNone, onclick: () => this.clear() }, icon("close")),
+      iconButton("close", text.grid.chooseNone, () => this.clear()),
     ];
     this.said.textContent = words;
     keepFocus(this.bar, () => {

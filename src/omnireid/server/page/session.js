@@ -1,30 +1,15 @@
 // What this tab knows of the server and of itself: token, rights, chosen gallery.
 
+import { store, stored } from "./storage.js";
+
 const TOKEN = "omnireid-token";
 const GALLERY = "omnireid-gallery";
 
 /** `info`: the answer of /v1/info, null until it came. `changes`: how often this tab changed the gallery. */
 export const session = { info: null, changes: 0 };
 
-function stored(name) {
-  try {
-    return sessionStorage.getItem(name);
-  } catch {
-    return null;
-  }
-}
-
-function store(name, value) {
-  try {
-    if (value) sessionStorage.setItem(name, value);
-    else sessionStorage.removeItem(name);
-  } catch {
-    // Forbidden storage: it lasts until the page is closed or loaded anew.
-  }
-}
-
-let token = stored(TOKEN);
-let gallery = stored(GALLERY);
+let token = stored(TOKEN, "sessionStorage");
+let gallery = stored(GALLERY, "sessionStorage");
 
 export const getToken = () => token;
 
@@ -42,7 +27,7 @@ export function onTokenChange(run) {
 export function setToken(value) {
   if (token && token !== value) whenTokenChanges();
   token = value;
-  store(TOKEN, value);
+  store(TOKEN, value, "sessionStorage");
 }
 
 /** The chosen gallery, as long as the server has it; else its first. */
@@ -53,7 +38,7 @@ export function galleryName() {
 
 export function chooseGallery(name) {
   gallery = name;
-  store(GALLERY, name);
+  store(GALLERY, name, "sessionStorage");
 }
 
 /** Whether this token may "read", "write" or "admin"; the server decides anew at every request. */

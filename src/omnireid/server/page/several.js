@@ -50,7 +50,7 @@ async function searchEach(people, show) {
 export async function severalView() {
   const { people, from } = state;
   const back = h("a.back", { href: link(from) }, icon("back"), text.views[from]);
-  if (!people.length) return h("div", {}, back, empty("people", text.several.none, text.several.noneHint, h("a.button", { href: link("search") }, text.views.search)));
+  if (!people.length) return h("div", back, empty("people", text.several.none, text.several.noneHint, h("a.button", { href: link("search") }, text.views.search)));
   const panel = h("section.results", { id: uniqueId("panel"), role: "tabpanel", tabIndex: -1 });
   const heard = h("p.sr-only", { role: "status" }); // each answer in one line, not all that stands in it
   const tabs = people.map((person, index) => h("button.person-tab", { type: "button", role: "tab", id: uniqueId("tab"), "aria-controls": panel.id, onclick: () => choose(index) }));
@@ -61,7 +61,7 @@ export async function severalView() {
     fill(
       tabs[index],
       face(question),
-      h("span", {}, name, h("span.hint", {}, said ? [mark(said.decision, ""), verdict(said)] : error ? text.several.failed : text.search.running)),
+      h("span", name, h("span.hint", said ? [mark(said.decision, ""), verdict(said)] : error ? text.several.failed : text.search.running)),
     );
     tabs[index].setAttribute("aria-selected", String(index === state.shown));
     return said || error ? `${name}: ${said ? verdict(said) : text.several.failed}` : "";
@@ -88,7 +88,7 @@ export async function severalView() {
   choose(state.shown);
   arrowKeys(list, ".person-tab");
   run();
-  return h("div", {}, back, h("h1", {}, text.several.titles[from]), h("p.lead", {}, text.several.lead(people.length)), list, panel, heard);
+  return h("div", back, h("h1", text.several.titles[from]), h("p.lead", text.several.lead(people.length)), list, panel, heard);
 }
 
 const verdict = (answer) => (answer.groups.length ? text.several.verdicts[answer.decision ?? "none"] : text.search.nobodyFound);

@@ -3,13 +3,12 @@
 import { boxEditor } from "./box.js";
 import { askBox } from "./boxdialog.js";
 import { chooseItem } from "./dialogs.js";
-import { fill, h, icon } from "./dom.js";
+import { action, fileInput, fill, h, icon, iconButton, takesDrops } from "./dom.js";
 import { cameraName, when, whenShort } from "./format.js";
 import { complaint } from "./states.js";
-import { checkTogether, filesOf, fromItem, fromItems, PictureError, picturesOf, readPicture, together } from "./subject.js";
+import { checkTogether, fromItem, fromItems, PictureError, picturesOf, readPicture, regionImage, together } from "./subject.js";
 import { text } from "./text.js";
 import { thumbnail } from "./thumbnails.js";
-import { trackletPictures } from "./tracklet.js";
 
 /**
  * { element, take(files) }. `subject` is what lies in it (subject.js) or null; `onchange(subject)` is called when
@@ -17,11 +16,7 @@ import { trackletPictures } from "./tracklet.js";
  * regions)`, where given: several people of one picture were chosen in its large view.
  */
 export function pictureSlot(label, subject, onchange, { takesMany = false, onseveral = undefined } = {}) {
-  const fileInput = (isMore) => {
-    const input = h("input", { type: "file", accept: "image/*", multiple: takesMany, hidden: true, onchange: () => take(filesOf(input), { isMore }) });
-    return input;
-  };
-  const [input, moreInput] = [fileInput(false), fileInput(true)];
+  const [input, moreInput] = [false, true].map((isMore) => fileInput((files) => take(files, { isMore }), { multiple: takesMany }));
   const element = h("div.slot", { role: "group", "aria-label": label });
 
   /** `isMore`: beside what lies here, as to several pictures another is added. */
@@ -41,7 +36,6 @@ export function pictureSlot(label, subject, onchange, { takesMany = false, onsev
       const picture = await attempt(() => readPicture(file));
       if (picture && (await attempt(() => checkTogether([...pictures, picture]) ?? true))) pictures.push(picture);
     }
-    input.value = moreInput.value = "";
     if (pictures.length > (isMore ? picturesOf(subject).length : 0)) set(together(pictures), problems);
     else show(problems);
   }
@@ -59,9 +53,10 @@ export function pictureSlot(label, subject, onchange, { takesMany = false, onsev
     if (hadFocus) element.querySelector("button").focus();
   }
 
-  const button = (symbol, words, onclick, style = "") => h(`button${style}`, { type: "button", onclick }, icon(symbol), words);
-  const more = (words) => (takesMany ? button("pictures", words, () => moreInput.click()) : null);
-  const others = () => [button("upload", text.subject.other, () => input.click()), button("gallery", text.subject.fromGalleryShort, pick)];
+  const more = (words) => (takesMany ? action("", "pictures", words, () => moreInput.click()) : null);
+  const fromGallery = () => action("", "gallery", text.subject.fromGalleryShort, pick);
+  const clearAll = () => action("", "close", text.subject.clearAll, () => set(null));
+  const others = () => [action("", "upload", text.subject.other, () => input.click()), fromGallery()];
 
   function show(problems = []) {
     const content = { file, item, items, tracklet }[subject?.kind] ?? blank;
@@ -71,11 +66,10 @@ export function pictureSlot(label, subject, onchange, { takesMany = false, onsev
   const blank = () =>
     h(
       "div.blank",
-      {},
       icon("person"),
-      h("p.state-title", {}, text.subject.drop),
-      h("p.hint", {}, text.subject.dropHint, takesMany ? [" ", text.subject.dropMany] : null),
-      h("div.row.centred", {}, button("upload", text.subject.choose, () => input.click(), ".primary"), button("gallery", text.subject.pick, pick)),
+      h("p.state-title", text.subject.drop),
+      h("p.hint", text.subject.dropHint, takesMany ? [" ", text.subject.dropMany] : null),
+      h("div.row.centred", action(".primary", "upload", text.subject.choose, () => input.click()), action("", "gallery", text.subject.pick, pick)),
     );
 
   function file(current) {
@@ -96,54 +90,58 @@ export function pictureSlot(label, subject, onchange, { takesMany = false, onsev
       if (regions) onseveral(current, regions);
       else element.querySelector("[data-large]")?.focus();
     };
-    const large = h("button", { type: "button", dataset: { large: "" }, onclick: enlarge }, icon("fit"), text.frame.open);
+    const large = action("", "fit", text.frame.open, enlarge, { dataset: { large: "" } });
     return [
       editor.element,
-      h("p.hint", {}, `${current.name} · ${text.subject.size(current.width, current.height)}. ${text.subject.drawHint}`),
-      h("div.row", {}, drawn, large, others(), more(text.subject.addMoreOfOne)),
+      h("p.hint", `${current.name} · ${text.subject.size(current.width, current.height)}. ${text.subject.drawHint}`),
+      h("div.row", drawn, large, others(), more(text.subject.addMoreOfOne)),
     ];
   }
 
-  const tracklet = ({ pictures }) => [
-    trackletPictures(pictures, (left) => set(together(left))),
-    h("div.row", {}, more(text.subject.addMore), button("close", text.subject.clearAll, () => set(null)), button("gallery", text.subject.fromGalleryShort, pick)),
+  /** Several pictures of one person: each can be taken away. */
+  const onePerson = (all, tile, ...buttons) => [
+    h("p.strong", text.subject.onePerson(all.length)),
+    h("ul.tracklet", all.map((one) => h("li.tile", tile(one, all.filter((other) => other !== one))))),
+    h("p.hint", text.subject.onePersonHint),
+    h("div.row", buttons),
   ];
+
+  const tracklet = ({ pictures }) => onePerson(pictures, (picture, others) => {
+    const { name, region } = picture;
+    const edit = async () => {
+      await askBox(picture);
+      if (JSON.stringify(picture.region) !== JSON.stringify(region)) set(together(pictures));
+    };
+    return [
+      h("span.thumb.middle", regionImage(picture)),
+      h("span.tile-line.hint", { title: name }, name),
+      h(
+        "div.tile-tools",
+        iconButton("box", text.subject.boxOf(name), edit, { "aria-pressed": String(Boolean(region)) }),
+        iconButton("close", text.subject.remove(name), () => set(together(others))),
+      ),
+    ];
+  }, more(text.subject.addMore), clearAll(), fromGallery());
 
   const item = ({ item: shown }) => [
     h(
       "div.slot-item",
-      {},
       thumbnail(shown, "big"),
-      h("div", {}, h("p.overline", {}, text.subject.fromGallery), h("p.strong", {}, cameraName(shown.camera)), h("p.hint", {}, when(shown.time)), shown.name ? h("p", {}, shown.name) : null),
+      h("div", h("p.overline", text.subject.fromGallery), h("p.strong", cameraName(shown.camera)), h("p.hint", when(shown.time)), shown.name ? h("p", shown.name) : null),
     ),
-    h("div.row", {}, others()),
+    h("div.row", others()),
   ];
 
-  const items = ({ items: shown }) => [
-    h("p.strong", {}, text.subject.onePerson(shown.length)),
-    h("ul.tracklet", {}, shown.map((one) => h(
-      "li.tile",
-      {},
-      thumbnail(one),
-      h("span.tile-line", {}, cameraName(one.camera)),
-      h("span.tile-line.hint", {}, whenShort(one.time)),
-      h("div.tile-tools", {}, h("button.icon-button", { type: "button", title: text.subject.takeOut(cameraName(one.camera), when(one.time)), "aria-label": text.subject.takeOut(cameraName(one.camera), when(one.time)), onclick: () => set(fromItems(shown.filter((other) => other !== one))) }, icon("close"))),
-    ))),
-    h("p.hint", {}, text.subject.onePersonHint),
-    h("div.row", {}, button("close", text.subject.clearAll, () => set(null)), others()),
-  ];
+  const items = ({ items: shown }) => onePerson(shown, (one, left) => [
+    thumbnail(one),
+    h("span.tile-line", cameraName(one.camera)),
+    h("span.tile-line.hint", whenShort(one.time)),
+    h("div.tile-tools", iconButton("close", text.subject.takeOut(cameraName(one.camera), when(one.time)), () => set(fromItems(left)))),
+  ], clearAll(), others());
 
-  element.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    element.classList.add("is-over");
-  });
-  element.addEventListener("dragleave", () => element.classList.remove("is-over"));
-  element.addEventListener("drop", (event) => {
-    event.preventDefault();
-    event.stopPropagation();
-    element.classList.remove("is-over");
-    take(filesOf(event.dataTransfer));
-  });
+  takesDrops(element, take);
+  element.addEventListener("dragover", () => element.classList.add("is-over"));
+  for (const name of ["dragleave", "drop"]) element.addEventListener(name, () => element.classList.remove("is-over"));
   show();
   return { element, take };
 }

@@ -8,7 +8,7 @@ export const loading = (words = text.loading) =>
   h("div.state.loading", { role: "status" }, h("span.spinner", { "aria-hidden": "true" }), words);
 
 export const empty = (name, title, hint, ...actions) =>
-  h("div.state", {}, icon(name), h("p.state-title", {}, title), hint ? h("p", {}, hint) : null, h("div.row.centred", {}, actions));
+  h("div.state", icon(name), h("p.state-title", title), hint ? h("p", hint) : null, h("div.row.centred", actions));
 
 export function failed(error, retry) {
   if (!(error instanceof Problem)) console.error(error);
@@ -16,8 +16,8 @@ export function failed(error, retry) {
     "div.state.failed",
     { role: "alert" },
     icon("alert"),
-    h("p.state-title", {}, error.title && error.title !== error.message ? error.title : text.errors.title),
-    h("p", {}, error.message),
+    h("p.state-title", error.title && error.title !== error.message ? error.title : text.errors.title),
+    h("p", error.message),
     retry ? h("button", { type: "button", onclick: retry }, text.tryAgain) : null,
   );
 }
@@ -37,4 +37,4 @@ export async function loadInto(place, load, words) {
 }
 
 /** A line about what went wrong, beside the control that caused it. */
-export const complaint = (message) => h("p.complaint", { role: "alert" }, icon("alert"), h("span", {}, message));
+export const complaint = (message) => h("p.complaint", { role: "alert" }, icon("alert"), h("span", message));

@@ -107,13 +107,12 @@ export function regionImage({ url, name, width, height, region }) {
   const image = h("img", { src: url, alt: text.subject.alt(name) });
   if (!region) return image;
   // The whole picture, moved and enlarged behind a frame of the box's shape.
-  const frame = h("span.cutout", {}, image);
+  const frame = h("span.cutout", image);
   frame.style.aspectRatio = `${region.width} / ${region.height}`;
   image.style.width = `${(100 * width) / region.width}%`;
   image.style.translate = `${(-100 * region.x) / width}% ${(-100 * region.y) / height}%`;
   return frame;
 }
-
 
 /** The part of a picture in its box, cut out by the browser: a request with several pictures has no regions. */
 async function cutOut({ url, region: { x, y, width, height } }) {
@@ -136,8 +135,5 @@ export async function asRequest(subject) {
   const image = await content(subject.blob);
   return subject.region ? { image, region: subject.region } : { image };
 }
-
-/** Files of a drop, a paste or a file dialog that may be pictures. */
-export const filesOf = (transfer) => [...(transfer?.files ?? [])];
 
 const content = (blob) => base64(blob).catch((error) => { throw new PictureError(error.message); });

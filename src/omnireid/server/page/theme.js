@@ -1,6 +1,7 @@
 // Light, dark, or as the system has it.
 
 import { fill, h, icon } from "./dom.js";
+import { store } from "./storage.js";
 import { text } from "./text.js";
 
 const THEMES = ["auto", "light", "dark"];
@@ -10,12 +11,7 @@ const current = () => document.documentElement.dataset.theme ?? "auto";
 function apply(theme) {
   if (theme === "auto") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
-  try {
-    if (theme === "auto") localStorage.removeItem("theme");
-    else localStorage.setItem("theme", theme);
-  } catch {
-    // Then it lasts until the page is closed.
-  }
+  store("theme", theme === "auto" ? "" : theme);
 }
 
 const button = h("button.icon-button", { type: "button", id: "theme", onclick: nextTheme });

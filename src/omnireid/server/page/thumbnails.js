@@ -79,25 +79,30 @@ export async function loadAll(place) {
 
 const describe = (item) => text.item.alt(cameraName(item.camera), when(item.time));
 
-/** A frame that fills itself with the item's thumbnail; `size` is a class of parts.css. */
-export function thumbnail(item, size = "middle", words = describe(item)) {
+/**
+ * A frame that fills itself when it comes into view; `size` is a class of parts.css. `load()` gives the picture's
+ * properties, such as `src`; null where there is no picture.
+ */
+export function pictureFrame(size, load, words) {
   const frame = h(`span.thumb.${size}`);
-  const blank = () => fill(frame, icon("person"), h("span.sr-only", {}, text.item.noThumbnail));
-  if (!item.has_thumbnail) {
-    blank();
-    return frame;
-  }
-  whenSeen(frame, async () => {
+  const blank = () => fill(frame, icon("person"), h("span.sr-only", text.item.noThumbnail));
+  const show = async () => {
     try {
-      const src = await thumbnailUrl(item.id);
+      const shown = await load();
       // Of what is gone the picture may be gone from memory too.
-      if (frame.isConnected) fill(frame, h("img", { src, alt: words, draggable: false }));
+      if (frame.isConnected) fill(frame, h("img", { alt: words, ...shown }));
     } catch {
       blank();
     }
-  });
+  };
+  if (load) whenSeen(frame, show);
+  else blank();
   return frame;
 }
+
+/** An item's thumbnail in its frame. */
+export const thumbnail = (item, size = "middle", words = describe(item)) =>
+  pictureFrame(size, item.has_thumbnail ? async () => ({ src: await thumbnailUrl(item.id), draggable: false }) : null, words);
 
 /** The latest picture of somebody whom the API has described. */
 export const pictureOf = (person, size = "middle") =>
@@ -105,7 +110,7 @@ export const pictureOf = (person, size = "middle") =>
 
 /** The latest picture of a person. */
 export function personThumbnail(id, size = "middle") {
-  const frame = h(`span.thumb.${size}`, {}, icon("person"));
+  const frame = h(`span.thumb.${size}`, icon("person"));
   whenSeen(frame, async () => {
     try {
       const { items } = await api.items({ identities: id, limit: 1 });

@@ -22,10 +22,9 @@ export function timeline(cameras, onchoose) {
   const axis = axisOf(Math.min(...times), Math.max(...times));
   const element = h(
     "div.timeline",
-    {},
     cameras.filter(({ sightings }) => sightings.some(({ start }) => start)).map((camera) => lane(camera, axis, onchoose)),
-    h("div.axis", { "aria-hidden": "true" }, axis.ticks.map((tick) => at(h("span.tick", {}, axis.label(tick)), axis.share(tick)))),
-    h("p.hint.axis-days", {}, axis.days),
+    h("div.axis", { "aria-hidden": "true" }, axis.ticks.map((tick) => at(h("span.tick", axis.label(tick)), axis.share(tick)))),
+    h("p.hint.axis-days", axis.days),
   );
   arrowKeys(element, ".sighting-bar");
   return element;
@@ -70,8 +69,8 @@ function lane({ camera, sightings }, axis, onchoose) {
   return h(
     "div.lane",
     { role: "group", "aria-label": cameraName(camera) },
-    h("span.lane-name", {}, cameraName(camera)),
-    h("div.track", {}, axis.ticks.map((tick) => at(h("span.grid-line", { "aria-hidden": "true" }), axis.share(tick))), bars),
+    h("span.lane-name", cameraName(camera)),
+    h("div.track", axis.ticks.map((tick) => at(h("span.grid-line", { "aria-hidden": "true" }), axis.share(tick))), bars),
   );
 }
 

@@ -1,7 +1,7 @@
 // Short notes at the edge of the page, some with an undo.
 
 import { api } from "./api.js";
-import { fill, focusOn, h, icon } from "./dom.js";
+import { action, fill, focusOn, h, icon, iconButton } from "./dom.js";
 import { refresh } from "./router.js";
 import { text } from "./text.js";
 
@@ -11,8 +11,8 @@ const shelf = h("div.toasts", { role: "status", "aria-live": "polite" });
 
 export const toastShelf = () => shelf;
 
-/** Returns the note. */
-export function toast(message, { kind = "note", action = undefined } = {}) {
+/** Returns the note; with `takeBack` it has a button that undoes what it tells of. */
+export function toast(message, { kind = "note", takeBack = undefined } = {}) {
   const dismiss = () => {
     const hadFocus = note.contains(document.activeElement);
     note.remove();
@@ -20,10 +20,9 @@ export function toast(message, { kind = "note", action = undefined } = {}) {
   };
   const note = h(
     `div.toast.${kind}`,
-    {},
-    h("span.grow", {}, message),
-    action ? h("button.quiet", { type: "button", onclick: () => { dismiss(); action.run(); } }, icon("undo"), action.label) : null,
-    h("button.icon-button", { type: "button", "aria-label": text.close, onclick: dismiss }, icon("close")),
+    h("span.grow", message),
+    takeBack ? action(".quiet", "undo", text.history.undo, () => { dismiss(); takeBack(); }) : null,
+    iconButton("close", text.close, dismiss),
   );
   shelf.append(note);
   while (shelf.childElementCount > MOST) shelf.firstElementChild.remove();
@@ -42,6 +41,24 @@ export function toast(message, { kind = "note", action = undefined } = {}) {
 
 export const complain = (error) => toast(error.message, { kind: "problem" });
 
+/** Do what the server may refuse, and say that it is done, or what is wrong. Resolves to whether it was done. */
+export async function attempt(run, done = "") {
+  try {
+    await run();
+    if (done) toast(done);
+    return true;
+  } catch (error) {
+    complain(error);
+    return false;
+  }
+}
+
+/** The same, and show the view anew whatever came of it. */
+export async function change(run, done = "") {
+  await attempt(run, done);
+  refresh();
+}
+
 /** This tab's operations that may still be undone, the latest last: { id, words, note }. */
 let done = [];
 const button = h("button.undo", { type: "button", hidden: true, onclick: () => undoLast() });
@@ -53,7 +70,7 @@ function showUndo() {
   const last = done.at(-1);
   button.hidden = !last;
   if (!last) return;
-  fill(button, icon("undo"), h("span.wide-only", {}, text.history.undo));
+  fill(button, icon("undo"), h("span.wide-only", text.history.undo));
   button.title = text.history.undoThis(last.words);
   button.setAttribute("aria-label", button.title);
 }
@@ -107,7 +124,7 @@ export async function operate(run) {
   try {
     const operation = await run();
     const words = text.history.done[operation.kind] ?? operation.summary;
-    const note = toast(words, { action: { label: text.history.undo, run: () => undo(operation.id) } });
+    const note = toast(words, { takeBack: () => undo(operation.id) });
     done.push({ id: operation.id, words, note });
     showUndo();
     return operation;

@@ -11,23 +11,21 @@ import { text } from "./text.js";
 export function verdict(answer, question, warnings, extra) {
   const kind = answer.calibrated ? answer.decision ?? "none" : "none";
   const { words } = question;
-  const facts = h("p.hint", {}, [text.answer.shown(answer.groups.length), answer.is_exact ? text.search.exactDone : null, text.search.took(answer.took_ms)].filter(Boolean).join(" · "));
+  const facts = h("p.hint", [text.answer.shown(answer.groups.length), answer.is_exact ? text.search.exactDone : null, text.search.took(answer.took_ms)].filter(Boolean).join(" · "));
   if (!answer.is_exact) sayApproximate(facts);
   const notes = [words.length ? text.search.only(words) : "", answer.note || (answer.calibrated ? "" : text.search.verdict.noneHint)];
   const stated = meaning(answer);
   return h(
     `header.verdict.${kind}`,
-    {},
     icon(kind === "none" ? "score" : kind),
     h(
       "div.grow",
-      {},
       h("h2", { tabIndex: -1 }, title(kind, bestOf(answer))),
       shares(answer),
-      [caution(answer), ...warnings].filter(Boolean).map((words) => h("p.caution", {}, icon("alert"), h("span", {}, words))),
+      [caution(answer), ...warnings].filter(Boolean).map((words) => h("p.caution", icon("alert"), h("span", words))),
       extra,
-      notes.filter(Boolean).map((note) => h("p.note", {}, note)),
-      stated.length ? h("p.note.meaning", {}, stated.join(" ")) : null,
+      notes.filter(Boolean).map((note) => h("p.note", note)),
+      stated.length ? h("p.note.meaning", stated.join(" ")) : null,
       facts,
     ),
     asked(question, answer),

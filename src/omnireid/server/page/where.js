@@ -29,7 +29,7 @@ export function lastSeen(answer) {
     fill(
       line,
       icon("clock"),
-      h("span", {}, text.where.last(best.identity ? groupName(best) : text.where.somebody, cameraName(item.camera), when(item.time))),
+      h("span", text.where.last(best.identity ? groupName(best) : text.where.somebody, cameraName(item.camera), when(item.time))),
       around ? h("a", { href: link("pictures", "", around) }, text.where.nearby) : null,
     );
   };
@@ -71,7 +71,7 @@ export function whereAndWhen(answer, open, isOpen) {
   const place = h("div");
   const show = (who) => {
     const line = timeline(lanes(who === "best" ? [own] : answer.groups, who === "best" ? own : best), ({ candidate }) => open(candidate));
-    fill(place, line ?? h("p.hint", {}, text.where.noTimes));
+    fill(place, line ?? h("p.hint", text.where.noTimes));
   };
   if (!answer.groups.some(({ candidates }) => candidates.some(({ item }) => item.time))) return null;
   show("best");
@@ -81,8 +81,8 @@ export function whereAndWhen(answer, open, isOpen) {
   return h(
     "details.card.where",
     { open: isOpen },
-    h("summary", {}, icon("clock"), h("h2", {}, text.where.title)),
-    h("div.row", {}, answer.groups.length > 1 ? choice : null, h("span.hint", {}, text.where.hint)),
+    h("summary", icon("clock"), h("h2", text.where.title)),
+    h("div.row", answer.groups.length > 1 ? choice : null, h("span.hint", text.where.hint)),
     place,
   );
 }

@@ -1,15 +1,17 @@
 // A window onto something larger: zoomed by wheel, fingers, keys and buttons, moved by dragging and arrow keys.
 
-import { h, icon } from "./dom.js";
+import { fill, h, iconButton } from "./dom.js";
 import { text } from "./text.js";
 
 const EDGE = 28; // pixels of the screen around what is shown, for handles that lie outside
 const MOST = 8;
 const STEP = 1.25;
 const ARROW = 60;
-const ARROWS = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
-const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+/** Which way an arrow key leads: right and down are more. */
+export const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+export const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
 /**
  * { element, buttons, visible(), reveal(region), isAt() }: `content` in a window that shows a part of it.
@@ -143,7 +145,7 @@ export function zoomable(content, size, { label, moves, interrupt = undefined })
     } else if (keys[event.key]) {
       keys[event.key]();
     } else if (ARROWS[event.key]) {
-      move(...ARROWS[event.key].map((way) => way * ARROW));
+      move(...ARROWS[event.key].map((way) => -way * ARROW));
       isFitted = false;
     } else {
       return;
@@ -158,15 +160,14 @@ export function zoomable(content, size, { label, moves, interrupt = undefined })
   element.addEventListener("blur", release, true);
   new ResizeObserver(() => (isFitted ? fit() : show())).observe(element);
 
-  const button = (symbol, words, run) => h("button.icon-button", { type: "button", title: words, "aria-label": words, onclick: run }, symbol);
   const buttons = h(
     "div.zoom-buttons",
     { role: "group", "aria-label": text.frame.zoom },
-    button(icon("minus"), text.frame.out, () => zoomTo(scale / STEP)),
+    iconButton("minus", text.frame.out, () => zoomTo(scale / STEP)),
     said,
-    button(icon("plus"), text.frame.in, () => zoomTo(scale * STEP)),
-    button(icon("fit"), text.frame.fit, fit),
-    button("1:1", text.frame.actual, () => zoomTo(1)),
+    iconButton("plus", text.frame.in, () => zoomTo(scale * STEP)),
+    iconButton("fit", text.frame.fit, fit),
+    fill(iconButton("fit", text.frame.actual, () => zoomTo(1)), "1:1"),
   );
 
   return {
