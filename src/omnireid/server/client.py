@@ -25,29 +25,8 @@ from pydantic import BaseModel, ValidationError
 
 from omnireid.core.arrays import Float32
 from omnireid.core.errors import DiskFullError, InputError, OmniReIDError
-from omnireid.server.schemas import (
-    Accepted,
-    AuditAnswer,
-    Embeddings,
-    EnrolAnswer,
-    EnrolItem,
-    EnrolRequest,
-    ForgottenAnswer,
-    GalleriesAnswer,
-    GalleryOut,
-    IdentitiesAnswer,
-    IdentityOut,
-    Info,
-    ItemOut,
-    ItemsAnswer,
-    OperationOut,
-    OperationsAnswer,
-    RetentionBody,
-    SearchAnswer,
-    TimelineAnswer,
-    VerifyAnswer,
-    format_time,
-)
+from omnireid.server import schemas
+from omnireid.server.schemas import EnrolItem, format_time
 
 __all__ = ["Client", "EnrolItem", "Picture", "ServerError", "picture_base64"]
 
@@ -118,24 +97,26 @@ class Client:
     ) -> None:
         self.close()
 
-    def info(self) -> Info:
+    def info(self) -> schemas.Info:
         """Model, galleries, limits, and what this token may do."""
-        return self._get(Info, "/v1/info")
+        return self._get(schemas.Info, "/v1/info")
 
     def embed(self, pictures: Sequence[Picture]) -> Float32:
         """(N, D) float32 of unit norm."""
         body = {"images": [picture_base64(picture) for picture in pictures]}
-        return np.array(self._post(Embeddings, "/v1/embed", body, in_gallery=False).embeddings, np.float32)
+        return np.array(self._post(schemas.Embeddings, "/v1/embed", body).embeddings, np.float32)
 
-    def enrol(self, items: Iterable[EnrolItem], *, assign: bool = False) -> EnrolAnswer:
+    def enrol(self, items: Iterable[EnrolItem], *, assign: bool = False) -> schemas.EnrolAnswer:
         """Add crops; those that are there already stay as they were.
 
         Args:
             items: `image` is base64 (`picture_base64`), `time` text (`schemas.format_time`).
             assign: search for each first, and let it take the identity that it is the same as.
         """
-        request = EnrolRequest.model_construct(items=list(items), assign=assign)
-        return self._post(EnrolAnswer, "/v1/enrol", request.model_dump(mode="json", exclude_unset=True))
+        request = schemas.EnrolRequest.model_construct(items=list(items), assign=assign)
+        return self._post(
+            schemas.EnrolAnswer, "/v1/enrol", request.model_dump(mode="json", exclude_unset=True)
+        )
 
     def search(
         self,
@@ -148,7 +129,7 @@ class Client:
         until: float | None = None,
         identities: Sequence[str] = (),
         **options: Any,
-    ) -> SearchAnswer:
+    ) -> schemas.SearchAnswer:
         """Who is this? Of one picture, the `pictures` of one tracklet, or an item of the gallery.
 
         Args:
@@ -167,106 +148,106 @@ class Client:
         body |= {
             name: format_time(when) for name, when in (("since", since), ("until", until)) if when is not None
         }
-        return self._post(SearchAnswer, "/v1/search", body)
+        return self._post(schemas.SearchAnswer, "/v1/search", body)
 
-    def verify(self, first: Picture, second: Picture, **options: Any) -> VerifyAnswer:
+    def verify(self, first: Picture, second: Picture, **options: Any) -> schemas.VerifyAnswer:
         """Do two pictures show the same person?
 
         Args:
             options: other fields of `VerifyRequest`: activations, false_alarm_rate, prior.
         """
         sides = {"a": {"image": picture_base64(first)}, "b": {"image": picture_base64(second)}}
-        return self._post(VerifyAnswer, "/v1/verify", {**sides, **options})
+        return self._post(schemas.VerifyAnswer, "/v1/verify", {**sides, **options})
 
-    def items(self, *, limit: int = 100, **where: Any) -> Iterator[ItemOut]:
+    def items(self, *, limit: int = 100, **where: Any) -> Iterator[schemas.ItemOut]:
         """Items, the latest first, a page of `limit` at a time.
 
         Args:
             where: Fields of `ItemsQuery`: cameras, since, until, identities, has_identity.
         """
-        for page in self._pages(ItemsAnswer, "/v1/items", {**where, "limit": limit}):
+        for page in self._pages(schemas.ItemsAnswer, "/v1/items", {**where, "limit": limit}):
             yield from page.items
 
-    def item(self, item_id: str) -> ItemOut:
+    def item(self, item_id: str) -> schemas.ItemOut:
         """One item."""
-        return self._get(ItemOut, f"/v1/items/{_name(item_id)}")
+        return self._get(schemas.ItemOut, f"/v1/items/{_name(item_id)}")
 
     def thumbnail(self, item_id: str) -> bytes:
         """The picture that was kept of an item."""
-        return self._send("GET", f"/v1/items/{_name(item_id)}/thumbnail", self._query({}), None).content
+        return self._send("GET", f"/v1/items/{_name(item_id)}/thumbnail").content
 
-    def identities(self, text: str | None = None, *, limit: int = 100) -> Iterator[IdentityOut]:
+    def identities(self, text: str | None = None, *, limit: int = 100) -> Iterator[schemas.IdentityOut]:
         """Identities, those with a name first; with `text` those that have it in their name or id."""
-        for page in self._pages(IdentitiesAnswer, "/v1/identities", {"text": text, "limit": limit}):
+        for page in self._pages(schemas.IdentitiesAnswer, "/v1/identities", {"text": text, "limit": limit}):
             yield from page.identities
 
-    def identity(self, identity: str) -> IdentityOut:
+    def identity(self, identity: str) -> schemas.IdentityOut:
         """One identity, by any of its ids."""
-        return self._get(IdentityOut, "/v1/identity", {"id": identity})
+        return self._get(schemas.IdentityOut, "/v1/identity", {"id": identity})
 
-    def timeline(self, identity: str) -> TimelineAnswer:
+    def timeline(self, identity: str) -> schemas.TimelineAnswer:
         """Where and when somebody was seen."""
-        return self._get(TimelineAnswer, "/v1/identity/timeline", {"id": identity})
+        return self._get(schemas.TimelineAnswer, "/v1/identity/timeline", {"id": identity})
 
-    def name_identity(self, identity: str, name: str | None) -> OperationOut:
+    def name_identity(self, identity: str, name: str | None) -> schemas.OperationOut:
         """Name an identity, or with None take its name away."""
-        query = self._query({"id": identity})
-        return self._parsed(OperationOut, self._send("PUT", "/v1/identity", query, {"name": name}))
+        return self._ask(schemas.OperationOut, "PUT", "/v1/identity", {"id": identity}, {"name": name})
 
-    def merge(self, into: str, identities: Sequence[str]) -> OperationOut:
+    def merge(self, into: str, identities: Sequence[str]) -> schemas.OperationOut:
         """Say that identities are one person."""
         body = {"into": into, "identities": list(identities)}
-        return self._post(OperationOut, "/v1/identities/merge", body)
+        return self._post(schemas.OperationOut, "/v1/identities/merge", body)
 
-    def split(self, item_ids: Sequence[str], name: str | None = None) -> OperationOut:
+    def split(self, item_ids: Sequence[str], name: str | None = None) -> schemas.OperationOut:
         """Make a new identity of some items; it is the operation's `identity`."""
-        return self._post(OperationOut, "/v1/identities/split", {"items": list(item_ids), "name": name})
+        return self._post(
+            schemas.OperationOut, "/v1/identities/split", {"items": list(item_ids), "name": name}
+        )
 
-    def assign(self, item_ids: Sequence[str], identity: str | None) -> OperationOut:
+    def assign(self, item_ids: Sequence[str], identity: str | None) -> schemas.OperationOut:
         """Give items an identity, or with None take theirs away."""
         body = {"items": list(item_ids), "identity": identity}
-        return self._post(OperationOut, "/v1/identities/assign", body)
+        return self._post(schemas.OperationOut, "/v1/identities/assign", body)
 
-    def undo(self, operation_id: str) -> OperationOut:
+    def undo(self, operation_id: str) -> schemas.OperationOut:
         """Take an operation back."""
-        return self._post(OperationOut, f"/v1/operations/{_name(operation_id)}/undo", None)
+        return self._post(schemas.OperationOut, f"/v1/operations/{_name(operation_id)}/undo", None)
 
-    def operations(self, limit: int = 100) -> list[OperationOut]:
+    def operations(self, limit: int = 100) -> list[schemas.OperationOut]:
         """What operators did, the latest first."""
-        return self._get(OperationsAnswer, "/v1/operations", {"limit": limit}).operations
+        return self._get(schemas.OperationsAnswer, "/v1/operations", {"limit": limit}).operations
 
     def forget(self, *, identity: str | None = None, item: str | None = None) -> int:
         """Delete somebody, or one item, for good; how many items."""
         if (identity is None) == (item is None):
             raise InputError("forget: name an identity or an item")
         path = "/v1/identity" if item is None else f"/v1/items/{_name(item)}"
-        query = self._query({"id": identity})
-        return self._parsed(ForgottenAnswer, self._send("DELETE", path, query, None)).forgotten
+        return self._ask(schemas.ForgottenAnswer, "DELETE", path, {"id": identity}).forgotten
 
-    def galleries(self) -> list[GalleryOut]:
+    def galleries(self) -> list[schemas.GalleryOut]:
         """What each gallery of the service holds."""
-        return self._get(GalleriesAnswer, "/v1/galleries", in_gallery=False).galleries
+        return self._get(schemas.GalleriesAnswer, "/v1/galleries").galleries
 
     def build_index(self, gallery: str) -> None:
         """Begin to build the approximate index of a gallery."""
-        self._post(Accepted, f"/v1/galleries/{_name(gallery)}/index", None, in_gallery=False)
+        self._post(schemas.Accepted, f"/v1/galleries/{_name(gallery)}/index", None)
 
     def set_retention(
         self, gallery: str, default_s: float | None, cameras: Mapping[str, float | None] | None = None
-    ) -> RetentionBody:
+    ) -> schemas.RetentionBody:
         """Set how many seconds items stay; None keeps them."""
         path = f"/v1/galleries/{_name(gallery)}/retention"
         body = {"default_s": default_s, "cameras": dict(cameras or {})}
-        return self._parsed(RetentionBody, self._send("PUT", path, {}, body))
+        return self._ask(schemas.RetentionBody, "PUT", path, body=body)
 
     def run_retention(self, gallery: str) -> int:
         """Forget what has expired; how many items."""
         path = f"/v1/galleries/{_name(gallery)}/retention/run"
-        return self._post(ForgottenAnswer, path, None, in_gallery=False).forgotten
+        return self._post(schemas.ForgottenAnswer, path, None).forgotten
 
     def audit(
         self, *, after: int | None = None, limit: int = 100, latest: bool = False, **where: Any
-    ) -> AuditAnswer:
+    ) -> schemas.AuditAnswer:
         """A page of the audit, the oldest entries first; with `latest` the latest. See `Gallery.audit`.
 
         An answer may hold fewer than `limit` although more follow: `next` says whether.
@@ -275,7 +256,7 @@ class Client:
             where: Fields of `AuditSelection`: subject, since, until, action, actor.
         """
         page = {"after": after, "limit": limit, "latest": latest or None}
-        return self._get(AuditAnswer, "/v1/audit", {**where, **page})
+        return self._get(schemas.AuditAnswer, "/v1/audit", {**where, **page})
 
     def export_audit(self, format: Literal["jsonl", "csv"] = "jsonl", **where: Any) -> bytes:
         """The audit as a file, all of it or what meets these conditions. See `audit_export.export`.
@@ -283,8 +264,7 @@ class Client:
         Args:
             where: As `audit`.
         """
-        query = self._query({**where, "format": format})
-        return self._send("GET", "/v1/audit/export", query, None).content
+        return self._send("GET", "/v1/audit/export", {**where, "format": format}).content
 
     def _pages(self, model: type[Parsed], path: str, query: Mapping[str, Any]) -> Iterator[Parsed]:
         after: str | None = None
@@ -295,33 +275,36 @@ class Client:
             if after is None:
                 return
 
-    def _get(
+    def _get(self, model: type[Parsed], path: str, query: Mapping[str, Any] | None = None) -> Parsed:
+        return self._ask(model, "GET", path, query)
+
+    def _post(self, model: type[Parsed], path: str, body: object) -> Parsed:
+        return self._ask(model, "POST", path, body=body)
+
+    def _ask(
         self,
         model: type[Parsed],
+        method: str,
         path: str,
         query: Mapping[str, Any] | None = None,
-        *,
-        in_gallery: bool = True,
+        body: object = None,
     ) -> Parsed:
-        asked = self._query(query or {}) if in_gallery and path != "/v1/info" else dict(query or {})
-        return self._parsed(model, self._send("GET", path, asked, None))
+        response = self._send(method, path, query, body)
+        try:
+            return model.model_validate_json(response.content)
+        except ValidationError as error:
+            raise ServerError(f"{self._http.base_url}: not an answer of this version's service") from error
 
-    def _post(self, model: type[Parsed], path: str, body: object, *, in_gallery: bool = True) -> Parsed:
-        return self._parsed(model, self._send("POST", path, self._query({}) if in_gallery else {}, body))
-
-    def _query(self, query: Mapping[str, Any]) -> dict[str, Any]:
-        """With the gallery, without what was not given, and times as the service reads them."""
-        every = {**query, "gallery": self._gallery}
+    def _send(
+        self, method: str, path: str, query: Mapping[str, Any] | None = None, body: object = None
+    ) -> httpx2.Response:
+        """Ask in the gallery, without what was not given, and with times as the service reads them."""
+        every = {**(query or {}), "gallery": self._gallery}
         given = {name: value for name, value in every.items() if value is not None}
-        for name in ("since", "until"):
-            if name in given:
-                given[name] = format_time(given[name])
-        return given
-
-    def _send(self, method: str, path: str, query: Mapping[str, Any], body: object) -> httpx2.Response:
+        given |= {name: format_time(given[name]) for name in ("since", "until") if name in given}
         for attempt in range(self._retries + 1):
             try:
-                response = self._http.request(method, path, params=dict(query), json=body)
+                response = self._http.request(method, path, params=given, json=body)
             except UnicodeEncodeError as error:
                 raise InputError(f"{error.object!r}: holds half of a surrogate pair") from error
             except httpx2.HTTPError as error:
@@ -332,12 +315,6 @@ class Client:
         if response.is_success:
             return response
         raise _error_of(response)
-
-    def _parsed(self, model: type[Parsed], response: httpx2.Response) -> Parsed:
-        try:
-            return model.model_validate_json(response.content)
-        except ValidationError as error:
-            raise ServerError(f"{self._http.base_url}: not an answer of this version's service") from error
 
 
 def picture_base64(picture: Picture) -> str:

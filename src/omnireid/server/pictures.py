@@ -11,9 +11,9 @@ from omnireid.core.card import InputSpec
 from omnireid.core.errors import ImageError
 from omnireid.core.images import Crop, decode, load_crop, resize
 from omnireid.core.resampling import Resizer
-from omnireid.gallery.items import Box
 from omnireid.gallery.thumbnails import make_thumbnail
-from omnireid.server.problems import Problem
+from omnireid.server.problems import wrong
+from omnireid.server.schemas import Region
 
 _FROM_URL_ALPHABET = str.maketrans("-_", "+/")
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM")
@@ -31,7 +31,7 @@ class Decoder:
         """A whole picture: (height, width, 3) uint8 RGB."""
         return load_crop(content, self._spec, resizer=self._resizer, max_pixels=self._max_pixels)
 
-    def part(self, content: bytes, region: Box | None) -> Crop:
+    def part(self, content: bytes, region: Region | None) -> Crop:
         """Decode a picture and cut a part out of it: (H, W, 3) uint8 RGB.
 
         Args:
@@ -71,7 +71,7 @@ class Picture:
         content: bytes | str,
         *,
         field: str = "image",
-        region: Box | None = None,
+        region: Region | None = None,
         wants_thumbnail: bool = False,
     ) -> None:
         self._content = content
@@ -93,7 +93,7 @@ class Picture:
             part = decoder.part(content, self._region)
         except ImageError as error:
             field = self._field if error.source != "region" else _beside(self._field, "region")
-            raise Problem(422, f"{field}: {error.reason}", [(field, error.reason)]) from error
+            raise wrong(field, error.reason) from error
         if self._wants_thumbnail:
             self.thumbnail = make_thumbnail(part)
         return decoder.fitted(part)
@@ -107,7 +107,7 @@ class Picture:
         try:
             return decoder.part(self.content(), self._region)
         except ImageError as error:
-            raise self._problem(error.reason) from error
+            raise wrong(self._field, error.reason) from error
 
     def content(self) -> bytes:
         """The encoded picture, of a kind that is read.
@@ -120,13 +120,10 @@ class Picture:
             try:
                 content = _from_base64(content)
             except (binascii.Error, ValueError) as error:
-                raise self._problem("not base64") from error
+                raise wrong(self._field, "not base64") from error
         if not is_picture(content):
-            raise self._problem("not a JPEG, PNG, WebP or BMP picture")
+            raise wrong(self._field, "not a JPEG, PNG, WebP or BMP picture")
         return content
-
-    def _problem(self, reason: str) -> Problem:
-        return Problem(422, f"{self._field}: {reason}", [(self._field, reason)])
 
 
 def is_picture(content: bytes) -> bool:

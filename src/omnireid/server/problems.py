@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from omnireid.core.errors import (
@@ -27,6 +27,18 @@ _FIELD = re.compile(r"([a-z_][a-zA-Z0-9_.\[\]']*): ")
 _LONGEST = 500
 STORE_AWAY_S = 5
 """When to ask again while a gallery cannot be read or written."""
+
+# The first that an error is one of.
+_STATUSES = {
+    DiskFullError: 507,
+    NotWritableError: 503,
+    StorageError: 503,
+    MissingExtraError: 501,
+    NotInGalleryError: 404,
+    ModelMismatchError: 409,
+    ConflictError: 409,
+    InputError: 422,
+}
 
 
 class FieldError(BaseModel):
@@ -82,21 +94,29 @@ class Problem(Exception):  # noqa: N818 (the word of RFC 9457)
         return Response(content, self.status, self.headers, MEDIA_TYPE)
 
 
+def wrong(field: str, message: str, status: int = 422) -> Problem:
+    """A field of the request cannot be used."""
+    return Problem(status, f"{field}: {message}", [(field, message)])
+
+
 def busy(detail: str, retry_after_s: float) -> Problem:
     """Come back later (429)."""
     return Problem(429, detail, headers={"Retry-After": str(max(1, round(retry_after_s)))})
 
 
-def of_validation(error: ValidationError, prefix: tuple[str, ...] = ()) -> Problem:
-    """A body or a query that does not fit its schema (422), or is no JSON at all (400)."""
-    return of_errors(error.errors(include_url=False, include_context=False, include_input=False), prefix)
+def of_errors(errors: Iterable[Mapping[str, Any]]) -> Problem:
+    """A body or a query that does not fit its schema (422), or is no JSON at all (400).
 
-
-def of_errors(errors: Iterable[Mapping[str, Any]], prefix: tuple[str, ...] = ()) -> Problem:
-    """As `of_validation`, from pydantic's list of errors."""
+    Args:
+        errors: pydantic's list of errors.
+    """
     problems = [
         # Pydantic's word for what our own checks say.
-        (_dotted((*prefix, *error["loc"])), str(error["msg"]).removeprefix("Value error, "), error["type"])
+        (
+            ".".join(map(str, error["loc"])) or "body",
+            str(error["msg"]).removeprefix("Value error, "),
+            error["type"],
+        )
         for error in errors
     ]
     if any(kind == "json_invalid" for _, _, kind in problems):
@@ -112,26 +132,13 @@ def of_errors(errors: Iterable[Mapping[str, Any]], prefix: tuple[str, ...] = ())
 
 def of_error(error: OmniReIDError, field: str = "") -> Problem:
     """What an error of ours means to a client."""
-    text = shortened(str(error))
-    if isinstance(error, DiskFullError):
-        return Problem(507, text)
-    if isinstance(error, NotWritableError):
-        return Problem(503, text)
-    if isinstance(error, StorageError):
-        return Problem(503, text, headers={"Retry-After": str(STORE_AWAY_S)})
-    if isinstance(error, MissingExtraError):
-        return Problem(501, text)
     if isinstance(error, ImageError):
-        return Problem(
-            422, f"{field or 'image'}: {shortened(error.reason)}", [(field or "image", error.reason)]
-        )
-    if isinstance(error, NotInGalleryError):
-        return Problem(404, text, _field_of(text))
-    if isinstance(error, (ModelMismatchError, ConflictError)):
-        return Problem(409, text, _field_of(text))
-    if isinstance(error, InputError):
-        return Problem(422, text, _field_of(text))
-    return Problem(500, text)
+        name = field or "image"
+        return Problem(422, f"{name}: {shortened(error.reason)}", [(name, error.reason)])
+    text = shortened(str(error))
+    kind, status = next((known for known in _STATUSES.items() if isinstance(error, known[0])), (None, 500))
+    fields = _field_of(text) if isinstance(error, InputError) else []
+    return Problem(status, text, fields, {"Retry-After": str(STORE_AWAY_S)} if kind is StorageError else None)
 
 
 def _field_of(text: str) -> list[tuple[str, str]]:
@@ -142,11 +149,6 @@ def _field_of(text: str) -> list[tuple[str, str]]:
     if match is None:
         return []
     return [(match[1].replace("[", ".").replace("]", ""), text[match.end() :])]
-
-
-def _dotted(location: tuple[str | int, ...]) -> str:
-    names = [str(part) for part in location]
-    return ".".join(names) or "body"
 
 
 def shortened(text: str) -> str:

@@ -33,6 +33,7 @@ from omnireid.gallery.items import (
     texts,
 )
 from omnireid.gallery.questions import USUAL, Question
+from omnireid.gallery.store import IndexState
 from omnireid.gallery.texts import MAX_TEXT, fault
 
 _RFC_3339 = re.compile(
@@ -197,11 +198,9 @@ class ModelOut(Answer):
     sha256: str
 
 
-class InfoModel(Answer):
+class InfoModel(ModelOut):
     """The model in use."""
 
-    name: str
-    sha256: str
     height: int
     width: int
     embedding_size: int
@@ -761,14 +760,6 @@ class GenerationOut(Answer):
     state: Literal["live", "filling"]
 
 
-class IndexOut(Answer):
-    """Where the approximate index stands."""
-
-    status: Literal["none", "building", "ready"]
-    indexed: int
-    unindexed: int
-
-
 class GalleryOut(Answer):
     """What a gallery holds."""
 
@@ -777,7 +768,7 @@ class GalleryOut(Answer):
     identities: int
     cameras: list[str]
     models: list[GenerationOut]
-    index: IndexOut
+    index: IndexState
     retention: RetentionBody
     precision: str | None
     disk_bytes: int | None

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from omnireid.gallery.watching import Expectation
 from omnireid.server.schemas import Answer, Closed, GalleryQuery, Id, ItemOut, NewName, Texts, Time, TimeOut
 
 AnswerName = Literal["new", "seen", "right", "wrong"]
@@ -62,18 +63,6 @@ class WatchEntryOut(Answer):
     wrong: int
 
 
-class ExpectationOut(Answer):
-    """How many false alarms a day this site's traffic implies, for the whole list."""
-
-    people: int
-    pictures_per_day: float
-    days: float = Field(description="How many days were looked at; 0 where nothing was enrolled.")
-    rate: float | None = Field(description="Share of searches for strangers that end in 'same'.")
-    is_measured: bool = Field(description="Measured when calibrating for so many people, or only wanted.")
-    false_alarms_per_day: float | None
-    note: str = Field(description="Why nobody knows; empty where it is known.")
-
-
 class JudgedOut(Answer):
     """What operators said of alerts so far, of entries that have ended too."""
 
@@ -97,7 +86,7 @@ class WatchAnswer(Answer):
     """The watch list."""
 
     entries: list[WatchEntryOut]
-    expectation: ExpectationOut
+    expectation: Expectation
     judged: JudgedOut
     dropped: int = Field(description="Alerts that nobody had answered when newer ones took their place.")
     can_change: str = Field(description="Why the list cannot be changed; empty where it can.")

@@ -22,21 +22,10 @@ from omnireid.server.routes import (
     watch,
 )
 
-ROUTERS = (
-    health.router,
-    embed.router,
-    detect.router,
-    enrol.router,
-    search.router,
-    reject.router,
-    items.router,
-    identities.router,
-    galleries.router,
-    audit.router,
-    cases.router,
-    watch.router,
-    site.router,
-)
+_IN_ORDER = (
+    health, embed, detect, enrol, search, reject, items, identities, galleries, audit, cases, watch, site,
+)  # fmt: skip
+ROUTERS = tuple(module.router for module in _IN_ORDER)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

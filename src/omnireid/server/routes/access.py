@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_type_hints
 
 import numpy as np
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
 from omnireid.core.arrays import Float32
+from omnireid.gallery.gallery import Gallery
+from omnireid.server import schemas
 from omnireid.server.options import Scope
-from omnireid.server.pictures import is_picture
-from omnireid.server.problems import Problem, ProblemBody, of_validation, shortened
+from omnireid.server.pictures import Picture, is_picture
+from omnireid.server.problems import Problem, ProblemBody, of_errors, shortened, wrong
 from omnireid.server.service import Service
 from omnireid.server.tokens import Token
 
@@ -77,6 +79,31 @@ may_read = _needs("read")
 Reader = Annotated[Token, Depends(may_read)]
 Writer = Annotated[Token, Depends(_needs("write"))]
 Admin = Annotated[Token, Depends(_needs("admin"))]
+
+InGallery = Annotated[schemas.GalleryQuery, Query()]
+
+
+async def _read(query: InGallery, service: ServiceOf, caller: Reader) -> Gallery:
+    return service.gallery(query.gallery, caller)
+
+
+async def _changed(query: InGallery, service: ServiceOf, caller: Writer) -> Gallery:
+    return service.gallery(query.gallery, caller)
+
+
+async def _read_by_name(name: str, service: ServiceOf, caller: Reader) -> Gallery:
+    return service.gallery(name, caller)
+
+
+async def _changed_by_name(name: str, service: ServiceOf, caller: Writer) -> Gallery:
+    return service.gallery(name, caller)
+
+
+# The gallery that a request names in its query, or in its path, in the hands of a caller who may do so.
+ReadGallery = Annotated[Gallery, Depends(_read)]
+ChangedGallery = Annotated[Gallery, Depends(_changed)]
+ReadByName = Annotated[Gallery, Depends(_read_by_name)]
+ChangedByName = Annotated[Gallery, Depends(_changed_by_name)]
 
 
 def content_type(request: Request) -> str:
@@ -141,7 +168,8 @@ def parse(model: type[Model], body: bytes) -> Model:
         # Some editors and shells write the mark of UTF-8 in front.
         return model.model_validate_json(body.removeprefix(b"\xef\xbb\xbf"), strict=True)
     except ValidationError as error:
-        raise of_validation(error) from error
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        raise of_errors(errors) from error
 
 
 def body_of(model: type[BaseModel], *, or_picture: bool = False) -> dict[str, Any]:
@@ -168,9 +196,22 @@ def parse_json(request: Request, model: type[Model], body: bytes) -> Model:
     return parse(model, body)
 
 
+async def picture_in(
+    request: Request, model: type[schemas.DetectRequest] | type[schemas.FloorPlanRequest]
+) -> Picture:
+    """The picture that is a request's body, or the `image` of its JSON.
+
+    Raises:
+        Problem: as `parse_json`.
+    """
+    body = await request.body()
+    if holds_picture(request, body):
+        return Picture(body)
+    return Picture(parse_json(request, model, body).image)
+
+
 def _other_type(request: Request, expected: str) -> Problem:
-    message = f"{expected}, got {shortened(content_type(request)) or 'none'}"
-    return Problem(415, f"Content-Type: {message}", [("Content-Type", message)])
+    return wrong("Content-Type", f"{expected}, got {shortened(content_type(request)) or 'none'}", 415)
 
 
 def check_count(field: str, count: int, most: int) -> None:
@@ -180,8 +221,7 @@ def check_count(field: str, count: int, most: int) -> None:
         Problem: names the field.
     """
     if count > most:
-        message = f"expected at most {most:,}, got {count:,}"
-        raise Problem(422, f"{field}: {message}", [(field, message)])
+        raise wrong(field, f"expected at most {most:,}, got {count:,}")
 
 
 def check_alone(query: BaseModel) -> None:
@@ -203,11 +243,10 @@ def check_model(service: Service, sha256: str | None, field: str) -> None:
         Problem: 422 without a hash, 409 with another one.
     """
     if sha256 is None:
-        message = "say which model made the embedding: the sha256 of its file"
-        raise Problem(422, f"{field}: {message}", [(field, message)])
+        raise wrong(field, "say which model made the embedding: the sha256 of its file")
     if sha256 != service.model.sha256:
         message = f"this service works with {service.model}; the same numbers mean something else there"
-        raise Problem(409, f"{field}: {message}", [(field, message)])
+        raise wrong(field, message, 409)
 
 
 def given_row(embedding: list[float], dim: int, field: str) -> Float32:
@@ -226,7 +265,7 @@ def given_row(embedding: list[float], dim: int, field: str) -> Float32:
     elif not row.any():
         message = "all zero, which has no direction"
     if message:
-        raise Problem(422, f"{field}: {message}", [(field, message)])
+        raise wrong(field, message)
     return row
 
 

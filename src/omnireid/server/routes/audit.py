@@ -12,15 +12,8 @@ from omnireid.gallery.audit import AuditEntry, AuditFilter
 from omnireid.gallery.audit_export import export
 from omnireid.gallery.audit_words import ACTIONS, facts, sentence
 from omnireid.gallery.gallery import Gallery
+from omnireid.server import schemas
 from omnireid.server.routes.access import Admin, ServiceOf
-from omnireid.server.schemas import (
-    AuditAnswer,
-    AuditEntryOut,
-    AuditExportQuery,
-    AuditFactOut,
-    AuditQuery,
-    AuditSelection,
-)
 
 router = APIRouter(tags=["audit"])
 
@@ -40,7 +33,7 @@ _CHUNK = 1 << 16
         "short, or empty, although more follow: go on with `after` as long as `next` is not null."
     ),
 )
-def audit(query: Annotated[AuditQuery, Query()], service: ServiceOf, _: Admin) -> AuditAnswer:
+def audit(query: Annotated[schemas.AuditQuery, Query()], service: ServiceOf, _: Admin) -> schemas.AuditAnswer:
     name, gallery = query.gallery or next(iter(service.galleries), ""), service.gallery(query.gallery)
     page = gallery.log.find(
         _filter(gallery, query),
@@ -49,7 +42,7 @@ def audit(query: Annotated[AuditQuery, Query()], service: ServiceOf, _: Admin) -
         latest=query.latest,
         most_looked=MOST_LOOKED,
     )
-    return AuditAnswer(
+    return schemas.AuditAnswer(
         entries=[_entry_out(name, entry) for entry in page.entries],
         next=page.next,
         looked=page.looked,
@@ -71,7 +64,7 @@ def audit(query: Annotated[AuditQuery, Query()], service: ServiceOf, _: Admin) -
     },
 )
 def export_audit(
-    query: Annotated[AuditExportQuery, Query()], service: ServiceOf, caller: Admin
+    query: Annotated[schemas.AuditExportQuery, Query()], service: ServiceOf, caller: Admin
 ) -> StreamingResponse:
     name, gallery = query.gallery or next(iter(service.galleries), ""), service.gallery(query.gallery, caller)
     lines = export(gallery, _filter(gallery, query), query.format, name=name)
@@ -82,18 +75,18 @@ def export_audit(
     )
 
 
-def _filter(gallery: Gallery, query: AuditSelection) -> AuditFilter:
+def _filter(gallery: Gallery, query: schemas.AuditSelection) -> AuditFilter:
     return gallery.audit_filter(
         query.subject, since=query.since, until=query.until, action=query.action, actor=query.actor
     )
 
 
-def _entry_out(gallery: str, entry: AuditEntry) -> AuditEntryOut:
-    return AuditEntryOut.of(
+def _entry_out(gallery: str, entry: AuditEntry) -> schemas.AuditEntryOut:
+    return schemas.AuditEntryOut.of(
         entry,
         gallery=gallery,
         summary=sentence(entry),
-        facts=[AuditFactOut(label=label, value=value) for label, value in facts(entry)],
+        facts=[schemas.AuditFactOut(label=label, value=value) for label, value in facts(entry)],
     )
 
 

@@ -5,30 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from omnireid.gallery.case_entries import Case, Entry
 from omnireid.gallery.case_export import check_file
 from omnireid.gallery.texts import MAX_TEXT
 from omnireid.gallery.thumbnails import make_thumbnail
-from omnireid.server.case_schemas import (
-    CaseAnswer,
-    CaseAsked,
-    CaseChange,
-    CaseEntryRequest,
-    CaseRequest,
-    CasesAnswer,
-    CheckAnswer,
-    CheckRequest,
-    DeletedAnswer,
-    ExportedOut,
-)
+from omnireid.server import case_schemas as schemas
 from omnireid.server.pictures import Picture
 from omnireid.server.problems import Problem
 from omnireid.server.routes.access import (
+    ChangedGallery,
+    InGallery,
     JsonBody,
     Reader,
+    ReadGallery,
     Route,
     ServiceOf,
     Writer,
@@ -38,18 +30,17 @@ from omnireid.server.routes.access import (
     only_one,
     parse,
 )
-from omnireid.server.schemas import GalleryQuery
+from omnireid.server.routes.wire import IS_PICTURE, picture_answer
 from omnireid.server.service import Service
 
 router = APIRouter(route_class=Route, tags=["cases"])
 
-InGallery = Annotated[GalleryQuery, Query()]
 CaseId = Annotated[str, Path(max_length=MAX_TEXT)]
 
 
 @router.get("/v1/cases", summary="Cases, the latest first")
-def list_cases(query: InGallery, service: ServiceOf, _: Reader) -> CasesAnswer:
-    return CasesAnswer(cases=service.gallery(query.gallery).cases.all())
+def list_cases(gallery: ReadGallery) -> schemas.CasesAnswer:
+    return schemas.CasesAnswer(cases=gallery.cases.all())
 
 
 @router.post(
@@ -57,13 +48,12 @@ def list_cases(query: InGallery, service: ServiceOf, _: Reader) -> CasesAnswer:
     summary="Open a case",
     description="For one reason and until an end date: then it is deleted with all that it holds.",
 )
-def create_case(body: JsonBody[CaseRequest], query: InGallery, service: ServiceOf, caller: Writer) -> Case:
-    cases = service.gallery(query.gallery, caller).cases
-    return cases.create(body.title, body.reason, body.ends)
+def create_case(body: JsonBody[schemas.CaseRequest], gallery: ChangedGallery) -> Case:
+    return gallery.cases.create(body.title, body.reason, body.ends)
 
 
 def _file_body() -> dict[str, Any]:
-    known = body_of(CheckRequest)
+    known = body_of(schemas.CheckRequest)
     known["requestBody"]["content"]["text/html"] = {"schema": {"type": "string", "maxLength": 16_000_000}}
     return known
 
@@ -75,21 +65,20 @@ def _file_body() -> dict[str, Any]:
     "server's galleries. The body is the file itself (`text/html`), or JSON with its text.",
     openapi_extra=_file_body(),
 )
-async def check_case(request: Request, service: ServiceOf, _: Reader) -> CheckAnswer:
+async def check_case(request: Request, service: ServiceOf, _: Reader) -> schemas.CheckAnswer:
     body = await request.body()
     try:
-        content = parse(CheckRequest, body).file if holds_json(request) else body.decode("utf-8-sig")
+        content = parse(schemas.CheckRequest, body).file if holds_json(request) else body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Problem(
-            422, "file: not text in UTF-8; send the HTML file itself", [("file", "not UTF-8")]
-        ) from (error)
+        reason = "file: not text in UTF-8; send the HTML file itself"
+        raise Problem(422, reason, [("file", "not UTF-8")]) from error
 
-    def check() -> CheckAnswer:
+    def check() -> schemas.CheckAnswer:
         checked = check_file(content, list(service.galleries.values()), list(service.galleries))
         here = checked.exported_here
-        return CheckAnswer.of(
+        return schemas.CheckAnswer.of(
             checked,
-            exported_here=None if here is None else ExportedOut.of(here),
+            exported_here=None if here is None else schemas.ExportedOut.of(here),
             payload={name: value for name, value in checked.payload.items() if name != "pictures"},
         )
 
@@ -97,33 +86,29 @@ async def check_case(request: Request, service: ServiceOf, _: Reader) -> CheckAn
 
 
 @router.get("/v1/cases/{case}", summary="A case and what stands in it")
-def read_case(case: CaseId, query: InGallery, service: ServiceOf, _: Reader) -> CaseAnswer:
-    cases = service.gallery(query.gallery).cases
-    return CaseAnswer(case=cases.case(case), entries=cases.entries(case))
+def read_case(case: CaseId, gallery: ReadGallery) -> schemas.CaseAnswer:
+    return schemas.CaseAnswer(case=gallery.cases.case(case), entries=gallery.cases.entries(case))
 
 
 @router.put("/v1/cases/{case}", summary="Change a case's title, reason or end date")
-def change_case(
-    case: CaseId, body: JsonBody[CaseChange], query: InGallery, service: ServiceOf, caller: Writer
-) -> Case:
-    cases = service.gallery(query.gallery, caller).cases
-    return cases.change(case, title=body.title, reason=body.reason, ends=body.ends)
+def change_case(case: CaseId, body: JsonBody[schemas.CaseChange], gallery: ChangedGallery) -> Case:
+    return gallery.cases.change(case, title=body.title, reason=body.reason, ends=body.ends)
 
 
 @router.delete("/v1/cases/{case}", summary="Delete a case for good, with all that it holds")
-def delete_case(case: CaseId, query: InGallery, service: ServiceOf, caller: Writer) -> DeletedAnswer:
-    service.gallery(query.gallery, caller).cases.delete(case)
-    return DeletedAnswer()
+def delete_case(case: CaseId, gallery: ChangedGallery) -> schemas.DeletedAnswer:
+    gallery.cases.delete(case)
+    return schemas.DeletedAnswer()
 
 
 @router.post("/v1/cases/{case}/close", summary="Let nothing be added any more")
-def close_case(case: CaseId, query: InGallery, service: ServiceOf, caller: Writer) -> Case:
-    return service.gallery(query.gallery, caller).cases.close(case)
+def close_case(case: CaseId, gallery: ChangedGallery) -> Case:
+    return gallery.cases.close(case)
 
 
 @router.post("/v1/cases/{case}/reopen", summary="Open a closed case again")
-def reopen_case(case: CaseId, query: InGallery, service: ServiceOf, caller: Writer) -> Case:
-    return service.gallery(query.gallery, caller).cases.reopen(case)
+def reopen_case(case: CaseId, gallery: ChangedGallery) -> Case:
+    return gallery.cases.reopen(case)
 
 
 @router.post(
@@ -133,9 +118,9 @@ def reopen_case(case: CaseId, query: InGallery, service: ServiceOf, caller: Writ
     "within a day; its numbers are kept as they are sent, cameras, times and names are the gallery's own.",
 )
 def add_entry(
-    case: CaseId, body: JsonBody[CaseEntryRequest], query: InGallery, service: ServiceOf, caller: Writer
+    case: CaseId, body: JsonBody[schemas.CaseEntryRequest], gallery: ChangedGallery, service: ServiceOf
 ) -> Entry:
-    cases = service.gallery(query.gallery, caller).cases
+    cases = gallery.cases
     if body.search is None and body.identity is None and body.items is None:
         return cases.add_note(case, body.note)
     only_one({"search": body.search, "identity": body.identity, "items": body.items})
@@ -155,7 +140,7 @@ def add_entry(
     )
 
 
-def _asked_pictures(service: Service, asked: CaseAsked) -> Sequence[bytes]:
+def _asked_pictures(service: Service, asked: schemas.CaseAsked) -> Sequence[bytes]:
     """Thumbnails of what was searched with; an item's are the gallery's."""
     only_one({f"search.asked.{name}": getattr(asked, name) for name in ("item", "image", "images")})
     if asked.images is not None:
@@ -165,30 +150,19 @@ def _asked_pictures(service: Service, asked: CaseAsked) -> Sequence[bytes]:
         Picture(picture, field=f"{field}s.{index}") for index, picture in enumerate((asked.images or [])[:12])
     ]
     if asked.image is not None:
-        region = None if asked.region is None else asked.region.box()
-        pictures = [Picture(asked.image, field=field, region=region)]
+        pictures = [Picture(asked.image, field=field, region=asked.region)]
     return [make_thumbnail(picture.part(service.decoder)) for picture in pictures]
 
 
 @router.delete("/v1/cases/{case}/entries/{entry}", summary="Delete an entry of a case for good")
-def remove_entry(
-    case: CaseId, entry: CaseId, query: InGallery, service: ServiceOf, caller: Writer
-) -> DeletedAnswer:
-    service.gallery(query.gallery, caller).cases.remove(case, entry)
-    return DeletedAnswer()
+def remove_entry(case: CaseId, entry: CaseId, gallery: ChangedGallery) -> schemas.DeletedAnswer:
+    gallery.cases.remove(case, entry)
+    return schemas.DeletedAnswer()
 
 
-@router.get(
-    "/v1/cases/{case}/pictures/{picture}",
-    summary="A picture that a case keeps",
-    response_class=Response,
-    responses={200: {"content": {"image/jpeg": {}, "image/png": {}}}},
-)
-def read_case_picture(
-    case: CaseId, picture: CaseId, query: InGallery, service: ServiceOf, _: Reader
-) -> Response:
-    content = service.gallery(query.gallery).cases.picture(case, picture)
-    return Response(content, media_type="image/png" if content.startswith(b"\x89PNG") else "image/jpeg")
+@router.get("/v1/cases/{case}/pictures/{picture}", summary="A picture that a case keeps", **IS_PICTURE)
+def read_case_picture(case: CaseId, picture: CaseId, gallery: ReadGallery) -> Response:
+    return picture_answer(gallery.cases.picture(case, picture))
 
 
 @router.post(

@@ -7,9 +7,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
-from omnireid.server.pictures import Picture
 from omnireid.server.problems import ProblemBody
-from omnireid.server.routes.access import Reader, ServiceOf, body_of, holds_picture, parse_json
+from omnireid.server.routes.access import Reader, ServiceOf, body_of, picture_in
 from omnireid.server.schemas import DetectAnswer, DetectedPerson, DetectRequest
 
 router = APIRouter(tags=["model"])
@@ -31,19 +30,12 @@ _NO_DETECTOR: dict[int | str, dict[str, Any]] = {
 async def detect(request: Request, service: ServiceOf, _: Reader) -> DetectAnswer:
     detecting = service.detecting
     name = detecting.name  # before the body is looked at: without a detector no body is right
-    body = await request.body()
-    if holds_picture(request, body):
-        picture = Picture(body)
-    else:
-        picture = Picture(parse_json(request, DetectRequest, body).image)
+    picture = await picture_in(request, DetectRequest)
 
     def find() -> DetectAnswer:
         pixels = picture.part(service.decoder)
         height, width = pixels.shape[:2]
-        boxes = [
-            DetectedPerson(x=box.x, y=box.y, width=box.width, height=box.height, score=score)
-            for box, score in detecting.people(pixels)
-        ]
+        boxes = [DetectedPerson.of(box, score=score) for box, score in detecting.people(pixels)]
         return DetectAnswer(detector=name, width=width, height=height, boxes=boxes)
 
     return await run_in_threadpool(find)

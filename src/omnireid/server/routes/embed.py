@@ -24,15 +24,14 @@ router = APIRouter(tags=["model"])
 
 @router.get("/v1/info", summary="Model, galleries, limits, and what the caller may do")
 async def info(request: Request, service: ServiceOf, caller: Reader) -> Info:
-    spec, limits, calibration = service.embedder.card.input, service.limits, service.calibration
+    spec, calibration = service.embedder.card.input, service.calibration
     searches = None if calibration is None else calibration.record.search
     return Info(
         version=__version__,
-        model=InfoModel(
+        model=InfoModel.of(
+            spec,
             name=service.model.name,
             sha256=service.model.saved_sha256,
-            height=spec.height,
-            width=spec.width,
             embedding_size=service.model.dim,
         ),
         calibrated=searches is not None,
@@ -42,12 +41,7 @@ async def info(request: Request, service: ServiceOf, caller: Reader) -> Info:
         if calibration is None
         else [alarm.wanted for alarm in calibration.record.false_alarms if alarm.is_measurable],
         galleries=list(service.galleries),
-        limits=InfoLimits(
-            max_bytes=limits.max_bytes,
-            max_pixels=limits.max_pixels,
-            max_items=limits.max_items,
-            max_k=limits.max_k,
-        ),
+        limits=InfoLimits.of(service.limits),
         scopes=list(caller.scopes),
         token_required=request.app.state.needs_tokens,
         features=["reject", *(["detect"] if service.detecting.is_available else [])],

@@ -10,8 +10,9 @@ from starlette.concurrency import run_in_threadpool
 
 from omnireid.core.arrays import Float32
 from omnireid.gallery.items import Item
+from omnireid.server import schemas
 from omnireid.server.pictures import Picture
-from omnireid.server.problems import Problem
+from omnireid.server.problems import wrong
 from omnireid.server.routes.access import (
     ServiceOf,
     Writer,
@@ -24,15 +25,6 @@ from omnireid.server.routes.access import (
     only_one,
     parse_json,
 )
-from omnireid.server.schemas import (
-    GIVEN,
-    EnrolAnswer,
-    EnrolItem,
-    EnrolledItem,
-    EnrolQuery,
-    EnrolRequest,
-    Place,
-)
 from omnireid.server.service import Service
 
 router = APIRouter(tags=["enrol"])
@@ -41,27 +33,26 @@ router = APIRouter(tags=["enrol"])
 @router.post(
     "/v1/enrol",
     summary="Add crops; those that are there already stay as they were",
-    openapi_extra=body_of(EnrolRequest, or_picture=True),
+    openapi_extra=body_of(schemas.EnrolRequest, or_picture=True),
 )
 async def enrol(
-    request: Request, query: Annotated[EnrolQuery, Query()], service: ServiceOf, caller: Writer
-) -> EnrolAnswer:
+    request: Request, query: Annotated[schemas.EnrolQuery, Query()], service: ServiceOf, caller: Writer
+) -> schemas.EnrolAnswer:
     gallery = service.gallery(query.gallery, caller)
     body = await request.body()
     if holds_picture(request, body):
         # Checked already: the time is a number by now.
-        fields = {name: getattr(query, name) for name in Place.model_fields}
-        entries, assign = [EnrolItem.model_construct(**fields)], query.assign
+        fields = {name: getattr(query, name) for name in schemas.Place.model_fields}
+        entries, assign = [schemas.EnrolItem.model_construct(**fields)], query.assign
         pictures = [Picture(body, wants_thumbnail=True)]
     else:
-        asked = parse_json(request, EnrolRequest, body)
+        asked = parse_json(request, schemas.EnrolRequest, body)
         check_alone(query)
         check_count("items", len(asked.items), service.limits.max_items)
         entries, assign = asked.items, asked.assign
         pictures = _pictures(service, entries)
     if assign and service.calibration is None:
-        message = "needs a calibration of the model; make one with 'omnireid calibrate'"
-        raise Problem(422, f"assign: {message}", [("assign", message)])
+        raise wrong("assign", "needs a calibration of the model; make one with 'omnireid calibrate'")
     embedded = await service.embed(pictures)
     embeddings = _merged(service, entries, embedded)
     images = iter(pictures)
@@ -69,14 +60,14 @@ async def enrol(
         _item(entry, None if entry.embedding is not None else next(images).thumbnail) for entry in entries
     ]
 
-    def write() -> EnrolAnswer:
+    def write() -> schemas.EnrolAnswer:
         done = gallery.enrol(items, embeddings, model=service.model, assign=assign)
         rows = zip(items, done.ids, done.is_new.tolist(), strict=True)
         if not done.assigned:
             # What was there already keeps the identity that it had.
-            return EnrolAnswer(
+            return schemas.EnrolAnswer(
                 items=[
-                    EnrolledItem(
+                    schemas.EnrolledItem(
                         id=name,
                         is_new=is_new,
                         identity=item.identity if is_new else gallery.item(name).identity,
@@ -85,9 +76,9 @@ async def enrol(
                     for item, name, is_new in rows
                 ]
             )
-        return EnrolAnswer(
+        return schemas.EnrolAnswer(
             items=[
-                EnrolledItem(id=name, is_new=is_new, **assigned._asdict())
+                schemas.EnrolledItem(id=name, is_new=is_new, **assigned._asdict())
                 for (_, name, is_new), assigned in zip(rows, done.assigned, strict=True)
             ]
         )
@@ -95,25 +86,23 @@ async def enrol(
     return await run_in_threadpool(write)
 
 
-def _pictures(service: Service, entries: list[EnrolItem]) -> list[Picture]:
+def _pictures(service: Service, entries: list[schemas.EnrolItem]) -> list[Picture]:
     """Of those entries that are pictures."""
     pictures = []
     for index, entry in enumerate(entries):
         name = f"items.{index}"
         only_one({f"{name}.image": entry.image, f"{name}.embedding": entry.embedding})
         if entry.image is not None:
-            region = None if entry.region is None else entry.region.box()
+            field, wants_thumbnail = f"{name}.image", entry.store_thumbnail
             pictures.append(
-                Picture(
-                    entry.image, field=f"{name}.image", region=region, wants_thumbnail=entry.store_thumbnail
-                )
+                Picture(entry.image, field=field, region=entry.region, wants_thumbnail=wants_thumbnail)
             )
         else:
             check_model(service, entry.model_sha256, f"{name}.model_sha256")
     return pictures
 
 
-def _merged(service: Service, entries: list[EnrolItem], embedded: Float32) -> Float32:
+def _merged(service: Service, entries: list[schemas.EnrolItem], embedded: Float32) -> Float32:
     """(N, D): embeddings that were made here and those that were given, in the order of the request."""
     if len(embedded) == len(entries):
         return embedded
@@ -128,7 +117,7 @@ def _merged(service: Service, entries: list[EnrolItem], embedded: Float32) -> Fl
     )
 
 
-def _item(entry: EnrolItem, thumbnail: bytes | None) -> Item:
-    said = {name: getattr(entry, name) for name in GIVEN}
+def _item(entry: schemas.EnrolItem, thumbnail: bytes | None) -> Item:
+    said = {name: getattr(entry, name) for name in schemas.GIVEN}
     box = entry.box or entry.region
     return Item(**{**said, "box": None if box is None else box.box(), "thumbnail": thumbnail})

@@ -16,8 +16,8 @@ from starlette.concurrency import run_in_threadpool
 from omnireid.core.arrays import Float32
 from omnireid.core.images import Crop
 from omnireid.gallery.gallery import Gallery
-from omnireid.gallery.items import Box
 from omnireid.report.activation import activation_map, overlay
+from omnireid.server import schemas
 from omnireid.server.pictures import Picture
 from omnireid.server.problems import Problem
 from omnireid.server.routes.access import (
@@ -33,19 +33,6 @@ from omnireid.server.routes.access import (
     parse_json,
 )
 from omnireid.server.routes.wire import search_answer
-from omnireid.server.schemas import (
-    Activations,
-    GalleryQuery,
-    Region,
-    SearchAnswer,
-    SearchOptions,
-    SearchQuery,
-    SearchRequest,
-    Shown,
-    VerifyAnswer,
-    VerifyRequest,
-    VerifySide,
-)
 from omnireid.server.service import Service
 
 router = APIRouter(tags=["search"])
@@ -56,21 +43,21 @@ _NOTHING = np.zeros((0, 0), np.float32)
 @router.post(
     "/v1/search",
     summary="Who is this, where and when?",
-    openapi_extra=body_of(SearchRequest, or_picture=True),
+    openapi_extra=body_of(schemas.SearchRequest, or_picture=True),
 )
 async def search(
-    request: Request, query: Annotated[SearchQuery, Query()], service: ServiceOf, caller: Reader
-) -> SearchAnswer:
+    request: Request, query: Annotated[schemas.SearchQuery, Query()], service: ServiceOf, caller: Reader
+) -> schemas.SearchAnswer:
     started = time.perf_counter()
     gallery = service.gallery(query.gallery, caller)
     body = await request.body()
-    asked: SearchRequest | None = None
-    options: SearchOptions
+    asked: schemas.SearchRequest | None = None
+    options: schemas.SearchOptions
     if holds_picture(request, body):
         options, where = query, query.where()
         embeddings = await service.embed([Picture(body)])
     else:
-        asked = parse_json(request, SearchRequest, body)
+        asked = parse_json(request, schemas.SearchRequest, body)
         check_alone(query)
         options, where = asked, asked.where()
         # What is searched with an item is looked up by the gallery.
@@ -78,7 +65,7 @@ async def search(
     check_count("k", options.k, service.limits.max_k)
     question = options.question(where)
 
-    def look() -> SearchAnswer:
+    def look() -> schemas.SearchAnswer:
         if asked is not None and asked.item is not None:
             check_shown(asked)
             result = gallery.search_item(asked.item, question, model=service.model)
@@ -92,28 +79,30 @@ async def search(
 
 
 @router.post(
-    "/v1/verify", summary="Do two pictures show the same person?", openapi_extra=body_of(VerifyRequest)
+    "/v1/verify",
+    summary="Do two pictures show the same person?",
+    openapi_extra=body_of(schemas.VerifyRequest),
 )
 async def verify(
-    request: Request, query: Annotated[GalleryQuery, Query()], service: ServiceOf, caller: Reader
-) -> VerifyAnswer:
-    asked = parse_json(request, VerifyRequest, await request.body())
+    request: Request, query: Annotated[schemas.GalleryQuery, Query()], service: ServiceOf, caller: Reader
+) -> schemas.VerifyAnswer:
+    asked = parse_json(request, schemas.VerifyRequest, await request.body())
     gallery = service.gallery(query.gallery, caller) if asked.a.item or asked.b.item else None
     sides = [await _side(service, side, name) for name, side in (("a", asked.a), ("b", asked.b))]
     how: dict[str, Any] = {"false_alarm_rate": asked.false_alarm_rate, "prior": asked.prior}
 
-    def compare() -> VerifyAnswer:
+    def compare() -> schemas.VerifyAnswer:
         if gallery is None:
             compared = service.judge(**how).compare(*map(np.asarray, sides))
         else:
             compared = gallery.compare(*sides, model=service.model, **how)
         activations = _activations(service, gallery, asked) if asked.activations else None
-        return VerifyAnswer(**asdict(compared), activations=activations)
+        return schemas.VerifyAnswer(**asdict(compared), activations=activations)
 
     return await run_in_threadpool(compare)
 
 
-def check_shown(asked: Shown) -> None:
+def check_shown(asked: schemas.Shown) -> None:
     """Refuse none or several of the ways to show somebody.
 
     Raises:
@@ -124,7 +113,7 @@ def check_shown(asked: Shown) -> None:
         raise Problem(422, "region: is a part of 'image'", [("region", "without an image")])
 
 
-async def embeddings_of(service: Service, gallery: Gallery, asked: Shown) -> Float32:
+async def embeddings_of(service: Service, gallery: Gallery, asked: schemas.Shown) -> Float32:
     """(N, D): of the pictures, the embedding or the item that was given."""
     check_shown(asked)
     if asked.item is not None:
@@ -139,15 +128,15 @@ async def embeddings_of(service: Service, gallery: Gallery, asked: Shown) -> Flo
             [Picture(image, field=f"images.{index}") for index, image in enumerate(asked.images)]
         )
     assert asked.image is not None
-    return await service.embed([Picture(asked.image, region=_box(asked.region))])
+    return await service.embed([Picture(asked.image, region=asked.region)])
 
 
-async def _side(service: Service, side: VerifySide, name: str) -> Float32 | str:
+async def _side(service: Service, side: schemas.VerifySide, name: str) -> Float32 | str:
     """One of two people: (D,) of a picture, or the id of an item."""
     only_one({f"{name}.image": side.image, f"{name}.item": side.item})
     if side.item is None:
         assert side.image is not None
-        picture = Picture(side.image, field=f"{name}.image", region=_box(side.region))
+        picture = Picture(side.image, field=f"{name}.image", region=side.region)
         row: Float32 = (await service.embed([picture]))[0]
         return row
     if side.region is not None:
@@ -155,7 +144,9 @@ async def _side(service: Service, side: VerifySide, name: str) -> Float32 | str:
     return side.item
 
 
-def _activations(service: Service, gallery: Gallery | None, asked: VerifyRequest) -> Activations:
+def _activations(
+    service: Service, gallery: Gallery | None, asked: schemas.VerifyRequest
+) -> schemas.Activations:
     parts = [_part(service, gallery, side, name) for name, side in (("a", asked.a), ("b", asked.b))]
     crops = [service.decoder.fitted(part) for part in parts]
     maps = service.embedder.feature_maps(np.stack(crops))
@@ -164,27 +155,22 @@ def _activations(service: Service, gallery: Gallery | None, asked: VerifyRequest
     first, second = (
         _png(overlay(crop, activation_map(values))) for crop, values in zip(crops, maps, strict=True)
     )
-    return Activations(a=first, b=second)
+    return schemas.Activations(a=first, b=second)
 
 
-def _part(service: Service, gallery: Gallery | None, side: VerifySide, name: str) -> Crop:
+def _part(service: Service, gallery: Gallery | None, side: schemas.VerifySide, name: str) -> Crop:
     content: bytes | str | None = side.image
     if content is None:
         assert gallery is not None
         assert side.item is not None
         content = gallery.thumbnail(side.item)
     if content is None:
-        raise Problem(
-            422, f"{name}.item: was enrolled without a thumbnail", [(f"{name}.item", "no thumbnail")]
-        )
-    return Picture(content, field=f"{name}.image", region=_box(side.region)).part(service.decoder)
+        field = f"{name}.item"
+        raise Problem(422, f"{field}: was enrolled without a thumbnail", [(field, "no thumbnail")])
+    return Picture(content, field=f"{name}.image", region=side.region).part(service.decoder)
 
 
 def _png(picture: Crop) -> str:
     stream = io.BytesIO()
     Image.fromarray(picture).save(stream, "PNG")
     return base64.b64encode(stream.getvalue()).decode()
-
-
-def _box(region: Region | None) -> Box | None:
-    return None if region is None else region.box()

@@ -18,32 +18,17 @@ from omnireid.gallery.errors import NotInGalleryError
 from omnireid.gallery.gallery import Gallery
 from omnireid.gallery.items import Filter
 from omnireid.gallery.texts import MAX_TEXT
-from omnireid.gallery.watching import Alert, Answer, WatchList
+from omnireid.gallery.watching import Alert, Answer, Expectation, WatchList
+from omnireid.server import watch_schemas as schemas
 from omnireid.server.problems import busy
-from omnireid.server.routes.access import JsonBody, Reader, Route, ServiceOf, Writer
+from omnireid.server.routes.access import InGallery, JsonBody, Reader, Route, ServiceOf, Writer
 from omnireid.server.routes.wire import items_out
-from omnireid.server.schemas import GalleryQuery, ItemOut
+from omnireid.server.schemas import ItemOut
 from omnireid.server.service import Service
-from omnireid.server.watch_schemas import (
-    AlertAnswer,
-    AlertOut,
-    AlertsAnswer,
-    AlertsQuery,
-    EndedAnswer,
-    EventsQuery,
-    ExpectationOut,
-    JudgedOut,
-    WatchAnswer,
-    WatchEntryOut,
-    WatchEstimateQuery,
-    WatchRequest,
-    WebhookOut,
-)
 from omnireid.server.watching import Watcher, message
 
 router = APIRouter(route_class=Route, tags=["watch list"])
 
-InGallery = Annotated[GalleryQuery, Query()]
 OneId = Annotated[str, Path(max_length=MAX_TEXT)]
 
 MAX_STREAMS = 64
@@ -58,7 +43,7 @@ _UNANSWERED: tuple[Answer, ...] = ("new",)
 
 
 @router.get("/v1/watch", summary="Who is watched for, and how many false alarms to expect")
-def list_watched(query: InGallery, service: ServiceOf, caller: Reader) -> WatchAnswer:
+def list_watched(query: InGallery, service: ServiceOf, caller: Reader) -> schemas.WatchAnswer:
     gallery, watcher = service.gallery(query.gallery), service.watcher(query.gallery)
     watch_list = watcher.watch_list.acting_as(caller.name)
     people = gallery.people()
@@ -67,9 +52,9 @@ def list_watched(query: InGallery, service: ServiceOf, caller: Reader) -> WatchA
     for alert in watch_list.alerts():
         answers.get(alert.entry, Counter())[alert.answer] += 1
     judged = watch_list.judged()
-    return WatchAnswer(
+    return schemas.WatchAnswer(
         entries=[
-            WatchEntryOut.of(
+            schemas.WatchEntryOut.of(
                 entry,
                 name=people.name(entry.identity),
                 alerts=answers[entry.id].total(),
@@ -79,8 +64,8 @@ def list_watched(query: InGallery, service: ServiceOf, caller: Reader) -> WatchA
             )
             for entry in entries
         ],
-        expectation=ExpectationOut.of(watch_list.expectation()),
-        judged=JudgedOut.of(judged),
+        expectation=watch_list.expectation(),
+        judged=schemas.JudgedOut.of(judged),
         dropped=watch_list.num_dropped(),
         can_change=gallery.read_only or "",
         webhook=_webhook(watcher) if "admin" in caller.scopes and gallery.read_only is None else None,
@@ -89,31 +74,33 @@ def list_watched(query: InGallery, service: ServiceOf, caller: Reader) -> WatchA
 
 @router.post("/v1/watch", summary="Watch for somebody from now on, for a reason and until a day")
 def watch(
-    body: JsonBody[WatchRequest], query: InGallery, service: ServiceOf, caller: Writer
-) -> WatchEntryOut:
+    body: JsonBody[schemas.WatchRequest], query: InGallery, service: ServiceOf, caller: Writer
+) -> schemas.WatchEntryOut:
     gallery, watch_list = service.gallery(query.gallery), service.watch_list(query.gallery, caller)
     entry = watch_list.add(body.identity, reason=body.reason, ends=body.ends)
     name = gallery.people().name(entry.identity)
-    return WatchEntryOut.of(entry, name=name, alerts=0, unanswered=0, right=0, wrong=0)
+    return schemas.WatchEntryOut.of(entry, name=name, alerts=0, unanswered=0, right=0, wrong=0)
 
 
 @router.get("/v1/watch/estimate", summary="How many false alarms a day to expect, perhaps with more people")
 def estimate(
-    query: Annotated[WatchEstimateQuery, Query()], service: ServiceOf, caller: Reader
-) -> ExpectationOut:
+    query: Annotated[schemas.WatchEstimateQuery, Query()], service: ServiceOf, caller: Reader
+) -> Expectation:
     gallery, watch_list = service.gallery(query.gallery), service.watch_list(query.gallery, caller)
     more = [gallery.identity(identity).id for identity in query.identity]
-    return ExpectationOut.of(watch_list.expectation(more))
+    return watch_list.expectation(more)
 
 
 @router.get("/v1/watch/alerts", summary="Alerts, the latest first")
-def list_alerts(query: Annotated[AlertsQuery, Query()], service: ServiceOf, _: Reader) -> AlertsAnswer:
+def list_alerts(
+    query: Annotated[schemas.AlertsQuery, Query()], service: ServiceOf, _: Reader
+) -> schemas.AlertsAnswer:
     gallery, watch_list = service.gallery(query.gallery), service.watcher(query.gallery).watch_list
     answers = _UNANSWERED if query.open else None
     # One more than is shown tells whether there are more.
     alerts = watch_list.alerts(before=query.before, answers=answers, limit=query.limit + 1, latest=True)
     shown = alerts[: query.limit]
-    return AlertsAnswer(
+    return schemas.AlertsAnswer(
         alerts=_alerts_out(gallery, watch_list, shown),
         unanswered=len(watch_list.alerts(answers=_UNANSWERED)),
         next=shown[-1].seq if len(alerts) > query.limit else None,
@@ -122,8 +109,12 @@ def list_alerts(query: Annotated[AlertsQuery, Query()], service: ServiceOf, _: R
 
 @router.post("/v1/watch/alerts/{alert}", summary="Say what an alert turned out to be")
 def answer_alert(
-    alert: OneId, body: JsonBody[AlertAnswer], query: InGallery, service: ServiceOf, caller: Writer
-) -> AlertOut:
+    alert: OneId,
+    body: JsonBody[schemas.AlertAnswer],
+    query: InGallery,
+    service: ServiceOf,
+    caller: Writer,
+) -> schemas.AlertOut:
     gallery, watch_list = service.gallery(query.gallery), service.watch_list(query.gallery, caller)
     answered = watch_list.answer(alert, body.answer)
     shown = _alerts_out(gallery, watch_list, [answered])
@@ -139,7 +130,7 @@ def answer_alert(
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
 async def events(
-    request: Request, query: Annotated[EventsQuery, Query()], service: ServiceOf, caller: Reader
+    request: Request, query: Annotated[schemas.EventsQuery, Query()], service: ServiceOf, caller: Reader
 ) -> StreamingResponse:
     watch_list = service.watch_list(query.gallery, caller)
     name = query.gallery or next(iter(service.galleries))
@@ -149,8 +140,8 @@ async def events(
     known = request.headers.get("last-event-id", "").strip()
     # Of a gallery that was restored from an older backup: its numbers begin lower.
     is_number = known.isascii() and known.isdigit() and len(known) <= _DIGITS
-    after = min(last, int(known) if is_number else _or(query.after, last))
-    stream = _stream(request, service, watch_list, name, after)
+    asked = int(known) if is_number else last if query.after is None else query.after
+    stream = _stream(request, service, watch_list, name, min(last, asked))
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
@@ -186,16 +177,12 @@ async def _stream(
 @router.delete(
     "/v1/watch/{entry}", summary="Watch for somebody no more; the entry and its alerts are deleted"
 )
-def end(entry: OneId, query: InGallery, service: ServiceOf, caller: Writer) -> EndedAnswer:
+def end(entry: OneId, query: InGallery, service: ServiceOf, caller: Writer) -> schemas.EndedAnswer:
     watch_list = service.watch_list(query.gallery, caller)
-    return EndedAnswer(alerts=watch_list.end(entry))
+    return schemas.EndedAnswer(alerts=watch_list.end(entry))
 
 
-def _or(value: int | None, default: int) -> int:
-    return default if value is None else value
-
-
-def _alerts_out(gallery: Gallery, watch_list: WatchList, alerts: Iterable[Alert]) -> list[AlertOut]:
+def _alerts_out(gallery: Gallery, watch_list: WatchList, alerts: Iterable[Alert]) -> list[schemas.AlertOut]:
     """Without those whose picture was forgotten a moment ago."""
     alerts = list(alerts)
     wanted = {item_id for alert in alerts for item_id in (alert.item, alert.compared) if item_id is not None}
@@ -205,7 +192,7 @@ def _alerts_out(gallery: Gallery, watch_list: WatchList, alerts: Iterable[Alert]
         page = gallery.items(Filter(ids=frozenset(wanted)), limit=len(wanted))
         items = {item.id: item for item in items_out(gallery, page, people)}
     return [
-        AlertOut.of(
+        schemas.AlertOut.of(
             alert,
             name=people.name(alert.identity),
             reason=reasons[alert.entry],
@@ -217,7 +204,7 @@ def _alerts_out(gallery: Gallery, watch_list: WatchList, alerts: Iterable[Alert]
     ]
 
 
-def _webhook(watcher: Watcher) -> WebhookOut | None:
+def _webhook(watcher: Watcher) -> schemas.WebhookOut | None:
     if watcher.sender is None:
         return None
-    return WebhookOut.of(watcher.sender.state(), host=watcher.sender.webhook.host)
+    return schemas.WebhookOut.of(watcher.sender.state(), host=watcher.sender.webhook.host)
