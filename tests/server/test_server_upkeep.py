@@ -15,7 +15,8 @@ from omnireid import Gallery
 from omnireid.gallery.lance.store import LanceStore
 from omnireid.server import upkeep
 from omnireid.server.metrics import Metrics
-from omnireid.server.upkeep import DailyRun, Upkeep
+from omnireid.server.rounds import DailyRun
+from omnireid.server.upkeep import Upkeep
 from server import toy_service
 
 

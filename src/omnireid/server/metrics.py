@@ -55,7 +55,7 @@ class Metrics:
 
     def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
         """A number that is looked up whenever somebody asks."""
-        self._gauge(name, text).set_function(value)
+        Gauge(name, text, registry=self.registry).set_function(value)
 
     def items(self, gallery: str, count: int) -> None:
         """How many items a gallery holds; counted once a minute."""
@@ -64,6 +64,3 @@ class Metrics:
     def text(self) -> bytes:
         """In Prometheus's text format."""
         return generate_latest(self.registry)
-
-    def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(name, text, registry=self.registry)

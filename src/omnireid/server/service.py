@@ -96,8 +96,13 @@ class Service:
         if webhook is not None:
             text = "Alerts of the watch lists that the webhook has not taken yet."
             metrics.watch("omnireid_webhook_waiting", text, self._num_untold)
-        metrics.watch("omnireid_pictures_waiting", "Pictures that wait for the engine.", self._num_waiting)
-        metrics.watch("omnireid_engine_rate", "Pictures per second while the engine works.", self._rate)
+        batcher = self._batcher
+        metrics.watch(
+            "omnireid_pictures_waiting", "Pictures that wait for the engine.", lambda: batcher.waiting
+        )
+        metrics.watch(
+            "omnireid_engine_rate", "Pictures per second while the engine works.", lambda: batcher.rate
+        )
 
     def start(self) -> None:
         """Run a first batch, in a thread of its own, and be ready then; begin the upkeep of the galleries."""
@@ -125,9 +130,8 @@ class Service:
             name = next(iter(self.galleries))
         if name is None or name not in self.galleries:
             known = ", ".join(self.galleries) or "none; start the server with --gallery"
-            raise Problem(
-                404, f"gallery: there is no gallery {name!r}. Known: {known}", [("gallery", "unknown")]
-            )
+            reason = f"gallery: there is no gallery {name!r}. Known: {known}"
+            raise Problem(404, reason, [("gallery", "unknown")])
         gallery = self.galleries[name]
         return gallery if caller is None else gallery.acting_as(caller.name)
 
@@ -157,14 +161,6 @@ class Service:
                 return f"gallery {name}: {error}"
         return ""
 
-    def build_index(self, name: str) -> None:
-        """Begin to build a gallery's approximate index.
-
-        Raises:
-            Problem: there is no such gallery.
-        """
-        self.gallery(name).index_in_background()
-
     def judge(self, false_alarm_rate: float | None = None, prior: float | None = None) -> Judge:
         """What scores of the model mean.
 
@@ -185,12 +181,6 @@ class Service:
         return sum(
             watcher.sender.waiting for watcher in self._watchers.values() if watcher.sender is not None
         )
-
-    def _num_waiting(self) -> float:
-        return self._batcher.waiting
-
-    def _rate(self) -> float:
-        return self._batcher.rate
 
     def _warm_up(self) -> None:
         spec = self.embedder.card.input

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from omnireid.gallery.retention import DAY_S
 from omnireid.server.metrics import Metrics
+from omnireid.server.rounds import DailyRun, Rounds
 
 if TYPE_CHECKING:
     from omnireid.gallery.gallery import Gallery
@@ -17,62 +16,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("omnireid.server")
 
 _LOOK_S = 60.0
-_POLL_S = 60.0
 _INDEX_FROM = 50_000
 _INDEX_AGAIN_SHARE = 0.1
-
-
-class DailyRun:
-    """Calls a function at once and then daily, in a thread of its own, until it is stopped.
-
-    An error does not end it: the next call is due an hour later.
-
-    Args:
-        run: what to call, such as `Gallery.run_retention`.
-        on_error: told of each error.
-        clock: Unix seconds.
-        poll_s: how often the clock is asked; a machine that slept is late by so much at most.
-    """
-
-    def __init__(
-        self,
-        run: Callable[[], object],
-        *,
-        on_error: Callable[[Exception], None],
-        clock: Callable[[], float] = time.time,
-        poll_s: float = _POLL_S,
-    ) -> None:
-        self._run = run
-        self._on_error = on_error
-        self._clock = clock
-        self._poll_s = poll_s
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="retention", daemon=True)
-
-    def start(self) -> None:
-        """Begin; the first call is due now."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Let a call that runs end, and call no more."""
-        self._stopped.set()
-        self._thread.join()
-
-    def _loop(self) -> None:
-        due = self._clock()
-        while not self._stopped.is_set():
-            if self._clock() >= due:
-                due = self._clock() + self._call()
-            self._stopped.wait(self._poll_s)
-
-    def _call(self) -> float:
-        """Seconds until the next."""
-        try:
-            self._run()
-        except Exception as error:  # Nobody waits for this thread: an error ends here or nowhere.
-            self._on_error(error)
-            return DAY_S / 24
-        return DAY_S
 
 
 class Upkeep:
@@ -90,8 +35,9 @@ class Upkeep:
         self._metrics = metrics
         self._daily = daily
         self._retention = DailyRun(self._run_daily, on_error=self._report, clock=gallery.clock)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._look, name=f"upkeep-{name}", daemon=True)
+        self._rounds = Rounds(
+            f"upkeep-{name}", self._look, _LOOK_S, on_error=self._report, is_told_again=True
+        )
 
     def start(self) -> None:
         """Begin, with retention now. Of a gallery that can only be read, codes in memory are all."""
@@ -100,29 +46,18 @@ class Upkeep:
         else:
             where = f"gallery {self._name}: read-only ({self._gallery.read_only})"
             log.warning("%s: it can be searched, nothing can be changed, and retention is not applied", where)
-        self._thread.start()
+        self._rounds.start()
 
     def stop(self) -> None:
         """Let what runs end."""
-        self._stopped.set()
-        if self._gallery.read_only is None:
-            self._retention.stop()
-        self._thread.join()
+        self._retention.stop()
+        self._rounds.stop()
 
     def _run_daily(self) -> None:
         self._gallery.run_retention()
         self._daily()
 
     def _look(self) -> None:
-        while True:
-            try:
-                self._look_once()
-            except Exception as error:  # Nobody waits for this thread: an error ends here or nowhere.
-                self._report(error)
-            if self._stopped.wait(_LOOK_S):
-                return
-
-    def _look_once(self) -> None:
         live = [model for model in self._gallery.models if model.state == "live"]
         if not live:
             self._metrics.items(self._name, 0)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING, Any
 
 from omnireid.gallery.watching import Alert, Follower, WatchList
+from omnireid.server.rounds import Rounds
 from omnireid.server.schemas import format_time
 from omnireid.server.webhook import Sender, Webhook
 
@@ -33,40 +33,29 @@ class Watcher:
         self.watch_list = WatchList(gallery)
         self.sender = None if webhook is None else Sender(webhook, self.watch_list, name, message)
         self._name, self._gallery = name, gallery
-        self._follower = Follower(self.watch_list, gallery)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._look, name=f"watch-{name}", daemon=True)
-        self._said = ""
+        follower = Follower(self.watch_list, gallery)
+        self._rounds = Rounds(f"watch-{name}", follower.step, _LOOK_S, self._report)
 
     def start(self) -> None:
         """Begin; of a gallery that can only be read there is nothing to do."""
         if self._gallery.read_only is None:
-            self._thread.start()
+            self._rounds.start()
             if self.sender is not None:
                 self.sender.start()
 
     def stop(self) -> None:
         """Let what runs end."""
-        self._stopped.set()
-        if self._gallery.read_only is None:
-            if self.sender is not None:
-                self.sender.stop()
-            self._thread.join()
+        if self.sender is not None:
+            self.sender.stop()
+        self._rounds.stop()
 
     def delete_ended(self) -> None:
         """For the daily upkeep."""
         if count := self.watch_list.delete_ended():
             log.info("gallery %s: %d entries of the watch list ended, and were deleted", self._name, count)
 
-    def _look(self) -> None:
-        while not self._stopped.wait(_LOOK_S):
-            try:
-                self._follower.step()
-                self._said = ""
-            except Exception as error:  # Nobody waits for this thread: an error ends here or nowhere.
-                if str(error) != self._said:
-                    self._said = str(error)
-                    log.error("gallery %s: the watch list waits: %s", self._name, error)
+    def _report(self, error: Exception) -> None:
+        log.error("gallery %s: the watch list waits: %s", self._name, error)
 
 
 def message(gallery: str, alert: Alert) -> dict[str, Any]:

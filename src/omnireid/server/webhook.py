@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import random
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ import httpx2
 
 from omnireid.core.errors import ConfigError
 from omnireid.gallery.watching import Alert, WatchList
+from omnireid.server.rounds import Rounds
 
 SECRET_VARIABLE = "OMNIREID_WEBHOOK_SECRET"
 SIGNATURE, DELIVERY = "X-OmniReID-Signature", "X-OmniReID-Delivery"
@@ -148,17 +148,15 @@ class Sender:
         self._list, self._gallery, self._message = watch_list, gallery, message
         self._clock, self._draw = clock, draw
         self._http = httpx2.Client(timeout=_TIMEOUT_S, trust_env=False, follow_redirects=False)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"webhook-{gallery}", daemon=True)
+        self._rounds = Rounds(f"webhook-{gallery}", self.step, _LOOK_S, self._report)
 
     def start(self) -> None:
         """Begin with what has not been taken yet."""
-        self._thread.start()
+        self._rounds.start()
 
     def stop(self) -> None:
         """Let a message that is on its way arrive."""
-        self._stopped.set()
-        self._thread.join()
+        self._rounds.stop()
         self._http.close()
 
     def state(self) -> Delivery:
@@ -176,7 +174,7 @@ class Sender:
 
     def step(self) -> None:
         """Send what waits, until all of it was taken or one was not."""
-        while not self._stopped.is_set():
+        while not self._rounds.is_stopping:
             state = self._state()
             waiting = self._list.alerts(after=state["after"])
             self.waiting = len(waiting)
@@ -230,18 +228,8 @@ class Sender:
     def _put(self, state: Mapping[str, Any]) -> None:
         self._list.put_state(self.webhook.key, state)
 
-    def _run(self) -> None:
-        said = ""
-        while True:
-            try:
-                self.step()
-                said = ""
-            except Exception as error:  # Nobody waits for this thread: an error ends here or nowhere.
-                if str(error) != said:
-                    said = str(error)
-                    log.error("webhook %s: %s", self.webhook.host, error)
-            if self._stopped.wait(_LOOK_S):
-                return
+    def _report(self, error: Exception) -> None:
+        log.error("webhook %s: %s", self.webhook.host, error)
 
 
 def _secret(file: str | os.PathLike[str] | None, environment: Mapping[str, str]) -> bytes:
