@@ -24,7 +24,9 @@ _TEMPORARY = ".tmp"
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Iterator[BinaryIO]:
+def atomic_write(
+    path: str | os.PathLike[str], *, durable: bool = True, mode: int = 0o644
+) -> Iterator[BinaryIO]:
     """Open a binary file that replaces `path` when the block ends without an error.
 
     The content is flushed to disk before the rename, so kill -9 and power loss leave the old or
@@ -32,6 +34,7 @@ def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Itera
     `durable=False` leaves the flush to the system, for thousands of small files whose writer
     flushes once at the end: still whole after kill -9, perhaps empty after power loss.
     A device or a pipe (/dev/stdout, /dev/null) is written to, never replaced.
+    Until it is whole only its owner can read the new file; then its permissions are those of `mode`.
     What a writer that was killed has left beside `path` is removed by the next durable one.
 
     Raises:
@@ -61,7 +64,7 @@ def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Itera
             stream.flush()
             if durable:
                 os.fsync(stream.fileno())
-        temporary.chmod(0o644)
+        temporary.chmod(mode)
         temporary.replace(target)
         temporary = None
         if durable:
@@ -102,9 +105,11 @@ def _remove_abandoned(folder: Path, prefix: str) -> None:
             file.unlink()
 
 
-def write_bytes(path: str | os.PathLike[str], content: bytes, *, durable: bool = True) -> None:
-    """Replace `path` by `content` atomically; `durable` as in `atomic_write`."""
-    with atomic_write(path, durable=durable) as stream:
+def write_bytes(
+    path: str | os.PathLike[str], content: bytes, *, durable: bool = True, mode: int = 0o644
+) -> None:
+    """Replace `path` by `content` atomically; `durable` and `mode` as in `atomic_write`."""
+    with atomic_write(path, durable=durable, mode=mode) as stream:
         stream.write(content)
 
 

@@ -21,8 +21,8 @@ from filelock import FileLock
 from pydantic import ValidationError
 
 from omnireid.core.closed import ClosedModel
-from omnireid.core.errors import InputError, StorageError
-from omnireid.core.files import write_failure
+from omnireid.core.errors import InputError
+from omnireid.core.files import write_bytes
 from omnireid.server.options import SCOPES, Scope
 
 _PREFIX = "omnireid_"
@@ -148,23 +148,9 @@ class TokenFile:
         with FileLock(f"{self.path}.lock"):
             tokens = list(self.tokens())
             yield tokens
-            _write_private(self.path, _Content(tokens=tuple(tokens)))
+            content = _Content(tokens=tuple(tokens)).model_dump_json(indent=2)
+            write_bytes(self.path, content.encode(), mode=0o600)
 
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-
-
-def _write_private(path: Path, content: _Content) -> None:
-    """Replace a file atomically by one that only its owner ever could read."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(content.model_dump_json(indent=2))
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StorageError(f"cannot write {path}: {write_failure(error)}") from error
