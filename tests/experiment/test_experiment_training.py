@@ -116,8 +116,8 @@ def test_training_alone_asks_for_nothing_to_score(toy_root: Path, tmp_path: Path
 
 def test_the_record_names_the_best_epoch_and_the_data_that_chose_it(toy_root: Path, tmp_path: Path) -> None:
     toy = read_dataset("market-layout", toy_root)
-    result = main_job(recipe(evaluation__every=1), toy, tmp_path)
-    training = ResultRecord.load(result.results[0].files.record).training
+    (result,) = main_job(recipe(evaluation__every=1), toy, tmp_path)
+    training = ResultRecord.load(result.files.record).training
     assert training is not None
     assert training.best is not None
     values = [row["mAP"] for row in training.history]

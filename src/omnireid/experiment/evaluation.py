@@ -248,11 +248,11 @@ def write_results(
     write_report(
         files.report,
         ReportData(
-            record=evaluation.record,
+            record=record,
             retrieval=evaluation.retrieval,
-            query_paths=evaluation.query.paths,
-            gallery_paths=evaluation.gallery.paths,
-            activations=_activations(embedder, evaluation.query.paths),
+            query_paths=query.paths,
+            gallery_paths=gallery.paths,
+            activations=_activations(embedder, query.paths),
             title=title,
             identities=identities,
             embedding_map=embedding_map(
@@ -263,8 +263,7 @@ def write_results(
             ),
         ),
     )
-    # A name that is not UTF-8 comes as lone surrogates, which a text file cannot hold.
-    write_text(files.identities, identity_table(identities).encode("utf-8", "backslashreplace").decode())
+    write_text(files.identities, identity_table(identities))
     write_queries(files.queries, evaluation.retrieval, query, record.dataset.root)
     if evaluation.dataset is not None and evaluation.dataset.partition is not None:
         write_manifest(evaluation.dataset, folder / SPLIT)

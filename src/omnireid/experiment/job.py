@@ -26,20 +26,13 @@ from omnireid.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class TargetResult:
-    """What the trained model reached on one dataset."""
+    """What the trained model, whose file is `weights`, reached on one dataset."""
 
+    weights: Path
     dataset: Dataset
     record: ResultRecord
     files: ResultFiles
     embeddings: Path
-
-    __repr__ = short_repr
-
-
-@dataclass(frozen=True)
-class MainJobResult:
-    weights: Path
-    results: tuple[TargetResult, ...]
 
     __repr__ = short_repr
 
@@ -52,7 +45,7 @@ def main_job(
     *,
     targets: Sequence[Dataset] = (),
     console: Console | None = None,
-) -> MainJobResult:
+) -> list[TargetResult]:
     """Train by the recipe, evaluate by each target's protocol, write everything into `run_dir`.
 
     `run_dir` gets `model.safetensors` and what training leaves there; and for one target `result.json`,
@@ -98,5 +91,5 @@ def main_job(
         files = write_results(evaluation, embedder, folder)
         embeddings = folder / "embeddings.parquet"
         write_embeddings(embeddings, evaluation.gallery, card=embedder.card)
-        results.append(TargetResult(target, evaluation.record, files, embeddings))
-    return MainJobResult(trained.weights, tuple(results))
+        results.append(TargetResult(trained.weights, target, evaluation.record, files, embeddings))
+    return results

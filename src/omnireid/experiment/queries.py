@@ -64,8 +64,7 @@ def write_queries(path: Path, result: RetrievalResult, query: Embeddings, root: 
                 *("" if math.isnan(score) else repr(score) for score in scores),
             )
         )
-    # A file name that is not UTF-8 comes as lone surrogates, which a text file cannot hold.
-    write_text(path, text.getvalue().encode("utf-8", "backslashreplace").decode())
+    write_text(path, text.getvalue())
 
 
 def read_queries(path: Path) -> QueryScores:

@@ -126,15 +126,16 @@ def _run(
     dataset, targets = read_sources(sources, console=console)
     if is_rendered:
         targets = [timed(target) for target in targets]
-    job = main_job(recipe, dataset, folder, options, targets=targets, console=console)
-    calibration = _calibrate(job.weights, folder, options, console) if is_rendered else None
+    results = main_job(recipe, dataset, folder, options, targets=targets, console=console)
+    weights = results[0].weights
+    calibration = _calibrate(weights, folder, options, console) if is_rendered else None
     # Rendered people walked past the cameras yesterday, from eight o'clock on.
     first_s = time.time() // _DAY_S * _DAY_S - _DAY_S + 8 * 3600 if is_rendered else None
+    embedder = Embedder.open(weights, device=options.device)
     filled = []
-    for result in job.results:
+    for result in results:
         gallery = result.embeddings.with_name("gallery")
         _clear_gallery(gallery)
-        embedder = Embedder.open(job.weights, device=options.device)
         with Gallery.open(str(gallery), actor=_ACTOR, calibration=calibration) as opened:
             fill_from_dataset(
                 opened,
@@ -144,7 +145,7 @@ def _run(
                 reading=Reading(on_bad=options.on_bad, threads=options.threads, console=console),
             )
             first_query = ask_first_query(opened, embedder, result.dataset)
-        filled.append(RunTarget(job.weights, result, gallery, first_query))
+        filled.append(RunTarget(weights, result, gallery, first_query))
     return filled
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 
-from omnireid.core.files import write_bytes
 from omnireid.evaluation.calibration import EVEN, Calibration, CalibrationRecord, Decision
 from omnireid.evaluation.result import DistanceHistogram
 from omnireid.evaluation.searches import SearchModel
 from omnireid.evaluation.thresholds import ErrorThreshold
 from omnireid.report.figures import Series, histogram_chart, line_chart
-from omnireid.report.template import render_page
+from omnireid.report.template import render_page, write_page
 
 _DECISIONS = {
     Decision.SAME: "same person",
@@ -142,7 +141,7 @@ def write_calibration_page(
         "histogram": histogram_chart(histogram, title="Scores of pairs", x_label="cosine similarity"),
         "thresholds": [_row(threshold) for threshold in (*record.false_alarms, record.miss)],
     }
-    write_bytes(path, render_page("calibration.html.j2", page).encode("utf-8", "xmlcharrefreplace"))
+    write_page(path, render_page("calibration.html.j2", page))
 
 
 def reliability_chart(record: CalibrationRecord) -> str:

@@ -12,7 +12,7 @@ from omnireid.core.errors import InputError, MissingExtraError
 from omnireid.core.files import atomic_write
 from omnireid.core.record import ResultRecord
 from omnireid.evaluation.bootstrap import PairedComparison
-from omnireid.report.wording import bare_table, dataset_title, protocol_terms
+from omnireid.report.wording import bare_table, dataset_title, mean_precision_interval, protocol_terms
 
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 # Okabe and Ito's colours, which people who see fewer colours tell apart too.
@@ -73,8 +73,7 @@ def plot_results(path: str | os.PathLike[str], records: Sequence[ResultRecord], 
         value = record.metrics.get("mAP")
         if value is None:
             continue
-        intervals = None if record.analysis is None else record.analysis.intervals
-        interval = None if intervals is None else intervals.get("mAP")
+        interval = mean_precision_interval(record)
         errors = None
         if interval is not None:
             errors = [[100 * (value - interval.low)], [100 * (interval.high - value)]]

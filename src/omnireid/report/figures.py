@@ -43,8 +43,7 @@ def line_chart(
     x_ticks += [x for x in _ticks(*frame.x_range, 5, whole=True) if x > max(marked, default=-math.inf)]
     parts = [frame.axes(x_label, y_label, x_ticks, as_percent=as_percent)]
     for number, line in enumerate(series, start=1):
-        path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in line.points)
-        parts.append(Markup('<polyline class="line s{}" points="{}"/>').format(number, path))
+        parts.append(frame.shape("polyline", f"line s{number}", line.points))
         shown = [p for p in line.points if p[0] in marked] if marked else line.points
         if len(shown) <= _MAX_DOTS:
             dot = Markup('<circle class="dot s{}" cx="{:.1f}" cy="{:.1f}" r="{}"><title>{}</title></circle>')
@@ -76,8 +75,7 @@ def rate_chart(series: Sequence[Series], *, title: str, x_label: str, y_label: s
     written = [f"{100 * 10**decade:g}" for decade in decades]
     parts = [frame.axes(x_label, y_label, decades, as_percent=True, x_texts=written)]
     for number, line in enumerate(logarithmic, start=1):
-        path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in line.points)
-        parts.append(Markup('<polyline class="line s{}" points="{}"/>').format(number, path))
+        parts.append(frame.shape("polyline", f"line s{number}", line.points))
     if len(series) > 1:
         parts.append(_legend([line.name for line in series], WIDTH))
     return _svg(title, parts, WIDTH)
@@ -95,8 +93,7 @@ def histogram_chart(histogram: DistanceHistogram, *, title: str, x_label: str) -
         for low, high, y in zip(edges[:-1], edges[1:], share, strict=True):
             steps += [(low, y), (high, y)]
         steps.append((edges[-1], 0.0))
-        path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in steps)
-        parts.append(Markup('<polygon class="area s{}" points="{}"/>').format(number, path))
+        parts.append(frame.shape("polygon", f"area s{number}", steps))
     parts.append(_legend([name for name, _ in kinds], WIDTH))
     return _svg(title, parts, WIDTH)
 
@@ -140,6 +137,10 @@ class _Frame:
         parts.append(_text("axis mid", (left + right) / 2, HEIGHT - 8, x_label))
         parts.append(_text("axis", 2, 14, y_label))
         return Markup("").join(parts)
+
+    def shape(self, tag: str, kind: str, points: Sequence[tuple[float, float]]) -> Markup:
+        path = " ".join(f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in points)
+        return Markup('<{} class="{}" points="{}"/>').format(tag, kind, path)
 
     def label(self, x: float, y: float, text: str, *, lower: bool) -> Markup:
         """A value below its point, or one line lower still."""

@@ -9,12 +9,12 @@ from typing import Any
 from urllib.parse import quote
 
 from omnireid.core.errors import InputError
-from omnireid.core.files import write_bytes
 from omnireid.core.record import Interval, MeansRecord, ResultRecord
 from omnireid.evaluation.metrics import labels
-from omnireid.report.template import render_page
+from omnireid.report.template import render_page, write_page
 from omnireid.report.wording import (
     dataset_titles,
+    mean_precision_interval,
     percent,
     protocol_sentence,
     protocol_terms,
@@ -45,7 +45,7 @@ def write_overview(
         raise InputError("results: expected at least one to write an overview of")
     folder = Path(path).absolute().parent
     records = [record for record, _ in results]
-    intervals = [_interval(record) for record in records]
+    intervals = [mean_precision_interval(record) for record in records]
     page = {
         "title": f"{_listed(record.model.name for record in records)} on "
         f"{_listed(record.dataset.name for record in records)}",
@@ -69,7 +69,7 @@ def write_overview(
             if summary.protocol is not None
         ],
     }
-    write_bytes(path, render_page("overview.html.j2", page).encode("utf-8", "xmlcharrefreplace"))
+    write_page(path, render_page("overview.html.j2", page))
 
 
 def _row(record: ResultRecord, title: str, interval: Interval | None, report: Path) -> dict[str, Any]:
@@ -81,12 +81,6 @@ def _row(record: ResultRecord, title: str, interval: Interval | None, report: Pa
         "metrics": [percent(record.metrics.get(name)) for name in labels()],
         "interval": "–" if interval is None else f"{percent(interval.low)} to {percent(interval.high)}",
     }
-
-
-def _interval(record: ResultRecord) -> Interval | None:
-    """Of mAP, where it was measured."""
-    analysis = record.analysis
-    return None if analysis is None or analysis.intervals is None else analysis.intervals.get("mAP")
 
 
 def _listed(names: Any) -> str:

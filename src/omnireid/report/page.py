@@ -13,7 +13,6 @@ import yaml
 
 from omnireid.core.arrays import Float32
 from omnireid.core.errors import ShapeError
-from omnireid.core.files import write_bytes
 from omnireid.core.record import AnalysisRecord, ResultRecord, RobustnessRecord, TrainingRecord
 from omnireid.core.seeds import numpy_generator
 from omnireid.evaluation.metrics import METRICS, labels
@@ -32,16 +31,14 @@ from omnireid.report.figures import NARROW, Series, histogram_chart, line_chart
 from omnireid.report.identities import IdentityScore
 from omnireid.report.pictures import Album, data_address
 from omnireid.report.robustness import (
-    METRICS as ROBUSTNESS_METRICS,
-)
-from omnireid.report.robustness import (
+    PUBLISHED_METRICS,
     comparable,
     condition_rows,
     heat_rows,
     published_rows,
     robustness_sentence,
 )
-from omnireid.report.template import render_page
+from omnireid.report.template import render_page, write_page
 from omnireid.report.wording import percent, protocol_sentence, spread
 from omnireid.robustness.published import PROTOCOL, PUBLISHED
 
@@ -99,8 +96,7 @@ def write_report(path: str | os.PathLike[str], data: ReportData) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
-    # Undecodable bytes of a file name arrive as lone surrogates, which UTF-8 does not have.
-    write_bytes(path, render(data).encode("utf-8", "xmlcharrefreplace"))
+    write_page(path, render(data))
 
 
 def render(data: ReportData) -> str:
@@ -276,7 +272,7 @@ def _robustness(record: RobustnessRecord) -> dict[str, Any]:
         "conditions": condition_rows(record),
         "heat": [
             (METRICS[metric].label, heat_rows(record, metric))
-            for metric in ROBUSTNESS_METRICS
+            for metric in PUBLISHED_METRICS
             if metric != "mINP"
         ],
         "comparable": comparable(record),
@@ -288,7 +284,7 @@ def _robustness(record: RobustnessRecord) -> dict[str, Any]:
         "own": [
             spread(record.conditions[condition].get(metric))
             for condition in ("clean", "both")
-            for metric in ROBUSTNESS_METRICS
+            for metric in PUBLISHED_METRICS
         ],
     }
 

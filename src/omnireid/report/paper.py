@@ -18,7 +18,7 @@ from omnireid.core.errors import InputError
 from omnireid.core.record import MeansRecord, ProtocolRecord, ResultRecord, SpreadRecord
 from omnireid.evaluation.metrics import METRICS, labels
 from omnireid.report.options import TABLE_FORMATS, TableFormat
-from omnireid.report.wording import dataset_title, protocol_terms, repetitions
+from omnireid.report.wording import dataset_title, mean_precision_interval, protocol_terms, repetitions
 
 _PROTOCOL_FIELDS = tuple(ProtocolRecord.model_fields)
 _MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\|*`<["})
@@ -218,11 +218,12 @@ def _best(field: str, values: Sequence[SpreadRecord | None]) -> float | None:
 
 def _caption(rows: Sequence[PaperRow]) -> str:
     protocols = list(dict.fromkeys(row.kind[1] for row in rows))
+    kinds = {row.kind for row in rows}
     parts = ["Percent"]
     if len(protocols) == 1:
         parts.append(protocols[0])
     if len(rows) > 1:
-        parts.append("best in bold" + (" for each dataset and protocol" if len(_kinds(rows)) > 1 else ""))
+        parts.append("best in bold" + (" for each dataset and protocol" if len(kinds) > 1 else ""))
     over = {
         "seeds" if row.record.seeds else "random splits"
         for row in rows
@@ -231,10 +232,6 @@ def _caption(rows: Sequence[PaperRow]) -> str:
     if over:
         parts.append(f"± is the standard deviation over {' or '.join(sorted(over))}")
     return "; ".join(parts) + "."
-
-
-def _kinds(rows: Sequence[PaperRow]) -> set[tuple[str, str]]:
-    return {row.kind for row in rows}
 
 
 def _seeds(record: ResultRecord | MeansRecord) -> str:
@@ -249,8 +246,7 @@ def _splits(record: ResultRecord | MeansRecord) -> str:
 
 def _interval(record: ResultRecord | MeansRecord) -> list[str]:
     """Bounds of mAP, where they were measured."""
-    analysis = None if isinstance(record, MeansRecord) else record.analysis
-    interval = None if analysis is None or analysis.intervals is None else analysis.intervals.get("mAP")
+    interval = None if isinstance(record, MeansRecord) else mean_precision_interval(record)
     return ["", ""] if interval is None else [repr(interval.low), repr(interval.high)]
 
 

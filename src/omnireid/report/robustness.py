@@ -16,7 +16,7 @@ from omnireid.robustness.published import PUBLISHED
 from omnireid.robustness.suite import CATEGORIES, SEVERITIES
 
 # Those that the benchmarks publish, in their order.
-METRICS = ("mINP", "mAP", "rank1")
+PUBLISHED_METRICS = ("mINP", "mAP", "rank1")
 CONDITIONS = {
     "clean": "clean",
     "both": "query and gallery corrupted",
@@ -36,7 +36,7 @@ def robustness_sentence(record: RobustnessRecord) -> str:
 def condition_rows(record: RobustnessRecord) -> list[tuple[str, ...]]:
     """Four rows: condition, mINP, mAP, rank-1."""
     return [
-        (label, *(spread(record.conditions[name].get(metric)) for metric in METRICS))
+        (label, *(spread(record.conditions[name].get(metric)) for metric in PUBLISHED_METRICS))
         for name, label in CONDITIONS.items()
     ]
 
@@ -81,7 +81,7 @@ def comparable(record: RobustnessRecord) -> bool:
 def rich_robustness(record: RobustnessRecord) -> Group:
     """For `rich.console.Console.print`: the four conditions and, where measured, the heat map of mAP."""
     conditions = bare_table(
-        ("condition", *(labels()[metric] for metric in METRICS)),
+        ("condition", *(labels()[metric] for metric in PUBLISHED_METRICS)),
         condition_rows(record),
         words=("condition",),
         caption=f"percent; {robustness_sentence(record)}",

@@ -7,7 +7,14 @@ from collections.abc import Container, Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from omnireid.core.record import DatasetRecord, MeansRecord, ProtocolRecord, ResultRecord, SpreadRecord
+from omnireid.core.record import (
+    DatasetRecord,
+    Interval,
+    MeansRecord,
+    ProtocolRecord,
+    ResultRecord,
+    SpreadRecord,
+)
 
 _PROTOCOLS = {
     "market1501": "single query, other cameras only",
@@ -25,6 +32,12 @@ def spread(values: SpreadRecord) -> str:
     """Percent, with the deviation where there is one: "10.37 ± 0.21"."""
     mean = f"{100 * values.mean:.2f}"
     return mean if values.deviation is None else f"{mean} ± {100 * values.deviation:.2f}"
+
+
+def mean_precision_interval(record: ResultRecord) -> Interval | None:
+    """Of mAP, where it was measured."""
+    intervals = None if record.analysis is None else record.analysis.intervals
+    return None if intervals is None else intervals.get("mAP")
 
 
 def bare_table(
@@ -61,20 +74,17 @@ def dataset_title(dataset: DatasetRecord) -> str:
 def dataset_titles(records: Sequence[ResultRecord]) -> list[str]:
     """Their titles, with folder, file or seed where one model has several results of one title."""
     titles = [dataset_title(record.dataset) for record in records]
-    roots: dict[tuple[str, str], set[str]] = {}
-    for record, title in zip(records, titles, strict=True):
-        roots.setdefault((record.model.name, title), set()).add(record.dataset.root)
-    titles = [
-        title if len(roots[record.model.name, title]) == 1 else f"{title} ({record.dataset.root})"
-        for record, title in zip(records, titles, strict=True)
-    ]
-    seeds: dict[tuple[str, str], set[int]] = {}
-    for record, title in zip(records, titles, strict=True):
-        seeds.setdefault((record.model.name, title), set()).add(record.seed)
-    return [
-        title if len(seeds[record.model.name, title]) == 1 else f"{title}, seed {record.seed}"
-        for record, title in zip(records, titles, strict=True)
-    ]
+    roots = [f" ({record.dataset.root})" for record in records]
+    seeds = [f", seed {record.seed}" for record in records]
+    for additions in (roots, seeds):
+        of_title: dict[tuple[str, str], set[str]] = {}
+        for record, title, addition in zip(records, titles, additions, strict=True):
+            of_title.setdefault((record.model.name, title), set()).add(addition)
+        titles = [
+            title if len(of_title[record.model.name, title]) == 1 else title + addition
+            for record, title, addition in zip(records, titles, additions, strict=True)
+        ]
+    return titles
 
 
 def repetitions(summary: MeansRecord) -> str:
