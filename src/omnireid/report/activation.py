@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from PIL import Image
 
@@ -20,60 +18,47 @@ _TURBO = (
 )
 
 
-def activation_map(
-    feature_maps: AnyFloat, *, response: Literal["absolute", "square"] = "absolute"
-) -> Float32:
-    """Sum the channels of the last convolution and scale each map to unit L2 norm over its pixels.
+def activation_map(feature_maps: AnyFloat) -> Float32:
+    """Sum absolute values of the last convolution's channels, and scale each map to unit L2 norm.
 
     Args:
         feature_maps: (..., C, h, w) float.
-        response: "absolute" sums absolute values as the paper says; "square" sums squares, which is
-            what torchreid's tool draws and shows fewer, sharper spots.
 
     Returns:
         (..., h, w) float32, not negative. A map without any response stays zero.
 
     Raises:
         ShapeError: fewer than three axes.
-        InputError: an unknown response, NaN or infinity.
+        InputError: NaN or infinity.
     """
     features = np.asarray(feature_maps)
     if features.ndim < 3:
         raise ShapeError("feature_maps", expected="(..., C, h, w)", actual=features.shape)
     if not np.isfinite(features).all():
         raise InputError("feature_maps: hold NaN or infinity")
-    if response == "absolute":
-        maps = np.abs(features).sum(axis=-3, dtype=np.float64)
-    elif response == "square":
-        maps = np.square(features, dtype=np.float64).sum(axis=-3)
-    else:
-        raise InputError(f"response: expected 'absolute' or 'square', got {response!r}")
+    maps = np.abs(features).sum(axis=-3, dtype=np.float64)
     norms = np.sqrt(np.square(maps).sum(axis=(-2, -1), keepdims=True))
     unit: Float64 = np.divide(maps, norms, out=np.zeros_like(maps), where=norms > 0)
     return unit.astype(np.float32)
 
 
-def overlay(crop: UInt8, activation: AnyFloat, *, image_share: float = 0.5) -> UInt8:
-    """Lay one map over its crop: stretched bilinearly, min–max scaled, coloured from blue to red.
+def overlay(crop: UInt8, activation: AnyFloat) -> UInt8:
+    """Lay one map half over its crop: stretched bilinearly, min–max scaled, coloured from blue to red.
 
     Args:
         crop: (H, W, 3) uint8 RGB.
         activation: (h, w) float.
-        image_share: how much of the crop shows through, 0 to 1 (torchreid draws 0.3).
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
         ShapeError: a crop or a map of another shape.
-        InputError: `image_share` is outside 0 to 1.
     """
     if crop.ndim != 3 or crop.shape[2] != 3:
         raise ShapeError("crop", expected="(H, W, 3)", actual=crop.shape)
     if activation.ndim != 2:
         raise ShapeError("activation", expected="(h, w)", actual=activation.shape)
-    if not 0 <= image_share <= 1:
-        raise InputError(f"image_share: expected 0 to 1, got {image_share}")
     height, width = crop.shape[:2]
     small = Image.fromarray(np.asarray(activation, dtype=np.float32))
     stretched = np.asarray(small.resize((width, height), Image.Resampling.BILINEAR))
@@ -82,5 +67,5 @@ def overlay(crop: UInt8, activation: AnyFloat, *, image_share: float = 0.5) -> U
     ramp = np.array([list(bytes.fromhex(colour)) for colour in _TURBO.split()], np.float64)
     places = np.linspace(0.0, 1.0, len(ramp))
     coloured = np.stack([np.interp(level, places, ramp[:, channel]) for channel in range(3)], axis=-1)
-    mixed: Float64 = np.rint(image_share * crop + (1 - image_share) * coloured)
+    mixed: Float64 = np.rint((crop + coloured) / 2)
     return mixed.astype(np.uint8)
