@@ -132,7 +132,9 @@ def write_calibration_page(
     """
     record = calibration.record
     page = {
+        "title": f"Calibration of {record.model.name}",
         "record": record,
+        "environment": record.environment,
         "lines": calibration_lines(record),
         "whitening": "none" if calibration.whitening is None else calibration.whitening.kind,
         "error": share(record.calibration_error),

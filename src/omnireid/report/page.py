@@ -106,6 +106,7 @@ def render(data: ReportData) -> str:
     page = {
         "title": data.title or f"{record.model.name} on {record.dataset.name}",
         "record": record,
+        "environment": record.environment,
         "sentence": protocol_sentence(record),
         "metrics": [(label, percent(record.metrics.get(metric))) for metric, label in labels().items()],
         "num_invalid": retrieval.num_queries - retrieval.num_valid_queries,
@@ -254,7 +255,7 @@ def _analysis(record: AnalysisRecord, camera_names: Mapping[int, str]) -> dict[s
         "intervals": interval_rows(record),
         "level": "" if record.intervals is None else f"{100 * record.intervals.level:g} %",
         "cameras": [(label, matrix) for label, matrix in matrices if matrix is not None],
-        "labels": [*labels(of_queries=True).values()],
+        "labels": [f"{label}, %" for label in labels(of_queries=True).values()],
         "heights": group_rows(record.crop_heights) if len(record.crop_heights) > 1 else [],
         "open_set": None
         if record.open_set is None
