@@ -18,7 +18,7 @@ from omnireid.core.types import Embeddings
 from omnireid.evaluation.bootstrap import compare_paired
 from omnireid.evaluation.metrics import metrics_record
 from omnireid.experiment.analysis import analyse
-from omnireid.experiment.comparison import compare_results, differences, load_result
+from omnireid.experiment.comparison import compare, differences, load_result
 from omnireid.experiment.evaluation import Evaluation
 from omnireid.experiment.queries import COLUMNS, read_queries, write_queries
 from omnireid.report.analysis import rich_analysis
@@ -89,13 +89,13 @@ def test_queries_survive_the_disk(tmp_path: Path) -> None:
 
 def test_a_better_model_is_better_on_the_same_queries(two: tuple[Path, Path]) -> None:
     bad, good = (load_result(folder) for folder in two)
-    (versus,) = compare_results([bad, good], seed=5)
+    (versus,) = compare([bad, good], seed=5).against_first
     assert versus.mAP is not None
     expected = compare_paired(bad.queries.ap, good.queries.ap, bad.queries.pids, seed=5)
     assert versus.mAP == expected
     assert versus.mAP.difference.value > 0.2
     assert versus.mAP.p_value < 0.01
-    (nothing,) = compare_results([good, good])
+    (nothing,) = compare([good, good]).against_first
     assert nothing.mAP.difference.value == 0
     assert nothing.mAP.p_value == 1
     console = Console(file=io.StringIO(), width=120)
@@ -109,11 +109,11 @@ def test_different_protocols_are_refused_and_named(two: tuple[Path, Path]) -> No
     other = replace(good, record=good.record.model_copy(update={"protocol": protocol}))
     assert differences([bad.record, other.record]) == ["distance: euclidean, cosine"]
     with pytest.raises(InputError, match="distance: euclidean, cosine"):
-        compare_results([bad, other])
-    (versus,) = compare_results([bad, other], any_protocol=True)
+        compare([bad, other])
+    (versus,) = compare([bad, other], any_protocol=True).against_first
     assert versus.mAP is not None
     with pytest.raises(InputError, match="at least two results"):
-        compare_results([bad])
+        compare([bad])
 
 
 def test_splits_of_one_benchmark_do_not_compare() -> None:
@@ -123,10 +123,10 @@ def test_splits_of_one_benchmark_do_not_compare() -> None:
 def test_results_without_queries_or_with_others_say_so(two: tuple[Path, Path]) -> None:
     (two[1] / "queries.csv").unlink()
     bad, good = (load_result(folder) for folder in two)
-    assert compare_results([bad, good])[0].mAP is None
+    assert compare([bad, good]).against_first[0].mAP is None
     fewer = replace(bad.queries, paths=tuple(f"{path}x" for path in bad.queries.paths))
     with pytest.raises(InputError, match="0 queries in common"):
-        compare_results([bad, replace(good, queries=fewer)])
+        compare([bad, replace(good, queries=fewer)])
     with pytest.raises(InputError, match="no such result record"):
         load_result(two[0] / "nothing.json")
 

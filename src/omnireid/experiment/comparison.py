@@ -151,40 +151,28 @@ class Comparison:
 
 
 def compare(
-    results: Sequence[str | os.PathLike[str]], *, any_protocol: bool = False, seed: int = 0
+    results: Sequence[Result | str | os.PathLike[str]], *, any_protocol: bool = False, seed: int = 0
 ) -> Comparison:
-    """Read results, and say whether each is better than the first: difference, interval, p-value.
+    """Say whether each result is better than the first, query by query: difference, interval, p-value.
 
     Args:
-        results: Records (result.json), or folders that `evaluate` wrote; at least two.
-        any_protocol, seed: As for `compare_results`.
-
-    Raises:
-        InputError: As `load_result` and `compare_results`.
-    """
-    loaded = [load_result(path) for path in results]
-    against_first = compare_results(loaded, any_protocol=any_protocol, seed=seed)
-    unlike = differences([result.record for result in loaded])
-    return Comparison(tuple(loaded), tuple(against_first), tuple(unlike))
-
-
-def compare_results(results: Sequence[Result], *, any_protocol: bool = False, seed: int = 0) -> list[Versus]:
-    """Compare each result with the first, query by query, by resampling identities.
-
-    Args:
-        results: at least two.
-        any_protocol: go on although datasets or protocols differ; pairs are then made of the queries that
+        results: At least two: records (result.json), folders that `evaluate` wrote, or what `load_result`
+            read.
+        any_protocol: Go on although datasets or protocols differ; pairs are then made of the queries that
             both have.
-        seed: seed of the resampling.
+        seed: Seed of the resampling of identities.
 
     Raises:
-        InputError: fewer than two results, different protocols, or queries that do not pair.
+        InputError: As `load_result`; fewer than two, different protocols, or queries that do not pair.
     """
     if len(results) < 2:
         raise InputError("compare: give at least two results")
+    loaded = [result if isinstance(result, Result) else load_result(result) for result in results]
+    records = [result.record for result in loaded]
     if not any_protocol:
-        check_alike([result.record for result in results])
-    return [_versus(results[0], other, seed, any_protocol) for other in results[1:]]
+        check_alike(records)
+    against_first = [_versus(loaded[0], other, seed, any_protocol) for other in loaded[1:]]
+    return Comparison(tuple(loaded), tuple(against_first), tuple(differences(records)))
 
 
 def _versus(base: Result, other: Result, seed: int, any_protocol: bool) -> Versus:

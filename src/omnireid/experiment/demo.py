@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +116,8 @@ def _fill(
     names, model = camera_names(world), embedder.ref
     with Gallery.open(str(demo.gallery), actor="demo") as gallery, progress_bar(console) as progress:
         task = progress.add_task("Filling the gallery", total=len(crops))
-        for batch in _batches(crops):
+        for begin in range(0, len(crops), _BATCH):
+            batch = crops[begin : begin + _BATCH]
             pictures = [render_jpeg(world, crop.pid, crop.camid, crop.index) for crop in batch]
             items = [
                 Item(
@@ -156,11 +155,6 @@ def identity_of(crop: SeenCrop, num_people: int, num_days: int) -> str | None:
 
 def _identity(number: int) -> str:
     return f"person-{number + 1:03d}"
-
-
-def _batches(crops: tuple[SeenCrop, ...]) -> Iterator[list[SeenCrop]]:
-    for _, numbered in groupby(enumerate(crops), key=lambda pair: pair[0] // _BATCH):
-        yield [crop for _, crop in numbered]
 
 
 def _write_pictures(folder: Path, world: World, num_people: int) -> None:
