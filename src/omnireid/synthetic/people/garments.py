@@ -110,7 +110,7 @@ class Tailor:
         body, chart = self.body, self.chart
         close = np.clip(0.2 + chart.collar / 0.6, 0.2, 1.0)  # at the neckline cloth lies on the skin
         points = body.points + body.normals * (ease * close)[:, None]
-        fall = float(np.interp(ease, [0.004, 0.012, 0.03], [0.55, 0.32, 0.12]))
+        fall = fall_of(ease)
         draped = self.envelope.draped(ease, fall)
         axis, own, wide = draped.at(points)
         hangs = np.clip((chart.down - ARMPIT) / 0.10, 0, 1) * np.clip(1 - chart.arm * 3, 0, 1)
@@ -268,7 +268,7 @@ class Tailor:
             gap: share of the circumference that is open in front, at the start and at the hem.
         """
         body = self.body
-        fall = float(np.interp(ease + max(flare, 0), [0.004, 0.012, 0.03], [0.55, 0.25, 0.06]))
+        fall = fall_of(ease) if slot == "torso" else fall_of(ease + flare)
         draped = self.envelope.draped(ease, fall)
         rows = max(3, int(np.ceil((hem - start) / 0.075)) + 1)
         values = np.linspace(start, hem, rows)
@@ -431,6 +431,11 @@ class Tailor:
             uvs[:, 1] = 0.2 * (uvs[:, 1] - uvs[:, 1].min()) / max(float(np.ptp(uvs[:, 1])), 1e-6)
             pieces.append(Piece("shoe", leg.vertices, leg.faces, uvs, leg.bones, leg.weights))
         return pieces
+
+
+def fall_of(ease: float) -> float:
+    """How much cloth narrows downwards at most, metres per metre, by its distance from the body in metres."""
+    return float(np.interp(ease, [0.004, 0.012, 0.03], [0.55, 0.32, 0.12]))
 
 
 def widened(
