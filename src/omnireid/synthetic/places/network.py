@@ -11,14 +11,13 @@ from omnireid.core.errors import InputError
 from omnireid.core.seeds import numpy_generator
 from omnireid.synthetic.optics.camera import Pinhole
 from omnireid.synthetic.optics.light import Lighting, Shadows
-from omnireid.synthetic.optics.render import render
+from omnireid.synthetic.optics.render import render, visible
 from omnireid.synthetic.optics.sensor import SensorSettings
 from omnireid.synthetic.places.daylight import draw_lights
 from omnireid.synthetic.places.place import PLACE_KINDS, Place, make_place
 from omnireid.synthetic.places.sensors import Sensor, draw_sensors
 
 STATURE = 1.72
-NO_LIGHT = Lighting((0.0, 0.0, 1.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
 _RESOLUTIONS = ((640, 480), (704, 576), (800, 600), (1280, 720), (1280, 960), (1920, 1080))
 _LEAST_HEIGHT = 64  # of a person, in pixels of the sensor
 _MOST_LEAN = np.radians(15.0)
@@ -207,4 +206,4 @@ def metered(network: Network, camera: PlacedCamera, light: int, shadows: Shadows
 
 def static_depth(place: Place, pinhole: Pinhole) -> Float32:
     """(H, W) float32: how far the place's surfaces are along the view, infinite where there is sky."""
-    return render(place.mesh, place.bank, pinhole, NO_LIGHT, shadows=Shadows(), samples=1).depth
+    return visible(place.mesh, place.bank, pinhole)[1]
