@@ -88,7 +88,8 @@ def draw_dress_code(generator: np.random.Generator, place: str | None = None) ->
         raise UnknownNameError("place", place, PLACES)
     code = PLACES[place]
     weights = generator.gamma(3.0, 1.0 / 3.0, len(code.styles))
-    jitter = np.exp(generator.normal(0.0, 0.3, 6))
+    # Prints and bright colours are fashions: places differ in them more than in bags and hats.
+    jitter = np.exp(generator.normal(0.0, (0.45, 0.3, 0.8, 0.3, 0.3, 0.3)))
     return DressCode(
         warmth=float(np.clip(code.warmth + generator.normal(0.0, 0.08), 0.0, 1.0)),
         styles={
