@@ -232,6 +232,19 @@ def test_light_of_sun_sky_lamps_and_glow_is_what_the_formula_says() -> None:
     )
 
 
+def test_the_side_towards_the_open_sky_is_brighter() -> None:
+    sides = [_quad([[x, 0, 0], [x, 1, 0], [x, 1, 2], [x, 0, 2]]) for x in (-1.0, 1.0)]
+    lighting = Lighting(
+        (0, 0, 1), (0, 0, 0), (1, 1, 1), (0, 0, 0), backdrop=(0, 0, 0), sky_direction=(3, 0, 4)
+    )
+    camera = _camera(96, 64)
+    rendered = render(Mesh.join(sides), _plain((255, 255, 255)), camera, lighting, shadows=Shadows())
+    # Of both walls the inner side is seen, which looks to +x on the left and to −x on the right.
+    for wall, share in zip(sides, (0.5 + 0.5 * 0.6, 0.5 - 0.5 * 0.6), strict=True):
+        column, row = camera.project(wall.vertices.mean(axis=0)[None])[0][0].astype(int)
+        np.testing.assert_allclose(rendered.colour[row, column], share, rtol=1e-5)
+
+
 def test_feet_darken_the_ground_beside_them_under_a_grey_sky() -> None:
     grey = Lighting((0, 0, 1), (0, 0, 0), (1, 1, 1), (0, 0, 0))
     leg = Mesh.join(

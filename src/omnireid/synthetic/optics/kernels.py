@@ -426,8 +426,8 @@ def shade(
     Args:
         view: the nine numbers of the camera's rotation, row after row, and its position's three.
         samples: per pixel and direction. `depth_of`: (H, W) of samples.
-        light: towards the sun, sun, sky, ground and backdrop, three numbers each; then shadow, occlusion and
-            the focal length in pixels.
+        light: towards the sun, sun, sky, ground, backdrop and towards the open sky, three numbers each; then
+            shadow, occlusion and the focal length in pixels.
         lamps: (L, 6) float64: place and colour.
         own_sun, own_sky: maps of what is drawn here. `other_sun`: of what stands around.
         behind: colour, sunlight, depth, owners of the picture that this one is drawn over.
@@ -438,7 +438,7 @@ def shade(
     x_step, y_step = int(x_of.shape[0] > 1), int(y_of.shape[1] > 1)
     num_samples = samples * samples
     r00, r01, r02, r10, r11, r12, r20, r21, r22, eye_x, eye_y, eye_z = view
-    towards, sun, sky, ground, backdrop, shadow, occlusion, focal = light
+    towards, sun, sky, ground, backdrop, open_side, shadow, occlusion, focal = light
     sun_x, sun_y, sun_z = towards
     has_sun = sun[0] + sun[1] + sun[2] > 0.0
     for row in range(height):
@@ -542,7 +542,7 @@ def shade(
                             shine = lit * gloss * max(half, 0.0) ** 32
                     else:
                         direct = 0.0
-                up = 0.5 + 0.5 * nz
+                up = 0.5 + 0.5 * (nx * open_side[0] + ny * open_side[1] + nz * open_side[2])
                 around = 1.0
                 if occlusion > 0.0:
                     around = 1.0 - occlusion * (1.0 - open_share(own_sky, px, py, pz, nx, ny, nz))

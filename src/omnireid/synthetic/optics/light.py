@@ -40,6 +40,7 @@ class Lighting:
         shadow: 0 to 1, how dark shadows of the sun are (haze and bright walls fill them).
         occlusion: 0 to 1, how much bodies take of the sky's light around them.
         backdrop: light from where there is nothing; the sky's unless given.
+        sky_direction: (3,) towards the middle of the sky's light; not straight up where a wall takes a side.
 
     Raises:
         ShapeError: a colour or direction that has not three numbers.
@@ -54,9 +55,10 @@ class Lighting:
     shadow: float = 1.0
     occlusion: float = 1.0
     backdrop: tuple[float, float, float] | None = None
+    sky_direction: tuple[float, float, float] = (0.0, 0.0, 1.0)
 
     def __post_init__(self) -> None:
-        for name in ("sun_direction", "sun", "sky", "ground", "backdrop"):
+        for name in ("sun_direction", "sun", "sky", "ground", "backdrop", "sky_direction"):
             value = getattr(self, name)
             if value is not None and np.shape(value) != (3,):
                 raise ShapeError(name, expected=(3,), actual=np.shape(value))
@@ -70,11 +72,23 @@ class Lighting:
         Raises:
             InputError: a direction of no length.
         """
-        direction = np.asarray(self.sun_direction, np.float64)
-        length = np.linalg.norm(direction)
-        if not length > 0:
-            raise InputError(f"sun_direction: a direction without a length, {self.sun_direction}")
-        return np.asarray(direction / length)
+        return _unit("sun_direction", self.sun_direction)
+
+    def towards_sky(self) -> Float64:
+        """(3,) float64 unit vector.
+
+        Raises:
+            InputError: a direction of no length.
+        """
+        return _unit("sky_direction", self.sky_direction)
+
+
+def _unit(name: str, vector: tuple[float, float, float]) -> Float64:
+    direction = np.asarray(vector, np.float64)
+    length = np.linalg.norm(direction)
+    if not length > 0:
+        raise InputError(f"{name}: a direction without a length, {vector}")
+    return np.asarray(direction / length)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
