@@ -362,7 +362,7 @@ class Tailor:
         bare = cut.lower_length - (0.03 if lower is not None else 0.3)
         for s in SIDES:
             if cut.lower_length < 0.99:
-                pieces.append(self.leg("bare_leg", skin, s, max(bare, chart.crotch), 1.06))
+                pieces.append(self.leg("bare_leg", skin, s, max(bare, chart.crotch), 1.005))
             pieces.extend(self.shoe(s))
         return pieces
 
@@ -387,8 +387,8 @@ class Tailor:
         y = np.sign(facing[:, 1]) * np.abs(facing[:, 1]) ** power * half
         y += middle_y - sign * 0.12 * width * np.clip(forward - 0.6, 0, 1)
         outline = np.stack([x, y], 1)
-        ring = ankle[:2] + [-0.006, 0] + facing * [0.047 * size, 0.036 * size]
-        top = ankle[2] + 0.012 * size
+        ring = ankle[:2] + [-0.006, 0] + facing * [0.050 * size, 0.040 * size]
+        top = ankle[2] + 0.020 * size
         sole = cut.sole
         low = -sole  # the floor; the foot itself stays where it is
         rows: list[Float64] = []

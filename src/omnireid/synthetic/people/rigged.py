@@ -43,14 +43,14 @@ class Skeleton:
         a = assets()
         beside = a.suit_rows[body.charts.arm[a.suit_rows] < 0.3]
         beside = beside[np.abs(body.charts.down[beside] - 0.08) < 0.15]
-        half = float(np.abs(body.points[beside, 1]).max()) + ease + 0.05 * body.scale
+        half = float(np.abs(body.points[beside, 1]).max()) + 0.6 * ease + 0.05 * body.scale
         joints = np.stack([body.at[name] for name in a.bones])
         neutral = np.tile(np.eye(3), (len(a.bones), 1, 1))
         for s, sign in (("l", 1.0), ("r", -1.0)):
             shoulder, elbow, wrist = (body.at[f"{name}_{s}"] for name in ("upperarm", "forearm", "hand"))
             upper, fore = unit(elbow - shoulder), unit(wrist - elbow)
             length = float(np.linalg.norm(wrist - shoulder))
-            apart = float(np.clip((half - sign * shoulder[1]) / length, 0.08, 0.45))
+            apart = float(np.clip((half - sign * shoulder[1]) / length, 0.08, 0.32))
             hanging = unit(np.array([-0.03, sign * (apart + 0.04), -1.0]))
             first = rotation_between(upper, hanging)
             second = (
