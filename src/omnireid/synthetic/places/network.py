@@ -174,7 +174,8 @@ def visible_spots(place: Place, pinhole: Pinhole, points: Float64, headings: Flo
         inside &= (
             (ends[:, 0] > 0) & (ends[:, 0] < pinhole.width) & (ends[:, 1] > 0) & (ends[:, 1] < pinhole.height)
         )
-    inside &= heights >= _LEAST_HEIGHT
+    # Of a small picture, a seventh.
+    inside &= heights >= min(_LEAST_HEIGHT, pinhole.height / 7)
     # Near the corners of wide pictures people lean; beyond this, detectors miss them.
     with np.errstate(invalid="ignore"):
         inside &= np.abs(np.arctan2(feet[:, 0] - heads[:, 0], feet[:, 1] - heads[:, 1])) < _MOST_LEAN
