@@ -50,7 +50,7 @@ class Envelope:
         radii = np.zeros((len(heights), COLUMNS))
         for row, (value, centre) in enumerate(zip(_ROWS, axis, strict=True)):
             near = points[np.abs(down - value) < (0.035 if value < 0.3 else 0.045)][:, :2] - centre
-            support = (near @ facing.T).max(0)
+            support = (near[:, :1] * facing[:, 0] + near[:, 1:] * facing[:, 1]).max(0)
             with np.errstate(divide="ignore", invalid="ignore"):
                 reach = np.where(cosines > 0.2, support[None, :] / cosines, np.inf)
             radii[row] = reach.min(1)

@@ -140,20 +140,19 @@ def body_points(shape: Shape) -> Float64:
     crown, soles = body.landmarks["crown"], [body.landmarks[f"sole_heel_{s}"] for s in ("l", "r")]
     extremes = []
     for height in (0.0, 1.0):
-        components = blend_weights(shape, height, body) @ body.projection[:-1] + body.projection[-1]
-        extremes.append(components)
+        weights = blend_weights(shape, height, body)
+        extremes.append(np.einsum("k,kr->r", weights, body.projection[:-1]) + body.projection[-1])
 
     def stature_of(components: Float64) -> float:
         rows = [crown, *soles]
-        z = body.mean[rows, 2] + components @ body.basis[:, rows, 2]
+        z = body.mean[rows, 2] + np.einsum("r,rn->n", components, body.basis[:, rows, 2])
         return float(z[0] - z[1:].mean())
 
     low, high = (stature_of(components) for components in extremes)
     share = float(np.clip((shape.stature - low) / (high - low), 0.0, 1.0))
     components = extremes[0] + share * (extremes[1] - extremes[0])
-    points: Float64 = body.mean + (
-        components.astype(np.float32) @ body.basis.reshape(len(components), -1)
-    ).reshape(-1, 3)
+    # Not by BLAS: waking its threads takes ten times as long, and sums must not hang on their number.
+    points: Float64 = body.mean + np.einsum("r,rnx->nx", components.astype(np.float32), body.basis)
     points *= shape.stature / stature_of(components)
     points[:, 2] -= points[soles, 2].mean()
     return points
