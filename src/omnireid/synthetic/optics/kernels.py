@@ -345,7 +345,7 @@ def lit_share(maps, x, y, z, nx, ny, nz):
     (nx, ny, nz): the face's unit normal on the side that is looked at. The point is moved along it by as much
     as the map's texels can be wrong on a slope.
     """
-    reach, starts, sizes, frames, corners, texels = maps
+    reach, _, starts, sizes, frames, corners, texels = maps
     share = 1.0
     for number in range(len(starts)):
         frame = frames[number]
@@ -377,23 +377,42 @@ def lit_share(maps, x, y, z, nx, ny, nz):
     return share
 
 
-# Directions and distances (metres) at which a point looks for what stands between it and the sky.
+# Directions and distances (metres, rising) at which a point looks for what stands between it and the sky.
 AROUND = np.stack([np.cos(np.arange(8) * np.pi / 4 + 0.2), np.sin(np.arange(8) * np.pi / 4 + 0.2)], axis=1)
 DISTANCES = (0.06, 0.16, 0.40)
+
+
+@compiled
+def spread(reach, radius, nearby):
+    """Fill (R, C) float32 with the largest reach within a square of 2 · radius + 1 texels."""
+    rows, columns = reach.shape
+    along = np.empty_like(reach)
+    for row in range(rows):
+        for column in range(columns):
+            largest = reach[row, column]
+            for other in range(max(column - radius, 0), min(column + radius + 1, columns)):
+                largest = max(largest, reach[row, other])
+            along[row, column] = largest
+    for row in range(rows):
+        nearby[row] = along[row]
+        for other in range(max(row - radius, 0), min(row + radius + 1, rows)):
+            for column in range(columns):
+                nearby[row, column] = max(nearby[row, column], along[other, column])
 
 
 @inlined
 def open_share(maps, x, y, z, nx, ny, nz):
     """Share of the sky's light that bodies around leave to a point with the unit normal (nx, ny, nz)."""
-    reach, starts, sizes, frames, corners, texels = maps
+    reach, nearby, starts, sizes, frames, corners, texels = maps
     share = 1.0
     for number in range(len(starts)):
         frame, texel = frames[number], texels[number]
         rows, columns = sizes[number, 0], sizes[number, 1]
         column = (frame[0, 0] * x + frame[0, 1] * y + frame[0, 2] * z - corners[number, 0]) / texel
         row = (frame[1, 0] * x + frame[1, 1] * y + frame[1, 2] * z - corners[number, 1]) / texel
-        margin = DISTANCES[2] / texel
-        if not (column > -margin and row > -margin and column < columns + margin and row < rows + margin):
+        if not (column >= 0.0 and row >= 0.0 and column < columns and row < rows):
+            continue
+        if nearby[starts[number] + int(row) * columns + int(column)] < z + 0.02:
             continue
         blocked, weights = 0.0, 1e-6
         upward = max(nz, 0.0)
