@@ -13,6 +13,7 @@ from omnireid.core.card import InputSpec
 from omnireid.core.images import normalise
 from omnireid.data import appearance
 from omnireid.data.augmentation import Augmentation
+from omnireid.data.strengths import Appearance
 
 SPEC = InputSpec(height=64, width=32)
 
@@ -103,6 +104,22 @@ def test_about_a_tenth_becomes_grey_and_the_input_is_left_alone() -> None:
     plain = torch.from_numpy(normalise(batch.numpy(), SPEC))
     changed = (out - plain).abs().amax(dim=(1, 2, 3)) > 1e-6
     assert 20 < changed.sum() < 60
+
+
+def test_strengths_scale_what_is_drawn() -> None:
+    weak, usual = (appearance.draw_color_shift(50, generator(), strength) for strength in (0.25, 1.0))
+    torch.testing.assert_close(weak.exponents.log(), 0.25 * usual.exponents.log(), atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(weak.gains.log(), 0.25 * usual.gains.log(), atol=1e-6, rtol=1e-4)
+    batch = crops(40)
+    plain = torch.from_numpy(normalise(batch.numpy(), SPEC))
+    nothing = Appearance(color_shift=0, grey=0, coarsen=1)
+    out = Augmentation(("color_shift", "grey", "coarsen"), SPEC, appearance=nothing)(batch, generator())
+    torch.testing.assert_close(out, plain, atol=1e-5, rtol=0)
+    everything = Augmentation(("grey",), SPEC, appearance=Appearance(grey=1))(batch, generator())
+    spread = (
+        everything * torch.tensor(SPEC.std)[:, None, None] + torch.tensor(SPEC.mean)[:, None, None]
+    ).std(1)
+    assert spread.max() < 1e-5
 
 
 def test_together_they_are_a_function_of_the_generator_alone() -> None:

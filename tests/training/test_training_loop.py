@@ -457,6 +457,7 @@ def test_a_checkpoint_of_before_the_hash_still_resumes(samples: Split, tmp_path:
     state = dataclasses.asdict(load_checkpoint(checkpoint))
     for newer in ("training_data", "evaluation_due", "extensions"):
         del state[newer]
+    del state["recipe"]["appearance"]  # a key of the recipe that came later
     torch.save({"format": 1, **state}, checkpoint)
     network, card = load_weights(checkpoint)
     assert card.input.height == 64

@@ -14,15 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Each is drawn from ±this; where it is a factor, the logarithm is.
+# Each is drawn from ±this at strength 1; where it is a factor, the logarithm is.
 TONE = 0.5  # exponent of the tone curve, all channels
 CHANNEL_TONE = 0.1  # and of each channel beside it
 EXPOSURE = 0.35
 WHITE_BALANCE = 0.2  # gain of each channel
 SATURATION = 0.7
 HUE = 0.06  # of a turn about the grey axis
-GREY_PROBABILITY = 0.1
-LEAST_SCALE = 0.4  # of a coarsened picture's height and width, at least
 
 _LUMA = (0.299, 0.587, 0.114)
 # Pictures per pass over floats on a CPU.
@@ -41,9 +39,9 @@ class ColorShift(NamedTuple):
     matrices: Tensor
 
 
-def draw_color_shift(n: int, generator: torch.Generator) -> ColorShift:
-    """Chance for `n` pictures; every value is uniform in its range."""
-    draws = 2 * torch.rand(n, 10, generator=generator) - 1
+def draw_color_shift(n: int, generator: torch.Generator, strength: float = 1.0) -> ColorShift:
+    """Chance for `n` pictures; every value is uniform in its range, which `strength` scales."""
+    draws = strength * (2 * torch.rand(n, 10, generator=generator) - 1)
     exponents = (TONE * draws[:, :1] + CHANNEL_TONE * draws[:, 1:4]).exp()
     gains = (EXPOSURE * draws[:, 4:5] + WHITE_BALANCE * draws[:, 5:8]).exp()
     saturation = (SATURATION * draws[:, 8]).exp()

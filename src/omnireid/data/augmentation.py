@@ -22,14 +22,7 @@ from torch import Tensor
 
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
-from omnireid.data.appearance import (
-    GREY_PROBABILITY,
-    LEAST_SCALE,
-    coarsen_,
-    draw_color_shift,
-    grey_,
-    shift_colors_,
-)
+from omnireid.data.appearance import coarsen_, draw_color_shift, grey_, shift_colors_
 from omnireid.data.augmix import augmix, draw_mixture
 from omnireid.data.erasing import (
     ERASED_AREA,
@@ -43,6 +36,7 @@ from omnireid.data.erasing import (
     soft_erase_,
 )
 from omnireid.data.patch_pool import PatchPool, rotate
+from omnireid.data.strengths import Appearance
 
 # In the order in which they are applied.
 AUGMENTATIONS = (
@@ -92,6 +86,7 @@ class Augmentation:
         spec: InputSpec,
         *,
         num_views: int = 1,
+        appearance: Appearance = Appearance(),
         patch_pool_bytes: int = 64 * 2**20,
     ) -> None:
         """Prepare the augmentations `names` (any of `AUGMENTATIONS`; their order is fixed).
@@ -99,6 +94,7 @@ class Augmentation:
         Args:
             num_views: pictures to make of each crop. Of several, the first goes without AugMix and each
                 other one gets a mixture of its own; everything else they share.
+            appearance: how far colours are shifted, and so on.
 
         Raises:
             UnknownNameError: a name that is no augmentation.
@@ -121,6 +117,7 @@ class Augmentation:
         self.names = tuple(name for name in AUGMENTATIONS if name in names)
         self.spec = spec
         self.num_views = num_views
+        self.appearance = appearance
         self._pool = PatchPool(PATCH_MAX_STORED, patch_pool_bytes)
 
     def __call__(self, crops: Tensor, generator: torch.Generator) -> Tensor:
@@ -156,11 +153,12 @@ class Augmentation:
             corners = torch.rand(n, 2, generator=generator, dtype=torch.float64)
             mix_patches_(crops, boxes, chosen, draw_shares(n, generator), corners)
         if "color_shift" in self.names:
-            shift_colors_(crops, draw_color_shift(n, generator))
+            shift_colors_(crops, draw_color_shift(n, generator, self.appearance.color_shift))
         if "grey" in self.names:
-            grey_(crops, _chosen(n, generator, GREY_PROBABILITY))
+            grey_(crops, _chosen(n, generator, self.appearance.grey))
         if "coarsen" in self.names:
-            scales = LEAST_SCALE + (1 - LEAST_SCALE) * torch.rand(n, generator=generator)
+            least = self.appearance.coarsen
+            scales = least + (1 - least) * torch.rand(n, generator=generator)
             coarsen_(crops, _chosen(n, generator), scales)
         if "augmix" in self.names:
             clean = [crops] if self.num_views > 1 else []

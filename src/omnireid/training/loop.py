@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from omnireid.core.types import Split, label_map
 from omnireid.data.augmentation import Augmentation
 from omnireid.data.loading import Batch, CropLoader
 from omnireid.data.samplers import SAMPLERS
+from omnireid.data.strengths import Appearance
 from omnireid.inference.backends.torch_eager import choose_device
 from omnireid.losses.table import LossBatch
 from omnireid.models.batch_norms import folded_norms, restore_statistics
@@ -221,7 +222,10 @@ class _Run:
 
     def restore(self, checkpoint: Checkpoint, console: Console | None) -> None:
         path = self.run_dir / CHECKPOINT
-        check_resumable(path, checkpoint, self.recipe.model_dump(mode="json"), self.data_digest)
+        recipe = self.recipe.model_dump(mode="json")
+        # A run from before a key was there went by its default.
+        began_with = {"appearance": Appearance().model_dump(mode="json"), **checkpoint.recipe}
+        check_resumable(path, replace(checkpoint, recipe=began_with), recipe, self.data_digest)
         try:
             self.classifier.load_state_dict(checkpoint.model)
             self.optimiser.load_state_dict(checkpoint.optimiser)
@@ -251,9 +255,7 @@ class _Run:
         batches = self.sampler.batches(0)
         batches = batches[: -(-_PICTURES_TO_MEASURE // len(batches[0]))]
         # Pictures as training sees them, by an augmentation of its own: the run's has a state.
-        augmentation = Augmentation(
-            self.recipe.augmentation, self.recipe.input, num_views=self.augmentation.num_views
-        )
+        augmentation = _augmentation(self.recipe)
 
         def pictures() -> Iterator[torch.Tensor]:
             for step, batch in enumerate(self.loader.load(batches)):
@@ -500,7 +502,7 @@ class _Run:
 def _augmentation(recipe: Recipe) -> Augmentation:
     # For consistency, two AugMix views beside each crop (Hendrycks et al., ICLR 2020).
     num_views = 3 if any(term.spec.needs_views for term in recipe.loss.terms()) else 1
-    return Augmentation(recipe.augmentation, recipe.input, num_views=num_views)
+    return Augmentation(recipe.augmentation, recipe.input, num_views=num_views, appearance=recipe.appearance)
 
 
 def _build_network(recipe: Recipe, num_pids: int, initial: Network | None) -> IdentityClassifier:

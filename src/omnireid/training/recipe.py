@@ -23,6 +23,7 @@ from omnireid.core.closed import ClosedModel
 from omnireid.core.display import short_repr
 from omnireid.core.errors import ConfigError, UnknownNameError
 from omnireid.data.samplers import SAMPLERS
+from omnireid.data.strengths import Appearance
 from omnireid.losses.table import LOSSES, LossSpec
 
 AugmentationName = Literal[
@@ -186,6 +187,7 @@ class Recipe(ClosedModel):
     input: InputSpec = InputSpec()
     sampler: SamplerRecipe = SamplerRecipe()
     augmentation: tuple[AugmentationName, ...] = ("flip",)
+    appearance: Appearance = Appearance()
     loss: LossRecipe = LossRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()
     schedule: ScheduleRecipe = ScheduleRecipe()
