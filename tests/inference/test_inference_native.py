@@ -157,11 +157,11 @@ def test_a_call_uses_no_more_threads_than_it_may_or_others_leave(monkeypatch: py
     engine, used = backend._engine, []
     in_parts = engine._in_parts
 
-    def noted(crops: Any, features: Any, maps: Any, threads: int) -> None:
+    def noted(pictures: Any, threads: int) -> None:
         used.append(threads)
         if len(used) == 3:
             backend.embed(batch)
-        in_parts(crops, features, maps, threads)
+        in_parts(pictures, threads)
 
     monkeypatch.setattr(engine, "_in_parts", noted)
     backend.embed(batch)
@@ -241,10 +241,10 @@ def test_ctrl_c_before_the_first_part_leaves_nobody_waiting(monkeypatch: pytest.
     wanted = backend.embed(batch)
     run = backend._engine._run
 
-    def interrupted(*arguments: Any) -> None:
-        if arguments[4] == 0:
+    def interrupted(pictures: Any, workspace: Any, part: Any, sync: Any) -> None:
+        if part.number == 0:
             raise KeyboardInterrupt
-        run(*arguments)
+        run(pictures, workspace, part, sync)
 
     monkeypatch.setattr(backend._engine, "_run", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -18,19 +18,16 @@ CODE = replace(CODE, masks=0.0)
 
 
 def test_who_changes_clothes_stays_the_same_person() -> None:
-    different = 0
     for seed in range(60):
         before, wearer = draw(seed)
         after = change_clothes(numpy_generator(seed, "change"), wearer, before, CODE)
         assert same_person(before, after)
         assert (after.cut.glasses, after.extras.glasses) == (before.cut.glasses, before.extras.glasses)
-        assert not same_clothes(before, after)
-        assert after.top.fabric != before.top.fabric
-        assert after.lower.fabric != before.lower.fabric
         assert after.shoe != before.shoe
         assert after.bag != before.bag
-        different += colour_difference(after.top.fabric.base, before.top.fabric.base) > 10
-    assert different > 50  # the others differ by their patterns
+        for old, new in ((before.top.fabric, after.top.fabric), (before.lower.fabric, after.lower.fabric)):
+            # Seen from afar: another colour, or a pattern where there was none.
+            assert colour_difference(old.base, new.base) > 10 or old.pattern != new.pattern, seed
 
 
 def test_the_face_of_who_changes_clothes_stays_as_it_is() -> None:

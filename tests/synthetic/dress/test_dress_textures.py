@@ -12,7 +12,7 @@ from omnireid.core.errors import UnknownNameError
 from omnireid.core.seeds import numpy_generator
 from omnireid.synthetic.dress import draw_dress_code, dress, gloss
 from omnireid.synthetic.dress.cloth import Patch
-from omnireid.synthetic.dress.codes import PLACES
+from omnireid.synthetic.dress.codes import _PLACE_SHARES, PLACES
 from omnireid.synthetic.dress.fabrics import PATTERNS, Fabric, weave
 from omnireid.synthetic.dress.kinds import TOPS
 from omnireid.synthetic.people.outfit import SLOTS
@@ -66,5 +66,6 @@ def test_a_place_that_is_not_known_is_named() -> None:
 
 
 def test_kinds_of_tops_are_all_drawn() -> None:
-    drawn = {draw(seed)[0].top.kind for seed in range(600)}
+    drawn = {draw(seed, place)[0].top.kind for place in PLACES for seed in range(70)}
     assert drawn == set(TOPS)
+    assert set(PLACES) == set(_PLACE_SHARES)

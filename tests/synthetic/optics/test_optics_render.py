@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from omnireid.core.arrays import Bool, Float64, UInt8
 from omnireid.core.errors import InputError, ShapeError
@@ -232,6 +233,19 @@ def test_light_of_sun_sky_lamps_and_glow_is_what_the_formula_says() -> None:
     )
 
 
+def test_the_side_towards_the_open_sky_is_brighter() -> None:
+    sides = [_quad([[x, 0, 0], [x, 1, 0], [x, 1, 2], [x, 0, 2]]) for x in (-1.0, 1.0)]
+    lighting = Lighting(
+        (0, 0, 1), (0, 0, 0), (1, 1, 1), (0, 0, 0), backdrop=(0, 0, 0), sky_direction=(3, 0, 4)
+    )
+    camera = _camera(96, 64)
+    rendered = render(Mesh.join(sides), _plain((255, 255, 255)), camera, lighting, shadows=Shadows())
+    # Of both walls the inner side is seen, which looks to +x on the left and to −x on the right.
+    for wall, share in zip(sides, (0.5 + 0.5 * 0.6, 0.5 - 0.5 * 0.6), strict=True):
+        column, row = camera.project(wall.vertices.mean(axis=0)[None])[0][0].astype(int)
+        np.testing.assert_allclose(rendered.colour[row, column], share, rtol=1e-5)
+
+
 def test_feet_darken_the_ground_beside_them_under_a_grey_sky() -> None:
     grey = Lighting((0, 0, 1), (0, 0, 0), (1, 1, 1), (0, 0, 0))
     leg = Mesh.join(
@@ -244,6 +258,22 @@ def test_feet_darken_the_ground_beside_them_under_a_grey_sky() -> None:
     assert rendered.owners[beside[1], beside[0]] == 0
     np.testing.assert_allclose(rendered.colour[away[1], away[0]], 1.0, rtol=1e-5)
     assert 0.3 < rendered.colour[beside[1], beside[0], 0] < 0.92
+
+
+def test_a_map_of_the_sky_knows_what_is_near() -> None:
+    generator = np.random.default_rng(2)
+    posts = Mesh.join(
+        [
+            _quad([[x, y, 1], [x + 0.1, y, 1], [x + 0.1, y + 0.1, 2], [x, y + 0.1, 2]])
+            for x, y in generator.uniform(-1, 1, (6, 2))
+        ]
+    )
+    sky = cast_shadows(posts, _plain((255, 255, 255)), SUNNY).sky
+    reach, nearby = sky.reach.reshape(sky.sizes[0]), sky.nearby.reshape(sky.sizes[0])
+    size = 2 * int(np.ceil(0.4 / sky.texels[0])) + 1
+    np.testing.assert_array_equal(nearby, ndimage.maximum_filter(reach, size, mode="constant", cval=-np.inf))
+    # What takes light from others lies wholly in the map.
+    assert np.isinf(np.concatenate([nearby[0], nearby[-1], nearby[:, 0], nearby[:, -1]])).all()
 
 
 def _scene() -> tuple[Mesh, Mesh, TextureBank]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from omnireid.core.card import InputSpec
 from omnireid.core.forking import ThreadPool, in_every_child
 from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps
 from omnireid.inference.fused.fold import FoldedOSNet
+from omnireid.inference.native.kernels import Memory, Network, Part, Pictures
 from omnireid.inference.native.precision import Precision
 from omnireid.inference.native.products import product_address
 from omnireid.inference.native.program import Program, compile_program, to_bfloat16
@@ -111,104 +113,67 @@ class NativeEngine:
         try:
             # A few pictures, or what is left over, would leave threads idle: these are cut in parts.
             whole = count if count >= _MANY * threads else count - count % threads
-            self._side_by_side(crops[:whole], features[:whole], maps[:whole], threads)
-            self._in_parts(crops[whole:], features[whole:], maps[whole:], threads)
+            self._side_by_side(Pictures(crops[:whole], features[:whole], maps[:whole]), threads)
+            self._in_parts(Pictures(crops[whole:], features[whole:], maps[whole:]), threads)
         finally:
             with self._lock:
                 self._num_busy -= threads
         return features, maps
 
-    def _side_by_side(
-        self,
-        crops: UInt8,
-        features: Float32,
-        maps: Float32,
-        threads: int,
-    ) -> None:
-        if len(crops) == 0:
-            return
+    def _side_by_side(self, pictures: Pictures, threads: int) -> None:
         sync = np.zeros(3, np.int64)
 
-        def work() -> None:
+        def work(_: int) -> None:
             workspace = self._take()
             try:
-                self._run(crops, features, maps, workspace, 0, 1, sync)
+                self._run(pictures, workspace, Part(0, 1), sync)
             finally:
                 self._give_back(workspace)
 
-        others: list[Future[None]] = []
-        try:
-            for _ in range(threads - 1):
-                assert self._pool is not None
-                others.append(self._pool.submit(work))
-            work()
-        finally:
-            wait(others)
-        for other in others:
-            other.result()
+        if len(pictures.crops):
+            self._on_threads(work, threads, sync)
 
-    def _in_parts(
-        self,
-        crops: UInt8,
-        features: Float32,
-        maps: Float32,
-        threads: int,
-    ) -> None:
-        if len(crops) == 0:
+    def _in_parts(self, pictures: Pictures, threads: int) -> None:
+        if len(pictures.crops) == 0:
             return
-        sync = np.zeros(3, np.int64)
-        workspace = self._take()
+        sync, workspace = np.zeros(3, np.int64), self._take()
+        try:
+            self._on_threads(
+                lambda index: self._run(pictures, workspace, Part(index, threads), sync), threads, sync
+            )
+        finally:
+            self._give_back(workspace)
 
-        def work(part: int) -> None:
-            self._run(crops, features, maps, workspace, part, threads, sync)
-
+    def _on_threads(self, work: Callable[[int], None], threads: int, sync: Int64) -> None:
+        """Call `work` with 0 here, and with 1 and so on in other threads; all are done when this returns."""
         others: list[Future[None]] = []
         try:
-            for part in range(1, threads):
+            for index in range(1, threads):
                 assert self._pool is not None
-                others.append(self._pool.submit(work, part))
+                others.append(self._pool.submit(work, index))
             work(0)
         finally:
             # After Ctrl-C part 0 may not have begun: the others must not wait for it for ever.
             sync[_GIVEN_UP] = 1
             wait(others)
-            self._give_back(workspace)
         for other in others:
             other.result()
 
-    def _run(
-        self,
-        crops: UInt8,
-        features: Float32,
-        maps: Float32,
-        workspace: _Workspace,
-        part: int,
-        parts: int,
-        sync: Int64,
-    ) -> None:
+    def _run(self, pictures: Pictures, workspace: _Workspace, part: Part, sync: Int64) -> None:
         program = self._program
-        mine = program.parts_at + part * program.part_size
-        run(
-            crops,
-            program.steps,
-            program.depths,
-            program.panels,
-            program.constants,
+        mine, room_at = program.parts_at + part.number * program.part_size, part.number * program.room_size
+        memory = Memory(
             workspace.activations,
             mine,
             mine + program.streams_at,
             workspace.room,
-            part * program.room_size,
-            part * program.room_size + program.ring_at,
-            part * program.room_size + program.gates_at,
+            room_at,
+            room_at + program.ring_at,
+            room_at + program.gates_at,
             workspace.sums,
-            features,
-            maps,
-            self._tiles,
-            part,
-            parts,
-            sync,
         )
+        network = Network(program.steps, program.depths, program.panels, program.constants)
+        run(pictures, network, memory, self._tiles, part, sync)
 
     def _take(self) -> _Workspace:
         with self._lock:

@@ -2,18 +2,37 @@
 
 Activations are flat arrays: float32, or uint16 that holds bfloat16. Positions count elements. Channels come
 in multiples of 16, the surplus ones zero. Sums are always made in float32. A step may be shared by several
-threads: each is a `part` of `parts`, works on its own pixels, streams or channels, and meets the others at a
-barrier before the next step.
+threads: each is a part, works on its own pixels, streams or channels, and meets the others at a barrier
+before the next step. What a step is about stands in its row of the program's table.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from omnireid.core.compiled import compiled, compiled_in_any_order, inlined
-from omnireid.inference.native.products import Source, Target, multiply_pixels
+from omnireid.inference.native.products import Product, Source, Target, multiply_pixels
+from omnireid.inference.native.program import (
+    CONSTANT,
+    EXTRA,
+    GATE,
+    HEIGHT,
+    HIDDEN,
+    INPUTS,
+    OUTPUTS,
+    PANEL,
+    PANEL_SIZE,
+    PRODUCT,
+    RELU,
+    ROWS,
+    SHORTCUT_INPUTS,
+    SOURCE,
+    STREAM_SIZE,
+    TARGET,
+    WIDTH,
+)
 from omnireid.inference.native.vectors import (
     LANES,
     add,
@@ -32,6 +51,57 @@ from omnireid.inference.native.vectors import (
 Array = Any
 
 
+class Pictures(NamedTuple):
+    """What comes in and goes out.
+
+    Attributes:
+        crops: (N, H, W, 3) uint8, contiguous.
+        features: (N, C) float32, written: the means over conv5.
+        maps: (N, h · w, C) float32, written: conv5 itself; with N = 0 it is not wanted.
+    """
+
+    crops: Array
+    features: Array
+    maps: Array
+
+
+class Network(NamedTuple):
+    """What the steps read of a `Program`."""
+
+    steps: Array
+    depths: Array
+    panels: Array
+    constants: Array
+
+
+class Memory(NamedTuple):
+    """Where a thread works: arrays of a `_Workspace`, and the places in them of its own part."""
+
+    activations: Array
+    chunk_at: int
+    streams_at: int
+    room: Array
+    room_at: int
+    ring_at: int
+    gates_at: int
+    sums: Array
+
+
+class Part(NamedTuple):
+    """One of `parts` threads that work on the same picture."""
+
+    number: int
+    parts: int
+
+
+@compiled
+def share(count: int, unit: int, part: Part) -> tuple[int, int]:
+    """First and end of what one part does of `count`, cut at multiples of `unit`."""
+    units = (count + unit - 1) // unit
+    first, end = units * part.number // part.parts, units * (part.number + 1) // part.parts
+    return min(count, unit * first), min(count, unit * end)
+
+
 @compiled
 def _pixels(array: Array, at: int, channels: int) -> Source:
     """Pixels of `channels` channels that lie one after the other."""
@@ -39,86 +109,57 @@ def _pixels(array: Array, at: int, channels: int) -> Source:
 
 
 @compiled
-def share(count: int, unit: int, part: int, parts: int) -> tuple[int, int]:
-    """First and end of what one of `parts` does of `count`, cut at multiples of `unit`."""
-    units = (count + unit - 1) // unit
-    return min(count, unit * (units * part // parts)), min(count, unit * (units * (part + 1) // parts))
-
-
-@compiled
 def pointwise(
-    function: int,
-    source: Array,
-    source_at: int,
-    inputs: int,
-    panels: Array,
-    panel: int,
-    constants: Array,
-    bias_at: int,
-    target: Array,
-    target_at: int,
-    outputs: int,
-    pixels: int,
-    residual_at: int,
-    relu: int,
-    room: Array,
-    room_at: int,
+    step: Array, network: Network, memory: Memory, source_at: int, target_at: int, pixels: int
 ) -> None:
-    """1×1 convolution of `pixels` pixels; `residual_at` in the target's array, −1 for none."""
-    size = target.itemsize
+    """1×1 convolution of `pixels` pixels; EXTRA is where a map lies that is added to it, −1 for none."""
+    activations, outputs = memory.activations, step[OUTPUTS]
+    line = outputs * activations.itemsize
+    residual = 0
+    if step[EXTRA] >= 0:
+        residual = address(activations, step[EXTRA] + target_at - step[TARGET])
+    bias = address(network.constants, step[CONSTANT])
     multiply_pixels(
-        function,
-        _pixels(source, source_at, inputs),
-        address(panels, panel),
-        outputs,
-        Target(
-            address(target, target_at),
-            outputs * size,
-            address(constants, bias_at),
-            address(target, residual_at) if residual_at >= 0 else 0,
-            outputs * size,
-            relu,
+        step[PRODUCT],
+        Product(
+            _pixels(activations, source_at, step[INPUTS] + step[SHORTCUT_INPUTS]),
+            address(network.panels, step[PANEL]),
+            outputs,
+            Target(address(activations, target_at), line, bias, residual, line, step[RELU]),
+            pixels,
+            address(memory.room, memory.room_at),
+            0,
         ),
-        pixels,
-        address(room, room_at),
-        0,
     )
 
 
 @compiled_in_any_order
-def lite(
-    function: int,
-    activations: Array,
-    source_at: int,
-    target_at: int,
-    panels: Array,
-    panel: int,
-    constants: Array,
-    weights_at: int,
-    height: int,
-    width: int,
-    channels: int,
-    first: int,
-    end: int,
-    rows: int,
-    room: Array,
-    room_at: int,
-    ring_at: int,
-    sums: Array,
-    sums_at: int,
-) -> None:
-    """Lite 3×3 of the rows from `first` to `end`: 1×1, depthwise 3×3, bias, ReLU.
+def lite(step: Array, network: Network, memory: Memory, stream: int, level: int, part: Part) -> None:
+    """Lite 3×3 of a stream: 1×1, depthwise 3×3, bias, ReLU; of so many rows more as later levels need.
 
-    Source and target may be the same. The 1×1's result is kept for 2 · rows rows only, in `room` from
+    Source and target may be the same. The 1×1's result is kept for 2 · ROWS rows only, in the room from
     `ring_at` on; before them lies a row of zeros. Nothing of the source is read again once its rows are in
-    there, so the target may take its place.
+    there, so the target may take its place. ROWS is at least 2, and at least 32 pixels.
 
     Args:
-        weights_at: nine depthwise weights, then the bias, each for all channels.
-        rows: of one block of the 1×1; at least 2, and at least 32 pixels.
-        sums_at: where the sums of each row go, (height, channels); −1 for nowhere.
+        level: the layer's place in its stream; of the last one the sums of rows are written, (height, C).
     """
+    activations, room, constants = memory.activations, memory.room, network.constants
+    height, width, channels, rows = step[HEIGHT], step[WIDTH], step[INPUTS], step[ROWS]
+    more = network.depths[stream] - 1 - level
+    layer = level
+    for before in range(stream):
+        layer += network.depths[before]
+    first, end = share(height, 1, part)
+    first, end = max(first - more, 0), min(end + more, height)
+    target_at = memory.streams_at + stream * step[STREAM_SIZE]
+    source_at = step[SOURCE] if level == 0 else target_at
+    panel = step[PANEL] + layer * step[PANEL_SIZE]
+    # Nine depthwise weights, then the bias, each for all channels.
+    weights_at = step[CONSTANT] + layer * 10 * channels
+    sums_at = stream * height * channels if more == 0 else -1
     line = width * channels
+    ring_at = memory.ring_at
     zeros_at = ring_at - line
     ring_end = ring_at + 2 * rows * line
     start, stop = max(first - 1, 0), min(end + 1, height)
@@ -129,14 +170,16 @@ def lite(
     for top in range(start, stop, rows):
         bottom = min(top + rows, stop)
         multiply_pixels(
-            function,
-            _pixels(activations, source_at + top * line, channels),
-            address(panels, panel),
-            channels,
-            Target(address(room, slot), 4 * channels, 0, 0, 0, 0),
-            (bottom - top) * width,
-            address(room, room_at),
-            1,
+            step[PRODUCT],
+            Product(
+                _pixels(activations, source_at + top * line, channels),
+                address(network.panels, panel),
+                channels,
+                Target(address(room, slot), 4 * channels, 0, 0, 0, 0),
+                (bottom - top) * width,
+                address(room, memory.room_at),
+                1,
+            ),
         )
         slot = ring_at + rows * line if slot == ring_at else ring_at
         # The last row of a block waits for the one below it.
@@ -146,17 +189,13 @@ def lite(
             if after == ring_end:
                 after = ring_at
             _depthwise_row(
-                room,
-                above,
-                here,
-                after if row + 1 < height else zeros_at,
+                memory,
+                (above, here, after if row + 1 < height else zeros_at),
                 constants,
                 weights_at,
-                activations,
                 target_at + row * line,
                 width,
                 channels,
-                sums,
                 sums_at + row * channels if sums_at >= 0 else -1,
             )
             above, here = here, after
@@ -165,56 +204,35 @@ def lite(
 
 @inlined
 def _depthwise_row(
-    room: Array,
-    above: int,
-    here: int,
-    below: int,
+    memory: Memory,
+    lines: tuple[int, int, int],
     constants: Array,
     weights_at: int,
-    target: Array,
     target_at: int,
     width: int,
     channels: int,
-    sums: Array,
     sums_at: int,
 ) -> None:
+    """One row of outputs; `lines` are the places of the rows above, here and below in the room."""
+    above, here, below = lines
+    room, target, sums = memory.room, memory.activations, memory.sums
     zero = splat(np.float32(0))
     for channel in range(0, channels, LANES):
         at = weights_at + channel
-        w00, w01, w02 = (
-            load(constants, at),
-            load(constants, at + channels),
-            load(constants, at + 2 * channels),
-        )
+        w00, w01, w02 = _three(constants, at, at + channels, at + 2 * channels)
         at += 3 * channels
-        w10, w11, w12 = (
-            load(constants, at),
-            load(constants, at + channels),
-            load(constants, at + 2 * channels),
-        )
+        w10, w11, w12 = _three(constants, at, at + channels, at + 2 * channels)
         at += 3 * channels
-        w20, w21, w22 = (
-            load(constants, at),
-            load(constants, at + channels),
-            load(constants, at + 2 * channels),
-        )
+        w20, w21, w22 = _three(constants, at, at + channels, at + 2 * channels)
         bias = load(constants, at + 3 * channels)
         left0, left1, left2 = zero, zero, zero
-        middle0, middle1, middle2 = (
-            load(room, above + channel),
-            load(room, here + channel),
-            load(room, below + channel),
-        )
+        middle0, middle1, middle2 = _three(room, above + channel, here + channel, below + channel)
         total = zero
         for column in range(width):
             step = (column + 1) * channels + channel
             right0, right1, right2 = zero, zero, zero
             if column + 1 < width:
-                right0, right1, right2 = (
-                    load(room, above + step),
-                    load(room, here + step),
-                    load(room, below + step),
-                )
+                right0, right1, right2 = _three(room, above + step, here + step, below + step)
             value = multiply_add(w00, left0, bias)
             value = multiply_add(w01, middle0, value)
             value = multiply_add(w02, right0, value)
@@ -232,30 +250,26 @@ def _depthwise_row(
             store(sums, sums_at + channel, total)
 
 
-@compiled_in_any_order
-def gates(
-    sums: Array,
-    constants: Array,
-    gate_at: int,
-    height: int,
-    width: int,
-    channels: int,
-    hidden: int,
-    streams: int,
-    room: Array,
-    room_at: int,
-) -> None:
-    """The shared gate for all streams: sums of rows → weights (streams, channels) in `room`.
+@inlined
+def _three(array: Array, first: int, second: int, third: int) -> Any:
+    return load(array, first), load(array, second), load(array, third)
 
-    Args:
-        sums: (streams, height, channels). Rows are added in their order, whoever made them.
-        gate_at: (hidden, channels) weights, hidden biases, (hidden, channels) weights back, channels biases.
+
+@compiled_in_any_order
+def gates(step: Array, network: Network, memory: Memory) -> None:
+    """The shared gate for all streams: sums of rows → weights (streams, channels) in the room.
+
+    Rows are added in their order, whoever made them: (streams, height, channels). GATE is the place of
+    (hidden, channels) weights, hidden biases, (hidden, channels) weights back, channels biases.
     """
+    sums, room, constants = memory.sums, memory.room, network.constants
+    height, channels, hidden, gate_at = step[HEIGHT], step[INPUTS], step[HIDDEN], step[GATE]
+    streams = len(network.depths)
     back_at = gate_at + hidden * channels + hidden
-    share_of_mean = splat(np.float32(1) / np.float32(height * width))
+    share_of_mean = splat(np.float32(1) / np.float32(height * step[WIDTH]))
     for stream in range(streams):
-        mine = room_at + stream * channels
-        mean_at = room_at + streams * channels
+        mine = memory.gates_at + stream * channels
+        mean_at = memory.gates_at + streams * channels
         for channel in range(0, channels, LANES):
             total = splat(np.float32(0))
             for row in range(height):
@@ -275,28 +289,19 @@ def gates(
 
 
 @compiled
-def gated_sum(
-    activations: Array,
-    streams_at: int,
-    stream_size: int,
-    streams: int,
-    first: int,
-    end: int,
-    channels: int,
-    room: Array,
-    gates_at: int,
-    target_at: int,
-    target_stride: int,
-) -> None:
-    """Σ gate · stream for the pixels from `first` to `end`."""
+def gated_sum(step: Array, memory: Memory, streams: int, first: int, end: int) -> None:
+    """Σ gate · stream for the pixels from `first` to `end`, into the chunk, where the shortcut has room."""
+    activations, room, gates_at = memory.activations, memory.room, memory.gates_at
+    channels, stream_size = step[INPUTS], step[STREAM_SIZE]
+    stride = channels + step[SHORTCUT_INPUTS]
     for pixel in range(first, end):
         for channel in range(0, channels, LANES):
-            at = streams_at + pixel * channels + channel
+            at = memory.streams_at + pixel * channels + channel
             value = multiply(load(activations, at), load(room, gates_at + channel))
             for stream in range(1, streams):
                 gate = load(room, gates_at + stream * channels + channel)
                 value = multiply_add(load(activations, at + stream * stream_size), gate, value)
-            store(activations, target_at + (pixel - first) * target_stride + channel, value)
+            store(activations, memory.chunk_at + (pixel - first) * stride + channel, value)
 
 
 @compiled
@@ -313,7 +318,7 @@ def copy_pixels(
 
 @compiled
 def max_pool_row(
-    source: Array, above: int, here: int, below: int, target: Array, target_at: int, width: int, channels: int
+    activations: Array, above: int, here: int, below: int, target_at: int, width: int, channels: int
 ) -> None:
     """One row of the 3×3, stride 2 maximum over values that are not negative; −1 for a row outside."""
     zero = splat(np.float32(0))
@@ -323,52 +328,44 @@ def max_pool_row(
             for row in (above, here, below):
                 if row >= 0:
                     for x in range(max(2 * column - 1, 0), min(2 * column + 2, width)):
-                        value = maximum(value, load(source, row + x * channels + channel))
-            store(target, target_at + column * channels + channel, value)
+                        value = maximum(value, load(activations, row + x * channels + channel))
+            store(activations, target_at + column * channels + channel, value)
 
 
 @compiled
 def mean_pool_row(
-    source: Array, above: int, below: int, target: Array, target_at: int, width: int, channels: int
+    activations: Array, above: int, below: int, target_at: int, width: int, channels: int
 ) -> None:
     """One row of the 2×2 mean; an odd last column is left out."""
     quarter = splat(np.float32(0.25))
     for column in range(width // 2):
         for channel in range(0, channels, LANES):
             at = 2 * column * channels + channel
-            upper = add(load(source, above + at), load(source, above + at + channels))
-            lower = add(load(source, below + at), load(source, below + at + channels))
-            store(target, target_at + column * channels + channel, multiply(add(upper, lower), quarter))
+            upper = add(load(activations, above + at), load(activations, above + at + channels))
+            lower = add(load(activations, below + at), load(activations, below + at + channels))
+            store(activations, target_at + column * channels + channel, multiply(add(upper, lower), quarter))
 
 
 @compiled
-def normalise_instance(
-    activations: Array,
-    source_at: int,
-    shortcut_at: int,
-    target_at: int,
-    constants: Array,
-    norm_at: int,
-    pixels: int,
-    channels: int,
-    relu: int,
-    first: int,
-    end: int,
-) -> None:
-    """Instance norm of the channels from `first` to `end`, then the shortcut (−1 for none) and ReLU."""
+def normalise_instance(step: Array, constants: Array, activations: Array, part: Part) -> None:
+    """Instance norm of a part's channels, then the shortcut (EXTRA, −1 for none) and ReLU."""
+    source_at, shortcut_at, target_at = step[SOURCE], step[EXTRA], step[TARGET]
+    norm_at, channels, pixels = step[CONSTANT], step[INPUTS], step[HEIGHT] * step[WIDTH]
+    relu = step[RELU]
+    first, end = share(channels, 16, part)
     zero = splat(np.float32(0))
-    share = splat(np.float32(1) / np.float32(pixels))
+    weight = splat(np.float32(1) / np.float32(pixels))
     one = splat(np.float32(1))
     for channel in range(first, end, LANES):
         total = zero
         for pixel in range(pixels):
             total = add(total, load(activations, source_at + pixel * channels + channel))
-        mean = multiply(total, share)
+        mean = multiply(total, weight)
         squares = zero
         for pixel in range(pixels):
             difference = subtract(load(activations, source_at + pixel * channels + channel), mean)
             squares = multiply_add(difference, difference, squares)
-        variance = multiply_add(squares, share, splat(np.float32(1e-5)))
+        variance = multiply_add(squares, weight, splat(np.float32(1e-5)))
         scale = multiply(load(constants, norm_at + channel), divide(one, square_root(variance)))
         shift = subtract(load(constants, norm_at + channels + channel), multiply(mean, scale))
         for pixel in range(pixels):
@@ -382,20 +379,13 @@ def normalise_instance(
 
 
 @compiled
-def means(
-    activations: Array,
-    source_at: int,
-    pixels: int,
-    channels: int,
-    sums: Array,
-    sums_at: int,
-    first: int,
-    end: int,
-) -> None:
-    """Each channel's mean over all pixels, for the channels from `first` to `end`."""
-    share = splat(np.float32(1) / np.float32(pixels))
+def means(step: Array, activations: Array, features: Array, part: Part) -> None:
+    """(C,) means over all pixels, of a part's channels."""
+    source_at, channels, pixels = step[SOURCE], step[INPUTS], step[HEIGHT] * step[WIDTH]
+    first, end = share(channels, 16, part)
+    weight = splat(np.float32(1) / np.float32(pixels))
     for channel in range(first, end, LANES):
         total = splat(np.float32(0))
         for pixel in range(pixels):
             total = add(total, load(activations, source_at + pixel * channels + channel))
-        store(sums, sums_at + channel, multiply(total, share))
+        store(features, channel, multiply(total, weight))

@@ -8,7 +8,7 @@ step otherwise.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numba import types
@@ -38,7 +38,8 @@ TILE_FLOATS = 32 * 64
 SPLIT_PIXELS = 96
 """Pixels that are split into two bfloat16 at a time."""
 
-RAW, AS_FLOAT32, AS_BFLOAT16 = 0, 1, 2
+_RAW, _AS_BFLOAT16, _AS_FLOAT32 = 0, 2, 4
+"""What becomes of sums; the size of an element of the target, where they are finished."""
 
 # Tiles by their width in channels. Processors with short vectors have one width only.
 _tile_16, _row_16 = tile_product(TILES[16], 16), tile_product(1, 16)
@@ -87,6 +88,28 @@ class Target(NamedTuple):
     relu: int
 
 
+class Product(NamedTuple):
+    """One product of pixels with weights.
+
+    Attributes:
+        panels: address of the weights. Of float32, for each tile [run · length][width]; of bfloat16, for
+            each tile of AMX [run · step][column][16 pairs][16][2], without AMX [run · pair][width][2]; of
+            split float32 the same, each run three times: w₁, w₁, w₂.
+        channels: channels of the target.
+        room: address of TILE_FLOATS float32, for the sums of one tile; then room for split pixels.
+        raw: 1 for a target of float32 without bias, residual and ReLU, of at least 16 pixels; else it is of
+            the activations' type, as residuals are.
+    """
+
+    source: Source
+    panels: int
+    channels: int
+    target: Target
+    pixels: int
+    room: int
+    raw: int
+
+
 @compiled
 def tile_width(channels: int) -> int:
     """Width of the next tile where so many channels are left."""
@@ -98,16 +121,42 @@ def tile_width(channels: int) -> int:
 
 
 @compiled
-def product(source: Source, panels: int, channels: int, target: Target, pixels: int) -> None:
-    """Rows of float32 times weights, tile by tile.
+def tile_height(width: int) -> int:
+    """Pixels of a tile of that width in channels."""
+    if width == 64:
+        return _PIXELS_64
+    if width == 48:
+        return _PIXELS_48
+    return _PIXELS_32 if width == 32 else _PIXELS_16
 
-    Args:
-        panels: address of the weights, for each tile [run · length][width].
-        channels: channels of the target.
-    """
+
+@compiled
+def _source_from(source: Source, pixel: int, length: int) -> Source:
+    """The pixels from one on, of each run so much."""
+    return Source(
+        source.address + pixel * source.stride, source.stride, source.runs, source.run_stride, length
+    )
+
+
+@compiled
+def _target_from(target: Target, pixel: int) -> Target:
+    """The pixels from one on."""
+    return Target(
+        target.address + pixel * target.stride,
+        target.stride,
+        target.bias,
+        target.residual + pixel * target.residual_stride if target.residual else 0,
+        target.residual_stride,
+        target.relu,
+    )
+
+
+def _multiply_float32(product: Product) -> None:
+    """Rows of float32 times weights, tile by tile."""
+    source, target, panels = product.source, product.target, product.panels
     done = 0
-    while done < channels:
-        width = tile_width(channels - done)
+    while done < product.channels:
+        width = tile_width(product.channels - done)
         out = target.address + 4 * done
         bias = target.bias + 4 * done if target.bias else 0
         residual, residual_stride = target.residual, target.residual_stride
@@ -127,7 +176,7 @@ def product(source: Source, panels: int, channels: int, target: Target, pixels: 
                 Source(source.address + 4 * start, source.stride, source.runs, source.run_stride, length),
                 panels,
                 Target(out, target.stride, bias, residual, residual_stride, target.relu if last else 0),
-                pixels,
+                product.pixels,
             )
             bias, residual, residual_stride = 0, out, target.stride
             panels += 4 * width * source.runs * length
@@ -146,96 +195,40 @@ def _columns(width: int, source: Source, panel: int, target: Target, pixels: int
         whole = pixels - pixel >= height or (again and pixels >= height)
         # The last tile reaches back over pixels that are done already: the same sums once more.
         first = min(pixel, pixels - height) if whole else pixel
-        _tile(
-            width,
-            whole,
-            Source(
-                source.address + first * source.stride,
-                source.stride,
-                source.runs,
-                source.run_stride,
-                source.length,
-            ),
-            panel,
-            Target(
-                target.address + first * target.stride,
-                target.stride,
-                target.bias,
-                target.residual + first * target.residual_stride if target.residual else 0,
-                target.residual_stride,
-                target.relu,
-            ),
-        )
         pixel = first + (height if whole else 1)
-
-
-@compiled
-def tile_height(width: int) -> int:
-    """Pixels of a tile of that width in channels."""
-    if width == 64:
-        return _PIXELS_64
-    if width == 48:
-        return _PIXELS_48
-    return _PIXELS_32 if width == 32 else _PIXELS_16
+        _tile(width, whole, _source_from(source, first, source.length), panel, _target_from(target, first))
 
 
 @compiled
 def _tile(width: int, whole: bool, source: Source, panel: int, target: Target) -> None:
-    a, a_stride, runs, run_stride, length = source
-    out, stride, bias, residual, residual_stride, relu = target
     if width == 64 and whole:
-        _tile_64(
-            a, a_stride, runs, run_stride, length, panel, out, stride, bias, residual, residual_stride, relu
-        )
+        _tile_64(source, panel, target)
     elif width == 48 and whole:
-        _tile_48(
-            a, a_stride, runs, run_stride, length, panel, out, stride, bias, residual, residual_stride, relu
-        )
+        _tile_48(source, panel, target)
     elif width == 32 and whole:
-        _tile_32(
-            a, a_stride, runs, run_stride, length, panel, out, stride, bias, residual, residual_stride, relu
-        )
+        _tile_32(source, panel, target)
     elif whole:
-        _tile_16(
-            a, a_stride, runs, run_stride, length, panel, out, stride, bias, residual, residual_stride, relu
-        )
+        _tile_16(source, panel, target)
     elif width == 64:
-        _row_64(
-            a, a_stride, runs, run_stride, length, panel, out, stride, bias, residual, residual_stride, relu
-        )
+        _row_64(source, panel, target)
     elif width == 48:
-        _row_48(
-            a, a_stride, runs, run_stride, length, panel, out, stride, bias, residual, residual_stride, relu
-        )
+        _row_48(source, panel, target)
     elif width == 32:
-        _row_32(
-            a, a_stride, runs, run_stride, length, panel, out, stride, bias, residual, residual_stride, relu
-        )
+        _row_32(source, panel, target)
     else:
-        _row_16(
-            a, a_stride, runs, run_stride, length, panel, out, stride, bias, residual, residual_stride, relu
-        )
+        _row_16(source, panel, target)
+
+
+def _multiply_bfloat16(product: Product) -> None:
+    """Rows of bfloat16 times weights."""
+    _tiles_bfloat16(product, _RAW if product.raw else _AS_BFLOAT16)
 
 
 @compiled
-def product_bfloat16(
-    source: Source,
-    panels: int,
-    channels: int,
-    target: Target,
-    pixels: int,
-    room: int,
-    finish: int,
-) -> None:
-    """Rows of bfloat16 times weights.
-
-    Args:
-        panels: address of the weights: for each tile of AMX [run · step][column][16 pairs][16][2]; without
-            AMX [run · pair][width][2].
-        finish: RAW writes the float32 sums, without bias, residual and ReLU; at least 16 pixels are written.
-            AS_FLOAT32 and AS_BFLOAT16 write whole results, residuals are of the same type.
-        room: address of TILE_FLOATS float32, for the sums of one tile.
-    """
+def _tiles_bfloat16(product: Product, finish: int) -> None:
+    """A product of bfloat16, tile by tile."""
+    source, target, panels = product.source, product.target, product.panels
+    room, channels, pixels = product.room, product.channels, product.pixels
     done = 0
     while done < channels:
         if HAS_MATRIX_TILES:
@@ -250,16 +243,13 @@ def product_bfloat16(
             if HAS_MATRIX_TILES and pixels - pixel < 32:
                 tall = 16
             first = max(min(pixel, pixels - tall), 0)
-            a = source.address + first * source.stride
-            if finish == RAW:
-                out, stride = target.address + 4 * done + first * target.stride, target.stride
+            if finish == _RAW:
+                sums = Target(target.address + 4 * done + first * target.stride, target.stride, 0, 0, 0, 0)
             else:
-                out, stride = room, 4 * width
-            _sums_bfloat16(width, tall, a, source, panels, out, stride)
-            if finish == AS_BFLOAT16:
-                _finish_bfloat16(room, width, min(tall, pixels - first), first, done, target)
-            elif finish == AS_FLOAT32:
-                _finish_float32(room, width, min(tall, pixels - first), first, done, target)
+                sums = Target(room, 4 * width, 0, 0, 0, 0)
+            _sums_bfloat16(width, tall, source, first, panels, sums)
+            if finish != _RAW:
+                _finish(room, width, min(tall, pixels - first), done, _target_from(target, first), finish)
             pixel = first + tall
         if HAS_MATRIX_TILES:
             panels += source.runs * ((source.length + 31) // 32) * (width // 16) * 1024
@@ -268,30 +258,18 @@ def product_bfloat16(
         done += width
 
 
-@compiled
-def product_split(
-    source: Source,
-    panels: int,
-    channels: int,
-    target: Target,
-    pixels: int,
-    room: int,
-    finish: int,
-) -> None:
+def _multiply_split(product: Product) -> None:
     """Rows of float32 times weights, as three bfloat16 products: a · w ≈ a₁w₁ + a₂w₁ + a₁w₂.
 
     a₁ is a rounded to bfloat16, a₂ the rest, rounded too: together 16 bits of the significand, of 24. The
     sums are float32. Source: Henry, Tang and Heinecke, "Leveraging the bfloat16 artificial intelligence
     datatype for higher-precision computations", 2019.
-
-    Args:
-        panels: address of the weights, each run three times: w₁, w₁, w₂.
-        room: address of TILE_FLOATS float32, then room for the split pixels.
     """
-    split = room + 4 * TILE_FLOATS
+    source = product.source
+    split = product.room + 4 * TILE_FLOATS
     step = source.stride // 4
-    for first in range(0, pixels, SPLIT_PIXELS):
-        count = min(SPLIT_PIXELS, pixels - first)
+    for first in range(0, product.pixels, SPLIT_PIXELS):
+        count = min(SPLIT_PIXELS, product.pixels - first)
         used = step * (count - 1) + source.length
         # What a tile reads beyond the last pixel belongs to this run as well.
         size = 2 * ((used + 63) // 32 * 32)
@@ -303,196 +281,74 @@ def product_split(
                 store_bfloat16(one + 2 * at, value)
                 store_bfloat16(one + 2 * size + 2 * at, value)
                 store_bfloat16(one + size + 2 * at, subtract(value, load_bfloat16(one + 2 * at)))
-        product_bfloat16(
+        part = Product(
             Source(split, 2 * step, 3 * source.runs, size, source.length),
-            panels,
-            channels,
-            Target(
-                target.address + first * target.stride,
-                target.stride,
-                target.bias,
-                target.residual + first * target.residual_stride if target.residual else 0,
-                target.residual_stride,
-                target.relu,
-            ),
+            product.panels,
+            product.channels,
+            _target_from(product.target, first),
             count,
-            room,
-            finish,
+            product.room,
+            product.raw,
         )
+        _tiles_bfloat16(part, _RAW if product.raw else _AS_FLOAT32)
 
 
 @compiled
-def _sums_bfloat16(
-    width: int, height: int, a: int, source: Source, panel: int, out: int, stride: int
-) -> None:
+def _sums_bfloat16(width: int, height: int, source: Source, pixel: int, panel: int, sums: Target) -> None:
+    """One tile's sums, of the pixels from one on."""
     if HAS_MATRIX_TILES:
-        steps = (source.length + 31) // 32
+        steps = _source_from(source, pixel, (source.length + 31) // 32)
         if width == 32 and height == 32:
-            _matrix_22(a, source.stride, source.runs, source.run_stride, steps, panel, out, stride)
+            _matrix_22(steps, panel, sums)
         elif width == 32:
-            _matrix_12(a, source.stride, source.runs, source.run_stride, steps, panel, out, stride)
+            _matrix_12(steps, panel, sums)
         elif height == 32:
-            _matrix_21(a, source.stride, source.runs, source.run_stride, steps, panel, out, stride)
+            _matrix_21(steps, panel, sums)
         else:
-            _matrix_11(a, source.stride, source.runs, source.run_stride, steps, panel, out, stride)
+            _matrix_11(steps, panel, sums)
     else:
-        pairs = source.length // 2
+        pairs = _source_from(source, pixel, source.length // 2)
         if width == 32:
-            _dot_32(a, source.stride, source.runs, source.run_stride, pairs, panel, out, stride, 0, 0, 0, 0)
+            _dot_32(pairs, panel, sums)
         else:
-            _dot_16(a, source.stride, source.runs, source.run_stride, pairs, panel, out, stride, 0, 0, 0, 0)
+            _dot_16(pairs, panel, sums)
 
 
 @compiled
-def _finish_bfloat16(room: int, width: int, pixels: int, first: int, channel: int, target: Target) -> None:
-    """Sums of one tile → bias, residual, ReLU → bfloat16."""
+def _finish(room: int, width: int, pixels: int, channel: int, target: Target, size: int) -> None:
+    """Sums of one tile → bias, residual, ReLU → elements of `size` bytes, from a channel of the target on."""
     zero = splat(np.float32(0))
     for column in range(0, width, LANES):
         bias = zero
         if target.bias:
             bias = load_float32(target.bias + 4 * (channel + column))
+        here = size * (channel + column)
         for pixel in range(pixels):
             value = add(load_float32(room + 4 * (pixel * width + column)), bias)
-            here = 2 * (channel + column)
             if target.residual:
-                before = target.residual + (first + pixel) * target.residual_stride + here
-                value = add(value, load_bfloat16(before))
+                before = target.residual + pixel * target.residual_stride + here
+                value = add(value, load_bfloat16(before) if size == _AS_BFLOAT16 else load_float32(before))
             if target.relu:
                 value = maximum(value, zero)
-            store_bfloat16(target.address + (first + pixel) * target.stride + here, value)
+            if size == _AS_BFLOAT16:
+                store_bfloat16(target.address + pixel * target.stride + here, value)
+            else:
+                store_float32(target.address + pixel * target.stride + here, value)
 
 
 @compiled
-def _finish_float32(room: int, width: int, pixels: int, first: int, channel: int, target: Target) -> None:
-    """Sums of one tile → bias, residual, ReLU → float32."""
-    zero = splat(np.float32(0))
-    for column in range(0, width, LANES):
-        bias = zero
-        if target.bias:
-            bias = load_float32(target.bias + 4 * (channel + column))
-        for pixel in range(pixels):
-            value = add(load_float32(room + 4 * (pixel * width + column)), bias)
-            here = 4 * (channel + column)
-            if target.residual:
-                before = target.residual + (first + pixel) * target.residual_stride + here
-                value = add(value, load_float32(before))
-            if target.relu:
-                value = maximum(value, zero)
-            store_float32(target.address + (first + pixel) * target.stride + here, value)
-
-
-@compiled
-def multiply_pixels(
-    function: int,
-    source: Source,
-    panels: int,
-    channels: int,
-    target: Target,
-    pixels: int,
-    room: int,
-    raw: int,
-) -> None:
-    """The product of a program's precision, by its address.
-
-    Args:
-        raw: 1 for a target of float32 without bias, residual and ReLU; else it is of the activations' type.
-    """
-    call_address(
-        function,
-        (
-            source.address,
-            source.stride,
-            source.runs,
-            source.run_stride,
-            source.length,
-            panels,
-            channels,
-            target.address,
-            target.stride,
-            target.bias,
-            target.residual,
-            target.residual_stride,
-            target.relu,
-            pixels,
-            room,
-            raw,
-        ),
-    )
-
-
-def _float32(
-    a: int,
-    stride: int,
-    runs: int,
-    run_stride: int,
-    length: int,
-    panels: int,
-    channels: int,
-    out: int,
-    out_stride: int,
-    bias: int,
-    residual: int,
-    residual_stride: int,
-    relu: int,
-    pixels: int,
-    room: int,
-    raw: int,
-) -> None:
-    source = Source(a, stride, runs, run_stride, length)
-    target = Target(out, out_stride, bias, residual, residual_stride, relu)
-    product(source, panels, channels, target, pixels)
-
-
-def _split(
-    a: int,
-    stride: int,
-    runs: int,
-    run_stride: int,
-    length: int,
-    panels: int,
-    channels: int,
-    out: int,
-    out_stride: int,
-    bias: int,
-    residual: int,
-    residual_stride: int,
-    relu: int,
-    pixels: int,
-    room: int,
-    raw: int,
-) -> None:
-    source = Source(a, stride, runs, run_stride, length)
-    target = Target(out, out_stride, bias, residual, residual_stride, relu)
-    product_split(source, panels, channels, target, pixels, room, RAW if raw else AS_FLOAT32)
-
-
-def _bfloat16(
-    a: int,
-    stride: int,
-    runs: int,
-    run_stride: int,
-    length: int,
-    panels: int,
-    channels: int,
-    out: int,
-    out_stride: int,
-    bias: int,
-    residual: int,
-    residual_stride: int,
-    relu: int,
-    pixels: int,
-    room: int,
-    raw: int,
-) -> None:
-    source = Source(a, stride, runs, run_stride, length)
-    target = Target(out, out_stride, bias, residual, residual_stride, relu)
-    product_bfloat16(source, panels, channels, target, pixels, room, RAW if raw else AS_BFLOAT16)
+def multiply_pixels(function: int, product: Product) -> None:
+    """A product by the way of the program's precision, which lies at an address."""
+    call_address(function, product)
 
 
 @cache
 def _entry(precision: Precision) -> Any:
-    function = {"fp32": _float32, "bf16x3": _split, "bf16": _bfloat16}[precision]
-    return compiled_entry(types.void(*[types.int64] * 16), function)
+    function = {"fp32": _multiply_float32, "bf16x3": _multiply_split, "bf16": _multiply_bfloat16}[precision]
+    number, kinds = types.int64, cast(Any, types)  # numba's types of tuples have none that checkers know
+    source, target = kinds.NamedUniTuple(number, 5, Source), kinds.NamedUniTuple(number, 6, Target)
+    product = kinds.NamedTuple((source, number, number, target, number, number, number), Product)
+    return compiled_entry(types.void(product), function)
 
 
 def product_address(precision: Precision) -> int:

@@ -373,6 +373,7 @@ class _Compiler:
             inputs=weight.shape[1],
             outputs=len(weight),
             rows=rows,
+            relu=1,
         )
 
     def _block(
@@ -510,7 +511,7 @@ def pack_bfloat16(weight: Float64, *, matrix_tiles: bool = HAS_MATRIX_TILES) -> 
 
 
 def split_weights(weight: Float64) -> Float64:
-    """(O, runs, length) → (O, 3 · runs, length): of each run w₁, w₁ and w₂, see `kernels.product_split`."""
+    """(O, runs, length) → (O, 3 · runs, length): of each run w₁, w₁ and w₂, see `products`."""
     large = from_bfloat16(to_bfloat16(weight))
     rest = weight - large
     return np.stack([large, large, rest], axis=2).reshape(len(weight), -1, weight.shape[2])

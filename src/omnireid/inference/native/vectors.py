@@ -125,46 +125,32 @@ def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
     return types.void(array, types.int64, vector), generate
 
 
-@_operation
-def load_float32(typing: Any, where: Any) -> Any:
-    """LANES float32 at an address."""
+def _load_at(*, halves: bool) -> Any:
+    @_operation
+    def operation(typing: Any, where: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return _load(builder, builder.inttoptr(arguments[0], _BYTES), halves=halves)
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _load(builder, builder.inttoptr(arguments[0], _BYTES), halves=False)
+        return vector(types.int64), generate
 
-    return vector(types.int64), generate
-
-
-@_operation
-def load_bfloat16(typing: Any, where: Any) -> Any:
-    """LANES bfloat16 at an address."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _load(builder, builder.inttoptr(arguments[0], _BYTES), halves=True)
-
-    return vector(types.int64), generate
+    return operation
 
 
-@_operation
-def store_float32(typing: Any, where: Any, value: Any) -> Any:
-    """Write LANES float32 to an address."""
+def _store_at(*, halves: bool) -> Any:
+    @_operation
+    def operation(typing: Any, where: Any, value: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            _store(builder, builder.inttoptr(arguments[0], _BYTES), arguments[1], halves=halves)
+            return context.get_dummy_value()
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _store(builder, builder.inttoptr(arguments[0], _BYTES), arguments[1], halves=False)
-        return context.get_dummy_value()
+        return types.void(types.int64, vector), generate
 
-    return types.void(types.int64, vector), generate
+    return operation
 
 
-@_operation
-def store_bfloat16(typing: Any, where: Any, value: Any) -> Any:
-    """Write LANES bfloat16, rounded to the nearest, to an address."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _store(builder, builder.inttoptr(arguments[0], _BYTES), arguments[1], halves=True)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, vector), generate
+# LANES values at an address; stored bfloat16 are rounded to the nearest.
+load_float32, load_bfloat16 = _load_at(halves=False), _load_at(halves=True)
+store_float32, store_bfloat16 = _store_at(halves=False), _store_at(halves=True)
 
 
 @_operation
@@ -279,46 +265,35 @@ def _at(builder: Any, where: Any, kind: Any) -> Any:
     return builder.inttoptr(where, ir.PointerType(kind))
 
 
+def _column_at(builder: Any, line: Any, column: int) -> Any:
+    """Pointer to a vector of a line of float32."""
+    return _at(builder, builder.add(line, _I64(4 * LANES * column)), _VECTOR)
+
+
 def tile_product(pixels: int, channels: int, *, bfloat16: bool = False) -> Any:
     """A product of `pixels` rows with `channels` columns of weights that stays in registers.
 
-    The compiled function takes addresses and byte strides: (a, pixel stride, runs, run stride, run length,
-    weights, out, out stride, bias, residual, residual stride, relu). It writes, for each pixel p,
-    out[p] = bias + Σ_r Σ_k a[p, r, k] · weights[r, k] (+ residual[p]), through ReLU where relu is 1. Bias and
-    residual are left out where their address is 0. Runs are stretches of a that lie apart: one for a 1×1
-    convolution, one a row of the window for others. With bfloat16, a and the weights are pairs of bfloat16,
-    and the length counts pairs; bias, out and residual are float32 all the same. Where the processor has no
-    such product, the function does nothing.
+    The compiled function takes (`Source`, address of the weights, `Target`), see `products`. It writes, for
+    each pixel p, out[p] = bias + Σ_r Σ_k a[p, r, k] · weights[r, k] (+ residual[p]), through ReLU where relu
+    is 1. Bias and residual are left out where their address is 0. Runs are stretches of a that lie apart: one
+    for a 1×1 convolution, one a row of the window for others. With bfloat16, a and the weights are pairs of
+    bfloat16, and the length counts pairs; bias, out and residual are float32 all the same. Where the
+    processor has no such product, the function does nothing.
     """
     count = channels // LANES
 
     @_operation
-    def product(
-        typing: Any,
-        a: Any,
-        stride: Any,
-        runs: Any,
-        run_stride: Any,
-        length: Any,
-        weights: Any,
-        out: Any,
-        out_stride: Any,
-        bias: Any,
-        residual: Any,
-        residual_stride: Any,
-        relu: Any,
-    ) -> Any:
+    def product(typing: Any, source: Any, weights: Any, target: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            (a, stride, runs, run_stride, length, weights) = arguments[:6]
-            (out, out_stride, bias, residual, residual_stride, relu) = arguments[6:]
+            source, weights, target = arguments
+            a, stride, runs, run_stride, length = cgutils.unpack_tuple(builder, source)
+            out, out_stride, bias, residual, residual_stride, relu = cgutils.unpack_tuple(builder, target)
             if bfloat16 and not HAS_BFLOAT16_DOT:
                 return context.get_dummy_value()
             sums = [[cgutils.alloca_once_value(builder, _ZERO) for _ in range(count)] for _ in range(pixels)]
             with builder.if_then(builder.icmp_signed("!=", bias, _I64(0))):
                 for column in range(count):
-                    value = builder.load(
-                        _at(builder, builder.add(bias, _I64(4 * LANES * column)), _VECTOR), align=4
-                    )
+                    value = builder.load(_column_at(builder, bias, column), align=4)
                     for row in range(pixels):
                         builder.store(value, sums[row][column])
             panel = cgutils.alloca_once_value(builder, weights)
@@ -330,10 +305,7 @@ def tile_product(pixels: int, channels: int, *, bfloat16: bool = False) -> Any:
                 with cgutils.for_range(builder, length, intp=_I64) as step:
                     here = builder.add(first, builder.mul(step.index, _I64(4 * channels)))
                     columns = [
-                        builder.load(
-                            _at(builder, builder.add(here, _I64(4 * LANES * column)), _VECTOR), align=4
-                        )
-                        for column in range(count)
+                        builder.load(_column_at(builder, here, column), align=4) for column in range(count)
                     ]
                     for row in range(pixels):
                         scalar = _at(
@@ -352,9 +324,7 @@ def tile_product(pixels: int, channels: int, *, bfloat16: bool = False) -> Any:
                 for row in range(pixels):
                     line = builder.add(residual, builder.mul(residual_stride, _I64(row)))
                     for column in range(count):
-                        value = builder.load(
-                            _at(builder, builder.add(line, _I64(4 * LANES * column)), _VECTOR), align=4
-                        )
+                        value = builder.load(_column_at(builder, line, column), align=4)
                         builder.store(builder.fadd(builder.load(sums[row][column]), value), sums[row][column])
             with builder.if_then(builder.icmp_signed("!=", relu, _I64(0))):
                 for row in range(pixels):
@@ -365,11 +335,11 @@ def tile_product(pixels: int, channels: int, *, bfloat16: bool = False) -> Any:
             for row in range(pixels):
                 line = builder.add(out, builder.mul(out_stride, _I64(row)))
                 for column in range(count):
-                    where = _at(builder, builder.add(line, _I64(4 * LANES * column)), _VECTOR)
+                    where = _column_at(builder, line, column)
                     builder.store(builder.load(sums[row][column]), where, align=4)
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 12), generate
+        return types.void(source, types.int64, target), generate
 
     return product
 
@@ -392,15 +362,15 @@ def matrix_tiles_are_allowed() -> bool:
         return False
 
 
-def _matrix_instruction(generate_tiles: Callable[[Any, Any], None], count: int) -> Any:
-    """A compiled function of `count` int64 arguments; an empty one where there is no AMX."""
+def _matrix_instruction(generate_tiles: Callable[[Any, Any], None], *arguments: Any) -> Any:
+    """A compiled function of these types of arguments; an empty one where there is no AMX."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         if HAS_MATRIX_TILES:
-            generate_tiles(builder, arguments)
+            generate_tiles(builder, values)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * count), generate
+    return types.void(*arguments), generate
 
 
 @_operation
@@ -410,28 +380,30 @@ def configure_matrix_tiles(typing: Any, configuration: Any) -> Any:
         lambda builder, arguments: _call(
             builder, "llvm.x86.ldtilecfg", builder.inttoptr(arguments[0], _BYTES)
         ),
-        1,
+        types.int64,
     )
 
 
 @_operation
 def release_matrix_tiles(typing: Any) -> Any:
     """Stop using AMX in this thread."""
-    return _matrix_instruction(lambda builder, arguments: _call(builder, "llvm.x86.tilerelease"), 0)
+    return _matrix_instruction(lambda builder, arguments: _call(builder, "llvm.x86.tilerelease"))
 
 
 def matrix_product(rows: int, columns: int) -> Any:
     """A bfloat16 product of 16 or 32 pixels with 16 or 32 channels in AMX tiles; rows and columns are 1 or 2.
 
-    The compiled function takes (a, pixel stride, runs, run stride, steps, weights, out, out stride): runs as
-    in `tile_product`, `steps` of 32 elements in each, weights
-    [run · step][column][16 pairs][16][2], out float32.
+    The compiled function takes (`Source`, address of the weights, `Target`), as `tile_product`: the length of
+    a run counts steps of 32 elements, weights lie [run · step][column][16 pairs][16][2], and float32 sums are
+    written to the target, without what else it says.
     """
     tile, tile_bytes = ir.IntType(8), 1024
     first_a, first_b = 4, 6
 
     def generate(builder: Any, arguments: Any) -> None:
-        a, stride, runs, run_stride, steps, weights, out, out_stride = arguments
+        source, weights, target = arguments
+        a, stride, runs, run_stride, steps = cgutils.unpack_tuple(builder, source)
+        out, out_stride, *_ = cgutils.unpack_tuple(builder, target)
         sums = [[tile(2 * row + column) for column in range(columns)] for row in range(rows)]
         for line in sums:
             for number in line:
@@ -443,12 +415,12 @@ def matrix_product(rows: int, columns: int) -> Any:
                 here = builder.add(start, builder.mul(step.index, _I64(64)))
                 for row in range(rows):
                     line = builder.add(here, builder.mul(stride, _I64(16 * row)))
-                    source = builder.inttoptr(line, _BYTES)
-                    _call(builder, "llvm.x86.tileloadd64", tile(first_a + row), source, stride)
+                    rows_at = builder.inttoptr(line, _BYTES)
+                    _call(builder, "llvm.x86.tileloadd64", tile(first_a + row), rows_at, stride)
                 next_panel = builder.load(panel)
                 for column in range(columns):
-                    source = builder.inttoptr(builder.add(next_panel, _I64(tile_bytes * column)), _BYTES)
-                    _call(builder, "llvm.x86.tileloadd64", tile(first_b + column), source, _I64(64))
+                    part = builder.inttoptr(builder.add(next_panel, _I64(tile_bytes * column)), _BYTES)
+                    _call(builder, "llvm.x86.tileloadd64", tile(first_b + column), part, _I64(64))
                 for row in range(rows):
                     for column in range(columns):
                         _call(
@@ -466,18 +438,8 @@ def matrix_product(rows: int, columns: int) -> Any:
                 _call(builder, "llvm.x86.tilestored64", sums[row][column], where, out_stride)
 
     @_operation
-    def product(
-        typing: Any,
-        a: Any,
-        stride: Any,
-        runs: Any,
-        run_stride: Any,
-        steps: Any,
-        weights: Any,
-        out: Any,
-        out_stride: Any,
-    ) -> Any:
-        return _matrix_instruction(generate, 8)
+    def product(typing: Any, source: Any, weights: Any, target: Any) -> Any:
+        return _matrix_instruction(generate, source, types.int64, target)
 
     return product
 
@@ -530,13 +492,13 @@ def give_way(typing: Any) -> Any:
 
 
 @_operation
-def call_address(typing: Any, function: Any, arguments: Any) -> Any:
-    """Call a compiled function that takes int64 and gives nothing, by its address."""
+def call_address(typing: Any, function: Any, argument: Any) -> Any:
+    """Call a compiled function that takes one value, a tuple of int64, and gives nothing, by its address."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        kind = ir.FunctionType(ir.VoidType(), [_I64] * len(signature.args[1]))
-        pointer = builder.inttoptr(values[0], ir.PointerType(kind))
-        builder.call(pointer, cgutils.unpack_tuple(builder, values[1]))
+        pointer, value = values
+        kind = ir.FunctionType(ir.VoidType(), [value.type])
+        builder.call(builder.inttoptr(pointer, ir.PointerType(kind)), [value])
         return context.get_dummy_value()
 
-    return types.void(types.int64, arguments), generate
+    return types.void(types.int64, argument), generate

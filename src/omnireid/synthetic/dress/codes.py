@@ -54,22 +54,30 @@ PLACES: Final[dict[str, DressCode]] = {
     "street-winter": DressCode(0.08, {"casual": 6, "campus": 2, "business": 3, "sports": 1, "work": 0.4},
         0.05, 0.7, 0.02, hats=2.0),
     "street-mild": DressCode(0.42, {"casual": 6, "campus": 2, "business": 2, "sports": 1, "work": 0.4},
-        0.08),
+        0.06),
     "street-summer": DressCode(0.92, {"casual": 7, "campus": 2, "business": 1, "sports": 1.2, "work": 0.3},
-        0.16, 1.2, 0.08),
-    "campus-summer": DressCode(0.88, {"casual": 3, "campus": 7, "business": 0.3, "sports": 2}, 0.15, 1.1,
+        0.11, 1.2, 0.08),
+    "campus-summer": DressCode(0.88, {"casual": 3, "campus": 7, "business": 0.3, "sports": 2}, 0.11, 1.1,
         0.06, bags=1.5),
-    "campus-mild": DressCode(0.45, {"casual": 2, "campus": 7, "business": 0.4, "sports": 1.5}, 0.1, 1.1,
+    "campus-mild": DressCode(0.45, {"casual": 2, "campus": 7, "business": 0.4, "sports": 1.5}, 0.07, 1.1,
         0.04, bags=1.5),
     "business": DressCode(0.45, {"business": 8, "casual": 2, "work": 0.3}, 0.03, 0.8, 0.01, bags=1.2,
         hats=0.4),
-    "sports": DressCode(0.75, {"sports": 8, "casual": 2, "campus": 1}, 0.35, 0.8, 0.06, 0.08, bags=0.7,
+    "sports": DressCode(0.75, {"sports": 8, "casual": 2, "campus": 1}, 0.25, 0.8, 0.06, 0.08, bags=0.7,
         hats=1.5),
     "station-rain": DressCode(0.3, {"casual": 5, "campus": 2, "business": 3, "sports": 1, "work": 0.6},
         0.08, rain=0.25, bags=1.4),
     "works": DressCode(0.5, {"work": 7, "casual": 3}, 0.12, 0.8, 0.02, 0.2, bags=0.6, hats=2.0),
     "school": DressCode(0.6, {"school": 6, "casual": 3}, 0.06, 0.8, 0.02, 0.3, bags=1.8, hats=0.4),
-    "fair": DressCode(0.8, {"casual": 6, "campus": 2, "sports": 2}, 0.4, 1.8, 0.35, hats=1.5),
+    "fair": DressCode(0.8, {"casual": 6, "campus": 2, "sports": 2}, 0.3, 1.8, 0.35, hats=1.5),
+}  # fmt: skip
+
+
+# How often each is drawn: streets and campuses are where cameras hang, the others keep the codes apart.
+_PLACE_SHARES: Final[dict[str, float]] = {
+    "street-winter": 3, "street-mild": 3, "street-summer": 3, "campus-summer": 3, "campus-mild": 3,
+        "business": 2,
+    "sports": 1, "station-rain": 2, "works": 0.6, "school": 1, "fair": 2,
 }  # fmt: skip
 
 
@@ -83,12 +91,13 @@ def draw_dress_code(generator: np.random.Generator, place: str | None = None) ->
         UnknownNameError: `place` is not in `PLACES`.
     """
     if place is None:
-        place = list(PLACES)[int(generator.integers(len(PLACES)))]
+        place = pick_name(generator, _PLACE_SHARES)
     if place not in PLACES:
         raise UnknownNameError("place", place, PLACES)
     code = PLACES[place]
     weights = generator.gamma(3.0, 1.0 / 3.0, len(code.styles))
-    jitter = np.exp(generator.normal(0.0, 0.3, 6))
+    # Prints and bright colours are fashions: places differ in them more than in bags and hats.
+    jitter = np.exp(generator.normal(0.0, (0.45, 0.3, 0.8, 0.3, 0.3, 0.3)))
     return DressCode(
         warmth=float(np.clip(code.warmth + generator.normal(0.0, 0.08), 0.0, 1.0)),
         styles={

@@ -73,7 +73,7 @@ SILVER: Colour = (206, 208, 204)
 
 # What the shares mean: of a hundred garments, how many have which dye.
 UPPER: Shares = {
-    "black": 23, "charcoal": 9, "grey": 9, "silver": 5, "white": 14, "cream": 3, "navy": 10, "blue": 5,
+    "black": 28, "charcoal": 12, "grey": 12, "silver": 6, "white": 17, "cream": 3, "navy": 10, "blue": 5,
         "sky": 3.5,
     "denim": 2.5, "teal": 1.3, "mint": 0.7, "green": 1.8, "pine": 1.4, "olive": 2.4, "khaki": 1.6, "beige": 3,
     "camel": 1.2, "brown": 2.4, "rust": 0.7, "orange": 0.9, "yellow": 1.1, "mustard": 0.7, "neon": 0.4,
@@ -83,8 +83,8 @@ UPPER: Shares = {
 LOWER: Shares = {
     "black": 31, "charcoal": 12, "grey": 6, "silver": 1.5, "white": 2.5, "cream": 1.2, "navy": 9,
         "indigo": 10,
-    "denim": 10, "faded": 4, "blue": 1.2, "olive": 2, "khaki": 3.2, "beige": 3.2, "camel": 0.6, "brown": 2,
-    "burgundy": 0.7, "red": 0.7, "green": 0.4, "teal": 0.3, "pink": 0.5, "purple": 0.3, "other": 1.4,
+    "denim": 10, "faded": 4, "blue": 0.8, "olive": 2, "khaki": 3.2, "beige": 3.2, "camel": 0.6, "brown": 2,
+    "burgundy": 0.7, "red": 0.4, "green": 0.25, "teal": 0.3, "pink": 0.3, "purple": 0.2, "other": 0.8,
 }  # fmt: skip
 ACCENT: Shares = {
     "white": 26, "black": 15, "silver": 5, "grey": 4, "cream": 4, "navy": 5, "red": 9, "blue": 7, "sky": 3,

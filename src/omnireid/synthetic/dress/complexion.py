@@ -92,7 +92,7 @@ def _hair_colours(
     generator: np.random.Generator, caucasian: float, feminine: float, age: float
 ) -> tuple[Colour, Colour]:
     """Natural colours by their pigment, grey with age, sometimes dyed; and the lighter strands' colour."""
-    darkness = 1.0 - float(generator.beta(1.5, 2.2)) * caucasian
+    darkness = 1.0 - float(generator.beta(1.3, 2.6)) * caucasian
     lightness = 11 + 46 * (1 - darkness) + abs(float(generator.normal(0, 3)))
     chroma = 3 + 26 * (1 - darkness) + float(generator.normal(0, 2))
     hue = 62 + 18 * (1 - darkness) + float(generator.normal(0, 6))
@@ -100,7 +100,7 @@ def _hair_colours(
         lightness, chroma, hue = 36 + float(generator.normal(0, 6)), 38, 52
     dyed = generator.random() < 0.08 + 0.22 * feminine
     if dyed:
-        if generator.random() < 0.12:
+        if generator.random() < 0.06:
             lightness, chroma, hue = (
                 float(generator.uniform(30, 70)),
                 float(generator.uniform(20, 60)),
@@ -112,7 +112,7 @@ def _hair_colours(
                 float(generator.uniform(10, 32)),
                 float(generator.normal(64, 9)),
             )
-    grey = float(np.clip((age - 52) / 26 + generator.normal(0, 0.2), 0, 1)) if not dyed else 0.0
+    grey = float(np.clip((age - 56) / 26 + generator.normal(0, 0.2), 0, 1)) if not dyed else 0.0
     lightness, chroma = lightness * (1 - grey) + 68 * grey, max(chroma, 0.5) * (1 - 0.85 * grey)
     hair = colours.lch_to_srgb(lightness, chroma, hue)
     bleached = generator.random() < 0.3

@@ -140,7 +140,7 @@ class _Occasion:
             sleeve = self.between(0.55, 0.8)  # rolled up
         bag = self.name(
             {
-                "none": 0.9,
+                "none": 1.25,
                 "backpack": 0.62 * code.bags * (1.5 if self.style in ("campus", "school") else 1.0),
                 "shoulder": (0.3 + 0.25 * self.feminine) * code.bags,
                 "hand": (0.18 + 0.25 * self.feminine) * code.bags,
@@ -153,10 +153,10 @@ class _Occasion:
         hat = self.name(
             {
                 "none": 1.0,
-                "cap": 0.10 * code.hats * (2 if self.style == "sports" else 1) + 0.4 * (self.style == "work"),
-                "beanie": 0.25 * code.hats * cold,
-                "brim": 0.03 * code.hats * (0.5 + self.warmth),
-                "headscarf": 0.02,
+                "cap": 0.06 * code.hats * (2 if self.style == "sports" else 1) + 0.3 * (self.style == "work"),
+                "beanie": 0.1 * code.hats * cold,
+                "brim": 0.015 * code.hats * (0.5 + self.warmth),
+                "headscarf": 0.01,
             }
         )
         rainy = self.chance(code.rain)
@@ -194,7 +194,7 @@ class _Occasion:
             handbag=size if bag in ("hand", "both") else 0.0,
             hand_side="left" if self.chance(0.4) else "right",
             umbrella=("open" if self.chance(0.7) else "closed") if rainy else "none",
-            pushed=self.name({"none": 0.93, "bicycle": 0.035, "trolley": 0.035}),  # type: ignore[arg-type]
+            pushed=self.name({"none": 0.96, "bicycle": 0.02, "trolley": 0.02}),  # type: ignore[arg-type]
         )
 
     def cloth(self, cloth: str, ground: Shares, rich: float = 0.0) -> Fabric:

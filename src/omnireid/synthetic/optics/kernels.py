@@ -345,7 +345,7 @@ def lit_share(maps, x, y, z, nx, ny, nz):
     (nx, ny, nz): the face's unit normal on the side that is looked at. The point is moved along it by as much
     as the map's texels can be wrong on a slope.
     """
-    reach, starts, sizes, frames, corners, texels = maps
+    reach, _, starts, sizes, frames, corners, texels = maps
     share = 1.0
     for number in range(len(starts)):
         frame = frames[number]
@@ -377,23 +377,42 @@ def lit_share(maps, x, y, z, nx, ny, nz):
     return share
 
 
-# Directions and distances (metres) at which a point looks for what stands between it and the sky.
+# Directions and distances (metres, rising) at which a point looks for what stands between it and the sky.
 AROUND = np.stack([np.cos(np.arange(8) * np.pi / 4 + 0.2), np.sin(np.arange(8) * np.pi / 4 + 0.2)], axis=1)
 DISTANCES = (0.06, 0.16, 0.40)
+
+
+@compiled
+def spread(reach, radius, nearby):
+    """Fill (R, C) float32 with the largest reach within a square of 2 · radius + 1 texels."""
+    rows, columns = reach.shape
+    along = np.empty_like(reach)
+    for row in range(rows):
+        for column in range(columns):
+            largest = reach[row, column]
+            for other in range(max(column - radius, 0), min(column + radius + 1, columns)):
+                largest = max(largest, reach[row, other])
+            along[row, column] = largest
+    for row in range(rows):
+        nearby[row] = along[row]
+        for other in range(max(row - radius, 0), min(row + radius + 1, rows)):
+            for column in range(columns):
+                nearby[row, column] = max(nearby[row, column], along[other, column])
 
 
 @inlined
 def open_share(maps, x, y, z, nx, ny, nz):
     """Share of the sky's light that bodies around leave to a point with the unit normal (nx, ny, nz)."""
-    reach, starts, sizes, frames, corners, texels = maps
+    reach, nearby, starts, sizes, frames, corners, texels = maps
     share = 1.0
     for number in range(len(starts)):
         frame, texel = frames[number], texels[number]
         rows, columns = sizes[number, 0], sizes[number, 1]
         column = (frame[0, 0] * x + frame[0, 1] * y + frame[0, 2] * z - corners[number, 0]) / texel
         row = (frame[1, 0] * x + frame[1, 1] * y + frame[1, 2] * z - corners[number, 1]) / texel
-        margin = DISTANCES[2] / texel
-        if not (column > -margin and row > -margin and column < columns + margin and row < rows + margin):
+        if not (column >= 0.0 and row >= 0.0 and column < columns and row < rows):
+            continue
+        if nearby[starts[number] + int(row) * columns + int(column)] < z + 0.02:
             continue
         blocked, weights = 0.0, 1e-6
         upward = max(nz, 0.0)
@@ -426,8 +445,8 @@ def shade(
     Args:
         view: the nine numbers of the camera's rotation, row after row, and its position's three.
         samples: per pixel and direction. `depth_of`: (H, W) of samples.
-        light: towards the sun, sun, sky, ground and backdrop, three numbers each; then shadow, occlusion and
-            the focal length in pixels.
+        light: towards the sun, sun, sky, ground, backdrop and towards the open sky, three numbers each; then
+            shadow, occlusion and the focal length in pixels.
         lamps: (L, 6) float64: place and colour.
         own_sun, own_sky: maps of what is drawn here. `other_sun`: of what stands around.
         behind: colour, sunlight, depth, owners of the picture that this one is drawn over.
@@ -438,7 +457,7 @@ def shade(
     x_step, y_step = int(x_of.shape[0] > 1), int(y_of.shape[1] > 1)
     num_samples = samples * samples
     r00, r01, r02, r10, r11, r12, r20, r21, r22, eye_x, eye_y, eye_z = view
-    towards, sun, sky, ground, backdrop, shadow, occlusion, focal = light
+    towards, sun, sky, ground, backdrop, open_side, shadow, occlusion, focal = light
     sun_x, sun_y, sun_z = towards
     has_sun = sun[0] + sun[1] + sun[2] > 0.0
     for row in range(height):
@@ -542,7 +561,7 @@ def shade(
                             shine = lit * gloss * max(half, 0.0) ** 32
                     else:
                         direct = 0.0
-                up = 0.5 + 0.5 * nz
+                up = 0.5 + 0.5 * (nx * open_side[0] + ny * open_side[1] + nz * open_side[2])
                 around = 1.0
                 if occlusion > 0.0:
                     around = 1.0 - occlusion * (1.0 - open_share(own_sky, px, py, pz, nx, ny, nz))

@@ -40,6 +40,7 @@ class Lighting:
         shadow: 0 to 1, how dark shadows of the sun are (haze and bright walls fill them).
         occlusion: 0 to 1, how much bodies take of the sky's light around them.
         backdrop: light from where there is nothing; the sky's unless given.
+        sky_direction: (3,) towards the middle of the sky's light; not straight up where a wall takes a side.
 
     Raises:
         ShapeError: a colour or direction that has not three numbers.
@@ -54,9 +55,10 @@ class Lighting:
     shadow: float = 1.0
     occlusion: float = 1.0
     backdrop: tuple[float, float, float] | None = None
+    sky_direction: tuple[float, float, float] = (0.0, 0.0, 1.0)
 
     def __post_init__(self) -> None:
-        for name in ("sun_direction", "sun", "sky", "ground", "backdrop"):
+        for name in ("sun_direction", "sun", "sky", "ground", "backdrop", "sky_direction"):
             value = getattr(self, name)
             if value is not None and np.shape(value) != (3,):
                 raise ShapeError(name, expected=(3,), actual=np.shape(value))
@@ -70,11 +72,23 @@ class Lighting:
         Raises:
             InputError: a direction of no length.
         """
-        direction = np.asarray(self.sun_direction, np.float64)
-        length = np.linalg.norm(direction)
-        if not length > 0:
-            raise InputError(f"sun_direction: a direction without a length, {self.sun_direction}")
-        return np.asarray(direction / length)
+        return _unit("sun_direction", self.sun_direction)
+
+    def towards_sky(self) -> Float64:
+        """(3,) float64 unit vector.
+
+        Raises:
+            InputError: a direction of no length.
+        """
+        return _unit("sky_direction", self.sky_direction)
+
+
+def _unit(name: str, vector: tuple[float, float, float]) -> Float64:
+    direction = np.asarray(vector, np.float64)
+    length = np.linalg.norm(direction)
+    if not length > 0:
+        raise InputError(f"{name}: a direction without a length, {vector}")
+    return np.asarray(direction / length)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,12 +97,14 @@ class ShadowMaps:
 
     Attributes:
         reach: (N,) float32, all maps one after another: metres along the direction, −inf where nothing is.
+        nearby: (N,) float32, of the sky's maps the largest reach around each texel, as far as it takes light.
         starts: (M,) int64. `sizes`: (M, 2) int64, rows and columns.
         frames: (M, 3, 3) float64, rows: across, along, towards the light.
         corners: (M, 2) float64, where the grid begins across and along. `texels`: (M,) float64, metres.
     """
 
     reach: Float32
+    nearby: Float32
     starts: Int64
     sizes: Int64
     frames: Float64
@@ -108,6 +124,7 @@ class ShadowMaps:
         starts = [each.starts + shift for each, shift in zip(maps, shifts, strict=False)]
         return cls(
             reach=np.concatenate([np.zeros(0, np.float32), *(each.reach for each in maps)]),
+            nearby=np.concatenate([np.zeros(0, np.float32), *(each.nearby for each in maps)]),
             starts=np.concatenate([np.zeros(0, np.int64), *starts]),
             sizes=np.concatenate([np.zeros((0, 2), np.int64), *(each.sizes for each in maps)]),
             frames=np.concatenate([np.zeros((0, 3, 3)), *(each.frames for each in maps)]),
@@ -136,14 +153,20 @@ def cast_shadows(
     """
     if not len(mesh.faces):
         return Shadows()
+    from omnireid.synthetic.optics.kernels import DISTANCES
+
     sun = _shadow_map(mesh, bank, lighting.towards_sun(), texel)
     if not sky:
         return Shadows(sun=sun)
-    return Shadows(sun=sun, sky=_shadow_map(mesh, bank, np.array([0.0, 0.0, 1.0]), 2.0 * texel))
+    return Shadows(
+        sun=sun, sky=_shadow_map(mesh, bank, np.array([0.0, 0.0, 1.0]), 2.0 * texel, DISTANCES[-1])
+    )
 
 
-def _shadow_map(mesh: Mesh, bank: TextureBank, direction: Float64, texel: float) -> ShadowMaps:
-    from omnireid.synthetic.optics.kernels import draw_reach, turn
+def _shadow_map(
+    mesh: Mesh, bank: TextureBank, direction: Float64, texel: float, around: float = 0.0
+) -> ShadowMaps:
+    from omnireid.synthetic.optics.kernels import draw_reach, spread, turn
 
     helper = np.array([1.0, 0.0, 0.0]) if abs(direction[2]) > 0.9 else np.array([0.0, 0.0, 1.0])
     across = np.cross(helper, direction)
@@ -151,14 +174,20 @@ def _shadow_map(mesh: Mesh, bank: TextureBank, direction: Float64, texel: float)
     frame = np.stack([across, np.cross(direction, across), direction])
     places = np.empty((len(mesh.vertices), 3))
     low, high = turn(mesh.vertices, np.zeros(3), frame, places)
-    texel = max(texel, float((high - low)[:2].max()) / (_LARGEST_MAP - 4))
+    texel = max(texel, float((high - low)[:2].max() + 2.0 * around) / (_LARGEST_MAP - 6))
+    radius = int(np.ceil(around / texel))
     # A frame of empty texels around, so that lookups at the edge need no special case.
-    columns, rows = (np.ceil((high - low)[:2] / texel).astype(np.int64) + 4).tolist()
-    corner = low[:2] - 2.0 * texel
+    columns, rows = (np.ceil((high - low)[:2] / texel).astype(np.int64) + 4 + 2 * radius).tolist()
+    corner = low[:2] - (2.0 + radius) * texel
     reach = np.full((rows, columns), -np.inf, np.float32)
     draw_reach(places, corner, texel, mesh.faces, mesh.uvs, mesh.textures, bank.arrays(), reach)
+    nearby = reach
+    if radius:
+        nearby = np.empty_like(reach)
+        spread(reach, radius, nearby)
     return ShadowMaps(
         reach=reach.reshape(-1),
+        nearby=nearby.reshape(-1),
         starts=np.zeros(1, np.int64),
         sizes=np.array([[rows, columns]], np.int64),
         frames=frame[None],

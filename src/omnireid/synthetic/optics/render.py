@@ -176,9 +176,10 @@ def _lens(camera: Pinhole, samples: int) -> tuple[float, ...]:
 
 def _light(lighting: Lighting, camera: Pinhole) -> tuple[tuple[float, ...] | float, ...]:
     backdrop = lighting.sky if lighting.backdrop is None else lighting.backdrop
-    colours = (lighting.towards_sun(), lighting.sun, lighting.sky, lighting.ground, backdrop)
+    open_side = lighting.towards_sky()
+    vectors = (lighting.towards_sun(), lighting.sun, lighting.sky, lighting.ground, backdrop, open_side)
     return (
-        *(tuple(float(value) for value in colour) for colour in colours),
+        *(tuple(float(value) for value in vector) for vector in vectors),
         float(lighting.shadow),
         float(lighting.occlusion),
         float(np.sqrt(camera.focal[0] * camera.focal[1])),

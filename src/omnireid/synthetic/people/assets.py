@@ -140,9 +140,9 @@ def _limb(points: Float64, joints: list[Float64], shares: list[float]) -> tuple[
     a, b, c = joints
     upper, lower = (b - a) / np.linalg.norm(b - a), (c - b) / np.linalg.norm(c - b)
     halfway = upper + lower
-    below = (points - b) @ halfway > 0
-    along_upper = shares[0] * ((points - a) @ upper) / np.linalg.norm(b - a)
-    along_lower = shares[0] + (shares[1] - shares[0]) * ((points - b) @ lower) / np.linalg.norm(c - b)
+    below = ((points - b) * halfway).sum(1) > 0
+    along_upper = shares[0] * ((points - a) * upper).sum(1) / np.linalg.norm(b - a)
+    along_lower = shares[0] + (shares[1] - shares[0]) * ((points - b) * lower).sum(1) / np.linalg.norm(c - b)
     along = np.where(below, along_lower, along_upper)
     forward_upper = np.array([1.0, 0, 0]) - upper[0] * upper
     forward_upper /= np.linalg.norm(forward_upper)

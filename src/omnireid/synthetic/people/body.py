@@ -139,7 +139,7 @@ def hull_radii(
     for row, height in enumerate(heights):
         near = points[np.abs(points[:, 2] - height) < tolerance, :2] - axes[row]
         if len(near):
-            support = (near @ normals.T).max(0)
+            support = (near[:, :1] * normals[:, 0] + near[:, 1:] * normals[:, 1]).max(0)
             reach = np.where(cosines > 0.2, support / np.maximum(cosines, 0.2), np.inf)
             radii[row] = np.maximum(reach.min(1), 0.0)
     return radii

@@ -50,7 +50,7 @@ class Envelope:
         radii = np.zeros((len(heights), COLUMNS))
         for row, (value, centre) in enumerate(zip(_ROWS, axis, strict=True)):
             near = points[np.abs(down - value) < (0.035 if value < 0.3 else 0.045)][:, :2] - centre
-            support = (near @ facing.T).max(0)
+            support = (near[:, :1] * facing[:, 0] + near[:, 1:] * facing[:, 1]).max(0)
             with np.errstate(divide="ignore", invalid="ignore"):
                 reach = np.where(cosines > 0.2, support[None, :] / cosines, np.inf)
             radii[row] = reach.min(1)
@@ -110,7 +110,7 @@ class Tailor:
         body, chart = self.body, self.chart
         close = np.clip(0.2 + chart.collar / 0.6, 0.2, 1.0)  # at the neckline cloth lies on the skin
         points = body.points + body.normals * (ease * close)[:, None]
-        fall = float(np.interp(ease, [0.004, 0.012, 0.03], [0.55, 0.32, 0.12]))
+        fall = fall_of(ease)
         draped = self.envelope.draped(ease, fall)
         axis, own, wide = draped.at(points)
         hangs = np.clip((chart.down - ARMPIT) / 0.10, 0, 1) * np.clip(1 - chart.arm * 3, 0, 1)
@@ -268,7 +268,7 @@ class Tailor:
             gap: share of the circumference that is open in front, at the start and at the hem.
         """
         body = self.body
-        fall = float(np.interp(ease + max(flare, 0), [0.004, 0.012, 0.03], [0.55, 0.25, 0.06]))
+        fall = fall_of(ease) if slot == "torso" else fall_of(ease + flare)
         draped = self.envelope.draped(ease, fall)
         rows = max(3, int(np.ceil((hem - start) / 0.075)) + 1)
         values = np.linspace(start, hem, rows)
@@ -362,7 +362,7 @@ class Tailor:
         bare = cut.lower_length - (0.03 if lower is not None else 0.3)
         for s in SIDES:
             if cut.lower_length < 0.99:
-                pieces.append(self.leg("bare_leg", skin, s, max(bare, chart.crotch), 1.06))
+                pieces.append(self.leg("bare_leg", skin, s, max(bare, chart.crotch), 1.005))
             pieces.extend(self.shoe(s))
         return pieces
 
@@ -387,8 +387,8 @@ class Tailor:
         y = np.sign(facing[:, 1]) * np.abs(facing[:, 1]) ** power * half
         y += middle_y - sign * 0.12 * width * np.clip(forward - 0.6, 0, 1)
         outline = np.stack([x, y], 1)
-        ring = ankle[:2] + [-0.006, 0] + facing * [0.047 * size, 0.036 * size]
-        top = ankle[2] + 0.012 * size
+        ring = ankle[:2] + [-0.006, 0] + facing * [0.050 * size, 0.040 * size]
+        top = ankle[2] + 0.020 * size
         sole = cut.sole
         low = -sole  # the floor; the foot itself stays where it is
         rows: list[Float64] = []
@@ -431,6 +431,11 @@ class Tailor:
             uvs[:, 1] = 0.2 * (uvs[:, 1] - uvs[:, 1].min()) / max(float(np.ptp(uvs[:, 1])), 1e-6)
             pieces.append(Piece("shoe", leg.vertices, leg.faces, uvs, leg.bones, leg.weights))
         return pieces
+
+
+def fall_of(ease: float) -> float:
+    """How much cloth narrows downwards at most, metres per metre, by its distance from the body in metres."""
+    return float(np.interp(ease, [0.004, 0.012, 0.03], [0.55, 0.32, 0.12]))
 
 
 def widened(

@@ -38,16 +38,24 @@ class Skeleton:
     scale: float
 
     @classmethod
-    def of(cls, body: Body) -> Skeleton:
+    def of(cls, body: Body, ease: float = 0.0) -> Skeleton:
+        """The skeleton of a body whose clothes are `ease` metres from it: arms hang beside them."""
         a = assets()
+        beside = a.suit_rows[body.charts.arm[a.suit_rows] < 0.3]
+        beside = beside[np.abs(body.charts.down[beside] - 0.08) < 0.15]
+        half = float(np.abs(body.points[beside, 1]).max()) + 0.6 * ease + 0.05 * body.scale
         joints = np.stack([body.at[name] for name in a.bones])
         neutral = np.tile(np.eye(3), (len(a.bones), 1, 1))
         for s, sign in (("l", 1.0), ("r", -1.0)):
             shoulder, elbow, wrist = (body.at[f"{name}_{s}"] for name in ("upperarm", "forearm", "hand"))
             upper, fore = unit(elbow - shoulder), unit(wrist - elbow)
-            hanging = unit(np.array([-0.03, 0.13 * sign, -1.0]))
+            length = float(np.linalg.norm(wrist - shoulder))
+            apart = float(np.clip((half - sign * shoulder[1]) / length, 0.08, 0.32))
+            hanging = unit(np.array([-0.03, sign * (apart + 0.04), -1.0]))
             first = rotation_between(upper, hanging)
-            second = rotation_between(first @ fore, unit(np.array([0.06, 0.05 * sign, -1.0]))) @ first
+            second = (
+                rotation_between(first @ fore, unit(np.array([0.06, sign * (apart - 0.03), -1.0]))) @ first
+            )
             palm = turn_z(-0.5 * sign)
             for bone, turn in (("upperarm", first), ("forearm", palm @ second), ("hand", palm @ second)):
                 neutral[a.bone(f"{bone}_{s}")] = turn
@@ -187,8 +195,8 @@ class RiggedPerson:
         return turns, origins
 
 
-def assembled(body: Body, pieces: list[Piece]) -> RiggedPerson:
-    """One mesh of all pieces."""
+def assembled(body: Body, pieces: list[Piece], ease: float) -> RiggedPerson:
+    """One mesh of all pieces; `ease` is how far the top is from the body, metres."""
     starts = np.cumsum([0, *(len(piece.vertices) for piece in pieces)])
     vertices = np.concatenate([piece.vertices for piece in pieces]).astype(np.float32)
     normals = np.concatenate([piece.normals() for piece in pieces])
@@ -203,7 +211,7 @@ def assembled(body: Body, pieces: list[Piece]) -> RiggedPerson:
     ]
     standing = [len(assets().bones) + FRAMES.index(name) for name in ("ground", "hauled")]
     return RiggedPerson(
-        skeleton=Skeleton.of(body),
+        skeleton=Skeleton.of(body, ease),
         vertices=vertices,
         normals=normals,
         bones=bones.astype(np.int64),

@@ -147,11 +147,9 @@ def over_shoulder(tailor: Tailor, y: float, angles: Float64) -> Float64:
     middle = tailor.body.at["spine_3"][[0, 2]] + [0.02, 0.02]
     offset = points[:, [0, 2]] - middle
     own, reach = np.arctan2(offset[:, 1], offset[:, 0]), np.hypot(offset[:, 0], offset[:, 1])
-    radii = np.empty(len(angles))
-    for k, angle in enumerate(angles):
-        apart = np.abs((own - angle + np.pi) % (2 * np.pi) - np.pi)
-        radii[k] = reach[apart < max(0.22, float(np.sort(apart)[:2].max()))].max()
-    radii += 0.009
+    apart = np.abs((own[None] - angles[:, None] + np.pi) % (2 * np.pi) - np.pi)
+    nearness = np.exp(-0.5 * (apart / np.maximum(0.12, np.sort(apart, axis=1)[:, 1:2])) ** 2)
+    radii = (nearness * reach).sum(1) / nearness.sum(1) + 0.014
     return np.column_stack(
         [middle[0] + np.cos(angles) * radii, np.full(len(angles), y), middle[1] + np.sin(angles) * radii]
     )

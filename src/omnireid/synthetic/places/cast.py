@@ -8,8 +8,8 @@ from functools import lru_cache
 import numpy as np
 
 from omnireid.core.arrays import Int64
-from omnireid.core.seeds import numpy_generator
-from omnireid.synthetic.dress import draw_dress_code, draw_outfit, dress
+from omnireid.core.seeds import derive_seed, numpy_generator
+from omnireid.synthetic.dress import draw_dress_code, dress, gloss, outfit_of
 from omnireid.synthetic.mesh import Mesh, TextureBank
 from omnireid.synthetic.people import (
     SLOTS,
@@ -78,14 +78,16 @@ def cast(seed: int, group: str, number: int, world: int, *, coarse: bool = True)
     """
     generator = numpy_generator(seed, group, number)
     shape = draw_shape(generator)
-    outfit = draw_outfit(generator, shape, draw_dress_code(numpy_generator(seed, "dress code", world)))
+    code = draw_dress_code(numpy_generator(seed, "dress code", world))
+    # Some of those with numbers near each other dress alike, as colleagues and friends do.
+    outfit = outfit_of(derive_seed(seed, group, "clothes", world), number, shape, code)
     rigged = build_person(shape, outfit.cut, coarse=coarse)
-    textures = dress(outfit, shape)
+    textures, shine = dress(outfit, shape), gloss(outfit)
     beside = np.isin(rigged.textures, [SLOTS.index(slot) for slot in _BESIDE])
     return Actor(
         rigged=rigged,
         cut=outfit.cut,
-        bank=TextureBank.build([textures[slot] for slot in SLOTS]),
+        bank=TextureBank.build([textures[slot] for slot in SLOTS], gloss=[shine[slot] for slot in SLOTS]),
         body=np.unique(rigged.faces[~beside]).astype(np.int64),
         style=draw_style(generator, outfit.cut),
     )

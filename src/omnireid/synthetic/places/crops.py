@@ -17,13 +17,13 @@ from omnireid.core.seeds import numpy_generator
 from omnireid.synthetic.mesh import Mesh
 from omnireid.synthetic.optics.camera import Pinhole
 from omnireid.synthetic.optics.light import Shadows, cast_shadows
-from omnireid.synthetic.optics.render import Rendered, render
+from omnireid.synthetic.optics.render import Rendered, render, visible
 from omnireid.synthetic.optics.sensor import SensorSettings
 from omnireid.synthetic.options import RenderOptions
 from omnireid.synthetic.places.boxes import Detector
 from omnireid.synthetic.places.cast import Actor, cast
-from omnireid.synthetic.places.network import NO_LIGHT, Network, PlacedCamera, make_network, metered
-from omnireid.synthetic.places.stage import Standing, box_of, draw_people
+from omnireid.synthetic.places.network import Network, PlacedCamera, make_network, metered
+from omnireid.synthetic.places.stage import Standing, box_of, draw_people, not_hidden
 
 # People of the street who belong to no identity of the dataset.
 _NUM_PASSERS = 48
@@ -184,10 +184,11 @@ def _settings(seed: int, number: int, num_cameras: int, camid: int, light: int) 
 
 
 def _seen(picture: Rendered, window: Pinhole, actor: Actor, body: Mesh) -> float:
-    """The share of what the box holds of the person that nothing stands before."""
+    """The share of what the box holds of the person that nothing stands before, on every other pixel."""
     half = window.window(0, 0, window.width, window.height, window.width // 2, window.height // 2)
-    alone = render(body, actor.bank, half, NO_LIGHT, shadows=Shadows(), samples=1)
-    return float((picture.owners == _SUBJECT).mean() / max((alone.owners == _SUBJECT).mean(), 1e-6))
+    owners, depth = visible(body, actor.bank, half)
+    nearest = picture.depth[: 2 * half.height : 2, : 2 * half.width : 2]
+    return not_hidden(owners != 0, depth, nearest)
 
 
 def _stand_other(seed: int, other: tuple[int, tuple[float, float], float], owner: int) -> Standing:

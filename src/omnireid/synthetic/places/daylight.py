@@ -48,13 +48,21 @@ def _outdoor(generator: np.random.Generator, place: Place, kind: str) -> Lightin
     lit = kind in ("dusk", "night")
     lamps = _hung(generator, place, draw(4.0, 6.0), draw(5.0, 11.0), draw(-0.2, 1.2)) if lit else ()
     # What the ground throws back has the colour of stone.
-    bounce = draw(0.25, 0.5)
+    bounce = draw(0.12, 0.45)
     red, green, blue = (
         bounce * (0.55 * direct + 0.45 * above) for direct, above in zip(sun, sky, strict=True)
     )
     ground = (1.02 * red, green, 0.94 * blue)
     return Lighting(
-        direction, sun, sky, ground, lamps, shadow=shadow, occlusion=float(draw(0.5, 1.0)), backdrop=backdrop
+        direction,
+        sun,
+        sky,
+        ground,
+        lamps,
+        shadow=shadow,
+        occlusion=float(draw(0.5, 1.0)),
+        backdrop=backdrop,
+        sky_direction=_direction(generator, 25, 90),
     )
 
 
@@ -69,7 +77,7 @@ def _lamps(generator: np.random.Generator, place: Place) -> tuple[Lighting, ...]
     for _ in range(_HOURS):
         day = draw(0.2, 1.0)
         sky = _colour(level * draw(0.8, 1.1), warmth)
-        bounce = draw(0.35, 0.65)
+        bounce = draw(0.2, 0.6)
         lights.append(
             Lighting(
                 direction,
@@ -80,6 +88,7 @@ def _lamps(generator: np.random.Generator, place: Place) -> tuple[Lighting, ...]
                 shadow=float(draw(0.3, 0.8)),
                 occlusion=float(draw(0.5, 1.0)),
                 backdrop=_colour(0.4 * level, warmth),
+                sky_direction=_direction(generator, 25, 90),
             )
         )
     return tuple(lights)

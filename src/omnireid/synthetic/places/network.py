@@ -11,14 +11,13 @@ from omnireid.core.errors import InputError
 from omnireid.core.seeds import numpy_generator
 from omnireid.synthetic.optics.camera import Pinhole
 from omnireid.synthetic.optics.light import Lighting, Shadows
-from omnireid.synthetic.optics.render import render
+from omnireid.synthetic.optics.render import render, visible
 from omnireid.synthetic.optics.sensor import SensorSettings
 from omnireid.synthetic.places.daylight import draw_lights
 from omnireid.synthetic.places.place import PLACE_KINDS, Place, make_place
 from omnireid.synthetic.places.sensors import Sensor, draw_sensors
 
 STATURE = 1.72
-NO_LIGHT = Lighting((0.0, 0.0, 1.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
 _RESOLUTIONS = ((640, 480), (704, 576), (800, 600), (1280, 720), (1280, 960), (1920, 1080))
 _LEAST_HEIGHT = 64  # of a person, in pixels of the sensor
 _MOST_LEAN = np.radians(15.0)
@@ -175,7 +174,8 @@ def visible_spots(place: Place, pinhole: Pinhole, points: Float64, headings: Flo
         inside &= (
             (ends[:, 0] > 0) & (ends[:, 0] < pinhole.width) & (ends[:, 1] > 0) & (ends[:, 1] < pinhole.height)
         )
-    inside &= heights >= _LEAST_HEIGHT
+    # Of a small picture, a seventh.
+    inside &= heights >= min(_LEAST_HEIGHT, pinhole.height / 7)
     # Near the corners of wide pictures people lean; beyond this, detectors miss them.
     with np.errstate(invalid="ignore"):
         inside &= np.abs(np.arctan2(feet[:, 0] - heads[:, 0], feet[:, 1] - heads[:, 1])) < _MOST_LEAN
@@ -207,4 +207,4 @@ def metered(network: Network, camera: PlacedCamera, light: int, shadows: Shadows
 
 def static_depth(place: Place, pinhole: Pinhole) -> Float32:
     """(H, W) float32: how far the place's surfaces are along the view, infinite where there is sky."""
-    return render(place.mesh, place.bank, pinhole, NO_LIGHT, shadows=Shadows(), samples=1).depth
+    return visible(place.mesh, place.bank, pinhole)[1]

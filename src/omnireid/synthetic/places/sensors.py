@@ -87,7 +87,7 @@ def draw_sensors(generator: np.random.Generator, num: int) -> tuple[Sensor, ...]
                 resolution=float(generator.uniform(0.7, 1.0)),
                 defocus=float(generator.uniform(0.15, 0.7)),
             ),
-            grey=float(generator.uniform(0.15, 0.32)),
+            grey=float(generator.uniform(0.15, 0.36)),
             white=float(generator.uniform(0.3, 0.95)),
             unsteadiness=float(generator.uniform(0.05, 0.2)),
             crf=int(generator.integers(22, 33)),

@@ -6,15 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from omnireid.core.arrays import Bool, Float32
 from omnireid.synthetic.mesh import Mesh, TextureBank
 from omnireid.synthetic.optics.camera import Pinhole
 from omnireid.synthetic.optics.light import Lighting, Shadows
-from omnireid.synthetic.optics.render import Rendered, render
+from omnireid.synthetic.optics.render import Rendered, render, visible
 from omnireid.synthetic.places.boxes import Box
 from omnireid.synthetic.places.cast import Actor
-from omnireid.synthetic.places.network import NO_LIGHT
 
 Standing = tuple[Actor, Mesh]
+
+# What lies so little before a silhouette is the person, metres.
+_THICKNESS = 0.1
 
 
 def draw_people(
@@ -56,22 +59,30 @@ def box_of(camera: Pinhole, actor: Actor, mesh: Mesh) -> Box | None:
     return Box.round(pixels)
 
 
-def seen_share(
-    picture: Rendered, camera: Pinhole, actor: Actor, mesh: Mesh, box: Box, *, samples: int = 2
-) -> float:
+def seen_share(picture: Rendered, camera: Pinhole, actor: Actor, mesh: Mesh, box: Box) -> float:
     """The share of a person's silhouette that a picture shows: neither hidden nor beyond it, 0 to 1.
 
     Args:
-        picture: of the camera, with the person under the owner's number of `mesh`.
+        picture: of the camera, with the person in it.
         box: the person's, as `box_of` gives it.
-        samples: as the picture was drawn with.
     """
-    # A window of whole pixels, so that both count the same grid.
+    # A window of whole pixels, so that both are of the same grid.
     left, top = int(np.floor(box.left)) - 1, int(np.floor(box.top)) - 1
     width, height = int(np.ceil(box.width)) + 3, int(np.ceil(box.height)) + 3
     window = camera.window(left, top, width, height, width, height)
-    alone = render(mesh, actor.bank, window, NO_LIGHT, shadows=Shadows(), samples=samples)
-    whole = int((alone.owners == mesh.owners[0]).sum())
-    rows, columns = slice(max(top, 0), max(top + height, 0)), slice(max(left, 0), max(left + width, 0))
-    seen = int((picture.owners[rows, columns] == mesh.owners[0]).sum())
-    return min(1.0, seen / whole) if whole else 0.0
+    owners, depth = visible(mesh, actor.bank, window)
+    nearest = np.full(depth.shape, -np.inf, np.float32)
+    rows, columns = slice(max(-top, 0), camera.height - top), slice(max(-left, 0), camera.width - left)
+    inside = picture.depth[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)]
+    nearest[rows, columns] = inside
+    return not_hidden(owners != 0, depth, nearest)
+
+
+def not_hidden(silhouette: Bool, depth: Float32, nearest: Float32) -> float:
+    """The share of a silhouette before which nothing stands; all (H, W). 0 of none.
+
+    Args:
+        depth: of the silhouette. nearest: of whatever the picture shows.
+    """
+    whole = int(silhouette.sum())
+    return float((silhouette & (nearest > depth - _THICKNESS)).sum() / whole) if whole else 0.0

@@ -65,7 +65,7 @@ def vivid(generator: np.random.Generator) -> Float32:
 
 
 def asphalt(generator: np.random.Generator) -> UInt8:
-    picture = _rough(generator, tint(generator, 62, 128, 4), 0.07)
+    picture = _rough(generator, tint(generator, 62, 135, 2.5), 0.07)
     for _ in range(int(generator.integers(0, 3))):
         points = np.cumsum(generator.normal(0, 14, (9, 2)), axis=0) + generator.uniform(0, _SIZE, 2)
         cv2.polylines(picture, [points.astype(np.int32)], False, (45.0, 45.0, 46.0), 1, cv2.LINE_AA)
@@ -73,7 +73,7 @@ def asphalt(generator: np.random.Generator) -> UInt8:
 
 
 def concrete(generator: np.random.Generator) -> UInt8:
-    return _bytes(_rough(generator, tint(generator, 110, 190, 5), 0.05))
+    return _bytes(_rough(generator, tint(generator, 105, 200, 3), 0.05))
 
 
 def gravel(generator: np.random.Generator) -> UInt8:
@@ -91,7 +91,7 @@ def slabs(generator: np.random.Generator) -> UInt8:
     """Paving or tiles: 2 to 8 of them across, with joints."""
     across = int(generator.choice([2, 4, 4, 8]))
     down = across * int(generator.choice([1, 1, 2]))
-    picture = _rough(generator, tint(generator, 95, 215, 5), generator.uniform(0.01, 0.05))
+    picture = _rough(generator, tint(generator, 95, 220, 3.5), generator.uniform(0.01, 0.05))
     tones = generator.normal(1.0, generator.uniform(0.01, 0.09), (down, across)).astype(np.float32)
     if generator.random() < 0.25:
         tones[(np.add.outer(np.arange(down), np.arange(across)) % 2) == 0] *= np.float32(
@@ -124,7 +124,7 @@ def bricks(generator: np.random.Generator) -> UInt8:
 
 
 def plaster(generator: np.random.Generator) -> UInt8:
-    picture = _rough(generator, tint(generator, 120, 232, 7), 0.025)
+    picture = _rough(generator, tint(generator, 120, 235, 5), 0.025)
     return _bytes(picture * (1.0 + 0.05 * seamless_noise(generator, _SIZE, 3)[:, :, None]))
 
 
