@@ -119,12 +119,15 @@ class Mesh:
             rotation: (3, 3) float, a rotation.
             translation: (3,) float, metres.
         """
-        turn = np.asarray(rotation, np.float32).T
-        return replace(
-            self,
-            vertices=self.vertices @ turn + np.asarray(translation, np.float32),
-            normals=self.normals @ turn,
-        )
+        from omnireid.synthetic.optics.kernels import turn
+
+        # Not NumPy's product: how BLAS adds up depends on the machine's cores.
+        rotation = np.ascontiguousarray(rotation, np.float64)
+        vertices, normals = np.empty(self.vertices.shape), np.empty(self.normals.shape)
+        turn(np.ascontiguousarray(self.vertices), np.zeros(3), rotation, vertices)
+        turn(np.ascontiguousarray(self.normals), np.zeros(3), rotation, normals)
+        vertices += np.asarray(translation, np.float64)
+        return replace(self, vertices=vertices.astype(np.float32), normals=normals.astype(np.float32))
 
     def marked(self, *, owner: int | None = None, first_texture: int = 0) -> Mesh:
         """The mesh with another owner, and its textures counted from a row of a larger bank."""

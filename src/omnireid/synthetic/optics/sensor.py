@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from omnireid.core.arrays import Float32, UInt8
+from omnireid.core.arrays import AnyFloat, Float32, UInt8
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.synthetic.opencv import cv2
 
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # ITU-R BT.709
 _STEPS = 4096
 
 
@@ -86,6 +85,11 @@ class SensorSettings:
             raise InputError(f"quality: expected a range within 1 to 100, got {self.quality}")
 
 
+def _luminance(colour: AnyFloat) -> AnyFloat:
+    """ITU-R BT.709 of the last axis. No product of NumPy: how BLAS adds up depends on the machine's cores."""
+    return np.asarray(0.2126 * colour[..., 0] + 0.7152 * colour[..., 1] + 0.0722 * colour[..., 2])
+
+
 def metered_exposure(colour: Float32, *, grey: float = 0.18, highlights: float = 0.9) -> float:
     """The exposure that automatic cameras choose: the mean becomes grey, unless too much would be white.
 
@@ -97,7 +101,7 @@ def metered_exposure(colour: Float32, *, grey: float = 0.18, highlights: float =
     Returns:
         A factor for `SensorSettings.exposure`; 1 for a picture without light.
     """
-    light = colour @ _LUMINANCE
+    light = _luminance(colour)
     mean, bright = float(light.mean()), float(np.percentile(light, 95))
     if not mean > 0:
         return 1.0
@@ -118,7 +122,7 @@ def metered_balance(colour: Float32, *, strength: float = 0.7) -> tuple[float, f
     if not mean.min() > 0:
         return (1.0, 1.0, 1.0)
     gains = (mean.mean() / mean) ** strength
-    gains *= (mean @ _LUMINANCE) / ((gains * mean) @ _LUMINANCE)
+    gains *= _luminance(mean) / _luminance(gains * mean)
     return (float(gains[0]), float(gains[1]), float(gains[2]))
 
 
@@ -158,7 +162,7 @@ def expose(colour: Float32, settings: SensorSettings, generator: np.random.Gener
         light += _noise(light, settings, generator)
     light = light * np.array(settings.balance, np.float32)
     if settings.saturation != 1.0:
-        grey = (light @ _LUMINANCE)[:, :, None]
+        grey = _luminance(light)[:, :, None]
         light = grey + np.float32(settings.saturation) * (light - grey)
     levels = _tone_curve(settings)[(np.sqrt(np.clip(light, 0.0, 1.0)) * (_STEPS - 1) + 0.5).astype(np.int32)]
     if settings.sharpening > 0.0:
