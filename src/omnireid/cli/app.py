@@ -26,6 +26,7 @@ from omnireid.cli import (
     run,
     serve,
     synth,
+    track,
     train,
     verify,
 )
@@ -55,6 +56,8 @@ app.command("export")(export.export)
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("synth")(synth.synth)
+app.command("track")(track.track)
+app.command("track-eval")(track.track_eval)
 app.add_typer(case.app, name="case")
 app.add_typer(data.app, name="data")
 app.add_typer(gallery.app, name="gallery")

@@ -83,6 +83,7 @@ def serve(
     from omnireid.server.running import check_bind, is_loopback, listen, run_server, url_of
     from omnireid.server.tokens import TokenFile
     from omnireid.server.webhook import Webhook
+    from omnireid.video.detector import NanoDet
 
     if webhook is None and webhook_secret_file is not None:
         raise ConfigError("--webhook-secret-file: is of a webhook; name it with --webhook")
@@ -110,6 +111,7 @@ def serve(
             calibration=known,
             tokens=token_file,
             allowed_hosts=hosts,
+            detector=NanoDet(threads=engine.threads, least_score=0.5),
             limits=limits,
             webhook=told,
         )

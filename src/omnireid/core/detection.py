@@ -1,4 +1,4 @@
-"""The socket for person detectors: what finds people in a frame plugs in. None comes with this package."""
+"""The socket for person detectors: what finds people in a frame plugs in; `video.detector` has ours."""
 
 from __future__ import annotations
 

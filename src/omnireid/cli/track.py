@@ -1,0 +1,148 @@
+"""`omnireid track` and `omnireid track-eval`: from cameras to identities, and how good that is."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from omnireid.cli import options
+from omnireid.cli.console import print_json, stderr, stdout
+from omnireid.core.errors import ConfigError, InputError
+from omnireid.inference.options import DEFAULT_MODEL
+
+
+def track(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="Videos, folders of pictures, MOT sequences, webcams (0) or streams (rtsp://…), each "
+            "NAME=SOURCE or SOURCE."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for what is found.", file_okay=False)],
+    model: options.Model = DEFAULT_MODEL,
+    calibration: options.CalibrationFile = None,
+    fps: Annotated[
+        float | None,
+        typer.Option("--fps", min=0.1, max=1000, help="Look at so many frames a second at most."),
+    ] = None,
+    overlapping: Annotated[
+        bool,
+        typer.Option("--overlapping", help="Cameras see the same places: one person may be in two at once."),
+    ] = False,
+    prior: Annotated[
+        float,
+        typer.Option("--prior", min=1e-6, max=0.999999, help="Share of pairs of tracklets of one person."),
+    ] = 0.1,
+    detections: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--detections",
+            help="Boxes (MOT text) instead of a detector; one for each source.",
+            dir_okay=False,
+        ),
+    ] = None,
+    gallery: Annotated[
+        str | None, typer.Option("--gallery", help="Gallery that tracklets are enrolled in.")
+    ] = None,
+    started: Annotated[
+        str | None,
+        typer.Option(
+            "--started", help="When the first frames were, as 2026-05-01T09:00:00+02:00; by default now."
+        ),
+    ] = None,
+    engine: options.EngineOptions = options.EngineOptions(),
+) -> None:
+    """Follow people through cameras: tracks, tracklets with their best crops, and who is who.
+
+    Without a calibration beside the model, links between tracklets cannot be weighed: make one first.
+    """
+    from omnireid.video.linking import Linking
+    from omnireid.video.reading import FrameReading
+    from omnireid.video.site import Following
+    from omnireid.video.track import track as track_site
+
+    done = track_site(
+        [_named(source) for source in sources],
+        model,
+        out,
+        calibration=calibration,
+        detections=detections or [],
+        following=Following(FrameReading(fps=fps), linking=Linking(prior=prior, overlapping=overlapping)),
+        engine=engine,
+        gallery=gallery,
+        started=_seconds(started),
+        console=stderr,
+    )
+    for camera in done.site.cameras:
+        notes = [f"{camera.frames:,} frames", f"{len(camera.tracks):,} tracks"]
+        notes += [f"{camera.health.damaged:,} damaged frames passed over"] * bool(camera.health.damaged)
+        notes += [f"connected again {camera.health.reconnections:,} times"] * bool(
+            camera.health.reconnections
+        )
+        notes += [f"stopped: {camera.stopped}"] * bool(camera.stopped)
+        stdout.print(f"{camera.name}: {', '.join(notes)}")
+    people = len(done.site.identities)
+    stdout.print(
+        f"{people:,} {'person' if people == 1 else 'people'} in {len(done.site.tracklets):,} tracklets: {out}"
+    )
+    if done.enrolled is not None:
+        count = int(done.enrolled.is_new.sum())
+        stdout.print(f"{count:,} tracklets enrolled: {gallery}")
+    if done.site.was_interrupted:
+        stderr.print("stopped before the end; what was seen until then is there")
+
+
+def _seconds(text: str | None) -> float | None:
+    """Unix seconds of an ISO time; without an offset it is this machine's."""
+    try:
+        return None if text is None else datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    except (ValueError, OverflowError, OSError) as error:
+        raise ConfigError(f"--started {text!r}: expected a time as 2026-05-01T09:00:00+02:00") from error
+
+
+def _named(source: str) -> tuple[str, str]:
+    """NAME=SOURCE, or a source that names itself."""
+    match = re.match(r"([\w .-]+)=(.+)", source)
+    if match and not Path(source).exists():
+        return match[1], match[2]
+    return Path(source.rstrip("/").rpartition("://")[2]).stem or source, source
+
+
+def track_eval(
+    truth: Annotated[Path, typer.Argument(help="Truth of one camera (MOT text), or a folder of several.")],
+    result: Annotated[Path, typer.Argument(help="Tracks of it; or a folder with files of the same names.")],
+    as_json: options.AsJson = False,
+) -> None:
+    """Judge tracks by HOTA, IDF1, MOTA and their parts; several cameras also as one, by identity."""
+    from omnireid.video.judging import judge, judge_cameras
+    from omnireid.video.mot import read_mot
+
+    if truth.is_dir() != result.is_dir():
+        raise ConfigError(
+            f"{truth} and {result}: expected two files, or two folders with files of the same names"
+        )
+    names = sorted(path.name for path in truth.glob("*.txt")) if truth.is_dir() else [truth.name]
+    if not names:
+        raise InputError(f"{truth}: holds no .txt file of truth")
+    pairs = {}
+    for name in names:
+        file = result / name if truth.is_dir() else result
+        pairs[name] = (read_mot(truth / name if truth.is_dir() else truth), read_mot(file))
+    scores = {name: judge(*pair) for name, pair in pairs.items()}
+    if len(pairs) > 1:
+        scores["all cameras"] = judge_cameras(list(pairs.values()))
+    if as_json:
+        print_json({name: score.as_dict() for name, score in scores.items()})
+        return
+    for name, score in scores.items():
+        stdout.print(
+            f"{name}: HOTA {100 * score.hota:.1f}, DetA {100 * score.deta:.1f}, AssA {100 * score.assa:.1f}, "
+            f"IDF1 {100 * score.idf1:.1f}, MOTA {100 * score.mota:.1f} %; {score.switches:,} switches, "
+            f"{score.misses:,} misses, {score.false_alarms:,} false alarms, "
+            f"{score.track_ids:,} tracks of {score.truth_ids:,} people"
+        )

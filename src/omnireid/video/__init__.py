@@ -1,0 +1,1 @@
+"""From cameras to identities: decode, detect, track, link, and judge."""

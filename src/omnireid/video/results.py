@@ -1,0 +1,160 @@
+"""What `omnireid track` leaves: tracks as text and Parquet, best crops, and who is who.
+
+cameras/NAME.txt    tracks of each camera (MOT text); ids are those of its tracks
+identities/NAME.txt the same boxes; ids are those of the people, the same in all cameras
+tracks.parquet      every box of every camera, with both ids
+crops/NAME/         the best crops of each tracklet
+identities.json     people, their tracklets, times, and how sure each is; written last
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from omnireid import __version__
+from omnireid.core.arrays import Float32
+from omnireid.core.card import ModelRef
+from omnireid.core.files import atomic_write, write_bytes, write_text
+from omnireid.gallery.thumbnails import make_thumbnail
+from omnireid.video.mot import write_mot
+from omnireid.video.page import PAGE, write_page
+from omnireid.video.site import Site
+from omnireid.video.tracker import Track
+
+RESULT = "identities.json"
+
+
+def file_name(camera: str) -> str:
+    """A camera's name as a file may be called."""
+    return re.sub(r"[^\w.-]+", "_", camera) or "camera"
+
+
+def write_site(site: Site, out: Path, model: ModelRef, *, gap_s: float) -> Path:
+    """Write everything into a folder.
+
+    Args:
+        gap_s: Gaps of a track up to so many seconds are filled in, on a straight line.
+
+    Returns:
+        The record, `identities.json`.
+
+    Raises:
+        StorageError: The disk is full, or the folder cannot be written.
+    """
+    person = {
+        (site.tracklets[row].camera, site.tracklets[row].number): identity.number
+        for identity in site.identities
+        for row in identity.members
+    }
+    columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
+    for camera in site.cameras:
+        tracks: dict[int, list[tuple[int, Float32, float]]] = {}
+        people: dict[int, list[tuple[int, Float32, float]]] = {}
+        for track in camera.tracks:
+            who = person.get((camera.name, track.number), 0)
+            for frame, box, score in filled(track, gap_s):
+                tracks.setdefault(frame, []).append((track.number, box, score))
+                if who:
+                    people.setdefault(frame, []).append((who, box, score))
+            _add(columns, camera.name, track, who)
+        write_mot(_made(out / "cameras") / f"{file_name(camera.name)}.txt", tracks)
+        write_mot(_made(out / "identities") / f"{file_name(camera.name)}.txt", people)
+    _write_parquet(out / "tracks.parquet", columns)
+    write_page(site, out / PAGE, model)
+    write_text(out / RESULT, json.dumps(_record(site, out, model), indent=1))
+    return out / RESULT
+
+
+def filled(track: Track, gap_s: float) -> list[tuple[int, Float32, float]]:
+    """Frame, box and score of a track, with short gaps filled in on a straight line (score 0)."""
+    lines: list[tuple[int, Float32, float]] = []
+    for index, (frame, box, score) in enumerate(zip(track.frames, track.boxes, track.scores, strict=True)):
+        if index and 0 < track.times[index] - track.times[index - 1] <= gap_s:
+            before, last = track.frames[index - 1], track.boxes[index - 1]
+            for between in range(before + 1, frame):
+                share = np.float32((between - before) / (frame - before))
+                lines.append((between, last + share * (box - last), 0.0))
+        lines.append((frame, box, score))
+    return lines
+
+
+_COLUMNS = ("camera", "track", "identity", "frame", "time", "left", "top", "right", "bottom", "score")
+
+
+def _add(columns: dict[str, list[Any]], camera: str, track: Track, person: int) -> None:
+    for frame, time, box, score in zip(track.frames, track.times, track.boxes, track.scores, strict=True):
+        row = (camera, track.number, person, frame, time, *(float(side) for side in box), score)
+        for name, value in zip(_COLUMNS, row, strict=True):
+            columns[name].append(value)
+
+
+def _write_parquet(path: Path, columns: dict[str, list[Any]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = dict.fromkeys(("track", "identity", "frame"), pa.int64()) | {"camera": pa.string()}
+    table = pa.table({name: pa.array(columns[name], kinds.get(name, pa.float64())) for name in _COLUMNS})
+    with atomic_write(path) as file:
+        pq.write_table(table, file)
+
+
+def _record(site: Site, out: Path, model: ModelRef) -> dict[str, Any]:
+    return {
+        "omnireid": __version__,
+        "model": model.short,
+        "was_interrupted": site.was_interrupted,
+        "cameras": [
+            {
+                "name": camera.name,
+                "source": camera.source,
+                "frames": camera.frames,
+                "seconds": round(camera.last_s, 3),
+                "height": camera.size[0],
+                "width": camera.size[1],
+                "tracks": len(camera.tracks),
+                "damaged_frames": camera.health.damaged,
+                "reconnections": camera.health.reconnections,
+                "stopped": camera.stopped,
+            }
+            for camera in site.cameras
+        ],
+        "identities": [
+            {
+                "identity": identity.number,
+                "probability": round(identity.sure, 4),
+                "tracklets": [_tracklet(site, row, out) for row in identity.members],
+            }
+            for identity in site.identities
+        ],
+    }
+
+
+def _tracklet(site: Site, row: int, out: Path) -> dict[str, Any]:
+    tracklet = site.tracklets[row]
+    track = site.track(tracklet)
+    crops = []
+    folder = _made(out / "crops" / file_name(tracklet.camera))
+    for index, (value, time, crop) in enumerate(track.crops.kept, 1):
+        path = folder / f"{tracklet.number:05d}_{index}.jpg"
+        write_bytes(path, make_thumbnail(crop))
+        crops.append(
+            {"file": path.relative_to(out).as_posix(), "time": round(time, 3), "quality": round(value, 4)}
+        )
+    return {
+        "camera": tracklet.camera,
+        "track": tracklet.number,
+        "begin": round(tracklet.begin, 3),
+        "end": round(tracklet.end, 3),
+        "boxes": tracklet.length,
+        "crops": crops,
+    }
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,98 @@
+"""Videos in, a folder of tracks and identities out: what `omnireid track` does."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from omnireid.core.detection import PersonDetector
+from omnireid.core.display import short_repr
+from omnireid.core.errors import InputError
+from omnireid.evaluation.calibration import Calibration, calibration_path
+from omnireid.experiment.opening import open_model
+from omnireid.gallery.enrolling import Enrolment
+from omnireid.gallery.gallery import Gallery
+from omnireid.inference.lookup import find_weights
+from omnireid.inference.options import Engine
+from omnireid.video.detector import NanoDet
+from omnireid.video.enrolling import enrol_site
+from omnireid.video.mot import read_mot
+from omnireid.video.results import write_site
+from omnireid.video.site import Following, Site, follow
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What was seen, and the record of it.
+
+    Attributes:
+        site: Tracks, tracklets and people.
+        record: The file `identities.json`.
+        enrolled: What became of the tracklets in the gallery; None without one.
+    """
+
+    site: Site
+    record: Path
+    enrolled: Enrolment | None = None
+
+    __repr__ = short_repr
+
+
+def track(
+    sources: Sequence[tuple[str, str]],
+    model: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    calibration: str | os.PathLike[str] | None = None,
+    detections: Sequence[str | os.PathLike[str]] = (),
+    detector: PersonDetector | None = None,
+    gallery: str | None = None,
+    started: float | None = None,
+    following: Following = Following(),
+    engine: Engine = Engine(),
+    console: Console | None = None,
+) -> Tracked:
+    """Follow people through cameras, and write what was seen.
+
+    Args:
+        sources: Name and source of each camera: a video, a folder of pictures, a MOT sequence, a webcam or a
+            stream.
+        model: A model file, or the name of weights.
+        calibration: By default the file beside the model.
+        detections: Boxes as MOT text, one file for each source, instead of a detector.
+        detector: By default the one that ships.
+        gallery: A gallery that tracklets are enrolled in, made where there is none.
+        started: Unix seconds of the first frames; by default now.
+        console: Where progress is shown.
+
+    Raises:
+        InputError: The model has no calibration; cameras, or files of boxes, that do not belong together.
+        VideoError: No camera gave a picture.
+        StorageError: What was seen cannot be written.
+    """
+    weights = find_weights(model)
+    embedder = open_model(weights, engine, console=console)
+    known = Calibration.load_beside(weights, embedder.sha256, calibration)
+    if known is None:
+        raise InputError(
+            f"{weights}: has no calibration ({calibration_path(weights).name} beside it), so how likely two "
+            "tracklets show one person is not known; make one: omnireid calibrate"
+        )
+    folder, began = Path(out), time.time() if started is None else started
+    if detections and len(detections) != len(sources):
+        raise InputError(
+            f"detections: expected one file for each of {len(sources)} sources, got {len(detections)}"
+        )
+    given = {name: read_mot(file).detections() for (name, _), file in zip(sources, detections, strict=False)}
+    finds = detector or (None if given else NanoDet(threads=engine.threads))
+    site = follow(sources, finds, embedder, known, following, given=given, console=console)
+    record = write_site(site, folder, embedder.ref, gap_s=following.stitching.gap_s)
+    if gallery is None:
+        return Tracked(site, record)
+    with Gallery.open(gallery, calibration=known) as opened:
+        return Tracked(site, record, enrol_site(site, opened, embedder.ref, started=began))

@@ -1,0 +1,108 @@
+"""Figures of tracking: worked by hand, against IDF1 written out, and cameras laid one after another."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment
+
+from omnireid.core.errors import InputError
+from omnireid.video.boxes import overlaps
+from omnireid.video.judging import judge, judge_cameras, merged
+from omnireid.video.mot import Lines
+
+pytest.importorskip("trackeval")
+
+
+def lines(rows: list[tuple[int, int, float]], scores: list[float] | None = None) -> Lines:
+    """Of (frame, id, x): boxes of 10 × 20 at x."""
+    table = np.array(rows, dtype=np.float64).reshape(-1, 3)
+    boxes = np.stack([table[:, 2], 0 * table[:, 2], table[:, 2] + 10, 0 * table[:, 2] + 20], axis=1)
+    return Lines(
+        table[:, 0].astype(np.int64),
+        table[:, 1].astype(np.int64),
+        boxes.astype(np.float32),
+        np.ones(len(table), np.float32) if scores is None else np.array(scores, np.float32),
+    )
+
+
+TRUTH = lines([(f, p, 50.0 * p + f) for f in range(1, 11) for p in (1, 2)])
+
+
+def test_perfect_tracks_score_one() -> None:
+    score = judge(TRUTH, TRUTH)
+    assert (score.hota, score.deta, score.assa, score.idf1, score.mota) == pytest.approx((1.0,) * 5)
+    assert (score.switches, score.misses, score.false_alarms) == (0, 0, 0)
+    assert (score.truth_ids, score.track_ids) == (2, 2)
+
+
+def test_one_switch_in_the_middle_by_hand() -> None:
+    # Person 1 is track 1 in frames 1 to 5 and track 3 afterwards; person 2 is right throughout.
+    tracks = lines(
+        [(f, 1 if f <= 5 else 3, 50.0 + f) for f in range(1, 11)] + [(f, 2, 100.0 + f) for f in range(1, 11)]
+    )
+    score = judge(TRUTH, tracks)
+    assert score.deta == pytest.approx(1.0)
+    # Of each box |truth ∩ track| / |truth ∪ track|: 5 / 10 for the ten boxes of person 1, 1 for the rest.
+    assert score.assa == pytest.approx((10 * 0.5 + 10 * 1.0) / 20)
+    assert score.hota == pytest.approx(np.sqrt(0.75))
+    assert score.idf1 == pytest.approx(2 * 15 / 40)
+    assert score.switches == 1
+    assert score.mota == pytest.approx(1 - 1 / 20)
+
+
+def naive_idf1(truth: Lines, tracks: Lines) -> float:
+    """Ristani et al.: the one-to-one matching of identities with the most matched boxes."""
+    people, numbers = np.unique(truth.ids), np.unique(tracks.ids)
+    matched = np.zeros((len(people), len(numbers)))
+    for frame in np.unique(truth.frames):
+        a, b = truth.frames == frame, tracks.frames == frame
+        close = overlaps(truth.boxes[a], tracks.boxes[b]) >= 0.5
+        for i, person in enumerate(truth.ids[a]):
+            for j, number in enumerate(tracks.ids[b]):
+                if close[i, j]:
+                    matched[np.searchsorted(people, person), np.searchsorted(numbers, number)] += 1
+    rows, columns = linear_sum_assignment(-matched)
+    return float(2 * matched[rows, columns].sum() / (len(truth.ids) + len(tracks.ids)))
+
+
+def test_idf1_is_that_of_its_definition() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        rows = [
+            (int(f), int(rng.integers(1, 4)) * 10 + int(p), 50.0 * p + f + rng.normal(0, 2))
+            for f in range(1, 21)
+            for p in range(3)
+            if rng.random() < 0.8
+        ]
+        truth = lines([(f, p + 1, 50.0 * p + f) for f in range(1, 21) for p in range(3)])
+        assert judge(truth, lines(rows)).idf1 == pytest.approx(naive_idf1(truth, lines(rows)), abs=1e-9)
+
+
+def test_cameras_one_after_another_are_one_sequence_with_shared_identities() -> None:
+    other = lines([(f, p, 50.0 * p - f) for f in range(1, 8) for p in (1, 2)])
+    swapped = merged(other, {1: 2, 2: 1})
+    apart = judge_cameras([(TRUTH, TRUTH), (other, swapped)])
+    # Each camera is perfect by itself; over both, identities agree in the larger part only.
+    assert judge(other, swapped).idf1 == 1.0
+    assert apart.idf1 == pytest.approx(2 * 20 / 68)
+    shifted = Lines(other.frames + 10, other.ids, other.boxes, other.scores)
+    swapped = Lines(shifted.frames, swapped.ids, shifted.boxes, shifted.scores)
+
+    def together(a: Lines, b: Lines) -> Lines:
+        names = ("frames", "ids", "boxes", "scores")
+        return Lines(*(np.concatenate([getattr(a, name), getattr(b, name)]) for name in names))
+
+    assert judge(together(TRUTH, shifted), together(TRUTH, swapped)) == apart
+
+
+def test_boxes_that_do_not_count_are_left_out() -> None:
+    truth = lines([(1, 1, 0.0), (1, 2, 100.0)], scores=[1.0, 0.0])
+    assert judge(truth, lines([(1, 1, 0.0)])).misses == 0
+
+
+def test_a_truth_without_boxes_and_an_id_twice_are_refused() -> None:
+    with pytest.raises(InputError, match="no box that counts"):
+        judge(lines([(1, 1, 0.0)], scores=[0.0]), TRUTH)
+    with pytest.raises(InputError, match="tracks, frame 1: an id is there twice"):
+        judge(TRUTH, lines([(1, 1, 0.0), (1, 1, 50.0)]))

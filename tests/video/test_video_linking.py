@@ -1,0 +1,108 @@
+"""The second looks: pieces of one walk, and tracklets of one person over cameras."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from omnireid.core.errors import InputError
+from omnireid.video.likeness import Likeness
+from omnireid.video.linking import Linking, Tracklet, impossible, link
+from omnireid.video.stitching import Stitching, stitch
+from video.walks import look, track
+
+
+def test_pieces_of_one_walk_are_joined_and_strangers_are_not() -> None:
+    pieces = [track(1, 0, 2, 7), track(2, 3, 5, 7, x=150), track(3, 3, 5, 8, x=140), track(4, 6, 8, 7, x=190)]
+    joined = stitch(pieces, Likeness())
+    assert [(piece.number, len(piece)) for piece in joined] == [(1, 63), (3, 21)]
+    assert joined[0].times == sorted(joined[0].times)
+    assert len(pieces[0]) == 21  # what was given is left as it is
+
+
+@pytest.mark.parametrize(
+    ("second", "why"),
+    [
+        (track(2, 4.5, 6, 7), "the gap is too long"),
+        (track(2, 2.5, 6, 7, x=900), "nobody runs so fast"),
+        (track(2, 1.5, 6, 7), "they are there at once"),
+        (track(2, 2.5, 6, 8), "they look different"),
+    ],
+)
+def test_what_cannot_be_one_walk_is_not(second: object, why: str) -> None:
+    assert len(stitch([track(1, 0, 2, 7), second], Likeness(), Stitching())) == 2, why
+
+
+def tracklet(camera: str, number: int, begin: float, end: float, who: int, noise: float = 0.0) -> Tracklet:
+    vector = look(who) + noise * np.random.default_rng(number).standard_normal(look(who).size)
+    return Tracklet(camera, number, begin, end, (vector / np.linalg.norm(vector)).astype(np.float32), 10)
+
+
+def evidence(scores: np.ndarray) -> np.ndarray:
+    return 15.0 * (np.asarray(scores) - 0.5)
+
+
+def test_people_are_found_again_over_cameras_and_in_order() -> None:
+    seen = [
+        tracklet("hall", 1, 20, 30, 1),
+        tracklet("yard", 1, 0, 10, 1),
+        tracklet("yard", 2, 2, 9, 2),
+        tracklet("hall", 2, 40, 50, 2),
+        tracklet("yard", 3, 60, 70, 1),
+        tracklet("hall", 3, 80, 90, 3),
+    ]
+    people = link(seen, evidence)
+    assert [identity.members for identity in people] == [(1, 0, 4), (2, 3), (5,)]
+    assert people[2].sure == 1.0
+    assert all(0.5 < identity.sure < 1.0 for identity in people[:2])
+
+
+def test_nobody_is_in_two_places_at_once() -> None:
+    twins = [tracklet("yard", 1, 0, 10, 1), tracklet("yard", 2, 5, 15, 1), tracklet("hall", 1, 5, 15, 1)]
+    assert len(link(twins, evidence)) == 3
+    # Where cameras see the same place, somebody may be in both.
+    overlapping = link(twins, evidence, Linking(overlapping=True))
+    assert sorted(len(identity.members) for identity in overlapping) == [1, 2]
+
+
+def test_a_chain_never_joins_what_is_impossible() -> None:
+    rng = np.random.default_rng(3)
+    seen = [
+        tracklet(f"c{rng.integers(3)}", n, begin, begin + rng.uniform(1, 20), int(rng.integers(4)), 0.15)
+        for n, begin in enumerate(rng.uniform(0, 100, 40))
+    ]
+    apart = impossible(seen, Linking())
+    for identity in link(seen, evidence):
+        for a, b in itertools.combinations(identity.members, 2):
+            assert not apart[a, b]
+
+
+def test_the_order_of_tracklets_does_not_matter() -> None:
+    rng = np.random.default_rng(4)
+    seen = [tracklet("c", n, 10.0 * n, 10.0 * n + 5, int(rng.integers(5)), 0.1) for n in range(25)]
+    groups = {frozenset(seen[row].number for row in identity.members) for identity in link(seen, evidence)}
+    order = rng.permutation(25)
+    shuffled = [seen[row] for row in order]
+    again = {frozenset(shuffled[row].number for row in i.members) for i in link(shuffled, evidence)}
+    assert groups == again
+
+
+def test_a_link_needs_its_probability_at_the_prior() -> None:
+    pair = [tracklet("a", 1, 0, 1, 1, 0.2), tracklet("b", 2, 5, 6, 1, 0.2)]
+    score = float(pair[0].embedding @ pair[1].embedding)
+    for prior in (0.5, 0.01):
+        odds = np.exp(evidence(np.array(score))) * prior / (1 - prior)
+        probability = float(odds / (1 + odds))
+        for least in (probability - 0.01, probability + 0.001):
+            people = link(pair, evidence, Linking(prior=prior, least=least))
+            assert len(people) == (1 if least < probability else 2)
+            if len(people) == 1:
+                assert people[0].sure == pytest.approx(probability, rel=1e-5)
+
+
+def test_nothing_to_link_and_senseless_numbers() -> None:
+    assert link([], evidence) == ()
+    with pytest.raises(InputError, match="prior: expected a number between 0 and 1, got 1"):
+        Linking(prior=1.0)
