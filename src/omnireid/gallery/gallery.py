@@ -25,11 +25,11 @@ from omnireid.core.forking import ForkError, check_process, in_every_child
 from omnireid.core.types import Embeddings
 from omnireid.data.loading import Reading
 from omnireid.evaluation.calibration import Decision
-from omnireid.gallery import browsing, forgetting, retention
+from omnireid.gallery import forgetting, retention
 from omnireid.gallery.attributes import KnownAttribute, known_attributes
 from omnireid.gallery.audit import AuditEntry, AuditFilter, AuditLog, Verified
 from omnireid.gallery.audit_reading import subjects_of
-from omnireid.gallery.browsing import Page, Person, Timeline
+from omnireid.gallery.browsing import Browser, Page, Person, Timeline
 from omnireid.gallery.cases import Cases
 from omnireid.gallery.crowds import Crowds
 from omnireid.gallery.decisions import Comparison, Crowd, Judge, SearchJudge
@@ -570,13 +570,9 @@ class Gallery:
         live = self.generations.live()
         if live is None:
             return Crowd(0, 0)
-        people = self.people()
-        where = dataclasses.replace(where, identities=people.expanded(where.identities))
-
-        def count() -> Crowd:
-            return Crowd(*browsing.count_people(self.store, live.collection, people, where))
-
-        return self._crowds.get((live.collection, where), count)
+        browser = self._browser()
+        where = browser.people.meant(where)
+        return self._crowds.get((live.collection, where), lambda: browser.crowd(where))
 
     def reject(
         self,
@@ -621,13 +617,8 @@ class Gallery:
     # Items and people
 
     def items(self, where: Filter = EVERYTHING, limit: int = 100, after: str | None = None) -> Page[Item]:
-        """Items that meet a filter, the latest first, without thumbnails. See `browsing.items_page`."""
-        live = self.generations.live()
-        people = self.people()
-        if live is None:
-            return Page((), None)
-        wanted = dataclasses.replace(where, identities=people.expanded(where.identities))
-        return browsing.items_page(self.store, live.collection, people, wanted, limit, after)
+        """Items that meet a filter, the latest first, without thumbnails. See `Browser.items`."""
+        return self._browser().items(where, limit, after)
 
     def item(self, item_id: str) -> Item:
         """One item, without its thumbnail.
@@ -666,13 +657,12 @@ class Gallery:
         return self._people.read(fresh=fresh)
 
     def identities(self, text: str | None = None, limit: int = 100, after: str | None = None) -> Page[Person]:
-        """Identities, those with a name first. See `browsing.people_page`.
+        """Identities, those with a name first. See `Browser.persons`.
 
         Args:
             text: part of the name or, where there is none, of the id; or the whole id.
         """
-        people = self.people(fresh=True)
-        return browsing.people_page(self.store, self._live_collection(), people, text, limit, after)
+        return self._browser(fresh=True).persons(text, limit, after)
 
     def identity(self, identity: str) -> Person:
         """One identity, by any of its ids.
@@ -680,8 +670,7 @@ class Gallery:
         Raises:
             NotInGalleryError: nobody has this id.
         """
-        people = self.people(fresh=True)
-        return browsing.person(self.store, self._live_collection(), people, identity)
+        return self._browser(fresh=True).person(identity)
 
     def timeline(self, identity: str, *, gap_s: float = SIGHTING_GAP_S) -> Timeline:
         """Where and when somebody was seen, by camera.
@@ -692,8 +681,7 @@ class Gallery:
         Raises:
             NotInGalleryError: nobody has this id.
         """
-        people = self.people(fresh=True)
-        return browsing.timeline(self.store, self._live_collection(), people, identity, gap_s)
+        return self._browser(fresh=True).timeline(identity, gap_s)
 
     def name_identity(self, identity: str, name: str | None) -> Operation:
         """Name an identity, rename it, or with None take its name away. See `Identities.name`."""
@@ -898,15 +886,15 @@ class Gallery:
 
     def state(self) -> GalleryState:
         """What it holds. Reads the identity and camera of every item."""
-        live, people = self.generations.live(fresh=True), self.people(fresh=True)
+        live, browser = self.generations.live(fresh=True), self._browser(fresh=True)
         if live is None:
             empty = IndexState("none", 0, 0)
             return GalleryState(0, 0, (), (), empty, None, self.retention(), self.store.disk_bytes())
-        everybody = browsing.stored_values(self.store, live.collection, "identity")
+        everybody = set(map(browser.people.root, browser.values("identity")))
         return GalleryState(
             items=self.store.count(live.collection),
-            identities=len({people.root(person) for person in everybody} | people.named.keys()),
-            cameras=tuple(sorted(browsing.stored_values(self.store, live.collection, "camera"))),
+            identities=len(everybody | browser.people.named.keys()),
+            cameras=tuple(sorted(browser.values("camera"))),
             models=self.models,
             index=self.store.index_state(live.collection),
             precision=self.store.collections()[live.collection].precision,
@@ -976,6 +964,9 @@ class Gallery:
             for generation in self.generations.all(fresh=True)
             if generation.state != "leaving"
         ]
+
+    def _browser(self, *, fresh: bool = False) -> Browser:
+        return Browser(self.store, self._live_collection(), self.people(fresh=fresh))
 
     def _live_collection(self) -> str | None:
         live = self.generations.live()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from omnireid.core.errors import InputError
@@ -104,11 +104,12 @@ class People:
         root = self.root(identity)
         return frozenset(self._aliases.get(root, {root}))
 
-    def expanded(self, identities: Iterable[str] | None) -> frozenset[str] | None:
-        """All aliases of several identities: what a filter has to ask for. None stays None."""
-        if identities is None:
-            return None
-        return frozenset(alias for identity in identities for alias in self.aliases(identity))
+    def meant(self, where: Filter) -> Filter:
+        """A filter that asks for every alias of its identities."""
+        if where.identities is None:
+            return where
+        aliases = (alias for identity in where.identities for alias in self.aliases(identity))
+        return replace(where, identities=frozenset(aliases))
 
     def name(self, identity: str | None) -> str | None:
         """Of the root; where it has none, of the first alias (by id) that has one."""

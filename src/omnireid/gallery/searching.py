@@ -17,7 +17,7 @@ from omnireid.evaluation.whitening import unit_cosines
 from omnireid.gallery.decisions import Crowd, SearchJudge, Verdict
 from omnireid.gallery.generations import Generation
 from omnireid.gallery.identities import People
-from omnireid.gallery.items import Filter, Item
+from omnireid.gallery.items import Item
 from omnireid.gallery.questions import Question
 from omnireid.gallery.rejections import Rejected
 from omnireid.gallery.rows import ITEM_COLUMNS, embeddings_of, items_of
@@ -208,7 +208,7 @@ class Searcher:
         Args:
             query: (D,) float32 of unit norm.
         """
-        asked = dataclasses.replace(asked, where=self.expanded(asked.where))
+        asked = dataclasses.replace(asked, where=self.people.meant(asked.where))
         size = max(asked.k, RERANKED) if asked.rerank or self.judge.whitens else asked.k
         if asked.group:
             size = max(size, min(_WIDENING * asked.k, MOST_FETCHED))
@@ -229,10 +229,6 @@ class Searcher:
             is_exact=(asked.exact or not self.has_index) and (has_all or not self.judge.whitens),
             notes=[RERANKING_NOTE] if asked.rerank else [],
         )
-
-    def expanded(self, where: Filter) -> Filter:
-        """A filter that asks for every alias of its identities."""
-        return dataclasses.replace(where, identities=self.people.expanded(where.identities))
 
     def _ranked(self, query: Float32, asked: Question, size: int) -> tuple[Ranked, bool]:
         """The best items, and whether they are all."""

@@ -80,7 +80,7 @@ def search_tracklets(
         frames: (T, D) float32 of unit norm.
         qualities: (T,).
     """
-    where = searcher.expanded(asked.where)
+    where = searcher.people.meant(asked.where)
     nearest_to = pooled(frames, qualities)
     query = pooled(searcher.judge.vectors(frames), qualities)
     size = max(_LEAST_FETCHED, _WIDENING * asked.k)
