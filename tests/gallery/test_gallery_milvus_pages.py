@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 
 from omnireid.gallery.milvus.documents import Document, to_rows
-from omnireid.gallery.milvus.records import Records
+from omnireid.gallery.milvus.records import RecordStore
 
 
 class Log:
@@ -30,6 +29,9 @@ class Log:
         end = bisect_left(self.ids, bounds["<"]) if "<" in bounds else len(self.ids)
         self.num_requests += 1
         return self.rows[begin:end]
+
+    def aliases(self) -> set[str]:
+        return {"g__records", "g__audit"}
 
     def query(self, alias: str, condition: str, fields: Sequence[str]) -> list[dict[str, int]]:
         assert fields == ["count(*)"]
@@ -57,11 +59,11 @@ def test_a_page_reads_little_more_than_it_gives(limit: int) -> None:
     ]
     numbers = np.concatenate(parts).tolist()
     log = Log(numbers)
-    records = Records(log, "g", threading.RLock())  # type: ignore[arg-type]
+    records = RecordStore(log, "g", is_lite=True)  # type: ignore[arg-type]
     for known in (None, numbers[-1], numbers[-80], numbers[-152], numbers[5100], numbers[5000], numbers[30]):
         for latest in (True, False):
             log.num_requests = log.num_rows = 0
-            found = [place for place, _ in records.page(known, limit, latest=latest)]
+            found = [place for place, _ in records.audit_page(known, limit, latest=latest)]
             end = len(numbers) if known is None else numbers.index(known)
             first = 0 if known is None else end + 1
             assert found == (numbers[:end][::-1][:limit] if latest else numbers[first : first + limit])

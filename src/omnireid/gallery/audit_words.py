@@ -46,6 +46,7 @@ def sentence(entry: AuditEntry) -> str:
         return f"{who} did “{entry.action.replace('-', ' ')}” ({entry.count:,})."
     _, say = _ACTIONS[entry.action]
     counted = {word: _plural(entry.count, word) for word in ("alert", "case", "entry", "picture")}
+    counted["are"] = "is" if entry.count == 1 else "are"
     return f"{who} {say.format(**counted) if isinstance(say, str) else say(entry.count, entry.detail)}."
 
 
@@ -101,10 +102,7 @@ _ACTIONS: Mapping[str, tuple[str, str | _Say]] = {
         "Pictures split off",
         lambda count, _: f"split {_plural(max(0, count - 1), 'picture')} off as a person of their own",
     ),
-    "assign": (
-        "Pictures assigned",
-        lambda count, _: f"changed whom {_plural(count, 'picture')} {_are(count)} assigned to",
-    ),
+    "assign": ("Pictures assigned", "changed whom {picture} {are} assigned to"),
     "undo": ("Change undone", "took back an earlier change to people"),
     "forget": ("Forgotten", "had {picture} forgotten for good"),
     "retention": ("Older pictures forgotten", "had {picture} forgotten whose time was up"),
@@ -181,10 +179,6 @@ def _duration(seconds: float) -> str:
 def _plural(count: float, word: str) -> str:
     many = f"{word[:-1]}ies" if word.endswith("y") and word != "day" else f"{word}s"
     return f"{'one' if count == 1 else f'{count:,.10g}'} {word if count == 1 else many}"
-
-
-def _are(count: int) -> str:
-    return "is" if count == 1 else "are"
 
 
 def _is_number(value: Any) -> bool:

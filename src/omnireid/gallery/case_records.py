@@ -59,7 +59,7 @@ def last_named(store: GalleryStore, names: Collection[str]) -> float:
         entry["time"]
         for case_id in store.records(CASES)
         for entry in store.records(entries_of(case_id)).values()
-        if wanted & (_items_in(entry) | _identities_in(entry))
+        if wanted & {*_items_in(entry), *(identity for identity, _ in _names_in(entry))}
     ]
     return max(times, default=float("-inf"))
 
@@ -199,10 +199,6 @@ def _names_in(entry: Mapping[str, Any]) -> Iterator[tuple[str | None, str | None
     parts = [*_sightings_in(entry), *([entry["person"]] if entry["person"] else [])]
     for person in [*parts, *([search["query"], *search["groups"]] if search else [])]:
         yield person["identity"], person["name"]
-
-
-def _identities_in(entry: Mapping[str, Any]) -> set[str]:
-    return {identity for identity, _ in _names_in(entry) if identity is not None}
 
 
 def _hiding(words: set[str]) -> Hide:

@@ -123,29 +123,15 @@ class Judge(_Scores):
             raise InputError(f"false_alarm_rate, prior: need a calibration. {note}")
         return cls(None, None, prior, note)
 
-    def probabilities(self, scores: AnyFloat) -> list[float | None]:
-        """That two pictures with such a score are of one person; None without a calibration."""
-        if self.calibration is None:
-            return [None] * len(scores)
-        return [float(probability) for probability in self.calibration.probability(scores, prior=self.prior)]
-
-    def decision(self, score: float) -> Decision | None:
-        """Of one score; None without a calibration that could measure a false-alarm rate."""
-        if self.calibration is None or self.rate is None:
-            return None
-        return self.calibration.decide(score, rate=self.rate)
-
     def compare(self, first: Float32, second: Float32) -> Comparison:
         """What two embeddings say: (D,) float32 of unit norm each."""
         a, b = self.vectors(np.stack([first, second]))
         score = float(unit_cosines(a[None], b)[0])
-        return Comparison(
-            score,
-            self.probabilities(np.array([score]))[0],
-            self.decision(score),
-            self.calibration is not None,
-            self.note,
-        )
+        if self.calibration is None:
+            return Comparison(score, None, None, False, self.note)
+        probability = float(self.calibration.probability(np.array([score]), prior=self.prior)[0])
+        decision = None if self.rate is None else self.calibration.decide(score, rate=self.rate)
+        return Comparison(score, probability, decision, True, self.note)
 
 
 @dataclass(frozen=True)

@@ -35,14 +35,14 @@ def encode(rows: pa.Table, precision: StoredPrecision) -> pa.Table:
         # The cosine forgets a row's scale, so none is stored.
         largest_N1 = np.abs(embeddings_ND).max(axis=1, keepdims=True)
         stored = np.rint(embeddings_ND * (_INT8_LARGEST / largest_N1)).astype(np.int8)
-    return _with_embeddings(rows, stored)
+    return with_embeddings(rows, stored)
 
 
 def decode(rows: pa.Table) -> pa.Table:
     """Rows of a stored table with their embeddings, where there are any, as float32 of unit norm."""
     if "embedding" not in rows.column_names or rows.schema.field("embedding").type.value_type == pa.float32():
         return rows
-    return _with_embeddings(rows, unit_rows(matrix(rows["embedding"]).astype(np.float32)))
+    return with_embeddings(rows, unit_rows(matrix(rows["embedding"]).astype(np.float32)))
 
 
 def matrix(column: pa.ChunkedArray) -> npt.NDArray[np.generic]:
@@ -64,7 +64,8 @@ def scores(embeddings_ND: npt.NDArray[np.generic], query: Float32) -> Float32:
     return cosines
 
 
-def _with_embeddings(rows: pa.Table, embeddings_ND: npt.NDArray[np.generic]) -> pa.Table:
+def with_embeddings(rows: pa.Table, embeddings_ND: npt.NDArray[np.generic]) -> pa.Table:
+    """Rows with others in place of their embeddings."""
     index = rows.column_names.index("embedding")
     flat = pa.array(embeddings_ND.reshape(-1))
     column = pa.FixedSizeListArray.from_arrays(flat, embeddings_ND.shape[1])

@@ -468,7 +468,7 @@ def _without(record: Mapping[str, Any], identities: set[str], items: set[str]) -
     changed = {
         identity: fields
         for identity, fields in record["records"].items()
-        if identity not in identities and not (set(_ids_in(fields)) & identities)
+        if identity not in identities and identities.isdisjoint(fields.get("merged_into", ()))
     }
     kept = {
         item: before
@@ -481,7 +481,3 @@ def _without(record: Mapping[str, Any], identities: set[str], items: set[str]) -
         return None
     reads = [read for read in record["reads"] if read not in identities]
     return {**record, "records": changed, "items": kept, "reads": reads}
-
-
-def _ids_in(fields: Mapping[str, Sequence[Any]]) -> list[Any]:
-    return list(fields.get("merged_into", ()))

@@ -24,6 +24,7 @@ from omnireid.core.vectors import unit_rows
 from omnireid.gallery.audit import CHAINS, SETTINGS
 from omnireid.gallery.backup import Backup, Snapshot
 from omnireid.gallery.case_records import CASES, case_kinds, drop_cases
+from omnireid.gallery.encoding import with_embeddings
 from omnireid.gallery.forgetting import TOMBSTONES, Tombstones, forget_buried, hashed, parts, tidying
 from omnireid.gallery.generations import GENERATIONS, Generation, collection_name
 from omnireid.gallery.identities import IDENTITIES, OPERATIONS
@@ -243,16 +244,11 @@ def _copy_items(
         for rows in source.rows():
             kept = sieve.filter(rows)
             if kept.num_rows:
-                store.add(name, kept if source.precision == "float32" else _of_unit_norm(kept, model.dim))
+                if source.precision != "float32":
+                    # Rounded, they are of unit norm about.
+                    kept = with_embeddings(kept, unit_rows(embeddings_of(kept)))
+                store.add(name, kept)
             progress.advance(task, rows.num_rows)
-
-
-def _of_unit_norm(rows: pa.Table, dim: int) -> pa.Table:
-    """Rounded embeddings are of unit norm about."""
-    unit = unit_rows(embeddings_of(rows)).reshape(-1)
-    index = rows.schema.get_field_index("embedding")
-    column = pa.FixedSizeListArray.from_arrays(pa.array(unit), dim)
-    return rows.set_column(index, rows.schema.field(index), column)
 
 
 def _append_audit(source: Source, store: GalleryStore) -> None:

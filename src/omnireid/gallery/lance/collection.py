@@ -137,9 +137,17 @@ class Collection:
         """The k rows with the largest cosine to `query`."""
         wanted = self._stored(["id", "embedding", *columns])
         tuning = None if exact else self.tuning
-        result = self._in_memory(query, k, where, wanted, approximate=tuning is not None)
-        if result is None:
-            result = self._on_disk(query, k, where, wanted, tuning)
+        nearest = None
+        if self.resident is not None:
+            nearest = self.resident.nearest(query, k, where, tuning is not None, wanted)
+        if nearest is not None:
+            result = _scored(nearest, query)
+        elif self._is_scanned(where, has_index=tuning is not None):
+            result = self._scanned(query, k, where, wanted)
+        elif tuning is None:
+            result = self._compared(query, k, where, wanted)
+        else:
+            result = _scored(indexing.nearest(self.table, query, k, tuning, condition(where), wanted), query)
         order = pc.sort_indices(result, sort_keys=[("score", "descending"), ("id", "ascending")])
         best = decode(result.take(order[:k]))
         return self._completed(best, columns).append_column("score", best["score"])
@@ -159,23 +167,6 @@ class Collection:
         indexed = min(rows, 0 if stats is None else stats.num_indexed_rows)
         return IndexState("ready", indexed, rows - indexed)
 
-    def _in_memory(
-        self, query: Float32, k: int, where: Filter, columns: list[str], *, approximate: bool
-    ) -> pa.Table | None:
-        if self.resident is None:
-            return None
-        nearest = self.resident.nearest(query, k, where, approximate, columns)
-        return None if nearest is None else _scored(nearest, query)
-
-    def _on_disk(
-        self, query: Float32, k: int, where: Filter, columns: list[str], tuning: Tuning | None
-    ) -> pa.Table:
-        if self._is_scanned(where, has_index=tuning is not None):
-            return self._scanned(query, k, where, columns)
-        if tuning is None:
-            return self._compared(query, k, where, columns)
-        return _scored(indexing.nearest(self.table, query, k, tuning, condition(where), columns), query)
-
     def _is_scanned(self, where: Filter, *, has_index: bool) -> bool:
         """Whether the rows that meet `where` are compared here: LanceDB compares with all rows first."""
         if self.info.precision == "int8":  # which it stores and cannot compare
@@ -186,7 +177,7 @@ class Collection:
         """Every row that may be among the best k, by LanceDB's comparison with all rows."""
         fetched = k + 16
         while True:
-            nearest = self._nearest(query, fetched, where, columns)
+            nearest = indexing.nearest(self.table, query, fetched, None, condition(where), columns)
             rows = _scored(nearest, query)
             if rows.num_rows < fetched or fetched >= _MOST_CANDIDATES:
                 return rows
@@ -196,16 +187,6 @@ class Collection:
             if 1 - farthest + _ERROR[self.info.precision] < kth:
                 return rows
             fetched *= 4
-
-    def _nearest(self, query: Float32, k: int, where: Filter, columns: list[str]) -> pa.Table:
-        def read() -> pa.Table:
-            search = self.table.search(query, vector_column_name="embedding", query_type="vector")
-            search = search.distance_type("cosine").bypass_vector_index().limit(k)
-            if (predicate := condition(where)) is not None:
-                search = search.where(predicate, prefilter=True)
-            return search.select([*columns, "_distance"]).to_arrow()
-
-        return reading("cannot search the gallery", read)
 
     def _scanned(self, query: Float32, k: int, where: Filter, columns: list[str]) -> pa.Table:
         """Every row that may be among the best k, by our own comparison with those that meet `where`."""

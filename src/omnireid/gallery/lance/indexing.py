@@ -79,16 +79,23 @@ def drop(table: Any) -> None:
 
 
 def nearest(
-    table: Any, query: Float32, k: int, tuning: Tuning, predicate: str | None, columns: list[str]
+    table: Any, query: Float32, k: int, tuning: Tuning | None, predicate: str | None, columns: list[str]
 ) -> pa.Table:
-    """Rows found through the index, by the distance of their embeddings; the others are compared too."""
+    """Rows by the distance of their embeddings: of those found through the index, or of all without one.
+
+    Rows that are not in the index yet are compared too.
+    """
 
     def read() -> pa.Table:
         search = table.search(query, vector_column_name="embedding", query_type="vector")
-        # Without a filter the number is what was measured; with one, as many as it takes to find enough.
-        most = tuning.probes if predicate is None else 0
-        search = search.distance_type("cosine").minimum_nprobes(tuning.probes).maximum_nprobes(most)
-        search = search.refine_factor(max(4, math.ceil(tuning.candidates / k))).limit(k)
+        search = search.distance_type("cosine").limit(k)
+        if tuning is None:
+            search = search.bypass_vector_index()
+        else:
+            # Without a filter the number is what was measured; with one, as many as it takes to find enough.
+            most = tuning.probes if predicate is None else 0
+            search = search.minimum_nprobes(tuning.probes).maximum_nprobes(most)
+            search = search.refine_factor(max(4, math.ceil(tuning.candidates / k)))
         if predicate is not None:
             search = search.where(predicate, prefilter=True)
         return search.select([*columns, "_distance"]).to_arrow()

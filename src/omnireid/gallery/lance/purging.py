@@ -34,12 +34,13 @@ def rewrite(table: Any, folder: Path | None) -> None:
             so all are rewritten.
     """
     affected = None if folder is None else _with_deletions(folder)
-    addresses = _addresses(table)
+    addresses = row_addresses(table)
     for number, rows in fragments(addresses).items():
         if rows > _MOVED and (affected is None or number in affected):
             first = np.searchsorted(addresses, number << 32)
             last = addresses[first + rows // _MOVED]
-            _move(table, number << 32, int(last))
+            # Into a fragment of their own.
+            _write_again(_WHAT, table, f"_rowaddr >= {number << 32} AND _rowaddr <= {last}")
     committing(_WHAT, table.optimize)
 
 
@@ -64,13 +65,12 @@ def remove_old_versions(table: Any) -> None:
 def merge_fragments(table: Any, numbers: Iterable[int]) -> int:
     """Write the rows of some fragments again, as one fragment, in one commit; the version that it made."""
     inside = [f"(_rowaddr >= {number << 32} AND _rowaddr < {number + 1 << 32})" for number in numbers]
-    done = committing(_MERGE, lambda: table.update(where=" OR ".join(inside), values_sql={"id": "id"}))
-    return int(done.version)
+    return _write_again(_MERGE, table, " OR ".join(inside))
 
 
 def visible_fragments(table: Any) -> dict[int, int]:
     """Fragments that have visible rows, and how many."""
-    return fragments(_addresses(table))
+    return fragments(row_addresses(table))
 
 
 def fragments(addresses: np.ndarray) -> dict[int, int]:
@@ -79,13 +79,12 @@ def fragments(addresses: np.ndarray) -> dict[int, int]:
     return dict(zip(numbers.tolist(), counts.tolist(), strict=True))
 
 
-def _move(table: Any, first: int, last: int) -> None:
-    """Write the rows with these addresses again, into a fragment of their own."""
-    where = f"_rowaddr >= {first} AND _rowaddr <= {last}"
-    committing(_WHAT, lambda: table.update(where=where, values_sql={"id": "id"}))
+def _write_again(what: str, table: Any, where: str) -> int:
+    done = committing(what, lambda: table.update(where=where, values_sql={"id": "id"}))
+    return int(done.version)
 
 
-def _addresses(table: Any) -> np.ndarray:
+def row_addresses(table: Any) -> np.ndarray:
     """Sorted addresses of all visible rows: number of the fragment times 2^32, and place in it."""
     rows = reading(_WHAT, lambda: table.search().select(["_rowaddr"]).to_arrow())
     return np.sort(rows["_rowaddr"].to_numpy())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -18,7 +19,7 @@ from omnireid.core.machine import memory_bytes
 from omnireid.core.vectors import unit_rows
 from omnireid.gallery.encoding import matrix, scores
 from omnireid.gallery.items import Filter
-from omnireid.gallery.lance import codes
+from omnireid.gallery.lance import codes, purging
 from omnireid.gallery.lance.codes import Addresses, Block, Coder, Query, Seen
 from omnireid.gallery.lance.failures import READS, reading, storing
 from omnireid.gallery.lance.filters import condition
@@ -331,11 +332,7 @@ class Resident:
         return (query if predicate is None else query.where(predicate)).to_arrow()
 
     def _without_dead(self, blocks: Iterable[Block]) -> list[Block]:
-        addresses = np.sort(
-            reading(_WHAT, lambda: self._table.search().select(["_rowaddr"]).to_arrow())[
-                "_rowaddr"
-            ].to_numpy()
-        )
+        addresses = purging.row_addresses(self._table)
         kept = []
         for block in blocks:
             places = np.minimum(np.searchsorted(addresses, block.addresses), len(addresses) - 1)
@@ -353,7 +350,7 @@ class Resident:
         if first is None:
             return _State(version, Coder(np.zeros(self._dim, np.float32)), frozenset(), 0, 0, ())
         coder = Coder(_centre(matrix(pa.chunked_array([first["embedding"]]))))
-        blocks = tuple(self._blocks(_with(first, batches), coder))
+        blocks = tuple(self._blocks(itertools.chain([first], batches), coder))
         return _State(version, coder, _fragments(blocks), rows, 0, blocks)
 
     def _fits(self) -> bool:
@@ -446,8 +443,3 @@ def _outside(fragments: Collection[int]) -> str | None:
         if first < last
     ]
     return " OR ".join([*between, f"_rowaddr >= {edges[-1] << _PLACE_BITS}"])
-
-
-def _with(first: pa.RecordBatch, others: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield first
-    yield from others

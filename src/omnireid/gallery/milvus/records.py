@@ -19,26 +19,22 @@ _ENTRY = "entry"
 _SECOND = 1_000_000
 
 
-class Records:
-    """Small JSON objects by kind and id, and entries in the order in which they came."""
+class RecordStore:
+    """The half of `GalleryStore` that keeps small JSON objects by kind and id, and entries as they came."""
 
-    def __init__(self, tables: Tables, name: str, writing: threading.RLock) -> None:
-        self._tables = tables
-        self._writing = writing
+    def __init__(self, tables: Tables, name: str, *, is_lite: bool) -> None:
+        self._tables, self._is_lite = tables, is_lite
+        self._writing = threading.RLock()
         # Its vector means nothing, so neither does its index.
         self._records = Table(f"{name}__records", documents.schema, "vector", "FLAT")
         self._log = Table(f"{name}__audit", documents.schema, "vector", "FLAT")
         self._last_entry = 0
-
-    def create(self) -> None:
-        """Make the tables where they are not there."""
-        there = self._tables.aliases()
+        there = tables.aliases()
         for table in (self._records, self._log):
             if table.alias not in there:
-                self._tables.create(table)
+                tables.create(table)
 
-    def put(self, kind: str, records: Mapping[str, Mapping[str, Any]]) -> None:
-        """As `GalleryStore.put_records`."""
+    def put_records(self, kind: str, records: Mapping[str, Mapping[str, Any]]) -> None:
         if not records:
             return
         new = documents.to_rows([Document(kind, name, value) for name, value in records.items()])
@@ -50,24 +46,21 @@ class Records:
             if left := stale - written:
                 self._tables.delete(self._records.alias, is_one_of("id", left))
 
-    def delete(self, kind: str, ids: Sequence[str]) -> None:
-        """As `GalleryStore.delete_records`."""
+    def delete_records(self, kind: str, ids: Sequence[str]) -> None:
         if ids:
             with self._writing:
                 self._tables.delete(self._records.alias, documents.named(kind, ids))
 
-    def all(self, kind: str) -> dict[str, dict[str, Any]]:
-        """As `GalleryStore.records`."""
+    def records(self, kind: str) -> dict[str, dict[str, Any]]:
         rows = self._rows(self._records, documents.of_kind(kind))
         return {row.name: dict(row.value) for row in documents.from_rows(rows)}
 
-    def purge(self, *, is_lite: bool) -> None:
-        """As `GalleryStore.purge_records`."""
+    def purge_records(self) -> None:
         with self._writing:
-            self._tables.purge(self._records, is_lite=is_lite)
+            self._tables.purge(self._records, is_lite=self._is_lite)
 
-    def append(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """As `GalleryStore.append_audit`. Entries of several processes are ordered by their clocks."""
+    def append_audit(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """As the contract. Entries of several processes are ordered by their clocks."""
         if not entries:
             return
         with self._writing:
@@ -77,13 +70,12 @@ class Records:
             self._tables.upsert(self._log.alias, documents.to_rows(named, in_order=True))
             self._last_entry = first + len(entries) - 1
 
-    def entries(self) -> Iterator[dict[str, Any]]:
-        """As `GalleryStore.audit`."""
+    def audit(self) -> Iterator[dict[str, Any]]:
         for entry in documents.from_rows(self._rows(self._log, "")):
             yield dict(entry.value)
 
-    def page(self, known: int | None, limit: int, *, latest: bool) -> list[tuple[int, dict[str, Any]]]:
-        """As `GalleryStore.audit_page`. The place of an entry is its number."""
+    def audit_page(self, known: int | None, limit: int, *, latest: bool) -> list[tuple[int, dict[str, Any]]]:
+        """As the contract. The place of an entry is its number."""
         if latest:
             end = max(_now(), self._newest_entry()) + 1 if known is None else known
             rows = self._rows(self._log, _between(self._begin(end, limit), end))

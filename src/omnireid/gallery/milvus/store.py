@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +17,7 @@ from omnireid.gallery.items import EVERYTHING, Filter
 from omnireid.gallery.milvus import rows as milvus_rows
 from omnireid.gallery.milvus.connection import Address, Connection
 from omnireid.gallery.milvus.filters import expression, is_one_of
-from omnireid.gallery.milvus.records import Records
+from omnireid.gallery.milvus.records import RecordStore
 from omnireid.gallery.milvus.tables import BACKGROUND_S, MAX_ROWS, MESSAGE_BYTES, Row, Table, Tables
 from omnireid.gallery.store import COLUMNS, CollectionInfo, IndexState, item_schema
 from omnireid.gallery.texts import askable
@@ -28,7 +26,7 @@ _SLACK = 32
 """More candidates than asked for, so that rounding in the server does not decide who is among the k."""
 
 
-class MilvusStore:
+class MilvusStore(RecordStore):
     """`GalleryStore` in a Milvus server or cluster of version 2.5 or later.
 
     Milvus has no transactions, so this is weaker than the contract:
@@ -56,12 +54,8 @@ class MilvusStore:
         self._index = address.index
         self._prefix = f"{address.name}__c__"
         self._infos: dict[str, CollectionInfo] = {}
-        self._writing = threading.RLock()
         self._connection = Connection(address)
-        self._is_lite = self._connection.is_lite()
-        self._tables = Tables(self._connection)
-        self._records = Records(self._tables, address.name, self._writing)
-        self._records.create()
+        super().__init__(Tables(self._connection), address.name, is_lite=self._connection.is_lite())
         self._bring_forward()
 
     def collections(self) -> dict[str, CollectionInfo]:
@@ -218,29 +212,10 @@ class MilvusStore:
         is_building = int(index.get("pending_index_rows", 0)) > 0
         return IndexState("building" if is_building else "ready", indexed, count - indexed)
 
-    def put_records(self, kind: str, records: Mapping[str, Mapping[str, Any]]) -> None:
-        self._records.put(kind, records)
-
-    def delete_records(self, kind: str, ids: Sequence[str]) -> None:
-        self._records.delete(kind, ids)
-
-    def records(self, kind: str) -> dict[str, dict[str, Any]]:
-        return self._records.all(kind)
-
-    def purge_records(self) -> None:
-        self._records.purge(is_lite=self._is_lite)
-
-    def append_audit(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        self._records.append(entries)
-
-    def audit(self) -> Iterator[dict[str, Any]]:
-        return self._records.entries()
-
-    def audit_page(self, known: int | None, limit: int, *, latest: bool) -> list[tuple[int, dict[str, Any]]]:
-        return self._records.page(known, limit, latest=latest)
-
-    def lock(self) -> AbstractContextManager[None]:
-        return self._locked()
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        with self._writing:
+            yield
 
     def disk_bytes(self) -> int | None:
         return None
@@ -248,11 +223,6 @@ class MilvusStore:
     def close(self) -> None:
         with self._writing:
             self._connection.close()
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with self._writing:
-            yield
 
     def _bring_forward(self) -> None:
         """Give collections of an earlier version the fields that they lack."""
