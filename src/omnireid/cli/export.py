@@ -11,7 +11,6 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
-from omnireid.cli.opening import print_notes
 from omnireid.inference.options import ExportForm, ExportFormat, ExportPrecision
 
 if TYPE_CHECKING:
@@ -85,7 +84,8 @@ def export(
             f"--out {source.with_suffix('.safetensors').name}"
         )
     network, card = load_weights(source)
-    print_notes(card)
+    if card.notes:
+        stderr.print(f"note: {card.name}: {card.notes}")
     suffix = FORMATS[format].suffix
     named = source.stem if precision == "fp32" else f"{source.stem}.{precision}"
     target = Path(f"{named}{suffix}") if out is None else out

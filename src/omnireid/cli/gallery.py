@@ -19,7 +19,6 @@ from omnireid.cli.gallery_options import (
     open_gallery,
     printed_time,
 )
-from omnireid.cli.opening import open_embedder
 from omnireid.gallery.options import DEFAULT_PRECISION
 from omnireid.inference.options import DEFAULT_MODEL
 
@@ -111,7 +110,7 @@ def enrol(
     )
     if fields is not None:
         files = with_fields(files, read_field_file(fields, _instant))
-    embedder = open_embedder(model, engine)
+    embedder = engine.open(model)
     known = Calibration.load_beside(find_weights(model), embedder.sha256) if assign else None
     if assign and known is None:
         raise ConfigError("--assign needs a calibration beside the model; make one with 'omnireid calibrate'")
@@ -162,7 +161,7 @@ def search(
     if bool(pictures) == (item is not None):
         raise ConfigError("give either PICTURES or --item")
     question = asked.question()
-    embedder = open_embedder(model, engine)
+    embedder = engine.open(model)
     known = None if calibration is None else Calibration.load(calibration, embedder.sha256)
     with open_gallery(gallery, model=embedder, calibration=known) as opened:
         if opened.calibration is None:

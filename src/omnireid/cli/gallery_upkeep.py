@@ -18,7 +18,6 @@ from omnireid.cli.gallery_options import (
     open_gallery,
     printed_duration,
 )
-from omnireid.cli.opening import open_embedder
 
 if TYPE_CHECKING:
     from omnireid.gallery.restoring import Restored
@@ -151,7 +150,7 @@ def move(
         return
 
     check_there(gallery)
-    embedder = open_embedder(model, engine)
+    embedder = engine.open(model)
     with open_gallery(gallery) as opened, progress_bar(stderr) as progress:
         task = progress.add_task("moving", total=None)
         for moved in opened.move_to(embedder, drop_without_picture=drop_without_picture):

@@ -25,7 +25,10 @@ from omnireid.inference.backends.table import BACKENDS
 from omnireid.inference.options import AUTO, BackendName, Engine, PrecisionName
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from omnireid.core.types import Dataset
+    from omnireid.inference.embedder import Embedder
 
 # Of every whole number that has no nearer bound: what fits any library's C int.
 LARGEST = 2**31 - 1
@@ -148,6 +151,12 @@ class EngineOptions(Engine):
     device: Device = Engine.device
     threads: Threads = Engine.threads
     card: ForeignCardFile = Engine.card
+
+    def open(self, model: str | PathLike[str]) -> Embedder:
+        """`Embedder.open`, and say on stderr what was found out or assumed of the file."""
+        from omnireid.experiment.opening import open_model
+
+        return open_model(model, self, console=stderr)
 
 
 @dataclass(frozen=True)

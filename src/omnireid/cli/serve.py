@@ -10,7 +10,6 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import print_rows, stderr, stdout
-from omnireid.cli.opening import open_embedder
 from omnireid.gallery.options import DEFAULT_PRECISION
 from omnireid.inference.options import DEFAULT_MODEL
 from omnireid.server.limits import Limits
@@ -93,7 +92,7 @@ def serve(
     check_bind(host, token_file)
     places = named_galleries(gallery)
     weights = find_weights(model)
-    embedder = open_embedder(weights, engine)
+    embedder = engine.open(weights)
     known = Calibration.load_beside(weights, embedder.sha256, calibration)
     switch_threads_often()
     share_memory_among_threads()

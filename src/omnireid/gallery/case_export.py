@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -23,8 +24,10 @@ from pydantic import ValidationError
 from omnireid import __version__
 from omnireid.core.closed import ClosedModel
 from omnireid.core.errors import InputError
+from omnireid.gallery.audit_reading import AuditFilter
 from omnireid.gallery.case_entries import Case, Entry, Moment, iso_time
 from omnireid.gallery.case_records import pictures_in, pictures_of
+from omnireid.gallery.retention import DAY_S
 
 if TYPE_CHECKING:
     from omnireid.gallery.gallery import Gallery
@@ -34,8 +37,6 @@ FORMAT, VERSION = "omnireid-case", 1
 _PAYLOAD = re.compile(r'<script type="application/json" id="case">\n(.*?)\n</script>', re.DOTALL)
 _STATED = re.compile(r'<meta name="omnireid-sha256" content="([0-9a-f]{64})">')
 _FOLDER = Path(__file__).parent / "case_file"
-_DAY_S = 86_400.0
-_PAGE = 1_000
 
 
 class _Picture(ClosedModel):
@@ -177,15 +178,11 @@ def check_file(content: str, galleries: Sequence[Gallery], names: Sequence[str] 
 
 
 def _exported(gallery: Gallery, sha256: str, exported: float, name: str) -> ExportedHere | None:
-    known: int | None = None
-    while page := gallery.audit(after=known, limit=_PAGE, latest=True):
-        for entry in page:
-            if entry.action == "case-export" and entry.detail.get("sha256") == sha256:
-                return ExportedHere(entry.time, entry.actor, name)
-        # It cannot be older than the file; a day for clocks that were set.
-        if page[-1].time + _DAY_S < exported:
-            return None
-        known = page[-1].seq
+    # It cannot be older than the file; a day for clocks that were set.
+    where = AuditFilter(action="case-export", since=exported - DAY_S)
+    for entry in gallery.log.find(where, limit=sys.maxsize, latest=True).entries:
+        if entry.detail.get("sha256") == sha256:
+            return ExportedHere(entry.time, entry.actor, name)
     return None
 
 

@@ -268,14 +268,8 @@ class Cases:
         # Within the lock: whom somebody forgets meanwhile would be kept here.
         with self._writing():
             person = self._gallery.identity(identity)
-            items: list[Item] = []
-            where, after = Filter(identities=frozenset({person.id})), None
-            while len(items) < MAX_SIGHTINGS:
-                page = self._gallery.items(where, min(_PAGE, MAX_SIGHTINGS - len(items)), after)
-                items.extend(page)
-                after = page.next
-                if after is None:
-                    break
+            where = Filter(identities=frozenset({person.id}))
+            items = self._gallery.items(where, MAX_SIGHTINGS).entries
             seen = PersonSeen(
                 identity=person.id, name=person.name, items=person.items, merged=list(person.merged)
             )
@@ -357,24 +351,17 @@ class Cases:
         items, people = self._items(list(numbers)), self._gallery.people(fresh=True)
         there = [items[number] for number in numbers if number in items]
         sightings, thumbnails = self._sightings(there, [item.id for item in there][:MAX_SHOWN_EACH])
+        names = ("score", "probability", "decision")
         with_numbers = [
-            sighting.model_copy(
-                update={
-                    "score": numbers[sighting.item].score,
-                    "probability": numbers[sighting.item].probability,
-                    "decision": numbers[sighting.item].decision,
-                }
-            )
+            sighting.model_copy(update={name: getattr(numbers[sighting.item], name) for name in names})
             for sighting in sightings
         ]
         identity = people.shown(hypothesis.identity)
         person = FoundPerson(
             identity=identity,
             name=people.name(identity),
-            score=hypothesis.score,
-            probability=hypothesis.probability,
-            decision=hypothesis.decision,
             sightings=with_numbers,
+            **{name: getattr(hypothesis, name) for name in names},
         )
         return person, thumbnails
 
@@ -525,16 +512,13 @@ class Cases:
             rows = self._store.get(live.collection, shown, columns=("id", "thumbnail"))
             pairs = zip(rows["id"].to_pylist(), rows["thumbnail"].to_pylist(), strict=True)
             thumbnails = {item_id: content for item_id, content in pairs if content is not None}
+        fields = ("camera", "time", "end_time", "source", "identity")
         sightings = [
             Sighting(
                 item=item.id,
-                camera=item.camera,
-                time=item.time,
-                end_time=item.end_time,
-                source=item.source,
-                identity=item.identity,
                 name=people.name(item.identity),
                 picture=item.id if item.id in thumbnails else None,
+                **{field: getattr(item, field) for field in fields},
             )
             for item in items
         ]

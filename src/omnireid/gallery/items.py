@@ -233,16 +233,13 @@ def check_item(item: Item) -> None:
             raise InputError(f"{column.name}: expected a time not before {column.not_before}, got {value!r}")
 
 
-def _check_name(column: ItemField, value: object) -> None:
+def _check_text(column: ItemField, value: object) -> None:
     if value is None:
         raise InputError(f"{column.name}: expected a text, empty where unknown, got None")
-    check_text(column.name, value, may_be_empty=column.absent == "")
-
-
-def _check_storable(column: ItemField, value: object) -> None:
-    if value is None:
-        raise InputError(f"{column.name}: expected a text, empty where unknown, got None")
-    check_storable(column.name, value, column.longest)
+    if column.kind == "name":
+        check_text(column.name, value, may_be_empty=column.absent == "")
+    else:
+        check_storable(column.name, value, column.longest)
 
 
 def _check_seconds(column: ItemField, value: object) -> None:
@@ -289,8 +286,8 @@ def _check_box(column: ItemField, box: object) -> None:
 
 _GIVEN = tuple(column for column in FIELDS if column.is_given)
 _CHECKS = {
-    "name": _check_name,
-    "text": _check_storable,
+    "name": _check_text,
+    "text": _check_text,
     "seconds": _check_seconds,
     "share": _check_share,
     "box": _check_box,

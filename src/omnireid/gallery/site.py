@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from math import isfinite
@@ -22,6 +21,7 @@ from omnireid.core.images import Crop
 from omnireid.gallery.errors import NotInGalleryError
 from omnireid.gallery.store import GalleryStore
 from omnireid.gallery.texts import check_text
+from omnireid.gallery.thumbnails import encoded
 
 CAMERA_GROUPS, PLAN, PLAN_PICTURE = "camera-group", "floor-plan", "floor-plan-picture"
 """Kinds of the records: by name {cameras}; "plan" {width, height, sha256, pins}; "plan" {sha256, base64}."""
@@ -36,7 +36,11 @@ MAX_PICTURE = 800_000
 """Bytes of a plan's picture as it is kept."""
 
 _ID = "plan"
-_QUALITIES = (90, 75, 55, 35)
+# Lossless where that is small enough.
+_WAYS: Sequence[Mapping[str, Any]] = (
+    {"format": "WEBP", "lossless": True, "quality": 80},
+    *({"format": "WEBP", "quality": quality} for quality in (90, 75, 55, 35)),
+)
 
 
 class Pin(NamedTuple):
@@ -130,14 +134,16 @@ class Site:
         Args:
             picture: (H, W, 3) uint8 RGB of any size; made smaller beyond `MAX_SIDE`.
         """
-        content, width, height = _encoded(picture)
+        image = Image.fromarray(np.ascontiguousarray(picture))
+        image.thumbnail((MAX_SIDE, MAX_SIDE))
+        content, image = encoded(image, MAX_PICTURE, _WAYS)
         sha256 = hashlib.sha256(content).hexdigest()
         shown = {"sha256": sha256, "base64": base64.b64encode(content).decode()}
         with self._writing():
             self._tell("set-floor-plan", count=1)
             known = self._store.records(PLAN).get(_ID, {"pins": {}})
             self._store.put_records(PLAN_PICTURE, {_ID: shown})
-            record = {"width": width, "height": height, "sha256": sha256, "pins": known["pins"]}
+            record = {"width": image.width, "height": image.height, "sha256": sha256, "pins": known["pins"]}
             self._store.put_records(PLAN, {_ID: record})
             return self.plan()
 
@@ -182,16 +188,3 @@ class Site:
         if record is None:
             raise NotInGalleryError("floor plan", "of this gallery")
         return record
-
-
-def _encoded(picture: Crop) -> tuple[bytes, int, int]:
-    """WebP of at most `MAX_PICTURE` bytes, its width and height: lossless where that is small enough."""
-    image = Image.fromarray(np.ascontiguousarray(picture))
-    image.thumbnail((MAX_SIDE, MAX_SIDE))
-    while True:
-        for quality in (None, *_QUALITIES):
-            stream = io.BytesIO()
-            image.save(stream, "WEBP", lossless=quality is None, quality=quality or 80)
-            if stream.tell() <= MAX_PICTURE:
-                return stream.getvalue(), image.width, image.height
-        image = image.resize((max(1, image.width // 2), max(1, image.height // 2)))

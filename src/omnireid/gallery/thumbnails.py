@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -11,7 +13,7 @@ from omnireid.core.images import Crop
 from omnireid.gallery.items import MAX_THUMBNAIL
 
 _SIZE = (256, 512)
-_QUALITIES = (90, 75, 55)
+_WAYS = [{"format": "JPEG", "quality": quality} for quality in (90, 75, 55)]
 
 
 def make_thumbnail(crop: Crop) -> bytes:
@@ -22,10 +24,21 @@ def make_thumbnail(crop: Crop) -> bytes:
     """
     image = Image.fromarray(np.ascontiguousarray(crop))
     image.thumbnail(_SIZE)
+    return encoded(image, MAX_THUMBNAIL, _WAYS)[0]
+
+
+def encoded(
+    image: Image.Image, most_bytes: int, ways: Sequence[Mapping[str, Any]]
+) -> tuple[bytes, Image.Image]:
+    """A picture as a file of at most so many bytes, and the picture: halved until one of the ways gives one.
+
+    Args:
+        ways: arguments of Pillow's `save`, the best first.
+    """
     while True:
-        for quality in _QUALITIES:
+        for way in ways:
             stream = io.BytesIO()
-            image.save(stream, "JPEG", quality=quality)
-            if stream.tell() <= MAX_THUMBNAIL:
-                return stream.getvalue()
+            image.save(stream, **way)
+            if stream.tell() <= most_bytes:
+                return stream.getvalue(), image
         image = image.resize((max(1, image.width // 2), max(1, image.height // 2)))

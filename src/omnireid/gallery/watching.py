@@ -187,12 +187,8 @@ class WatchList:
         entries = [
             Entry(
                 id=entry_id,
-                identity=people.root(record["identity"]),
-                reason=record["reason"],
-                created=record["created"],
-                ends=record["ends"],
-                actor=record["actor"],
                 has_ended=record["ends"] <= now,
+                **{**record, "identity": people.root(record["identity"])},
             )
             for entry_id, record in records.items()
         ]

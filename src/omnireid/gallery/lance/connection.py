@@ -78,6 +78,7 @@ class Connection:
     """Tables and records of one gallery. Every read sees what any process has committed before it began.
 
     Attributes:
+        record_table: the LanceDB table of the records.
         is_older: it is of an older format; `bring_forward` before anything else.
     """
 
@@ -104,8 +105,8 @@ class Connection:
             )
             if RECORDS not in self._table_names():
                 self._database.create_table(RECORDS, schema=_RECORD_SCHEMA, exist_ok=True)
-            self._records = self._database.open_table(RECORDS)
-            written = (self._records.schema.metadata or {}).get(_FORMAT_KEY, b"").decode()
+            self.record_table = self._database.open_table(RECORDS)
+            written = (self.record_table.schema.metadata or {}).get(_FORMAT_KEY, b"").decode()
         if written not in (FORMAT, _OLDER):
             raise InputError(
                 f"{uri}: a gallery of format {written or 'unknown'}, and this version reads format {FORMAT}; "
@@ -139,7 +140,7 @@ class Connection:
                 committing(what, partial(self.table(name).add_columns, added))
         if self.is_older:
             with storing(what):
-                records = self._records.to_arrow().replace_schema_metadata(_RECORD_SCHEMA.metadata)
+                records = self.record_table.to_arrow().replace_schema_metadata(_RECORD_SCHEMA.metadata)
                 # Last, for it says that all is done; one commit.
                 self._database.create_table(RECORDS, data=records, mode="overwrite")
             self.is_older = False
@@ -187,7 +188,7 @@ class Connection:
         rows = pa.table(
             {"kind": [kind] * len(records), "id": list(records), "content": contents}, schema=_RECORD_SCHEMA
         )
-        merge = self._records.merge_insert(["kind", "id"])
+        merge = self.record_table.merge_insert(["kind", "id"])
         merge = merge.when_matched_update_all().when_not_matched_insert_all()
         committing(f"cannot write to the gallery {self.uri}", lambda: merge.execute(rows))
         self._merge_record_files()
@@ -196,10 +197,10 @@ class Connection:
         """Each write leaves a file and a version, and every read opens all files."""
         try:
             # The version counts the writes of all processes, also of those that write once and end.
-            if reading("cannot read the gallery", lambda: self._records.version) % _MERGED_EACH == 0:
-                merge_files(self._records)
+            if reading("cannot read the gallery", lambda: self.record_table.version) % _MERGED_EACH == 0:
+                merge_files(self.record_table)
                 folder = None if self._folder is None else self._folder / f"{RECORDS}.lance"
-                if folder is not None and (newest := layout_of(self._records, folder)) is not None:
+                if folder is not None and (newest := layout_of(self.record_table, folder)) is not None:
                     remove(old_files(folder, newest))
         except StorageError as error:  # What was to be written is there; a later write tries again.
             _log.warning("%s: the files of many small writes were not merged: %s", self.uri, error)
@@ -209,7 +210,7 @@ class Connection:
         if ids:
             predicate = f"kind = {quoted(kind)} AND id IN ({', '.join(map(quoted, ids))})"
             what = f"cannot write to the gallery {self.uri}"
-            committing(what, lambda: self._records.delete(predicate))
+            committing(what, lambda: self.record_table.delete(predicate))
 
     def records(self, kind: str) -> dict[str, dict[str, Any]]:
         """Records of a kind, by id."""
@@ -217,11 +218,12 @@ class Connection:
 
         def read() -> tuple[int, dict[str, str]]:
             # Before the rows: what is remembered may be newer than its version, never older.
-            version = self._records.version
+            version = self.record_table.version
             known = self._read.get(kind)
             if known is not None and known[0] == version:
                 return known
-            rows = self._records.search().where(f"kind = {quoted(kind)}").select(["id", "content"]).to_arrow()
+            search = self.record_table.search().where(f"kind = {quoted(kind)}")
+            rows = search.select(["id", "content"]).to_arrow()
             return version, dict(zip(rows["id"].to_pylist(), rows["content"].to_pylist(), strict=True))
 
         version, contents = reading(f"cannot read the gallery {self.uri}", read)
@@ -265,11 +267,6 @@ class Connection:
             return pairs[::-1] if latest else pairs
 
         return reading(f"cannot read the audit log of {self.uri}", read)
-
-    @property
-    def record_table(self) -> Any:
-        """The LanceDB table of the records."""
-        return self._records
 
 
 def check_processor() -> None:

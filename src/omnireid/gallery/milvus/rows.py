@@ -12,7 +12,7 @@ import pyarrow as pa
 from omnireid.core.arrays import Float32
 from omnireid.core.errors import InputError
 from omnireid.core.vectors import unit_rows
-from omnireid.gallery.encoding import decode, encode, matrix
+from omnireid.gallery.encoding import encode, matrix
 from omnireid.gallery.items import FIELDS, MAX_ATTRIBUTES, ItemField, Kind
 from omnireid.gallery.options import StoredPrecision
 from omnireid.gallery.store import CollectionInfo, item_schema
@@ -139,7 +139,7 @@ def from_milvus(hits: Iterable[Mapping[str, Any]], columns: Sequence[str], info:
     arrays = []
     for column in columns:
         if column == "embedding":
-            arrays.append(_embeddings([hit[column] for hit in hits], info))
+            arrays.append(_embeddings(hits, info))
             continue
         values = [hit[column] for hit in hits]
         if column == "tags":
@@ -147,7 +147,7 @@ def from_milvus(hits: Iterable[Mapping[str, Any]], columns: Sequence[str], info:
         elif _FIELDS[column].absent is None:
             values = [_from_milvus(_FIELDS[column], value) for value in values]
         arrays.append(pa.array(values, schema.field(column).type))
-    return decode(pa.table(arrays, schema=pa.schema([schema.field(column) for column in columns])))
+    return pa.table(arrays, schema=pa.schema([schema.field(column) for column in columns]))
 
 
 def stored_embeddings(hits: Sequence[Mapping[str, Any]], info: CollectionInfo) -> np.ndarray:
@@ -178,8 +178,8 @@ def row_bytes(columns: Sequence[str], dim: int) -> int:
     return 1024 + (MAX_BYTES if "thumbnail" in columns else 0) + (4 * dim if "embedding" in columns else 0)
 
 
-def _embeddings(values: list[Any], info: CollectionInfo) -> pa.Array:
-    rows_ND = stored_embeddings([{"embedding": value} for value in values], info).astype(np.float32)
+def _embeddings(hits: Sequence[Mapping[str, Any]], info: CollectionInfo) -> pa.Array:
+    rows_ND = stored_embeddings(hits, info).astype(np.float32)
     if info.precision != "float32" and len(rows_ND):
         rows_ND = unit_rows(rows_ND)
     return pa.FixedSizeListArray.from_arrays(pa.array(rows_ND.reshape(-1)), info.dim)
