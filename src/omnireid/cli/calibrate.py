@@ -10,6 +10,7 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
+from omnireid.core.errors import ConfigError
 from omnireid.evaluation.options import (
     FRAMES_PER_TRACKLET,
     CalibrationOptions,
@@ -72,7 +73,6 @@ def calibrate(
     tracklet are the same person, tracklets seen together are different people. Never use pictures that the
     model was trained on.
     """
-    from omnireid.core.errors import ConfigError
     from omnireid.data.loading import Reading
     from omnireid.experiment.calibration import calibrate as calibrate_model
     from omnireid.report.calibration import calibration_lines

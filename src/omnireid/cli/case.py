@@ -10,6 +10,8 @@ import typer
 from omnireid.cli import options
 from omnireid.cli.console import print_json, print_rows, stdout
 from omnireid.cli.gallery_options import GalleryUri, open_gallery, printed_time
+from omnireid.core.errors import InputError
+from omnireid.core.files import write_text
 
 app = options.App(help="Cases: check exported files, list and export.", no_args_is_help=True)
 
@@ -26,7 +28,6 @@ def verify(
     as_json: options.AsJson = False,
 ) -> None:
     """Say whether an exported case is as it was. Exit code 1 where it is not."""
-    from omnireid.core.errors import InputError
     from omnireid.gallery.case_export import check_file
 
     try:
@@ -104,8 +105,6 @@ def export(
     gallery: GalleryUri,
 ) -> None:
     """Write a case as one HTML file; its hash goes into the audit log."""
-    from omnireid.core.files import write_text
-
     with open_gallery(gallery) as opened:
         exported = opened.cases.export(case)
     write_text(out, exported.content)

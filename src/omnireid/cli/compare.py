@@ -9,6 +9,7 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import print_json, stderr, stdout
+from omnireid.core.errors import ConfigError
 from omnireid.report.options import TableFormat
 
 
@@ -85,7 +86,6 @@ def print_paper_table(
         ConfigError: not one name for each result.
         InputError: as `load_row` and `check_alike`.
     """
-    from omnireid.core.errors import ConfigError
     from omnireid.experiment.comparison import check_alike, differences, load_row
     from omnireid.report.paper import paper_table
 

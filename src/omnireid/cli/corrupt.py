@@ -9,6 +9,7 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
+from omnireid.core.errors import ConfigError, UnknownNameError
 
 
 def corrupt(
@@ -34,7 +35,6 @@ def corrupt(
 
     With --picture: one picture under all twenty corruptions, as a sheet.
     """
-    from omnireid.core.errors import ConfigError, UnknownNameError
     from omnireid.core.images import decode
     from omnireid.robustness.draw import Draw
     from omnireid.robustness.sheet import write_sheet

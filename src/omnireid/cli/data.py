@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from omnireid.cli import options
 from omnireid.cli.console import print_json, print_rows, stderr, stdout
@@ -41,9 +43,6 @@ def list_(as_json: options.AsJson = False) -> None:
 @app.command()
 def show(name: Name, as_json: options.AsJson = False) -> None:
     """Print a dataset's card: layout, counts, notes, terms, ethics, where to ask for it."""
-    from rich.table import Table
-    from rich.text import Text
-
     from omnireid.data.datasets import dataset_card
 
     card = dataset_card(name)
@@ -171,9 +170,7 @@ def manifest_(
         stdout.print(f"wrote {path}: {sizes}; read it with --data manifest --root {path}{protocol}")
 
 
-def _counts_table(card: DatasetCard) -> object:
-    from rich.table import Table
-
+def _counts_table(card: DatasetCard) -> Table:
     stated = {split: counts.stated() for split, counts in card.counts.items()}
     columns = [
         what

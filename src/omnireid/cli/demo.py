@@ -11,6 +11,7 @@ import typer
 from omnireid.cli.console import stderr, stdout
 from omnireid.cli.process import keep_freed_memory
 from omnireid.cli.run import print_run
+from omnireid.training.options import RunOptions
 
 
 def demo(
@@ -34,7 +35,6 @@ def demo(
     from omnireid.cli import options
     from omnireid.experiment.demo import prepare_demo
     from omnireid.experiment.rendered import QUICKSTART
-    from omnireid.training.options import RunOptions
 
     if not serve:
         options.refuse("with --no-serve", "port", "browser")

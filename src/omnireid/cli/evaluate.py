@@ -10,6 +10,7 @@ import typer
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
 from omnireid.cli.run import print_overall
+from omnireid.core.errors import ConfigError
 from omnireid.data.options import FrameSampling, Pooling, Sampling
 from omnireid.evaluation.options import DistanceName, QueryExpansion, Ranking, Reranking, RerankingVariant
 from omnireid.experiment.options import Corruptions, EvaluationOptions
@@ -116,7 +117,6 @@ def evaluate(
     apart, each into a folder of its own; overview.html sets them side by side, and the splits' mean and
     deviation are in splits.json.
     """
-    from omnireid.core.errors import ConfigError
     from omnireid.experiment.measure import evaluate as measure
     from omnireid.report.analysis import rich_analysis
     from omnireid.report.robustness import rich_robustness

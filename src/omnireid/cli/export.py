@@ -11,6 +11,7 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
+from omnireid.core.errors import ConfigError
 from omnireid.inference.options import ExportForm, ExportFormat, ExportPrecision
 
 if TYPE_CHECKING:
@@ -64,7 +65,6 @@ def export(
     Nothing is kept unless it gives the network's embeddings (smallest cosine 0.99999 in fp32, 0.999 in fp16
     and bf16, 0.99 in int8, which may lose at most 0.5 points of mAP). The proof lies beside the file.
     """
-    from omnireid.core.errors import ConfigError
     from omnireid.inference.export.exporter import check_options, export_model
     from omnireid.inference.export.material import choose_crops, render_people
     from omnireid.inference.export.metadata import read_metadata

@@ -19,6 +19,9 @@ from omnireid.cli.gallery_options import (
     open_gallery,
     printed_time,
 )
+from omnireid.core.errors import ConfigError, InputError
+from omnireid.core.files import write_bytes
+from omnireid.gallery.items import FIELDS
 from omnireid.gallery.options import DEFAULT_PRECISION
 from omnireid.inference.options import DEFAULT_MODEL
 
@@ -76,7 +79,6 @@ def enrol(
 
     A picture that is there already, seen by the same camera at the same time, stays as it is.
     """
-    from omnireid.core.errors import ConfigError
     from omnireid.core.types import SkippedFile
     from omnireid.data.loading import Reading
     from omnireid.evaluation.calibration import Calibration
@@ -155,7 +157,6 @@ def search(
     engine: options.EngineOptions = options.EngineOptions(),
 ) -> None:
     """Ask who is on a picture, where and when that person was seen, and how sure the answer is."""
-    from omnireid.core.errors import ConfigError
     from omnireid.evaluation.calibration import Calibration
 
     if bool(pictures) == (item is not None):
@@ -221,8 +222,6 @@ def show(
     as_json: options.AsJson = False,
 ) -> None:
     """Show an identity's timeline by camera, or one item."""
-    from omnireid.core.errors import InputError
-    from omnireid.core.files import write_bytes
     from omnireid.gallery.errors import NotInGalleryError
 
     with open_gallery(gallery) as opened:
@@ -288,8 +287,6 @@ def name(
     remove: Annotated[bool, typer.Option("--remove", help="Take the name away.")] = False,
 ) -> None:
     """Name an identity."""
-    from omnireid.core.errors import ConfigError
-
     if (new is None) != remove:
         raise ConfigError("give either a NAME or --remove")
     with open_gallery(gallery) as opened:
@@ -329,8 +326,6 @@ def undo(
     ] = None,
 ) -> None:
     """Take a name, merge or split back."""
-    from omnireid.core.errors import InputError
-
     with open_gallery(gallery) as opened:
         if operation is None:
             operation = next((done.id for done in opened.operations() if not done.undone), None)
@@ -376,8 +371,6 @@ def forget(
 
     What it cannot reach (backups, recordings, other copies): docs/explanation/erasure.md.
     """
-    from omnireid.core.errors import ConfigError, InputError
-
     if (identity is None) == (item is None):
         raise ConfigError("give either --identity or --item")
     with open_gallery(gallery) as opened:
@@ -451,8 +444,6 @@ def _measured_words(measured: Measured) -> str:
 
 
 def _print_item(item: Item) -> None:
-    from omnireid.gallery.items import FIELDS
-
     kinds = {field.name: field.kind for field in FIELDS}
     facts = item_of(item).items()
     print_facts((name, printed_time(value) if kinds[name] == "seconds" else value) for name, value in facts)

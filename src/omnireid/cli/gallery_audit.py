@@ -11,6 +11,8 @@ import typer
 from omnireid.cli import options
 from omnireid.cli.console import print_json, print_rows, stderr, stdout
 from omnireid.cli.gallery_options import GalleryUri, moment, open_gallery, printed_time
+from omnireid.core.errors import ConfigError
+from omnireid.core.files import atomic_write
 
 if TYPE_CHECKING:
     from omnireid.gallery.audit import AuditFilter
@@ -110,8 +112,6 @@ def _verify(opened: Gallery, as_json: bool) -> None:
 
 
 def _export(opened: Gallery, where: AuditFilter, path: Path, uri: str) -> None:
-    from omnireid.core.errors import ConfigError
-    from omnireid.core.files import atomic_write
     from omnireid.gallery.audit_export import FORMATS, export
 
     kind = next((name for name in FORMATS if path.suffix.lower() == f".{name}"), None)

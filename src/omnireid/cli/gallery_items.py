@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,8 @@ import typer
 from omnireid.cli import options
 from omnireid.cli.console import print_json, print_rows, stderr, stdout
 from omnireid.cli.gallery_options import GalleryUri, moment, open_gallery, printed_time
+from omnireid.core.errors import ConfigError
+from omnireid.gallery.items import SHOWN, Filter, texts
 from omnireid.gallery.questions import USUAL, Question
 
 if TYPE_CHECKING:
@@ -43,8 +45,6 @@ class WhereOptions:
 
     def where(self) -> Filter:
         """As the gallery has it."""
-        from omnireid.gallery.items import Filter, texts
-
         return Filter(
             cameras=texts(self.camera),
             identities=texts(self.identity),
@@ -120,8 +120,6 @@ def assign(
     nobody: Annotated[bool, typer.Option("--nobody", help="Take their identity away.")] = False,
 ) -> None:
     """Give items an identity, or take theirs away."""
-    from omnireid.core.errors import ConfigError
-
     if (identity is None) != nobody:
         raise ConfigError("give either --identity or --nobody")
     with open_gallery(gallery) as opened:
@@ -145,8 +143,6 @@ def compare(
     as_json: options.AsJson = False,
 ) -> None:
     """Do two items show the same person? Stands in the audit. For pictures: 'omnireid verify'."""
-    from dataclasses import asdict
-
     from omnireid.evaluation.calibration import Calibration
 
     with open_gallery(gallery) as opened:
@@ -187,6 +183,4 @@ def unreject(
 
 def item_of(item: Item) -> dict[str, Any]:
     """An item for JSON: what is listed of it."""
-    from omnireid.gallery.items import SHOWN
-
     return {name: getattr(item, name) for name in SHOWN}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from omnireid.core.errors import ConfigError, InputError
 from omnireid.gallery.options import DEFAULT_PRECISION
 
 if TYPE_CHECKING:
@@ -79,7 +80,6 @@ def check_there(uri: str) -> None:
     Raises:
         InputError: nothing is there.
     """
-    from omnireid.core.errors import InputError
     from omnireid.gallery.lance.store import local_folder
 
     if uri.startswith(("http://", "https://")):
@@ -103,8 +103,6 @@ def confirm(question: str) -> None:
     Raises:
         ConfigError: nobody answers.
     """
-    from omnireid.core.errors import ConfigError
-
     try:
         agreed = typer.confirm(question, err=True)
     except typer.Abort as error:
@@ -121,8 +119,6 @@ def moment(text: str | None, option: str) -> float | None:
     Raises:
         ConfigError: something else; names the option.
     """
-    from omnireid.core.errors import ConfigError
-
     if text is None:
         return None
     try:
@@ -150,8 +146,6 @@ def duration(text: str, option: str) -> float | None:
     Raises:
         ConfigError: something else; names the option.
     """
-    from omnireid.core.errors import ConfigError
-
     if text == "keep":
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)

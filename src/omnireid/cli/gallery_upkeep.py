@@ -18,6 +18,7 @@ from omnireid.cli.gallery_options import (
     open_gallery,
     printed_duration,
 )
+from omnireid.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from omnireid.gallery.restoring import Restored
@@ -61,8 +62,6 @@ def set_retention(
     ] = None,
 ) -> None:
     """Change how long items stay. Nothing is erased before 'retention run', or the next start of a server."""
-    from omnireid.core.errors import ConfigError
-
     if default is None and not camera:
         raise ConfigError("give --default, --camera, or both")
     with open_gallery(gallery) as opened:
@@ -136,7 +135,6 @@ def move(
 
     Stopped, what was embedded stays; run again, it goes on.
     """
-    from omnireid.core.errors import ConfigError
     from omnireid.core.progress import progress_bar
 
     if (model is None) != abandon:

@@ -9,6 +9,8 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import print_json, print_rows, stdout
+from omnireid.core.errors import ConfigError, WeightsError
+from omnireid.core.files import sha256_file
 
 if TYPE_CHECKING:
     from omnireid.core.card import ModelCard
@@ -61,7 +63,6 @@ def show(
         print(model_card(model).to_json())
         return
     if path.suffix == ".safetensors":
-        from omnireid.core.files import sha256_file
         from omnireid.models.weight_file import read_header
 
         print(read_header(path).card.model_copy(update={"sha256": sha256_file(path)}).to_json())
@@ -91,7 +92,6 @@ def convert(
     ] = False,
 ) -> None:
     """Convert a checkpoint or an ONNX file to safetensors with a card, without running its code."""
-    from omnireid.core.errors import ConfigError, WeightsError
     from omnireid.models.convert import read_network
     from omnireid.models.weights import holds_weights, save_weights
 

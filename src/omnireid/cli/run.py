@@ -19,6 +19,7 @@ from omnireid.cli.train import (
     Seeds,
     recipe_overrides,
 )
+from omnireid.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from omnireid.experiment.run import RunResult, RunTarget
@@ -49,7 +50,6 @@ def run(
     --split-id all does the whole job for each random split of a benchmark, --seeds for each of several
     seeds; both report mean and deviation.
     """
-    from omnireid.core.errors import ConfigError
     from omnireid.experiment.run import run as run_job
 
     if (data is None) != (root is None):

@@ -10,6 +10,7 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import print_rows, stderr, stdout
+from omnireid.core.errors import ConfigError
 from omnireid.gallery.options import DEFAULT_PRECISION
 from omnireid.inference.options import DEFAULT_MODEL
 from omnireid.server.limits import Limits
@@ -73,7 +74,6 @@ def serve(
     import webbrowser
 
     from omnireid.cli.process import share_memory_among_threads, switch_threads_often
-    from omnireid.core.errors import ConfigError
     from omnireid.evaluation.calibration import Calibration
     from omnireid.gallery.gallery import Gallery
     from omnireid.inference.lookup import find_weights
@@ -172,8 +172,6 @@ def named_galleries(texts: list[str]) -> dict[str, str]:
     Raises:
         ConfigError: several of which one has no name, or two of one name.
     """
-    from omnireid.core.errors import ConfigError
-
     galleries: dict[str, str] = {}
     for text in texts:
         name, sign, uri = text.partition("=")

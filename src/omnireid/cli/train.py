@@ -11,6 +11,7 @@ import typer
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
 from omnireid.cli.process import keep_freed_memory
+from omnireid.core.errors import ConfigError
 from omnireid.training.options import RunOptions
 
 if TYPE_CHECKING:
@@ -138,8 +139,6 @@ def recipe_overrides(
         ConfigError: no equals sign, or not YAML.
     """
     import yaml
-
-    from omnireid.core.errors import ConfigError
 
     values: dict[str, Any] = {}
     if init is not None:

@@ -18,6 +18,7 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +66,7 @@ class AuditLog(AuditReader):
         super().__init__(store)
         self._clock = clock
         self._writer = secrets.token_hex(8)
-        self._waiting: deque[_Ticket] = deque()
+        self._waiting: deque[tuple[dict[str, Any], Future[None]]] = deque()
         self._writing = threading.Lock()
         self._count, self._last, self._time = 0, START, float("-inf")
         self._is_registered = False
@@ -107,26 +108,24 @@ class AuditLog(AuditReader):
                 where = f"{self._store.uri}: read-only ({self._store.read_only})"
                 _log.warning("%s: what is asked of it is not in its audit", where)
             return None
-        ticket = _Ticket(
-            {
-                "time": self._clock(),
-                "actor": actor,
-                "action": action,
-                "count": count,
-                "subjects": [self.subject(subject) for subject in itertools.islice(subjects, MAX_SUBJECTS)],
-                "detail": dict(detail or {}),
-            }
-        )
+        written: Future[None] = Future()
+        entry = {
+            "time": self._clock(),
+            "actor": actor,
+            "action": action,
+            "count": count,
+            "subjects": [self.subject(subject) for subject in itertools.islice(subjects, MAX_SUBJECTS)],
+            "detail": dict(detail or {}),
+        }
         # Nothing takes the store's lock while `_writing` is held: who has that lock may wait to write.
         self._key()
-        self._waiting.append(ticket)
+        self._waiting.append((entry, written))
         with self._writing:
-            if not ticket.is_done:
+            if not written.done():
                 self._write_waiting()
-        if ticket.error is not None:
-            raise ticket.error
+        written.result()
         self._register()
-        return ticket.entry
+        return entry
 
     def _register(self) -> None:
         """Note that this chain exists; after its first entry, so that an empty one was tampered with."""
@@ -138,24 +137,24 @@ class AuditLog(AuditReader):
 
     def _write_waiting(self) -> None:
         """Write what all threads wait for, in one go."""
-        tickets = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
         count, last, time = self._count, self._last, self._time
         try:
             key = self._key()
-            for ticket in tickets:
-                entry = ticket.entry
+            for entry, _ in waiting:
                 # A store may keep months apart: a chain's entries stay in order when the clock is set back.
                 entry["time"] = time = max(time, entry["time"])
                 entry["writer"], entry["n"], entry["prev"] = self._writer, count, last
                 entry["hash"] = last = entry_hash(entry, key)
                 count += 1
-            self._store.append_audit([ticket.entry for ticket in tickets])
+            self._store.append_audit([entry for entry, _ in waiting])
             self._count, self._last, self._time = count, last, time
         except BaseException as error:
-            for ticket in tickets:
-                ticket.error = error
-        for ticket in tickets:
-            ticket.is_done = True
+            for _, written in waiting:
+                written.set_exception(error)
+        else:
+            for _, written in waiting:
+                written.set_result(None)
 
     def verify(self) -> Verified:
         """Follow every chain through the whole log. Problems count its entries from 0."""
@@ -206,15 +205,6 @@ class AuditLog(AuditReader):
                         self._store.put_records(SETTINGS, {"audit": known})
             self._salt = bytes.fromhex(known["salt"])
         return self._salt
-
-
-class _Ticket:
-    """An entry that a thread waits for."""
-
-    def __init__(self, entry: dict[str, Any]) -> None:
-        self.entry = entry
-        self.is_done = False
-        self.error: BaseException | None = None
 
 
 def entry_hash(entry: Mapping[str, Any], key: bytes) -> str:

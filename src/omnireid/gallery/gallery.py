@@ -24,7 +24,7 @@ from omnireid.core.errors import InputError, OmniReIDError
 from omnireid.core.forking import ForkError, check_process, in_every_child
 from omnireid.core.types import Embeddings
 from omnireid.data.loading import Reading
-from omnireid.evaluation.calibration import Decision
+from omnireid.evaluation.calibration import Calibration, Decision
 from omnireid.gallery import forgetting, retention
 from omnireid.gallery.attributes import KnownAttribute, known_attributes
 from omnireid.gallery.audit import AuditEntry, AuditFilter, AuditLog, Verified
@@ -64,7 +64,6 @@ from omnireid.gallery.tracklets import pooled, search_tracklets
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from omnireid.evaluation.calibration import Calibration
     from omnireid.gallery.backup import Manifest
     from omnireid.inference.embedder import Embedder
 
@@ -404,15 +403,14 @@ class Gallery:
         for index in range(rows.num_rows):
             row = rows.slice(index, 1)
             identity: str | None = row.column("identity")[0].as_py()
-            answer = None if identity is not None else self._who_is(row, model)
+            answer = None
+            if identity is None:
+                known = Filter(has_identity=True)
+                answer = self.search(embeddings_of(row)[0], model=model, k=1, where=known, group=False)
             added = self._add(row, model)
             is_new[index] = added.is_new[0]
             assigned.append(self._assigned(added, identity, answer))
         return Enrolment(tuple(rows.column("id").to_pylist()), is_new, tuple(assigned))
-
-    def _who_is(self, row: pa.Table, model: ModelRef) -> SearchResult:
-        known = Filter(has_identity=True)
-        return self.search(embeddings_of(row)[0], model=model, k=1, where=known, group=False)
 
     def _assigned(self, added: Enrolment, identity: str | None, answer: SearchResult | None) -> Assigned:
         """Give an item that was just added the identity that a search decided for."""
@@ -1040,8 +1038,6 @@ def _opened(model: str | os.PathLike[str] | Embedder) -> Embedder:
 
 
 def _calibration_beside(embedder: Embedder) -> Calibration | None:
-    from omnireid.evaluation.calibration import Calibration
-
     return None if embedder.file is None else Calibration.load_beside(embedder.file, embedder.sha256)
 
 
