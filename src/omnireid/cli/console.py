@@ -106,6 +106,8 @@ def print_rows(
 def print_facts(facts: Iterable[tuple[str, Any]]) -> None:
     """Labels and values on stdout, without those of which nothing is known."""
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
     for label, value in facts:
         if value not in (None, "", {}):
             table.add_row(label, str(value))

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from omnireid.cli import options
-from omnireid.cli.console import print_json, print_rows, stderr, stdout
+from omnireid.cli.console import print_facts, print_json, print_rows, stderr, stdout
 from omnireid.core.options import Protocol
 
 if TYPE_CHECKING:
@@ -59,22 +57,20 @@ def show(name: Name, as_json: options.AsJson = False) -> None:
         "where to ask": card.source,
     }
     facts = {label: text for label, text in facts.items() if text}
+    counts = {split: counts.stated() for split, counts in card.counts.items()}
     if as_json:
-        counts = {split: counts.stated() for split, counts in card.counts.items()}
         print_json({"name": card.name, "title": card.title, "layout": card.layout, "counts": counts, **facts})
         return
     stdout.print(f"{card.name}: {card.title}\n", style="bold")
     stdout.print(card.layout.strip())
-    if card.counts:
+    if counts:
+        known = {what for stated in counts.values() for what in stated}
+        columns = [what for what in ("tracklets", "images", "pids", "cameras") if what in known]
+        rows = [(split, *(stated.get(what, "–") for what in columns)) for split, stated in counts.items()]
         stdout.print()
-        stdout.print(_counts_table(card))
-    table = Table.grid(padding=(0, 2), pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for label, text in facts.items():
-        table.add_row(Text(label, style="bold"), Text(text))
+        print_rows(("counts", *columns), rows, right=columns)
     stdout.print()
-    stdout.print(table)
+    print_facts(facts.items())
 
 
 @app.command()
@@ -168,22 +164,6 @@ def manifest_(
         sizes = ", ".join(f"{split.name} {len(split):,}" for split in dataset.splits)
         protocol = "" if dataset.protocol is Protocol.MARKET1501 else f" --protocol {dataset.protocol.value}"
         stdout.print(f"wrote {path}: {sizes}; read it with --data manifest --root {path}{protocol}")
-
-
-def _counts_table(card: DatasetCard) -> Table:
-    stated = {split: counts.stated() for split, counts in card.counts.items()}
-    columns = [
-        what
-        for what in ("tracklets", "images", "pids", "cameras")
-        if any(what in counts for counts in stated.values())
-    ]
-    table = Table(box=None, pad_edge=False)
-    table.add_column("counts")
-    for what in columns:
-        table.add_column(what, justify="right")
-    for split, counts in stated.items():
-        table.add_row(split, *(f"{counts[what]:,}" if what in counts else "–" for what in columns))
-    return table
 
 
 def _flowing(text: str) -> str:
