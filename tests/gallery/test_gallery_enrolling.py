@@ -145,6 +145,22 @@ def test_embeddings_without_direction_are_refused(row: np.ndarray, said: str) ->
         memory_gallery().enrol([Item(), Item()], rows, model=MODEL)
 
 
+def test_rows_of_different_lengths_are_no_embeddings() -> None:
+    gallery, ragged = memory_gallery(), [[1.0] * DIM, [1.0]]
+    (item,) = gallery.enrol([Item(identity="p1")], vectors(0, 1), model=MODEL).ids
+    for ask in (
+        lambda: gallery.enrol([Item(), Item()], ragged, model=MODEL),
+        lambda: list(gallery.enrol_stream([([Item(), Item()], ragged)], model=MODEL)),
+        lambda: gallery.search(ragged, model=MODEL),
+        lambda: gallery.search_tracklet(ragged, model=MODEL),
+        lambda: gallery.compare(item, ragged),
+        lambda: gallery.reject("p1", ragged, model=MODEL),
+    ):
+        with pytest.raises(InputError, match=r"embeddings: expected \(N, D\) numbers, got rows of different"):
+            ask()
+    assert gallery.state().items == 1
+
+
 def test_embeddings_of_another_shape_are_refused() -> None:
     for rows in (vectors(0, 3), vectors(0, 2, DIM + 1), vectors(0, 2)[0]):
         with pytest.raises(ShapeError, match="embeddings"):

@@ -14,6 +14,7 @@ from PIL import Image
 
 from gallery.memory_store import MemoryStore
 from gallery.people import DIM, MODEL, memory_gallery, vectors
+from omnireid.core.errors import InputError
 from omnireid.gallery.backup import Backup
 from omnireid.gallery.gallery import Gallery
 from omnireid.gallery.items import FIELDS, SHOWN, Box, Filter, Item
@@ -115,3 +116,10 @@ def test_filters_ask_by_the_fields_that_say_so() -> None:
         sql, milvus = condition(where), expression(where)
         assert (f"{field.name} IN ('a {field.name}')" in sql) == bool(field.asked_as)
         assert (f'{field.name} in ["a {field.name}"]' in milvus) == bool(field.asked_as)
+
+
+@pytest.mark.parametrize("name", ["since", "until", "enrolled_since", "enrolled_before"])
+def test_a_bound_that_is_no_number_is_named_by_every_store(name: str) -> None:
+    for conditions in (condition, expression):
+        with pytest.raises(InputError, match=f"^{name}: expected Unix seconds, got nan$"):
+            conditions(Filter(**{name: float("nan")}))
