@@ -34,8 +34,6 @@ _LEAST_SHOWN = 0.001
 
 app = options.App(help="Galleries: enrol, search, correct, forget, keep.", no_args_is_help=True)
 
-IdentityId = Annotated[str, typer.Argument(help="Id of an identity; see 'omnireid gallery identities'.")]
-
 
 @app.command()
 def enrol(
@@ -279,7 +277,7 @@ def show(
 @app.command()
 def name(
     gallery: GalleryUri,
-    identity: IdentityId,
+    identity: Annotated[str, typer.Argument(help="Id of an identity; see 'omnireid gallery identities'.")],
     new: Annotated[
         str | None,
         typer.Argument(metavar="NAME", help="The name; with --remove none."),

@@ -19,13 +19,6 @@ if TYPE_CHECKING:
     from omnireid.gallery.items import Filter, Item
 
 ItemId = Annotated[str, typer.Argument(help="Id of an item; see 'omnireid gallery items'.")]
-Rate = Annotated[
-    float | None,
-    typer.Option(
-        "--false-alarm-rate",
-        help="Of searches for strangers, those that may end in 'same'; by default 0.01, where measured.",
-    ),
-]
 
 
 @dataclass(frozen=True)
@@ -67,7 +60,12 @@ class QuestionOptions(WhereOptions):
     rerank: Annotated[bool, typer.Option("--rerank", help="Reorder by k-reciprocal re-ranking.")] = (
         USUAL.rerank
     )
-    false_alarm_rate: Rate = USUAL.false_alarm_rate
+    false_alarm_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Of searches for strangers, those that may end in 'same'; by default 0.01, where measured."
+        ),
+    ] = USUAL.false_alarm_rate
     prior: Annotated[
         float | None, typer.Option(help="That the person is in the gallery at all, before looking.")
     ] = USUAL.prior

@@ -25,7 +25,7 @@ from typing import IO, Any, Literal
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
 from omnireid.gallery.audit import START
-from omnireid.gallery.audit_reading import ALL_ENTRIES, AuditFilter, public, stored
+from omnireid.gallery.audit_reading import AuditFilter, public, stored
 from omnireid.gallery.audit_words import facts, sentence
 from omnireid.gallery.gallery import Gallery
 
@@ -85,7 +85,7 @@ def export(gallery: Gallery, where: AuditFilter, file_format: Format, *, name: s
 
 def _until(gallery: Gallery, where: AuditFilter, own: str | None) -> Iterator[tuple[int, dict[str, Any]]]:
     """Entries that meet the filter, up to the one with the hash `own`, which comes last in any case."""
-    for seq, entry in stored(gallery.store, ALL_ENTRIES):
+    for seq, entry in stored(gallery.store):
         is_last = own is not None and entry.get("hash") == own
         if is_last or where.accepts(entry):
             yield seq, entry

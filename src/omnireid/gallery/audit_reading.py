@@ -152,11 +152,11 @@ def _is_past(where: AuditFilter, chunk: Iterable[tuple[int, Mapping[str, Any]]],
     return latest and since is not None and all(entry["time"] < since - _SLACK_S for _, entry in chunk)
 
 
-def stored(store: GalleryStore, where: AuditFilter) -> Iterator[tuple[int, dict[str, Any]]]:
-    """All entries that meet a filter, with their places, the oldest first, as they are stored."""
+def stored(store: GalleryStore) -> Iterator[tuple[int, dict[str, Any]]]:
+    """All entries with their places, the oldest first, as they are stored."""
     oldest: int | None = None
     while chunk := store.audit_page(oldest, _CHUNK, latest=False):
-        yield from ((seq, entry) for seq, entry in chunk if where.accepts(entry))
+        yield from chunk
         oldest = chunk[-1][0]
 
 

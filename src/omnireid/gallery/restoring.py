@@ -96,15 +96,18 @@ def restore(
         if tombstones is not None:
             _put_new(store, TOMBSTONES, {_id_of(record): dict(record) for record in tombstones.records})
         sieve = _Sieve(_buried(store, source), read_retention(store), clock())
-        if source.generation is not None:
-            _copy_items(source, store, sieve, precision or source.precision, console)
+        live = source.generation
+        if live is not None:
+            live = Generation(live.model, collection_name(live.model), "live", clock())
+            info = CollectionInfo(live.collection, live.model.dim, precision or source.precision)
+            store.create_collection(info)
+            _copy_items(source, store, live.collection, sieve, console)
         # The cases first: by them what else is theirs is found, should this be interrupted.
         for kind in (*_OF_PEOPLE, CASES, *case_kinds(records.get(CASES, {}))):
             _put_new(store, kind, records.get(kind, {}))
         if not had_audit:
             _put_new(store, CHAINS, records.get(CHAINS, {}))
             _append_audit(source, store)
-        live = _live(source, clock())
         tasks: list[Task] = []
         num_buried, sieve.buried = len(sieve.buried.records), _buried(store, source)
         if live is not None and len(sieve.buried.records) > num_buried:
@@ -225,20 +228,9 @@ def _put_new(store: GalleryStore, kind: str, records: dict[str, dict[str, Any]])
         store.put_records(kind, new)
 
 
-def _live(source: Source, now: float) -> Generation | None:
-    if source.generation is None:
-        return None
-    model = source.generation.model
-    return Generation(model, collection_name(model), "live", now)
-
-
 def _copy_items(
-    source: Source, store: GalleryStore, sieve: _Sieve, precision: StoredPrecision, console: Console | None
+    source: Source, store: GalleryStore, collection: str, sieve: _Sieve, console: Console | None
 ) -> None:
-    assert source.generation is not None
-    model = source.generation.model
-    name = collection_name(model)
-    store.create_collection(CollectionInfo(name, model.dim, precision))
     with progress_bar(console) as progress:
         task = progress.add_task("restoring", total=source.num_items)
         for rows in source.rows():
@@ -247,7 +239,7 @@ def _copy_items(
                 if source.precision != "float32":
                     # Rounded, they are of unit norm about.
                     kept = with_embeddings(kept, unit_rows(embeddings_of(kept)))
-                store.add(name, kept)
+                store.add(collection, kept)
             progress.advance(task, rows.num_rows)
 
 
