@@ -40,9 +40,14 @@ class _Scores:
 
     Attributes:
         calibration: calibration of the model; None where there are scores only.
+        prior: the probability, before the picture is looked at, that both of two pictures are of one person,
+            or that the person of a search is in the gallery at all.
+        note: why there are scores only; "" where there is nothing to say.
     """
 
     calibration: Calibration | None
+    prior: float
+    note: str
 
     @property
     def whitens(self) -> bool:
@@ -78,15 +83,10 @@ class Judge(_Scores):
     """What scores of one model mean.
 
     Attributes:
-        calibration: calibration of the model; None where there are scores only.
         rate: false-alarm rate of the decisions, for one comparison with a stranger; None without.
-        prior: share of comparisons that are of one person, before the score is known.
-        note: why there are scores only; "" where there is nothing to say.
     """
 
     rate: float | None
-    prior: float
-    note: str
 
     @classmethod
     def of(
@@ -113,15 +113,15 @@ class Judge(_Scores):
             raise InputError(f"prior: must lie between 0 and 1, got {prior}")
         if calibration is not None and calibration.record.model.sha256 == model.sha256:
             try:
-                return cls(calibration, calibration.false_alarm(false_alarm_rate).wanted, prior, "")
+                return cls(calibration, prior, "", calibration.false_alarm(false_alarm_rate).wanted)
             except InputError:
                 if false_alarm_rate is not None:
                     raise
-                return cls(calibration, None, prior, NO_RATE)
+                return cls(calibration, prior, NO_RATE, None)
         note = NO_CALIBRATION if calibration is None else OTHER_CALIBRATION
         if is_asked:
             raise InputError(f"false_alarm_rate, prior: need a calibration. {note}")
-        return cls(None, None, prior, note)
+        return cls(None, prior, note, None)
 
     def compare(self, first: Float32, second: Float32) -> Comparison:
         """What two embeddings say: (D,) float32 of unit norm each."""
@@ -178,17 +178,12 @@ class SearchJudge(_Scores):
     """What a search with one model's scores means.
 
     Attributes:
-        calibration: calibration of the model; None where there are scores only.
-        model: the certainty of searches; None likewise.
+        model: the certainty of searches; None where there are scores only.
         wanted: share of searches for strangers that may end in "same"; None without decisions.
-        prior: the probability that the person is in the gallery at all, before the picture is looked at.
-        note: why there are scores only; "" where there is nothing to say.
     """
 
     model: SearchModel | None
     wanted: float | None
-    prior: float
-    note: str
 
     @classmethod
     def of(
@@ -216,7 +211,7 @@ class SearchJudge(_Scores):
             note = pairs.note if known is None else NO_SEARCHES
             if false_alarm_rate is not None or question.prior is not None:
                 raise InputError(f"false_alarm_rate, prior: need a calibration of searches. {note}")
-            return cls(known, None, None, prior, note)
+            return cls(known, prior, note, None, None)
         rates = searches.measured_rates
         if false_alarm_rate is not None and not any(math.isclose(rate, false_alarm_rate) for rate in rates):
             held = ", ".join(f"{rate:g}" for rate in rates) or "none"
@@ -226,7 +221,7 @@ class SearchJudge(_Scores):
                 f"{1 / max(false_alarm_rate, 1e-9):,.0f} people at least"
             )
         wanted = searches.usual_rate if false_alarm_rate is None else false_alarm_rate
-        return cls(known, searches, wanted, prior, "" if wanted is not None else NO_RATE)
+        return cls(known, prior, "" if wanted is not None else NO_RATE, searches, wanted)
 
     def are_alike(self, scores: AnyFloat) -> Bool:
         """Whether pairs of stored pictures with such scores are taken for one person.

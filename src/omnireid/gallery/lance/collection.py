@@ -38,7 +38,7 @@ _WRITE = "cannot write to the gallery"
 
 
 class Collection:
-    """Rows of a LanceDB table. Writers are kept apart by the caller.
+    """Rows of a LanceDB table, with the operations of the contract. Writers are kept apart by the caller.
 
     Attributes:
         table: the LanceDB table.
@@ -58,7 +58,6 @@ class Collection:
         self._asked = 0
 
     def add(self, rows: pa.Table) -> Bool:
-        """Add rows whose ids are new."""
         ids = rows["id"].combine_chunks()
         is_new = np.zeros(len(ids), dtype=bool)
         is_new[np.unique(ids.to_numpy(zero_copy_only=False), return_index=True)[1]] = True
@@ -81,7 +80,6 @@ class Collection:
         return is_new
 
     def get(self, ids: Sequence[str], columns: Sequence[str]) -> pa.Table:
-        """Rows by id, in the order of `ids`."""
         rows = self._rows(Filter(ids=frozenset(ids)), list(dict.fromkeys(["id", *columns])))
         row_of = {name: row for row, name in enumerate(rows["id"].to_pylist())}
         order = [row_of[name] for name in ids if name in row_of]
@@ -107,11 +105,9 @@ class Collection:
                         raise
 
     def count(self, where: Filter) -> int:
-        """Rows that meet `where`."""
         return reading(_READ, lambda: int(self.table.count_rows(condition(where))))
 
     def set_identity(self, ids: Sequence[str], identity: str | None) -> int:
-        """Rewrite the identity of rows."""
         if not ids:
             return 0
         value = "CAST(NULL AS STRING)" if identity is None else quoted(identity)
@@ -127,14 +123,12 @@ class Collection:
         self._known_until(version, purging.merge_fragments(self.table, fragments))
 
     def delete(self, where: Filter) -> int:
-        """Hide rows."""
         predicate = condition(where)
         if predicate is None:
             raise InputError("delete: the empty filter means every item; drop the collection instead")
         return int(committing(_WRITE, lambda: self.table.delete(predicate)).num_deleted_rows)
 
     def search(self, query: Float32, k: int, where: Filter, exact: bool, columns: Sequence[str]) -> pa.Table:
-        """The k rows with the largest cosine to `query`."""
         wanted = self._stored(["id", "embedding", *columns])
         tuning = None if exact else self.tuning
         nearest = None

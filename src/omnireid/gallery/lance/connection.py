@@ -181,7 +181,6 @@ class Connection:
             self._database.drop_table(name)
 
     def put_records(self, kind: str, records: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write records in one commit."""
         if not records:
             return
         contents = [json.dumps(record, ensure_ascii=False) for record in records.values()]
@@ -206,14 +205,12 @@ class Connection:
             _log.warning("%s: the files of many small writes were not merged: %s", self.uri, error)
 
     def delete_records(self, kind: str, ids: Sequence[str]) -> None:
-        """Delete records in one commit."""
         if ids:
             predicate = f"kind = {quoted(kind)} AND id IN ({', '.join(map(quoted, ids))})"
             what = f"cannot write to the gallery {self.uri}"
             committing(what, lambda: self.record_table.delete(predicate))
 
     def records(self, kind: str) -> dict[str, dict[str, Any]]:
-        """Records of a kind, by id."""
         check_there(self._folder)
 
         def read() -> tuple[int, dict[str, str]]:

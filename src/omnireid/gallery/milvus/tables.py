@@ -86,11 +86,9 @@ class Tables:
         self._drop_leftovers(alias)
 
     def describe(self, alias: str) -> Row:
-        """pymilvus's description of a table."""
         return self.on(alias, "describe", lambda client: client.describe_collection(alias, **self._patience))
 
     def index(self, alias: str, vector: str) -> Row:
-        """pymilvus's description of the index of a field."""
         return self.on(
             alias, "describe", lambda client: client.describe_index(alias, vector, **self._patience)
         )
@@ -102,7 +100,6 @@ class Tables:
         )
 
     def delete(self, alias: str, condition: str) -> None:
-        """Make rows invisible in one commit."""
         self.on(alias, "delete", lambda client: client.delete(alias, filter=condition, **self._patience))
 
     def query(self, alias: str, condition: str, fields: Sequence[str]) -> list[Row]:
