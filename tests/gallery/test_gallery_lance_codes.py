@@ -9,7 +9,7 @@ import pytest
 
 from gallery.lance_rows import unit_rows
 from omnireid.gallery.lance import code_kernels, codes
-from omnireid.gallery.lance.codes import Block, Coder, Seen
+from omnireid.gallery.lance.codes import Block, Coder
 
 DIMS = (8, 64, 96, 512, 2048)
 
@@ -47,7 +47,7 @@ def block_of(rows: np.ndarray, centre: np.ndarray | None = None) -> tuple[Coder,
 def coded(coder: Coder, rows: np.ndarray, first: int = 0) -> Block:
     block = coder.empty(len(rows))
     addresses = np.arange(first, first + len(rows), dtype=np.uint64)
-    coder.fill(block, 0, addresses, Seen(np.zeros(len(rows), np.int32), np.zeros(len(rows))), rows)
+    coder.fill(block, 0, addresses, (np.zeros(len(rows), np.int32), np.zeros(len(rows))), rows)
     return block
 
 

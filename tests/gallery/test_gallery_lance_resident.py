@@ -172,9 +172,9 @@ def test_rows_that_are_read_out_of_order_are_coded_in_order(watched: Watched) ->
     # A value midway between two levels may fall on either.
     assert (np.abs(block.levels - levels) <= 1).all()
     assert (block.levels == levels).mean() > 0.99
-    assert (block.seen.cameras[3:] == block.seen.cameras[:-3]).all()
-    assert len(set(block.seen.cameras[:3])) == 3
-    np.testing.assert_array_equal(block.seen.times, [np.nan if row == 5 else row for row in range(40)])
+    assert (block.cameras[3:] == block.cameras[:-3]).all()
+    assert len(set(block.cameras[:3])) == 3
+    np.testing.assert_array_equal(block.times, [np.nan if row == 5 else row for row in range(40)])
 
 
 @pytest.mark.parametrize(("size", "count"), [(10_000, 50), (100_000, 6144), (100_000, 99_999), (5, 7)])

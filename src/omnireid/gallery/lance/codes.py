@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,16 +30,8 @@ Addresses = UInt64
 """Number of a fragment times 2^32, and the place of a row in it."""
 
 
-class Seen(NamedTuple):
-    """Where and when rows were seen.
-
-    Attributes:
-        cameras: (N,) int32, a number for each.
-        times: (N,) float64, Unix seconds; NaN where unknown.
-    """
-
-    cameras: Int32
-    times: Float64
+Seen = tuple[Int32, Float64]
+"""Cameras and times of rows, as in `Block`."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +40,8 @@ class Block:
 
     Attributes:
         addresses: (N,), sorted.
-        seen: what filters mostly ask for.
+        cameras: (N,) int32, a number for each.
+        times: (N,) float64, Unix seconds; NaN where unknown.
         words: (W, N) signs of the centred and rotated embedding, 64 in a uint64.
         factors: (N,) float32, from the agreement of signs to the product with what was centred.
         levels: (N, D) int8; times `scales` they are the embedding of unit norm, up to `errors`.
@@ -57,7 +50,8 @@ class Block:
     """
 
     addresses: Addresses
-    seen: Seen
+    cameras: Int32
+    times: Float64
     words: UInt64
     factors: Float32
     levels: npt.NDArray[np.int8]
@@ -69,15 +63,9 @@ class Block:
 
     def only(self, kept_N: npt.NDArray[np.bool_ | np.int64]) -> Block:
         """A block of some of its rows, or of all in another order."""
-        return Block(
-            self.addresses[kept_N],
-            Seen(self.seen.cameras[kept_N], self.seen.times[kept_N]),
-            np.ascontiguousarray(self.words[:, kept_N]),
-            self.factors[kept_N],
-            self.levels[kept_N],
-            self.scales[kept_N],
-            self.errors[kept_N],
-        )
+        arrays = vars(self).items()
+        kept = (array[:, kept_N] if name == "words" else array[kept_N] for name, array in arrays)
+        return Block(*map(np.ascontiguousarray, kept))
 
     def in_order(self) -> Block:
         """A block of the same rows, by their addresses."""
@@ -88,19 +76,9 @@ class Block:
     @staticmethod
     def joined(blocks: Sequence[Block]) -> Block:
         """One block of the rows of several."""
-        whole = Block(
-            np.concatenate([block.addresses for block in blocks]),
-            Seen(
-                np.concatenate([block.seen.cameras for block in blocks]),
-                np.concatenate([block.seen.times for block in blocks]),
-            ),
-            np.concatenate([block.words for block in blocks], axis=1),
-            np.concatenate([block.factors for block in blocks]),
-            np.concatenate([block.levels for block in blocks]),
-            np.concatenate([block.scales for block in blocks]),
-            np.concatenate([block.errors for block in blocks]),
-        )
-        return whole.in_order()
+        arrays = {name: [vars(block)[name] for block in blocks] for name in vars(blocks[0])}
+        whole = (np.concatenate(parts, axis=int(name == "words")) for name, parts in arrays.items())
+        return Block(*whole).in_order()
 
 
 @dataclass(frozen=True)
@@ -145,7 +123,8 @@ class Coder:
         """A block for that many rows, to be filled."""
         return Block(
             np.empty(rows, np.uint64),
-            Seen(np.empty(rows, np.int32), np.empty(rows)),
+            np.empty(rows, np.int32),
+            np.empty(rows),
             np.empty((self.size // 64, rows), np.uint64),
             np.empty(rows, np.float32),
             np.empty((rows, self.dim), np.int8),
@@ -165,9 +144,8 @@ class Coder:
         from omnireid.gallery.lance import code_kernels
 
         vectors_ND = np.ascontiguousarray(embeddings_ND, np.float32)
-        block.addresses[first : first + len(addresses_N)] = addresses_N
-        block.seen.cameras[first : first + len(addresses_N)] = seen.cameras
-        block.seen.times[first : first + len(addresses_N)] = seen.times
+        filled = slice(first, first + len(addresses_N))
+        block.addresses[filled], (block.cameras[filled], block.times[filled]) = addresses_N, seen
 
         def encode(part: slice) -> None:
             rows = slice(first + part.start, first + part.stop)

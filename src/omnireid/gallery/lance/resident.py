@@ -249,12 +249,12 @@ class Resident:
             cameras = np.array([self._cameras.get(name, -1) for name in where.cameras], np.int32)
 
         def meets(block: Block) -> Bool:
-            kept_N = np.ones(len(block), bool) if cameras is None else np.isin(block.seen.cameras, cameras)
+            kept_N = np.ones(len(block), bool) if cameras is None else np.isin(block.cameras, cameras)
             # No comparison holds for NaN.
             if where.since is not None:
-                kept_N &= block.seen.times >= where.since
+                kept_N &= block.times >= where.since
             if where.until is not None:
-                kept_N &= block.seen.times < where.until
+                kept_N &= block.times < where.until
             return kept_N
 
         return meets
@@ -265,20 +265,19 @@ class Resident:
             self._cameras.setdefault(name, len(self._cameras)) for name in names.dictionary.to_pylist()
         ]
         cameras_N = np.array(numbers, np.int32)[names.indices.to_numpy()]
-        return Seen(cameras_N, batch["time"].to_numpy(zero_copy_only=False))
+        return cameras_N, batch["time"].to_numpy(zero_copy_only=False)
 
     def _blocks(self, batches: Iterable[pa.RecordBatch], coder: Coder) -> Iterator[Block]:
         """Codes of rows, of as many in each block as are compared by one thread."""
         block, used = coder.empty(_BLOCK_ROWS), 0
         for batch in batches:
-            addresses_N, seen = batch["_rowaddr"].to_numpy(), self._seen(batch)
+            addresses_N, (cameras_N, times_N) = batch["_rowaddr"].to_numpy(), self._seen(batch)
             embeddings_ND = matrix(pa.chunked_array([batch["embedding"]]))
             first = 0
             while first < len(addresses_N):
                 part = slice(first, first + _BLOCK_ROWS - used)
                 rows = addresses_N[part]
-                there = Seen(seen.cameras[part], seen.times[part])
-                coder.fill(block, used, rows, there, embeddings_ND[part])
+                coder.fill(block, used, rows, (cameras_N[part], times_N[part]), embeddings_ND[part])
                 first, used = first + len(rows), used + len(rows)
                 if used == _BLOCK_ROWS:
                     yield block.in_order()
