@@ -72,10 +72,9 @@ def plan_forgetting(
     owners: dict[str, str | None] = {}
     # A clock that was set back must not make the tombstone older than what it is about.
     latest = clock()
-    for where in (*_by_ids(wanted), *_by_identities(family)):
-        for rows in _scan_all(store, where, ("id", "identity", "enrolled")):
-            owners.update(zip(rows["id"].to_pylist(), rows["identity"].to_pylist(), strict=True))
-            latest = max([latest, *rows["enrolled"].to_pylist()])
+    for rows in _rows_of(store, ("id", "identity", "enrolled"), ids=wanted, identities=family):
+        owners.update(zip(rows["id"].to_pylist(), rows["identity"].to_pylist(), strict=True))
+        latest = max([latest, *rows["enrolled"].to_pylist()])
     in_cases = case_records.last_named(store, {*owners, *family})
     latest = max(latest, in_cases)
     if identity is not None and not owners and not set(family) & set(records) and in_cases == -_FOREVER:
@@ -188,9 +187,8 @@ def _step_forget_empty_identities(store: GalleryStore, what: Mapping[str, Any]) 
     people = People(store.records(IDENTITIES))
     families = {people.aliases(identity) for identity in what["identities"]}
     living: set[str] = set()
-    for where in _by_identities(sorted({alias for family in families for alias in family})):
-        for rows in _scan_all(store, where, ("identity",)):
-            living.update(pc.unique(rows["identity"]).to_pylist())
+    for rows in _rows_of(store, ("identity",), identities=sorted(frozenset().union(*families))):
+        living.update(pc.unique(rows["identity"]).to_pylist())
     _forget_traces(
         store, identities=[alias for family in families if living.isdisjoint(family) for alias in family]
     )
@@ -202,12 +200,8 @@ def _step_forget_lost_items(store: GalleryStore, what: Mapping[str, Any]) -> Non
     named = in_operations.union(
         *(part.named_items(store) for part in (case_records, watch_records, rejections))
     )
-    there = {
-        item
-        for where in _by_ids(sorted(named))
-        for rows in _scan_all(store, where, ("id",))
-        for item in rows["id"].to_pylist()
-    }
+    batches = _rows_of(store, ("id",), ids=sorted(named))
+    there = {item for rows in batches for item in rows["id"].to_pylist()}
     _forget_traces(store, items=named - there)
 
 
@@ -234,17 +228,15 @@ def delete_everywhere(store: GalleryStore, where: Filter) -> None:
         store.delete(name, where)
 
 
-def _scan_all(store: GalleryStore, where: Filter, columns: Sequence[str]) -> Iterator[pa.Table]:
-    for name in store.collections():
-        yield from store.scan(name, where=where, columns=columns)
-
-
-def _by_ids(names: Sequence[str]) -> Iterator[Filter]:
-    return (Filter(ids=frozenset(part)) for part in parts(names))
-
-
-def _by_identities(names: Sequence[str]) -> Iterator[Filter]:
-    return (Filter(identities=frozenset(part)) for part in parts(names))
+def _rows_of(
+    store: GalleryStore, columns: Sequence[str], *, ids: Sequence[str] = (), identities: Sequence[str] = ()
+) -> Iterator[pa.Table]:
+    """Items of these ids, and of these people, in every collection."""
+    of_ids = (Filter(ids=frozenset(part)) for part in parts(ids))
+    of_people = (Filter(identities=frozenset(part)) for part in parts(identities))
+    for where in (*of_ids, *of_people):
+        for name in store.collections():
+            yield from store.scan(name, where=where, columns=columns)
 
 
 def parts(names: Iterable[str]) -> Iterator[list[str]]:
