@@ -27,7 +27,7 @@ import pytest
 import typer
 
 from omnireid.cli.app import app
-from omnireid.cli.train import recipe_overrides
+from omnireid.cli.train import RecipeChanges
 from toy_people import stripes_onnx, write_toy_people
 
 SEED = 1
@@ -276,7 +276,7 @@ def make_world(folder: Path) -> None:
     with Gallery.open(str(folder / "gallery"), actor="test") as gallery:
         fill_from_dataset(gallery, embedder, people)
         gallery.backup(folder / "backup")
-    main_job(load_recipe("quickstart", recipe_overrides(TINY, None)), people, folder / "run")
+    main_job(load_recipe("quickstart", RecipeChanges(TINY).values()), people, folder / "run")
     (folder / "run" / "data").symlink_to("../people")
     TokenFile(folder / "tokens.json").create("gate", "read")
     (folder / "taken").write_text("a file in the way")

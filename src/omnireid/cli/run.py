@@ -10,15 +10,7 @@ import typer
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
 from omnireid.cli.process import keep_freed_memory
-from omnireid.cli.train import (
-    Architecture,
-    Initial,
-    Overrides,
-    Recipe,
-    RunningOptions,
-    Seeds,
-    recipe_overrides,
-)
+from omnireid.cli.train import Recipe, RecipeChanges, RunningOptions
 from omnireid.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,10 +29,7 @@ def run(
     ] = None,
     reading: options.ScoredTargetOptions = options.ScoredTargetOptions(),
     recipe: Recipe = "quickstart",
-    overrides: Overrides = None,
-    init: Initial = None,
-    architecture: Architecture = None,
-    seeds: Seeds = None,
+    changes: RecipeChanges = RecipeChanges(),
     running: RunningOptions = RunningOptions(),
 ) -> None:
     """Render or read datasets, train, evaluate, write the report, fill a gallery, answer one search.
@@ -57,16 +46,16 @@ def run(
     if data is None:
         options.refuse("on rendered people", "split_id")
     keep_freed_memory()
-    changes = recipe_overrides(overrides, init, architecture)
-    chosen_seeds = options.seeds(seeds, changes, split_id=options.split_id(reading.split_id))
+    values = changes.values()
+    seeds = options.seeds(changes.seeds, values, split_id=options.split_id(reading.split_id))
     try:
         result = run_job(
             out,
             None if data is None or root is None else reading.sources(data, root),
             recipe,
             running,
-            changes=changes,
-            seeds=chosen_seeds,
+            changes=values,
+            seeds=seeds,
             console=stderr,
         )
     except KeyboardInterrupt:

@@ -20,26 +20,50 @@ if TYPE_CHECKING:
 Recipe = Annotated[
     str, typer.Option("--recipe", help="Recipe name (see 'omnireid recipes list') or YAML file.")
 ]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Change a recipe value, e.g. --set optimiser.lr=0.01 (repeatable)."),
-]
-Initial = Annotated[
-    str | None,
-    typer.Option(
-        "--init", help="Weights to start from; 'none' starts from scratch whatever the recipe says."
-    ),
-]
-Architecture = Annotated[
-    str | None,
-    typer.Option("--architecture", help="Network (see 'omnireid models list'), as --set model=NAME."),
-]
-Seeds = Annotated[
-    str | None,
-    typer.Option(
-        "--seeds", help="Train with each of several seeds (1-5, or 1,3,7), and report mean ± deviation."
-    ),
-]
+
+
+@dataclass(frozen=True)
+class RecipeChanges:
+    """What is changed of a recipe, and with which seeds it is run."""
+
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a recipe value, e.g. --set optimiser.lr=0.01 (repeatable)."),
+    ] = None
+    init: Annotated[
+        str | None,
+        typer.Option(help="Weights to start from; 'none' starts from scratch whatever the recipe says."),
+    ] = None
+    architecture: Annotated[
+        str | None, typer.Option(help="Network (see 'omnireid models list'), as --set model=NAME.")
+    ] = None
+    seeds: Annotated[
+        str | None,
+        typer.Option(help="Train with each of several seeds (1-5, or 1,3,7), and report mean ± deviation."),
+    ] = None
+
+    def values(self) -> dict[str, Any]:
+        """By name, as the recipe has it: `--set optimiser.lr=0.01` is `{"optimiser.lr": 0.01}`; YAML.
+
+        Raises:
+            ConfigError: no equals sign, or not YAML.
+        """
+        import yaml
+
+        values: dict[str, Any] = {}
+        if self.init is not None:
+            values["initial_weights"] = None if self.init == "none" else self.init
+        if self.architecture is not None:
+            values["model"] = self.architecture
+        for assignment in self.overrides or ():
+            key, equals, text = assignment.partition("=")
+            if not equals or not key:
+                raise ConfigError(f"--set {assignment!r}: expected KEY=VALUE, e.g. --set optimiser.lr=0.01")
+            try:
+                values[key] = yaml.safe_load(text)
+            except yaml.YAMLError as error:
+                raise ConfigError(f"--set {assignment!r}: the value is not valid YAML ({error})") from error
+        return values
 
 
 @dataclass(frozen=True)
@@ -63,10 +87,7 @@ def train(
     root: Annotated[list[Path], options.ROOTS],
     recipe: Recipe,
     out: Annotated[Path, typer.Option(help="Folder for weights, checkpoint and history.", file_okay=False)],
-    overrides: Overrides = None,
-    init: Initial = None,
-    architecture: Architecture = None,
-    seeds: Seeds = None,
+    changes: RecipeChanges = RecipeChanges(),
     running: RunningOptions = RunningOptions(),
     num_frames: Annotated[
         int | None,
@@ -88,15 +109,15 @@ def train(
     from omnireid.report.table import rich_means
 
     keep_freed_memory()
-    changes = recipe_overrides(overrides, init, architecture)
+    values = changes.values()
     try:
         trained = train_networks(
             out,
             reading.sources(data, root),
             recipe,
             running,
-            changes=changes,
-            seeds=options.seeds(seeds, changes),
+            changes=values,
+            seeds=options.seeds(changes.seeds, values),
             frames_per_tracklet=num_frames,
             console=stderr,
         )
@@ -124,33 +145,3 @@ def report_training(trained: TrainedModel) -> None:
         f"{trained.record.images_per_second:.0f} images/s, {trained.record.data_wait_share:.1%} of the time "
         "waiting for data",
     )
-
-
-def recipe_overrides(
-    assignments: list[str] | None, init: str | None, architecture: str | None = None
-) -> dict[str, Any]:
-    """`["optimiser.lr=0.01"]` → `{"optimiser.lr": 0.01}`; values are YAML.
-
-    Args:
-        init: Becomes `initial_weights`.
-        architecture: Becomes `model`.
-
-    Raises:
-        ConfigError: no equals sign, or not YAML.
-    """
-    import yaml
-
-    values: dict[str, Any] = {}
-    if init is not None:
-        values["initial_weights"] = None if init == "none" else init
-    if architecture is not None:
-        values["model"] = architecture
-    for assignment in assignments or []:
-        key, equals, text = assignment.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"--set {assignment!r}: expected KEY=VALUE, e.g. --set optimiser.lr=0.01")
-        try:
-            values[key] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {assignment!r}: the value is not valid YAML ({error})") from error
-    return values
