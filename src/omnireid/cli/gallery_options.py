@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import getpass
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from omnireid.evaluation.calibration import Calibration
     from omnireid.gallery.gallery import Gallery
     from omnireid.gallery.options import StoredPrecision
-    from omnireid.gallery.store import GalleryStore
     from omnireid.inference.embedder import Embedder
 
 GalleryUri = Annotated[
@@ -35,7 +32,6 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
-@contextmanager
 def open_gallery(
     uri: str,
     *,
@@ -43,7 +39,7 @@ def open_gallery(
     precision: StoredPrecision = DEFAULT_PRECISION,
     calibration: Calibration | None = None,
     make: bool = False,
-) -> Iterator[Gallery]:
+) -> Gallery:
     """A gallery in the name of who runs the command.
 
     Args:
@@ -57,21 +53,7 @@ def open_gallery(
 
     if not make:
         check_there(uri)
-    opened = Gallery.open(uri, model=model, precision=precision, actor=actor(), calibration=calibration)
-    with opened as gallery:
-        yield gallery
-
-
-@contextmanager
-def open_bare_store(uri: str) -> Iterator[GalleryStore]:
-    """The store of a gallery that is about to be filled."""
-    from omnireid.gallery.opening import open_store
-
-    store = open_store(uri)
-    try:
-        yield store
-    finally:
-        store.close()
+    return Gallery.open(uri, model=model, precision=precision, actor=actor(), calibration=calibration)
 
 
 def check_there(uri: str) -> None:

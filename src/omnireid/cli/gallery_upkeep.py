@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,6 @@ from omnireid.cli.gallery_options import (
     GalleryUri,
     check_there,
     duration,
-    open_bare_store,
     open_gallery,
     printed_duration,
 )
@@ -180,13 +180,14 @@ def restore(
 ) -> None:
     """Fill an empty gallery, of any store, from a backup. Who was forgotten since stays forgotten."""
     from omnireid.gallery.backup import Backup
+    from omnireid.gallery.opening import open_store
     from omnireid.gallery.restoring import read_tombstones
     from omnireid.gallery.restoring import restore as restore_into
 
     tombstones = None if forgotten is None else read_tombstones(forgotten)
     with stderr.status("checking the backup"):
         source = Backup(folder)
-    with open_bare_store(gallery) as store:
+    with closing(open_store(gallery)) as store:
         done = restore_into(source, store, tombstones=tombstones, console=stderr)
     _print_restored(done, gallery)
 
@@ -197,9 +198,10 @@ def copy(
 ) -> None:
     """Copy a gallery to another place or store, such as from a folder to Milvus, without a backup."""
     from omnireid.gallery.backup import Snapshot
+    from omnireid.gallery.opening import open_store
     from omnireid.gallery.restoring import restore as restore_into
 
-    with open_gallery(source) as opened, open_bare_store(target) as store:
+    with open_gallery(source) as opened, closing(open_store(target)) as store:
         opened.tell("copy", count=0)
         done = restore_into(Snapshot(opened.store), store, console=stderr)
     _print_restored(done, target)

@@ -18,6 +18,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -310,10 +311,6 @@ def _write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
 
 
 def _audit_tables(entries: Iterable[Mapping[str, Any]]) -> Iterator[pa.Table]:
-    part: list[str] = []
-    for entry in entries:
-        part.append(json.dumps(entry))
-        if len(part) == _BATCH:
-            yield pa.table({"entry": part}, schema=_ENTRIES)
-            part = []
-    yield pa.table({"entry": part}, schema=_ENTRIES)
+    texts = map(json.dumps, entries)
+    while part := list(islice(texts, _BATCH)):
+        yield pa.table({"entry": part}, schema=_ENTRIES)

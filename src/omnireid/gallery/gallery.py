@@ -163,8 +163,7 @@ class Gallery:
         in_every_child(self._leave_to_parent)
 
     def __repr__(self) -> str:
-        uri = getattr(self.store, "uri", type(self.store).__name__)
-        return f"Gallery({uri!r}, calibrated={self.calibration is not None})"
+        return f"Gallery({self.uri!r}, calibrated={self.calibration is not None})"
 
     @classmethod
     def open(
@@ -762,13 +761,14 @@ class Gallery:
         with self._writing():
             self.who_is.recover()
             plan = retention.plan_retention(self.store, self.clock())
+            count = sum(plan.by_camera.values())
             if plan.tasks:
                 detail = {"cameras": plan.by_camera}
-                self.tell("retention", count=plan.num_items, detail=detail)
+                self.tell("retention", count=count, detail=detail)
                 self._carry_out(plan.tasks)
             self._rejections.expire(self.retention().default_s, self.clock())
             self.cases.delete_ended()
-        return plan.num_items
+        return count
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -54,11 +54,6 @@ class RetentionPlan(NamedTuple):
     by_camera: dict[str, int]
     tasks: tuple[Task, ...]
 
-    @property
-    def num_items(self) -> int:
-        """Items of all cameras."""
-        return sum(self.by_camera.values())
-
 
 def read_retention(store: GalleryStore) -> Retention:
     """As it was set; nothing expires until then."""
