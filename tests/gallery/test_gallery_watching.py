@@ -88,6 +88,23 @@ def test_who_is_watched_raises_an_alert_and_nobody_else_does() -> None:
     assert [one.item for one in Follower(WatchList(gallery), gallery).step()] == [seen[5]]
 
 
+def test_who_is_merged_while_they_are_searched_for_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    gallery, watch_list, follower = site()
+    watch_list.add("p2", reason="lost child", ends=SOON)
+    seen, search = come(gallery, 2), Gallery.search
+
+    def merged_first(*given: Any, **options: Any) -> Any:
+        monkeypatch.undo()
+        gallery.merge("p9", ["p2"])
+        return search(*given, **options)
+
+    monkeypatch.setattr(Gallery, "search", merged_first)
+    assert [alert.item for alert in follower.step()] == [seen]
+    (alert,) = watch_list.alerts(fresh=True)
+    assert alert.identity == "p9"
+    assert gallery.item(alert.compared or "").identity == "p9"
+
+
 def test_pictures_of_a_tracklet_are_one_alert_and_late_ones_are_not_missed() -> None:
     gallery, watch_list, follower = site()
     watch_list.add("p4", reason="lost child", ends=SOON)
