@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dressed_people import Body, draw
 from omnireid.core.seeds import numpy_generator
-from omnireid.synthetic.dress import colours
+from omnireid.synthetic.dress import colours, draw_dress_code, draw_outfit
 from omnireid.synthetic.dress.colours import colour_difference, lch_to_srgb, srgb_to_lab, srgb_to_lch
 from omnireid.synthetic.dress.complexion import draw_complexion
 
@@ -61,6 +61,16 @@ def test_places_differ_as_their_seasons_do() -> None:
     )
     light = [np.mean([srgb_to_lab(o.top.fabric.base)[0] for o in group]) for group in (winter, summer)]
     assert light[1] > light[0] + 8
+
+
+def test_children_go_neither_to_the_office_nor_to_work() -> None:
+    code = draw_dress_code(numpy_generator(1), "business")
+    styles = {
+        age: {draw_outfit(numpy_generator(n), Body(age=age), code).style for n in range(60)}
+        for age in (9, 40)
+    }
+    assert "business" in styles[40]
+    assert styles[9] == {"casual"}
 
 
 def test_skin_is_continuous_and_follows_ancestry() -> None:

@@ -65,6 +65,8 @@ class _Occasion:
     def __init__(self, generator: np.random.Generator, wearer: Wearer, code: DressCode) -> None:
         self.generator, self.code, self.feminine = generator, code, wearer.gender
         self.style = draw_style(generator, code)
+        if wearer.age < 16 and self.style in ("business", "work"):
+            self.style = "casual"
         self.warmth = float(np.clip(code.warmth + generator.normal(0.0, 0.12), 0.0, 1.05))
 
     def chance(self, share: float) -> bool:
