@@ -258,3 +258,28 @@ def test_the_standing_foot_does_not_slide_and_both_touch_at_heel_strike(speed: f
     strike = person.posed(walking(0.0, speed)).vertices[shoes]
     assert abs(strike[left, 2].min() - strike[~left, 2].min()) < 0.03
     assert strike[left, 0].min() - strike[~left, 0].min() == pytest.approx(length / 2, abs=0.1)
+
+
+def test_hands_that_hold_something_are_not_given_something_else() -> None:
+    generator = np.random.default_rng(3)
+    cut = OutfitCut(umbrella="open", pushed="trolley", backpack=1.0)
+    assert cut.hauling_side == "left"
+    for _ in range(20):
+        assert draw_style(generator, cut).arms == ("haul", "umbrella")
+        assert draw_style(generator, OutfitCut(handbag=1.0, backpack=1.0)).arms[1] == "hold"
+        assert (
+            draw_style(generator, OutfitCut(handbag=1.0, hand_side="left", pushed="bicycle")).arms[0]
+            == "hold"
+        )
+
+
+@pytest.mark.parametrize("cut", [OutfitCut(pushed="trolley"), OutfitCut(pushed="trolley", umbrella="open")])
+def test_a_trolley_stands_on_the_ground_with_its_handle_at_the_hand(cut: OutfitCut) -> None:
+    person = build_person(Shape(), cut)
+    mesh = person.posed(walking(1.0, 1.3, draw_style(np.random.default_rng(0), cut)))
+    trolley = mesh.vertices[np.unique(mesh.faces[mesh.textures == SLOTS.index("thing")])]
+    assert trolley[:, 2].min() == pytest.approx(0, abs=0.08)
+    hands = mesh.vertices[np.unique(mesh.faces[mesh.textures == SLOTS.index("hand")])]
+    own = hands[(hands[:, 1] > 0) == (cut.hauling_side == "left")]
+    handle = trolley[trolley[:, 2].argmax()]
+    assert np.linalg.norm(own - handle, axis=1).min() < 0.2

@@ -138,6 +138,12 @@ class OutfitCut:
             if value not in choices:
                 raise InputError(f"OutfitCut.{name}: one of {', '.join(choices)}, got {value!r}")
 
+    @property
+    def hauling_side(self) -> Literal["left", "right"]:
+        """The hand that pulls a trolley: the right one, unless it holds something."""
+        holds = self.umbrella != "none" or self.handbag > 0
+        return "left" if holds and self.hand_side == "right" else "right"
+
     def replace(self, **changes: Any) -> OutfitCut:
         """The same cut with other values of some fields."""
         return dataclasses.replace(self, **changes)

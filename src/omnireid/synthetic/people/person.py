@@ -22,4 +22,4 @@ def build_person(shape: Shape, cut: OutfitCut | None = None, *, coarse: bool = F
     body = make_body(shape, coarse=coarse)
     tailor = Tailor(body, cut)
     pieces = [*Milliner(body, cut).pieces(), *tailor.clothes(), *things(tailor)]
-    return assembled(body, [piece for piece in pieces if len(piece.faces)], cut.top_looseness)
+    return assembled(body, [piece for piece in pieces if len(piece.faces)], cut)

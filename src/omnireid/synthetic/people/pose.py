@@ -278,6 +278,9 @@ _BICYCLE: Final[dict[str, tuple[tuple[float, float, float], tuple[float, float, 
 }
 
 
+_FREE: Final = ("swing", "hang", "pocket", "phone")  # arms that hold nothing
+
+
 def arms_for(cut: OutfitCut, generator: np.random.Generator) -> tuple[Arm, Arm]:
     """What the arms of somebody with these things are likely to do while they stand or walk."""
     arms: list[Arm] = ["swing", "swing"]
@@ -290,12 +293,14 @@ def arms_for(cut: OutfitCut, generator: np.random.Generator) -> tuple[Arm, Arm]:
     if cut.handbag or cut.umbrella == "closed":
         arms[hand] = "hold"
         hand = 1 - hand
+    free = [side for side in (0, 1) if arms[side] in _FREE]
     if cut.pushed == "bicycle":
-        arms = ["handlebar", "handlebar"]
+        for side in free:
+            arms[side] = "handlebar"
     elif cut.pushed == "trolley":
-        arms[1] = "haul"
-    elif cut.backpack and generator.random() < 0.2:
-        arms[int(generator.integers(2))] = "strap"
+        arms[0 if cut.hauling_side == "left" else 1] = "haul"
+    elif cut.backpack and free and generator.random() < 0.2:
+        arms[free[int(generator.integers(len(free)))]] = "strap"
     return arms[0], arms[1]
 
 
@@ -341,7 +346,7 @@ def draw_pose(
     if kind not in KINDS:
         raise InputError(f"kind: one of {', '.join(KINDS)}, got {kind!r}")
     style = style or draw_style(generator, cut)
-    free = [side for side in (0, 1) if style.arms[side] in ("swing", "hang", "pocket", "phone")]
+    free = [side for side in (0, 1) if style.arms[side] in _FREE]
     arms = list(style.arms)
     if kind == "phone" and free:
         arms[free[int(generator.integers(len(free)))]] = "ear" if generator.random() < 0.5 else "phone"
@@ -349,7 +354,8 @@ def draw_pose(
     elif kind == "carry" and free:
         arms[free[-1]] = "hold"
     elif kind == "push":
-        arms = ["handlebar", "handlebar"]
+        for side in free:
+            arms[side] = "handlebar"
     elif kind == "wait" and len(free) == 2 and generator.random() < 0.3:
         arms = ["cross", "cross"]
     elif kind == "lean":

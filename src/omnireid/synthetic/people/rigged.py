@@ -10,7 +10,7 @@ from omnireid.core.arrays import Float32, Float64, Int32, Int64
 from omnireid.synthetic.mesh import Mesh
 from omnireid.synthetic.people.assets import SIDES, assets, rotation_between
 from omnireid.synthetic.people.body import Body, unit
-from omnireid.synthetic.people.outfit import SLOTS
+from omnireid.synthetic.people.outfit import SLOTS, OutfitCut
 from omnireid.synthetic.people.pieces import Piece
 from omnireid.synthetic.people.pose import Pose, Reach, turn_x, turn_z
 
@@ -132,6 +132,7 @@ class RiggedPerson:
         feet: (N,) rows of the vertices that touch the ground.
         grounded: (V,) bool, vertices that stand on the ground by themselves (a bicycle).
         stature: metres, barefoot.
+        hauling: the side ("l", "r") of the hand that pulls a trolley.
     """
 
     skeleton: Skeleton
@@ -146,6 +147,7 @@ class RiggedPerson:
     feet: Int64
     grounded: Int64
     stature: float
+    hauling: str = "r"
     slots: tuple[str, ...] = SLOTS
 
     def posed(self, pose: Pose) -> Mesh:
@@ -183,9 +185,8 @@ class RiggedPerson:
             hand = bones.names.index(f"hand_{side}")
             grip = bones.grips[side]
             origins[row] = grip, places[hand] + rotations[hand] @ (grip - bones.joints[hand])
-        # What is hauled stands at rest upright below the grip of the right hand, and leans until it meets the
-        # hand.
-        hand = origins[1, 1]
+        # What is hauled stands upright at rest, and leans until it meets the hand.
+        hand = origins[SIDES.index(self.hauling), 1]
         back = np.array([hand[0] - 0.62 * bones.scale, hand[1] + 0.02, 0.0])
         towards = hand - back
         angle = np.arctan2(towards[0], towards[2])
@@ -195,8 +196,8 @@ class RiggedPerson:
         return turns, origins
 
 
-def assembled(body: Body, pieces: list[Piece], ease: float) -> RiggedPerson:
-    """One mesh of all pieces; `ease` is how far the top is from the body, metres."""
+def assembled(body: Body, pieces: list[Piece], cut: OutfitCut) -> RiggedPerson:
+    """One mesh of all pieces."""
     starts = np.cumsum([0, *(len(piece.vertices) for piece in pieces)])
     vertices = np.concatenate([piece.vertices for piece in pieces]).astype(np.float32)
     normals = np.concatenate([piece.normals() for piece in pieces])
@@ -211,7 +212,7 @@ def assembled(body: Body, pieces: list[Piece], ease: float) -> RiggedPerson:
     ]
     standing = [len(assets().bones) + FRAMES.index(name) for name in ("ground", "hauled")]
     return RiggedPerson(
-        skeleton=Skeleton.of(body, ease),
+        skeleton=Skeleton.of(body, cut.top_looseness),
         vertices=vertices,
         normals=normals,
         bones=bones.astype(np.int64),
@@ -223,4 +224,5 @@ def assembled(body: Body, pieces: list[Piece], ease: float) -> RiggedPerson:
         feet=np.concatenate(shoes),
         grounded=np.flatnonzero(np.isin(bones[:, 0], standing)),
         stature=body.shape.stature,
+        hauling=cut.hauling_side[0],
     )
