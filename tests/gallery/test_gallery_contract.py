@@ -424,13 +424,6 @@ def test_a_scan_yields_each_item_once(crowd: tuple[GalleryStore, list[dict[str, 
         assert sorted(found) == sorted(row["id"] for row in rows)
 
 
-@pytest.mark.parametrize("limit", [0, 1, 10, 80, 1000])
-def test_a_scan_ends_at_its_limit(crowd: tuple[GalleryStore, list[dict[str, Any]]], limit: int) -> None:
-    store, rows = crowd
-    found = scanned(store, columns=("id",), batch_size=8, limit=limit)
-    assert len({row["id"] for row in found}) == min(limit, len(rows))
-
-
 # Searching
 
 
