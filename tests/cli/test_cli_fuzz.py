@@ -264,7 +264,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_world(folder: Path) -> None:
     from omnireid import Embedder, Gallery
     from omnireid.data.datasets import read_dataset
-    from omnireid.experiment.job import main_job
+    from omnireid.experiment.run import main_job
     from omnireid.gallery.datasets import fill_from_dataset
     from omnireid.server.tokens import TokenFile
     from omnireid.training.recipe import load_recipe

@@ -21,7 +21,7 @@ from omnireid.core.record import (
 from omnireid.core.types import Dataset, Sample, Split
 from omnireid.data.datasets import read_dataset
 from omnireid.experiment.evaluation import check_replaceable, check_scorable
-from omnireid.experiment.job import main_job
+from omnireid.experiment.run import main_job
 from omnireid.experiment.training import train_on
 from omnireid.models.weights import load_weights
 from omnireid.training.options import RunOptions

@@ -10,38 +10,18 @@ from omnireid.core.detection import PersonDetector
 from omnireid.core.errors import ShapeError
 from omnireid.core.images import Crop
 from omnireid.gallery.items import Box
-from omnireid.server.problems import Problem
 
 MAX_DETECTIONS = 200
 """Of one picture; the surest ones."""
-MISSING = (
-    "no person detector is installed on this server, so it cannot find people in a picture by itself; draw a "
-    "box around the person (region), or start the server with a detector (create_app(…, detector=…))"
-)
 
 
 class Detecting:
-    """A detector behind a lock, or none. Threads may share it."""
+    """A detector behind a lock. Threads may share it."""
 
-    def __init__(self, detector: PersonDetector | None) -> None:
+    def __init__(self, detector: PersonDetector) -> None:
+        self.name = detector.name
         self._detector = detector
         self._calling = threading.Lock()
-
-    @property
-    def is_available(self) -> bool:
-        """Whether there is a detector."""
-        return self._detector is not None
-
-    @property
-    def name(self) -> str:
-        """Of the detector.
-
-        Raises:
-            Problem: 501, there is none.
-        """
-        if self._detector is None:
-            raise Problem(501, MISSING)
-        return self._detector.name
 
     def people(self, picture: Crop) -> list[tuple[Box, float]]:
         """Boxes with scores, the surest first, cut to the picture; at most `MAX_DETECTIONS`.
@@ -50,11 +30,8 @@ class Detecting:
             picture: (H, W, 3) uint8 RGB.
 
         Raises:
-            Problem: 501, there is no detector.
             ShapeError: the detector answered with something else than `Detections`.
         """
-        if self._detector is None:
-            raise Problem(501, MISSING)
         with self._calling:
             detections = self._detector.detect(picture)
         boxes, scores = np.asarray(detections.boxes, np.float64), np.asarray(detections.scores, np.float64)

@@ -49,7 +49,7 @@ class Service:
         streams: how many streams of events are open.
         is_stopping: whether the server is about to end; streams of events would hold it up.
         is_known: whether a request's token still is one.
-        detecting: finds people in frames, where there is a detector.
+        detecting: finds people in frames; None without a detector.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Service:
         self.calibration = calibration
         self.limits = limits
         self.metrics = metrics
-        self.detecting = Detecting(detector)
+        self.detecting = None if detector is None else Detecting(detector)
         self.model = embedder.ref
         self.is_ready = False
         self.failure = ""

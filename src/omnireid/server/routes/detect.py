@@ -7,12 +7,16 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
-from omnireid.server.problems import ProblemBody
+from omnireid.server.problems import Problem, ProblemBody
 from omnireid.server.routes.access import Reader, ServiceOf, body_of, picture_in
 from omnireid.server.schemas import DetectAnswer, DetectedPerson, DetectRequest
 
 router = APIRouter(tags=["model"])
 
+MISSING = (
+    "no person detector is installed on this server, so it cannot find people in a picture by itself; draw a "
+    "box around the person (region), or start the server with a detector (create_app(…, detector=…))"
+)
 _NO_DETECTOR: dict[int | str, dict[str, Any]] = {
     501: {
         "model": ProblemBody,
@@ -29,13 +33,14 @@ _NO_DETECTOR: dict[int | str, dict[str, Any]] = {
 )
 async def detect(request: Request, service: ServiceOf, _: Reader) -> DetectAnswer:
     detecting = service.detecting
-    name = detecting.name  # before the body is looked at: without a detector no body is right
+    if detecting is None:  # before the body is looked at: without a detector no body is right
+        raise Problem(501, MISSING)
     picture = await picture_in(request, DetectRequest)
 
     def find() -> DetectAnswer:
         pixels = picture.part(service.decoder)
         height, width = pixels.shape[:2]
         boxes = [DetectedPerson.of(box, score=score) for box, score in detecting.people(pixels)]
-        return DetectAnswer(detector=name, width=width, height=height, boxes=boxes)
+        return DetectAnswer(detector=detecting.name, width=width, height=height, boxes=boxes)
 
     return await run_in_threadpool(find)

@@ -44,7 +44,7 @@ async def info(request: Request, service: ServiceOf, caller: Reader) -> Info:
         limits=InfoLimits.of(service.limits),
         scopes=list(caller.scopes),
         token_required=request.app.state.needs_tokens,
-        features=["reject", *(["detect"] if service.detecting.is_available else [])],
+        features=["reject", *(["detect"] if service.detecting else [])],
     )
 
 
