@@ -28,7 +28,12 @@ from omnireid.core.types import Embeddings, Sample, concatenate
 from omnireid.data.datasets import read_dataset
 from omnireid.data.loading import Reading
 from omnireid.data.tracklets import Sighting, Tracklet, read_tracklets, seen_together, spread_samples
-from omnireid.evaluation.calibration_pairs import Pairs, labelled_pairs, pair_scores, tracklet_pairs
+from omnireid.evaluation.calibration_pairs import (
+    CalibrationPairs,
+    labelled_pairs,
+    pair_scores,
+    tracklet_pairs,
+)
 from omnireid.evaluation.open_set import FPIR_LEVELS, OpenSetResult, open_set_metrics
 from omnireid.evaluation.options import CalibrationOptions, Ranking
 from omnireid.evaluation.thresholds import error_thresholds, wilson_interval
@@ -57,7 +62,7 @@ def coverage(rounds: int) -> list[dict[str, Any]]:
                 np.repeat(np.stack(np.triu_indices(num_people, 1), 1), 2, axis=0),
             ]
         )
-        pairs = Pairs(np.zeros_like(people), people)
+        pairs = CalibrationPairs(np.zeros_like(people), people)
         for rate in (0.1, 0.02):
             held = {"ours": 0, "ours, upper end": 0, "binomial over pairs": 0}
             for seed in range(rounds):
@@ -221,7 +226,7 @@ def effect_of_the_gap(embedder: Embedder, tracklets: Sequence[Tracklet]) -> dict
 
 def scored_tracklets(
     embedder: Embedder, tracklets: Sequence[Tracklet], transform: Any
-) -> tuple[Pairs, np.ndarray]:
+) -> tuple[CalibrationPairs, np.ndarray]:
     samples, load = spread_samples(tracklets, 8)
     found = embedder.embed_samples(samples, Reading(load=load))
     times = np.array([one.time for one in samples], np.float64)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from omnireid.core.arrays import Float64
 from omnireid.core.errors import InputError
-from omnireid.evaluation.calibration_pairs import Pairs
+from omnireid.evaluation.calibration_pairs import CalibrationPairs
 from omnireid.evaluation.thresholds import NUM_RESAMPLES, ErrorKind, _People
 
 
 def error_rate(
-    error: ErrorKind, scores: Float64, pairs: Pairs, threshold: float, *, seed: int = 0
+    error: ErrorKind, scores: Float64, pairs: CalibrationPairs, threshold: float, *, seed: int = 0
 ) -> tuple[float, tuple[float, float]]:
     """Rate of one kind of error at a given threshold and its 95 % interval, on people of whatever choice.
 

@@ -20,7 +20,7 @@ from omnireid.evaluation.calibration import (
     find_calibration,
     fit_calibration,
 )
-from omnireid.evaluation.calibration_pairs import Pairs, labelled_pairs, pair_scores
+from omnireid.evaluation.calibration_pairs import CalibrationPairs, labelled_pairs, pair_scores
 from omnireid.evaluation.options import CalibrationOptions
 from omnireid.evaluation.whitening import Whitening, fit_whitening
 
@@ -40,7 +40,7 @@ def people(seed: int, num_people: int, noise: float = 1.2, offset: float = 0.0):
     return points.astype(np.float32), pids, np.tile(np.arange(6) % 3, num_people)
 
 
-def scored(seed: int, num_people: int, **options) -> tuple[np.ndarray, Pairs]:
+def scored(seed: int, num_people: int, **options) -> tuple[np.ndarray, CalibrationPairs]:
     embeddings, pids, camids = people(seed, num_people, **options)
     pairs = labelled_pairs(pids, camids, max_pairs=20_000)
     return pair_scores(embeddings, pairs), pairs

@@ -13,7 +13,7 @@ from evaluation.error_rates import error_rate
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.core.options import Protocol
 from omnireid.evaluation.calibration_pairs import (
-    Pairs,
+    CalibrationPairs,
     labelled_pairs,
     pair_scores,
     tracklet_pairs,
@@ -21,12 +21,12 @@ from omnireid.evaluation.calibration_pairs import (
 from omnireid.evaluation.thresholds import error_thresholds, wilson_interval
 
 
-def all_pairs(num_people: int, per_person: int = 2, per_couple: int = 1) -> Pairs:
+def all_pairs(num_people: int, per_person: int = 2, per_couple: int = 1) -> CalibrationPairs:
     """Pairs whose rows do not matter."""
     same = np.repeat(np.stack([np.arange(num_people)] * 2, 1), per_person, axis=0)
     couples = np.repeat(np.stack(np.triu_indices(num_people, 1), 1), per_couple, axis=0)
     people = np.concatenate([same, couples])
-    return Pairs(np.zeros_like(people), people)
+    return CalibrationPairs(np.zeros_like(people), people)
 
 
 @settings(max_examples=100, deadline=None)
@@ -83,7 +83,7 @@ def test_wilson_interval_of_a_known_case() -> None:
     assert wilson_interval(1.0, 10)[1] == pytest.approx(1)
 
 
-def look_alikes(rng: np.random.Generator, num_people: int) -> tuple[np.ndarray, Pairs]:
+def look_alikes(rng: np.random.Generator, num_people: int) -> tuple[np.ndarray, CalibrationPairs]:
     """People differ in how alike they are to everybody: pairs that share one err together."""
     pairs = all_pairs(num_people, per_person=4, per_couple=2)
     common = rng.standard_normal(num_people)
@@ -175,7 +175,7 @@ def test_pairs_that_cannot_be_drawn_are_explained() -> None:
     with pytest.raises(ShapeError):
         labelled_pairs(PIDS, CAMIDS[:3])
     with pytest.raises(ShapeError):
-        Pairs(np.zeros((3, 2), np.int64), np.zeros((3, 3), np.int64))
+        CalibrationPairs(np.zeros((3, 2), np.int64), np.zeros((3, 3), np.int64))
 
 
 def test_scores_are_cosines() -> None:

@@ -14,7 +14,7 @@ from omnireid.cli.app import main
 from omnireid.data.loading import Reading
 from omnireid.data.tracklets import Tracklet, read_tracklets, seen_together, spread_samples
 from omnireid.evaluation.calibration import Calibration, Decision
-from omnireid.evaluation.calibration_pairs import Pairs, pair_scores, tracklet_pairs
+from omnireid.evaluation.calibration_pairs import CalibrationPairs, pair_scores, tracklet_pairs
 from omnireid.evaluation.options import CalibrationOptions
 from omnireid.experiment.calibration import calibrate_tracklets
 
@@ -45,7 +45,7 @@ def tracklets(real_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 def pairs_of(
     embedder: Embedder, tracklets: list[Tracklet], calibration: Calibration
-) -> tuple[np.ndarray, Pairs]:
+) -> tuple[np.ndarray, CalibrationPairs]:
     samples, load = spread_samples(tracklets, 8)
     found = embedder.embed_samples(samples, Reading(load=load))
     times = np.array([sample.time for sample in samples], np.float64)

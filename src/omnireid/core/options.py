@@ -8,6 +8,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import Literal
 
+from omnireid.core.errors import UnknownNameError
+
 OnBad = Literal["error", "skip"]
 """Of a picture that cannot be decoded: the work stops, or the picture is left out and named."""
 
@@ -23,3 +25,15 @@ class Protocol(str, Enum):
     MARKET1501 = "market1501"
     SINGLE_GALLERY_SHOT = "single-gallery-shot"
     NO_CAMERA = "no-camera"
+
+    @classmethod
+    def named(cls, name: Protocol | str) -> Protocol:
+        """The protocol of a name, or of itself.
+
+        Raises:
+            UnknownNameError: There is none.
+        """
+        try:
+            return cls(name)
+        except ValueError:
+            raise UnknownNameError("protocol", str(name), [known.value for known in cls]) from None

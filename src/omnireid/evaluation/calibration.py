@@ -27,7 +27,7 @@ from omnireid.core.files import write_bytes, write_text
 from omnireid.core.record import EnvironmentRecord
 from omnireid.core.seeds import numpy_generator
 from omnireid.core.vectors import unit_rows
-from omnireid.evaluation.calibration_pairs import Pairs
+from omnireid.evaluation.calibration_pairs import CalibrationPairs
 from omnireid.evaluation.calibrators import (
     IsotonicMap,
     LogisticMap,
@@ -323,7 +323,7 @@ class Calibration:
 
 def fit_calibration(
     scores: Float64,
-    pairs: Pairs,
+    pairs: CalibrationPairs,
     *,
     model: ModelRef,
     source: CalibrationSource,
@@ -370,21 +370,21 @@ def fit_calibration(
     return Calibration(record, whitening)
 
 
-def _logistic(scores: Float64, pairs: Pairs) -> LogisticMap:
+def _logistic(scores: Float64, pairs: CalibrationPairs) -> LogisticMap:
     return fit_logistic(scores, pairs.same, num_people=pairs.num_people, num_couples=pairs.num_couples)
 
 
-def _isotonic(scores: Float64, pairs: Pairs) -> IsotonicMap:
+def _isotonic(scores: Float64, pairs: CalibrationPairs) -> IsotonicMap:
     return fit_isotonic(scores, pairs.same, num_people=pairs.num_people, num_couples=pairs.num_couples)
 
 
-_FITS: dict[str, Callable[[Float64, Pairs], LogisticMap | IsotonicMap]] = {
+_FITS: dict[str, Callable[[Float64, CalibrationPairs], LogisticMap | IsotonicMap]] = {
     "logistic": _logistic,
     "isotonic": _isotonic,
 }
 
 
-def _held_out(scores: Float64, pairs: Pairs, seed: int) -> dict[str, list[tuple[Float64, Bool]]]:
+def _held_out(scores: Float64, pairs: CalibrationPairs, seed: int) -> dict[str, list[tuple[Float64, Bool]]]:
     """For each kind of mapping: predictions for people it was not fitted on, and what was true."""
     people, folds = np.unique(pairs.people), []
     for halving in range(_HALVINGS):

@@ -28,7 +28,7 @@ _CHUNK = 1 << 14
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
+class CalibrationPairs:
     """Pairs of pictures, and whom they show.
 
     Attributes:
@@ -65,9 +65,9 @@ class Pairs:
         """Couples of two people with at least one pair."""
         return len(np.unique(self.people[~self.same], axis=0))
 
-    def select(self, chosen: Bool | Int64) -> Pairs:
+    def select(self, chosen: Bool | Int64) -> CalibrationPairs:
         """The pairs at these places."""
-        return Pairs(self.rows[chosen], self.people[chosen])
+        return CalibrationPairs(self.rows[chosen], self.people[chosen])
 
     def among(self, people: Int64) -> Bool:
         """(P,) bool; whether both of a pair are among these people."""
@@ -81,7 +81,7 @@ def labelled_pairs(
     protocol: Protocol = Protocol.MARKET1501,
     max_pairs: int = CalibrationOptions.max_pairs,
     seed: int = 0,
-) -> Pairs:
+) -> CalibrationPairs:
     """Draw pairs of a labelled set of pictures.
 
     Same-person pairs are of two cameras (pairs of one camera are junk, as in the closed-set protocol), except
@@ -131,7 +131,7 @@ def tracklet_pairs(
     *,
     max_pairs: int = CalibrationOptions.max_pairs,
     seed: int = 0,
-) -> Pairs:
+) -> CalibrationPairs:
     """Draw pairs of unlabelled tracklets, each of which counts as one person.
 
     Same-person pairs are of one tracklet, at least half of its duration apart: neighbouring frames are nearly
@@ -176,7 +176,7 @@ def tracklet_pairs(
     return _joined(same, _different_pairs(members, chosen, max_pairs, rng))
 
 
-def pair_scores(embeddings: Float32, pairs: Pairs) -> Float64:
+def pair_scores(embeddings: Float32, pairs: CalibrationPairs) -> Float64:
     """Cosine similarity of each pair, (P,) float64, computed a block of pairs at a time.
 
     Raises:
@@ -202,7 +202,7 @@ def _members(rows: Int64, numbers: Int64) -> list[Int64]:
 
 def _same_pairs(
     members: Sequence[Int64], allowed: Callable[[Int64, Int64], Bool], rng: np.random.Generator
-) -> Pairs:
+) -> CalibrationPairs:
     rows, people = [np.zeros((0, 2), np.int64)], [np.zeros((0, 2), np.int64)]
     for person, own in enumerate(members):
         listed = own if len(own) <= _MOST_PICTURES else rng.choice(own, _MOST_PICTURES, replace=False)
@@ -213,7 +213,7 @@ def _same_pairs(
             drawn = rng.integers(len(a), size=_PER_PERSON)
             rows.append(np.stack([a[drawn], b[drawn]], axis=1))
             people.append(np.full((_PER_PERSON, 2), person))
-    return Pairs(np.concatenate(rows), np.concatenate(people))
+    return CalibrationPairs(np.concatenate(rows), np.concatenate(people))
 
 
 def _couples(num_people: int, max_pairs: int, rng: np.random.Generator) -> Int64:
@@ -227,13 +227,15 @@ def _couples(num_people: int, max_pairs: int, rng: np.random.Generator) -> Int64
 
 def _different_pairs(
     members: Sequence[Int64], couples: Int64, max_pairs: int, rng: np.random.Generator
-) -> Pairs:
+) -> CalibrationPairs:
     people = np.repeat(couples, min(_PER_COUPLE, max(1, max_pairs // len(couples))), axis=0)
     counts = np.array([len(own) for own in members])
     starts, flat = np.cumsum(counts) - counts, np.concatenate(members)
     places = starts[people] + (rng.random(people.shape) * counts[people]).astype(np.int64)
-    return Pairs(flat[places], people)
+    return CalibrationPairs(flat[places], people)
 
 
-def _joined(first: Pairs, other: Pairs) -> Pairs:
-    return Pairs(np.concatenate([first.rows, other.rows]), np.concatenate([first.people, other.people]))
+def _joined(first: CalibrationPairs, other: CalibrationPairs) -> CalibrationPairs:
+    return CalibrationPairs(
+        np.concatenate([first.rows, other.rows]), np.concatenate([first.people, other.people])
+    )

@@ -7,7 +7,7 @@ import numpy as np
 from omnireid.core.arrays import Int64
 from omnireid.core.options import Protocol
 from omnireid.core.types import Embeddings
-from omnireid.evaluation.pairs import Pairs
+from omnireid.evaluation.relevance import Relevance
 
 # In another batch a picture may embed differently in its last bits; a video's next frame differs by far more.
 _TOLERANCE = 1e-4
@@ -25,9 +25,7 @@ def find_copies(query: Embeddings, gallery: Embeddings, protocol: Protocol) -> I
     Raises:
         InputError: a camera is missing that the protocol needs.
     """
-    pairs = Pairs(
-        query.pids, gallery.pids, query.camids, gallery.camids, query.paths, gallery.paths, protocol
-    )
+    pairs = Relevance.of(query, gallery, protocol)
     copies = [np.empty((0, 2), np.int64)]
     for first in range(0, len(query), _QUERIES_AT_ONCE):
         block = query.vectors[first : first + _QUERIES_AT_ONCE]

@@ -77,24 +77,11 @@ def nearest_of(comparison: Comparison, k: int, *, own: Int64 | None, console: Co
             farthest_item = np.zeros(len(block), np.int64)
             level_to_offset = np.full(len(block), comparison.factor**2 / 2.0)
             state = (own_item, sq_dists[part], items[part], filled, farthest, farthest_item)
-            for tile in comparison.tiles(block):
-                arguments = (
-                    tile.half_g,
-                    block.rows,
-                    tile.g_rows,
-                    block.scale,
-                    tile.g_scale,
-                    block.half,
-                    level_to_offset,
-                    tile.error,
-                    tile.first_item,
-                    *state,
-                )
 
-                def keep(start: int, stop: int, tile: Tile = tile, arguments: Any = arguments) -> None:
-                    closest_rows(start, stop, tile.values(start, stop), *arguments)
+            def rest(tile: Tile, state: tuple[Any, ...] = state) -> tuple[Any, ...]:
+                return tile.first_item, *state
 
-                comparison.team.share_tile(len(block), keep)
+            comparison.share_tiles(block, closest_rows, level_to_offset, rest)
             ones = np.ones(count)
             largest[part] = comparison.levels(np.arange(block.first, block.stop), farthest_item, ones)
             bar.advance(task, len(block))

@@ -32,7 +32,7 @@ from rich.console import Console
 
 from omnireid.core.arrays import Bool, Float64, Int64
 from omnireid.core.display import short_repr
-from omnireid.core.errors import InputError, UnknownNameError
+from omnireid.core.errors import InputError
 from omnireid.core.options import Protocol
 from omnireid.core.progress import progress_bar
 from omnireid.core.record import OpenSetPointRecord, OpenSetRecord, SpreadRecord
@@ -40,7 +40,7 @@ from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import JUNK_PID, Embeddings, check_comparable
 from omnireid.evaluation.distance import check_distance
 from omnireid.evaluation.options import Ranking
-from omnireid.evaluation.pairs import Pairs
+from omnireid.evaluation.relevance import Relevance
 from omnireid.evaluation.streaming import Comparison, Team, Tile
 
 FPIR_LEVELS = (0.001, 0.01, 0.1)
@@ -225,7 +225,7 @@ def open_set_metrics(
         UnknownNameError: an unknown distance.
     """
     name = check_distance(ranking.distance)
-    protocol = check_protocol(protocol)
+    protocol = Protocol.named(protocol)
     check_comparable(query, gallery)
     if not 0 < known_share < 1:
         raise InputError(f"known_share: expected between 0 and 1, got {known_share}")
@@ -234,9 +234,7 @@ def open_set_metrics(
     shared = np.setdiff1d(np.intersect1d(query.pids, gallery.pids), [JUNK_PID])
     unenrolled = np.setdiff1d(query.pids, np.append(shared, JUNK_PID))
     known_RI = _draw_known(shared, bool(len(unenrolled)), known_share, repeats, ranking.seed)
-    pairs = Pairs(
-        query.pids, gallery.pids, query.camids, gallery.camids, query.paths, gallery.paths, protocol
-    )
+    pairs = Relevance.of(query, gallery, protocol)
     own_Q = _places(query.pids, shared)
     with Team(ranking.threads) as team:
         comparison = Comparison(query.vectors, gallery.vectors, name, team)
@@ -264,7 +262,7 @@ def _places(pids: Int64, shared: Int64) -> Int64:
 
 def _closest(
     comparison: Comparison,
-    pairs: Pairs,
+    pairs: Relevance,
     own_Q: Int64,
     person_G: Int64,
     known_IR: Bool,
@@ -283,27 +281,12 @@ def _closest(
             np.minimum.at(mate_Q, queries, comparison.levels(queries, items, ones))
 
             part = slice(block.first, block.stop)
-            sq_dist_to_offset = comparison.factor**2 / 2.0
-            for tile in comparison.tiles(block):
-                arguments = (
-                    tile.half_g,
-                    block.rows,
-                    tile.g_rows,
-                    block.scale,
-                    tile.g_scale,
-                    block.half,
-                    sq_dist_to_offset,
-                    tile.error,
-                    person_G[tile.first_item : tile.first_item + tile.num_items],
-                    own_Q[part],
-                    known_IR,
-                    other_QR[part],
-                )
+            state = own_Q[part], known_IR, other_QR[part]
 
-                def keep(start: int, stop: int, tile: Tile = tile, arguments: Any = arguments) -> None:
-                    closest_known(start, stop, tile.values(start, stop), *arguments)
+            def rest(tile: Tile, state: Any = state) -> tuple[Any, ...]:
+                return person_G[tile.first_item : tile.first_item + tile.num_items], *state
 
-                comparison.team.share_tile(len(block), keep)
+            comparison.share_tiles(block, closest_known, comparison.factor**2 / 2.0, rest)
             bar.advance(task, len(block))
     return mate_Q, other_QR
 
@@ -343,18 +326,6 @@ def _watch_list(
         raise InputError("open-set metrics: no non-mate search in a draw; lower known_share")
     num_known = int(known_I.sum())
     return WatchList(num_known, num_identities - num_known, np.sort(mates), np.sort(non_mates))
-
-
-def check_protocol(protocol: Protocol | str) -> Protocol:
-    """`protocol` itself, if it is one.
-
-    Raises:
-        UnknownNameError: it is not.
-    """
-    known = [name.value for name in Protocol]
-    if protocol not in known:
-        raise UnknownNameError("protocol", str(protocol), known)
-    return Protocol(protocol)
 
 
 def _spread(values: Sequence[float] | None) -> SpreadRecord | None:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from rich.console import Console
 
 from omnireid.core.arrays import Float64, Int64
-from omnireid.core.errors import InputError, ShapeError, UnknownNameError
+from omnireid.core.errors import InputError, ShapeError
 from omnireid.core.options import Protocol
 from omnireid.core.progress import progress_bar
 from omnireid.core.seeds import numpy_generator
@@ -32,8 +32,8 @@ from omnireid.core.types import JUNK_PID, Embeddings, check_comparable
 from omnireid.evaluation.cameras import normalise_cameras
 from omnireid.evaluation.distance import check_distance
 from omnireid.evaluation.options import Ranking
-from omnireid.evaluation.pairs import Pairs
 from omnireid.evaluation.query_expansion import expand_queries
+from omnireid.evaluation.relevance import Relevance
 from omnireid.evaluation.reranking import RerankedDistances
 from omnireid.evaluation.result import SINGLE_SHOT_DRAWS, DistanceHistogram, Outcome, RetrievalResult
 from omnireid.evaluation.sources import (
@@ -81,13 +81,13 @@ def rank_metrics(
     pids = _labels("q_pids", q_pids, num_queries), _labels("g_pids", g_pids, num_gallery)
     _check_counts(*pids, max_rank=ranking.max_rank, top_k=ranking.top_k)
     q_paths, g_paths = paths or (None, None)
-    pairs = Pairs(
+    pairs = Relevance(
         *pids,
         None if q_camids is None else _labels("q_camids", q_camids, num_queries),
         None if g_camids is None else _labels("g_camids", g_camids, num_gallery),
         _paths("q_paths", q_paths, num_queries),
         _paths("g_paths", g_paths, num_gallery),
-        _check_protocol(protocol),
+        Protocol.named(protocol),
     )
     with Team(ranking.threads) as team:
         scorer = _Scorer(GivenDistances(dist_QG), pairs, team, ranking)
@@ -123,15 +123,7 @@ def evaluate_embeddings(
     name = check_distance(ranking.distance)
     check_comparable(query, gallery)
     _check_counts(query.pids, gallery.pids, max_rank=ranking.max_rank, top_k=ranking.top_k)
-    pairs = Pairs(
-        query.pids,
-        gallery.pids,
-        query.camids,
-        gallery.camids,
-        query.paths,
-        gallery.paths,
-        _check_protocol(protocol),
-    )
+    pairs = Relevance.of(query, gallery, Protocol.named(protocol))
     steps = []
     if ranking.camera_means:
         query, gallery = normalise_cameras(query, gallery)
@@ -160,7 +152,7 @@ def evaluate_embeddings(
 class _Scorer:
     """Runs the blocks of a source and keeps what the result needs of them."""
 
-    def __init__(self, source: DistanceSource, pairs: Pairs, team: Team, ranking: Ranking) -> None:
+    def __init__(self, source: DistanceSource, pairs: Relevance, team: Team, ranking: Ranking) -> None:
         self.source, self.pairs, self.team = source, pairs, team
         self.max_rank, self.seed = ranking.max_rank, ranking.seed
         self.single_shot = pairs.protocol is Protocol.SINGLE_GALLERY_SHOT
@@ -426,13 +418,6 @@ def _check_counts(q_pids: Int64, g_pids: Int64, *, max_rank: int, top_k: int) ->
     for name, pids in (("query", q_pids), ("gallery", g_pids)):
         if not len(pids):
             raise InputError(f"the {name} is empty: there is nothing to evaluate")
-
-
-def _check_protocol(protocol: Protocol) -> Protocol:
-    known = [name.value for name in Protocol]
-    if protocol not in known:
-        raise UnknownNameError("protocol", str(protocol), known)
-    return Protocol(protocol)
 
 
 def _check_distances(dist_QG: Distances) -> Distances:

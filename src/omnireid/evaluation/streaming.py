@@ -224,6 +224,36 @@ class Comparison:
             g_scale = self.g_scale[first_item:stop_item]
             yield Tile(first_item, len(half), values, half_32, g_rows, g_scale, error)
 
+    def share_tiles(
+        self,
+        block: QueryBlock,
+        loop: Callable[..., None],
+        sq_dist_to_offset: float | Float64,
+        rest: Callable[[Tile], tuple[Any, ...]],
+    ) -> None:
+        """Call one of the `kernels.closest_…` for every tile of a block, on the team's threads.
+
+        Args:
+            rest: gives what the loop takes after `error`.
+        """
+        for tile in self.tiles(block):
+            arguments = (
+                tile.half_g,
+                block.rows,
+                tile.g_rows,
+                block.scale,
+                tile.g_scale,
+                block.half,
+                sq_dist_to_offset,
+                tile.error,
+                *rest(tile),
+            )
+
+            def keep(start: int, stop: int, tile: Tile = tile, arguments: Any = arguments) -> None:
+                loop(start, stop, tile.values(start, stop), *arguments)
+
+            self.team.share_tile(len(block), keep)
+
     def _products(self, queries: Float32, items: Float32, first: int, stop: int) -> Float32:
         room = getattr(self._room, "products", None)
         if room is None:

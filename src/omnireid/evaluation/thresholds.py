@@ -35,7 +35,7 @@ from omnireid.core.arrays import Bool, Float64, Int64
 from omnireid.core.closed import ClosedModel
 from omnireid.core.errors import InputError
 from omnireid.core.seeds import numpy_generator
-from omnireid.evaluation.calibration_pairs import Pairs
+from omnireid.evaluation.calibration_pairs import CalibrationPairs
 
 ErrorKind = Literal["false-alarm", "miss"]
 
@@ -77,7 +77,7 @@ class ErrorThreshold(ClosedModel):
 def error_thresholds(
     error: ErrorKind,
     scores: Float64,
-    pairs: Pairs,
+    pairs: CalibrationPairs,
     rates: Sequence[float],
     *,
     seed: int = 0,
@@ -149,7 +149,7 @@ def wilson_interval(rate: float, trials: int) -> tuple[float, float]:
 class _People:
     """The people behind pairs of one kind, and draws of them."""
 
-    def __init__(self, pairs: Pairs, error: ErrorKind) -> None:
+    def __init__(self, pairs: CalibrationPairs, error: ErrorKind) -> None:
         self.is_miss = error == "miss"
         people, places = np.unique(pairs.people, return_inverse=True)
         self.num_people = len(people)

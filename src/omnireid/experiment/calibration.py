@@ -25,7 +25,7 @@ from omnireid.evaluation.calibration import (
     fit_calibration,
 )
 from omnireid.evaluation.calibration_pairs import (
-    Pairs,
+    CalibrationPairs,
     labelled_pairs,
     pair_scores,
     tracklet_pairs,
@@ -163,7 +163,7 @@ def calibrate_labelled(
         replace(reading, on_skip=skipped.append),
     )
 
-    def draw(people: Int64) -> Pairs:
+    def draw(people: Int64) -> CalibrationPairs:
         return labelled_pairs(
             people,
             embeddings.camids,
@@ -219,7 +219,7 @@ def calibrate_tracklets(
     skipped: list[SkippedFile] = []
     embeddings = embedder.embed_samples(samples, replace(reading, on_skip=skipped.append, load=load))
 
-    def draw(people: Int64) -> Pairs:
+    def draw(people: Int64) -> CalibrationPairs:
         return tracklet_pairs(
             people, embeddings.times, couples, max_pairs=options.max_pairs, seed=options.seed
         )
@@ -241,7 +241,7 @@ def calibrate_tracklets(
 
 def _run(
     embeddings: Embeddings,
-    draw: Callable[[Int64], Pairs],
+    draw: Callable[[Int64], CalibrationPairs],
     sightings: Callable[[Float32, Int64], Sightings],
     origin: Callable[..., CalibrationSource],
     options: CalibrationOptions,

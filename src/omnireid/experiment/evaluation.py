@@ -37,8 +37,8 @@ from omnireid.data.options import FrameSampling
 from omnireid.evaluation.copies import find_copies
 from omnireid.evaluation.metrics import metrics_record
 from omnireid.evaluation.options import Ranking
-from omnireid.evaluation.pairs import Pairs
 from omnireid.evaluation.ranking import evaluate_embeddings
+from omnireid.evaluation.relevance import Relevance
 from omnireid.evaluation.result import RetrievalResult
 from omnireid.experiment.queries import QUERIES, write_queries
 from omnireid.inference.embedder import Embedder
@@ -144,15 +144,7 @@ def check_scorable(dataset: Dataset) -> None:
     """
     require_splits(dataset, "query", "gallery")
     query, gallery = dataset.query, dataset.gallery
-    pairs = Pairs(
-        query.pids,
-        gallery.pids,
-        query.camids,
-        gallery.camids,
-        query.paths,
-        gallery.paths,
-        dataset.protocol,
-    )
+    pairs = Relevance.of(query, gallery, dataset.protocol)
     if not pairs.has_valid_query():
         raise InputError(f"{dataset.name} in {dataset.root}: {pairs.why_no_query_is_valid()}")
 

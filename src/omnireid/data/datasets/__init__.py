@@ -10,7 +10,7 @@ import os
 
 from rich.console import Console
 
-from omnireid.core.errors import DatasetError, InputError, UnknownNameError
+from omnireid.core.errors import DatasetError, InputError
 from omnireid.core.files import absolute
 from omnireid.core.options import Protocol
 from omnireid.core.sockets import Socket
@@ -137,7 +137,8 @@ def read_dataset(
         raise DatasetError(
             f"{path}: a file, but {name} is read from a folder. Expected:\n{reader.card.layout}"
         )
-    dataset = reader.read(path, ReadOptions(_protocol(protocol), split_id or 0, extract, console))
+    wanted = None if protocol is None else Protocol.named(protocol)
+    dataset = reader.read(path, ReadOptions(wanted, split_id or 0, extract, console))
     if check_counts:
         verify_counts(dataset, reader.card)
     if console is not None:
@@ -181,12 +182,3 @@ def _check_split_id(card: DatasetCard, split_id: int | None) -> None:
     if card.num_splits == 1:
         raise InputError(f"split_id {split_id}: {card.name} has one fixed partition; leave split_id out")
     raise InputError(f"split_id {split_id}: {card.name} has the splits 0 to {card.num_splits - 1}")
-
-
-def _protocol(protocol: Protocol | str | None) -> Protocol | None:
-    if protocol is None:
-        return None
-    try:
-        return Protocol(protocol)
-    except ValueError:
-        raise UnknownNameError("protocol", str(protocol), [known.value for known in Protocol]) from None

@@ -20,7 +20,7 @@ from omnireid.inference.fused.fold import fold
 try:
     import torch
 
-    from omnireid.inference.fused.gpu import LARGEST_BATCH, Engine, GpuOSNet, Precision
+    from omnireid.inference.fused.gpu import LARGEST_BATCH, Engine, GpuOSNet, GpuPrecision
 except ImportError as error:
     raise MissingExtraError("the GPU backend", "gpu") from error
 
@@ -45,7 +45,7 @@ class GpuBackend:
         card: ModelCard,
         *,
         device: str = "cuda",
-        precision: Precision = "bf16",
+        precision: GpuPrecision = "bf16",
         engine: Engine | Literal["auto"] = "auto",
         tune: bool = True,
         largest_batch: int = LARGEST_BATCH,
@@ -81,7 +81,7 @@ class GpuBackend:
         path: str | os.PathLike[str],
         *,
         device: str = "cuda",
-        precision: Precision = "bf16",
+        precision: GpuPrecision = "bf16",
         engine: Engine | Literal["auto"] = "auto",
         tune: bool = True,
         largest_batch: int = LARGEST_BATCH,

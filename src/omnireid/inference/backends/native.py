@@ -13,7 +13,7 @@ from omnireid.core.machine import compute_threads, cores_to_run_on
 from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps, check_crops
 from omnireid.inference.backends.table import Opening
 from omnireid.inference.fused.fold import FoldedOSNet, fold
-from omnireid.inference.native.precision import Precision, missing_for
+from omnireid.inference.native.precision import NativePrecision, missing_for
 from omnireid.models.weight_file import read_arrays
 
 
@@ -35,7 +35,7 @@ class NativeBackend:
         card: ModelCard,
         *,
         threads: int | None = None,
-        precision: Precision = "fp32",
+        precision: NativePrecision = "fp32",
     ) -> None:
         """Lay folded weights out for the card's input size.
 
@@ -43,8 +43,8 @@ class NativeBackend:
             InputError: a precision that this processor does not have, a number of threads below 1 or above
                 the cores, or an input below 16×16.
         """
-        if precision not in get_args(Precision):
-            raise UnknownNameError("precision", str(precision), get_args(Precision))
+        if precision not in get_args(NativePrecision):
+            raise UnknownNameError("precision", str(precision), get_args(NativePrecision))
         cores = cores_to_run_on()
         if threads is not None and not 1 <= threads <= cores:
             raise InputError(f"threads: expected 1 to {cores} (the cores of this process), got {threads}")
@@ -65,7 +65,7 @@ class NativeBackend:
 
     @classmethod
     def open(
-        cls, path: str | os.PathLike[str], *, threads: int | None = None, precision: Precision = "fp32"
+        cls, path: str | os.PathLike[str], *, threads: int | None = None, precision: NativePrecision = "fp32"
     ) -> NativeBackend:
         """Load safetensors with a card.
 

@@ -25,7 +25,7 @@ except ImportError as error:
     raise MissingExtraError("OSNet on a GPU", "gpu") from error
 
 Engine = Literal["triton", "compile", "eager"]
-Precision = Literal["bf16", "fp16", "fp32"]
+GpuPrecision = Literal["bf16", "fp16", "fp32"]
 Network = Callable[[Tensor], Callable[[], Tensor]]
 """From a device buffer of crops to a call that runs the network on what lies in it."""
 
@@ -55,7 +55,7 @@ class GpuOSNet:
         spec: InputSpec,
         *,
         device: str = "cuda",
-        precision: Precision = "bf16",
+        precision: GpuPrecision = "bf16",
         engine: Engine | Literal["auto"] = "auto",
         tune: bool = True,
         largest_batch: int = LARGEST_BATCH,

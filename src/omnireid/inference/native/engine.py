@@ -15,7 +15,7 @@ from omnireid.core.forking import ThreadPool, in_every_child
 from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps
 from omnireid.inference.fused.fold import FoldedOSNet
 from omnireid.inference.native.kernels import Memory, Network, Part, Pictures
-from omnireid.inference.native.precision import Precision
+from omnireid.inference.native.precision import NativePrecision
 from omnireid.inference.native.products import product_address
 from omnireid.inference.native.program import Program, compile_program, to_bfloat16
 from omnireid.inference.native.steps import embed_means, run
@@ -56,7 +56,9 @@ class NativeEngine:
         threads: how many threads one call uses.
     """
 
-    def __init__(self, network: FoldedOSNet, spec: InputSpec, *, precision: Precision, threads: int) -> None:
+    def __init__(
+        self, network: FoldedOSNet, spec: InputSpec, *, precision: NativePrecision, threads: int
+    ) -> None:
         program = compile_program(network, spec, precision)
         self._program = replace(
             program,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-Precision = Literal["fp32", "bf16x3", "bf16"]
+NativePrecision = Literal["fp32", "bf16x3", "bf16"]
 
 MIN_SIZE = 16
 """Height and width of the smallest pictures."""
 
 
-def missing_for(precision: Precision) -> str:
+def missing_for(precision: NativePrecision) -> str:
     """What this processor lacks for a precision, in words; empty where it has everything."""
     from omnireid.inference.native.vectors import (
         HAS_BFLOAT16_DOT,

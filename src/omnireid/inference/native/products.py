@@ -14,7 +14,7 @@ import numpy as np
 from numba import types
 
 from omnireid.core.compiled import compiled, compiled_entry
-from omnireid.inference.native.precision import Precision
+from omnireid.inference.native.precision import NativePrecision
 from omnireid.inference.native.vectors import (
     HAS_MATRIX_TILES,
     LANES,
@@ -343,7 +343,7 @@ def multiply_pixels(function: int, product: Product) -> None:
 
 
 @cache
-def _entry(precision: Precision) -> Any:
+def _entry(precision: NativePrecision) -> Any:
     function = {"fp32": _multiply_float32, "bf16x3": _multiply_split, "bf16": _multiply_bfloat16}[precision]
     number, kinds = types.int64, cast(Any, types)  # numba's types of tuples have none that checkers know
     source, target = kinds.NamedUniTuple(number, 5, Source), kinds.NamedUniTuple(number, 6, Target)
@@ -351,7 +351,7 @@ def _entry(precision: Precision) -> Any:
     return compiled_entry(types.void(product), function)
 
 
-def product_address(precision: Precision) -> int:
+def product_address(precision: NativePrecision) -> int:
     """Where the compiled product of a precision lies; it stays there while the process lives."""
     address: int = _entry(precision).address
     return address

@@ -13,7 +13,7 @@ from omnireid.core.card import InputSpec
 from omnireid.core.errors import InputError
 from omnireid.inference.backends.tiny_weights import TINY
 from omnireid.inference.fused.fold import Block, Convolution, FoldedOSNet, InstanceNorm
-from omnireid.inference.native.precision import MIN_SIZE, Precision
+from omnireid.inference.native.precision import MIN_SIZE, NativePrecision
 from omnireid.inference.native.products import (
     SPLIT_PIXELS,
     TILE_FLOATS,
@@ -104,7 +104,7 @@ class Program:
         return padded(self.num_embeddings)
 
 
-def compile_program(network: FoldedOSNet, spec: InputSpec, precision: Precision) -> Program:
+def compile_program(network: FoldedOSNet, spec: InputSpec, precision: NativePrecision) -> Program:
     """Lay a network out for pictures of `spec`.
 
     Raises:
@@ -134,7 +134,7 @@ def padded(channels: int) -> int:
 
 
 class _Compiler:
-    def __init__(self, network: FoldedOSNet, spec: InputSpec, precision: Precision) -> None:
+    def __init__(self, network: FoldedOSNet, spec: InputSpec, precision: NativePrecision) -> None:
         self._network = network
         self._spec = spec
         self._precision = precision
@@ -539,7 +539,7 @@ def _pointwise_weight(convolution: Convolution) -> Float64:
     return np.pad(weight, [(0, padded(size) - size) for size in weight.shape])
 
 
-def _rows_of_a_block(height: int, width: int, channels: int, precision: Precision) -> int:
+def _rows_of_a_block(height: int, width: int, channels: int, precision: NativePrecision) -> int:
     """How many rows of the 1×1 are made at once: such that tiles do little twice, in the first cache."""
     tall = tile_height(tile_width(channels)) if precision == "fp32" else 2 * _MIN_PIXELS
 

@@ -10,15 +10,15 @@ import numpy as np
 from omnireid.core.arrays import Bool, Int64
 from omnireid.core.errors import InputError
 from omnireid.core.options import Protocol
-from omnireid.core.types import JUNK_PID
+from omnireid.core.types import JUNK_PID, Embeddings, Split
 
 UNKNOWN_CAMERA = -1
 
 _QUERIES_AT_ONCE = 256
 
 
-class Pairs:
-    """The pairs whose meaning labels, cameras and files decide.
+class Relevance:
+    """The pairs of a query and a gallery item whose meaning labels, cameras and files decide.
 
     Attributes:
         junk_items: (J,) ascending gallery items that are junk to every query (pid −1).
@@ -52,6 +52,13 @@ class Pairs:
         else:
             self._q_camids = _cameras("query", q_pids, q_camids, protocol)
             self._g_camids = _cameras("gallery", g_pids, g_camids, protocol)
+
+    @classmethod
+    def of(cls, query: Embeddings | Split, gallery: Embeddings | Split, protocol: Protocol) -> Relevance:
+        """Of embeddings or samples, which know all of that."""
+        return cls(
+            query.pids, gallery.pids, query.camids, gallery.camids, query.paths, gallery.paths, protocol
+        )
 
     def known(self, first: int, stop: int) -> tuple[Int64, Int64, Bool]:
         """The matches and the query's own junk of queries first … stop.
