@@ -10,6 +10,8 @@ from __future__ import annotations
 import io
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -285,14 +287,11 @@ def picture_size(source: str | os.PathLike[str]) -> tuple[int, int]:
     Raises:
         ImageError: not a picture.
     """
-    try:
-        with Image.open(source) as image:
-            width, height = image.size
-            # Of a PNG whose header has none, Pillow would decode all of it to look behind the pixels.
-            has_exif = image.format != "PNG" or "exif" in image.info
-            is_on_its_side = has_exif and image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    except Exception as error:  # Pillow's parsers raise many types on damaged data.
-        raise ImageError(source, f"not a picture that can be read ({error})") from error
+    with _opened(source) as image:
+        width, height = image.size
+        # Of a PNG whose header has none, Pillow would decode all of it to look behind the pixels.
+        has_exif = image.format != "PNG" or "exif" in image.info
+        is_on_its_side = has_exif and image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
     return (height, width) if is_on_its_side else (width, height)
 
 
@@ -302,12 +301,8 @@ def narrow_range(source: str | os.PathLike[str] | bytes) -> str:
     Raises:
         ImageError: not a picture.
     """
-    name = "<bytes>" if isinstance(source, bytes) else os.fspath(source)
-    try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            return _eight_bits(image)[1] if _is_deep(image) else ""
-    except Exception as error:  # Pillow's decoders raise many types on damaged data.
-        raise ImageError(name, f"not a picture that can be read ({error})") from error
+    with _opened(source) as image:
+        return _eight_bits(image)[1] if _is_deep(image) else ""
 
 
 def conversions(source: str | os.PathLike[str] | bytes) -> tuple[str, ...]:
@@ -318,18 +313,25 @@ def conversions(source: str | os.PathLike[str] | bytes) -> tuple[str, ...]:
     Raises:
         ImageError: not a picture.
     """
-    name = "<bytes>" if isinstance(source, bytes) else os.fspath(source)
     modes = []
+    with _opened(source) as image:
+        if image.mode == "RGB" and _is_deep(image):
+            modes.append("16-bit colour")
+        if image.mode not in ("RGB", "L"):
+            modes.append(_MODE_WORDS.get(image.mode, f"mode {image.mode}"))
+        if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+            modes.append("rotated by EXIF")
+        if getattr(image, "n_frames", 1) > 1:
+            modes.append("several frames (the first is used)")
+    return tuple(modes)
+
+
+@contextmanager
+def _opened(source: str | os.PathLike[str] | bytes) -> Iterator[Image.Image]:
+    """A picture of which no more is read than is asked for; whatever is wrong with it is an `ImageError`."""
+    name = "<bytes>" if isinstance(source, bytes) else os.fspath(source)
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            if image.mode == "RGB" and _is_deep(image):
-                modes.append("16-bit colour")
-            if image.mode not in ("RGB", "L"):
-                modes.append(_MODE_WORDS.get(image.mode, f"mode {image.mode}"))
-            if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-                modes.append("rotated by EXIF")
-            if getattr(image, "n_frames", 1) > 1:
-                modes.append("several frames (the first is used)")
+            yield image
     except Exception as error:  # Pillow's parsers raise many types on damaged data.
         raise ImageError(name, f"not a picture that can be read ({error})") from error
-    return tuple(modes)

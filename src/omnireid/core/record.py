@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -323,7 +323,40 @@ class AnalysisRecord(ClosedModel):
     __repr__ = __str__ = short_repr
 
 
-class MeansRecord(ClosedModel):
+_Record = TypeVar("_Record", bound="StoredRecord")
+
+
+class StoredRecord(ClosedModel):
+    """A record that is a file of its own."""
+
+    title: ClassVar[str]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write as JSON, atomically.
+
+        Raises:
+            StorageError: The file cannot be written; an old one stays.
+        """
+        write_text(path, self.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def load(cls: type[_Record], path: str | os.PathLike[str]) -> _Record:
+        """Read a record.
+
+        Raises:
+            InputError: Missing, or not a record of this kind and version.
+        """
+        try:
+            return cls.model_validate_json(Path(path).read_text())
+        except FileNotFoundError as error:
+            raise InputError(f"{path}: no such {cls.title}") from error
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        except (ValidationError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: not a {cls.title} of this version: {error}") from error
+
+
+class MeansRecord(StoredRecord):
     """Means over repetitions: of a model or recipe over random splits, or of a recipe over seeds.
 
     Attributes:
@@ -331,6 +364,8 @@ class MeansRecord(ClosedModel):
         metrics: a spread for each metric that the protocol defines.
         partitions, seeds: what the repetitions differ in; the other one is empty.
     """
+
+    title: ClassVar[str] = "record of means"
 
     schema_version: int = 1
     dataset: str
@@ -387,19 +422,6 @@ class MeansRecord(ClosedModel):
             environment=EnvironmentRecord.capture(),
         )
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write as JSON, atomically."""
-        write_text(path, self.model_dump_json(indent=2) + "\n")
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> MeansRecord:
-        """Read a record.
-
-        Raises:
-            InputError: missing, or not a record of means.
-        """
-        return _read(cls, path, "record of means")
-
 
 _NO_METRICS = ("epoch", "best", "lr", "seconds", "images", "images_per_second", "data_wait_share")
 """What a row of a training's history holds besides metrics."""
@@ -414,12 +436,14 @@ def _spreads(table: Sequence[dict[str, Any]]) -> dict[str, SpreadRecord]:
     }
 
 
-class ResultRecord(ClosedModel):
+class ResultRecord(StoredRecord):
     """One evaluation, with the training before it where there was one.
 
     `warnings` are what a reader of the numbers should know: data that was left out or read in an assumed way,
     queries without a match, copies of queries in the gallery.
     """
+
+    title: ClassVar[str] = "result record"
 
     schema_version: int = 1
     dataset: DatasetRecord
@@ -450,33 +474,6 @@ class ResultRecord(ClosedModel):
             f"{self.protocol.distance}, {self.protocol.num_valid_queries:,} valid queries, "
             f"re-ranking: {self.protocol.reranking}",
         )
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write as JSON, atomically."""
-        write_text(path, self.model_dump_json(indent=2) + "\n")
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> ResultRecord:
-        """Read a record.
-
-        Raises:
-            InputError: missing, or not a result record.
-        """
-        return _read(cls, path, "result record")
-
-
-_Record = TypeVar("_Record", bound=BaseModel)
-
-
-def _read(kind: type[_Record], path: str | os.PathLike[str], name: str) -> _Record:
-    try:
-        return kind.model_validate_json(Path(path).read_text())
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such {name}") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValidationError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a {name} of this version: {error}") from error
 
 
 def _commit() -> str | None:

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,8 @@ from omnireid.core.cameras import camera_name
 from omnireid.core.closed import ClosedModel
 from omnireid.core.display import short_repr
 from omnireid.core.errors import ImageError
-from omnireid.core.files import write_text
 from omnireid.core.images import picture_size
+from omnireid.core.record import StoredRecord
 from omnireid.core.types import Dataset, Split
 from omnireid.data.datasets.card import TOTAL, DatasetCard, SplitCounts, total
 from omnireid.data.parallel import map_files
@@ -97,8 +97,10 @@ class SizeStats(ClosedModel):
     aspect_ratio: Distribution | None  # height ÷ width
 
 
-class DatasetStats(ClosedModel):
+class DatasetStats(StoredRecord):
     """Everything that `omnireid data stats` shows."""
+
+    title: ClassVar[str] = "statistics of a dataset"
 
     dataset: str
     root: str
@@ -111,14 +113,6 @@ class DatasetStats(ClosedModel):
     camera_names: dict[int, str] = Field(default_factory=dict)  # of those that have one
 
     __repr__ = __str__ = short_repr
-
-    def save(self, path: Path) -> None:
-        """Write as JSON.
-
-        Raises:
-            StorageError: the file cannot be written.
-        """
-        write_text(path, self.model_dump_json(indent=2) + "\n")
 
     def tables(self) -> Group:
         """For printing with rich, within 80 columns."""

@@ -175,34 +175,37 @@ _FILE_FAULTS = {
 def _file_problems(checks: dict[str, _FileCheck]) -> list[Problem]:
     problems = []
     for kind, (message, next_step) in _FILE_FAULTS.items():
-        items = tuple(f"{path}: {check.reason}" for path, check in checks.items() if check.fault == kind)
-        if items:
-            problems.append(Problem(Severity.ERROR, kind, f"{len(items):,} {message}", items, next_step))
-    converted = tuple(
+        items = [f"{path}: {check.reason}" for path, check in checks.items() if check.fault == kind]
+        problems += _counted((Severity.ERROR, kind, items, message, next_step))
+    converted = [
         f"{path}: {', '.join(check.conversions)}" for path, check in checks.items() if check.conversions
+    ]
+    narrow = [f"{path}: {check.narrow}" for path, check in checks.items() if check.narrow]
+    return problems + _counted(
+        (
+            Severity.WARNING,
+            "converted",
+            converted,
+            "pictures are converted when they are read",
+            "Nothing, if the colours look right; other tools may read them differently.",
+        ),
+        (
+            Severity.WARNING,
+            "narrow-range",
+            narrow,
+            "deep pictures use little of their range, so little is left in 8 bits",
+            "Scale all of them by one range (of the sensor) to 0 … 65,535, or to 8 bits.",
+        ),
     )
-    if converted:
-        problems.append(
-            Problem(
-                Severity.WARNING,
-                "converted",
-                f"{len(converted):,} pictures are converted when they are read",
-                converted,
-                "Nothing, if the colours look right; other tools may read them differently.",
-            )
-        )
-    narrow = tuple(f"{path}: {check.narrow}" for path, check in checks.items() if check.narrow)
-    if narrow:
-        problems.append(
-            Problem(
-                Severity.WARNING,
-                "narrow-range",
-                f"{len(narrow):,} deep pictures use little of their range, so little is left in 8 bits",
-                narrow,
-                "Scale all of them by one range (of the sensor) to 0 … 65,535, or to 8 bits.",
-            )
-        )
-    return problems
+
+
+def _counted(*rows: tuple[Severity, str, list[str], str, str]) -> list[Problem]:
+    """Problems of which there are some: severity, kind, every case, what they are, next step."""
+    return [
+        Problem(severity, kind, f"{len(items):,} {message}", tuple(items), next_step)
+        for severity, kind, items, message, next_step in rows
+        if items
+    ]
 
 
 def _split_problems(dataset: Dataset) -> list[Problem]:
@@ -280,29 +283,18 @@ def _unmatched_problem(dataset: Dataset, unmatched: list[Sample]) -> Problem:
 
 def _skipped_problems(dataset: Dataset) -> list[Problem]:
     kind = "tracklets" if any(split.is_video for split in dataset.splits) else "pictures"
-    junk = tuple(file.path for file in dataset.skipped if file.reason == JUNK)
-    others = tuple(f"{file.path}: {file.reason}" for file in dataset.skipped if file.reason != JUNK)
-    problems = []
-    if others:
-        problems.append(
-            Problem(
-                Severity.WARNING,
-                "not-taken",
-                f"{len(others):,} files lie among the pictures and were not taken",
-                others,
-                "Rename what should have been read, move the rest away.",
-            )
-        )
-    if junk:
-        problems.append(
-            Problem(
-                Severity.NOTE,
-                "junk",
-                f"{len(junk):,} junk {kind} (pid −1) are skipped by the protocol",
-                junk,
-            )
-        )
-    return problems
+    junk = [file.path for file in dataset.skipped if file.reason == JUNK]
+    others = [f"{file.path}: {file.reason}" for file in dataset.skipped if file.reason != JUNK]
+    return _counted(
+        (
+            Severity.WARNING,
+            "not-taken",
+            others,
+            "files lie among the pictures and were not taken",
+            "Rename what should have been read, move the rest away.",
+        ),
+        (Severity.NOTE, "junk", junk, f"junk {kind} (pid −1) are skipped by the protocol", ""),
+    )
 
 
 def _duplicate_problems(dataset: Dataset, hashes: dict[str, str]) -> list[Problem]:
@@ -331,7 +323,7 @@ def _duplicate_problems(dataset: Dataset, hashes: dict[str, str]) -> list[Proble
         pair = next(((q, g) for q in query for g in gallery if q != g), None)
         if pair:
             repeated.append(_equal(*pair))
-    problems = (
+    return _counted(
         (
             Severity.ERROR,
             "train-test-duplicates",
@@ -354,11 +346,6 @@ def _duplicate_problems(dataset: Dataset, hashes: dict[str, str]) -> list[Proble
             "Remove them from the gallery: the protocol does not know that they are the query itself.",
         ),
     )
-    return [
-        Problem(severity, kind, f"{len(items):,} {message}", tuple(items), next_step)
-        for severity, kind, items, message, next_step in problems
-        if items
-    ]
 
 
 def _equal(first: str, other: str) -> str:

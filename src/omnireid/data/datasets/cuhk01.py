@@ -12,7 +12,7 @@ from pathlib import Path
 
 from omnireid.core.types import Dataset
 from omnireid.data.datasets.card import TOTAL, DatasetCard, Reader, ReadOptions, SplitCounts
-from omnireid.data.datasets.folders import locate, read_folder
+from omnireid.data.datasets.folders import locate, outside, read_folder
 from omnireid.data.datasets.partitions import DRAWN, draw_two_views
 
 FOLDER = "campus"
@@ -77,11 +77,8 @@ def _parse(name: str) -> tuple[int, int] | str:
     if match is None:
         return "the name is not <four digits of pid><three of the picture>.png"
     pid, picture = int(match[1]), int(match[2])
-    if not 1 <= pid <= NUM_PIDS:
-        return f"pid {pid} is outside 1–{NUM_PIDS}"
-    if not 1 <= picture <= NUM_PICTURES:
-        return f"picture {picture} is outside 1–{NUM_PICTURES}"
-    return pid, (picture - 1) // 2
+    wrong = outside("pid", pid, 1, NUM_PIDS) or outside("picture", picture, 1, NUM_PICTURES)
+    return wrong or (pid, (picture - 1) // 2)
 
 
 READERS = (Reader(CARD, read),)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omnireid.core.types import Dataset
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions, SplitCounts
-from omnireid.data.datasets.folders import WRONG_NAME, locate, parse_market_name, read_folder
+from omnireid.data.datasets.folders import WRONG_NAME, outside, parse_market_name, read_splits
 from omnireid.data.datasets.labels import LARGEST
 
 NUM_CAMERAS = 8
@@ -57,14 +57,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     Raises:
         DatasetError: one of the three folders is missing; names it and the layout.
     """
-    folder = locate(root, CARD, options)
-    parts = {split: read_folder(folder / name, _parse) for split, name in FOLDERS.items()}
-    return CARD.dataset(
-        folder,
-        options,
-        (parts["train"][0], parts["query"][0], parts["gallery"][0]),
-        skipped=(file for _, skipped in parts.values() for file in skipped),
-    )
+    return read_splits(root, options, CARD, FOLDERS, _parse)
 
 
 def _parse(name: str) -> tuple[int, int] | str:
@@ -72,11 +65,7 @@ def _parse(name: str) -> tuple[int, int] | str:
     if isinstance(parsed, str):
         return parsed
     pid, camera = parsed
-    if pid >= LARGEST:
-        return WRONG_NAME
-    if not 1 <= camera <= NUM_CAMERAS:
-        return f"camera {camera} is outside 1–{NUM_CAMERAS}"
-    return pid, camera - 1
+    return WRONG_NAME if pid >= LARGEST else outside("camera", camera, 1, NUM_CAMERAS) or (pid, camera - 1)
 
 
 READERS = (Reader(CARD, read),)

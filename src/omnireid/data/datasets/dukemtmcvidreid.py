@@ -6,11 +6,9 @@ import re
 from pathlib import Path
 
 from omnireid.core.errors import DatasetError
-from omnireid.core.types import Dataset, Sample, SkippedFile, Split
-from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions, SplitCounts
+from omnireid.core.types import Dataset, Sample, SkippedFile
+from omnireid.data.datasets.card import SPLITS, DatasetCard, Reader, ReadOptions, SplitCounts
 from omnireid.data.datasets.folders import NO_PICTURE, is_picture_name, locate, scan
-
-SPLITS = ("train", "query", "gallery")
 
 # "0001_C6_F0099_X30823.jpg", and in the first release "0001C6F0099X30823.jpg": pid, camera, place in the
 # tracklet, frame of the film.
@@ -63,11 +61,11 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     """
     folder = locate(root, CARD, options)
     skipped: list[SkippedFile] = []
-    train, query, gallery = (_read_split(folder / name, name, skipped) for name in SPLITS)
-    return CARD.dataset(folder, options, (train, query, gallery), skipped=skipped)
+    splits = [_read_split(folder / name, skipped) for name in SPLITS]
+    return CARD.dataset(folder, options, splits, skipped=skipped)
 
 
-def _read_split(folder: Path, name: str, skipped: list[SkippedFile]) -> Split:
+def _read_split(folder: Path, skipped: list[SkippedFile]) -> list[Sample]:
     samples: list[Sample] = []
     for person in scan(folder):
         if not person.is_dir() or not _PERSON.fullmatch(person.name):
@@ -80,7 +78,7 @@ def _read_split(folder: Path, name: str, skipped: list[SkippedFile]) -> Split:
             sample = _read_tracklet(Path(tracklet.path), int(person.name), skipped)
             if sample is not None:
                 samples.append(sample)
-    return Split(name, tuple(samples))
+    return samples
 
 
 def _read_tracklet(folder: Path, pid: int, skipped: list[SkippedFile]) -> Sample | None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from omnireid.core.errors import DatasetError
 from omnireid.core.options import Protocol
 from omnireid.core.types import JUNK_PID, Dataset, Sample, SkippedFile
-from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions
+from omnireid.data.datasets.card import SPLITS, DatasetCard, Reader, ReadOptions
 from omnireid.data.datasets.folders import JUNK, NO_PICTURE, is_picture_name, scan
 from omnireid.data.datasets.labels import (
     CAMERA_WORD,
@@ -23,7 +23,6 @@ from omnireid.data.datasets.labels import (
     number_people,
 )
 
-SPLITS = ("train", "query", "gallery")
 UNKNOWN_CAMERA = -1
 
 # What the folders of a split are called, in any case. Nobody is called by the first ones; the others are

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from omnireid.core.errors import DatasetError
 from omnireid.core.images import IMAGE_SUFFIXES
-from omnireid.core.types import JUNK_PID, Sample, SkippedFile
+from omnireid.core.types import JUNK_PID, Dataset, Sample, SkippedFile
 from omnireid.data.archives import archive_hint, extract_archives
-from omnireid.data.datasets.card import MAX_NAMED_REASONS, DatasetCard, ReadOptions
+from omnireid.data.datasets.card import MAX_NAMED_REASONS, SPLITS, DatasetCard, ReadOptions
 
 # Operating systems put these beside pictures; nobody means them as data. Names that start with a
 # dot belong here too, among them the "._0002_c1….jpg" twins that macOS leaves in archives.
@@ -129,6 +129,34 @@ def read_folder(
         else:
             samples.append(Sample(entry.path, *parsed))
     return samples, skipped
+
+
+def read_splits(
+    root: Path,
+    options: ReadOptions,
+    card: DatasetCard,
+    folders: Mapping[str, str],
+    parse: Callable[[str], tuple[int, int] | str],
+) -> Dataset:
+    """Read a dataset that has a flat folder for each split.
+
+    Args:
+        folders: the folder of each split; one that has none is empty.
+        parse: as `read_folder`.
+
+    Raises:
+        DatasetError: a folder is missing; names it and the layout.
+    """
+    folder = locate(root, card, options)
+    parts = {split: read_folder(folder / name, parse) for split, name in folders.items()}
+    skipped = (file for _, files in parts.values() for file in files)
+    samples = [parts[split][0] if split in parts else () for split in SPLITS]
+    return card.dataset(folder, options, samples, skipped=skipped)
+
+
+def outside(what: str, number: int, least: int, most: int) -> str:
+    """Why a file is not taken whose name holds this number; empty where the number can be."""
+    return "" if least <= number <= most else f"{what} {number} is outside {least}–{most}"
 
 
 def parse_market_name(name: str) -> tuple[int, int] | str:

@@ -16,7 +16,7 @@ import numpy as np
 from omnireid.core.errors import DatasetError
 from omnireid.core.types import DISTRACTOR_PID, Dataset
 from omnireid.data.datasets.card import TOTAL, DatasetCard, Reader, ReadOptions, SplitCounts
-from omnireid.data.datasets.folders import locate, read_folder
+from omnireid.data.datasets.folders import locate, outside, read_folder
 from omnireid.data.datasets.matlab import read_mat
 
 PARTITIONS = "features_and_partitions.mat"
@@ -118,11 +118,8 @@ def _parse(lowest_pid: int, name: str) -> tuple[int, int] | str:
     if match is None:
         return "the name is not <pid>_<camera>_….jpeg"
     pid, camera = int(match[1]), int(match[2])
-    if not lowest_pid <= pid <= NUM_PIDS:
-        return f"pid {pid} is outside {lowest_pid}–{NUM_PIDS}"
-    if not 1 <= camera <= NUM_CAMERAS:
-        return f"camera {camera} is outside 1–{NUM_CAMERAS}"
-    return pid, camera - 1
+    wrong = outside("pid", pid, lowest_pid, NUM_PIDS) or outside("camera", camera, 1, NUM_CAMERAS)
+    return wrong or (pid, camera - 1)
 
 
 READERS = (Reader(CARD, read),)

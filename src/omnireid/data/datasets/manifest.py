@@ -17,7 +17,7 @@ from omnireid.core.errors import DatasetError
 from omnireid.core.files import absolute, atomic_write
 from omnireid.core.options import Protocol
 from omnireid.core.types import DISTRACTOR_PID, JUNK_PID, Dataset, Sample, SkippedFile
-from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions
+from omnireid.data.datasets.card import SPLITS, DatasetCard, Reader, ReadOptions
 from omnireid.data.datasets.folders import JUNK
 from omnireid.data.datasets.labels import (
     LARGEST,
@@ -28,7 +28,6 @@ from omnireid.data.datasets.labels import (
     number_people,
 )
 
-SPLITS = ("train", "query", "gallery")
 REQUIRED = ("path", "pid", "camid", "split")
 OPTIONAL = ("time", "tracklet")
 MAX_NAMED_ROWS = 20
@@ -127,7 +126,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     return CARD.dataset(
         root,
         options,
-        (splits["train"], splits["query"], splits["gallery"]),
+        [splits[name] for name in SPLITS],
         skipped=skipped,
         pid_names=people.names,
         camera_names=cameras.names,

@@ -8,7 +8,7 @@ from pathlib import Path
 from omnireid.core.errors import DatasetError
 from omnireid.core.types import JUNK_PID, Dataset, Split
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions, SplitCounts
-from omnireid.data.datasets.folders import locate, parse_market_name, read_folder
+from omnireid.data.datasets.folders import outside, parse_market_name, read_folder, read_splits
 
 NUM_PIDS = 1501
 NUM_CAMERAS = 6
@@ -59,14 +59,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     Raises:
         DatasetError: one of the three folders is missing; names it and the layout.
     """
-    folder = locate(root, CARD, options)
-    parts = {split: read_folder(folder / name, _parse) for split, name in FOLDERS.items()}
-    return CARD.dataset(
-        folder,
-        options,
-        (parts["train"][0], parts["query"][0], parts["gallery"][0]),
-        skipped=(file for _, skipped in parts.values() for file in skipped),
-    )
+    return read_splits(root, options, CARD, FOLDERS, _parse)
 
 
 def read_500k(root: Path, options: ReadOptions) -> Dataset:
@@ -93,11 +86,8 @@ def _parse(name: str) -> tuple[int, int] | str:
     if isinstance(parsed, str):
         return parsed
     pid, camera = parsed
-    if pid != JUNK_PID and not 0 <= pid <= NUM_PIDS:
-        return f"pid {pid} is outside 0–{NUM_PIDS}"
-    if not 1 <= camera <= NUM_CAMERAS:
-        return f"camera {camera} is outside 1–{NUM_CAMERAS}"
-    return pid, camera - 1
+    wrong_pid = "" if pid == JUNK_PID else outside("pid", pid, 0, NUM_PIDS)
+    return wrong_pid or outside("camera", camera, 1, NUM_CAMERAS) or (pid, camera - 1)
 
 
 READERS = (Reader(CARD, read), Reader(CARD_500K, read_500k))

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from omnireid.core.errors import DatasetError
-from omnireid.core.types import JUNK_PID, Dataset, Sample, SkippedFile, Split
-from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions
+from omnireid.core.types import JUNK_PID, Dataset, Sample, SkippedFile
+from omnireid.data.datasets.card import SPLITS, DatasetCard, Reader, ReadOptions
 from omnireid.data.datasets.folders import (
     WRONG_NAME,
     is_picture_name,
@@ -79,11 +79,10 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             name: ([replace(sample, camid=sample.camid + 1) for sample in samples], files)
             for name, (samples, files) in parts.items()
         }
-    splits = {name: Split(name, tuple(samples)) for name, (samples, _) in parts.items()}
     return CARD.dataset(
         root,
         options,
-        (splits["train"], splits["query"], splits["gallery"]),
+        [parts[split][0] for split in SPLITS],
         skipped=skipped,
         pid_names=pid_names,
         camera_names=camera_names,

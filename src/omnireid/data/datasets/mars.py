@@ -10,7 +10,7 @@ import numpy as np
 
 from omnireid.core.arrays import Int64
 from omnireid.core.errors import DatasetError
-from omnireid.core.types import JUNK_PID, Dataset, Sample, SkippedFile, Split
+from omnireid.core.types import JUNK_PID, Dataset, Sample, SkippedFile
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions, SplitCounts
 from omnireid.data.datasets.folders import JUNK, locate, scan
 from omnireid.data.datasets.matlab import read_integers
@@ -83,15 +83,11 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     return CARD.dataset(
         folder,
         options,
-        (_without_junk("train", train), _without_junk("query", query), _without_junk("gallery", gallery)),
+        [(sample for sample in part if sample.pid != JUNK_PID) for part in (train, query, gallery)],
         skipped=(
             SkippedFile(tracklet.path, JUNK) for tracklet in (*train, *test) if tracklet.pid == JUNK_PID
         ),
     )
-
-
-def _without_junk(name: str, samples: list[Sample]) -> Split:
-    return Split(name, tuple(sample for sample in samples if sample.pid != JUNK_PID))
 
 
 def _read_part(folder: Path, pictures: str, names_file: str, tracks_file: str, variable: str) -> list[Sample]:

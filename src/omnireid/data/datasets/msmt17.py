@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from omnireid.core.errors import DatasetError
-from omnireid.core.types import Dataset, Sample, SkippedFile, Split
+from omnireid.core.types import Dataset, Sample, SkippedFile
 from omnireid.data.datasets.card import TOTAL, DatasetCard, Reader, ReadOptions, SplitCounts
 from omnireid.data.datasets.folders import NO_PICTURE, is_picture_name, locate, scan
 
@@ -168,20 +168,17 @@ def read(root: Path, options: ReadOptions, *, portion: Portion, version: Version
             Sample(f"{pictures}/{entry.path}", entry.pid + shift, entry.camid) for entry in entries
         ]
     train = [sample for name in portion.train_lists for sample in samples.pop(name)]
-    return Dataset(
-        name=CARDS[portion, version].name,
-        root=str(folder),
-        train=_split("train", train),
-        query=_split("query", samples.get("query", [])),
-        gallery=_split("gallery", samples.get("gallery", [])),
-        protocol=options.protocol or CARDS[portion, version].protocol,
-        skipped=tuple(skipped),
-        unused=_split("val", samples.get("val", [])).samples,
+    return CARDS[portion, version].dataset(
+        folder,
+        options,
+        (_sorted(train), _sorted(samples.get("query", [])), _sorted(samples.get("gallery", []))),
+        skipped=skipped,
+        unused=tuple(_sorted(samples.get("val", []))),
     )
 
 
-def _split(name: str, samples: list[Sample]) -> Split:
-    return Split(name, tuple(sorted(samples, key=lambda sample: sample.path)))
+def _sorted(samples: list[Sample]) -> list[Sample]:
+    return sorted(samples, key=lambda sample: sample.path)
 
 
 def _version_there(root: Path, folder: Path, portion: Portion) -> Version:

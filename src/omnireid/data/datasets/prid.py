@@ -15,7 +15,7 @@ from pathlib import Path
 
 from omnireid.core.types import Dataset
 from omnireid.data.datasets.card import TOTAL, DatasetCard, Reader, ReadOptions, SplitCounts
-from omnireid.data.datasets.folders import locate, read_folder
+from omnireid.data.datasets.folders import locate, outside, read_folder
 from omnireid.data.datasets.partitions import DRAWN, drawn_order
 
 VIEWS = ("cam_a", "cam_b")
@@ -94,7 +94,7 @@ def _parse(num_pids: int, camid: int, name: str) -> tuple[int, int] | str:
     if match is None:
         return "the name is not person_<four digits of pid>.png"
     pid = int(match[1])
-    return (pid, camid) if 1 <= pid <= num_pids else f"pid {pid} is outside 1–{num_pids}"
+    return outside("pid", pid, 1, num_pids) or (pid, camid)
 
 
 READERS = (Reader(CARD, read),)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omnireid.core.types import Dataset
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions, SplitCounts
-from omnireid.data.datasets.folders import locate, read_folder
+from omnireid.data.datasets.folders import read_splits
 
 FOLDERS = {"query": "test_probe", "gallery": "test_gallery"}
 
@@ -48,14 +48,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     Raises:
         DatasetError: one of the two folders is missing; names it and the layout.
     """
-    folder = locate(root, CARD, options)
-    parts = {split: read_folder(folder / name, _parse) for split, name in FOLDERS.items()}
-    return CARD.dataset(
-        folder,
-        options,
-        ((), parts["query"][0], parts["gallery"][0]),
-        skipped=(file for _, skipped in parts.values() for file in skipped),
-    )
+    return read_splits(root, options, CARD, FOLDERS, _parse)
 
 
 def _parse(name: str) -> tuple[int, int] | str:

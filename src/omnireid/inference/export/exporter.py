@@ -16,7 +16,7 @@ from rich.console import Console
 
 from omnireid.core.card import ModelCard
 from omnireid.core.errors import InputError, MissingExtraError, UnknownNameError
-from omnireid.core.files import write_bytes, write_text
+from omnireid.core.files import write_bytes
 from omnireid.core.machine import compute_threads
 from omnireid.core.record import EnvironmentRecord
 from omnireid.inference.backends.protocol import Crops, check_crops
@@ -175,7 +175,7 @@ def export_model(
     )
     check_limits(record, target)
     # The proof first, the main file last: a model is never there without them. The proof names the hashes.
-    write_text(parity_path(target), record.model_dump_json(indent=2) + "\n")
+    record.save(parity_path(target))
     for name in sorted(files, key=lambda name: name == target.name):
         write_bytes(target.with_name(name), files[name])
     return record

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from rich.console import Console
@@ -17,7 +18,7 @@ from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.closed import ClosedModel
 from omnireid.core.errors import InputError, WeightsError
 from omnireid.core.images import resize
-from omnireid.core.record import EnvironmentRecord
+from omnireid.core.record import EnvironmentRecord, StoredRecord
 from omnireid.core.seeds import numpy_generator
 from omnireid.core.types import Dataset
 from omnireid.core.vectors import unit_rows
@@ -81,7 +82,7 @@ class LatencyRecord(ClosedModel):
     runs: int
 
 
-class ParityRecord(ClosedModel):
+class ParityRecord(StoredRecord):
     """The proof that lies beside an exported file.
 
     Attributes:
@@ -98,6 +99,8 @@ class ParityRecord(ClosedModel):
         float_layers: in int8, the layers that were left in floating point.
         device, threads: those of the latency.
     """
+
+    title: ClassVar[str] = "proof of parity"
 
     schema_version: int = 2
     file: str
