@@ -7,6 +7,7 @@ workers nor an interruption changes a byte. `card.json` is written last: where i
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from importlib import import_module
 from pathlib import Path
@@ -166,15 +167,14 @@ def _render_all(
         for leftover in (folder / name).glob(".*.tmp"):
             leftover.unlink(missing_ok=True)
     chunks = _chunks(options, crops)
-    for _ in in_processes(
+    in_processes(
         render_chunk,
         [(str(folder), options, chunk) for chunk in chunks],
         workers=workers,
         console=console,
         title="Rendering people",
         total=len(crops),
-    ):
-        pass
+    )
 
 
 def _chunks(options: RenderOptions, crops: list[PlannedCrop]) -> list[list[PlannedCrop]]:
@@ -191,13 +191,13 @@ def _chunks(options: RenderOptions, crops: list[PlannedCrop]) -> list[list[Plann
     return list(chunks.values())
 
 
-def render_chunk(folder: str, options: RenderOptions, crops: list[PlannedCrop]) -> int:
-    """Render and write some pictures; returns how many."""
+def render_chunk(folder: str, options: RenderOptions, crops: list[PlannedCrop]) -> Iterator[int]:
+    """Render and write some pictures, one at a time; yields 1 for each."""
     style = picture_style(options)
     for crop in crops:
         content = style.jpeg(options, crop.subject, crop.camid, crop.index, crop.content)
         write_bytes(Path(folder) / crop.path, content, durable=False)
-    return len(crops)
+        yield 1
 
 
 def _card(options: RenderOptions, plan: dict[str, tuple[PlannedCrop, ...]]) -> dict[str, object]:

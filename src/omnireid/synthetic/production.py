@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from omnireid.synthetic.opencv import cv2
 
 CARD_NAME = "card.json"
 PLAN_NAME = ".rendering.json"
+_LOOK_S = 0.2
 
 
 def claim(folder: Path, wanted: dict[str, object]) -> bool:
@@ -82,18 +83,19 @@ def finish(folder: Path, card: dict[str, object]) -> None:
 
 
 def in_processes(
-    work: Callable[..., int],
+    work: Callable[..., Iterator[int]],
     arguments: Sequence[tuple[Any, ...]],
     *,
     workers: int,
     console: Console | None,
     title: str,
     total: int,
-) -> Iterator[int]:
-    """Do pieces of work, each a call that returns how much it did, and show how much of `total` is done.
+) -> None:
+    """Do pieces of work and show how much of `total` is done; what interrupts it ends each at its next step.
 
     Args:
-        work: a function of a module, as other processes import it.
+        work: a function of a module, as other processes import it, that yields how much each step did.
+        arguments: of each piece.
         workers: 1 works in this process.
 
     Raises:
@@ -103,28 +105,46 @@ def in_processes(
         task = progress.add_task(title, total=total)
         if workers == 1 or len(arguments) <= 1:
             for each in arguments:
-                done = work(*each)
-                progress.advance(task, done)
-                yield done
+                for done in work(*each):
+                    progress.advance(task, done)
             return
         context = multiprocessing.get_context("spawn")
+        count, stop = context.Value("q", 0), context.Value("b", 0)
         pool = ProcessPoolExecutor(
-            min(workers, len(arguments)), mp_context=context, initializer=_start_worker
+            min(workers, len(arguments)), context, initializer=_start_worker, initargs=(count, stop)
         )
         try:
-            for future in as_completed([pool.submit(work, *each) for each in arguments]):
-                progress.advance(task, future.result())
-                yield future.result()
+            pending = {pool.submit(_work_through, work, each) for each in arguments}
+            while pending:
+                finished, pending = wait(pending, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    future.result()
+                progress.update(task, completed=count.value)
         except BrokenProcessPool as error:
             raise OmniReIDError(
                 "a rendering process ended unexpectedly: out of memory, killed, or a script without "
                 "'if __name__ == \"__main__\":'. Run it again to complete the dataset, or use workers=1"
             ) from error
         finally:
+            stop.value = 1
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_worker() -> None:
-    # Ctrl-C reaches the whole group; the parent alone decides, so that chunks under way end whole.
+# Of a worker: what it shares with the process that waits for it.
+_shared: list[Any] = []
+
+
+def _start_worker(count: Any, stop: Any) -> None:
+    # Ctrl-C reaches the whole group; the parent alone decides, so that steps under way end whole.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
+    _shared[:] = [count, stop]
+
+
+def _work_through(work: Callable[..., Iterator[int]], arguments: tuple[Any, ...]) -> None:
+    count, stop = _shared
+    for done in work(*arguments):
+        with count.get_lock():
+            count.value += done
+        if stop.value:
+            return

@@ -15,13 +15,13 @@ from omnireid.synthetic.optics.light import Lighting, Shadows
 from omnireid.synthetic.optics.render import render
 from omnireid.synthetic.options import FilmOptions
 from omnireid.synthetic.places.cast import cast
-from omnireid.synthetic.places.films import Frame, film, film_network, render_films
+from omnireid.synthetic.places.films import Frame, film, film_camera, film_network, render_films
 from omnireid.synthetic.places.solids import Builder
 from omnireid.synthetic.places.stage import box_of, draw_people, seen_share
 
 av = pytest.importorskip("av", reason="films need PyAV")
 
-SHORT = FilmOptions(seed=6, num_cameras=2, num_people=14, minutes=2 / 60, fps=3.0, width=256, height=144)
+SHORT = FilmOptions(seed=1, num_cameras=2, num_people=14, minutes=2 / 60, fps=3.0, width=256, height=144)
 LIGHT = Lighting((0.3, 0.2, 1.0), (0.8, 0.8, 0.8), (0.4, 0.4, 0.4), (0.2, 0.2, 0.2))
 
 
@@ -216,3 +216,10 @@ def test_bad_options_and_cameras_are_named(tmp_path: Path) -> None:
             FilmOptions(**{**SHORT.__dict__, **changed})
     with pytest.raises(InputError, match="workers"):
         render_films(tmp_path / "new", SHORT, workers=0)
+
+
+def test_an_interrupted_process_ends_at_its_next_frame_and_leaves_no_whole_camera(tmp_path: Path) -> None:
+    frames = film_camera(str(tmp_path), SHORT, 0, "c1")
+    assert next(frames) == 1
+    frames.close()  # type: ignore[attr-defined]
+    assert not (tmp_path / "c1" / "seqinfo.ini").exists()

@@ -57,14 +57,14 @@ def _network(seed: int, number: int, num_cameras: int) -> Network:
     return make_network(seed, number, num_cameras)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=24)
 def _shadows(seed: int, number: int, num_cameras: int, place: int, light: int) -> Shadows:
     network = _network(seed, number, num_cameras)
     here = network.places[place]
     if here.indoor:
         # The strong light of a room comes through its walls.
         return Shadows()
-    return cast_shadows(here.mesh, here.bank, network.lights[place][light], texel=0.04, sky=False)
+    return cast_shadows(here.mesh, here.bank, network.lights[place][light], texel=0.06, sky=False)
 
 
 def draw_sighting(
@@ -187,8 +187,8 @@ def _seen(picture: Rendered, window: Pinhole, actor: Actor, body: Mesh) -> float
     """The share of what the box holds of the person that nothing stands before, on every other pixel."""
     half = window.window(0, 0, window.width, window.height, window.width // 2, window.height // 2)
     owners, depth = visible(body, actor.bank, half)
-    nearest = picture.depth[: 2 * half.height : 2, : 2 * half.width : 2]
-    return not_hidden(owners != 0, depth, nearest)
+    every_other = slice(0, 2 * half.height, 2), slice(0, 2 * half.width, 2)
+    return not_hidden(owners, depth, picture.owners[every_other], picture.depth[every_other])
 
 
 def _stand_other(seed: int, other: tuple[int, tuple[float, float], float], owner: int) -> Standing:

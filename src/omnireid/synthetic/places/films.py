@@ -198,29 +198,27 @@ def render_films(
         network = film_network(options)
         write_text(folder / "world.json", json.dumps(_calibration(network, names), indent=2) + "\n")
         begun = [camid for camid, name in enumerate(names) if not (folder / name / "seqinfo.ini").is_file()]
-        for _ in in_processes(
+        in_processes(
             film_camera,
             [(str(folder), options, camid, names[camid]) for camid in begun],
             workers=min(workers, cores),
             console=console,
-            title="Filming cameras",
+            title="Filming",
             total=len(begun) * options.num_frames,
-        ):
-            pass
+        )
         finish(folder, _card(options))
     return tuple(f"{name}/{FILM_NAME}" for name in names)
 
 
-def film_camera(folder: str, options: FilmOptions, camid: int, name: str) -> int:
-    """Write one camera's film and truth; returns the number of frames. `seqinfo.ini` comes last."""
+def film_camera(folder: str, options: FilmOptions, camid: int, name: str) -> Iterator[int]:
+    """Write one camera's film and truth; yields 1 for each frame. `seqinfo.ini` comes last."""
     av = _pyav()
     home = Path(folder) / name
     (home / "gt").mkdir(parents=True, exist_ok=True)
     rows = []
-    sensor = film_network(options).cameras[camid].sensor
+    sensor = _world(options)[0].cameras[camid].sensor
     with av.open(str(home / FILM_NAME), "w") as container:
-        rate = Fraction(options.fps).limit_denominator(1001)
-        stream = container.add_stream("libx264", rate=rate)
+        stream = container.add_stream("libx264", rate=Fraction(options.fps).limit_denominator(1001))
         stream.width, stream.height, stream.pix_fmt = options.width, options.height, "yuv420p"
         # One thread: with more, the bytes depend on how many there are.
         stream.thread_count = 1
@@ -228,10 +226,10 @@ def film_camera(folder: str, options: FilmOptions, camid: int, name: str) -> int
         for number, frame in enumerate(film(options, camid), start=1):
             rows += [_gt_row(number, appearance) for appearance in frame.appearances]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame.picture, format="rgb24")))
+            yield 1
         container.mux(stream.encode())
     write_text(home / "gt" / "gt.txt", "".join(rows))
     write_text(home / "seqinfo.ini", _seqinfo(options, name))
-    return options.num_frames
 
 
 def _gt_row(number: int, appearance: Appearance) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from omnireid.core.arrays import Bool, Float32
+from omnireid.core.arrays import Float32, Int32
 from omnireid.synthetic.mesh import Mesh, TextureBank
 from omnireid.synthetic.optics.camera import Pinhole
 from omnireid.synthetic.optics.light import Lighting, Shadows
@@ -16,7 +16,7 @@ from omnireid.synthetic.places.cast import Actor
 
 Standing = tuple[Actor, Mesh]
 
-# What lies so little before a silhouette is the person, metres.
+# At an edge, a pixel may show what is behind, or a part of the person that is nearer: metres.
 _THICKNESS = 0.1
 
 
@@ -71,18 +71,21 @@ def seen_share(picture: Rendered, camera: Pinhole, actor: Actor, mesh: Mesh, box
     width, height = int(np.ceil(box.width)) + 3, int(np.ceil(box.height)) + 3
     window = camera.window(left, top, width, height, width, height)
     owners, depth = visible(mesh, actor.bank, window)
-    nearest = np.full(depth.shape, -np.inf, np.float32)
+    # What lies beyond the picture is hidden.
+    nearest, whose = np.full(depth.shape, -np.inf, np.float32), np.zeros(depth.shape, np.int32)
     rows, columns = slice(max(-top, 0), camera.height - top), slice(max(-left, 0), camera.width - left)
-    inside = picture.depth[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)]
-    nearest[rows, columns] = inside
-    return not_hidden(owners != 0, depth, nearest)
+    inside = slice(max(top, 0), max(top + height, 0)), slice(max(left, 0), max(left + width, 0))
+    nearest[rows, columns], whose[rows, columns] = picture.depth[inside], picture.owners[inside]
+    return not_hidden(owners, depth, whose, nearest)
 
 
-def not_hidden(silhouette: Bool, depth: Float32, nearest: Float32) -> float:
-    """The share of a silhouette before which nothing stands; all (H, W). 0 of none.
+def not_hidden(owners: Int32, depth: Float32, whose: Int32, nearest: Float32) -> float:
+    """The share of somebody's silhouette before which nobody and nothing else stands; all (H, W). 0 of none.
 
     Args:
-        depth: of the silhouette. nearest: of whatever the picture shows.
+        owners, depth: of somebody alone; no owner is 0.
+        whose, nearest: owners and depths of what the picture shows.
     """
-    whole = int(silhouette.sum())
-    return float((silhouette & (nearest > depth - _THICKNESS)).sum() / whole) if whole else 0.0
+    silhouette = owners != 0
+    shown = silhouette & ((whose == owners) | (nearest > depth - _THICKNESS))
+    return float(shown.sum() / silhouette.sum()) if silhouette.any() else 0.0
