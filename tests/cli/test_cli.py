@@ -316,6 +316,7 @@ def test_bad_input_is_one_line_that_names_the_thing(
         ),
         ("evaluate --frame-sampling all --frames 3", "--frames: no effect with --frame-sampling all"),
         ("calibrate --frames 8", "--frames: no effect without --tracklets"),
+        ("evaluate --clothes-groups 3", "--clothes-groups: no effect without --clothes-swap"),
         ("train --recipe quickstart --out x --frames 2", "--frames: no effect on pictures"),
         ("train --recipe quickstart --out x --target market-layout", "evaluates nothing in between"),
     ],
@@ -349,6 +350,12 @@ def test_options_without_effect_are_refused(
         ("gallery move --gallery g --abandon --batch-size 64", "--batch-size: no effect with --abandon"),
         ("gallery enrol --gallery g --model m . --split query", "--split: no effect with SOURCE"),
         ("synth --out x --crops 1", "--crops"),
+        ("evaluate --model m", "--clothes-swap, which needs no data"),
+        ("evaluate --model m --data market-layout", "give --data and --root"),
+        ("evaluate --model m --clothes-swap --json r.json", "--json: no effect without --data"),
+        ("models reproduce none --out x --data market-layout", "give both --data and --root"),
+        ("models reproduce none --out x", "unknown description of a network 'none'"),
+        ("models reproduce none --out x --scale 0", "scale: more than 0"),
     ],
 )
 def test_options_that_exclude_each_other_are_refused(

@@ -79,6 +79,7 @@ BASE: dict[str, dict[str, Any]] = {
     "models show": {"model": "osnet_x1_0"},
     "models convert": {"checkpoint": WEIGHTS, "out": "out.safetensors"},
     "models pull": {"name": "osnet_x1_0_market1501", "offline": True, "cache_dir": "out"},
+    "models reproduce": {"name": "none", "out": "out"},
     "recipes show": {"name": "quickstart"},
     "token create": {"name": "kiosk", "tokens": "tokens.json"},
     "token list": {"tokens": "tokens.json"},
@@ -87,7 +88,7 @@ BASE: dict[str, dict[str, Any]] = {
 # They may work for long on what they are asked to do; then Ctrl-C ends them.
 LONG = {"run", "train", "demo", "synth"}
 # An odd folder of a finished run is no error: a network is trained there, for minutes.
-LEFT_OUT = {("demo", "trained"), ("demo", "browser"), ("serve", "browser")}
+LEFT_OUT = {("demo", "trained"), ("demo", "browser"), ("serve", "browser"), ("evaluate", "clothes_swap")}
 
 NUMBERS = (
     "0", "-1", "1", "2.5", "nan", "inf", "-inf", "1e308", "1e-320", "1e309", str(2**31), str(2**63),

@@ -14,12 +14,18 @@ from omnireid.core.errors import ConfigError
 from omnireid.data.options import FrameSampling, Pooling, Sampling
 from omnireid.evaluation.options import DistanceName, QueryExpansion, Ranking, Reranking, RerankingVariant
 from omnireid.experiment.options import Corruptions, EvaluationOptions
-from omnireid.inference.options import DEFAULT_MODEL
+from omnireid.inference.options import DEFAULT_MODEL, Engine
+from omnireid.synthetic.options import SwapOptions
+
+_OF_DATASETS = (
+    "json", "distance", "normalise", "num_frames", "frame_sampling", "pooling", "reranking", "expansion",
+    "camera_means", "no_analysis", "corruptions", "split_id", "protocol",
+)  # fmt: skip
 
 
 def evaluate(
-    data: Annotated[str, options.SEVERAL_DATA],
-    root: Annotated[list[Path], options.ROOTS],
+    data: Annotated[str | None, options.SEVERAL_DATA] = None,
+    root: Annotated[list[Path] | None, options.ROOTS] = None,
     model: options.Model = DEFAULT_MODEL,
     out: Annotated[
         Path, typer.Option(help="Folder for result.json and report.html.", file_okay=False)
@@ -99,10 +105,24 @@ def evaluate(
     no_table: Annotated[
         bool, typer.Option("--no-table", help="Leave out the table per corruption and severity.")
     ] = False,
+    clothes_swap: Annotated[
+        bool,
+        typer.Option(
+            "--clothes-swap", help="Measure how much is clothes, on rendered people; --data may be left out."
+        ),
+    ] = False,
+    clothes_groups: Annotated[
+        int,
+        typer.Option(
+            min=2, max=10_000, help="With --clothes-swap: groups of two people in two sets of clothes."
+        ),
+    ] = SwapOptions.num_groups,
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, max=options.MOST_THREADS, help="Threads that decode and corrupt; by default one per core."
+            min=1,
+            max=options.MOST_THREADS,
+            help="Threads that decode and corrupt, or processes that render; by default one per core.",
         ),
     ] = None,
     reading: options.ScoredDatasetOptions = options.ScoredDatasetOptions(),
@@ -116,6 +136,9 @@ def evaluate(
     --distance cosine. Several datasets (A+B), or all random splits of one (--split-id all), are evaluated
     apart, each into a folder of its own; overview.html sets them side by side, and the splits' mean and
     deviation are in splits.json.
+
+    --clothes-swap renders people who change clothes, and strangers in the same ones, and says how much of the
+    judgement is clothes.
     """
     from omnireid.experiment.measure import evaluate as measure
     from omnireid.report.analysis import rich_analysis
@@ -127,9 +150,20 @@ def evaluate(
     if expansion is None:
         options.refuse("without --query-expansion", "expansion_alpha")
     if not corruptions:
-        options.refuse("without --corruptions", "rounds", "fresh_draw", "no_table", "workers")
+        alone = () if clothes_swap else ("workers",)
+        options.refuse("without --corruptions", "rounds", "fresh_draw", "no_table", *alone)
     if frame_sampling == "all":
         options.refuse("with --frame-sampling all", "num_frames")
+    if not clothes_swap:
+        options.refuse("without --clothes-swap", "clothes_groups")
+    if (data is None) != (root is None) or (data is None and not clothes_swap):
+        raise ConfigError("give --data and --root, or --clothes-swap, which needs no data")
+    if data is None:
+        options.refuse("without --data", *_OF_DATASETS)
+    if clothes_swap:
+        _measure_clothes(model, out, SwapOptions(num_groups=clothes_groups, seed=seed), engine, workers)
+    if data is None or root is None:
+        return
     datasets = reading.read_all(data, root)
     if json is not None and len(datasets) > 1:
         raise ConfigError("--json takes one record, and there are several; find them below --out")
@@ -175,3 +209,14 @@ def evaluate(
         measured.records[0].save(json)
     stdout.print(rich_table(measured.records))
     print_overall(measured.overall)
+
+
+def _measure_clothes(model: str, out: Path, swaps: SwapOptions, engine: Engine, workers: int | None) -> None:
+    from omnireid.experiment.clothes import PICTURES, RECORD, evaluate_clothes
+    from omnireid.experiment.opening import open_model
+    from omnireid.report.clothes import rich_clothes
+
+    embedder = open_model(model, engine, console=stderr)
+    record = evaluate_clothes(embedder, out, swaps, workers=workers, threads=engine.threads, console=stderr)
+    stdout.print(f"pictures: {out / PICTURES}\nrecord: {out / RECORD}")
+    stdout.print(rich_clothes(record))

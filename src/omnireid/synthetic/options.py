@@ -104,6 +104,31 @@ class RenderOptions:
 
 
 @dataclass(frozen=True)
+class SwapOptions:
+    """What makes pictures of people who change clothes and lend them; equal options give equal pictures.
+
+    Attributes:
+        seed: the number from which all else follows.
+        num_groups: of two people and two sets of clothes; each person is seen in each of them.
+        num_cameras: 2 to 9; each takes one picture of each person in each set of clothes.
+        height, width: of the pictures, pixels.
+    """
+
+    seed: int = 1
+    num_groups: int = 100
+    num_cameras: int = 4
+    height: int = 256
+    width: int = 128
+
+    def __post_init__(self) -> None:
+        World(self.seed, self.num_cameras, self.height, self.width)
+        if self.num_cameras < 2:
+            raise InputError(f"num_cameras: at least 2, got {self.num_cameras}: pairs are of two cameras")
+        if not 2 <= self.num_groups <= 10_000:
+            raise InputError(f"num_groups: 2 to 10,000, got {self.num_groups}")
+
+
+@dataclass(frozen=True)
 class FilmOptions:
     """What makes films of a camera network; equal options give equal frames and equal truth.
 

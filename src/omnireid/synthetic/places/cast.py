@@ -9,13 +9,14 @@ import numpy as np
 
 from omnireid.core.arrays import Int64
 from omnireid.core.seeds import derive_seed, numpy_generator
-from omnireid.synthetic.dress import draw_dress_code, dress, gloss, outfit_of
+from omnireid.synthetic.dress import Outfit, draw_dress_code, dress, gloss, outfit_of
 from omnireid.synthetic.mesh import Mesh, TextureBank
 from omnireid.synthetic.people import (
     SLOTS,
     OutfitCut,
     Pose,
     RiggedPerson,
+    Shape,
     Style,
     build_person,
     draw_pose,
@@ -81,6 +82,11 @@ def cast(seed: int, group: str, number: int, world: int, *, coarse: bool = True)
     code = draw_dress_code(numpy_generator(seed, "dress code", world))
     # Some of those with numbers near each other dress alike, as colleagues and friends do.
     outfit = outfit_of(derive_seed(seed, group, "clothes", world), number, shape, code)
+    return actor_of(generator, shape, outfit, coarse=coarse)
+
+
+def actor_of(generator: np.random.Generator, shape: Shape, outfit: Outfit, *, coarse: bool = True) -> Actor:
+    """A body in an outfit, ready to be posed; `generator` draws how the person moves."""
     rigged = build_person(shape, outfit.cut, coarse=coarse)
     textures, shine = dress(outfit, shape), gloss(outfit)
     beside = np.isin(rigged.textures, [SLOTS.index(slot) for slot in _BESIDE])

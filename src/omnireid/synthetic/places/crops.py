@@ -130,7 +130,13 @@ STYLE = _MeshStyle()
 
 
 def render_crop(
-    options: RenderOptions, subject: int, camid: int, index: int, *, content: str = "person"
+    options: RenderOptions,
+    subject: int,
+    camid: int,
+    index: int,
+    *,
+    content: str = "person",
+    actor: Actor | None = None,
 ) -> bytes:
     """Draw one picture, as JPEG.
 
@@ -138,6 +144,7 @@ def render_crop(
         camid: zero-based camera.
         content: "person"; "background", the same place without the person; "part", a box that cuts the
             person badly, as junk boxes do.
+        actor: who is seen in place of the person that `subject` is; around it nothing changes.
     """
     number = subject // options.people_per_world if options.people_per_world else 0
     world = (options.seed, number, options.num_cameras)
@@ -145,7 +152,7 @@ def render_crop(
     camera = network.cameras[camid]
     place, hours = network.places[camera.place], network.lights[camera.place]
     around = numpy_generator(options.seed, "sighting", subject, camid, index)
-    actor = cast(options.seed, "person", subject, number)
+    actor = actor or cast(options.seed, "person", subject, number)
     pose = actor.draw_pose(numpy_generator(options.seed, "pose", subject, camid, index))
     least = _LEAST_SEEN if around.random() < _SELDOM else _MOSTLY_SEEN
     for _ in range(_TRIES):
