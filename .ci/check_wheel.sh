@@ -18,6 +18,10 @@ venv/bin/omnireid --version
 venv/bin/omnireid evaluate --model quickstart.onnx --data market-layout --root "$tree/runs/quickstart/data" \
     --distance cosine --normalise --out evaluation
 venv/bin/omnireid embed "$tree/runs/quickstart/data/query" --model quickstart.onnx --out query.parquet
+# Where weights ship, no model need be named.
+if [ -f "$(venv/bin/python -c 'from omnireid.models.shipped import FOLDER; print(FOLDER)')/osnet_x0_25_rendered.safetensors" ]; then
+    venv/bin/omnireid embed "$tree/runs/quickstart/data/query" --out shipped.parquet
+fi
 # The weights themselves run without torch, too: our CPU engine gives what ONNX Runtime gives.
 venv/bin/omnireid embed "$tree/runs/quickstart/data/query" --model "$tree/runs/quickstart/model.safetensors" --out native.parquet
 venv/bin/python - <<'PYTHON'

@@ -31,6 +31,7 @@ NEED_AN_EXTRA = (
     "omnireid.experiment.demo",
     "omnireid.data.stats_figure",
     "omnireid.experiment.rendered",
+    "omnireid.experiment.reproduction",
     "omnireid.models.osnet",
     "omnireid.models.batch_norms",
     "omnireid.models.classifier",

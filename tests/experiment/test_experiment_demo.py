@@ -8,16 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from omnireid import Filter, Gallery
 from omnireid.core.card import InputSpec, ModelCard
-from omnireid.core.errors import InputError
+from omnireid.core.errors import InputError, UnknownNameError
+from omnireid.core.files import sha256_file
 from omnireid.core.images import decode
 from omnireid.experiment.demo import FIRST_PID, NAMES, NUM_STRANGERS, Demo, identity_of, prepare_demo
+from omnireid.inference.options import DEFAULT_MODEL
+from omnireid.models import shipped
 from omnireid.synthetic.options import World
 from omnireid.synthetic.visits import DAY_S, plan_visits
 from toy_people import write_toy_people
 
+SHIPPED = shipped.FOLDER
 WORLD = World(seed=1, num_cameras=2, height=64, width=32)
 PEOPLE, DAYS = 10, 2
 NOW = 1_800_000_000.0
@@ -68,6 +73,25 @@ def test_the_gallery_holds_every_visit_at_its_time_and_camera(run: Path, tmp_pat
     pictures = sorted(path.name for path in demo.pictures.iterdir())
     assert sum(name.startswith("stranger") for name in pictures) == NUM_STRANGERS
     assert any(name.startswith("seen_person") for name in pictures)
+
+
+def test_without_a_run_it_takes_the_weights_that_ship_and_their_calibration(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "weights"
+    monkeypatch.setattr(shipped, "FOLDER", folder)
+    with pytest.raises(UnknownNameError, match=DEFAULT_MODEL):
+        prepare_demo(tmp_path / "demo", run=None, world=WORLD, now=NOW)
+    prepared(run, tmp_path / "other")  # leaves a calibration beside the run's model
+    folder.mkdir()
+    weights = folder / f"{DEFAULT_MODEL}.safetensors"
+    weights.write_bytes((run / "model.safetensors").read_bytes())
+    calibration = folder / f"{DEFAULT_MODEL}.safetensors.calibration.json"
+    calibration.write_bytes((run / "model.safetensors.calibration.json").read_bytes())
+    making = yaml.safe_load((SHIPPED / f"{DEFAULT_MODEL}.yaml").read_text())
+    (folder / f"{DEFAULT_MODEL}.yaml").write_text(yaml.safe_dump(making | {"sha256": sha256_file(weights)}))
+    demo = prepare_demo(tmp_path / "demo", run=None, world=WORLD, num_people=PEOPLE, num_days=DAYS, now=NOW)
+    assert (demo.model, demo.calibration) == (weights, calibration)
 
 
 def test_the_second_call_keeps_what_was_changed_and_an_interrupted_one_goes_on(

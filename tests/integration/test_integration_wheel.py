@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from omnireid.inference.options import DEFAULT_MODEL
+from omnireid.models.shipped import list_shipped
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -34,7 +37,14 @@ def test_the_wheel_holds_recipes_templates_and_the_type_marker_and_nothing_else(
     assert "omnireid/recipes/quickstart.yaml" in names
     assert any(name.startswith("omnireid/report/templates/") for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert not [name for name in package if name.endswith((".pyc", ".jpg", ".onnx", ".safetensors"))]
+    assert any(name.endswith("licenses/NOTICE") for name in names)
+    # Of a network that ships, all three files; of weights, nothing else.
+    shipped = {f"omnireid/weights/{name}" for name in list_shipped()}
+    assert {f"{name}{end}" for name in shipped for end in (".yaml", ".safetensors.calibration.json")} <= set(
+        names
+    )
+    binary = (".pyc", ".jpg", ".onnx", ".safetensors")
+    assert {name for name in package if name.endswith(binary)} == {f"{name}.safetensors" for name in shipped}
 
 
 def test_the_base_install_asks_for_no_torch(wheel: Path) -> None:
@@ -75,3 +85,5 @@ def test_the_installed_wheel_works_outside_the_tree(wheel: Path, tmp_path: Path,
     output = omnireid("run", *source, "--out", "run", *tiny)
     assert "rank-1" in output
     assert (tmp_path / "run" / "report.html").is_file()
+    if DEFAULT_MODEL in list_shipped():
+        assert DEFAULT_MODEL in omnireid("embed", str(toy_root / "query"), "--out", "query.npz")

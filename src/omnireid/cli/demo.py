@@ -11,6 +11,7 @@ import typer
 from omnireid.cli.console import stderr, stdout
 from omnireid.cli.process import keep_freed_memory
 from omnireid.cli.run import print_run
+from omnireid.inference.options import DEFAULT_MODEL
 from omnireid.training.options import RunOptions
 
 
@@ -19,8 +20,13 @@ def demo(
         Path, typer.Option(help="Folder for the gallery and the pictures to try.", file_okay=False)
     ] = Path("runs/demo"),
     trained: Annotated[
-        Path, typer.Option("--run", help="Folder of the quick start; trained now where it is missing.")
-    ] = Path("runs/quickstart"),
+        Path | None,
+        typer.Option(
+            "--run",
+            help="Folder of a quick start, trained now where it is missing; by default the weights that ship "
+            "or, where none do, runs/quickstart.",
+        ),
+    ] = None,
     people: Annotated[int, typer.Option(min=1, max=100_000, help="Visitors to render.")] = 60,
     days: Annotated[int, typer.Option(min=1, max=3_650, help="Days of visits.")] = 3,
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
@@ -29,16 +35,21 @@ def demo(
 ) -> None:
     """Render a camera network and its visitors, fill a gallery, and open the page with something to search.
 
-    Nobody in it exists. The model is the quick start's; it is trained first where it is missing (some
-    minutes). Everything is kept, so the second start is quick.
+    Nobody in it exists. The model is the one that ships, or the quick start's, which is trained first where
+    it is missing (some minutes). Everything is kept, so the second start is quick.
     """
     from omnireid.cli import options
     from omnireid.experiment.demo import prepare_demo
     from omnireid.experiment.rendered import QUICKSTART
+    from omnireid.models.shipped import list_shipped
 
     if not serve:
         options.refuse("with --no-serve", "port", "browser")
-    if not (trained / "model.safetensors").is_file() or not (trained / "data").is_dir():
+    if trained is None and DEFAULT_MODEL not in list_shipped():
+        trained = Path("runs/quickstart")
+    if trained is not None and not (
+        (trained / "model.safetensors").is_file() and (trained / "data").is_dir()
+    ):
         stderr.print(f"{trained}: no quick start yet, so it is trained now")
         from omnireid.experiment.run import run
 

@@ -1,4 +1,4 @@
-"""`omnireid models`: what is known, and weights from elsewhere."""
+"""`omnireid models`: what is known, weights from elsewhere, and how those that ship are made."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from omnireid.cli import options
-from omnireid.cli.console import print_json, print_rows, stdout
+from omnireid.cli.console import print_json, print_rows, stderr, stdout
 from omnireid.core.errors import ConfigError, WeightsError
 from omnireid.core.files import sha256_file
+from omnireid.training.options import RunOptions
 
 if TYPE_CHECKING:
     from omnireid.core.card import ModelCard
 
-app = options.App(help="Models: list, describe, convert, pull.", no_args_is_help=True)
+app = options.App(help="Models: list, describe, convert, pull, make again.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -128,3 +129,52 @@ def pull(
     from omnireid.models.pull import pull as fetch
 
     stdout.print(str(fetch(name, revision=revision, sha256=sha256, cache_dir=cache_dir, offline=offline)))
+
+
+@app.command()
+def reproduce(
+    name: Annotated[str, typer.Argument(help="A network that comes with the package, or is to.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="Folder for pictures, run, weights, calibration.", file_okay=False),
+    ],
+    scale: Annotated[
+        float, typer.Option("--scale", help="Share of the people, to try the way: 0.01 takes minutes.")
+    ] = 1.0,
+    trained: Annotated[
+        Path | None,
+        typer.Option(
+            "--trained", help="Weights that its recipe trained already, instead of training.", dir_okay=False
+        ),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", help="Also measure on these datasets (A+B); none is trained on.")
+    ] = None,
+    root: Annotated[list[Path] | None, options.ROOTS] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, max=options.MOST_THREADS, help="Processes that render.")
+    ] = None,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+) -> None:
+    """Make a network that ships again: render, train, store, measure, calibrate. Run again, it goes on."""
+    from omnireid.data.combine import read_datasets
+    from omnireid.experiment.reproduction import reproduce as make
+
+    if (data is None) != (root is None):
+        raise ConfigError("give both --data and --root, or neither")
+    targets = [] if data is None or root is None else read_datasets(data, root, console=stderr)
+    done = make(
+        name,
+        out,
+        RunOptions(device=device, threads=threads),
+        scale=scale,
+        trained=trained,
+        targets=targets,
+        workers=workers,
+        console=stderr,
+    )
+    stdout.print(f"weights:     {done.weights}\ncalibration: {done.calibration}")
+    if done.description is not None:
+        stdout.print(f"description: {done.description}")
+    stdout.print(f"rank-1 / mAP: {_metrics_text(done.card)}")

@@ -22,6 +22,8 @@ from omnireid.experiment.calibration import calibrate_labelled
 from omnireid.gallery.gallery import Gallery
 from omnireid.gallery.items import Item
 from omnireid.inference.embedder import Embedder
+from omnireid.inference.lookup import find_weights
+from omnireid.inference.options import DEFAULT_MODEL
 from omnireid.synthetic.crop import render_jpeg
 from omnireid.synthetic.options import World
 from omnireid.synthetic.visits import DAY_S, SeenCrop, camera_names, plan_visits
@@ -53,14 +55,14 @@ class Demo:
 def prepare_demo(
     out: str | os.PathLike[str],
     *,
-    run: str | os.PathLike[str],
+    run: str | os.PathLike[str] | None,
     world: World,
     num_people: int = 60,
     num_days: int = 3,
     now: float,
     console: Console | None = None,
 ) -> Demo:
-    """Calibrate the quick start's model and fill a gallery with visits of people it never saw.
+    """Fill a gallery with visits of people whom a model never saw: the one that ships, or the quick start's.
 
     Four fifths of the people are known by an identity, twelve of them by a name; the others have tracklets
     only. One person was enrolled as two, for somebody to merge. What is there already is kept, so the second
@@ -68,17 +70,20 @@ def prepare_demo(
 
     Args:
         out: folder for the gallery and the pictures.
-        run: folder of `omnireid run` on rendered people: model.safetensors and data/.
+        run: folder of `omnireid run` on rendered people: model.safetensors and data/, by which the model is
+            calibrated where it is not; None takes the weights that ship, and their calibration.
         world: the world that the run's people were rendered in; the demo's cameras are the same.
         now: Unix seconds; the visits end at the last midnight (UTC) before.
 
     Raises:
         InputError: `out` holds a demo of another model.
+        WeightsError: no weights ship.
     """
-    folder, weights = Path(out), Path(run) / "model.safetensors"
+    folder = Path(out)
+    weights = find_weights(DEFAULT_MODEL) if run is None else Path(run) / "model.safetensors"
     embedder = Embedder.open(weights)
     calibration = calibration_path(weights)
-    if not calibration.is_file():
+    if run is not None and not calibration.is_file():
         people = read_dataset("market-layout", Path(run) / "data")
         calibrate_labelled(embedder, people, reading=Reading(console=console)).calibration.save(calibration)
     Calibration.load(calibration, embedder.sha256)

@@ -1,8 +1,8 @@
 """Networks that come with the package, and how each was made. Imports no torch.
 
 `omnireid/weights/` holds data and no code: for each network NAME.yaml, which says how it is made, and once it
-was made NAME.safetensors with its card, and NAME.calibration.json. A description states the hash of the file
-that it made, so that a file of another making, or none, is noticed.
+was made NAME.safetensors with its card, and NAME.safetensors.calibration.json. A description states the hash
+of the file that it made, so that a file of another making, or none, is noticed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Making(ClosedModel):
     Attributes:
         title: what it is, in one sentence, for its card.
         recipe: recipe by which it was trained; `changes` are made to it, by dotted key.
-        training, calibration: whom it was trained and calibrated on; other people.
+        training, calibration: whom it was trained, and whom it was measured and calibrated on; others.
         licence: of the weights.
         training_data: what they were trained on, and under which terms that is.
         intended_use: what the weights are for, and what not.
