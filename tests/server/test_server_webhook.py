@@ -114,7 +114,7 @@ def test_what_is_sent_can_be_checked_by_the_five_lines_of_the_docs(receiver: Rec
     stamp = int(gallery.clock())
     expected = hmac.new(SECRET.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
     assert headers["X-OmniReID-Signature"] == f"t={stamp},v1={expected}"
-    (block,) = [code for code in blocks("guides/gallery/watch-list.md") if code.startswith("def is_genuine")]
+    (block,) = [code for code in blocks("guides/gallery/webhook.md") if code.startswith("def is_genuine")]
     assert len([line for line in block.splitlines() if line.strip()]) <= 8
     spoken: dict[str, Any] = {}
     exec(block, {"hmac": hmac, "hashlib": hashlib, "time": time}, spoken)
