@@ -43,8 +43,11 @@ def test_the_wheel_holds_recipes_templates_and_the_type_marker_and_nothing_else(
     assert {f"{name}{end}" for name in shipped for end in (".yaml", ".safetensors.calibration.json")} <= set(
         names
     )
+    detector = "omnireid/weights/nanodet_g_416"
+    assert f"{detector}.card.md" in names
     binary = (".pyc", ".jpg", ".onnx", ".safetensors")
-    assert {name for name in package if name.endswith(binary)} == {f"{name}.safetensors" for name in shipped}
+    expected = {f"{name}.safetensors" for name in shipped} | {f"{detector}.onnx"}
+    assert {name for name in package if name.endswith(binary)} == expected
 
 
 def test_the_base_install_asks_for_no_torch(wheel: Path) -> None:

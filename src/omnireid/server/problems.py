@@ -143,7 +143,7 @@ def of_error(error: OmniReIDError, field: str = "") -> Problem:
 
 def _field_of(text: str) -> list[tuple[str, str]]:
     """Our messages begin with what they are about."""
-    if text.startswith("false-alarm rate"):
+    if text.startswith(("false-alarm rate", "false_alarm_rate")):
         return [("false_alarm_rate", text)]
     match = _FIELD.match(text)
     if match is None:
