@@ -139,6 +139,8 @@ def test_the_detector_that_ships_runs_where_no_boxes_are_given(
             "expected one file for each of 1 sources, got 2",
         ),
         (["{0}"], ["--detections", "absent.txt"], "absent.txt"),
+        (["a b={0}", "a_b={0}"], [], "would both write a_b.txt"),
+        (["{0}"], ["--gallery", "{1}"], "boxes.txt"),
         (["{0}"], ["--started", "noon"], "--started 'noon': expected a time"),
         (["{1}"], [], "cannot be read as a video"),
     ],
@@ -189,6 +191,25 @@ def test_nobody_is_no_error(omnireid: Run, cameras: Cameras, model: Path, tmp_pa
     )
     assert done.code == 0, done.err
     assert "0 people in 0 tracklets" in done.out
+
+
+def test_a_folder_that_cannot_be_made_is_known_first_and_old_crops_go(
+    omnireid: Run, cameras: Cameras, model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    done = omnireid("track", cameras.videos[0], "-m", model, "-o", tmp_path / "file" / "site")
+    assert done.code == 2
+    assert "Not a directory" in done.err
+    assert "Following" not in done.err
+    old = tmp_path / "site" / "crops" / "yard"
+    old.mkdir(parents=True)
+    (old / "00099_1.jpg").touch()
+    (old / "mine.jpg").touch()
+    boxes = ["--detections", cameras.boxes[0]]
+    assert omnireid("track", cameras.videos[0], *boxes, "-m", model, "-o", tmp_path / "site").code == 0
+    kept = {path.name for path in old.iterdir()}
+    assert "00099_1.jpg" not in kept  # pictures of people of another run
+    assert {"mine.jpg", "00001_1.jpg"} <= kept
 
 
 def test_files_and_folders_are_not_judged_together(omnireid: Run, cameras: Cameras) -> None:

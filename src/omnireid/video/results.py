@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ import numpy as np
 from omnireid import __version__
 from omnireid.core.arrays import Float32
 from omnireid.core.card import ModelRef
-from omnireid.core.files import atomic_write, write_bytes, write_text
+from omnireid.core.errors import InputError
+from omnireid.core.files import atomic_write, storage_error, write_bytes, write_text
 from omnireid.gallery.thumbnails import make_thumbnail
 from omnireid.video.mot import write_mot
 from omnireid.video.page import PAGE, write_page
@@ -32,6 +34,31 @@ RESULT = "identities.json"
 def file_name(camera: str) -> str:
     """A camera's name as a file may be called."""
     return re.sub(r"[^\w.-]+", "_", camera) or "camera"
+
+
+def prepare(out: Path, cameras: Sequence[str]) -> None:
+    """Make the folder, before anything is looked at; crops that an earlier run left in it go.
+
+    Raises:
+        InputError: Two cameras' names become one file.
+        StorageError: The folder cannot be made or written.
+    """
+    files: dict[str, str] = {}
+    for camera in cameras:
+        other = files.setdefault(file_name(camera), camera)
+        if other != camera:
+            raise InputError(
+                f"cameras {other!r} and {camera!r} would both write {file_name(camera)}.txt; "
+                "name them apart: NAME=SOURCE"
+            )
+    try:
+        for folder in ("cameras", "identities", "crops"):
+            _made(out / folder)
+        for crop in (out / "crops").glob("*/*.jpg"):
+            if re.fullmatch(r"\d{5,}_\d+\.jpg", crop.name):
+                crop.unlink()
+    except OSError as error:
+        raise storage_error(str(out), error) from error
 
 
 def write_site(site: Site, out: Path, model: ModelRef, *, gap_s: float) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from omnireid.inference.options import Engine
 from omnireid.video.detector import NanoDet
 from omnireid.video.enrolling import enrol_site
 from omnireid.video.mot import read_mot
-from omnireid.video.results import write_site
+from omnireid.video.results import prepare, write_site
 from omnireid.video.site import Following, Site, follow
 
 
@@ -73,7 +74,8 @@ def track(
     Raises:
         InputError: The model has no calibration; cameras, or files of boxes, that do not belong together.
         VideoError: No camera gave a picture.
-        StorageError: What was seen cannot be written.
+        StorageError: The folder or the gallery cannot be written, which is said before the first frame; or
+            the disk is full.
     """
     weights = find_weights(model)
     embedder = open_model(weights, engine, console=console)
@@ -90,9 +92,11 @@ def track(
         )
     given = {name: read_mot(file).detections() for (name, _), file in zip(sources, detections, strict=False)}
     finds = detector or (None if given else NanoDet(threads=engine.threads))
-    site = follow(sources, finds, embedder, known, following, given=given, console=console)
-    record = write_site(site, folder, embedder.ref, gap_s=following.stitching.gap_s)
-    if gallery is None:
-        return Tracked(site, record)
-    with Gallery.open(gallery, calibration=known) as opened:
-        return Tracked(site, record, enrol_site(site, opened, embedder.ref, started=began))
+    # What cannot be written is known before an hour of video was looked at.
+    prepare(folder, [name for name, _ in sources])
+    with ExitStack() as stack:
+        opened = None if gallery is None else stack.enter_context(Gallery.open(gallery, calibration=known))
+        site = follow(sources, finds, embedder, known, following, given=given, console=console)
+        record = write_site(site, folder, embedder.ref, gap_s=following.stitching.gap_s)
+        enrolled = None if opened is None else enrol_site(site, opened, embedder.ref, started=began)
+    return Tracked(site, record, enrolled)
