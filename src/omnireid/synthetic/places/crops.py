@@ -119,7 +119,7 @@ def _draw_others(
 class _MeshStyle:
     """Bodies of triangles in places of three dimensions, as a style of datasets."""
 
-    version = 1
+    version = 2
     description = "Procedurally made pedestrians in places of three dimensions, seen by a camera network."
 
     def jpeg(self, options: RenderOptions, subject: int, camid: int, index: int, content: str) -> bytes:
