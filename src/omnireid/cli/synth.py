@@ -76,9 +76,13 @@ class VideoOptions:
     frame_height: Annotated[int, typer.Option("--frame-height", min=64, max=2_160, help="With --video.")] = (
         FilmOptions.height
     )
+    overlap: Annotated[
+        bool,
+        typer.Option("--overlap", help="With --video: all cameras of a place see common ground."),
+    ] = FilmOptions.overlap
 
 
-_OF_VIDEOS = ("num_people", "minutes", "fps", "num_places", "frame_width", "frame_height")
+_OF_VIDEOS = ("num_people", "minutes", "fps", "num_places", "frame_width", "frame_height", "overlap")
 _OF_CROPS = (
     "num_train_pids", "num_test_pids", "crops_per_camera", "num_distractors", "num_junk", "height", "width",
     "style", "people_per_world",
@@ -124,6 +128,7 @@ def _film(out: Path, people: Options, film: VideoOptions, workers: int) -> None:
         num_places=film.num_places,
         width=film.frame_width,
         height=film.frame_height,
+        overlap=film.overlap,
     )
     for name in render_films(out, wanted, workers=workers or None, console=stderr):
         stdout.print(f"{out / name}")

@@ -139,6 +139,7 @@ class FilmOptions:
         minutes, fps: length, and frames a second.
         num_places: places that the cameras are spread over; cameras of one place may see the same ground.
         width, height: of a frame, pixels; even, as the codec wants it.
+        overlap: whether all cameras of a place see common ground; at least two hang in each.
     """
 
     seed: int = 1
@@ -149,12 +150,18 @@ class FilmOptions:
     num_places: int = 1
     width: int = 960
     height: int = 540
+    overlap: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_cameras <= MAX_CAMERAS:
             raise InputError(f"num_cameras: 1 to {MAX_CAMERAS}, got {self.num_cameras}")
         if not 1 <= self.num_places <= self.num_cameras:
             raise InputError(f"num_places: 1 to {self.num_cameras} (the cameras), got {self.num_places}")
+        if self.overlap and 2 * self.num_places > self.num_cameras:
+            raise InputError(
+                f"overlap: at least two cameras in each place, got {self.num_cameras} cameras in "
+                f"{self.num_places} places"
+            )
         if not 1 <= self.num_people <= 1_000:
             raise InputError(f"num_people: 1 to 1,000, got {self.num_people}")
         if not (0 < self.minutes <= 24 * 60 and 0 < self.fps <= 120):

@@ -15,13 +15,14 @@ def test_a_film_has_the_options_that_were_given(omnireid: Run, tmp_path: Path) -
     done = omnireid(
         "synth", "--video", "--out", tmp_path / "films", "--cameras", 2, "--people", 3, "--minutes", 0.01,
         "--fps", 4, "--frame-width", 96, "--frame-height", 64, "--seed", 6, "--workers", 1,
+        "--overlap",
     )  # fmt: skip
     assert done.code == 0, done.err
     assert done.out.split() == [str(tmp_path / "films" / name / "film.mp4") for name in ("c1", "c2")]
     options = json.loads((tmp_path / "films" / "card.json").read_text())["options"]
     assert options == {
         "seed": 6, "num_cameras": 2, "num_people": 3, "minutes": 0.01, "fps": 4.0, "num_places": 1,
-        "width": 96, "height": 64,
+        "width": 96, "height": 64, "overlap": True,
     }  # fmt: skip
     assert "seqLength=2" in (tmp_path / "films" / "c2" / "seqinfo.ini").read_text()
 

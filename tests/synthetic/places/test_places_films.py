@@ -211,6 +211,7 @@ def test_bad_options_and_cameras_are_named(tmp_path: Path) -> None:
         ({"fps": 0.001}, "not one frame"),
         ({"num_people": 0}, "num_people"),
         ({"num_cameras": 10}, "num_cameras"),
+        ({"overlap": True, "num_places": 2}, "overlap: at least two cameras in each place"),
     ):
         with pytest.raises(InputError, match=message):
             FilmOptions(**{**SHORT.__dict__, **changed})
@@ -223,3 +224,20 @@ def test_an_interrupted_process_ends_at_its_next_frame_and_leaves_no_whole_camer
     assert next(frames) == 1
     frames.close()  # type: ignore[attr-defined]
     assert not (tmp_path / "c1" / "seqinfo.ini").exists()
+
+
+@pytest.mark.parametrize(("seed", "places"), [(6, 1), (7, 2)])
+def test_overlapping_cameras_of_a_place_see_common_ground(seed: int, places: int) -> None:
+    """By each camera's own projection: a third of the spots that one sees lie in the other's picture too."""
+    network = film_network(FilmOptions(seed=seed, num_cameras=4, num_places=places, overlap=True))
+    for place in range(places):
+        first, *others = (camera for camera in network.cameras if camera.place == place)
+        assert others
+        for other in others:
+            fewer, more = sorted((first, other), key=lambda camera: len(camera.spots.points))
+            feet = np.column_stack([fewer.spots.points, np.zeros(len(fewer.spots.points))])
+            pixels, _ = more.pinhole.project(feet)
+            size = (more.pinhole.width, more.pinhole.height)
+            with np.errstate(invalid="ignore"):
+                inside = ((pixels > 0) & (pixels < size)).all(axis=1)
+            assert inside.mean() >= 0.3

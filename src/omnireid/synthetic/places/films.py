@@ -70,8 +70,10 @@ class Frame:
 
 def film_network(options: FilmOptions) -> Network:
     """The places and cameras of films."""
-    size = (options.width, options.height)
-    return make_network(options.seed, 0, options.num_cameras, num_places=options.num_places, size=size)
+    size, places = (options.width, options.height), options.num_places
+    return make_network(
+        options.seed, 0, options.num_cameras, num_places=places, size=size, overlap=options.overlap
+    )
 
 
 def film_walks(options: FilmOptions, network: Network) -> Walks:

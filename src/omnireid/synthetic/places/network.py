@@ -24,6 +24,8 @@ _MOST_LEAN = np.radians(15.0)
 _ENOUGH_SPOTS = 40
 _TOO_NEAR, _MOST_NEAR = 2.0, 0.15
 _TRIES = 40
+# Of the spots of whichever of two overlapping cameras sees fewer.
+_LEAST_SHARED = 0.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +71,7 @@ def make_network(
     *,
     num_places: int | None = None,
     size: tuple[int, int] | None = None,
+    overlap: bool = False,
 ) -> Network:
     """Draw places and hang cameras in them.
 
@@ -76,6 +79,7 @@ def make_network(
         seed, number: of the dataset, and which of its worlds.
         num_places: 1 to num_cameras; by default about half as many as cameras.
         size: width and height of every sensor in pixels; drawn for each by default.
+        overlap: whether all cameras of a place see ground that its first one sees.
 
     Raises:
         InputError: fewer than one camera or place, or more places than cameras.
@@ -97,14 +101,13 @@ def make_network(
         for attempt in range(_TRIES):
             draw = numpy_generator(seed, "place", number, index, attempt)
             place = make_place(draw, kinds[(index + attempt) % len(kinds)])
-            hung = [_hang(draw, place, size) for _ in mine] if place.ways else []
-            if hung and all(camera is not None for camera in hung):
+            hung = _hang_all(draw, place, size, len(mine), overlap) if place.ways else None
+            if hung is not None:
                 break
         else:  # pragma: no cover (never seen)
             raise AssertionError(f"no place with a view in {_TRIES} tries")
         places.append(place)
         for camid, camera in zip(mine, hung, strict=True):
-            assert camera is not None
             cameras[int(camid)] = PlacedCamera(index, camera[0], sensors[int(camid)], camera[1])
     lights = tuple(
         draw_lights(numpy_generator(seed, "lights", number, i), place) for i, place in enumerate(places)
@@ -112,16 +115,30 @@ def make_network(
     return Network(tuple(places), lights, tuple(cameras[camid] for camid in range(num_cameras)))
 
 
+def _hang_all(
+    generator: np.random.Generator, place: Place, size: tuple[int, int] | None, count: int, overlap: bool
+) -> list[tuple[Pinhole, Spots]] | None:
+    """A place's cameras; None if one was not found."""
+    hung: list[tuple[Pinhole, Spots]] = []
+    for _ in range(count):
+        camera = _hang(generator, place, size, hung[0][1] if overlap and hung else None)
+        if camera is None:
+            return None
+        hung.append(camera)
+    return hung
+
+
 def _hang(
-    generator: np.random.Generator, place: Place, size: tuple[int, int] | None
+    generator: np.random.Generator, place: Place, size: tuple[int, int] | None, common: Spots | None
 ) -> tuple[Pinhole, Spots] | None:
-    """A camera that sees people well; None if no try found one."""
+    """A camera that sees people well, and of `common` ground enough; None if no try found one."""
     points, headings = way_points(place)
+    aims = points if common is None else common.points
     length, width = place.ground.size
     margin = -0.15 if place.indoor else 2.5
     highest = min(7.0, place.ground.ceiling - 0.15)
     for _ in range(_TRIES):
-        target = points[int(generator.integers(len(points)))]
+        target = aims[int(generator.integers(len(aims)))]
         away, turn = generator.uniform(3.5, 15.0), generator.uniform(0, 2 * np.pi)
         spot = target + away * np.array([np.cos(turn), np.sin(turn)])
         height = float(
@@ -145,9 +162,17 @@ def _hang(
             distortion=(barrel, 0.0),
         )
         spots = visible_spots(place, pinhole, points, headings)
-        if len(spots.points) >= _ENOUGH_SPOTS and _is_open(place, pinhole):
+        if len(spots.points) < _ENOUGH_SPOTS or not _is_open(place, pinhole):
+            continue
+        if common is None or shared_share(spots, common) >= _LEAST_SHARED:
             return pinhole, spots
     return None
+
+
+def shared_share(spots_a: Spots, spots_b: Spots) -> float:
+    """Share of the spots that two cameras of one place both see, of those of whichever sees fewer; 0 to 1."""
+    a, b = ({tuple(point) for point in spots.points} for spots in (spots_a, spots_b))
+    return len(a & b) / max(min(len(a), len(b)), 1)
 
 
 def _is_open(place: Place, pinhole: Pinhole) -> bool:
