@@ -258,6 +258,15 @@ class Identities:
         latest = sorted(wanted, reverse=True)[:limit]
         return [_operation(operation, records[operation], records, people) for operation in latest]
 
+    def parted(self) -> set[frozenset[str]]:
+        """Pairs of identities whose merge somebody took back: a program must not merge them again."""
+        undone = [
+            record
+            for record in self.store.records(OPERATIONS).values()
+            if record["kind"] == "merge" and record["state"] == "undone"
+        ]
+        return {frozenset((record["identity"], merged)) for record in undone for merged in record["records"]}
+
     def recover(self) -> int:
         """Finish what was interrupted; how many operations."""
         if all(record["state"] in _FINISHED for record in self.store.records(OPERATIONS).values()):

@@ -24,6 +24,8 @@ class Question:
         group: Answer by person: by identity; items without one by tracklet, or alone.
         rerank: Reorder the best 100 by k-reciprocal re-ranking; scores stay what they are.
         without: Ids of items that are no candidates, such as the one that is searched with.
+        without_people: Identities that are no candidates, with all that was merged with them, such as
+            people who were elsewhere at that moment.
         false_alarm_rate: Wanted share of searches for strangers that end in "same" (FPIR), one that the
             calibration could measure. It holds at any number of people. None takes its usual one, 1 %.
         prior: That the person is in the gallery at all, before the picture is looked at. None takes the
@@ -39,6 +41,7 @@ class Question:
     group: bool = True
     rerank: bool = False
     without: frozenset[str] = frozenset()
+    without_people: frozenset[str] = frozenset()
     false_alarm_rate: float | None = None
     prior: float | None = None
 
@@ -48,6 +51,7 @@ class Question:
         if self.prior is not None and not 0 < self.prior < 1:
             raise InputError(f"prior: must lie between 0 and 1, got {self.prior}")
         object.__setattr__(self, "without", frozenset(self.without))
+        object.__setattr__(self, "without_people", frozenset(self.without_people))
 
     @classmethod
     def of(cls, question: Question | None, options: Mapping[str, Any]) -> Question:

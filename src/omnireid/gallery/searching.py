@@ -246,6 +246,10 @@ class Searcher:
         if asked.without:
             ids = rows.column("id").to_pylist()
             rows = rows.take(np.flatnonzero([item_id not in asked.without for item_id in ids]))
+        if asked.without_people:
+            gone = {self.people.root(identity) for identity in asked.without_people}
+            shown = map(self.people.shown, rows.column("identity").to_pylist())
+            rows = rows.take(np.flatnonzero([identity not in gone for identity in shown]))
         scores = np.asarray(rows.column("score"), np.float64)
         if needs_vectors and rows.num_rows:
             vectors = self.judge.vectors(np.concatenate([query[None], embeddings_of(rows)]))

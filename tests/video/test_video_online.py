@@ -1,0 +1,162 @@
+"""Who a walk is, decided at once; later evidence, what an operator takes back, and what cannot be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gallery.people import DIM, MODEL, calibration, memory_gallery
+from omnireid import Gallery, Item
+from omnireid.core.arrays import Float32
+from omnireid.core.errors import InputError
+from omnireid.evaluation.calibration import Decision
+from omnireid.gallery.items import Filter
+from omnireid.video.online import ACTOR, Online, OnlineLinker, Seen
+
+
+def view(person: int, number: int, noise: float = 0.4) -> Float32:
+    """(D,) of unit norm: somebody as `gallery.people.crowd` draws them, more alike the less noise."""
+    point = np.random.default_rng([9, person]).standard_normal(DIM)
+    point = point + noise * np.random.default_rng([person, number]).standard_normal(DIM)
+    point[0] += 1
+    return (point / np.linalg.norm(point)).astype(np.float32)
+
+
+def between(one: Float32, two: Float32) -> Float32:
+    """Somebody whom nobody can tell from either of two."""
+    mean = one + two
+    return (mean / np.linalg.norm(mean)).astype(np.float32)
+
+
+def seen(walk: str, begin: float, vector: Float32, *, camera: str = "yard", part: int = 1) -> Seen:
+    return Seen(camera, f"{camera}.mp4", walk, part, begin, begin + 5.0, vector, 0.75, None)
+
+
+@pytest.fixture
+def gallery() -> Gallery:
+    """With twelve strangers, so that a search has somebody to tell people from."""
+    opened = memory_gallery(calibration=calibration(noise=0.5))
+    strangers = [Item(camera="old", time=float(n), identity=f"s{n}") for n in range(12)]
+    opened.enrol(strangers, np.stack([view(100 + n, 0) for n in range(12)]), model=MODEL)
+    return opened
+
+
+def test_somebody_new_is_known_when_they_come_again(gallery: Gallery) -> None:
+    linker = OnlineLinker(gallery, MODEL)
+    first = linker.add(seen("w1", 1_000, view(1, 0)))
+    assert first.decision is Decision.NEW
+    assert first.identity is not None
+    assert first.probability is not None
+    gallery.name_identity(first.identity, "Ada")
+    again = linker.add(seen("w2", 1_100, view(1, 1), camera="hall"))
+    assert (again.decision, again.identity, again.name) == (Decision.SAME, first.identity, "Ada")
+    item = gallery.item(again.item)
+    assert (item.time, item.end_time, item.tracklet, item.quality) == (1_100, 1_105, "w2", 0.75)
+    assert item.attributes["link"] == "same"
+    assert item.attributes["link_probability"] == round(again.probability or 0, 2)
+    # Everything was done by one name, and enrolled again nothing changes.
+    assert {entry.actor for entry in gallery.audit(action="search")} == {ACTOR}
+    restarted = OnlineLinker(gallery, MODEL)
+    assert restarted.add(seen("w2", 1_100, view(1, 1), camera="hall")).item == again.item
+    assert len(gallery.items(Filter(tracklets=frozenset({"w2"})))) == 1
+
+
+def test_nobody_is_before_two_cameras_at_once(gallery: Gallery) -> None:
+    linker = OnlineLinker(gallery, MODEL)
+    first = linker.add(seen("w1", 1_000, view(1, 0)))
+    twin = linker.add(seen("w2", 1_002, view(1, 1), camera="hall"))
+    assert twin.identity != first.identity
+    # A walk that goes on is in its place although its last part has ended.
+    later = seen("w3", 1_020, view(1, 2), camera="door")
+    assert linker.add(later, going_on=["w1", "w2"]).identity not in (first.identity, twin.identity, None)
+    # Where cameras see the same place, it may be one person; a restart knows who was where.
+    overlapping = OnlineLinker(gallery, MODEL, Online(overlapping=True))
+    assert overlapping.add(seen("w4", 1_002, view(1, 3), camera="gate")).identity == first.identity
+    assert OnlineLinker(gallery, MODEL).add(seen("w5", 1_002, view(1, 4), camera="attic")).identity not in {
+        first.identity,
+        twin.identity,
+    }
+
+
+def test_parts_of_a_walk_are_one_person_whom_an_operator_may_change(gallery: Gallery) -> None:
+    linker = OnlineLinker(gallery, MODEL)
+    first = linker.add(seen("w1", 1_000, view(1, 0)))
+    # The tracker knows better than looks.
+    second = linker.add(seen("w1", 1_005, view(2, 0), part=2))
+    assert second.identity == first.identity
+    moved = gallery.assign([first.item, second.item], "s3").identity
+    assert linker.add(seen("w1", 1_010, view(1, 2), part=3)).identity == moved
+    # Who was forgotten does not come back by their own walk.
+    gallery.forget("s3")
+    after = linker.add(seen("w1", 1_015, view(1, 3), part=4))
+    assert (after.decision, after.identity not in ("s3", first.identity)) == (Decision.NEW, True)
+
+
+def test_a_walk_that_was_unsure_is_assigned_when_more_is_known(gallery: Gallery) -> None:
+    linker = OnlineLinker(gallery, MODEL, Online(join=0.999999))
+    linker.add(seen("w1", 1_000, view(1, 0)))
+    linker.add(seen("w2", 1_100, view(2, 0)))
+    doubtful = linker.add(seen("w3", 1_200, between(view(1, 0), view(2, 0))))
+    assert (doubtful.decision, doubtful.identity) == (Decision.UNSURE, None)
+    assert gallery.item(doubtful.item).attributes["link"] == "unsure"
+    # The same walk goes on, and shows who it is.
+    clear = linker.add(seen("w3", 1_205, view(1, 1, 0.0), part=2))
+    assert clear.decision is Decision.SAME
+    assert gallery.item(doubtful.item).identity == clear.identity
+    (operation,) = gallery.operations(limit=1)
+    assert (operation.kind, operation.actor) == ("assign", ACTOR)
+    gallery.undo(operation.id)
+    assert gallery.item(doubtful.item).identity is None
+
+
+def test_a_walk_that_was_unsure_is_looked_at_again_when_somebody_alike_comes(gallery: Gallery) -> None:
+    linker = OnlineLinker(gallery, MODEL, Online(join=0.999999))
+    linker.add(seen("w1", 1_000, view(1, 0)))
+    other = linker.add(seen("w2", 1_100, view(2, 0)))
+    doubtful = linker.add(seen("w3", 1_200, between(view(1, 0), view(2, 0))))
+    assert doubtful.identity is None
+    near = view(1, 0) + 0.8 * view(2, 0)
+    known = gallery.enrol([Item(camera="x", identity="p1")], near[None], model=MODEL)
+    linker.add(seen("w4", 1_300, near, camera="hall"))
+    assert known.ids
+    assert gallery.item(doubtful.item).identity not in (None, other.identity)
+
+
+def test_later_evidence_joins_two_people_until_somebody_takes_it_back(gallery: Gallery) -> None:
+    items = [Item(camera="yard", time=100.0 * n, identity=f"p{n // 3}") for n in range(6)]
+    gallery.enrol(items, np.stack([view(1, n, 0.5) for n in range(6)]), model=MODEL)
+    gallery.name_identity("p1", "Ada")
+    linker = OnlineLinker(gallery, MODEL)
+    link = linker.add(seen("w1", 2_000, view(1, 9, 0.2)))
+    assert (link.decision, link.identity, link.name) == (Decision.SAME, "p1", "Ada")
+    (merge,) = link.merged
+    assert (gallery.operations(limit=1)[0].kind, gallery.operations(limit=1)[0].actor) == ("merge", ACTOR)
+    gallery.undo(merge)
+    assert gallery.people(fresh=True).root("p0") == "p0"
+    for n in (1, 2):
+        assert (
+            OnlineLinker(gallery, MODEL).add(seen(f"x{n}", 3_000 + 50 * n, view(1, 10 + n, 0.2))).merged == ()
+        )
+    # Two people with names stay two.
+    gallery.name_identity("p0", "Eva")
+    gallery.enrol([replace(items[0], identity="p2", time=900.0)], view(1, 20, 0.5)[None], model=MODEL)
+    gallery.name_identity("p2", "Bea")
+    assert linker.add(seen("w9", 4_000, view(1, 30, 0.2))).merged == ()
+
+
+def test_people_who_were_in_two_places_at_once_are_never_joined(gallery: Gallery) -> None:
+    twins = [Item(camera=f"c{n % 2}", time=100.0 * (n // 2), identity=f"p{n % 2}") for n in range(6)]
+    twins = [replace(item, end_time=item.time + 9.0) for item in twins if item.time is not None]
+    gallery.enrol(twins, np.stack([view(1, n, 0.5) for n in range(6)]), model=MODEL)
+    link = OnlineLinker(gallery, MODEL).add(seen("w1", 2_000, view(1, 9, 0.2)))
+    assert link.merged == ()
+    assert gallery.people(fresh=True).root("p0") != gallery.people().root("p1")
+
+
+def test_a_gallery_that_cannot_decide_is_refused() -> None:
+    with pytest.raises(InputError, match="calibration"):
+        OnlineLinker(memory_gallery(), MODEL)
+    with pytest.raises(InputError, match="join"):
+        Online(join=1.0)
