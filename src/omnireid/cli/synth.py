@@ -10,7 +10,7 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
-from omnireid.synthetic.options import FilmOptions, RenderOptions, Style
+from omnireid.synthetic.options import MAX_MIXED_WORLDS, FilmOptions, RenderOptions, Style
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,15 @@ class Options(RenderOptions):
             help="With --style mesh: so many identities share places and cameras; 0: all.",
         ),
     ] = RenderOptions.people_per_world
+    mixed_worlds: Annotated[
+        int,
+        typer.Option(
+            "--mixed-worlds",
+            min=0,
+            max=MAX_MIXED_WORLDS,
+            help="With --style mesh: a person's cameras are drawn from so many worlds; 0: of one world.",
+        ),
+    ] = RenderOptions.mixed_worlds
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ class VideoOptions:
 _OF_VIDEOS = ("num_people", "minutes", "fps", "num_places", "frame_width", "frame_height", "overlap")
 _OF_CROPS = (
     "num_train_pids", "num_test_pids", "crops_per_camera", "num_distractors", "num_junk", "height", "width",
-    "style", "people_per_world",
+    "style", "people_per_world", "mixed_worlds",
 )  # fmt: skip
 
 

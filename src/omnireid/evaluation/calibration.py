@@ -225,8 +225,7 @@ class Calibration:
                 return alarm
         rates = ", ".join(f"{alarm.wanted:g}" for alarm in known)
         raise InputError(
-            f"false-alarm rate {rate:g}: this calibration holds {rates}; calibrate again with "
-            f"--false-alarm-rate {rate:g}"
+            f"false-alarm rate {rate:g}: this calibration holds {rates}; calibrate again with that rate"
         )
 
     def decide(self, score: float, *, rate: float | None = None) -> Decision:

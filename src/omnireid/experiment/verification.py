@@ -69,7 +69,7 @@ def verify(
     file = find_calibration(weights, calibration)
     if file is None and (false_alarm_rate is not None or prior is not None):
         raise ConfigError(
-            f"without a calibration there is only a score; --false-alarm-rate and --prior need one. "
+            "without a calibration there is only a score; a false-alarm rate and a prior need one. "
             f"{calibration_path(weights).name} does not exist: run 'omnireid calibrate --model {model} …'"
         )
     crops = [decode(first), decode(second)]

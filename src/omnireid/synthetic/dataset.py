@@ -31,7 +31,7 @@ FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding
 _END_OF_JPEG = b"\xff\xd9"
 _CHUNK = 32
 # Options that came later than the first datasets: their defaults are not written, so that those stay whole.
-_LATER = ("first_pid", "style", "people_per_world")
+_LATER = ("first_pid", "style", "people_per_world", "mixed_worlds")
 
 
 class PictureStyle(Protocol):
@@ -180,10 +180,10 @@ def _render_all(
 def _chunks(options: RenderOptions, crops: list[PlannedCrop]) -> list[list[PlannedCrop]]:
     """Work for one process at a time: one person after the other, so that clothes are woven once.
 
-    Of several worlds, a chunk is of one, so that not every process builds each.
+    Of worlds that are not mixed, a chunk is of one, so that not every process builds each.
     """
     ordered = sorted(crops, key=lambda crop: (crop.subject, crop.camid, crop.index))
-    if not options.people_per_world:
+    if options.mixed_worlds or not options.people_per_world:
         return [ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK)]
     chunks: dict[int, list[PlannedCrop]] = {}
     for crop in ordered:

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from omnireid.core.errors import InputError, UnknownNameError
 
 MAX_CAMERAS = 9  # a Market-1501 file name has one digit for the camera
+MAX_MIXED_WORLDS = 24  # each process holds all of them, about 40 MB each
 
 Style = Literal["flat", "mesh"]
 
@@ -49,6 +50,8 @@ class RenderOptions:
         style: "flat", figures painted in front of a picture; "mesh", bodies of triangles in a place.
         people_per_world: of style "mesh", how many people in a row of pids share places and cameras; the next
             ones live in another world, whose cameras have the same numbers. 0: all share one.
+        mixed_worlds: of style "mesh", each camera of a person is drawn from so many worlds, so that what is
+            behind somebody says nothing of who it is; people in a row only dress alike. 0: it is one world's.
     """
 
     seed: int = 1
@@ -63,16 +66,20 @@ class RenderOptions:
     first_pid: int = 1
     style: Style = "flat"
     people_per_world: int = 0
+    mixed_worlds: int = 0
 
     def __post_init__(self) -> None:
         self.world  # noqa: B018 (checks cameras and size)
         if self.style not in get_args(Style):
             raise UnknownNameError("style", self.style, get_args(Style))
-        if self.style == "flat" and self.people_per_world:
-            raise InputError(
-                f"people_per_world: {self.people_per_world} has no effect with style flat; leave it out, or "
-                "take style mesh"
-            )
+        for name in ("people_per_world", "mixed_worlds"):
+            if self.style == "flat" and getattr(self, name):
+                raise InputError(
+                    f"{name}: {getattr(self, name)} has no effect with style flat; leave it out, or take "
+                    "style mesh"
+                )
+        if not 0 <= self.mixed_worlds <= MAX_MIXED_WORLDS:
+            raise InputError(f"mixed_worlds: 0 to {MAX_MIXED_WORLDS}, got {self.mixed_worlds}")
         if self.num_cameras < 2:
             raise InputError(
                 f"num_cameras: at least 2, got {self.num_cameras}: a match must come from another camera"

@@ -34,6 +34,7 @@ def test_a_film_has_the_options_that_were_given(omnireid: Run, tmp_path: Path) -
         (("--video", "--style", "mesh"), "--style: no effect with --video"),
         (("--people", 3), "--people: no effect without --video"),
         (("--people-per-world", 3), "people_per_world: 3 has no effect with style flat"),
+        (("--mixed-worlds", 3), "mixed_worlds: 3 has no effect with style flat"),
         (("--video", "--places", 5), "num_places: 1 to 4 (the cameras), got 5"),
         (("--style", "mash"), "mash"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -64,6 +65,10 @@ def test_options_that_make_no_sense_are_refused() -> None:
         RenderOptions(style="mash")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="people_per_world: 3 has no effect with style flat"):
         RenderOptions(people_per_world=3)
+    with pytest.raises(InputError, match="mixed_worlds: 2 has no effect with style flat"):
+        RenderOptions(mixed_worlds=2)
+    with pytest.raises(InputError, match="mixed_worlds: 0 to 24, got 25"):
+        RenderOptions(style="mesh", mixed_worlds=25)
 
 
 def test_people_of_one_world_share_its_cameras_and_the_next_world_has_others() -> None:
@@ -72,6 +77,24 @@ def test_people_of_one_world_share_its_cameras_and_the_next_world_has_others() -
     for camera, another in zip(first.cameras, other.cameras, strict=True):
         assert not np.allclose(camera.pinhole.position, another.pinhole.position)
     assert first.cameras[0].sensor != first.cameras[1].sensor
+
+
+def test_mixed_worlds_put_neighbours_before_other_cameras(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[tuple[int, int], int] = {}
+    of_world = crops._network
+
+    def noted(seed: int, number: int, num_cameras: int) -> crops.Network:
+        asked[now] = number
+        return of_world(seed, number, num_cameras)
+
+    monkeypatch.setattr(crops, "_network", noted)
+    options = replace(SMALL, mixed_worlds=2)
+    for now in ((subject, camid) for subject in (1, 2) for camid in (0, 1)):
+        again = render_crop(options, *now, 0)
+        assert render_crop(options, *now, 0) == again
+    assert set(asked.values()) == {0, 1}
+    # Both are of one community, and no camera is theirs alone.
+    assert [asked[1, 0], asked[1, 1]] != [asked[2, 0], asked[2, 1]]
 
 
 def test_the_person_fills_the_middle_of_the_box() -> None:

@@ -13,13 +13,13 @@ from functools import lru_cache
 import numpy as np
 
 from omnireid.core.arrays import Float64
-from omnireid.core.seeds import numpy_generator
+from omnireid.core.seeds import derive_seed, numpy_generator
 from omnireid.synthetic.mesh import Mesh
 from omnireid.synthetic.optics.camera import Pinhole
 from omnireid.synthetic.optics.light import Shadows, cast_shadows
 from omnireid.synthetic.optics.render import Rendered, render, visible
 from omnireid.synthetic.optics.sensor import SensorSettings
-from omnireid.synthetic.options import RenderOptions
+from omnireid.synthetic.options import MAX_MIXED_WORLDS, RenderOptions
 from omnireid.synthetic.places.boxes import Detector
 from omnireid.synthetic.places.cast import Actor, cast
 from omnireid.synthetic.places.network import Network, PlacedCamera, make_network, metered
@@ -52,12 +52,12 @@ class Sighting:
     others: tuple[tuple[int, tuple[float, float], float], ...]
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=MAX_MIXED_WORLDS)
 def _network(seed: int, number: int, num_cameras: int) -> Network:
     return make_network(seed, number, num_cameras)
 
 
-@lru_cache(maxsize=24)
+@lru_cache(maxsize=16 * MAX_MIXED_WORLDS)
 def _shadows(seed: int, number: int, num_cameras: int, place: int, light: int) -> Shadows:
     network = _network(seed, number, num_cameras)
     here = network.places[place]
@@ -146,13 +146,16 @@ def render_crop(
             person badly, as junk boxes do.
         actor: who is seen in place of the person that `subject` is; around it nothing changes.
     """
-    number = subject // options.people_per_world if options.people_per_world else 0
+    community = subject // options.people_per_world if options.people_per_world else 0
+    number = community
+    if options.mixed_worlds:
+        number = derive_seed(options.seed, "world", subject, camid) % options.mixed_worlds
     world = (options.seed, number, options.num_cameras)
     network = _network(*world)
     camera = network.cameras[camid]
     place, hours = network.places[camera.place], network.lights[camera.place]
     around = numpy_generator(options.seed, "sighting", subject, camid, index)
-    actor = actor or cast(options.seed, "person", subject, number)
+    actor = actor or cast(options.seed, "person", subject, community)
     pose = actor.draw_pose(numpy_generator(options.seed, "pose", subject, camid, index))
     least = _LEAST_SEEN if around.random() < _SELDOM else _MOSTLY_SEEN
     for _ in range(_TRIES):
@@ -183,7 +186,7 @@ def render_crop(
     return camera.sensor.crop(picture.colour, settings, box.height / options.height, around)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32 * MAX_MIXED_WORLDS)
 def _settings(seed: int, number: int, num_cameras: int, camid: int, light: int) -> SensorSettings:
     network = _network(seed, number, num_cameras)
     camera = network.cameras[camid]
