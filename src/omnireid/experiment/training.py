@@ -27,6 +27,7 @@ from omnireid.inference.embedder import Embedder
 from omnireid.inference.lookup import find_weights
 from omnireid.models.cards import model_card
 from omnireid.models.convert import read_network
+from omnireid.models.neck import BNNeck
 from omnireid.models.network import Network
 from omnireid.models.network_config import NetworkConfig
 from omnireid.models.registry import architecture_config, blank_network, nearest_architecture
@@ -278,7 +279,13 @@ def _initial_network(recipe: Recipe) -> Network | None:
     if network.config == wanted:
         return network
     trained = blank_network(wanted)
-    trained.load_state_dict(network.state_dict())
+    # Fresh is what these weights do not have: the neck of a ResNet.
+    trained.load_state_dict({**trained.state_dict(), **network.state_dict()})
+    if wanted.neck and not network.config.neck:
+        _, neck = trained.head_and_neck()
+        assert isinstance(neck, BNNeck)
+        # The shift of a batch norm that had a ReLU behind it.
+        neck.bias.zero_()
     return trained
 
 

@@ -14,10 +14,17 @@ from omnireid.models.state_dict import CLASSIFIER_PREFIX, check_state_dict, with
 
 
 class ClassifierOutput(NamedTuple):
-    """embeddings (N, D) and logits (N, num_classes)."""
+    """What a batch gives.
+
+    Attributes:
+        embeddings: (N, D): what distances are learned in, before the neck where the network has one.
+        logits: (N, num_classes).
+        necked: (N, D): what the classifier takes and who searches gets; `embeddings` without a neck.
+    """
 
     embeddings: Tensor
     logits: Tensor
+    necked: Tensor
 
 
 class IdentityClassifier(nn.Module):
@@ -26,6 +33,9 @@ class IdentityClassifier(nn.Module):
     Args:
         backbone: gives the embeddings.
         num_classes: identities in the training split.
+
+    Attributes:
+        losses: losses with weights or a state of their own, by name: they train and are saved with it.
     """
 
     def __init__(self, backbone: Network, num_classes: int) -> None:
@@ -33,17 +43,23 @@ class IdentityClassifier(nn.Module):
         if num_classes < 1:
             raise ConfigError(f"num_classes: at least 1, got {num_classes}")
         self.backbone = backbone
-        self.classifier = nn.Linear(backbone.config.embedding_size, num_classes)
+        self.classifier = nn.Linear(
+            backbone.config.embedding_size, num_classes, bias=not backbone.config.neck
+        )
+        self.losses = nn.ModuleDict()
         self.initialise_classifier()
 
     def initialise_classifier(self, generator: torch.Generator | None = None) -> None:
         """Draw fresh classifier weights, N(0, 0.01); the backbone is left alone."""
         nn.init.normal_(self.classifier.weight, 0.0, 0.01, generator=generator)
-        nn.init.zeros_(self.classifier.bias)
+        if self.classifier.bias is not None:
+            nn.init.zeros_(self.classifier.bias)
 
     def forward(self, images: Tensor) -> ClassifierOutput:
-        embeddings = self.backbone(images)
-        return ClassifierOutput(embeddings, self.classifier(embeddings))
+        head, neck = self.backbone.head_and_neck()
+        embeddings = head(self.backbone.pool(self.backbone.feature_maps(images)))
+        necked = neck(embeddings)
+        return ClassifierOutput(embeddings, self.classifier(necked), necked)
 
     def published_state_dict(self) -> dict[str, Tensor]:
         """The state dict as torchreid's checkpoints hold it: the backbone's keys and `classifier.*`."""

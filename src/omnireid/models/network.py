@@ -7,25 +7,34 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from omnireid.models.neck import generalised_mean
 from omnireid.models.network_config import NetworkConfig
 
 
 class Network(nn.Module):
     """(N, 3, H, W) normalised RGB → (N, D) embeddings, in training and in evaluation alike.
 
-    A network of a family sets `config` and has `feature_maps` and `stages`; and `head`, where something
-    stands behind the global average pool. Embeddings are not L2-normalised.
+    A network of a family sets `config` and has `feature_maps` and `stages`; `head`, where something stands
+    behind the global pool; and `head_and_neck`, where the head ends in a BNNeck. Embeddings are not
+    L2-normalised.
     """
 
     config: NetworkConfig
 
     @property
     def head(self) -> nn.Module:
-        """(N, C) means over the feature maps → (N, D) embeddings."""
+        """(N, C) pooled feature maps → (N, D) embeddings."""
         return nn.Identity()
 
+    def head_and_neck(self) -> tuple[nn.Module, nn.Module]:
+        """The head in two: up to the vectors (N, D) that distances are learned in, and the neck behind them.
+
+        Without a neck (`neck.py`) the second is the identity.
+        """
+        return self.head, nn.Identity()
+
     def feature_maps(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) → (N, C, h, w): what the global average pool takes."""
+        """(N, 3, H, W) → (N, C, h, w): what the global pool takes."""
         raise NotImplementedError
 
     def stages(self) -> dict[str, nn.Module]:
@@ -49,5 +58,9 @@ class Network(nn.Module):
                 nn.init.normal_(module.weight, 0.0, 0.01, generator=generator)
                 nn.init.zeros_(module.bias)
 
+    def pool(self, feature_maps: Tensor) -> Tensor:
+        """(N, C, h, w) → (N, C): the mean, or the generalised mean that the configuration asks for."""
+        return generalised_mean(feature_maps, self.config.pooling_power)
+
     def forward(self, images: Tensor) -> Tensor:
-        return cast(Tensor, self.head(self.feature_maps(images).mean(dim=(2, 3))))
+        return cast(Tensor, self.head(self.pool(self.feature_maps(images))))

@@ -13,6 +13,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from omnireid.models.fusion import make_fusion
+from omnireid.models.neck import BNNeck
 from omnireid.models.network import Network
 from omnireid.models.osnet_config import BOTTLENECK, OSNetConfig, Placement
 
@@ -147,7 +148,7 @@ class OSNet(Network):
     """The network of Table 1: (N, 3, H, W) normalised RGB → (N, embedding_size) embeddings.
 
     Embeddings are returned in training and in evaluation alike; `IdentityClassifier` owns the classifier.
-    They are not L2-normalised, and not negative: the head ends in a ReLU.
+    They are not L2-normalised; not negative, as the head ends in a ReLU, unless it ends in a BNNeck.
     """
 
     config: OSNetConfig
@@ -163,9 +164,9 @@ class OSNet(Network):
         self.conv3, self.pool3 = self._stage(1, widths[0], widths[1], transition=True)
         self.conv4, _ = self._stage(2, widths[1], widths[2], transition=False)
         self.conv5 = ConvNorm(widths[2], widths[2], 1)
-        self.fc = nn.Sequential(
-            nn.Linear(widths[2], config.embedding_size), nn.BatchNorm1d(config.embedding_size), nn.ReLU()
-        )
+        size = config.embedding_size
+        behind = [BNNeck(size)] if config.neck else [nn.BatchNorm1d(size), nn.ReLU()]
+        self.fc = nn.Sequential(nn.Linear(widths[2], size), *behind)
         self.initialise()
 
     def _stage(
@@ -184,7 +185,8 @@ class OSNet(Network):
         )
         if not transition:
             return blocks, nn.Identity()
-        halve = nn.Sequential(ConvNorm(out_channels, out_channels, 1), nn.AvgPool2d(2, stride=2))
+        stride = self.config.last_stride if stage == 1 else 2
+        halve = nn.Sequential(ConvNorm(out_channels, out_channels, 1), nn.AvgPool2d(stride, stride=stride))
         if self.config.layout == "osnet_ain":
             return blocks, halve
         return blocks.append(halve), nn.Identity()
@@ -203,8 +205,13 @@ class OSNet(Network):
     def head(self) -> nn.Module:
         return self.fc
 
+    def head_and_neck(self) -> tuple[nn.Module, nn.Module]:
+        return (self.fc[:-1], self.fc[-1]) if self.config.neck else (self.fc, nn.Identity())
+
     def feature_maps(self, images: Tensor) -> Tensor:
-        """conv5's output: (N, 3, H, W) → (N, channels[3], H/16, W/16), not negative."""
+        """conv5's output: (N, 3, H, W) → (N, channels[3], H/16, W/16), not negative; H/8, W/8 with
+        `last_stride` 1.
+        """
         x = self.maxpool(self.conv1(images))
         x = self.pool2(self.conv2(x))
         x = self.pool3(self.conv3(x))

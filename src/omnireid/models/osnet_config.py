@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, get_args
 from omnireid.core.errors import ConfigError, UnknownNameError, WeightsError
 from omnireid.core.sockets import later
 from omnireid.models.family import NetworkFamily, Shapes
-from omnireid.models.network_config import NetworkConfig
+from omnireid.models.network_config import NetworkConfig, check_head
 
 Fusion = Literal["unified_gate", "separate_gates", "scalar_gate", "fixed_gates", "addition", "concatenation"]
 StemNorm = Literal["batch", "instance"]
@@ -37,6 +37,10 @@ class OSNetConfig(NetworkConfig):
             "inside" the residual branch in place of its batch norm, "after" the addition, "both", or "none".
             () means none anywhere.
         embedding_size: size of the embedding; not scaled by the width multiplier.
+        neck: whether the head's batch norm is a BNNeck, with nothing behind it; published heads have a ReLU.
+        pooling_power: p of the generalised mean over the last maps (GeM); 1 is their mean.
+        last_stride: 1 leaves out the 2×2 mean between conv3 and conv4: maps of H/8 × W/8 instead of
+            H/16 × W/16, and four times the work in conv4 and conv5.
         layout: which published checkpoints' key names the state dict has: those of OSNet and OSNet-IBN, or
             those of OSNet-AIN.
 
@@ -55,6 +59,9 @@ class OSNetConfig(NetworkConfig):
     instance_norm: tuple[tuple[Placement, ...], ...] = ()
     embedding_size: int = 512
     layout: KeyLayout = "osnet"
+    neck: bool = False
+    pooling_power: float = 1.0
+    last_stride: int = 2
 
     def __post_init__(self) -> None:
         _check_counts("channels", self.channels, length=4)
@@ -72,6 +79,7 @@ class OSNetConfig(NetworkConfig):
         _check_choice("fusion", self.fusion, Fusion)
         _check_choice("stem_norm", self.stem_norm, StemNorm)
         _check_choice("layout", self.layout, KeyLayout)
+        check_head(self.neck, self.pooling_power, self.last_stride)
         self._check_instance_norm()
 
     def _check_instance_norm(self) -> None:
@@ -86,6 +94,13 @@ class OSNetConfig(NetworkConfig):
             raise ConfigError(f"instance_norm: one placement per block, blocks {self.blocks}, got {lengths}")
         for placement in (placement for stage in self.instance_norm for placement in stage):
             _check_choice("instance_norm", placement, Placement)
+
+    def takes_weights_of(self, other: NetworkConfig) -> bool:
+        """Whatever their stride and pool, to which no weight belongs, and whether or not a ReLU followed."""
+        if not isinstance(other, OSNetConfig):
+            return False
+        mine = {"last_stride": self.last_stride, "pooling_power": self.pooling_power, "neck": self.neck}
+        return self == other.with_overrides(mine)
 
     def placements(self, stage: int) -> tuple[Placement, ...]:
         """Where instance normalisation stands in the blocks of a stage (0 is conv2)."""

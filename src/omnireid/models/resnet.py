@@ -10,6 +10,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from omnireid.models.neck import BNNeck
 from omnireid.models.network import Network
 from omnireid.models.resnet_config import EXPANSION, WIDTHS, ResNetConfig
 
@@ -48,7 +49,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(Network):
-    """(N, 3, H, W) normalised RGB → (N, 2048) means over the last block's map, not negative."""
+    """(N, 3, H, W) normalised RGB → (N, 2048): the last block's map, pooled; not negative without a neck."""
 
     config: ResNetConfig
 
@@ -65,12 +66,21 @@ class ResNet(Network):
             channels = EXPANSION * width
             blocks += [Bottleneck(channels, width, stride=1) for _ in range(count - 1)]
             self.add_module(f"layer{number}", nn.Sequential(*blocks))
+        self.neck = BNNeck(config.embedding_size) if config.neck else nn.Identity()
         self.initialise()
 
+    @property
+    def head(self) -> nn.Module:
+        return self.neck
+
+    def head_and_neck(self) -> tuple[nn.Module, nn.Module]:
+        return nn.Identity(), self.neck
+
     def stages(self) -> dict[str, nn.Module]:
-        """The rows of Table 1: conv1, then conv2_x to conv5_x as layer1 to layer4."""
+        """The rows of Table 1: conv1, then conv2_x to conv5_x as layer1 to layer4; the neck, where it is."""
         layers = {f"layer{number}": self.get_submodule(f"layer{number}") for number in range(1, 5)}
-        return {"conv1": nn.Sequential(self.conv1, self.bn1), **layers}
+        neck = {"neck": self.neck} if self.config.neck else {}
+        return {"conv1": nn.Sequential(self.conv1, self.bn1), **layers, **neck}
 
     def feature_maps(self, images: Tensor) -> Tensor:
         """layer4's output: (N, 3, H, W) → (N, 2048, H/32, W/32), H/16 × W/16 with `last_stride` 1."""

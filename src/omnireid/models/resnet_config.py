@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from omnireid.core.card import ModelCard
 from omnireid.core.errors import ConfigError
 from omnireid.core.sockets import later
 from omnireid.models.family import NetworkFamily, Shapes
-from omnireid.models.network_config import NetworkConfig
+from omnireid.models.network_config import NetworkConfig, check_head
 
 EXPANSION = 4
 """A block gives four times the channels that it works on."""
@@ -21,12 +21,14 @@ WIDTHS = (64, 128, 256, 512)
 
 @dataclass(frozen=True)
 class ResNetConfig(NetworkConfig):
-    """A ResNet of bottleneck blocks whose embedding is the global average pool, 2048 values.
+    """A ResNet of bottleneck blocks whose embedding is the global pool, 2048 values.
 
     Attributes:
         blocks: number of blocks in layer1 to layer4; (3, 4, 6, 3) is ResNet-50.
         last_stride: stride of layer4. 2 as in the paper: maps of H/32 × W/32; 1 keeps H/16 × W/16, which
             re-identification gains from (Sun et al., ECCV 2018; Luo et al., CVPRW 2019).
+        neck: whether a BNNeck follows the pool.
+        pooling_power: p of the generalised mean over the last maps (GeM); 1 is their mean.
 
     Raises:
         ConfigError: a value that makes no network.
@@ -36,21 +38,25 @@ class ResNetConfig(NetworkConfig):
 
     blocks: tuple[int, int, int, int] = (3, 4, 6, 3)
     last_stride: int = 2
+    neck: bool = False
+    pooling_power: float = 1.0
 
     def __post_init__(self) -> None:
         counts = self.blocks if isinstance(self.blocks, tuple) else ()
         if len(counts) != len(WIDTHS) or not all(type(count) is int and count > 0 for count in counts):
             raise ConfigError(f"blocks: four positive whole numbers expected, got {self.blocks!r}")
-        if type(self.last_stride) is not int or self.last_stride not in (1, 2):
-            raise ConfigError(f"last_stride: 1 or 2, got {self.last_stride!r}")
+        check_head(self.neck, self.pooling_power, self.last_stride)
 
     @property
     def embedding_size(self) -> int:
         return EXPANSION * WIDTHS[-1]
 
     def takes_weights_of(self, other: NetworkConfig) -> bool:
-        """Whatever their stride: no weight belongs to it, and ImageNet's were trained with 2."""
-        return isinstance(other, ResNetConfig) and replace(other, last_stride=self.last_stride) == self
+        """Whatever their stride and pool, to which no weight belongs; a missing neck begins afresh.
+
+        ImageNet's were trained with stride 2.
+        """
+        return isinstance(other, ResNetConfig) and other.blocks == self.blocks and other.neck <= self.neck
 
 
 ARCHITECTURES = {"resnet50": ResNetConfig()}

@@ -86,9 +86,10 @@ class FoldedOSNet:
     Attributes:
         stem: 7×7, stride 2; then `stem_norm` where there is one, then ReLU.
         stages: blocks of conv2, conv3 and conv4.
-        transitions: the 1×1 convolutions with ReLU that stand before the 2×2 mean after conv2 and conv3.
+        transitions: the 1×1 convolutions with ReLU that stand before the 2×2 mean after conv2 and conv3; the
+            mean after conv3 is missing where `config.last_stride` is 1.
         head: conv5, 1×1 with ReLU.
-        embedding: (D, C, 1, 1), on conv5's means, then ReLU.
+        embedding: (D, C, 1, 1), on conv5's means (of `config.pooling_power`), then ReLU unless it is a neck.
     """
 
     config: OSNetConfig

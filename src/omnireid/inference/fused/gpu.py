@@ -15,8 +15,16 @@ import numpy as np
 
 from omnireid.core.arrays import Float32, UInt8
 from omnireid.core.card import InputSpec
-from omnireid.core.errors import InputError, MissingExtraError, OmniReIDWarning, ShapeError, UnknownNameError
+from omnireid.core.errors import (
+    ConfigError,
+    InputError,
+    MissingExtraError,
+    OmniReIDWarning,
+    ShapeError,
+    UnknownNameError,
+)
 from omnireid.inference.fused.fold import FoldedOSNet
+from omnireid.models.osnet_config import OSNetConfig
 
 try:
     import torch
@@ -81,7 +89,7 @@ class GpuOSNet:
         if largest_batch < 1 or largest_batch & (largest_batch - 1):
             raise InputError(f"largest_batch: expected a power of two, got {largest_batch}")
         self.device = _check_device(device, engine)
-        self.engine = choose_engine(engine, self.device)
+        self.engine = _knowing(network.config, choose_engine(engine, self.device), engine)
         self.precision = precision
         self._shape = (spec.height, spec.width, 3)
         self._embedding_size = len(network.embedding.bias)
@@ -221,6 +229,21 @@ def choose_engine(engine: Engine | Literal["auto"], device: torch.device) -> Eng
         )
         return "compile"
     return "triton"
+
+
+def _knowing(config: OSNetConfig, engine: Engine, asked: str) -> Engine:
+    """The engine, or torch.compile in the place of kernels that do not have the network's head or last stage.
+
+    Raises:
+        ConfigError: just those kernels were asked for.
+    """
+    if engine != "triton" or (config.neck, config.pooling_power, config.last_stride) == (False, 1, 2):
+        return engine
+    missing = "our GPU kernels have no neck, no GeM and no last_stride 1"
+    if asked == "triton":
+        raise ConfigError(f"engine 'triton': {missing}; use engine 'compile'")
+    _warn(f"{missing}, so torch.compile makes them (engine 'compile')")
+    return "compile"
 
 
 def _check_device(device: str, engine: str) -> torch.device:

@@ -97,7 +97,7 @@ class _Readable(nn.Module):
         return self.model.feature_maps(images * self.scale)
 
     def embedding(self, feature_maps: Tensor) -> Tensor:
-        embedding: Tensor = self.head(F.adaptive_avg_pool2d(feature_maps, 1).flatten(1))
+        embedding: Tensor = self.head(self.model.pool(feature_maps))
         return embedding
 
 

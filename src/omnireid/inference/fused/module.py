@@ -32,6 +32,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("the fused torch module", "train") from error
 
+from omnireid.models.neck import generalised_mean
 from omnireid.models.network import Network
 
 _Array = Float64
@@ -79,17 +80,22 @@ class FusedOSNet(nn.Module):
         self.to(dtype).requires_grad_(False).eval()
 
     def feature_maps(self, images: Tensor) -> Tensor:
-        """conv5's output: (N, 3, H, W) → (N, channels[3], H/16, W/16), not negative."""
+        """conv5's output: (N, 3, H, W) → (N, channels[3], H/16, W/16), not negative; H/8, W/8 with
+        `last_stride` 1.
+        """
         x = self.stem(images)
         x = F.relu(x if self.stem_norm is None else self.stem_norm(x))
         x = F.max_pool2d(x, 3, stride=2, padding=1)
-        for stage, transition in zip(self.stages, self.transitions, strict=False):
-            x = F.avg_pool2d(F.relu(transition(stage(x))), 2, stride=2)
+        strides = (2, self.config.last_stride)
+        for stage, transition, stride in zip(self.stages, self.transitions, strides, strict=False):
+            x = F.relu(transition(stage(x)))
+            x = F.avg_pool2d(x, stride, stride=stride) if stride > 1 else x
         return F.relu(self.conv5(self.stages[-1](x)))
 
     def embedding(self, feature_maps: Tensor) -> Tensor:
-        """What `feature_maps` gives → (N, D), not negative and not L2-normalised."""
-        return F.relu(self.head(_means(feature_maps).flatten(1)))
+        """What `feature_maps` gives → (N, D), not L2-normalised; not negative without a neck."""
+        embedding = self.head(generalised_mean(feature_maps, self.config.pooling_power))
+        return embedding if self.config.neck else F.relu(embedding)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.embedding(self.feature_maps(images))

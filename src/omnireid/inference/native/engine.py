@@ -19,6 +19,7 @@ from omnireid.inference.native.precision import NativePrecision
 from omnireid.inference.native.products import product_address
 from omnireid.inference.native.program import Program, compile_program, to_bfloat16
 from omnireid.inference.native.steps import embed_means, run
+from omnireid.models.network_config import SMALLEST_POOLED
 
 _ALIGNED_BYTES = 64
 _GIVEN_UP = 2  # of the counters that threads share, see `steps.run`
@@ -86,10 +87,13 @@ class NativeEngine:
             threads: how many threads this call may use at most; all of the engine's when None.
         """
         program = self._program
-        features, _ = self._run_network(crops, with_maps=False, most_threads=threads)
+        power = program.pooling_power
+        features, maps = self._run_network(crops, with_maps=power != 1, most_threads=threads)
+        if power != 1:
+            features = _generalised_means(maps, power)
         embeddings = np.empty((len(crops), program.num_embeddings_padded), np.float32)
-        weights, bias_at = program.embedding, program.embedding_bias
-        embed_means(product_address("fp32"), features, weights, bias_at, program.constants, embeddings)
+        weights, bias_at, relu = program.embedding, program.embedding_bias, program.embedding_relu
+        embed_means(product_address("fp32"), features, weights, bias_at, relu, program.constants, embeddings)
         return embeddings[:, : program.num_embeddings]
 
     def feature_maps(self, crops: Crops) -> FeatureMaps:
@@ -202,6 +206,12 @@ def _aligned_zeros(size: int, dtype: np.dtype) -> np.ndarray:
     memory = np.zeros(size * dtype.itemsize + _ALIGNED_BYTES, np.uint8)
     start = -memory.ctypes.data % _ALIGNED_BYTES
     return memory[start : start + size * dtype.itemsize].view(dtype)
+
+
+def _generalised_means(maps: Float32, power: float) -> Float32:
+    """(N, h · w, C) → (N, C), as `models.neck.generalised_mean`."""
+    raised = np.maximum(maps, np.float32(SMALLEST_POOLED)) ** np.float32(power)
+    return np.asarray(raised.mean(axis=1) ** np.float32(1 / power), np.float32)
 
 
 def _aligned_copy(values: np.ndarray) -> np.ndarray:

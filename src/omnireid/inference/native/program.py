@@ -66,7 +66,9 @@ class Program:
         steps: (S, 21) int64.
         panels: pointwise weights, float32 or bfloat16 (uint16).
         constants: biases, depthwise weights, gates and norms, float32.
-        embedding: the last layer's weights, float32, and `embedding_bias` the place of its bias.
+        embedding: the last layer's weights, float32, and `embedding_bias` the place of its bias; a ReLU
+            follows where `embedding_relu` is 1.
+        pooling_power: of the generalised mean that the last layer takes.
         depths: depths of the streams.
         activations: their dtype; uint16 holds bfloat16.
         num_activations: elements that a picture needs besides those of its parts, which begin at `parts_at`.
@@ -82,6 +84,8 @@ class Program:
     constants: Float32
     embedding: Float32
     embedding_bias: int
+    embedding_relu: int
+    pooling_power: float
     depths: Int64
     activations: np.dtype[Any]
     num_activations: int
@@ -158,7 +162,8 @@ class _Compiler:
         network, spec = self._network, self._spec
         height, width = -(-spec.height // 2), -(-spec.width // 2)
         pooled = (-(-height // 2), -(-width // 2))
-        sizes = [pooled, (pooled[0] // 2, pooled[1] // 2), (pooled[0] // 4, pooled[1] // 4)]
+        last = 2 * network.config.last_stride
+        sizes = [pooled, (pooled[0] // 2, pooled[1] // 2), (pooled[0] // last, pooled[1] // last)]
         outputs = [padded(stage[0].restore.weight.shape[0]) for stage in network.stages]
         image, padding = self._prepare()
         stem_channels = padded(len(network.stem.bias))
@@ -179,7 +184,9 @@ class _Compiler:
                 self._block(block, here, there, raw, reduced, *sizes[stage])
                 here, there = there, here
             if stage < 2:
-                self._transition(network.transitions[stage], here, there, *sizes[stage])
+                halves = sizes[stage + 1] != sizes[stage]
+                join = self._transition if halves else self._pointwise
+                join(network.transitions[stage], here, there, *sizes[stage])
                 here, there = there, here
         channels = self._pointwise(network.head, here, there, *sizes[2])
         self._step(kind=MEANS, source=there, height=sizes[2][0], width=sizes[2][1], inputs=channels)
@@ -196,6 +203,8 @@ class _Compiler:
             constants=np.concatenate(self._constants),
             embedding=embedding,
             embedding_bias=embedding_bias,
+            embedding_relu=int(not network.config.neck),
+            pooling_power=network.config.pooling_power,
             depths=np.array(network.config.stream_depths, np.int64),
             activations=np.dtype(np.uint16 if self._halves else np.float32),
             num_activations=self._num_activations,

@@ -262,9 +262,15 @@ def _copy_map(step: Array, activations: Array, feature_map: Array, part: Part) -
 
 @compiled
 def embed_means(
-    function: int, features: Array, weights: Array, bias_at: int, constants: Array, embeddings: Array
+    function: int,
+    features: Array,
+    weights: Array,
+    bias_at: int,
+    relu: int,
+    constants: Array,
+    embeddings: Array,
 ) -> None:
-    """The last layer: (N, C) means → (N, D), ReLU; by the float32 product."""
+    """The last layer: (N, C) means → (N, D), ReLU where it is 1; by the float32 product."""
     inputs, outputs = features.shape[1], embeddings.shape[1]
     multiply_pixels(
         function,
@@ -272,7 +278,7 @@ def embed_means(
             Source(address(features, 0), 4 * inputs, 1, 0, inputs),
             address(weights, 0),
             outputs,
-            Target(address(embeddings, 0), 4 * outputs, address(constants, bias_at), 0, 0, 1),
+            Target(address(embeddings, 0), 4 * outputs, address(constants, bias_at), 0, 0, relu),
             len(features),
             0,
             0,
