@@ -221,3 +221,23 @@ def test_no_operation_is_a_corruption_of_the_benchmark():
     }
     assert not tested & set(OPERATIONS)
     assert len(OPERATIONS) == 9
+
+
+def test_trivial_augment_makes_one_operation_or_none_of_each_picture():
+    crops = torch.from_numpy(np.random.default_rng(4).integers(0, 256, (60, 12, 8, 3), dtype=np.uint8))
+    changed = am.trivial_augment(crops, torch.Generator().manual_seed(1))
+    # By hand, one picture after the other, from the same chance.
+    generator = torch.Generator().manual_seed(1)
+    operations = torch.randint(NOTHING, len(OPERATIONS), (60,), generator=generator).tolist()
+    levels = 0.1 + 4.9 * torch.rand(60, generator=generator)
+    levels = (levels * (1 - 2 * torch.randint(2, (60,), generator=generator))).tolist()
+    assert set(operations) == set(range(NOTHING, len(OPERATIONS)))
+    for crop, picture, operation, level in zip(crops, changed, operations, levels, strict=True):
+        expected = crop[None]
+        if operation != NOTHING:
+            expected = list(OPERATIONS.values())[operation](crop[None], [level])
+        assert torch.equal(picture, expected[0])
+    assert torch.equal(
+        crops[0],
+        torch.from_numpy(np.random.default_rng(4).integers(0, 256, (60, 12, 8, 3), dtype=np.uint8))[0],
+    )

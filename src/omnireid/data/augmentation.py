@@ -4,7 +4,8 @@ Five augmentations with the constants and the order of the reference implementat
 transforms): flip, random crop, random patch, colour jitter, then normalisation, then erasing. Three
 more against corruption, as CIL trains (Chen et al., NeurIPS 2021 Datasets and Benchmarks), come before the
 jitter: soft erasing, patch mixing, then AugMix. Before AugMix come three for cameras that were never seen
-(`appearance`): colours shifted or taken away, pictures coarsened. All chance comes from one generator on
+(`appearance`): colours shifted or taken away, pictures coarsened; then, beside AugMix, one of its operations
+alone (`trivial_augment`). All chance comes from one generator on
 the CPU, so that every device takes the same decisions.
 
 Pictures stay uint8 with channels last until they are normalised: a quarter of the bytes to move,
@@ -23,7 +24,7 @@ from torch import Tensor
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
 from omnireid.data.appearance import coarsen_, draw_color_shift, grey_, shift_colors_
-from omnireid.data.augmix import augmix, draw_mixture
+from omnireid.data.augmix import augmix, draw_mixture, trivial_augment
 from omnireid.data.erasing import (
     ERASED_AREA,
     ERASED_MIN_ASPECT,
@@ -48,6 +49,7 @@ AUGMENTATIONS = (
     "color_shift",
     "grey",
     "coarsen",
+    "trivial_augment",
     "augmix",
     "color_jitter",
     "random_erase",
@@ -65,7 +67,7 @@ PATCH_MAX_DEGREES = 10
 PATCH_MIN_STORED = 100
 PATCH_MAX_STORED = 50_000
 
-_IN_PLACE = set(AUGMENTATIONS) - {"augmix", "color_jitter", "random_erase"}
+_IN_PLACE = set(AUGMENTATIONS) - {"trivial_augment", "augmix", "color_jitter", "random_erase"}
 _GREY = (0.299, 0.587, 0.114)
 # Pictures per pass over floats on a CPU: sixteen of 256×128 (6 MB) stay in its last-level cache.
 _BLOCK = 16
@@ -160,6 +162,8 @@ class Augmentation:
             least = self.appearance.coarsen
             scales = least + (1 - least) * torch.rand(n, generator=generator)
             coarsen_(crops, _chosen(n, generator), scales)
+        if "trivial_augment" in self.names:
+            crops = trivial_augment(crops, generator)
         if "augmix" in self.names:
             clean = [crops] if self.num_views > 1 else []
             mixed = [augmix(crops, draw_mixture(n, generator)) for _ in range(self.num_views - len(clean))]

@@ -27,6 +27,7 @@ WIDTH = 3  # chains
 MAX_DEPTH = 3  # operations in a chain: 1, 2 or 3
 SEVERITY = 3  # levels are drawn from 0.1…SEVERITY, of 10
 LOWEST_LEVEL = 0.1
+TRIVIAL_SEVERITY = 5  # of 10, where an operation stands alone
 
 # What level 10 would be.
 MAX_POSTERIZED_BITS = 4
@@ -86,6 +87,28 @@ def augmix(crops: Tensor, mixture: Mixture) -> Tensor:
         part = slice(start, start + block)
         mixed[part] = _augmix_block(crops[part], Mixture(*(values[part] for values in mixture)))
     return mixed
+
+
+def trivial_augment(crops: Tensor, generator: torch.Generator) -> Tensor:
+    """One operation on each picture, or none, at a strength of its own: at most half of level 10.
+
+    Args:
+        crops: (N, H, W, 3) uint8; left unchanged.
+        generator: on the CPU.
+
+    Returns:
+        (N, H, W, 3) uint8.
+
+    Source: Müller and Hutter, "TrivialAugment", ICCV 2021, which does as well as learned policies
+    (AutoAugment); with the nine operations here, and half its range, because a person fills the picture.
+    """
+    n = len(crops)
+    operations = torch.randint(NOTHING, len(OPERATIONS), (n,), generator=generator)
+    levels = LOWEST_LEVEL + (TRIVIAL_SEVERITY - LOWEST_LEVEL) * torch.rand(n, generator=generator)
+    signs = 1 - 2 * torch.randint(2, (n,), generator=generator)
+    changed = crops.clone()
+    _apply_(changed, operations.tolist(), (levels * signs).tolist())
+    return changed
 
 
 def _augmix_block(crops: Tensor, mixture: Mixture) -> Tensor:

@@ -21,20 +21,27 @@ class LossBatch:
     """What a loss is computed of.
 
     Attributes:
-        embeddings: (N, D) float, not normalised, of the crops themselves.
+        embeddings: (N, D) float, not normalised, of the crops themselves; before a neck.
         logits: (N, num_pids) float.
         labels: (N,) int64, 0 to num_pids − 1.
         logits_VNC: (V, N, num_pids) float, of each view of the crops; the first is `logits`.
+        necked: (N, D) float, what logits are computed of: behind the neck; `embeddings` where there is none.
+        class_weights: (num_pids, D) float, what they are computed with.
     """
 
     embeddings: Tensor
     logits: Tensor
     labels: Tensor
     logits_VNC: Tensor  # noqa: N815 (its axes)
+    necked: Tensor
+    class_weights: Tensor
 
 
 Loss = Callable[[LossBatch], "Tensor"]
-"""One batch → () float, whose gradients flow into embeddings or logits."""
+"""One batch → () float, whose gradients flow into embeddings or logits.
+
+A loss with weights or a state of its own is a `torch.nn.Module`: they join optimiser and checkpoint.
+"""
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,8 @@ class LossSpec:
 
     Attributes:
         name: its name as recipes take it, under `loss`.
-        make: (number of training identities, **options) → the loss; the place to import torch.
+        make: (number of training identities, **options) → the loss; the place to import torch. One that
+            `takes_embedding_size` gets it as the option of this name.
         options: its own options and their defaults. Recipes write them beside its weight:
             `loss: {circle: {weight: 0.5, scale: 64}}`.
         teaches: whether identities are learned from it alone.
@@ -51,6 +59,7 @@ class LossSpec:
         needs_classifier: whether it is of no use without class predictions that are learned.
         needs_several: whether it needs several pictures of a person in a batch.
         needs_views: whether it compares a crop with views of it that AugMix makes.
+        takes_embedding_size: whether it has to know D.
     """
 
     name: str
@@ -61,6 +70,7 @@ class LossSpec:
     needs_classifier: bool = False
     needs_several: bool = False
     needs_views: bool = False
+    takes_embedding_size: bool = False
 
 
 LOSSES = Socket(
@@ -81,6 +91,32 @@ LOSSES = Socket(
             teaches=False,
             needs_classifier=True,
             needs_views=True,
+        ),
+        LossSpec("soft_triplet", later("omnireid.losses.triplet:make_soft"), needs_several=True),
+        LossSpec(
+            "circle",
+            later("omnireid.losses.circle:make"),
+            {"margin": 0.25, "scale": 64.0},
+            needs_several=True,
+        ),
+        LossSpec(
+            "centre",
+            later("omnireid.losses.centre:make"),
+            {"rate": 0.5},
+            teaches=False,
+            takes_embedding_size=True,
+        ),
+        LossSpec(
+            "cosface",
+            later("omnireid.losses.cosine:make_cosface"),
+            {"scale": 30.0, "margin": 0.35, "label_smoothing": 0.0},
+            trains_classifier=True,
+        ),
+        LossSpec(
+            "arcface",
+            later("omnireid.losses.cosine:make_arcface"),
+            {"scale": 30.0, "margin": 0.5, "label_smoothing": 0.0},
+            trains_classifier=True,
         ),
     ),
 )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from omnireid.core.errors import ConfigError, ShapeError
+from omnireid.core.errors import ConfigError
+from omnireid.losses.pairs import check_labelled
 from omnireid.losses.table import Loss
 
 
 class HardTripletLoss(nn.Module):
     """Batch-hard triplet loss: mean over anchors of max(0, margin + d(a, p) − d(a, n)).
 
+    With a soft margin log(1 + exp(d(a, p) − d(a, n))), which goes on pulling where a margin has been reached.
     p is the farthest crop of the anchor's identity, n the closest of another; d is the Euclidean distance.
     An anchor that is alone in its identity has d(a, p) = 0. A batch of one identity has no triplet: its loss
     is 0 and moves nothing.
@@ -20,14 +23,14 @@ class HardTripletLoss(nn.Module):
     embeddings share a large offset. Half-precision embeddings are compared in float32.
 
     Args:
-        margin: at least 0.
+        margin: at least 0; None is the soft margin.
 
     Source: Hermans et al., "In Defense of the Triplet Loss for Person Re-Identification", 2017.
     """
 
-    def __init__(self, margin: float = 0.3) -> None:
+    def __init__(self, margin: float | None = 0.3) -> None:
         super().__init__()
-        if not margin >= 0:
+        if margin is not None and not margin >= 0:
             raise ConfigError(f"margin: at least 0, got {margin}")
         self.margin = margin
 
@@ -44,19 +47,15 @@ class HardTripletLoss(nn.Module):
         Raises:
             ShapeError: embeddings or labels of another shape.
         """
-        if embeddings.ndim != 2 or len(embeddings) == 0:
-            raise ShapeError("embeddings", expected="(N, D)", actual=tuple(embeddings.shape))
-        if labels.shape != embeddings.shape[:1]:
-            raise ShapeError("labels", expected=(len(embeddings),), actual=tuple(labels.shape))
-        if embeddings.dtype != torch.float64:
-            embeddings = embeddings.float()
-
+        embeddings = check_labelled(embeddings, labels)
         same_NN = labels[:, None] == labels[None, :]
         if same_NN.all():
             return embeddings.sum() * 0.0
         positive, negative = _hardest(embeddings.detach(), same_NN)
         dist_positive = torch.linalg.vector_norm(embeddings - embeddings[positive], dim=1)
         dist_negative = torch.linalg.vector_norm(embeddings - embeddings[negative], dim=1)
+        if self.margin is None:
+            return F.softplus(dist_positive - dist_negative).mean()
         return torch.relu(self.margin + dist_positive - dist_negative).mean()
 
 
@@ -71,4 +70,10 @@ def _hardest(embeddings: Tensor, same_NN: Tensor) -> tuple[Tensor, Tensor]:
 def make(num_pids: int, *, margin: float) -> Loss:
     """`HardTripletLoss`, as the table of losses makes it."""
     loss = HardTripletLoss(margin=margin)
+    return lambda batch: loss(batch.embeddings, batch.labels)
+
+
+def make_soft(num_pids: int) -> Loss:
+    """`HardTripletLoss` with a soft margin, as the table of losses makes it."""
+    loss = HardTripletLoss(margin=None)
     return lambda batch: loss(batch.embeddings, batch.labels)

@@ -31,7 +31,7 @@ _MARK = b"sha256="
 _COMMENT_SIZE = len(_MARK) + 64
 _COMMENT_LENGTH = struct.pack("<H", _COMMENT_SIZE)
 _END_OF_ARCHIVE = b"PK\x05\x06"
-_BACKBONE, _CLASSIFIER = "backbone.", "classifier.weight"
+_BACKBONE, _CLASSIFIER, _AVERAGED = "backbone.", "classifier.weight", "module."
 
 
 def write_run_state(path: Path, state: Mapping[str, Any]) -> None:
@@ -99,7 +99,9 @@ def read_run_weights(path: str | os.PathLike[str]) -> tuple[WeightHeader, dict[s
     """
     state = read_run_state(path)
     try:
-        recipe, values = state["recipe"], state["model"]
+        recipe, average = state["recipe"], state.get("average", {})
+        # The average is what the run would end with.
+        values = {key.removeprefix(_AVERAGED): value for key, value in average.items()} or state["model"]
         weights = {
             key.removeprefix(_BACKBONE): value.contiguous()
             for key, value in values.items()

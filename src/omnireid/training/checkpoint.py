@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Checkpoint:
         data_digest: digest of the samples, their order and their labels.
         training_data: what the card says the weights were trained on.
         evaluation_due: whether the evaluation after the last epoch is still to be made.
+        average: state dict of the running average of the weights, where the recipe asks for one.
         extensions: (epochs done, epochs planned until then) for each time the run was made longer.
     """
 
@@ -43,6 +44,7 @@ class Checkpoint:
     training_data: str = ""
     evaluation_due: bool = False
     extensions: tuple[tuple[int, int], ...] = ()
+    average: dict[str, Any] = field(default_factory=dict)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -28,7 +28,6 @@ from omnireid.core.types import Split, label_map
 from omnireid.data.augmentation import Augmentation
 from omnireid.data.loading import Batch, CropLoader
 from omnireid.data.samplers import SAMPLERS
-from omnireid.data.strengths import Appearance
 from omnireid.inference.backends.torch_eager import choose_device
 from omnireid.losses.table import LossBatch
 from omnireid.models.batch_norms import folded_norms, restore_statistics
@@ -37,6 +36,7 @@ from omnireid.models.network import Network
 from omnireid.models.registry import build_model
 from omnireid.models.run_checkpoint import trained_card
 from omnireid.models.weights import save_weights
+from omnireid.training.averaging import weight_average
 from omnireid.training.checkpoint import (
     CHECKPOINT,
     Checkpoint,
@@ -53,7 +53,8 @@ from omnireid.training.folder import (
 )
 from omnireid.training.optimisers import build_optimiser
 from omnireid.training.options import LoopOptions
-from omnireid.training.recipe import Recipe
+from omnireid.training.parts import build_losses, check_stages, set_mode
+from omnireid.training.recipe import Recipe, with_defaults
 from omnireid.training.schedule import learning_rate
 
 _PICTURES_TO_MEASURE = 2048
@@ -205,14 +206,13 @@ class _Run:
         devices = 1 if where.index is None else [where.index]
         self.fabric = Fabric(accelerator=where.type, devices=devices, precision=recipe.precision)
         network = _build_network(recipe, self.num_pids, initial)
+        check_stages(network.backbone, recipe.frozen_stages)
+        self.losses = build_losses(recipe.loss, network)
         # A third faster than channels-first on CPUs (docs/benchmarks/training.md); crops arrive so.
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         optimiser = build_optimiser(network, recipe.optimiser)
         self.network, self.optimiser = self.fabric.setup(network, optimiser)
-        self.losses = [
-            (term.spec.name, term.weight, term.spec.make(self.num_pids, **term.options))
-            for term in recipe.loss.terms()
-        ]
+        self.average = weight_average(self.classifier, recipe.average_decay) if recipe.average_decay else None
 
     @property
     def classifier(self) -> IdentityClassifier:
@@ -220,16 +220,26 @@ class _Run:
         assert isinstance(module, IdentityClassifier)
         return module
 
+    @property
+    def result(self) -> IdentityClassifier:
+        """What is evaluated and saved: the network, or the average of its weights."""
+        if self.average is None:
+            return self.classifier
+        module = self.average.module
+        assert isinstance(module, IdentityClassifier)
+        return module
+
     def restore(self, checkpoint: Checkpoint, console: Console | None) -> None:
         path = self.run_dir / CHECKPOINT
         recipe = self.recipe.model_dump(mode="json")
-        # A run from before a key was there went by its default.
-        began_with = {"appearance": Appearance().model_dump(mode="json"), **checkpoint.recipe}
+        began_with = with_defaults(checkpoint.recipe)
         check_resumable(path, replace(checkpoint, recipe=began_with), recipe, self.data_digest)
         try:
             self.classifier.load_state_dict(checkpoint.model)
             self.optimiser.load_state_dict(checkpoint.optimiser)
             self.augmentation.load_state_dict(checkpoint.augmentation)
+            if self.average is not None:
+                self.average.load_state_dict(checkpoint.average)
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             # Only in a checkpoint without a hash: recipe and data are the ones it was written with.
             raise TrainingError(f"{path}: damaged ({error})") from error
@@ -303,7 +313,7 @@ class _Run:
         self.evaluation_due = False
         row, epoch = self.history[-1], len(self.history)
         try:
-            values = evaluate(self.classifier.backbone, epoch)
+            values = evaluate(self.result.backbone, epoch)
         except OmniReIDError as error:
             self._save()
             raise TrainingError(
@@ -314,7 +324,7 @@ class _Run:
         best = self._best()
         if best is not None and best.epoch == epoch:
             row["best"] = 1.0
-            save_weights(self.run_dir / BEST_WEIGHTS, self.classifier.backbone, self._card(_why_best(best)))
+            save_weights(self.run_dir / BEST_WEIGHTS, self.result.backbone, self._card(_why_best(best)))
         self._save()
         _write_scalars(writer, values, epoch)
 
@@ -333,7 +343,7 @@ class _Run:
         return sum(len(batch) for batch in self.sampler.batches(0))
 
     def _epoch(self, epoch: int, advance: Callable[[int], object]) -> dict[str, float]:
-        _set_mode(self.classifier, frozen=epoch < self.recipe.frozen_epochs)
+        set_mode(self.classifier, self.recipe, epoch)
         batches = self.sampler.batches(epoch)
         meter = _Meter()
         lr = math.nan
@@ -368,9 +378,9 @@ class _Run:
         labels = self.labels[torch.from_numpy(batch.indices)].to(self.fabric.device, non_blocking=True)
         all_views = self.network(self.augmentation(crops, generator))
         # The first view is the crops themselves: what identities are learned from.
-        embeddings, logits = (values[: len(labels)] for values in all_views)
+        embeddings, logits, necked = (values[: len(labels)] for values in all_views)
         views = all_views.logits.unflatten(0, (-1, len(labels)))
-        given = LossBatch(embeddings, logits, labels, views)
+        given = LossBatch(embeddings, logits, labels, views, necked, self.classifier.classifier.weight)
         parts: dict[str, torch.Tensor] = {}
         loss = logits.new_zeros(())
         for name, weight, part in self.losses:
@@ -378,7 +388,16 @@ class _Run:
             loss = loss + weight * parts[name]
         self.optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
+        if self.recipe.optimiser.clip_norm:
+            self.fabric.clip_gradients(
+                self.network,
+                self.optimiser,
+                max_norm=self.recipe.optimiser.clip_norm,
+                error_if_nonfinite=False,
+            )
         self.optimiser.step()
+        if self.average is not None:
+            self.average.update_parameters(self.classifier)
         parts["accuracy"] = (logits.argmax(dim=1) == labels).float().mean()
         return {"loss": loss.detach(), **{name: part.detach() for name, part in parts.items()}}
 
@@ -463,6 +482,7 @@ class _Run:
                 training_data=self.training_data,
                 evaluation_due=self.evaluation_due,
                 extensions=self.extensions,
+                average={} if self.average is None else self.average.state_dict(),
             ),
         )
         write_text(self.run_dir / "history.jsonl", "".join(json.dumps(line) + "\n" for line in self.history))
@@ -476,7 +496,7 @@ class _Run:
         )
 
     def finish(self) -> TrainedModel:
-        backbone = self.classifier.backbone.cpu().eval()
+        backbone = self.result.backbone.cpu().eval()
         extended = ", ".join(f"after epoch {done} from {planned} epochs" for done, planned in self.extensions)
         card = self._card(f"Extended {extended} to {self.recipe.epochs}." if extended else "")
         weights = self.run_dir / WEIGHTS
@@ -511,14 +531,6 @@ def _build_network(recipe: Recipe, num_pids: int, initial: Network | None) -> Id
         torch.manual_seed(derive_seed(recipe.seed, "initialisation"))
         backbone = initial if initial is not None else build_model(recipe.model, **recipe.model_options)
         return IdentityClassifier(backbone, num_pids)
-
-
-def _set_mode(network: IdentityClassifier, *, frozen: bool) -> None:
-    """Train everything, or only the classifier with the base in evaluation mode (its statistics stay)."""
-    network.train()
-    network.backbone.train(not frozen)
-    for parameter in network.backbone.parameters():
-        parameter.requires_grad_(not frozen)
 
 
 def _digest(samples: tuple[Any, ...]) -> str:

@@ -35,6 +35,7 @@ AugmentationName = Literal[
     "color_shift",
     "grey",
     "coarsen",
+    "trivial_augment",
     "augmix",
     "color_jitter",
     "random_erase",
@@ -44,7 +45,8 @@ _LIKE = 0.6
 
 
 class SamplerRecipe(ClosedModel):
-    """`random`: each image once per epoch. `pk`: identities × instances in a batch (P×K).
+    """`random`: each image once per epoch. `pk`: identities × instances in a batch (P×K); `pk_camera` takes
+    the instances from different cameras, `pk_dataset` as many identities from each dataset.
 
     `camera` and `dataset` share a batch out evenly among `num_groups` cameras, or among the sources of a
     training on several datasets. Samplers of other packages (`SAMPLERS`) have their options beside these.
@@ -152,6 +154,7 @@ class OptimiserRecipe(ClosedModel):
     weight_decay: float = Field(5e-4, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1)
     betas: tuple[float, float] = (0.9, 0.999)
+    clip_norm: float = Field(0.0, ge=0, description="longest gradient of all weights together; 0: any")
 
 
 class ScheduleRecipe(ClosedModel):
@@ -193,6 +196,15 @@ class Recipe(ClosedModel):
     schedule: ScheduleRecipe = ScheduleRecipe()
     epochs: int = Field(gt=0)
     frozen_epochs: int = Field(0, ge=0, description="first epochs in which only the classifier learns")
+    frozen_stages: dict[str, int] = Field(
+        default_factory=dict, description="first epochs in which a stage of the network does not learn"
+    )
+    average_decay: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="the result is a running average of the weights; 0: those of the last step",
+    )
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     evaluation: EvaluationRecipe = EvaluationRecipe()
     seed: int = Field(1, ge=0)
@@ -221,7 +233,15 @@ class Recipe(ClosedModel):
             raise ValueError(
                 f"frozen_epochs {self.frozen_epochs} leave none of {self.epochs} epochs for the base"
             )
+        late = [name for name, epochs in self.frozen_stages.items() if not 0 <= epochs < self.epochs]
+        if late:
+            raise ValueError(f"frozen_stages {', '.join(late)}: from 0 to {self.epochs - 1} epochs")
         return self
+
+
+def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
+    """A recipe as plain values, with the defaults of keys that were not there yet when it was written."""
+    return _merge(Recipe(name="", model="", epochs=1).model_dump(mode="json"), values)
 
 
 def recipe_folder() -> Path:

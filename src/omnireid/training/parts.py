@@ -1,0 +1,57 @@
+"""What a recipe says of a network in training: its losses, and which of its stages learn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import nn
+
+from omnireid.core.errors import UnknownNameError
+from omnireid.losses.table import Loss
+from omnireid.models.classifier import IdentityClassifier
+from omnireid.models.network import Network
+from omnireid.training.recipe import LossRecipe, Recipe
+
+
+def build_losses(recipe: LossRecipe, network: IdentityClassifier) -> list[tuple[str, float, Loss]]:
+    """Each loss of a recipe with its name and weight; those that are modules join the network."""
+    losses = []
+    for term in recipe.terms():
+        size = network.backbone.config.embedding_size
+        options = {"embedding_size": size} if term.spec.takes_embedding_size else {}
+        loss = term.spec.make(network.classifier.out_features, **options, **term.options)
+        if isinstance(loss, nn.Module):
+            network.losses[term.spec.name] = loss
+        losses.append((term.spec.name, term.weight, loss))
+    return losses
+
+
+def check_stages(network: Network, names: Iterable[str]) -> None:
+    """Refuse names of stages that the network does not have.
+
+    Raises:
+        UnknownNameError: names the nearest.
+    """
+    for name in names:
+        if name not in network.stages():
+            raise UnknownNameError("stage of frozen_stages", name, network.stages())
+
+
+def set_mode(network: IdentityClassifier, recipe: Recipe, epoch: int) -> None:
+    """Train everything but what still rests: the base in `frozen_epochs`, single stages in `frozen_stages`.
+
+    What rests is in evaluation mode, so that the statistics of its norms stay, too.
+
+    Args:
+        epoch: epochs done.
+    """
+    network.train()
+    _set(network.backbone, learns=epoch >= recipe.frozen_epochs)
+    for name, epochs in recipe.frozen_stages.items():
+        if epoch < epochs:
+            _set(network.backbone.stages()[name], learns=False)
+
+
+def _set(module: nn.Module, *, learns: bool) -> None:
+    module.train(learns)
+    module.requires_grad_(learns)
