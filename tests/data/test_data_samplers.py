@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnireid.core.errors import InputError
-from omnireid.data.samplers import GroupSampler, PKSampler, RandomSampler
+from omnireid.core.errors import ConfigError, InputError
+from omnireid.core.types import Sample
+from omnireid.data.samplers import SAMPLERS, BalancedPKSampler, GroupSampler, PKSampler, RandomSampler
 
 
 @given(n=st.integers(1, 200), size=st.integers(1, 50), seed=st.integers(0, 2**40), epoch=st.integers(0, 9))
@@ -149,3 +150,60 @@ def test_group_batches_take_the_same_share_of_each_group(groups, num_groups, sha
 def test_group_sampler_refuses_an_uneven_batch():
     with pytest.raises(InputError, match="batch_size 10 is no multiple of num_groups 4"):
         GroupSampler([0, 1, 2, 3], num_groups=4, batch_size=10, seed=0)
+
+
+@settings(max_examples=40)
+@given(data=st.data(), p=st.integers(1, 3), k=st.integers(1, 5))
+def test_cameras_change_nothing_but_who_stands_with_whom(data, p, k):
+    pids = np.array(data.draw(pids_of_samples.filter(lambda values: len(set(values)) >= p)))
+    cameras = data.draw(st.lists(st.integers(0, 3), min_size=len(pids), max_size=len(pids)))
+    spread = PKSampler(pids, num_pids=p, num_instances=k, seed=0, cameras=cameras).batches(2)
+    plain = PKSampler(pids, num_pids=p, num_instances=k, seed=0).batches(2)
+    assert [pids[batch].tolist() for batch in spread] == [pids[batch].tolist() for batch in plain]
+
+
+@settings(max_examples=40)
+@given(
+    counts=st.lists(st.integers(0, 9), min_size=1, max_size=5), k=st.integers(1, 5), epoch=st.integers(0, 5)
+)
+def test_cameras_are_shared_out_evenly_among_the_groups_of_a_person(counts, k, epoch):
+    cameras = np.repeat(np.arange(len(counts)), counts)
+    if len(cameras) < k:
+        return
+    pids = np.zeros(len(cameras), np.int64)
+    sampler = PKSampler(pids, num_pids=1, num_instances=k, seed=0, cameras=cameras)
+    batches = sampler.batches(epoch)
+    assert len(set(np.concatenate(batches).tolist())) == len(cameras) // k * k
+    seen = np.stack([np.bincount(cameras[batch], minlength=len(counts)) for batch in batches])
+    assert (seen.max(axis=0) - seen.min(axis=0) <= 1).all()
+
+
+def test_groups_with_cameras_differ_from_epoch_to_epoch():
+    pids, cameras = np.zeros(12, np.int64), np.arange(12) % 3
+    sampler = PKSampler(pids, num_pids=1, num_instances=3, seed=0, cameras=cameras)
+    assert len({tuple(sampler.batches(epoch)[0].tolist()) for epoch in range(9)}) > 5
+
+
+def test_a_small_dataset_counts_as_much_as_a_large_one():
+    datasets = np.array([0] * 60 + [1] * 12)
+    pids = np.concatenate([np.repeat(np.arange(15), 4), np.repeat(np.arange(3), 4)])
+    sampler = BalancedPKSampler(datasets, pids, num_pids=2, num_instances=2, seed=1)
+    batches = sampler.batches(0)
+    assert len(batches) >= 13
+    for batch in batches:
+        assert datasets[batch].tolist() == [0] * 4 + [1] * 4
+        for half in batch.reshape(2, 2, 2):
+            assert (pids[half] == pids[half[:, :1]]).all()
+            assert len(set(pids[half[:, 0]].tolist())) == 2
+    # Begun again, not repeated; and a function of the epoch.
+    small = [tuple(sorted(batch[4:].tolist())) for batch in batches]
+    assert len(set(small)) > len(small) / 2
+    again = BalancedPKSampler(datasets, pids, num_pids=2, num_instances=2, seed=1).batches(0)
+    np.testing.assert_array_equal(np.stack(batches), np.stack(again))
+    assert (batches[0] != sampler.batches(1)[0]).any()
+
+
+def test_batches_that_cannot_be_shared_out_among_datasets_name_one_that_can():
+    samples = [Sample(path="a.jpg", pid=pid, camid=0, dsetid=pid % 3) for pid in range(12)]
+    with pytest.raises(ConfigError, match=r"3 datasets × num_instances 2: --set sampler.batch_size=6"):
+        SAMPLERS.get("pk_dataset").make(samples, 10, 1, num_instances=2)

@@ -17,6 +17,9 @@ from omnireid.core.types import Sample
 
 IndexBatch = Int64
 
+_NO_EPOCH = 1_000_000
+"""More epochs than anybody trains."""
+
 
 class RandomSampler:
     """Every sample once, in an order drawn from (seed, epoch)."""
@@ -60,7 +63,8 @@ class PKSampler:
     group wait for another epoch. An identity with fewer than K pictures gives one group, drawn with
     replacement. Batches take one group from each of P different identities until fewer than P
     identities have a group left. So an epoch sees most pictures at most once, and identities with
-    many pictures appear more often.
+    many pictures appear more often. With `cameras`, those of
+    an identity's pictures are shared out evenly among its groups.
 
     Source: the P×K batches of Hermans et al. (arXiv 1703.07737), epochs as in torchreid.
     """
@@ -72,6 +76,7 @@ class PKSampler:
         num_pids: int,
         num_instances: int,
         seed: int,
+        cameras: Sequence[int] | None = None,
     ) -> None:
         """Prepare a sampler.
 
@@ -79,6 +84,7 @@ class PKSampler:
             pids: (N,) person of each sample.
             num_pids: P, identities in a batch.
             num_instances: K, pictures of each.
+            cameras: (N,) camera of each sample; None draws whatever cameras come.
 
         Raises:
             InputError: fewer than P identities.
@@ -93,6 +99,7 @@ class PKSampler:
         self.num_pids = num_pids
         self.num_instances = num_instances
         self.seed = seed
+        self._cameras = None if cameras is None else np.asarray(cameras, dtype=np.int64)
 
     @property
     def batch_size(self) -> int:
@@ -118,8 +125,52 @@ class PKSampler:
         k = self.num_instances
         if len(indices) < k:
             return [rng.choice(indices, k, replace=True)]
-        shuffled = rng.permutation(indices)
-        return list(shuffled[: len(shuffled) // k * k].reshape(-1, k))
+        num_groups = len(indices) // k
+        drawn = rng.permutation(indices)[: num_groups * k]
+        if self._cameras is None:
+            return list(drawn.reshape(num_groups, k))
+        # Each group takes every so manieth of the pictures in the order of their cameras.
+        drawn = drawn[np.argsort(self._cameras[drawn], kind="stable")]
+        return list(drawn.reshape(k, num_groups).T)
+
+
+class BalancedPKSampler:
+    """P×K batches with as many identities of each dataset.
+
+    An epoch is as long as that of the dataset with the most batches; the others begin again, with other
+    pictures together, so that a small dataset counts as much as a large one.
+    """
+
+    def __init__(self, datasets: Sequence[int] | Int64, pids: Sequence[int], **options: Any) -> None:
+        """Prepare a sampler.
+
+        Args:
+            datasets: (N,) the dataset of each sample.
+            pids: (N,) its person.
+            options: as for `PKSampler`; `num_pids` counts those of one dataset.
+
+        Raises:
+            InputError: fewer identities in a dataset than a batch takes of it.
+        """
+        datasets, labels = np.asarray(datasets, np.int64), np.asarray(pids, np.int64)
+        self._indices_of = [np.flatnonzero(datasets == dataset) for dataset in np.unique(datasets)]
+        self._samplers = [PKSampler(labels[indices], **options) for indices in self._indices_of]
+
+    def batches(self, epoch: int) -> list[IndexBatch]:
+        """Index batches of one epoch, each (G·P·K,) int64 with a dataset's pictures side by side."""
+        parts = [sampler.batches(epoch) for sampler in self._samplers]
+        length = max(map(len, parts))
+        for part, sampler in zip(parts, self._samplers, strict=True):
+            again = 0
+            while len(part) < length:
+                again += 1
+                # Of no epoch that is trained.
+                part += sampler.batches(epoch + again * _NO_EPOCH)
+        rounds = zip(*(part[:length] for part in parts), strict=True)
+        return [
+            np.concatenate([mine[batch] for mine, batch in zip(self._indices_of, batches, strict=True)])
+            for batches in rounds
+        ]
 
 
 class GroupSampler:
@@ -220,6 +271,35 @@ def _pk(samples: Sequence[Sample], batch_size: int, seed: int, *, num_instances:
         return PKSampler(pids, num_pids=batch_size // num_instances, num_instances=num_instances, seed=seed)
 
 
+def _pk_camera(samples: Sequence[Sample], batch_size: int, seed: int, *, num_instances: int) -> Sampler:
+    pids = [sample.pid for sample in samples]
+    return PKSampler(
+        pids,
+        num_pids=batch_size // num_instances,
+        num_instances=num_instances,
+        seed=seed,
+        cameras=[sample.camid for sample in samples],
+    )
+
+
+def _pk_dataset(samples: Sequence[Sample], batch_size: int, seed: int, *, num_instances: int) -> Sampler:
+    datasets = [sample.dsetid for sample in samples]
+    count = len(set(datasets))
+    num_pids, rest = divmod(batch_size, count * num_instances)
+    if rest:
+        raise ConfigError(
+            f"pk_dataset: batch_size {batch_size} is no multiple of {count} datasets × num_instances "
+            f"{num_instances}: --set sampler.batch_size={count * num_instances * max(num_pids, 1)}"
+        )
+    return BalancedPKSampler(
+        datasets,
+        [sample.pid for sample in samples],
+        num_pids=num_pids,
+        num_instances=num_instances,
+        seed=seed,
+    )
+
+
 def _camera(samples: Sequence[Sample], batch_size: int, seed: int, *, num_groups: int) -> Sampler:
     return _of_groups([sample.camid for sample in samples], batch_size, seed, num_groups, "camera")
 
@@ -249,6 +329,10 @@ SAMPLERS = Socket(
     (
         SamplerSpec("random", _random),
         SamplerSpec("pk", _pk, {"num_instances": 4}, share="num_instances", gives_several=True),
+        SamplerSpec("pk_camera", _pk_camera, {"num_instances": 4}, share="num_instances", gives_several=True),
+        SamplerSpec(
+            "pk_dataset", _pk_dataset, {"num_instances": 4}, share="num_instances", gives_several=True
+        ),
         SamplerSpec("camera", _camera, {"num_groups": 2}, share="num_groups"),
         SamplerSpec("dataset", _dataset, {"num_groups": 2}, share="num_groups"),
     ),
