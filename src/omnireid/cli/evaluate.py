@@ -18,8 +18,8 @@ from omnireid.inference.options import DEFAULT_MODEL, Engine
 from omnireid.synthetic.options import SwapOptions
 
 _OF_DATASETS = (
-    "json", "distance", "normalise", "num_frames", "frame_sampling", "pooling", "reranking", "expansion",
-    "camera_means", "no_analysis", "corruptions", "split_id", "protocol",
+    "json", "distance", "normalise", "flip", "num_frames", "frame_sampling", "pooling", "reranking",
+    "expansion", "camera_means", "no_analysis", "corruptions", "split_id", "protocol",
 )  # fmt: skip
 
 
@@ -44,6 +44,9 @@ def evaluate(
             "normalised, as the published figures.",
         ),
     ] = None,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Embed each picture with its mirror image; takes twice as long.")
+    ] = False,
     num_frames: Annotated[
         int | None,
         typer.Option(
@@ -193,6 +196,7 @@ def evaluate(
             if corruptions
             else None,
             on_bad=on_bad,
+            flip=flip,
         ),
         engine=engine,
         console=stderr,

@@ -99,6 +99,8 @@ def evaluate(
         if isinstance(model, Embedder)
         else open_model(model, engine, normalise=normalise, console=console)
     )
+    if options.flip:
+        embedder = embedder.with_flip()
     folders = [] if out is None else result_folders(datasets, Path(out))
     for folder in folders:
         check_replaceable(folder, embedder.sha256, corruptions=options.corruptions is not None)

@@ -47,6 +47,7 @@ class EvaluationOptions:
         analysis: Whether intervals, breakdowns and open-set metrics are measured.
         corruptions: The corruption benchmark; None leaves it out.
         on_bad: What is done with a picture that cannot be decoded.
+        flip: Whether each picture is embedded together with its mirror image.
     """
 
     normalise: bool | None = None
@@ -54,3 +55,4 @@ class EvaluationOptions:
     analysis: bool = True
     corruptions: Corruptions | None = None
     on_bad: OnBad = "error"
+    flip: bool = False

@@ -20,6 +20,7 @@ from omnireid.core.types import Embeddings, SkippedFile, concatenate
 from omnireid.core.vectors import unit_rows
 from omnireid.data.loading import CropLoader, OnSkip, Reading, Source
 from omnireid.inference.backends.foreign import ForeignCard
+from omnireid.inference.backends.mirrored import MirroredBackend
 from omnireid.inference.backends.protocol import Backend, FeatureMaps, can_be_told, check_crops
 from omnireid.inference.backends.table import Opening
 from omnireid.inference.lookup import find_weights
@@ -128,6 +129,19 @@ class Embedder:
             normalise=normalise,
             is_normalised_inside=is_normalised,
             file=path,
+        )
+
+    def with_flip(self) -> Embedder:
+        """One that embeds each crop together with its mirror image, for figures to compare: twice the work.
+
+        Its embeddings say that they are of the same model; do not put both kinds into one gallery.
+        """
+        return Embedder(
+            MirroredBackend(self.backend, is_normalised=self.is_normalised_inside),
+            batch_size=self.batch_size,
+            normalise=self.normalise,
+            is_normalised_inside=self.is_normalised_inside,
+            file=self.file,
         )
 
     def __reduce__(self) -> Any:
