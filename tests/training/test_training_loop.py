@@ -117,7 +117,12 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(samples: S
             "epochs": 4,
         },
         {"optimiser__name": "sgd", "frozen_epochs": 1},
-        {"sampler__name": "pk", "loss__triplet": 1.0, "loss__cross_entropy": 0.5},
+        {
+            "sampler__name": "pk",
+            "loss__triplet": 1.0,
+            "loss__cross_entropy": 0.5,
+            "model_options": {"neck": True},
+        },
         {
             "augmentation": ["flip", "random_patch", "soft_erase", "patch_mix", "augmix"],
             "loss__consistency": 12.0,

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from omnireid.core.errors import ConfigError, UnknownNameError
+from omnireid.core.errors import ConfigError, OmniReIDWarning, TrainingError, UnknownNameError
 from omnireid.core.types import Split
 from omnireid.data.datasets import read_dataset
 from omnireid.models.weights import load_weights
@@ -144,6 +144,35 @@ def test_gradients_are_no_longer_than_asked_for(
     half = len(lengths) // 2
     assert min(lengths[:half]) > 0.01
     assert lengths[half:] == pytest.approx([0.01] * half, rel=1e-3)
+
+
+def test_triplets_from_scratch_without_a_neck_are_warned_of(samples: Split, tmp_path: Path) -> None:
+    without = {"model_options": {}, "epochs": 1, "frozen_stages": {}, "average_decay": 0}
+    with pytest.warns(OmniReIDWarning, match="loss.soft_triplet from scratch without a neck"):
+        train(strong_recipe(**without), samples, tmp_path / "run")
+    # Going on with it needs no second word.
+    train(
+        strong_recipe(**{**without, "epochs": 2}), samples, tmp_path / "run", options=LoopOptions(resume=True)
+    )
+
+
+def test_embeddings_that_became_one_point_end_the_run(samples: Split, tmp_path: Path) -> None:
+    """SGD 0.05 and hard triplets without a neck get there within a hundred steps; here by hand."""
+
+    def collapse(network: nn.Module, epoch: int) -> dict[str, float]:
+        with torch.no_grad():
+            network.fc[0].weight.zero_()
+        network.fc[0].weight.requires_grad_(False)
+        return {"mAP": 0.0}
+
+    recipe = strong_recipe(
+        **{"average_decay": 0, "evaluation.every": 1, "optimiser.lr": 1e-30, "optimiser.weight_decay": 0}
+    )
+    with pytest.raises(
+        TrainingError, match=r"collapsed in epoch 2: all pictures .*neck=true.*epoch 1 is kept"
+    ):
+        train(recipe, samples, tmp_path / "run", evaluate=collapse)
+    assert len(load_checkpoint(tmp_path / "run" / "checkpoint.pt").history) == 1
 
 
 def test_names_and_numbers_that_make_no_schedule_are_refused(samples: Split, tmp_path: Path) -> None:

@@ -60,6 +60,8 @@ class LossSpec:
         needs_several: whether it needs several pictures of a person in a batch.
         needs_views: whether it compares a crop with views of it that AugMix makes.
         takes_embedding_size: whether it has to know D.
+        falls_with_length: whether it falls when all embeddings become shorter together. From scratch and
+            without a neck that outweighs what tells people apart (docs/decisions/0030).
     """
 
     name: str
@@ -71,6 +73,7 @@ class LossSpec:
     needs_several: bool = False
     needs_views: bool = False
     takes_embedding_size: bool = False
+    falls_with_length: bool = False
 
 
 LOSSES = Socket(
@@ -84,7 +87,13 @@ LOSSES = Socket(
             {"label_smoothing": 0.1},
             trains_classifier=True,
         ),
-        LossSpec("triplet", later("omnireid.losses.triplet:make"), {"margin": 0.3}, needs_several=True),
+        LossSpec(
+            "triplet",
+            later("omnireid.losses.triplet:make"),
+            {"margin": 0.3},
+            needs_several=True,
+            falls_with_length=True,
+        ),
         LossSpec(
             "consistency",
             later("omnireid.losses.consistency:make"),
@@ -92,7 +101,12 @@ LOSSES = Socket(
             needs_classifier=True,
             needs_views=True,
         ),
-        LossSpec("soft_triplet", later("omnireid.losses.triplet:make_soft"), needs_several=True),
+        LossSpec(
+            "soft_triplet",
+            later("omnireid.losses.triplet:make_soft"),
+            needs_several=True,
+            falls_with_length=True,
+        ),
         LossSpec(
             "circle",
             later("omnireid.losses.circle:make"),

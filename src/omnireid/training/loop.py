@@ -53,12 +53,15 @@ from omnireid.training.folder import (
 )
 from omnireid.training.optimisers import build_optimiser
 from omnireid.training.options import LoopOptions
-from omnireid.training.parts import build_losses, check_stages, set_mode
+from omnireid.training.parts import build_losses, check_stages, set_mode, warn_of_collapse
 from omnireid.training.recipe import Recipe, with_defaults
 from omnireid.training.schedule import learning_rate
 
 _PICTURES_TO_MEASURE = 2048
 """What statistics of folded batch norms are taken from."""
+
+_ONE_POINT = 1e-6
+"""How far apart embeddings of a batch are, against their length, where they are one and the same."""
 
 EpochEvaluation = Callable[[Network, int], dict[str, float]]
 
@@ -149,6 +152,8 @@ def train(
         if options.resume:
             run.restore(load_checkpoint(run_dir / CHECKPOINT), options.console)
         else:
+            if initial is None:
+                warn_of_collapse(recipe.loss, run.classifier.backbone)
             run.restore_statistics(options.console)
             clear_run_folder(run_dir)
         run.fit(evaluate, options.console)
@@ -448,6 +453,13 @@ class _Run:
                 outputs = self.classifier(self.plain(crops, torch.Generator()))
                 lengths = torch.cat([torch.linalg.vector_norm(values, dim=1) for values in outputs])
             ruined = [] if lengths.isfinite().all() else ["embeddings"]
+            apart = torch.linalg.vector_norm(outputs.necked - outputs.necked.mean(dim=0), dim=1)
+            if not ruined and apart.max() <= _ONE_POINT * lengths.max():
+                raise TrainingError(
+                    f"training collapsed in epoch {epoch + 1}: all pictures have the same embedding, which "
+                    f"nothing comes back from. A neck helps (--set model_options.neck=true), or weights to "
+                    f"start from. {self._way_out(epoch)}"
+                )
         if ruined:
             raise TrainingError(
                 f"training diverged in the last steps of epoch {epoch + 1}: the {' and '.join(ruined)} hold "

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 
 from torch import nn
 
-from omnireid.core.errors import UnknownNameError
+from omnireid.core.errors import OmniReIDWarning, UnknownNameError
 from omnireid.losses.table import Loss
 from omnireid.models.classifier import IdentityClassifier
 from omnireid.models.network import Network
@@ -24,6 +25,19 @@ def build_losses(recipe: LossRecipe, network: IdentityClassifier) -> list[tuple[
             network.losses[term.spec.name] = loss
         losses.append((term.spec.name, term.weight, loss))
     return losses
+
+
+def warn_of_collapse(recipe: LossRecipe, network: Network) -> None:
+    """Warn before training from scratch with losses that embeddings of no length would make small."""
+    falling = [term.spec.name for term in recipe.terms() if term.spec.falls_with_length]
+    if falling and not network.config.neck:
+        warnings.warn(
+            f"loss.{falling[0]} from scratch without a neck: embeddings shrink to one point before they tell "
+            "people apart. Add --set model_options.neck=true, start from weights (--init), or set "
+            f"loss.{falling[0]} to 0",
+            OmniReIDWarning,
+            stacklevel=3,
+        )
 
 
 def check_stages(network: Network, names: Iterable[str]) -> None:
