@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
@@ -9,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from omnireid.core.errors import InputError
 from omnireid.video.boxes import overlaps
 from omnireid.video.judging import judge, judge_cameras, merged
-from omnireid.video.mot import Lines
+from omnireid.video.mot import Lines, read_mot, write_lines
 
 pytest.importorskip("trackeval")
 
@@ -106,3 +108,31 @@ def test_a_truth_without_boxes_and_an_id_twice_are_refused() -> None:
         judge(lines([(1, 1, 0.0)], scores=[0.0]), TRUTH)
     with pytest.raises(InputError, match="tracks, frame 1: an id is there twice"):
         judge(TRUTH, lines([(1, 1, 0.0), (1, 1, 50.0)]))
+
+
+def test_idf1_is_motmetrics_on_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # It was written for NumPy 1.
+    monkeypatch.setattr(np, "asfarray", lambda values, dtype=float: np.asarray(values, dtype), raising=False)
+    motmetrics = pytest.importorskip("motmetrics")
+    rng = np.random.default_rng(3)
+    for draw in range(3):
+        truth, tracks = tmp_path / f"truth{draw}.txt", tmp_path / f"tracks{draw}.txt"
+        people = [(f, p, _box(50.0 * p + f, 0.0)) for f in range(1, 41) for p in range(1, 6)]
+        seen = [
+            (f, p + 10 * (f > 8 * p) * (rng.random() < 0.9), box + rng.normal(0, 2, 4).astype(np.float32))
+            for f, p, box in people
+            if rng.random() < 0.8
+        ]
+        seen += [(f, 99, _box(float(rng.uniform(0, 300)), 3.0)) for f in range(5, 35)]
+        write_lines(truth, [(*row, 1.0) for row in people])
+        write_lines(tracks, [(*row, 0.9) for row in seen])
+        loaded = [motmetrics.io.loadtxt(str(file), fmt="mot16") for file in (truth, tracks)]
+        pairs = motmetrics.utils.compare_to_groundtruth(*loaded, "iou", distth=0.5)
+        theirs = motmetrics.metrics.create().compute(pairs, metrics=["idf1"])["idf1"].iloc[0]
+        ours = judge(read_mot(truth), read_mot(tracks)).idf1
+        assert 0.3 < ours < 0.9
+        assert ours == pytest.approx(float(theirs), abs=1e-6)
+
+
+def _box(left: float, top: float) -> np.ndarray:
+    return np.array([left, top, left + 10, top + 20], np.float32)

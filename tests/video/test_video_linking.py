@@ -10,15 +10,15 @@ import pytest
 from omnireid.core.errors import InputError
 from omnireid.video.likeness import Likeness
 from omnireid.video.linking import Linking, Tracklet, impossible, link
-from omnireid.video.stitching import Stitching, stitch
+from omnireid.video.stitching import Stitching, joined, stitch
 from video.walks import look, track
 
 
 def test_pieces_of_one_walk_are_joined_and_strangers_are_not() -> None:
     pieces = [track(1, 0, 2, 7), track(2, 3, 5, 7, x=150), track(3, 3, 5, 8, x=140), track(4, 6, 8, 7, x=190)]
-    joined = stitch(pieces, Likeness())
-    assert [(piece.number, len(piece)) for piece in joined] == [(1, 63), (3, 21)]
-    assert joined[0].times == sorted(joined[0].times)
+    walks = [joined(walk) for walk in stitch(pieces, Likeness())]
+    assert [(walk.number, len(walk)) for walk in walks] == [(1, 63), (3, 21)]
+    assert walks[0].times == sorted(walks[0].times)
     assert len(pieces[0]) == 21  # what was given is left as it is
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from omnireid.core.errors import InputError
-from omnireid.video.mot import read_mot, write_mot
+from omnireid.video.mot import read_mot, write_lines
 from omnireid.video.reading import FrameReading, Video, VideoError
 from video.walks import street, write_video
 
@@ -108,7 +108,7 @@ def test_senseless_rates_are_refused() -> None:
 
 def test_mot_text_is_read_as_it_was_written(tmp_path: Path) -> None:
     near, far = np.array([1, 2, 11, 22], np.float32), np.array([0, 0, 5, 9], np.float32)
-    write_mot(tmp_path / "a.txt", {3: [(2, near, 0.5)], 1: [(1, far, 1.0)]})
+    write_lines(tmp_path / "a.txt", [(3, 2, near, 0.5), (1, 1, far, 1.0)])
     lines = read_mot(tmp_path / "a.txt")
     assert (lines.frames.tolist(), lines.ids.tolist()) == ([1, 3], [1, 2])
     assert lines.boxes.tolist() == [[0, 0, 5, 9], [1, 2, 11, 22]]

@@ -50,11 +50,16 @@ def track(
         str | None, typer.Option("--gallery", help="Gallery that tracklets are enrolled in.")
     ] = None,
     started: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            "--started", help="When the first frames were, as 2026-05-01T09:00:00+02:00; by default now."
+            "--started",
+            help="When the first frames were, as 2026-05-01T09:00:00+02:00, by default now; NAME=TIME for "
+            "each camera where they did not begin together.",
         ),
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in the folder that was stopped.")
+    ] = False,
     engine: options.EngineOptions = options.EngineOptions(),
 ) -> None:
     """Follow people through cameras: tracks, tracklets with their best crops, and who is who.
@@ -75,16 +80,12 @@ def track(
         following=Following(FrameReading(fps=fps), linking=Linking(prior=prior, overlapping=overlapping)),
         engine=engine,
         gallery=gallery,
-        started=_seconds(started),
+        started=_times(started or []),
+        resume=resume,
         console=stderr,
     )
     for camera in done.site.cameras:
-        notes = [f"{camera.frames:,} frames", f"{len(camera.tracks):,} tracks"]
-        notes += [f"{camera.health.damaged:,} damaged frames passed over"] * bool(camera.health.damaged)
-        notes += [f"connected again {camera.health.reconnections:,} times"] * bool(
-            camera.health.reconnections
-        )
-        notes += [f"stopped: {camera.stopped}"] * bool(camera.stopped)
+        notes = [f"{camera.frames:,} frames", f"{len(camera.tracks):,} tracks", *camera.notes]
         stdout.print(f"{camera.name}: {', '.join(notes)}")
     people = len(done.site.identities)
     stdout.print(
@@ -94,13 +95,30 @@ def track(
         count = int(done.enrolled.is_new.sum())
         stdout.print(f"{count:,} tracklets enrolled: {gallery}")
     if done.site.was_interrupted:
-        stderr.print("stopped before the end; what was seen until then is there")
+        stderr.print(
+            "stopped before the end; what was seen until then is there, and the same command with --resume "
+            "goes on",
+            markup=False,
+        )
 
 
-def _seconds(text: str | None) -> float | None:
+def _times(texts: list[str]) -> float | dict[str, float] | None:
+    """Unix seconds of ISO times, one for all cameras or NAME=TIME for each."""
+    if len(texts) == 1 and "=" not in texts[0]:
+        return _seconds(texts[0])
+    times = {}
+    for text in texts:
+        name, _, when = text.rpartition("=")
+        if not name:
+            raise ConfigError(f"--started {text!r}: expected NAME=TIME where there is more than one")
+        times[name] = _seconds(when)
+    return times or None
+
+
+def _seconds(text: str) -> float:
     """Unix seconds of an ISO time; without an offset it is this machine's."""
     try:
-        return None if text is None else datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
     except (ValueError, OverflowError, OSError) as error:
         raise ConfigError(f"--started {text!r}: expected a time as 2026-05-01T09:00:00+02:00") from error
 

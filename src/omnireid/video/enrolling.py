@@ -10,7 +10,6 @@ from omnireid.core.card import ModelRef
 from omnireid.gallery.enrolling import Enrolment, joined
 from omnireid.gallery.gallery import Gallery
 from omnireid.gallery.items import Item
-from omnireid.gallery.thumbnails import make_thumbnail
 from omnireid.video.linking import Tracklet
 from omnireid.video.site import Site
 
@@ -54,8 +53,8 @@ def _item(site: Site, tracklet: Tracklet, started: float, identity: str | None) 
         identity=identity,
         tracklet=name,
         source=source,
-        quality=1.0 if best is None else best[0],
-        thumbnail=None if best is None else make_thumbnail(best[2]),
+        quality=1.0 if best is None else best.quality,
+        thumbnail=None if best is None else best.jpeg,
         key=json.dumps([tracklet.camera, round(begin, 3), tracklet.number, source]),
     )
     return item, track.embedding[None].astype(np.float32)

@@ -57,6 +57,15 @@ class Likeness:
         self._square[kind] = fade * (self._square[kind] + (values**2).sum())
 
     @property
+    def learned(self) -> list[list[float]]:
+        """What was learned, for `restore`: weight, sum and sum of squares, each of different and same."""
+        return [part.tolist() for part in (self._weight, self._sum, self._square)]
+
+    def restore(self, learned: list[list[float]]) -> None:
+        """Go on from what another one has learned."""
+        self._weight, self._sum, self._square = (np.array(part) for part in learned)
+
+    @property
     def line(self) -> tuple[float, float]:
         """Slope, and the similarity at which both are equally likely."""
         different, same = self._sum / self._weight

@@ -9,7 +9,7 @@ counts (1) or not (0). Source: motchallenge.net.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from omnireid.core.arrays import Float32, Int64
 from omnireid.core.errors import DatasetError
-from omnireid.core.files import write_text
+from omnireid.core.files import atomic_write
 from omnireid.video.boxes import Boxes
 
 
@@ -85,14 +85,10 @@ def read_mot(path: str | os.PathLike[str]) -> Lines:
     )
 
 
-def write_mot(
-    path: str | os.PathLike[str], frames: Mapping[int, Iterable[tuple[int, Float32, float]]]
-) -> None:
-    """Write boxes with ids: frame → (id, (4,) box, score); a file that was there is replaced as a whole."""
-    lines = []
-    for number in sorted(frames):
-        for identity, box, score in sorted(frames[number], key=lambda entry: entry[0]):
+def write_lines(path: str | os.PathLike[str], lines: Iterable[tuple[int, int, Float32, float]]) -> None:
+    """Write frame, id, (4,) box and score of each line; a file that was there is replaced as a whole."""
+    with atomic_write(path) as file:
+        for number, identity, box, score in lines:
             left, top, right, bottom = (float(side) for side in box)
             sides = f"{left:.2f},{top:.2f},{right - left:.2f},{bottom - top:.2f}"
-            lines.append(f"{number},{identity},{sides},{score:.4f},-1,-1,-1")
-    write_text(path, "".join(f"{line}\n" for line in lines))
+            file.write(f"{number},{identity},{sides},{score:.4f},-1,-1,-1\n".encode())

@@ -9,6 +9,7 @@ from typing import Any
 from omnireid import __version__
 from omnireid.core.card import ModelRef
 from omnireid.core.files import write_bytes
+from omnireid.core.images import decode
 from omnireid.report.pictures import data_address
 from omnireid.report.template import render_page
 from omnireid.video.linking import Identity, Tracklet
@@ -84,14 +85,7 @@ def _several(site: Site, identity: Identity) -> bool:
 
 def _notes(site: Site) -> list[str]:
     notes = ["It was stopped before the end."] * site.was_interrupted
-    for camera in site.cameras:
-        if camera.stopped:
-            notes.append(f"{camera.name} stopped: {camera.stopped}")
-        if camera.health.damaged:
-            notes.append(f"{camera.name}: {camera.health.damaged:,} damaged frames were passed over")
-        if camera.health.reconnections:
-            notes.append(f"{camera.name} was connected again {camera.health.reconnections:,} times")
-    return notes
+    return notes + [f"{camera.name}: {note}" for camera in site.cameras for note in camera.notes]
 
 
 def _clock(seconds: float) -> str:
@@ -149,7 +143,9 @@ def _person(site: Site, identity: Identity, colour: dict[str, int]) -> dict[str,
         "more": max(0, len(walks) - _MOST_WALKS),
         "walks": [
             {
-                "address": data_address(best[0][2]) if (best := site.track(walk).crops.kept) else "",
+                "address": data_address(decode(best[0].jpeg))
+                if (best := site.track(walk).crops.kept)
+                else "",
                 "camera": walk.camera,
                 "colour": colour[walk.camera],
                 "time": _clock(walk.begin),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from omnireid.core.arrays import Float32, UInt8
+from omnireid.gallery.thumbnails import make_thumbnail
 
 _TALL = 128.0
 _SHARP = 12.0
@@ -40,28 +42,43 @@ def _sharpness(crop: UInt8) -> float:
     return 0.5 + 0.5 * min(1.0, mean / _SHARP)
 
 
+class Shot(NamedTuple):
+    """A crop that is kept: its quality, seconds, and (H, W, 3) uint8 picture, or that as a JPEG."""
+
+    quality: float
+    time: float
+    picture: UInt8 | bytes
+
+    @property
+    def jpeg(self) -> bytes:
+        return self.picture if isinstance(self.picture, bytes) else make_thumbnail(self.picture)
+
+
 @dataclass(slots=True)
 class BestCrops:
     """The best crops of a tracklet, some time apart so that they show different moments.
 
     Attributes:
         limit: How many are kept. apart_s: seconds between two of them.
-        kept: Quality, time and (H, W, 3) uint8 crop of each, best first.
+        kept: The crops, best first.
     """
 
     limit: int = 3
     apart_s: float = 1.0
-    kept: list[tuple[float, float, UInt8]] = field(default_factory=list)
+    kept: list[Shot] = field(default_factory=list)
 
     def would_keep(self, most: float) -> bool:
         """Whether a crop of at most this quality could be among the best, before it is cut out."""
-        return len(self.kept) < self.limit or most > self.kept[-1][0]
+        return len(self.kept) < self.limit or most > self.kept[-1].quality
 
-    def offer(self, value: float, time: float, crop: UInt8) -> None:
+    def offer(self, shot: Shot) -> None:
         """Keep a crop where it is better than those near it in time, and among the best."""
-        near = [entry for entry in self.kept if abs(entry[1] - time) < self.apart_s]
-        if near and value <= max(entry[0] for entry in near):
+        near = [other for other in self.kept if abs(other.time - shot.time) < self.apart_s]
+        if near and shot.quality <= max(other.quality for other in near):
             return
-        kept = [entry for entry in self.kept if abs(entry[1] - time) >= self.apart_s]
-        kept.append((value, time, crop.copy()))
-        self.kept = sorted(kept, key=lambda entry: -entry[0])[: self.limit]
+        kept = [other for other in self.kept if abs(other.time - shot.time) >= self.apart_s]
+        self.kept = sorted([*kept, shot], key=lambda other: -other.quality)[: self.limit]
+
+    def settle(self) -> None:
+        """Turn pictures into JPEGs, which take a tenth of the memory."""
+        self.kept = [shot._replace(picture=shot.jpeg) for shot in self.kept]

@@ -2,7 +2,7 @@
 another.
 
 A damaged frame is counted and passed over. A network stream that ends is opened again, after longer and
-longer pauses; its times go on where the clock is.
+longer pauses; its times go on where the clock is. All frames of a source have the size of its first.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ from __future__ import annotations
 import configparser
 import re
 import time as clock
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
 
 from omnireid.core.arrays import UInt8
 from omnireid.core.errors import InputError, MissingExtraError, OmniReIDError
@@ -52,10 +56,14 @@ class Health:
     Attributes:
         damaged: Frames that could not be decoded, and were passed over.
         reconnections: Times a network stream was opened again.
+        resized: Frames of another size than the first, which were brought to that size.
+        broke_off: Why the source ended before its end; "" where it did not.
     """
 
     damaged: int = 0
     reconnections: int = 0
+    resized: int = 0
+    broke_off: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,27 @@ class FrameReading:
                 raise InputError(f"{name}: expected a number above 0, got {value}")
 
 
+class Mark(NamedTuple):
+    """Where reading goes on: number and seconds of the last frame that was seen, height and width of all.
+
+    Attributes:
+        away_s: Of a stream, the seconds that went by since then.
+    """
+
+    number: int = 0
+    time: float = 0.0
+    size: tuple[int, int] | None = None
+    away_s: float = 0.0
+
+
+class _Coded(NamedTuple):
+    """A frame whose picture is not made yet."""
+
+    number: int
+    time: float
+    picture: Callable[[], UInt8]
+
+
 @dataclass(slots=True)
 class Video:
     """One camera's frames.
@@ -88,11 +117,19 @@ class Video:
     Attributes:
         source: As it was given.
         health: What went wrong so far.
+        mark: Frames up to this one are not given again; a stream's go on counting.
     """
 
     source: str
     reading: FrameReading = FrameReading()
     health: Health = field(default_factory=Health)
+    mark: Mark = Mark()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is a stream or a webcam, which cannot be read again."""
+        is_webcam = _WEBCAM.fullmatch(self.source) is not None and not Path(self.source).is_file()
+        return is_webcam or _STREAM.match(self.source) is not None
 
     def frames(self) -> Iterator[Frame]:
         """The frames, in order.
@@ -104,7 +141,7 @@ class Video:
         path = Path(self.source)
         if _STREAM.match(self.source):
             frames = self._stream()
-        elif _WEBCAM.fullmatch(self.source) and not path.is_file():
+        elif self.is_live:
             frames = self._webcam()
         elif path.is_dir():
             frames = self._folder(path)
@@ -112,25 +149,45 @@ class Video:
             frames = self._file(path)
         else:
             raise VideoError(f"{self.source}: not found; expected a video, a folder of pictures, or rtsp://…")
-        return self._thinned(frames)
+        return self._pictures(self._thinned(frames))
 
-    def _thinned(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        """Those nearest to a grid of `fps`; and an error where there was none at all."""
-        due, count = 0.0, 0
+    def _pictures(self, frames: Iterator[_Coded]) -> Iterator[Frame]:
+        """The frames after the mark, all of one size; a picture is made only of those.
+
+        Raises:
+            VideoError: There is none at all.
+        """
+        size, count = self.mark.size, self.mark.number
         for frame in frames:
+            if frame.number <= self.mark.number:
+                continue
+            try:
+                picture = frame.picture()
+            except OmniReIDError:
+                self.health.damaged += 1
+                continue
             count += 1
+            size = size or picture.shape[:2]
+            if picture.shape[:2] != size:
+                self.health.resized += 1
+                picture = np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR))
+            yield Frame(frame.number, frame.time, picture)
+        if count == 0:
+            damaged = self.health.damaged
+            why = f"all {damaged} frames are damaged" if damaged else "it has no frame"
+            raise VideoError(f"{self.source}: cannot be read as a video: {why}")
+
+    def _thinned(self, frames: Iterator[_Coded]) -> Iterator[_Coded]:
+        """Those nearest to a grid of `fps`."""
+        due = 0.0
+        for frame in frames:
             if self.reading.fps is None:
                 yield frame
             elif frame.time >= due - 1e-6:
                 due = max(due + 1.0 / self.reading.fps, frame.time)
                 yield frame
-        if count == 0:
-            why = (
-                f"all {self.health.damaged} frames are damaged" if self.health.damaged else "it has no frame"
-            )
-            raise VideoError(f"{self.source}: cannot be read as a video: {why}")
 
-    def _folder(self, folder: Path) -> Iterator[Frame]:
+    def _folder(self, folder: Path) -> Iterator[_Coded]:
         fps, pictures_folder = self.reading.source_fps, folder
         if (folder / "seqinfo.ini").is_file():
             fps, pictures_folder = _sequence(folder)
@@ -138,14 +195,9 @@ class Video:
         if not pictures:
             raise VideoError(f"{folder}: holds no pictures ({', '.join(PICTURES)}) and no seqinfo.ini")
         for number, path in enumerate(pictures, 1):
-            try:
-                picture = decode(path)
-            except OmniReIDError:
-                self.health.damaged += 1
-                continue
-            yield Frame(number, (number - 1) / fps, picture)
+            yield _Coded(number, (number - 1) / fps, partial(decode, path))
 
-    def _file(self, path: Path) -> Iterator[Frame]:
+    def _file(self, path: Path) -> Iterator[_Coded]:
         av = _pyav()
         try:
             container = av.open(str(path))
@@ -154,9 +206,16 @@ class Video:
         with container:
             if container.format.name == "tty":  # FFmpeg draws any text
                 raise VideoError(f"{path}: cannot be read as a video: it is text")
-            yield from self._decoded(container, None)
+            last = 0.0
+            for frame in self._decoded(container, None):
+                last = frame.time
+                yield frame
+            seconds = (container.duration or 0) / av.time_base
+            # What the file says of itself is seldom exact.
+            if last < min(seconds - 2.0, 0.95 * seconds) and not self.health.broke_off:
+                self.health.broke_off = f"the file breaks off after {last:.1f} of {seconds:.1f} s"
 
-    def _webcam(self) -> Iterator[Frame]:
+    def _webcam(self) -> Iterator[_Coded]:
         av = _pyav()
         match = _WEBCAM.fullmatch(self.source)
         assert match is not None
@@ -166,38 +225,46 @@ class Video:
         except (av.FFmpegError, ValueError) as error:
             raise VideoError(f"{self.source}: cannot open the webcam {device}: {_reason(error)}") from error
         with container:
-            yield from self._decoded(container, clock.monotonic())
+            yield from self._decoded(container, self._began())
 
-    def _stream(self) -> Iterator[Frame]:
+    def _stream(self) -> Iterator[_Coded]:
         """A network stream, opened again whenever it ends, until it stays away for `patience_s`."""
         av = _pyav()
-        started, lost, pause, number = clock.monotonic(), clock.monotonic(), 0.5, 0
+        started, lost, pause, is_there = self._began(), clock.monotonic(), 0.5, False
+        number = self.mark.number
         options = {"rtsp_transport": "tcp"} if self.source.lower().startswith("rtsp") else {}
         while True:
             try:
                 with av.open(self.source, options=options, timeout=self.reading.timeout_s) as container:
                     for frame in self._decoded(container, started):
                         number += 1
-                        yield Frame(number, frame.time, frame.picture)
-                        lost, pause = clock.monotonic(), 0.5
+                        yield frame._replace(number=number)
+                        lost, pause, is_there = clock.monotonic(), 0.5, True
                 reason = "the stream ended"
             except av.FFmpegError as error:
                 reason = _reason(error)
             if clock.monotonic() - lost + pause > self.reading.patience_s:
-                if number:
-                    return
-                raise VideoError(f"{self.source}: no picture within {self.reading.patience_s:g} s: {reason}")
+                away = f"no picture within {self.reading.patience_s:g} s: {reason}"
+                if not is_there:
+                    raise VideoError(f"{self.source}: {away}")
+                self.health.broke_off = away
+                return
             clock.sleep(pause)
             pause = min(2 * pause, 10.0)
             self.health.reconnections += 1
 
-    def _decoded(self, container: Any, started: float | None) -> Iterator[Frame]:
+    def _began(self) -> float:
+        """When a live source's first frame was, on this process's clock."""
+        return clock.monotonic() - self.mark.time - self.mark.away_s
+
+    def _decoded(self, container: Any, started: float | None) -> Iterator[_Coded]:
         """Frames of an open container; with `started`, their times are the clock's since then."""
         av = _pyav()
         if not container.streams.video:
             raise VideoError(f"{self.source}: has no video in it")
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
+        seen = 0 if started is not None else self.mark.number
         fps = float(stream.average_rate or self.reading.source_fps)
         number, first, last = 0, None, -1.0
         packets = container.demux(stream)
@@ -209,27 +276,36 @@ class Video:
             except av.FFmpegError:
                 if started is not None:
                     raise
-                # The file breaks off here.
-                self.health.damaged += 1
+                self.health.broke_off = f"the file breaks off after {max(last, 0.0):.1f} s"
                 return
             try:
                 decoded = packet.decode()
             except av.FFmpegError:
-                self.health.damaged += 1
                 number += 1
+                self.health.damaged += number > seen
                 continue
             for picture in decoded:
                 number += 1
+                if picture.is_corrupt:
+                    self.health.damaged += number > seen
+                    continue
                 if started is not None:
                     time = clock.monotonic() - started
                 else:
-                    seen = number / fps if picture.time is None else float(picture.time)
-                    first = seen if first is None else first
-                    time = seen - first
+                    told = number / fps if picture.time is None else float(picture.time)
+                    first = told if first is None else first
+                    time = told - first
                     # Files exist whose times stand still or run backwards.
                     time = time if time > last else last + 1.0 / fps
                 last = time
-                yield Frame(number, time, picture.to_ndarray(format="rgb24"))
+                yield _Coded(number, time, partial(_upright, picture))
+
+
+def _upright(picture: Any) -> UInt8:
+    """(H, W, 3) uint8 RGB of a decoded frame, turned as its file says: phones film as they are held."""
+    pixels = picture.to_ndarray(format="rgb24")
+    turns = round(picture.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
 
 
 def _sequence(folder: Path) -> tuple[float, Path]:

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,7 @@ from omnireid.core.arrays import Float32
 from omnireid.core.card import ModelRef
 from omnireid.core.errors import InputError
 from omnireid.core.files import atomic_write, storage_error, write_bytes, write_text
-from omnireid.gallery.thumbnails import make_thumbnail
-from omnireid.video.mot import write_mot
+from omnireid.video.mot import write_lines
 from omnireid.video.page import PAGE, write_page
 from omnireid.video.site import Site
 from omnireid.video.tracker import Track
@@ -78,20 +79,18 @@ def write_site(site: Site, out: Path, model: ModelRef, *, gap_s: float) -> Path:
         for identity in site.identities
         for row in identity.members
     }
-    columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
-    for camera in site.cameras:
-        tracks: dict[int, list[tuple[int, Float32, float]]] = {}
-        people: dict[int, list[tuple[int, Float32, float]]] = {}
-        for track in camera.tracks:
-            who = person.get((camera.name, track.number), 0)
-            for frame, box, score in filled(track, gap_s):
-                tracks.setdefault(frame, []).append((track.number, box, score))
+    with _parquet(out / "tracks.parquet") as add:
+        for camera in site.cameras:
+            tracks, people = _Lines(), _Lines()
+            for track in camera.tracks:
+                who = person.get((camera.name, track.number), 0)
+                lines = filled(track, gap_s)
+                tracks.add(track.number, lines)
                 if who:
-                    people.setdefault(frame, []).append((who, box, score))
-            _add(columns, camera.name, track, who)
-        write_mot(_made(out / "cameras") / f"{file_name(camera.name)}.txt", tracks)
-        write_mot(_made(out / "identities") / f"{file_name(camera.name)}.txt", people)
-    _write_parquet(out / "tracks.parquet", columns)
+                    people.add(who, lines)
+                add(camera.name, track, who)
+            write_lines(_made(out / "cameras") / f"{file_name(camera.name)}.txt", tracks)
+            write_lines(_made(out / "identities") / f"{file_name(camera.name)}.txt", people)
     write_page(site, out / PAGE, model)
     write_text(out / RESULT, json.dumps(_record(site, out, model), indent=1))
     return out / RESULT
@@ -110,24 +109,56 @@ def filled(track: Track, gap_s: float) -> list[tuple[int, Float32, float]]:
     return lines
 
 
+class _Lines:
+    """Lines of MOT text, put in order of their frames on disk: those of a day do not fit into memory."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("")
+        self._db.execute("CREATE TABLE lines (frame, id, left, top, right, bottom, score)")
+
+    def add(self, number: int, lines: Iterable[tuple[int, Float32, float]]) -> None:
+        self._db.executemany(
+            "INSERT INTO lines VALUES (?, ?, ?, ?, ?, ?, ?)",
+            ((frame, number, *map(float, box), score) for frame, box, score in lines),
+        )
+
+    def __iter__(self) -> Iterator[tuple[int, int, Float32, float]]:
+        with closing(self._db):
+            for frame, number, *box, score in self._db.execute("SELECT * FROM lines ORDER BY frame, id"):
+                yield frame, number, np.array(box, np.float32), score
+
+
 _COLUMNS = ("camera", "track", "identity", "frame", "time", "left", "top", "right", "bottom", "score")
+_ROWS = 50_000
 
 
-def _add(columns: dict[str, list[Any]], camera: str, track: Track, person: int) -> None:
-    for frame, time, box, score in zip(track.frames, track.times, track.boxes, track.scores, strict=True):
-        row = (camera, track.number, person, frame, time, *(float(side) for side in box), score)
-        for name, value in zip(_COLUMNS, row, strict=True):
-            columns[name].append(value)
-
-
-def _write_parquet(path: Path, columns: dict[str, list[Any]]) -> None:
+@contextmanager
+def _parquet(path: Path) -> Iterator[Callable[[str, Track, int], None]]:
+    """A function that adds a track of a camera, with its person, to the file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = dict.fromkeys(("track", "identity", "frame"), pa.int64()) | {"camera": pa.string()}
-    table = pa.table({name: pa.array(columns[name], kinds.get(name, pa.float64())) for name in _COLUMNS})
-    with atomic_write(path) as file:
-        pq.write_table(table, file)
+    kinds = {"camera": pa.string()} | dict.fromkeys(("track", "identity", "frame"), pa.int64())
+    schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in _COLUMNS])
+    rows: list[tuple[Any, ...]] = []
+
+    with atomic_write(path) as file, pq.ParquetWriter(file, schema) as writer:
+
+        def flush() -> None:
+            columns = zip(*rows, strict=True) if rows else [()] * len(_COLUMNS)
+            writer.write_table(pa.table(list(map(list, columns)), schema=schema))
+            rows.clear()
+
+        def add(camera: str, track: Track, person: int) -> None:
+            for frame, time, box, score in zip(
+                track.frames, track.times, track.boxes, track.scores, strict=True
+            ):
+                rows.append((camera, track.number, person, frame, time, *map(float, box), score))
+            if len(rows) >= _ROWS:
+                flush()
+
+        yield add
+        flush()
 
 
 def _record(site: Site, out: Path, model: ModelRef) -> dict[str, Any]:
@@ -144,8 +175,10 @@ def _record(site: Site, out: Path, model: ModelRef) -> dict[str, Any]:
                 "height": camera.size[0],
                 "width": camera.size[1],
                 "tracks": len(camera.tracks),
+                "offset_s": camera.offset_s,
                 "damaged_frames": camera.health.damaged,
                 "reconnections": camera.health.reconnections,
+                "resized_frames": camera.health.resized,
                 "stopped": camera.stopped,
             }
             for camera in site.cameras
@@ -166,11 +199,15 @@ def _tracklet(site: Site, row: int, out: Path) -> dict[str, Any]:
     track = site.track(tracklet)
     crops = []
     folder = _made(out / "crops" / file_name(tracklet.camera))
-    for index, (value, time, crop) in enumerate(track.crops.kept, 1):
+    for index, shot in enumerate(track.crops.kept, 1):
         path = folder / f"{tracklet.number:05d}_{index}.jpg"
-        write_bytes(path, make_thumbnail(crop))
+        write_bytes(path, shot.jpeg)
         crops.append(
-            {"file": path.relative_to(out).as_posix(), "time": round(time, 3), "quality": round(value, 4)}
+            {
+                "file": path.relative_to(out).as_posix(),
+                "time": round(shot.time, 3),
+                "quality": round(shot.quality, 4),
+            }
         )
     return {
         "camera": tracklet.camera,

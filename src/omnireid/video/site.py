@@ -2,70 +2,62 @@
 linked.
 
 Cameras are read in threads of their own and their frames detected together; memory is bounded by a few frames
-of each camera and a few crops of each tracklet.
+of each camera and the people who are before them: what ended lies in a ledger on disk, from which a run that
+was stopped goes on.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import time as clock
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
 
-from omnireid.core.arrays import Float32, Float64, UInt8
+from omnireid.core.arrays import Float64
 from omnireid.core.detection import PersonDetector
-from omnireid.core.errors import InputError, OmniReIDError
+from omnireid.core.errors import InputError
+from omnireid.core.interrupts import ending_gently
 from omnireid.core.progress import progress_bar
-from omnireid.core.vectors import unit_rows
 from omnireid.evaluation.calibration import Calibration
 from omnireid.inference.embedder import Embedder
-from omnireid.video.boxes import Boxes, overlaps
+from omnireid.video.boxes import Boxes
 from omnireid.video.detector import detect_all
+from omnireid.video.follower import Camera, Follower
+from omnireid.video.ledger import Ledger, Walks
 from omnireid.video.likeness import Likeness
 from omnireid.video.linking import Identity, Linking, Tracklet, link
 from omnireid.video.motion import Motion
-from omnireid.video.quality import quality
-from omnireid.video.reading import Frame, FrameReading, Health, Video
-from omnireid.video.stitching import Stitching, stitch
+from omnireid.video.reading import FrameReading, Video
+from omnireid.video.stitching import Stitching
+from omnireid.video.streams import Read, Streams
 from omnireid.video.tracker import Track, Tracker, Tracking
-
-_AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """How people are followed, from frame to identity: the options of each step."""
+    """How people are followed, from frame to identity: the options of each step.
+
+    Attributes:
+        save_s: Seconds between two savings; so much is seen again after kill -9.
+    """
 
     reading: FrameReading = FrameReading()
     tracking: Tracking = Tracking()
     motion: Motion = Motion()
     stitching: Stitching = Stitching()
     linking: Linking = Linking()
+    save_s: float = 2.0
 
 
-@dataclass(slots=True)
-class Camera:
-    """What one camera saw.
-
-    Attributes:
-        name: Its name. source: what was read.
-        size: Height and width of its frames; of the last ones, where a stream changed.
-        frames: Frames that were looked at. last_s: time of the last one.
-        tracks: Its tracks, once all is read.
-        health: What went wrong while reading; `stopped`: why it ended early, "" where it did not.
-    """
+class Source(NamedTuple):
+    """A camera to follow: its name, what `Video` reads, and how long after the first camera it begins."""
 
     name: str
-    source: str
-    size: tuple[int, int] = (0, 0)
-    frames: int = 0
-    last_s: float = 0.0
-    tracks: list[Track] = field(default_factory=list)
-    health: Health = field(default_factory=Health)
-    stopped: str = ""
+    address: str
+    offset_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,59 +78,85 @@ class Site:
     def track(self, tracklet: Tracklet) -> Track:
         """The boxes of a tracklet."""
         camera = next(camera for camera in self.cameras if camera.name == tracklet.camera)
-        return next(track for track in camera.tracks if track.number == tracklet.number)
+        assert isinstance(camera.tracks, Walks)
+        return camera.tracks.numbered(tracklet.number)
 
 
 def follow(
-    sources: Sequence[tuple[str, str]],
+    sources: Sequence[tuple[str, str] | Source],
     detector: PersonDetector | None,
     embedder: Embedder,
     calibration: Calibration,
     following: Following = Following(),
     *,
     given: Mapping[str, Mapping[int, Boxes]] | None = None,
+    ledger: Ledger | None = None,
     console: Console | None = None,
 ) -> Site:
     """Follow people through cameras. Ctrl-C ends the reading; what was seen is tracked and linked.
 
     Args:
-        sources: Name and source of each camera: what `Video` reads.
+        sources: The cameras.
         calibration: What a similarity of the embedder says.
         detector: None where all cameras' boxes are given.
         given: Boxes by camera and number of frame; the detector is not asked for these cameras.
+        ledger: Where what is seen is kept, and what an earlier run saw is; by default a temporary file.
         console: Where progress is shown.
 
     Raises:
         InputError: No camera, or two with one name.
         VideoError: No camera gave a picture; where some did, the others' `stopped` says what was wrong.
+        StorageError: The disk is full.
     """
-    names = [name for name, _ in sources]
-    if not names:
-        raise InputError("no camera: expected at least one video")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"two cameras are named {twice[0]!r}; name them apart: NAME=SOURCE")
-    followers = [_Follower(Camera(name, source), following, embedder) for name, source in sources]
-    was_interrupted = False
-    with progress_bar(console) as progress:
+    cameras = [Camera(*Source(*source)) for source in sources]
+    check_names([camera.name for camera in cameras])
+    kept = ledger or Ledger()
+    followers = {
+        camera.name: Follower(
+            row, camera, Tracker(following.tracking, following.motion, Likeness()), embedder, kept
+        )
+        for row, camera in enumerate(cameras)
+    }
+    videos = {
+        name: Video(
+            follower.camera.source,
+            following.reading,
+            replace(follower.camera.health, broke_off=""),
+            follower.mark,
+        )
+        for name, follower in followers.items()
+        if not follower.is_over
+    }
+    with ending_gently() as asked, progress_bar(console) as progress:
+        streams, saved = Streams(videos, asked), clock.monotonic()
         task = progress.add_task("Following people", total=None)
-        try:
-            for batch in _batches(followers, following.reading):
-                for follower, frame, detections in _detected(batch, detector, given or {}):
-                    follower.see(frame, detections)
-                progress.update(task, advance=len(batch))
-        except KeyboardInterrupt:
-            was_interrupted = True
-    failed = [follower.failure for follower in followers if follower.failure is not None]
-    if failed and all(follower.camera.frames == 0 for follower in followers):
-        raise failed[0]
-    cameras = tuple(follower.finish(following) for follower in followers)
+        for batch in streams.batches():
+            for read, detections in _detected(batch, detector, given or {}):
+                followers[read.camera].see(read.frame, read.health, detections)
+            progress.update(task, advance=len(batch))
+            if clock.monotonic() - saved >= following.save_s:
+                _save(followers.values(), kept)
+                saved = clock.monotonic()
+        was_interrupted = asked.is_set()
+    for name, video in videos.items():
+        follower = followers[name]
+        if name in streams.over or name in streams.failures:
+            follower.camera.health = video.health
+        # A stream that broke off may be there again when the run goes on.
+        follower.is_over = name in streams.over and not (video.is_live and video.health.broke_off)
+    for name, follower in followers.items():
+        follower.camera.stopped = str(streams.failures.get(name, follower.camera.health.broke_off))
+    if streams.failures and not any(camera.frames for camera in cameras):
+        raise next(iter(streams.failures.values()))
+    _save(followers.values(), kept)
+    for follower in followers.values():
+        follower.finish(following.stitching)
     tracklets = tuple(
         Tracklet(
             camera.name,
             track.number,
-            track.times[0],
-            track.times[-1],
+            track.begin,
+            track.end,
             calibration.transform(track.embedding[None].astype(np.float32))[0],
             len(track),
         )
@@ -147,7 +165,26 @@ def follow(
         if track.embedding is not None
     )
     identities = link(tracklets, lambda scores: log_odds(calibration, scores), following.linking)
-    return Site(cameras, tracklets, identities, was_interrupted)
+    return Site(tuple(cameras), tracklets, identities, was_interrupted)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Refuse no camera, and two of one name.
+
+    Raises:
+        InputError: As said.
+    """
+    if not names:
+        raise InputError("no camera: expected at least one video")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"two cameras are named {twice[0]!r}; name them apart: NAME=SOURCE")
+
+
+def _save(followers: Iterable[Follower], ledger: Ledger) -> None:
+    for follower in followers:
+        follower.save()
+    ledger.commit()
 
 
 def log_odds(calibration: Calibration, scores: Float64) -> Float64:
@@ -157,118 +194,14 @@ def log_odds(calibration: Calibration, scores: Float64) -> Float64:
 
 
 def _detected(
-    batch: Sequence[tuple[_Follower, Frame]],
+    batch: Sequence[Read],
     detector: PersonDetector | None,
     given: Mapping[str, Mapping[int, Boxes]],
-) -> Iterator[tuple[_Follower, Frame, Boxes]]:
+) -> Iterator[tuple[Read, Boxes]]:
     """Boxes of each frame: the given ones, or the detector's of all others at once."""
-    asked = [(follower, frame) for follower, frame in batch if follower.camera.name not in given]
-    for (follower, frame), detections in zip(
-        asked, detect_all(detector, [frame.picture for _, frame in asked]) if detector else [], strict=True
-    ):
-        yield follower, frame, detections
-    for follower, frame in batch:
-        if follower.camera.name in given:
-            yield follower, frame, given[follower.camera.name].get(frame.number, Boxes.none())
-
-
-class _Follower:
-    """One camera's reading thread, tracker and crops."""
-
-    def __init__(self, camera: Camera, following: Following, embedder: Embedder) -> None:
-        self.camera, self.embedder = camera, embedder
-        self.tracker = Tracker(following.tracking, following.motion, Likeness())
-        self.finished: list[Track] = []
-        self.failure: OmniReIDError | None = None
-
-    def see(self, frame: Frame, detections: Boxes) -> None:
-        camera, picture = self.camera, frame.picture
-        camera.size, camera.last_s = (picture.shape[0], picture.shape[1]), frame.time
-        camera.frames += 1
-        weighed, owners = self.tracker.update(
-            frame.number, frame.time, detections, lambda boxes: self._embed(picture, boxes)
-        )
-        covered = (overlaps(weighed.boxes, weighed.boxes) - np.eye(len(weighed))).max(axis=1, initial=0.0)
-        for row, track in enumerate(owners):
-            score = float(weighed.scores[row])
-            if track is None or score < self.tracker.tracking.sure:
-                continue
-            if track.crops.would_keep(score * (1.0 - float(covered[row]))):
-                crop = cut(picture, weighed.boxes[row])
-                value = quality(crop, weighed.boxes[row], camera.size, score, float(covered[row]))
-                track.crops.offer(value, frame.time, crop)
-        self.finished += self.tracker.take_finished()
-
-    def _embed(self, picture: UInt8, boxes: Float32) -> Float32:
-        return unit_rows(np.asarray(self.embedder.embed([cut(picture, box) for box in boxes])))
-
-    def finish(self, following: Following) -> Camera:
-        self.finished += self.tracker.finish()
-        self.camera.tracks = stitch(self.finished, self.tracker.likeness, following.stitching)
-        return self.camera
-
-
-def cut(picture: UInt8, box: Float32) -> UInt8:
-    """The part of a picture within a box, at least one pixel of it."""
-    height, width = picture.shape[:2]
-    left, top = (int(np.clip(np.floor(box[axis]), 0, size - 1)) for axis, size in ((0, width), (1, height)))
-    right = int(np.clip(np.ceil(box[2]), left + 1, width))
-    bottom = int(np.clip(np.ceil(box[3]), top + 1, height))
-    return picture[top:bottom, left:right]
-
-
-def _batches(
-    followers: Sequence[_Follower], reading: FrameReading
-) -> Iterator[list[tuple[_Follower, Frame]]]:
-    """One frame of each camera that has one, until all have ended; cameras wait for nobody's network."""
-    stop = threading.Event()
-    waiting: list[tuple[_Follower, queue.Queue[Frame | BaseException | None]]] = []
-    threads = []
-    for follower in followers:
-        frames: queue.Queue[Frame | BaseException | None] = queue.Queue(maxsize=_AHEAD)
-        video = Video(follower.camera.source, reading, follower.camera.health)
-        thread = threading.Thread(target=_read, args=(video, frames, stop), daemon=True)
-        thread.start()
-        threads.append(thread)
-        waiting.append((follower, frames))
-    try:
-        while waiting:
-            batch = []
-            for follower, frames in list(waiting):
-                try:
-                    # One camera is waited for; of several, whoever has a frame goes on.
-                    frame = frames.get(timeout=0.05 if len(waiting) > 1 else 1.0)
-                except queue.Empty:
-                    continue
-                if isinstance(frame, OmniReIDError):
-                    follower.failure, follower.camera.stopped = frame, str(frame)
-                    waiting.remove((follower, frames))
-                elif isinstance(frame, BaseException):
-                    raise frame
-                elif frame is None:
-                    waiting.remove((follower, frames))
-                else:
-                    batch.append((follower, frame))
-            if batch:
-                yield batch
-    finally:
-        stop.set()
-
-
-def _read(video: Video, frames: queue.Queue[Frame | BaseException | None], stop: threading.Event) -> None:
-    def put(entry: Frame | BaseException | None) -> None:
-        while not stop.is_set():
-            try:
-                frames.put(entry, timeout=0.2)
-                return
-            except queue.Full:
-                continue
-
-    try:
-        for frame in video.frames():
-            if stop.is_set():
-                return
-            put(frame)
-        put(None)
-    except BaseException as error:
-        put(error)
+    asked = [read for read in batch if read.camera not in given]
+    found = detect_all(detector, [read.frame.picture for read in asked]) if detector else []
+    yield from zip(asked, found, strict=True)
+    for read in batch:
+        if read.camera in given:
+            yield read, given[read.camera].get(read.frame.number, Boxes.none())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -22,9 +22,10 @@ from omnireid.inference.lookup import find_weights
 from omnireid.inference.options import Engine
 from omnireid.video.detector import NanoDet
 from omnireid.video.enrolling import enrol_site
+from omnireid.video.ledger import only_writer, open_ledger
 from omnireid.video.mot import read_mot
 from omnireid.video.results import prepare, write_site
-from omnireid.video.site import Following, Site, follow
+from omnireid.video.site import Following, Site, Source, check_names, follow
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def track(
     detections: Sequence[str | os.PathLike[str]] = (),
     detector: PersonDetector | None = None,
     gallery: str | None = None,
-    started: float | None = None,
+    started: float | Mapping[str, float] | None = None,
+    resume: bool = False,
     following: Following = Following(),
     engine: Engine = Engine(),
     console: Console | None = None,
@@ -68,11 +70,13 @@ def track(
         detections: Boxes as MOT text, one file for each source, instead of a detector.
         detector: By default the one that ships.
         gallery: A gallery that tracklets are enrolled in, made where there is none.
-        started: Unix seconds of the first frames; by default now.
+        started: Unix seconds of the first frames, of all cameras or of each by name; by default now.
+        resume: Go on with the run in the folder, which must have been of the same cameras and model.
         console: Where progress is shown.
 
     Raises:
-        InputError: The model has no calibration; cameras, or files of boxes, that do not belong together.
+        InputError: The model has no calibration; cameras, files of boxes or times do not belong together;
+            the folder holds a run that was stopped, or another one than is to go on.
         VideoError: No camera gave a picture.
         StorageError: The folder or the gallery cannot be written, which is said before the first frame; or
             the disk is full.
@@ -85,18 +89,50 @@ def track(
             f"{weights}: has no calibration ({calibration_path(weights).name} beside it), so how likely two "
             "tracklets show one person is not known; make one: omnireid calibrate"
         )
-    folder, began = Path(out), time.time() if started is None else started
+    folder, names = Path(out), [name for name, _ in sources]
+    check_names(names)
     if detections and len(detections) != len(sources):
         raise InputError(
             f"detections: expected one file for each of {len(sources)} sources, got {len(detections)}"
         )
-    given = {name: read_mot(file).detections() for (name, _), file in zip(sources, detections, strict=False)}
+    given = {name: read_mot(file).detections() for name, file in zip(names, detections, strict=False)}
     finds = detector or (None if given else NanoDet(threads=engine.threads))
+    cameras, began = _on_one_clock(sources, started)
+    run = {
+        "sources": cameras,
+        "model": embedder.ref.short,
+        "detector": finds.name if finds else "boxes that were given",
+        "fps": following.reading.fps,
+        "tracking": [asdict(following.tracking), asdict(following.motion)],
+        "started": began,
+    }
     # What cannot be written is known before an hour of video was looked at.
-    prepare(folder, [name for name, _ in sources])
     with ExitStack() as stack:
+        stack.enter_context(only_writer(folder))
+        ledger = open_ledger(folder, run, resume=resume)
+        prepare(folder, names)
         opened = None if gallery is None else stack.enter_context(Gallery.open(gallery, calibration=known))
-        site = follow(sources, finds, embedder, known, following, given=given, console=console)
+        site = follow(cameras, finds, embedder, known, following, given=given, ledger=ledger, console=console)
         record = write_site(site, folder, embedder.ref, gap_s=following.stitching.gap_s)
-        enrolled = None if opened is None else enrol_site(site, opened, embedder.ref, started=began)
+        enrolled = None
+        if opened is not None:
+            enrolled = enrol_site(site, opened, embedder.ref, started=ledger.run["started"])
+        if not site.was_interrupted:
+            ledger.finish()
     return Tracked(site, record, enrolled)
+
+
+def _on_one_clock(
+    sources: Sequence[tuple[str, str]], started: float | Mapping[str, float] | None
+) -> tuple[list[Source], float]:
+    """The cameras with how long after the first of them each begins, and when that was."""
+    if not isinstance(started, Mapping):
+        return [Source(*source) for source in sources], time.time() if started is None else started
+    names = {name for name, _ in sources}
+    if names != set(started):
+        raise InputError(
+            f"started: expected a time for each of {', '.join(sorted(names))}; "
+            f"got {', '.join(sorted(started))}"
+        )
+    began = min(started.values())
+    return [Source(name, address, started[name] - began) for name, address in sources], began

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -73,6 +74,23 @@ class Tracking:
             )
 
 
+class Seen(NamedTuple):
+    """A box of a track: number and seconds of its frame, left, top, right, bottom, the detector's score."""
+
+    frame: int
+    time: float
+    box: Float32
+    score: float
+
+
+class Earlier(NamedTuple):
+    """What is known of boxes that a track no longer holds: how many, and time and box of the first."""
+
+    boxes: int
+    begin: float
+    first: Float32
+
+
 @dataclass(slots=True)
 class Track:
     """One person seen by one camera for a while.
@@ -81,6 +99,7 @@ class Track:
         number: From 1, in the order in which tracks begin; those never confirmed leave gaps.
         frames: Frames in which it was seen. times: seconds of each.
         boxes: (4,) left, top, right, bottom of each. scores: the detector's, of each.
+        earlier: Of boxes before these, which were taken away; None where all are here.
         look: Sum of the embeddings taken, each weighed by how well the person is seen; None without any.
         crops: The best crops, where whoever reads the frames keeps them.
     """
@@ -92,13 +111,38 @@ class Track:
     scores: list[float] = field(default_factory=list)
     look: Float64 | None = None
     crops: BestCrops = field(default_factory=BestCrops)
+    earlier: Earlier | None = None
     recent: Float64 | None = None
     looked: float = -np.inf
     state: Float64 = field(default_factory=lambda: np.zeros(6))
     covariance: Float64 = field(default_factory=lambda: np.eye(6))
 
     def __len__(self) -> int:
-        return len(self.frames)
+        return len(self.frames) + (0 if self.earlier is None else self.earlier.boxes)
+
+    @property
+    def begin(self) -> float:
+        """Seconds of the first box, also where it was taken away."""
+        return self.times[0] if self.earlier is None else self.earlier.begin
+
+    @property
+    def end(self) -> float:
+        """Seconds of the last box."""
+        return self.times[-1]
+
+    @property
+    def first(self) -> Float32:
+        """(4,): the first box, also where it was taken away."""
+        return self.boxes[0] if self.earlier is None else self.earlier.first
+
+    def take_away(self) -> list[Seen]:
+        """Boxes since the last call, of which the track then holds only the last: memory does not grow."""
+        seen = list(map(Seen, self.frames, self.times, self.boxes, self.scores))
+        new = seen if self.earlier is None else seen[1:]
+        self.earlier = Earlier(len(self) - 1, self.begin, self.first)
+        for entries in (self.frames, self.times, self.boxes, self.scores):
+            del entries[:-1]
+        return new
 
     @property
     def embedding(self) -> Float64 | None:
@@ -118,6 +162,15 @@ class Tracker:
         self._finished: list[Track] = []
         self._begun = 0
         self._time = -np.inf
+
+    @property
+    def clock(self) -> tuple[int, float]:
+        """Number of the newest track, and time of the last frame."""
+        return self._begun, self._time
+
+    def restore(self, active: list[Track], begun: int, time: float) -> None:
+        """Go on from what another tracker knew."""
+        self.active, self._begun, self._time = active, begun, time
 
     def is_confirmed(self, track: Track) -> bool:
         """Whether a track was seen often enough to be somebody."""
@@ -172,7 +225,7 @@ class Tracker:
         rest = [
             track
             for track in self.active
-            if id(track) not in taken and self.is_confirmed(track) and time - track.times[-1] <= options.low_s
+            if id(track) not in taken and self.is_confirmed(track) and time - track.end <= options.low_s
         ]
         unsure = np.flatnonzero(detections.scores < options.sure)
         for row, column in _pairs(self._evidence(rest, seen[unsure])[0]):
@@ -322,7 +375,7 @@ class Tracker:
         going = []
         for track in self.active:
             patience = self.tracking.lost_s if self.is_confirmed(track) else self.tracking.confirm_s
-            if time - track.times[-1] <= patience:
+            if time - track.end <= patience:
                 going.append(track)
             elif self.is_confirmed(track):
                 self._finished.append(track)
