@@ -67,7 +67,7 @@ def test_what_cannot_be_used_is_named(
 def main(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """`run` for scripts that would import torch again in every process: call one here."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    for module in ("options", "transfer", "transfer_curves"):
+    for module in ("options", "transfer", "transfer_curves", "recipes"):
         monkeypatch.delitem(sys.modules, module, raising=False)
 
     def call(script: str, *arguments: str) -> int:
@@ -129,6 +129,43 @@ def test_curves_are_made_once_and_go_on(
     assert sorted(row["name"] for row in rows.values()) == ["pictures/six", "pictures/twelve"]
     last = capsys.readouterr().out.rpartition("| pictures |")[2]
     assert re.findall(r"^\| (\w[\w ]+) \|", last, re.MULTILINE) == ["twelve", "the same", "six"]
+
+
+def test_an_ablation_is_made_once_compares_in_pairs_and_goes_on(
+    tmp_path: Path, toy_root: Path, main: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    variants, out, scratch = tmp_path / "variants.yaml", tmp_path / "recipes.json", tmp_path / "scratch"
+    variants.write_text(
+        "common:\n"
+        "  {model: osnet_x0_25, initial_weights: null, input: {height: 32, width: 16},\n"
+        "   sampler.batch_size: 12, epochs: 1}\n"
+        "variants:\n"
+        "  strong: {recipe: strong}\n"
+        "  no neck: {recipe: strong, set: {model_options.neck: false, loss.triplet: 0}, against: strong}\n"
+    )
+    where = ["--data", "market-layout", "--root", str(toy_root), "--scratch", str(scratch)]
+    options = ["--variants", str(variants), *where, "--threads", "1", "--out", str(out)]
+    assert main("recipes", *options, "--only", "no nek") == 2
+    assert "no neck" in capsys.readouterr().err
+    assert main("recipes", *options, "--seeds", "1-2") == 0
+    record = json.loads(out.read_text())
+    assert {name: len(row["seeds"]) for name, row in record["variants"].items()} == {
+        "strong": 2,
+        "no neck": 2,
+    }
+    assert record["variants"]["strong"]["recipe"]["model_options"]["neck"] is True
+    versus = record["variants"]["no neck"]["versus"]
+    means = [
+        sum(seed["mAP"] for seed in record["variants"][name]["seeds"].values()) / 2
+        for name in ("strong", "no neck")
+    ]
+    assert versus["difference"]["value"] == pytest.approx(means[1] - means[0])
+    assert versus["difference"]["low"] <= versus["difference"]["value"] <= versus["difference"]["high"]
+    written = {path: path.stat().st_mtime_ns for path in scratch.glob("*/model.safetensors")}
+    assert len(written) == 4
+    assert main("recipes", *options, "--seeds", "1-2") == 0
+    assert {path: path.stat().st_mtime_ns for path in scratch.glob("*/model.safetensors")} == written
+    assert "| no neck | 2 |" in capsys.readouterr().out
 
 
 def test_paths_of_options_are_checked_as_they_are_read() -> None:
