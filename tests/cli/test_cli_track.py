@@ -143,6 +143,7 @@ def test_the_detector_that_ships_runs_where_no_boxes_are_given(
         (["{0}"], ["--gallery", "{1}"], "boxes.txt"),
         (["{0}"], ["--started", "noon"], "--started 'noon': expected a time"),
         (["{1}"], [], "cannot be read as a video"),
+        (["{0}"], ["--head", "yolox"], "--detector and --head belong together"),
     ],
 )
 def test_what_cannot_be_tracked_is_named(

@@ -42,10 +42,28 @@ def track(
         list[Path] | None,
         typer.Option(
             "--detections",
-            help="Boxes (MOT text) instead of a detector; one for each source.",
+            help="Boxes (MOT text, or COCO's JSON) instead of a detector; one for each source.",
             dir_okay=False,
         ),
     ] = None,
+    detector: Annotated[
+        Path | None,
+        typer.Option("--detector", help="Network file (ONNX) instead of the one that ships.", dir_okay=False),
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option("--head", help="What that file puts out: nanodet, yolox, yolov8 or detr."),
+    ] = None,
+    tiles: Annotated[
+        int | None,
+        typer.Option(
+            "--tiles", min=2, help="Detect small people: look at so many tiles along the longer side, too."
+        ),
+    ] = None,
+    sure: Annotated[
+        float,
+        typer.Option("--sure", min=0.1, max=0.9, help="Score from which a box is a person; 0.1 around it."),
+    ] = 0.5,
     gallery: Annotated[
         str | None, typer.Option("--gallery", help="Gallery that tracklets are enrolled in.")
     ] = None,
@@ -66,10 +84,12 @@ def track(
 
     Without a calibration beside the model, links between tracklets cannot be weighed: make one first.
     """
+    from omnireid.video.detecting import open_detector
     from omnireid.video.linking import Linking
     from omnireid.video.reading import FrameReading
     from omnireid.video.site import Following
     from omnireid.video.track import track as track_site
+    from omnireid.video.tracker import Tracking
 
     done = track_site(
         [_named(source) for source in sources],
@@ -77,7 +97,14 @@ def track(
         out,
         calibration=calibration,
         detections=detections or [],
-        following=Following(FrameReading(fps=fps), linking=Linking(prior=prior, overlapping=overlapping)),
+        detector=open_detector(detector, head, tiles=tiles, threads=engine.threads)
+        if detector or head or tiles
+        else None,
+        following=Following(
+            FrameReading(fps=fps),
+            Tracking(possible=sure - 0.1, sure=sure, begin=sure + 0.1),
+            linking=Linking(prior=prior, overlapping=overlapping),
+        ),
         engine=engine,
         gallery=gallery,
         started=_times(started or []),

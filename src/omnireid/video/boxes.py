@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from omnireid.core.arrays import Float32, Float64, Int64
+from omnireid.core.detection import Detections
 from omnireid.core.errors import InputError, ShapeError
 
 
@@ -44,6 +45,13 @@ class Boxes:
     def take(self, rows: Int64) -> Boxes:
         """Those of the given rows, in that order."""
         return Boxes(self.boxes[rows], self.scores[rows])
+
+    @property
+    def as_detections(self) -> Detections:
+        """The same as x, y, width, height."""
+        return Detections(
+            np.concatenate([self.boxes[:, :2], self.boxes[:, 2:] - self.boxes[:, :2]], axis=1), self.scores
+        )
 
     @classmethod
     def none(cls) -> Boxes:

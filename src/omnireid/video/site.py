@@ -24,7 +24,7 @@ from omnireid.core.progress import progress_bar
 from omnireid.evaluation.calibration import Calibration
 from omnireid.inference.embedder import Embedder
 from omnireid.video.boxes import Boxes
-from omnireid.video.detector import detect_all
+from omnireid.video.detecting import detect_all
 from omnireid.video.follower import Camera, Follower
 from omnireid.video.ledger import Ledger, Walks
 from omnireid.video.likeness import Likeness

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from omnireid.core.arrays import UInt8
 from omnireid.core.detection import PersonDetector
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
@@ -20,10 +22,11 @@ from omnireid.gallery.enrolling import Enrolment
 from omnireid.gallery.gallery import Gallery
 from omnireid.inference.lookup import find_weights
 from omnireid.inference.options import Engine
+from omnireid.video.coco import read_boxes
+from omnireid.video.detecting import FunctionDetector
 from omnireid.video.detector import NanoDet
 from omnireid.video.enrolling import enrol_site
 from omnireid.video.ledger import only_writer, open_ledger
-from omnireid.video.mot import read_mot
 from omnireid.video.results import prepare, write_site
 from omnireid.video.site import Following, Site, Source, check_names, follow
 
@@ -52,7 +55,7 @@ def track(
     *,
     calibration: str | os.PathLike[str] | None = None,
     detections: Sequence[str | os.PathLike[str]] = (),
-    detector: PersonDetector | None = None,
+    detector: PersonDetector | Callable[[UInt8], Any] | None = None,
     gallery: str | None = None,
     started: float | Mapping[str, float] | None = None,
     resume: bool = False,
@@ -67,8 +70,8 @@ def track(
             stream.
         model: A model file, or the name of weights.
         calibration: By default the file beside the model.
-        detections: Boxes as MOT text, one file for each source, instead of a detector.
-        detector: By default the one that ships.
+        detections: Boxes as MOT text or COCO's JSON, one file for each source, instead of a detector.
+        detector: By default the one that ships; a function of a picture may give what `as_boxes` takes.
         gallery: A gallery that tracklets are enrolled in, made where there is none.
         started: Unix seconds of the first frames, of all cameras or of each by name; by default now.
         resume: Go on with the run in the folder, which must have been of the same cameras and model.
@@ -95,8 +98,10 @@ def track(
         raise InputError(
             f"detections: expected one file for each of {len(sources)} sources, got {len(detections)}"
         )
-    given = {name: read_mot(file).detections() for name, file in zip(names, detections, strict=False)}
-    finds = detector or (None if given else NanoDet(threads=engine.threads))
+    given = {name: read_boxes(file) for name, file in zip(names, detections, strict=False)}
+    finds = None if given else NanoDet(threads=engine.threads)
+    if detector is not None:
+        finds = detector if hasattr(detector, "detect") else FunctionDetector(detector)
     cameras, began = _on_one_clock(sources, started)
     run = {
         "sources": cameras,
