@@ -72,7 +72,7 @@ def test_from_videos_to_identities_and_a_gallery(
     out, gallery = tmp_path / "site", tmp_path / "gallery"
     done = omnireid(
         "track", *words(cameras), "-m", model, "-o", out, "--overlapping", "--gallery", gallery,
-        "--started", "2026-05-01T09:00:00+00:00",
+        "--started", "2026-05-01T09:00:00+00:00", "--annotate",
     )  # fmt: skip
     assert done.code == 0, done.err
     assert "yard: 60 frames, 2 tracks" in done.out
@@ -87,6 +87,7 @@ def test_from_videos_to_identities_and_a_gallery(
     page = (out / "report.html").read_text()
     assert "2 people before 2 cameras" in page
     assert page.count("data:image/jpeg;base64,") == 4
+    assert 'src="side_by_side.mp4"' in page
     assert "http" not in page.replace("http-equiv", "")
     table = pq.read_table(out / "tracks.parquet")
     assert set(table.column("camera").to_pylist()) == {"yard", "hall"}
@@ -107,6 +108,7 @@ def test_from_videos_to_identities_and_a_gallery(
         "--started", "2026-05-01T09:00:00+00:00",
     )  # fmt: skip
     assert "0 tracklets enrolled" in again.out  # nothing is counted twice
+    assert list(out.rglob("*.mp4")) == []  # films of another run would show others' numbers
 
 
 def test_one_person_is_not_in_two_cameras_at_once(

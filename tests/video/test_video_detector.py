@@ -15,7 +15,7 @@ from omnireid.core.detection import Detections
 from omnireid.core.errors import DatasetError, InputError, MissingExtraError, WeightsError
 from omnireid.video.boxes import Boxes, overlaps
 from omnireid.video.coco import read_boxes
-from omnireid.video.detecting import FunctionDetector, Tiled, detect_all, open_detector, supervision_frames
+from omnireid.video.detecting import Tiled, as_detector, detect_all, open_detector, supervision_frames
 from omnireid.video.detector import SHIPPED, NanoDet, NetworkDetector, fitted_in
 from omnireid.video.heads import HEADS
 from omnireid.video.mot import read_mot
@@ -206,10 +206,10 @@ class Supervision:
 
 
 def test_functions_and_supervisions_detections_serve() -> None:
-    (found,) = detect_all(FunctionDetector(lambda picture: Supervision()), [np.zeros((50, 50, 3), np.uint8)])
+    (found,) = detect_all(as_detector(lambda picture: Supervision()), [np.zeros((50, 50, 3), np.uint8)])
     assert (found.boxes.tolist(), found.scores.tolist()) == ([[5, 6, 15, 26]], [pytest.approx(0.7)])
     with pytest.raises(InputError, match="a detector gave int; expected boxes and scores"):
-        FunctionDetector(lambda picture: 7).detect(np.zeros((9, 9, 3), np.uint8))
+        as_detector(lambda picture: 7).detect(np.zeros((9, 9, 3), np.uint8))
 
 
 def test_tracks_become_supervisions_detections(monkeypatch: pytest.MonkeyPatch) -> None:

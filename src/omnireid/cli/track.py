@@ -78,6 +78,9 @@ def track(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in the folder that was stopped.")
     ] = False,
+    annotate: Annotated[
+        bool, typer.Option("--annotate", help="Also make videos with a box and a number for each person.")
+    ] = False,
     engine: options.EngineOptions = options.EngineOptions(),
 ) -> None:
     """Follow people through cameras: tracks, tracklets with their best crops, and who is who.
@@ -109,6 +112,7 @@ def track(
         gallery=gallery,
         started=_times(started or []),
         resume=resume,
+        annotate=annotate,
         console=stderr,
     )
     for camera in done.site.cameras:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,10 @@ def as_boxes(found: Any) -> Boxes:
         count = len(found.xyxy)
         names = (getattr(found, "data", None) or {}).get("class_name")
         rows = np.flatnonzero(np.ones(count) if names is None else np.asarray(names) == "person")
-        scores = np.ones(count) if found.confidence is None else np.asarray(found.confidence)
-        return Boxes(np.asarray(found.xyxy, np.float32).reshape(-1, 4)[rows], scores[rows])
+        told = np.ones(count) if found.confidence is None else found.confidence
+        return Boxes(
+            np.asarray(found.xyxy, np.float32).reshape(-1, 4)[rows], np.asarray(told, np.float32)[rows]
+        )
     try:
         sides, scores = found
     except (TypeError, ValueError) as error:
@@ -80,6 +83,12 @@ def as_boxes(found: Any) -> Boxes:
     sides = np.asarray(sides, dtype=np.float32).reshape(-1, 4)
     corners = np.concatenate([sides[:, :2], sides[:, :2] + sides[:, 2:]], axis=1)
     return Boxes(corners, np.asarray(scores, dtype=np.float32))
+
+
+def as_detector(detector: Any) -> PersonDetector:
+    """A detector as it is, and a function of a picture as one."""
+    found: PersonDetector = detector if hasattr(detector, "detect") else FunctionDetector(detector)
+    return found
 
 
 class FunctionDetector:
@@ -163,7 +172,7 @@ def supervision_frames(tracks: Sequence[Track]) -> Iterator[tuple[int, Any]]:
         MissingExtraError: supervision is not installed.
     """
     try:
-        import supervision
+        supervision = import_module("supervision")
     except ImportError as error:
         raise MissingExtraError("supervision.Detections (the package supervision)", "video") from error
     frames: dict[int, list[tuple[int, Any, float]]] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -86,7 +87,7 @@ class NetworkDetector:
         if not pictures:
             return []
         fitted = [fitted_in(picture, *self.size, fills=self._head.fills) for picture in pictures]
-        frames = self._head.prepare(np.stack([fit.picture for fit in fitted]))
+        frames: Any = self._head.prepare(np.stack([fit.picture for fit in fitted]))
         if not self._channels_last:
             frames = np.ascontiguousarray(frames.transpose(0, 3, 1, 2))
         parts = [frames[row : row + 1] for row in range(len(frames))] if self._one_by_one else [frames]

@@ -33,7 +33,7 @@ class Head:
         fills: Whether a picture fills the input in both directions; else it keeps its proportions.
     """
 
-    prepare: Callable[[UInt8], Float32]
+    prepare: Callable[[UInt8], Float32 | UInt8]
     decode: Callable[[Outputs, int, int], tuple[Float32, Float32]]
     fills: bool = False
 

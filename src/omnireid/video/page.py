@@ -12,16 +12,12 @@ from omnireid.core.files import write_bytes
 from omnireid.core.images import decode
 from omnireid.report.pictures import data_address
 from omnireid.report.template import render_page
+from omnireid.video.annotating import COLOURS, TOGETHER
 from omnireid.video.linking import Identity, Tracklet
 from omnireid.video.site import Site
 
 PAGE = "report.html"
 
-# Told apart by people who see colours otherwise, and by neighbours (Okabe and Ito's set, and four more).
-COLOURS = (
-    *("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9"),
-    *("#d55e00", "#7a5195", "#8a8a8a", "#b5a400", "#3b3b98"),
-)
 _MOST_LANES, _MOST_WALKS, _MOST_MARKS = 60, 12, 10
 _LEFT, _RIGHT, _TOP, _LANE = 80.0, 1070.0, 24, 22
 
@@ -66,6 +62,7 @@ def write_page(site: Site, path: Path, model: ModelRef) -> None:
             }
             for camera in site.cameras
         ],
+        "film": TOGETHER if (path.parent / TOGETHER).is_file() else "",
         "height": _TOP + _LANE * len(shown) + 4,
         "marks": _marks(seconds),
         "lanes": [_lane(site, identity, row, seconds, colour) for row, identity in enumerate(shown)],

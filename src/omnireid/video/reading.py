@@ -198,7 +198,7 @@ class Video:
             yield _Coded(number, (number - 1) / fps, partial(decode, path))
 
     def _file(self, path: Path) -> Iterator[_Coded]:
-        av = _pyav()
+        av = pyav()
         try:
             container = av.open(str(path))
         except av.FFmpegError as error:
@@ -216,7 +216,7 @@ class Video:
                 self.health.broke_off = f"the file breaks off after {last:.1f} of {seconds:.1f} s"
 
     def _webcam(self) -> Iterator[_Coded]:
-        av = _pyav()
+        av = pyav()
         match = _WEBCAM.fullmatch(self.source)
         assert match is not None
         device = match[2] if match[2].startswith("/") else f"/dev/video{match[2]}"
@@ -229,7 +229,7 @@ class Video:
 
     def _stream(self) -> Iterator[_Coded]:
         """A network stream, opened again whenever it ends, until it stays away for `patience_s`."""
-        av = _pyav()
+        av = pyav()
         started, lost, pause, is_there = self._began(), clock.monotonic(), 0.5, False
         number = self.mark.number
         options = {"rtsp_transport": "tcp"} if self.source.lower().startswith("rtsp") else {}
@@ -259,7 +259,7 @@ class Video:
 
     def _decoded(self, container: Any, started: float | None) -> Iterator[_Coded]:
         """Frames of an open container; with `started`, their times are the clock's since then."""
-        av = _pyav()
+        av = pyav()
         if not container.streams.video:
             raise VideoError(f"{self.source}: has no video in it")
         stream = container.streams.video[0]
@@ -324,7 +324,8 @@ def _sequence(folder: Path) -> tuple[float, Path]:
     return fps, pictures
 
 
-def _pyav() -> ModuleType:
+def pyav() -> ModuleType:
+    """PyAV, which the extra brings, without its own lines on the console."""
     try:
         import av
     except ImportError as error:

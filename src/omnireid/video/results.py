@@ -4,6 +4,7 @@ cameras/NAME.txt    tracks of each camera (MOT text); ids are those of its track
 identities/NAME.txt the same boxes; ids are those of the people, the same in all cameras
 tracks.parquet      every box of every camera, with both ids
 crops/NAME/         the best crops of each tracklet
+videos/NAME.mp4     where asked for: each camera with who is who, and side_by_side.mp4 of all in step
 identities.json     people, their tracklets, times, and how sure each is; written last
 """
 
@@ -24,8 +25,10 @@ from omnireid.core.arrays import Float32
 from omnireid.core.card import ModelRef
 from omnireid.core.errors import InputError
 from omnireid.core.files import atomic_write, storage_error, write_bytes, write_text
+from omnireid.video.annotating import FILMS, TOGETHER, annotate
 from omnireid.video.mot import write_lines
 from omnireid.video.page import PAGE, write_page
+from omnireid.video.reading import FrameReading
 from omnireid.video.site import Site
 from omnireid.video.tracker import Track
 
@@ -58,15 +61,20 @@ def prepare(out: Path, cameras: Sequence[str]) -> None:
         for crop in (out / "crops").glob("*/*.jpg"):
             if re.fullmatch(r"\d{5,}_\d+\.jpg", crop.name):
                 crop.unlink()
+        for film in (out / TOGETHER, *(out / FILMS / f"{name}.mp4" for name in files)):
+            film.unlink(missing_ok=True)
     except OSError as error:
         raise storage_error(str(out), error) from error
 
 
-def write_site(site: Site, out: Path, model: ModelRef, *, gap_s: float) -> Path:
+def write_site(
+    site: Site, out: Path, model: ModelRef, *, gap_s: float, films: FrameReading | None = None
+) -> Path:
     """Write everything into a folder.
 
     Args:
         gap_s: Gaps of a track up to so many seconds are filled in, on a straight line.
+        films: How cameras were read, where annotated videos are to be made.
 
     Returns:
         The record, `identities.json`.
@@ -91,6 +99,13 @@ def write_site(site: Site, out: Path, model: ModelRef, *, gap_s: float) -> Path:
                 add(camera.name, track, who)
             write_lines(_made(out / "cameras") / f"{file_name(camera.name)}.txt", tracks)
             write_lines(_made(out / "identities") / f"{file_name(camera.name)}.txt", people)
+    if films is not None:
+        labels = {
+            identity.number: f"{identity.number}"
+            + f" · {100 * identity.sure:.0f} %" * (len(identity.members) > 1)
+            for identity in site.identities
+        }
+        annotate({file_name(camera.name): camera for camera in site.cameras}, labels, out, films)
     write_page(site, out / PAGE, model)
     write_text(out / RESULT, json.dumps(_record(site, out, model), indent=1))
     return out / RESULT

@@ -23,7 +23,7 @@ from omnireid.gallery.gallery import Gallery
 from omnireid.inference.lookup import find_weights
 from omnireid.inference.options import Engine
 from omnireid.video.coco import read_boxes
-from omnireid.video.detecting import FunctionDetector
+from omnireid.video.detecting import as_detector
 from omnireid.video.detector import NanoDet
 from omnireid.video.enrolling import enrol_site
 from omnireid.video.ledger import only_writer, open_ledger
@@ -59,6 +59,7 @@ def track(
     gallery: str | None = None,
     started: float | Mapping[str, float] | None = None,
     resume: bool = False,
+    annotate: bool = False,
     following: Following = Following(),
     engine: Engine = Engine(),
     console: Console | None = None,
@@ -75,6 +76,7 @@ def track(
         gallery: A gallery that tracklets are enrolled in, made where there is none.
         started: Unix seconds of the first frames, of all cameras or of each by name; by default now.
         resume: Go on with the run in the folder, which must have been of the same cameras and model.
+        annotate: Whether videos are made in which everybody has a box; of files, not of streams.
         console: Where progress is shown.
 
     Raises:
@@ -99,9 +101,9 @@ def track(
             f"detections: expected one file for each of {len(sources)} sources, got {len(detections)}"
         )
     given = {name: read_boxes(file) for name, file in zip(names, detections, strict=False)}
-    finds = None if given else NanoDet(threads=engine.threads)
+    finds: PersonDetector | None = None if given else NanoDet(threads=engine.threads)
     if detector is not None:
-        finds = detector if hasattr(detector, "detect") else FunctionDetector(detector)
+        finds = as_detector(detector)
     cameras, began = _on_one_clock(sources, started)
     run = {
         "sources": cameras,
@@ -118,7 +120,8 @@ def track(
         prepare(folder, names)
         opened = None if gallery is None else stack.enter_context(Gallery.open(gallery, calibration=known))
         site = follow(cameras, finds, embedder, known, following, given=given, ledger=ledger, console=console)
-        record = write_site(site, folder, embedder.ref, gap_s=following.stitching.gap_s)
+        films = following.reading if annotate else None
+        record = write_site(site, folder, embedder.ref, gap_s=following.stitching.gap_s, films=films)
         enrolled = None
         if opened is not None:
             enrolled = enrol_site(site, opened, embedder.ref, started=ledger.run["started"])

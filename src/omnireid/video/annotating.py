@@ -1,0 +1,191 @@
+"""Videos of what was seen: a box of one colour around each person, and all cameras side by side in step."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from fractions import Fraction
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from omnireid.core.arrays import UInt8
+from omnireid.core.files import storage_error
+from omnireid.video.follower import Camera
+from omnireid.video.reading import FrameReading, Video, pyav
+
+FILMS, TOGETHER = "videos", "side_by_side.mp4"
+
+# Told apart by people who see colours otherwise, and by neighbours (Okabe and Ito's set, and four more).
+COLOURS = (
+    *("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9"),
+    *("#d55e00", "#7a5195", "#8a8a8a", "#b5a400", "#3b3b98"),
+)
+_TICKS = 90_000
+_TILE = 360, 480
+_TOGETHER_S = 0.1
+
+
+class Shown(NamedTuple):
+    """A frame as it is shown: seconds on the clock of all cameras, row of its camera, (H, W, 3) uint8."""
+
+    time: float
+    row: int
+    picture: UInt8
+
+
+def annotate(
+    cameras: Mapping[str, Camera], labels: Mapping[int, str], out: Path, reading: FrameReading
+) -> None:
+    """Film again what cameras saw, with who is who: `videos/NAME.mp4`, and `side_by_side.mp4` of several.
+
+    Cameras are read once more, so that of streams and webcams there is no film.
+
+    Args:
+        cameras: By the names of their files; `identities/NAME.txt` is there already.
+        labels: What is written beside each person, by number.
+
+    Raises:
+        StorageError: The disk is full.
+        VideoError: A camera cannot be read again.
+    """
+    again = {n: camera for n, camera in cameras.items() if camera.frames and not Video(camera.source).is_live}
+    sources = [
+        _shown(row, camera, out / "identities" / f"{name}.txt", labels, reading)
+        for row, (name, camera) in enumerate(again.items())
+    ]
+    with ExitStack() as stack:
+        films = [
+            stack.enter_context(Film(out / FILMS / f"{name}.mp4", camera.size))
+            for name, camera in again.items()
+        ]
+        together = stack.enter_context(_Together(out / TOGETHER, list(again))) if len(again) > 1 else None
+        for shown in heapq.merge(*sources, key=lambda shown: shown.time):
+            films[shown.row].add(shown.time, shown.picture)
+            if together is not None:
+                together.show(shown)
+
+
+class Film:
+    """An MP4 (H.264) that appears under its name once it is whole."""
+
+    def __init__(self, path: Path, size: tuple[int, int]) -> None:
+        self.path = path
+        self._size, self._last, self._part = size, -1, path.with_suffix(".part")
+
+    def __enter__(self) -> Any:
+        av = pyav()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._container = av.open(str(self._part), "w", format="mp4", options={"movflags": "faststart"})
+        except OSError as error:
+            raise storage_error(f"cannot write {self.path}", error) from error
+        options = {"crf": "26", "preset": "veryfast"}
+        self._stream = self._container.add_stream("libx264", rate=30, options=options)
+        # Sides of H.264's usual pictures are even.
+        self._stream.height, self._stream.width = (max(2, side // 2 * 2) for side in self._size)
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.time_base = Fraction(1, _TICKS)
+        return self
+
+    def add(self, time: float, picture: UInt8) -> None:
+        """Add a frame at its time in seconds."""
+        height, width = self._stream.height, self._stream.width
+        frame = pyav().VideoFrame.from_ndarray(np.ascontiguousarray(picture[:height, :width]), format="rgb24")
+        self._last = max(round(time * _TICKS), self._last + 1)
+        frame.pts, frame.time_base = self._last, Fraction(1, _TICKS)
+        self._write(frame)
+
+    def _write(self, frame: Any) -> None:
+        try:
+            self._container.mux(self._stream.encode(frame))
+        except OSError as error:
+            raise storage_error(f"cannot write {self.path}", error) from error
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        try:
+            if kind is None:
+                self._write(None)
+                self._container.close()
+                self._part.replace(self.path)
+        except OSError as failure:
+            raise storage_error(f"cannot write {self.path}", failure) from failure
+        finally:
+            self._part.unlink(missing_ok=True)
+
+
+class _Together(Film):
+    """The cameras in a grid, each with its name, ten times a second."""
+
+    def __init__(self, path: Path, names: list[str]) -> None:
+        self._columns = math.ceil(math.sqrt(len(names)))
+        rows = math.ceil(len(names) / self._columns)
+        super().__init__(path, (rows * _TILE[0], self._columns * _TILE[1]))
+        self._grid = Image.new("RGB", (self._columns * _TILE[1], rows * _TILE[0]), "#202020")
+        self._names, self._shown = names, 0
+
+    def show(self, shown: Shown) -> None:
+        """Take a frame of one camera; the film shows all cameras as they were at each tenth of a second."""
+        while shown.time > self._shown * _TOGETHER_S + 1e-6:
+            self._add_grid()
+        tile = ImageOps.contain(Image.fromarray(shown.picture), _TILE[::-1], Image.Resampling.BILINEAR)
+        left, top = shown.row % self._columns * _TILE[1], shown.row // self._columns * _TILE[0]
+        self._grid.paste(tile, (left, top))
+        _write_on(ImageDraw.Draw(self._grid), (left, top), self._names[shown.row], "#202020", 14)
+
+    def _add_grid(self) -> None:
+        self.add(self._shown * _TOGETHER_S, np.asarray(self._grid))
+        self._shown += 1
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if kind is None:
+            self._add_grid()
+        super().__exit__(kind, error, trace)
+
+
+def _shown(
+    row: int, camera: Camera, boxes: Path, labels: Mapping[int, str], reading: FrameReading
+) -> Iterator[Shown]:
+    """A camera's frames with everybody in them."""
+    people = _people(boxes)
+    number, seen = next(people, (0, []))
+    for frame in Video(camera.source, reading).frames():
+        while number and number < frame.number:
+            number, seen = next(people, (0, []))
+        here = seen if number == frame.number else []
+        yield Shown(frame.time + camera.offset_s, row, _drawn(frame.picture, here, labels))
+
+
+def _people(path: Path) -> Iterator[tuple[int, list[list[float]]]]:
+    """Of each frame of MOT text, which is in order of frames: id, left, top, width, height of everybody."""
+    with path.open(encoding="utf-8") as file:
+        lines = ([float(value) for value in line.split(",")[:6]] for line in file)
+        for number, rows in groupby(lines, key=lambda row: row[0]):
+            yield int(number), [row[1:] for row in rows]
+
+
+def _drawn(picture: UInt8, people: list[list[float]], labels: Mapping[int, str]) -> UInt8:
+    image = Image.fromarray(picture)
+    draw = ImageDraw.Draw(image)
+    thick = max(2, picture.shape[1] // 400)
+    for number, left, top, width, height in people:
+        colour = COLOURS[(int(number) - 1) % len(COLOURS)]
+        draw.rectangle((left, top, left + width, top + height), outline=colour, width=thick)
+        size = max(11, picture.shape[1] // 64)
+        _write_on(
+            draw, (left, max(0.0, top - size - 4)), labels.get(int(number), str(int(number))), colour, size
+        )
+    return np.asarray(image)
+
+
+def _write_on(draw: Any, corner: tuple[float, float], text: str, colour: str, size: int) -> None:
+    """A line of white text on a colour, its upper left at a corner."""
+    font = ImageFont.load_default(size)
+    left, top, right, bottom = draw.textbbox(corner, text, font=font)
+    draw.rectangle((left - 2, top - 2, right + 2, bottom + 2), fill=colour)
+    draw.text(corner, text, fill="white", font=font)

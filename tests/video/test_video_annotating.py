@@ -1,0 +1,72 @@
+"""Films with a box around everybody, and cameras in step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import ImageColor
+
+from omnireid.core.arrays import UInt8
+from omnireid.core.errors import StorageError
+from omnireid.video.annotating import COLOURS, TOGETHER, Film, annotate
+from omnireid.video.follower import Camera
+from omnireid.video.mot import write_lines
+from omnireid.video.reading import FrameReading, Video
+from video.walks import write_video
+
+pytest.importorskip("av")
+
+GREY = np.full((120, 160, 3), 90, np.uint8)
+
+
+def near(picture: UInt8, x: int, y: int, colour: str) -> bool:
+    return bool(np.abs(picture[y, x].astype(int) - ImageColor.getrgb(colour)).max() < 45)
+
+
+@pytest.fixture
+def cameras(tmp_path: Path) -> dict[str, Camera]:
+    """Two cameras of 2 s, the second begins a second later; person 2 is in frames 5 to 14 of each."""
+    cameras = {}
+    for name, offset in (("yard", 0.0), ("hall", 1.0)):
+        film = write_video(tmp_path / f"{name}.avi", [GREY] * 20)
+        cameras[name] = Camera(name, str(film), offset, (120, 160), 20)
+        box = np.array([40, 40, 100, 110], np.float32)
+        write_lines(tmp_path / "identities" / f"{name}.txt", [(n, 2, box, 1.0) for n in range(5, 15)])
+    return cameras
+
+
+def test_everybody_has_a_box_of_their_colour_in_their_frames(
+    cameras: dict[str, Camera], tmp_path: Path
+) -> None:
+    cameras["live"] = Camera("live", "rtsp://nobody.local/stream", 0.0, (120, 160), 7)
+    annotate(cameras, {2: "2"}, tmp_path, FrameReading())
+    assert {path.name for path in (tmp_path / "videos").iterdir()} == {"yard.mp4", "hall.mp4"}
+    frames = list(Video(str(tmp_path / "videos" / "hall.mp4")).frames())
+    assert [near(frame.picture, 41, 80, COLOURS[1]) for frame in frames] == [
+        5 <= n < 15 for n in range(1, 21)
+    ]
+    assert frames[-1].time - frames[0].time == pytest.approx(1.9)
+
+
+def test_cameras_stand_side_by_side_in_step(cameras: dict[str, Camera], tmp_path: Path) -> None:
+    annotate(cameras, {}, tmp_path, FrameReading())
+    frames = list(Video(str(tmp_path / TOGETHER)).frames())
+    assert frames[0].picture.shape == (360, 960, 3)
+    # Three times as large: the left side of the box is at x = 120 of each half.
+    yard, hall = (
+        [frame.time for frame in frames if near(frame.picture, 480 * column + 122, 240, COLOURS[1])]
+        for column in (0, 1)
+    )
+    assert len(yard) == 10
+    assert hall == pytest.approx([time + 1.0 for time in yard], abs=0.11)
+
+
+def test_a_film_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="cannot write"), Film(tmp_path / "file" / "a.mp4", (20, 20)):
+        pass
+    with pytest.raises(IndexError), Film(tmp_path / "a.mp4", (21, 31)) as film:
+        film.add(0.0, GREY[0, 0, 0, 0])
+    assert list(tmp_path.glob("a.*")) == []
