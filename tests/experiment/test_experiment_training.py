@@ -23,7 +23,9 @@ from omnireid.data.datasets import read_dataset
 from omnireid.experiment.evaluation import check_replaceable, check_scorable
 from omnireid.experiment.run import main_job
 from omnireid.experiment.training import train_on
-from omnireid.models.weights import load_weights
+from omnireid.models.cards import model_card
+from omnireid.models.registry import build_model
+from omnireid.models.weights import load_weights, save_weights
 from omnireid.training.options import RunOptions
 from omnireid.training.recipe import Recipe, load_recipe
 
@@ -127,6 +129,23 @@ def test_the_record_names_the_best_epoch_and_the_data_that_chose_it(toy_root: Pa
     assert f"epoch {training.best.epoch}, mAP {max(values):.3f} on market-layout" in card.notes
     with pytest.raises(InputError, match="belongs to the training run in this folder"):
         check_replaceable(tmp_path, None, corruptions=False)
+
+
+def test_another_network_answers_the_same_queries_beside_the_trained_one(
+    toy_root: Path, tmp_path: Path
+) -> None:
+    toy = read_dataset("market-layout", toy_root)
+    other = tmp_path / "other.safetensors"
+    save_weights(other, build_model("osnet_x0_25"), model_card("osnet_x0_25"))
+    (result,) = main_job(recipe(epochs=1), toy, tmp_path / "run", beside=[str(other)])
+    (beside,) = result.beside
+    assert beside.report == tmp_path / "run" / "osnet_x0_25" / "report.html"
+    assert ResultRecord.load(beside.report.with_name("result.json")).metrics == beside.record.metrics
+    assert beside.record.metrics != result.record.metrics
+    assert beside.record.protocol == result.record.protocol
+    page = result.files.report.read_text()
+    assert '<a href="osnet_x0_25/report.html">osnet_x0_25</a>' in page
+    assert page.count(f"{100 * beside.record.metrics.mAP:.1f}") >= 1
 
 
 def test_a_corruption_benchmark_is_replaced_only_by_one_of_the_same_model(tmp_path: Path) -> None:

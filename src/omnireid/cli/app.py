@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -32,6 +33,7 @@ from omnireid.cli import (
 )
 from omnireid.cli.console import guard_output, one_line, print_warnings, stderr
 from omnireid.cli.process import end_as_on_ctrl_c, keep_to_the_quota, spin_briefly
+from omnireid.cli.settings import PREFIX, read_settings
 from omnireid.core.errors import OmniReIDError
 from omnireid.core.files import write_failure
 
@@ -74,11 +76,24 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _main(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML file with options of commands (docs/guides/service/settings.md).", dir_okay=False
+        ),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Say what the command would use, and where from; do nothing else."),
+    ] = False,
 ) -> None:
-    pass
+    if settings is not None:
+        context.default_map = read_settings(settings, context.command)
+    context.meta[options.CHECK] = check
 
 
 def main() -> None:
@@ -94,7 +109,7 @@ def main() -> None:
     print_warnings()
     try:
         try:
-            app()
+            app(auto_envvar_prefix=PREFIX)
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()

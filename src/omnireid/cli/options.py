@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hin
 import typer
 
 from omnireid.cli.console import stderr
+from omnireid.cli.settings import print_used
 from omnireid.core.errors import ConfigError
 from omnireid.core.options import OnBad, Protocol
 from omnireid.data.options import Sources
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 LARGEST = 2**31 - 1
 MOST_THREADS = 1_024
 MAX_SEEDS = 100
+
+CHECK = "omnireid.check"
+"""Of a context's `meta`: whether a command is to say what it would use, and to do nothing."""
 
 # Typer runs on Click, or on a copy of it inside of itself: where its context comes from, the current one is.
 _CLICK = import_module(typer.Context.__mro__[1].__module__.removesuffix("core") + "globals")
@@ -77,6 +81,9 @@ def _flat(command: Callable[..., Any]) -> Callable[..., Any]:
         ]
 
     def call(**given: Any) -> Any:
+        context = _CLICK.get_current_context(silent=True)
+        if context is not None and context.meta.get(CHECK):
+            return print_used(context)
         for name, (kind, names) in groups.items():
             given[name] = kind(**{field: _frozen(given.pop(field)) for field in names})
         return command(**given)

@@ -67,7 +67,8 @@ def print_run(result: RunResult) -> None:
     """Say what a run reached, and where everything lies."""
     from omnireid.report.table import rich_table
 
-    stdout.print(rich_table(result.records))
+    beside = [other.record for target in result.targets for other in target.result.beside]
+    stdout.print(rich_table([*result.records, *beside]))
     for target in result.targets:
         _print_target(target)
     if result.visitors is not None:

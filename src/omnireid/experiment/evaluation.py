@@ -46,7 +46,7 @@ from omnireid.inference.tracklets import embed_tracklets
 from omnireid.report.activation import activation_map
 from omnireid.report.embeddings import embedding_map
 from omnireid.report.identities import identity_scores, identity_table
-from omnireid.report.page import Activation, ReportData, write_report
+from omnireid.report.page import Activation, Beside, ReportData, write_report
 
 NUM_ACTIVATION_MAPS = 12
 NUM_LOOKED_AT = 12
@@ -214,11 +214,19 @@ class ResultFiles:
 
 
 def write_results(
-    evaluation: Evaluation, embedder: Embedder, folder: Path, *, title: str = ""
+    evaluation: Evaluation,
+    embedder: Embedder,
+    folder: Path,
+    *,
+    title: str = "",
+    beside: Sequence[Beside] = (),
 ) -> ResultFiles:
     """Write `result.json`, `report.html`, `queries.csv` and `identities.csv` into `folder`, each atomically.
 
     Of a random split also `split.csv`, a manifest that holds it for good.
+
+    Args:
+        beside: Other models on the same queries, which the report names.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -253,6 +261,7 @@ def write_results(
                 cosine=record.protocol.distance == "cosine",
                 seed=record.seed,
             ),
+            beside=beside,
         ),
     )
     write_text(files.identities, identity_table(identities))

@@ -31,6 +31,8 @@ from omnireid.gallery.datasets import FirstQuery, ask_first_query, fill_from_dat
 from omnireid.gallery.gallery import Gallery
 from omnireid.inference.embedder import Embedder
 from omnireid.inference.storage import write_embeddings
+from omnireid.models.shipped import list_shipped
+from omnireid.report.page import Beside
 from omnireid.synthetic.dataset import render_dataset
 from omnireid.training.folder import holds_results, only_writer
 from omnireid.training.options import RunOptions
@@ -43,13 +45,18 @@ _DAY_S = 86_400
 
 @dataclass(frozen=True)
 class TargetResult:
-    """What the trained model, whose file is `weights`, reached on one dataset."""
+    """What the trained model, whose file is `weights`, reached on one dataset.
+
+    Attributes:
+        beside: What networks that ship reached on the same queries.
+    """
 
     weights: Path
     dataset: Dataset
     record: ResultRecord
     files: ResultFiles
     embeddings: Path
+    beside: tuple[Beside, ...] = ()
 
     __repr__ = short_repr
 
@@ -143,7 +150,9 @@ def _run(
     dataset, targets = read_sources(sources, console=console)
     if is_rendered:
         targets = [timed(target) for target in targets]
-    results = main_job(recipe, dataset, folder, options, targets=targets, console=console)
+    # What training on one's own data adds to, or lacks of, what comes with the package.
+    beside = list_shipped() if is_rendered else ()
+    results = main_job(recipe, dataset, folder, options, targets=targets, beside=beside, console=console)
     weights = results[0].weights
     calibration = _calibrate(weights, folder, options, console) if is_rendered else None
     # Rendered people walked past the cameras yesterday, from eight o'clock on.
@@ -173,6 +182,7 @@ def main_job(
     options: RunOptions = RunOptions(),
     *,
     targets: Sequence[Dataset] = (),
+    beside: Sequence[str] = (),
     console: Console | None = None,
 ) -> list[TargetResult]:
     """Train by the recipe, evaluate by each target's protocol, write everything into `run_dir`.
@@ -184,6 +194,8 @@ def main_job(
         dataset: the dataset to train on.
         targets: those to evaluate on, each apart; the dataset itself when empty.
         options: how the run goes about it; where nothing was trained yet, `resume` begins.
+        beside: further models that answer the same queries; each gets a folder of its name, and a
+            row in the report.
 
     Raises:
         DatasetError, InputError: a split is empty or no query has a match; known before the first batch.
@@ -206,21 +218,31 @@ def main_job(
         for skipped in trained.skipped:
             console.print(f"skipped in training: {skipped}", markup=False)
     embedder = Embedder.open(trained.weights, device=options.device, normalise=recipe.evaluation.normalise)
+    ranking = Ranking(recipe.evaluation.distance, seed=recipe.seed)
     results = []
     for target, folder in zip(targets, result_folders(targets, run_dir), strict=True):
+        others = []
+        for name in beside:
+            other = Embedder.open(name, device=options.device)
+            answers = evaluate_model(other, target, ranking=ranking, on_bad=options.on_bad, console=console)
+            others.append(
+                Beside(answers.record, write_results(answers, other, folder / other.card.name).report)
+            )
         evaluation = evaluate_model(
             embedder,
             target,
-            ranking=Ranking(recipe.evaluation.distance, seed=recipe.seed),
+            ranking=ranking,
             on_bad=options.on_bad,
             training=trained.record,
             console=console,
         )
         evaluation = evaluation.with_analysis(analyse(evaluation, seed=recipe.seed, console=console))
-        files = write_results(evaluation, embedder, folder)
+        files = write_results(evaluation, embedder, folder, beside=others)
         embeddings = folder / "embeddings.parquet"
         write_embeddings(embeddings, evaluation.gallery, card=embedder.card)
-        results.append(TargetResult(trained.weights, target, evaluation.record, files, embeddings))
+        results.append(
+            TargetResult(trained.weights, target, evaluation.record, files, embeddings, tuple(others))
+        )
     return results
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 import yaml
@@ -56,6 +57,13 @@ class Activation(NamedTuple):
     map: Float32
 
 
+class Beside(NamedTuple):
+    """Another model on the same queries: its record, and where its own report lies."""
+
+    record: ResultRecord
+    report: Path
+
+
 @dataclass(frozen=True, eq=False)
 class ReportData:
     """What a report is made from.
@@ -68,6 +76,7 @@ class ReportData:
         title: heading of the page; by default the dataset's and the model's name.
         identities: scores by person, the hardest first, from `identity_scores`; none leaves them out.
         embedding_map: the map from `embedding_map`; None leaves it out.
+        beside: other models on the same queries, for a table; none leaves it out.
     """
 
     record: ResultRecord
@@ -78,6 +87,7 @@ class ReportData:
     title: str = ""
     identities: Sequence[IdentityScore] = ()
     embedding_map: EmbeddingMap | None = None
+    beside: Sequence[Beside] = ()
 
     def __post_init__(self) -> None:
         for name, paths, count in (
@@ -96,11 +106,11 @@ def write_report(path: str | os.PathLike[str], data: ReportData) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
-    write_page(path, render(data))
+    write_page(path, render(data, folder=Path(path).parent))
 
 
-def render(data: ReportData) -> str:
-    """The page as text."""
+def render(data: ReportData, *, folder: Path | None = None) -> str:
+    """The page as text; links to other reports are as seen from `folder`."""
     record, retrieval, album = data.record, data.retrieval, Album()
     hardest, good = choose_queries(retrieval, seed=record.seed)
     page = {
@@ -109,6 +119,7 @@ def render(data: ReportData) -> str:
         "environment": record.environment,
         "sentence": protocol_sentence(record),
         "metrics": [(label, percent(record.metrics.get(metric))) for metric, label in labels().items()],
+        "beside": [_beside(other, folder or Path()) for other in data.beside],
         "num_invalid": retrieval.num_queries - retrieval.num_valid_queries,
         "cmc": _cmc_chart(record),
         "histogram": histogram_chart(
@@ -148,6 +159,15 @@ def render(data: ReportData) -> str:
         "unreadable": album.unreadable,
     }
     return render_page("report.html.j2", page)
+
+
+def _beside(other: Beside, folder: Path) -> dict[str, Any]:
+    address = Path(os.path.relpath(other.report.absolute(), folder.absolute())).as_posix()
+    return {
+        "name": other.record.model.name,
+        "report": quote(address.encode("utf-8", "surrogateescape")),
+        "metrics": [percent(other.record.metrics.get(metric)) for metric in labels()],
+    }
 
 
 def choose_queries(
