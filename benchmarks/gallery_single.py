@@ -57,7 +57,7 @@ def fill(folder: Path, items: int, thumbnails: bool, codes: bool) -> dict[str, A
         Gallery.open(str(folder / "gallery")) as gallery,
         Gallery.open(str(folder / "beside")) as small,
     ):
-        for number in range(BLOCK):
+        for number in range(min(items, BLOCK)):
             timed_enrol(small, number, rng, thumbnails)
         for first in range(0, items, BLOCK):
             enrols, beside, searches = [], [], []

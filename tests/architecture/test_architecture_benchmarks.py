@@ -37,7 +37,7 @@ def test_one_item_at_a_time_into_a_folder_that_is_not_there_yet(tmp_path: Path) 
     assert block["items"] == 40
     assert block["files"] > 3
     assert block["disk_bytes"] > 40 * 2048
-    assert "rate of the last third over the first" in done.stdout
+    assert "a call over one on the small gallery" in done.stdout
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
 
