@@ -34,6 +34,7 @@ from omnireid.server.running import listen, run_server
 from omnireid.server.tokens import TokenFile
 from omnireid.synthetic.crop import render_jpeg
 from omnireid.synthetic.options import World
+from omnireid.video.live import Live, LiveCameras
 
 HOSTILE = "<img src=x onerror=document.title='attacked'>"
 CAMERAS = ("Entrance", "Hall", "Car park")
@@ -47,6 +48,9 @@ MORNING = datetime(2026, 3, 2, 8, tzinfo=timezone.utc).timestamp()
 FRAME = (1920, 1080)
 PLACES = {3: (310, 420, 29, 58), 4: (1200, 500, 64, 128), 5: (1500, 380, 40, 80)}
 """Where in a frame who stands: x, y, width, height in pixels."""
+
+STANDING = {1: (60, 120), 2: (280, 140), STRANGER: (500, 100)}
+"""Where in the yard who stands, from the top left."""
 
 _ROWS, _COLUMNS = 12, 2
 _START_S = 180.0
@@ -96,6 +100,43 @@ def frame() -> bytes:
     content = io.BytesIO()
     grey.save(content, "JPEG", quality=95)
     return content.getvalue()
+
+
+def cameras(kept: Path, embedder: Embedder, gallery: Gallery) -> LiveCameras:
+    """A yard in which people stand for five minutes, and a camera that is not there."""
+    import av
+
+    video = kept / "yard.mkv"
+    if not video.exists():
+        with av.open(str(kept / "filming.mkv"), "w") as container:
+            stream = container.add_stream("mpeg4", rate=2)
+            stream.width, stream.height, stream.bit_rate = 640, 360, 4_000_000
+            shown = av.VideoFrame.from_image(yard())
+            for _ in range(600):
+                container.mux(stream.encode(shown))
+            container.mux(stream.encode())
+        (kept / "filming.mkv").rename(video)
+    sources = [("Yard", str(video)), ("Roof", "rtsp://guard:secret@127.0.0.1:1/roof")]
+    # Two pictures a second: who stands there is somebody after two seconds.
+    return LiveCameras(sources, Standing(), embedder, gallery, Live(fps=2, early_s=1))
+
+
+def yard() -> Image.Image:
+    """Three people in `STANDING`."""
+    grey = Image.new("RGB", (640, 360), (96, 104, 96))
+    for pid, (x, y) in STANDING.items():
+        grey.paste(Image.open(io.BytesIO(picture(pid, 0, 0))), (x, y))
+    return grey
+
+
+class Standing:
+    """A detector that finds people in the yard where `STANDING` says."""
+
+    name = "standing"
+
+    def detect(self, picture: UInt8) -> Detections:
+        boxes = [(x, y, WORLD.width, WORLD.height) for x, y in STANDING.values()]
+        return Detections(np.array(boxes, float), np.full(len(boxes), 0.9))
 
 
 def picture(pid: int, camid: int, index: int) -> bytes:
@@ -226,6 +267,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=Path)
     parser.add_argument("--without-calibration", action="store_true")
     parser.add_argument("--detector", action="store_true")
+    parser.add_argument("--camera", action="store_true")
     asked = parser.parse_args()
     embedder = Embedder(Colours())
     prepared = prepare(asked.folder, asked.kept, embedder)
@@ -245,6 +287,8 @@ def main() -> None:
             limits=limits,
             detector=MadeUpBoxes() if asked.detector else None,
         )
+        if asked.camera:
+            app.state.service.follow(cameras(asked.kept, embedder, gallery))
         listener = listen("127.0.0.1", asked.port)
         (asked.folder / "port").write_text(str(listener.getsockname()[1]))
         run_server(app, listener, limits=limits)

@@ -25,8 +25,9 @@ from gallery.people import MODEL, memory_gallery, vectors
 from omnireid import Gallery, Item
 from omnireid.core.errors import ConfigError
 from omnireid.gallery.watching import Follower, WatchList
+from omnireid.server.telling import GIVE_UP_S, LONGEST_WAIT_S, Sender
 from omnireid.server.watching import message
-from omnireid.server.webhook import GIVE_UP_S, LONGEST_WAIT_S, Sender, Webhook, sign
+from omnireid.server.webhook import Webhook, sign
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -200,7 +201,7 @@ from omnireid import Gallery
 from omnireid.server.watching import Watcher
 from omnireid.server.webhook import Webhook
 with Gallery.open(sys.argv[1]) as gallery:
-    watcher = Watcher("main", gallery, Webhook(sys.argv[2], sys.argv[3].encode()))
+    watcher = Watcher("main", gallery, [Webhook(sys.argv[2], sys.argv[3].encode())])
     watcher.start()
     print("ready", flush=True)
     time.sleep(60)

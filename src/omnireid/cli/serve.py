@@ -63,6 +63,28 @@ def serve(
             help="Secret that signs them; by default the variable OMNIREID_WEBHOOK_SECRET.", dir_okay=False
         ),
     ] = None,
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Follow the people before this camera, NAME=SOURCE (rtsp://…, a webcam, a video), and enrol "
+            "them into the first gallery; may be given several times."
+        ),
+    ] = None,
+    camera_fps: Annotated[
+        float, typer.Option(min=0.1, max=100, help="Look at so many pictures a second of each camera.")
+    ] = 5.0,
+    overlapping: Annotated[
+        bool,
+        typer.Option("--overlapping", help="Cameras see the same places: one person may be in two at once."),
+    ] = False,
+    mqtt: Annotated[
+        str | None,
+        typer.Option(help="MQTT broker that is told of the watch list's alerts: mqtts://USER@HOST/TOPIC."),
+    ] = None,
+    mqtt_password_file: Annotated[
+        Path | None,
+        typer.Option(help="Password for it; by default the variable OMNIREID_MQTT_PASSWORD.", dir_okay=False),
+    ] = None,
     browser: Annotated[bool, typer.Option("--browser", help="Open the page in a browser.")] = False,
     engine: options.EngineOptions = options.EngineOptions(),
 ) -> None:
@@ -78,15 +100,24 @@ def serve(
     from omnireid.gallery.gallery import Gallery
     from omnireid.inference.lookup import find_weights
     from omnireid.server.app import create_app
+    from omnireid.server.broker import Broker
     from omnireid.server.guard import LOOPBACK_HOSTS
     from omnireid.server.running import check_bind, is_loopback, listen, run_server, url_of
     from omnireid.server.tokens import TokenFile
     from omnireid.server.webhook import Webhook
     from omnireid.video.detector import NanoDet
+    from omnireid.video.live import Live, LiveCameras
+    from omnireid.video.online import Online
 
     if webhook is None and webhook_secret_file is not None:
         raise ConfigError("--webhook-secret-file: is of a webhook; name it with --webhook")
-    told = None if webhook is None else Webhook.of(webhook, webhook_secret_file)
+    if mqtt is None and mqtt_password_file is not None:
+        raise ConfigError("--mqtt-password-file: is of a broker; name it with --mqtt")
+    receivers: list[Webhook | Broker] = []
+    if webhook is not None:
+        receivers.append(Webhook.of(webhook, webhook_secret_file))
+    if mqtt is not None:
+        receivers.append(Broker.of(mqtt, mqtt_password_file))
     limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels)
     token_file = None if tokens is None else TokenFile(tokens)
     check_bind(host, token_file)
@@ -94,6 +125,11 @@ def serve(
     weights = find_weights(model)
     embedder = engine.open(weights)
     known = Calibration.load_beside(weights, embedder.sha256, calibration)
+    if camera and known is None:
+        raise ConfigError(
+            "--camera: needs a calibration of the model, which says whether two walks are one person's; make "
+            f"one: omnireid calibrate --model {model} …"
+        )
     switch_threads_often()
     share_memory_among_threads()
     with ExitStack() as stack:
@@ -112,15 +148,24 @@ def serve(
             allowed_hosts=hosts,
             detector=NanoDet(threads=engine.threads, least_score=0.5),
             limits=limits,
-            webhook=told,
+            receivers=receivers,
         )
         log_to_stderr(with_requests=access_log)
+        if camera:
+            # A detector of its own, with one thread: searches go before.
+            live = Live(fps=camera_fps, online=Online(overlapping=overlapping))
+            sources = [named_camera(text) for text in camera]
+            first = next(iter(galleries.values()))
+            app.state.service.follow(LiveCameras(sources, NanoDet(threads=1), embedder, first, live))
         if known is None:
             stderr.print(
                 f"no calibration: answers hold scores only (omnireid calibrate --model {model} …)",
             )
-        if told is not None and told.is_plain and not is_loopback(told.host):
-            stderr.print("--webhook: plain HTTP, which others on the way can read; use https")
+        for receiver in receivers:
+            if receiver.is_plain and not is_loopback(receiver.host):
+                stderr.print(
+                    f"{receiver.kind} {receiver.host}: others on the way can read it; use https or mqtts"
+                )
         if not is_loopback(host):
             stderr.print("plain HTTP: put a proxy with TLS in front of it (docs/guides/service/access.md)")
 
@@ -182,6 +227,20 @@ def named_galleries(texts: list[str]) -> dict[str, str]:
             raise ConfigError(f"--gallery {text}: give each of several galleries a name of its own: NAME=URI")
         galleries[name] = uri
     return galleries
+
+
+def named_camera(text: str) -> tuple[str, str]:
+    """Name and source of a camera.
+
+    Raises:
+        ConfigError: it has no name.
+    """
+    from omnireid.video.live_camera import shown_source
+
+    name, sign, source = text.partition("=")
+    if not sign or not name or not source or "/" in name:
+        raise ConfigError(f"--camera {shown_source(text)}: expected NAME=SOURCE, such as yard=rtsp://…")
+    return name, source
 
 
 def log_to_stderr(*, with_requests: bool) -> None:

@@ -131,6 +131,7 @@ _ACTIONS: Mapping[str, tuple[str, str | _Say]] = {
     "set-floor-plan": ("Floor plan changed", "changed the floor plan"),
     "set-camera-pins": ("Cameras placed on the floor plan", "placed cameras on the floor plan"),
     "delete-floor-plan": ("Floor plan deleted", "deleted the floor plan"),
+    "look-live": ("Looked through a camera", "looked through a camera as it is now"),
     "answer-alert": (
         "Alert answered",
         lambda _, detail: f"answered an alert: {detail.get('answer') or 'not answered any more'}",

@@ -30,7 +30,7 @@ from omnireid.gallery.journal import Task, carry_out
 from omnireid.gallery.records import Records, RememberedRecords
 from omnireid.gallery.retention import DAY_S, STEPS
 from omnireid.gallery.rows import ITEM_COLUMNS, embeddings_of, items_of
-from omnireid.gallery.searching import Candidate
+from omnireid.gallery.searching import Candidate, SearchResult
 from omnireid.gallery.texts import check_text
 from omnireid.gallery.watch_records import ALERTS, STATE, WATCHED
 
@@ -97,6 +97,7 @@ class Alert:
         raised: when the alert was written.
         why: "looks" the same, or was "enrolled" as this person.
         probability, score: those of the search; None where it was not compared.
+        false_alarm_rate: share of such searches for strangers that end in "same"; None where unknown.
         answer: "new", "seen", "right" or "wrong".
         answered_by: who said so; "" where nobody has.
     """
@@ -116,6 +117,7 @@ class Alert:
     score: float | None
     answer: Answer
     answered_by: str
+    false_alarm_rate: float | None = None
 
     __repr__ = short_repr
 
@@ -480,7 +482,7 @@ class WatchList:
             embedding = self._gallery.embedding(item.id)
             result = self._gallery.search(embedding, model=live.model, k=1, where=Filter(identities=watched))
             is_measured = result.measured is not None
-            rate = result.false_alarm_rate if result.measured is None else result.measured.rate
+            rate = _rate_of(result)
             note = result.note if rate is None else ""
             known = rate, is_measured, note, time.monotonic()
             self._rates = {watched: known}
@@ -547,7 +549,7 @@ class Follower:
     def _alerts_of(self, item: Item, embedding: Float32, entries: Sequence[Entry]) -> list[Alert]:
         watched = {entry.identity: entry for entry in entries if item.enrolled >= entry.created}
         own = watched.pop(item.identity, None) if item.identity is not None else None
-        alerts = [] if own is None else [_alert_of(item, own, self._other_picture(item, own))]
+        alerts = [] if own is None else [self._own_alert(item, embedding, own)]
         if not watched:
             return alerts
         where, model = Filter(identities=frozenset(watched)), self._gallery.model_of_items()
@@ -567,8 +569,21 @@ class Follower:
             others = [candidate for candidate in group.candidates if candidate.item.id != item.id]
             if group.decision is Decision.SAME and entry is not None and others:
                 best = max(others, key=lambda candidate: candidate.score)
-                alerts.append(_alert_of(item, entry, best.item.id, best))
+                alerts.append(_alert_of(item, entry, "looks", best.item.id, best, rate=_rate_of(answer)))
         return alerts
+
+    def _own_alert(self, item: Item, embedding: Float32, entry: Entry) -> Alert:
+        """Of a picture that was enrolled as somebody on the list: also how alike it is."""
+        where, model = Filter(identities=frozenset({entry.identity})), self._gallery.model_of_items()
+        try:
+            answer = self._gallery.search(embedding, model=model, k=1, where=where, without={item.id})
+        except StorageError:
+            raise
+        except OmniReIDError:
+            return _alert_of(item, entry, "enrolled", self._other_picture(item, entry))
+        best = answer.candidates[0] if answer.candidates else None
+        rate = None if best is None or best.probability is None else _rate_of(answer)
+        return _alert_of(item, entry, "enrolled", self._other_picture(item, entry), best, rate=rate)
 
     def _other_picture(self, item: Item, entry: Entry) -> str | None:
         """The latest one of the person, to look at beside the new one."""
@@ -576,7 +591,19 @@ class Follower:
         return next((picture.id for picture in latest if picture.id != item.id), None)
 
 
-def _alert_of(item: Item, entry: Entry, compared: str | None, match: Candidate | None = None) -> Alert:
+def _rate_of(answer: SearchResult) -> float | None:
+    return answer.false_alarm_rate if answer.measured is None else answer.measured.rate
+
+
+def _alert_of(
+    item: Item,
+    entry: Entry,
+    why: Why,
+    compared: str | None,
+    match: Candidate | None = None,
+    *,
+    rate: float | None = None,
+) -> Alert:
     # Pictures of one tracklet are one sighting.
     seen = f"t{item.tracklet}" if item.tracklet is not None else f"i{item.id}"
     return Alert(
@@ -590,11 +617,12 @@ def _alert_of(item: Item, entry: Entry, compared: str | None, match: Candidate |
         time=item.time,
         enrolled=item.enrolled,
         raised=0.0,
-        why="enrolled" if match is None else "looks",
+        why=why,
         probability=None if match is None else match.probability,
         score=None if match is None else match.score,
         answer="new",
         answered_by="",
+        false_alarm_rate=rate,
     )
 
 

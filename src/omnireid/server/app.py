@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from http import HTTPStatus
@@ -27,8 +27,8 @@ from omnireid.server.problems import MEDIA_TYPE, Problem, of_errors, shortened
 from omnireid.server.routes import ROUTERS, SHORTCUTS, Endpoint
 from omnireid.server.routes.access import BODIES, PROBLEMS
 from omnireid.server.service import Service
+from omnireid.server.telling import Receiver
 from omnireid.server.tokens import TokenFile
-from omnireid.server.webhook import Webhook
 
 if TYPE_CHECKING:
     from omnireid.gallery.gallery import Gallery
@@ -43,7 +43,7 @@ def create_app(
     tokens: TokenFile | None = None,
     allowed_hosts: Collection[str] | None = LOOPBACK_HOSTS,
     limits: Limits | None = None,
-    webhook: Webhook | None = None,
+    receivers: Sequence[Receiver] = (),
     detector: PersonDetector | None = None,
 ) -> FastAPI:
     """The service as an ASGI application. Whoever opened the galleries closes them, after the application.
@@ -55,7 +55,7 @@ def create_app(
         tokens: who may do what; None lets everybody do everything, which only loopback should.
         allowed_hosts: names that requests may call this server by; None allows any, which needs tokens.
         limits: limits of one request; the defaults when None.
-        webhook: the webhook that is told of the alerts of the watch lists.
+        receivers: who is told of the alerts of the watch lists.
         detector: finds people in frames; None where there is none, as `/v1/info` then says.
     """
     limits = limits or Limits()
@@ -66,7 +66,7 @@ def create_app(
         calibration=calibration,
         limits=limits,
         metrics=metrics,
-        webhook=webhook,
+        receivers=receivers,
         detector=detector,
     )
     if tokens is not None:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+    from omnireid.video.live import LiveCameras
 
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -61,6 +69,37 @@ class Metrics:
         """How many items a gallery holds; counted once a minute."""
         self._items.labels(gallery).set(count)
 
+    def cameras(self, cameras: LiveCameras) -> None:
+        """How cameras that are followed are, looked up whenever somebody asks."""
+        self.registry.register(_Cameras(cameras))
+
     def text(self) -> bytes:
         """In Prometheus's text format."""
         return generate_latest(self.registry)
+
+
+class _Cameras(Collector):
+    def __init__(self, cameras: LiveCameras) -> None:
+        self._cameras = cameras
+
+    def collect(self) -> Iterator[Metric]:
+        states = self._cameras.states()
+        is_live = GaugeMetricFamily("omnireid_camera_live", "Whether pictures come.", labels=("camera",))
+        for state in states:
+            is_live.add_metric((state.name,), float(state.state == "live"))
+        yield is_live
+        for name, text in (
+            ("frames", "Pictures that were read."),
+            ("skipped", "Pictures that came before the one before was done with."),
+            ("damaged", "Pictures that could not be decoded."),
+            ("reconnections", "Times that the camera was opened again."),
+        ):
+            count = CounterMetricFamily(f"omnireid_camera_{name}", text, labels=("camera",))
+            for state in states:
+                count.add_metric((state.name,), getattr(state, name))
+            yield count
+        text = "Parts of walks that are not in the gallery yet."
+        yield GaugeMetricFamily("omnireid_walks_waiting", text, self._cameras.waiting)
+        yield CounterMetricFamily(
+            "omnireid_walks_lost", "Parts of walks that were left out.", self._cameras.lost
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,9 +22,9 @@ from omnireid.server.limits import Limits
 from omnireid.server.metrics import Metrics
 from omnireid.server.pictures import Decoder, Picture
 from omnireid.server.problems import Problem
+from omnireid.server.telling import Receiver
 from omnireid.server.upkeep import Upkeep
 from omnireid.server.watching import Watcher
-from omnireid.server.webhook import Webhook
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from omnireid.gallery.watching import WatchList
     from omnireid.inference.embedder import Embedder
     from omnireid.server.tokens import Token
+    from omnireid.video.live import LiveCameras
 
 MAX_BATCH = 32
 # Of a thread that decodes for itself: so few crops stay in its core's cache until they are embedded.
@@ -50,6 +51,8 @@ class Service:
         is_stopping: whether the server is about to end; streams of events would hold it up.
         is_known: whether a request's token still is one.
         detecting: finds people in frames; None without a detector.
+        cameras: cameras that are followed; None without any.
+        looked: when a caller's look through a camera was last written into the audit.
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class Service:
         calibration: Calibration | None,
         limits: Limits,
         metrics: Metrics,
-        webhook: Webhook | None = None,
+        receivers: Sequence[Receiver] = (),
         detector: PersonDetector | None = None,
     ) -> None:
         for name in galleries:
@@ -71,6 +74,8 @@ class Service:
         self.limits = limits
         self.metrics = metrics
         self.detecting = None if detector is None else Detecting(detector)
+        self.cameras: LiveCameras | None = None
+        self.looked: dict[tuple[str, str], float] = {}
         self.model = embedder.ref
         self.is_ready = False
         self.failure = ""
@@ -78,7 +83,7 @@ class Service:
         self.streams = 0
         self.is_stopping: Callable[[], bool] = lambda: False
         self.is_known: Callable[[Request], bool] = lambda request: True
-        self._watchers = {name: Watcher(name, gallery, webhook) for name, gallery in self.galleries.items()}
+        self._watchers = {name: Watcher(name, gallery, receivers) for name, gallery in self.galleries.items()}
         self._upkeep = [
             Upkeep(name, gallery, metrics, daily=self._watchers[name].delete_ended)
             for name, gallery in self.galleries.items()
@@ -93,9 +98,9 @@ class Service:
             max_waiting=limits.max_waiting,
             observer=metrics,
         )
-        if webhook is not None:
-            text = "Alerts of the watch lists that the webhook has not taken yet."
-            metrics.watch("omnireid_webhook_waiting", text, self._num_untold)
+        for kind in {receiver.kind for receiver in receivers}:
+            text = f"Alerts of the watch lists that the {kind} has not taken yet."
+            metrics.watch(f"omnireid_{kind}_waiting", text, partial(self._num_untold, kind))
         batcher = self._batcher
         metrics.watch(
             "omnireid_pictures_waiting", "Pictures that wait for the engine.", lambda: batcher.waiting
@@ -111,9 +116,18 @@ class Service:
             upkeep.start()
         for watcher in self._watchers.values():
             watcher.start()
+        if self.cameras is not None:
+            self.cameras.start()
+
+    def follow(self, cameras: LiveCameras) -> None:
+        """Follow the people before cameras too, from the start on; their gallery is one of the service's."""
+        self.cameras = cameras
+        self.metrics.cameras(cameras)
 
     def close(self) -> None:
         """Finish what was taken on."""
+        if self.cameras is not None:
+            self.cameras.stop()
         self._batcher.close()
         for watcher in self._watchers.values():
             watcher.stop()
@@ -134,6 +148,10 @@ class Service:
             raise Problem(404, reason, [("gallery", "unknown")])
         gallery = self.galleries[name]
         return gallery if caller is None else gallery.acting_as(caller.name)
+
+    def name_of(self, gallery: Gallery) -> str:
+        """What a gallery of the service is called."""
+        return next(name for name, known in self.galleries.items() if known is gallery)
 
     def watcher(self, name: str | None) -> Watcher:
         """Of the gallery of this name, by default of the first.
@@ -177,10 +195,9 @@ class Service:
         """
         return await self._batcher.embed([partial(picture.prepare, self.decoder) for picture in pictures])
 
-    def _num_untold(self) -> float:
-        return sum(
-            watcher.sender.waiting for watcher in self._watchers.values() if watcher.sender is not None
-        )
+    def _num_untold(self, kind: str) -> float:
+        senders = (sender for watcher in self._watchers.values() for sender in watcher.senders)
+        return sum(sender.waiting for sender in senders if sender.receiver.kind == kind)
 
     def _warm_up(self) -> None:
         spec = self.embedder.card.input

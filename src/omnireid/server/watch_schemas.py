@@ -70,8 +70,8 @@ class JudgedOut(Answer):
     wrong: int
 
 
-class WebhookOut(Answer):
-    """Where the webhook stands; only those with admin rights are told."""
+class ReceiverOut(Answer):
+    """Where a receiver of alerts stands; only those with admin rights are told."""
 
     host: str
     waiting: int
@@ -90,7 +90,8 @@ class WatchAnswer(Answer):
     judged: JudgedOut
     dropped: int = Field(description="Alerts that nobody had answered when newer ones took their place.")
     can_change: str = Field(description="Why the list cannot be changed; empty where it can.")
-    webhook: WebhookOut | None
+    webhook: ReceiverOut | None = None
+    broker: ReceiverOut | None = None
 
 
 class AlertOut(Answer):
@@ -107,6 +108,10 @@ class AlertOut(Answer):
     why: Literal["looks", "enrolled"]
     probability: float | None
     score: float | None
+    false_alarm_rate: float | None = Field(
+        description='Share of searches for strangers through the people on the list that end in "same"; null '
+        "where unknown."
+    )
     raised: TimeOut
     answer: AnswerName
     answered_by: str

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from omnireid.gallery.watching import Alert, Follower, WatchList
 from omnireid.server.rounds import Rounds
 from omnireid.server.schemas import format_time
-from omnireid.server.webhook import Sender, Webhook
+from omnireid.server.telling import Receiver, Sender
 
 if TYPE_CHECKING:
     from omnireid.gallery.gallery import Gallery
@@ -19,19 +21,19 @@ _LOOK_S = 1.0
 
 
 class Watcher:
-    """The watch list of one gallery that is served: two threads, one that looks and one that tells a webhook.
+    """The watch list of one gallery that is served: a thread looks, and one tells each receiver.
 
     Args:
-        webhook: the webhook that is told of every alert; None where nobody is.
+        receivers: who is told of every alert.
 
     Attributes:
         watch_list: the watch list that the routes use too, so that its changes are seen at once.
-        sender: the sender to the webhook; None where there is none.
+        senders: the senders to the receivers.
     """
 
-    def __init__(self, name: str, gallery: Gallery, webhook: Webhook | None) -> None:
+    def __init__(self, name: str, gallery: Gallery, receivers: Sequence[Receiver]) -> None:
         self.watch_list = WatchList(gallery)
-        self.sender = None if webhook is None else Sender(webhook, self.watch_list, name, message)
+        self.senders = [Sender(receiver, self.watch_list, name, message) for receiver in receivers]
         self._name, self._gallery = name, gallery
         follower = Follower(self.watch_list, gallery)
         self._rounds = Rounds(f"watch-{name}", follower.step, _LOOK_S, self._report)
@@ -40,13 +42,13 @@ class Watcher:
         """Begin; of a gallery that can only be read there is nothing to do."""
         if self._gallery.read_only is None:
             self._rounds.start()
-            if self.sender is not None:
-                self.sender.start()
+            for sender in self.senders:
+                sender.start()
 
     def stop(self) -> None:
         """Let what runs end."""
-        if self.sender is not None:
-            self.sender.stop()
+        for sender in self.senders:
+            sender.stop()
         self._rounds.stop()
 
     def delete_ended(self) -> None:
@@ -59,7 +61,10 @@ class Watcher:
 
 
 def message(gallery: str, alert: Alert) -> dict[str, Any]:
-    """What a webhook and the page's events are told: ids, place and time; no name, reason or picture."""
+    """What receivers and the page's events are told: ids, place and time; no name, reason or picture.
+
+    `link` is where the page shows it, from the page's own address on.
+    """
     return {
         "type": "watch.alert",
         "gallery": gallery,
@@ -73,5 +78,7 @@ def message(gallery: str, alert: Alert) -> dict[str, Any]:
         "raised": format_time(alert.raised),
         "why": alert.why,
         "probability": alert.probability,
+        "false_alarm_rate": alert.false_alarm_rate,
+        "link": f"#/watch?{urlencode({'gallery': gallery})}",
         "note": "A hint for a human to look at, no proof of who it is.",
     }

@@ -1,45 +1,29 @@
-"""Telling another server of alerts: signed, in order, again and again until it says that it has them.
-
-The queue is the gallery's own row of alerts, and a number that says how far it was sent. It is on disk,
-bounded, and holds nobody who was forgotten meanwhile. A message may come twice (after a crash between sending
-and noting it): its id stays the same.
-"""
+"""Another server as a receiver of alerts: every message is signed."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import json
-import logging
 import os
-import random
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
 import httpx2
 
 from omnireid.core.errors import ConfigError
-from omnireid.gallery.watching import Alert, WatchList
-from omnireid.server.rounds import Rounds
+from omnireid.server.telling import Outcome
 
 SECRET_VARIABLE = "OMNIREID_WEBHOOK_SECRET"
 SIGNATURE, DELIVERY = "X-OmniReID-Signature", "X-OmniReID-Delivery"
 MIN_SECRET = 16
 """Bytes; 32 at random are better."""
-GIVE_UP_S = 3 * 86_400.0
-"""An alert that nobody has taken for so long is left out."""
-LONGEST_WAIT_S = 3600.0
 
 _TIMEOUT_S = 5.0
-_LOOK_S = 1.0
 _REFUSED = frozenset({400, 413, 415, 422})
 """Answers that say that this message will never be taken."""
-
-log = logging.getLogger("omnireid.server")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -53,6 +37,7 @@ class Webhook:
 
     url: str
     secret: bytes
+    kind: ClassVar[Literal["webhook"]] = "webhook"
 
     @classmethod
     def of(
@@ -91,6 +76,10 @@ class Webhook:
         """By which the gallery remembers how far this one was told."""
         return hashlib.blake2b(self.url.encode(), digest_size=8).hexdigest()
 
+    def connect(self) -> Post:
+        """A way to it."""
+        return Post(self)
+
     def __repr__(self) -> str:
         return f"Webhook({self.host!r})"
 
@@ -101,135 +90,31 @@ def sign(secret: bytes, timestamp: int, body: bytes) -> str:
     return f"t={timestamp},v1={digest}"
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """Where the webhook stands.
+class Post:
+    """Posts messages to a webhook."""
 
-    Attributes:
-        waiting: alerts that were not taken yet.
-        oldest: when the oldest of these was raised, Unix seconds; None where none waits.
-        failures: tries in a row that failed.
-        failure: why the last message failed, in words; "" where all is well.
-        next_try: Unix seconds; None where nothing waits for that.
-        given_up: alerts that were left out, because nobody took them for three days or they were refused.
-    """
-
-    waiting: int
-    oldest: float | None
-    failures: int
-    failure: str
-    next_try: float | None
-    given_up: int
-
-
-class Sender:
-    """Sends one gallery's alerts to a webhook, in a thread of its own: a dead receiver holds nobody up.
-
-    Args:
-        message: what is said of an alert of this gallery.
-        clock: Unix seconds.
-
-    Attributes:
-        waiting: alerts that were not taken yet, as of the last look.
-    """
-
-    def __init__(
-        self,
-        webhook: Webhook,
-        watch_list: WatchList,
-        gallery: str,
-        message: Callable[[str, Alert], Mapping[str, Any]],
-        *,
-        clock: Callable[[], float] = time.time,
-        draw: Callable[[], float] = random.random,
-    ) -> None:
-        self.webhook = webhook
-        self.waiting = 0
-        self._list, self._gallery, self._message = watch_list, gallery, message
-        self._clock, self._draw = clock, draw
+    def __init__(self, webhook: Webhook) -> None:
+        self._webhook = webhook
         self._http = httpx2.Client(timeout=_TIMEOUT_S, trust_env=False, follow_redirects=False)
-        self._rounds = Rounds(f"webhook-{gallery}", self.step, _LOOK_S, self._report)
 
-    def start(self) -> None:
-        """Begin with what has not been taken yet."""
-        self._rounds.start()
-
-    def stop(self) -> None:
-        """Let a message that is on its way arrive."""
-        self._rounds.stop()
-        self._http.close()
-
-    def state(self) -> Delivery:
-        """Where it stands."""
-        state = self._state()
-        waiting = self._list.alerts(after=state["after"])
-        return Delivery(
-            waiting=len(waiting),
-            oldest=waiting[0].raised if waiting else None,
-            failures=state["failures"],
-            failure=state["failure"],
-            next_try=state["next"] if waiting and state["failures"] else None,
-            given_up=state["given_up"],
-        )
-
-    def step(self) -> None:
-        """Send what waits, until all of it was taken or one was not."""
-        while not self._rounds.is_stopping:
-            state = self._state()
-            waiting = self._list.alerts(after=state["after"])
-            self.waiting = len(waiting)
-            if not waiting or (state["failures"] and self._clock() < state["next"]):
-                return
-            alert = waiting[0]
-            done = {**state, "after": alert.seq, "failures": 0, "failure": "", "next": 0.0}
-            status, failure = self._send(alert)
-            if not failure:
-                self._put(done)
-                if state["failures"]:
-                    log.info("webhook %s: takes alerts again", self.webhook.host)
-                continue
-            if status in _REFUSED or self._clock() - alert.raised > GIVE_UP_S:
-                log.error("webhook %s: alert %s is left out: %s", self.webhook.host, alert.id, failure)
-                self._put({**done, "given_up": state["given_up"] + 1})
-                continue
-            failures = state["failures"] + 1
-            if failures == 1:
-                log.warning("webhook %s: %s; alerts wait and are sent again", self.webhook.host, failure)
-            wait = min(LONGEST_WAIT_S, 2.0**failures) * (0.5 + 0.5 * self._draw())
-            self._put({**state, "failures": failures, "failure": failure, "next": self._clock() + wait})
-            return
-
-    def _send(self, alert: Alert) -> tuple[int | None, str]:
-        """The status, and why it was not taken; "" where it was."""
-        body = json.dumps(self._message(self._gallery, alert)).encode()
+    def send(self, gallery: str, delivery: str, body: bytes, now: float) -> Outcome:
+        """As `Line.send`."""
         headers = {
             "Content-Type": "application/json",
-            DELIVERY: alert.id,
-            SIGNATURE: sign(self.webhook.secret, int(self._clock()), body),
+            DELIVERY: delivery,
+            SIGNATURE: sign(self._webhook.secret, int(now), body),
         }
         try:
             # What it answers is not read: the status says all.
-            with self._http.stream("POST", self.webhook.url, content=body, headers=headers) as response:
+            with self._http.stream("POST", self._webhook.url, content=body, headers=headers) as response:
                 status = response.status_code
         except httpx2.HTTPError as error:
-            return None, str(error) or type(error).__name__
-        return status, "" if 200 <= status < 300 else f"answered {status}"
+            return Outcome(str(error) or type(error).__name__)
+        return Outcome("" if 200 <= status < 300 else f"answered {status}", status in _REFUSED)
 
-    def _state(self) -> dict[str, Any]:
-        state = self._list.state(self.webhook.key)
-        if not state:
-            # What was raised before somebody asked to be told is no news.
-            state = {
-                "after": self._list.last_number(), "failures": 0, "failure": "", "next": 0.0, "given_up": 0,
-            }  # fmt: skip
-            self._put(state)
-        return state
-
-    def _put(self, state: Mapping[str, Any]) -> None:
-        self._list.put_state(self.webhook.key, state)
-
-    def _report(self, error: Exception) -> None:
-        log.error("webhook %s: %s", self.webhook.host, error)
+    def close(self) -> None:
+        """End the connection."""
+        self._http.close()
 
 
 def _secret(file: str | os.PathLike[str] | None, environment: Mapping[str, str]) -> bytes:

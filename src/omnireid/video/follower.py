@@ -81,22 +81,8 @@ class Follower:
         camera.size, camera.last_s = (picture.shape[0], picture.shape[1]), seconds
         camera.frames, camera.health = camera.frames + 1, health
         self.mark = Mark(frame.number, frame.time)
-        weighed, owners = self.tracker.update(
-            frame.number, seconds, detections, lambda boxes: self._embed(picture, boxes)
-        )
-        covered = (overlaps(weighed.boxes, weighed.boxes) - np.eye(len(weighed))).max(axis=1, initial=0.0)
-        for row, track in enumerate(owners):
-            score = float(weighed.scores[row])
-            if track is None or score < self.tracker.tracking.sure:
-                continue
-            if track.crops.would_keep(score * (1.0 - float(covered[row]))):
-                crop = cut(picture, weighed.boxes[row])
-                value = quality(crop, weighed.boxes[row], camera.size, score, float(covered[row]))
-                track.crops.offer(Shot(value, seconds, crop.copy()))
+        look(self.tracker, Frame(frame.number, seconds, picture), detections, self.embedder)
         self._ended += self.tracker.take_finished()
-
-    def _embed(self, picture: UInt8, boxes: Float32) -> Float32:
-        return unit_rows(np.asarray(self.embedder.embed([cut(picture, box) for box in boxes])))
 
     def save(self) -> None:
         """Write what is new into the ledger, which then holds what memory held of tracks that ended."""
@@ -124,6 +110,33 @@ class Follower:
         walks = stitch(self._ledger.ended(self._row), self.tracker.likeness, stitching)
         self.camera.tracks = Walks(self._ledger, self._row, walks)
         return self.camera
+
+
+def look(
+    tracker: Tracker, frame: Frame, detections: Boxes, embedder: Embedder
+) -> tuple[Boxes, list[Track | None]]:
+    """Take in a frame, and keep the best crops of each track.
+
+    Returns:
+        The boxes that were weighed, and the track of each: None for a false alarm.
+    """
+    picture = frame.picture
+
+    def embed(boxes: Float32) -> Float32:
+        return unit_rows(np.asarray(embedder.embed([cut(picture, box) for box in boxes])))
+
+    weighed, owners = tracker.update(frame.number, frame.time, detections, embed)
+    covered = (overlaps(weighed.boxes, weighed.boxes) - np.eye(len(weighed))).max(axis=1, initial=0.0)
+    for row, track in enumerate(owners):
+        score = float(weighed.scores[row])
+        if track is None or score < tracker.tracking.sure:
+            continue
+        if track.crops.would_keep(score * (1.0 - float(covered[row]))):
+            crop = cut(picture, weighed.boxes[row])
+            size = (picture.shape[0], picture.shape[1])
+            value = quality(crop, weighed.boxes[row], size, score, float(covered[row]))
+            track.crops.offer(Shot(value, frame.time, crop.copy()))
+    return weighed, owners
 
 
 def cut(picture: UInt8, box: Float32) -> UInt8:

@@ -12,6 +12,7 @@ import { enrol, enrolView } from "./enrol.js";
 import { galleryView } from "./gallery.js";
 import { historyView } from "./history.js";
 import { listenToKeys, showHelp } from "./keys.js";
+import { liveView } from "./live.js";
 import { personView } from "./person.js";
 import { go, link, place, recover, startRouter } from "./router.js";
 import { search, searchView } from "./search.js";
@@ -21,6 +22,7 @@ import { failed, loading } from "./states.js";
 import { text } from "./text.js";
 import { themeButton } from "./theme.js";
 import { dropAllThumbnails } from "./thumbnails.js";
+import { timelineView } from "./timelineview.js";
 import { forgetUndo, toast, toastShelf, undoButton } from "./toasts.js";
 import { alertCount, watchView } from "./watch.js";
 import { listenToAlerts, restartAlerts } from "./watchstream.js";
@@ -30,6 +32,8 @@ const ROUTES = {
   frame: { title: text.several.titles.search, view: severalView, under: "search" },
   people: { title: text.views.people, view: peopleView },
   person: { title: text.item.person, view: personView, under: "people" },
+  timeline: { title: text.views.timeline, view: timelineView, under: "people" },
+  live: { title: text.views.live, view: liveView },
   pictures: { title: text.views.pictures, view: picturesView },
   compare: { title: text.views.compare, view: compareView },
   enrol: { title: text.views.enrol, view: enrolView },
@@ -40,13 +44,14 @@ const ROUTES = {
   audit: { title: text.views.audit, view: auditView, under: "gallery" },
   history: { title: text.views.history, view: historyView, under: "gallery" },
 };
-const TABS = ["search", "people", "pictures", "compare", "enrol", "watch", "cases", "gallery"];
+const TABS = ["search", "people", "pictures", "compare", "enrol", "watch", "cases", "gallery", "live"];
 
 /** Views that take dropped and pasted pictures, and Ctrl+Enter. */
 const TAKERS = { search, compare, enrol };
 
 function navigation() {
-  const tabs = TABS.filter((name) => name !== "enrol" || may("write")).map((name) =>
+  const isUseful = { enrol: may("write"), live: session.info.features.includes("cameras") };
+  const tabs = TABS.filter((name) => isUseful[name] ?? true).map((name) =>
     h("a.tab", { href: link(name), dataset: { view: name } }, icon(name), h("span", text.views[name]), name === "watch" ? alertCount() : null),
   );
   const mark = () => {

@@ -63,7 +63,7 @@ export async function peopleView(here) {
     timer = setTimeout(list.load, 200);
   });
   list.load();
-  return titled(text.browse.people, text.browse.peopleLead, h("div.toolbar.with-size", field(text.browse.find, input), list.tools), list.element, selection.bar);
+  return titled(text.browse.people, [text.browse.peopleLead, " ", h("a", { href: link("timeline") }, text.timeline.link)], h("div.toolbar.with-size", field(text.browse.find, input), list.tools), list.element, selection.bar);
 }
 
 function personTile(person, selection) {

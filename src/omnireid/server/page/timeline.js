@@ -13,8 +13,9 @@ const MOST_TICKS = 6;
 const THUMB_APART = 7; // per cent of the line; closer ones would cover each other
 
 /**
- * `cameras` as the API's timeline; a sighting may also say `who` it is of, and `isOther` where it is not of who is looked
- * for. `onchoose(sighting)` when a bar is chosen. Null where nothing has a time.
+ * `cameras` as the API's timeline: a lane each. A sighting may also say `who` it is of, and `isOther` where it is not of
+ * who is looked for. A lane may be a person's: `who` and `label` in place of the camera, which each sighting then says,
+ * with its `colour`. `onchoose(sighting)` when a bar is chosen. Null where nothing has a time.
  */
 export function timeline(cameras, onchoose) {
   const times = cameras.flatMap(({ sightings }) => sightings.flatMap(({ start, end }) => (start ? [Date.parse(start), Date.parse(end)] : [])));
@@ -56,7 +57,7 @@ function at(element, share) {
   return element;
 }
 
-function lane({ camera, sightings }, axis, onchoose) {
+function lane({ camera, who, label = cameraName(camera), sightings }, axis, onchoose) {
   let lastThumb = -Infinity;
   const bars = sightings
     .filter(({ start }) => start)
@@ -64,25 +65,25 @@ function lane({ camera, sightings }, axis, onchoose) {
       const share = axis.share(Date.parse(sighting.start));
       const hasThumb = share - lastThumb >= THUMB_APART;
       if (hasThumb) lastThumb = share;
-      return bar(camera, sighting, axis, share, hasThumb, onchoose);
+      return bar({ camera, who, ...sighting }, axis, share, hasThumb, onchoose);
     });
   return h(
     "div.lane",
-    { role: "group", "aria-label": cameraName(camera) },
-    h("span.lane-name", cameraName(camera)),
+    { role: "group", "aria-label": who ?? cameraName(camera) },
+    h("span.lane-name", label),
     h("div.track", axis.ticks.map((tick) => at(h("span.grid-line", { "aria-hidden": "true" }), axis.share(tick))), bars),
   );
 }
 
-function bar(camera, sighting, axis, share, hasThumb, onchoose) {
-  const { who, isOther } = sighting;
+function bar(sighting, axis, share, hasThumb, onchoose) {
+  const { camera, who, isOther, colour } = sighting;
   const words = (who ? `${who}: ` : "") + text.person.sighting(cameraName(camera), span(sighting.start, sighting.end), sighting.items.length);
   const element = at(
     h(
       isOther ? "button.sighting-bar.is-other" : "button.sighting-bar",
       { type: "button", title: words, "aria-label": words, onclick: () => onchoose(sighting) },
       hasThumb ? thumbnail(sighting.items[0], "tiny") : null,
-      h("span.bar-line"),
+      h("span.bar-line", { dataset: colour === undefined ? undefined : { colour } }),
     ),
     share,
   );

@@ -45,7 +45,7 @@ export async function watchView() {
 }
 
 function listOf(state) {
-  const { entries, expectation, judged, can_change: fault, dropped, webhook } = state;
+  const { entries, expectation, judged, can_change: fault, dropped, webhook, broker } = state;
   return [
     h(
       "div.row.watch-head",
@@ -58,7 +58,8 @@ function listOf(state) {
       ? [h("ul.entries-watched", entries.map((entry) => entryOf(entry, !fault))), h("div.card.expected", h("h3", text.watch.expectTitle), expected(expectation), h("p.hint", judgedWords(judged)))]
       : empty("watch", text.watch.nobody, text.watch.nobodyHint),
     dropped ? h("p.warning", icon("alert"), h("span", text.watch.dropped(dropped))) : null,
-    webhook ? webhookOf(webhook) : null,
+    webhook ? receiverOf(text.watch.webhook, webhook) : null,
+    broker ? receiverOf(text.watch.broker, broker) : null,
   ];
 }
 
@@ -91,11 +92,11 @@ function entryOf(entry, canChange) {
   );
 }
 
-function webhookOf({ host, waiting, oldest, failures, failure, next_try: next, given_up: givenUp }) {
+function receiverOf(title, { host, waiting, oldest, failures, failure, next_try: next, given_up: givenUp }) {
   const words = waiting ? text.watch.webhookWaits(waiting, when(oldest)) : text.watch.webhookWell;
   return h(
     "div.card.expected",
-    h("h3", text.watch.webhook(host)),
+    h("h3", title(host)),
     h(failures ? "p.warning" : "p", failures ? icon("alert") : null, h("span", words, failures ? ` ${text.watch.webhookFails(failure, failures, when(next))}` : "")),
     givenUp ? h("p.hint", text.watch.webhookGaveUp(givenUp)) : null,
   );

@@ -8,6 +8,7 @@ from fastapi import Request, Response
 
 from omnireid.server.routes import (
     audit,
+    cameras,
     cases,
     detect,
     embed,
@@ -24,6 +25,7 @@ from omnireid.server.routes import (
 
 _IN_ORDER = (
     health, embed, detect, enrol, search, reject, items, identities, galleries, audit, cases, watch, site,
+    cameras,
 )  # fmt: skip
 ROUTERS = tuple(module.router for module in _IN_ORDER)
 

@@ -44,7 +44,11 @@ async def info(request: Request, service: ServiceOf, caller: Reader) -> Info:
         limits=InfoLimits.of(service.limits),
         scopes=list(caller.scopes),
         token_required=request.app.state.needs_tokens,
-        features=["reject", *(["detect"] if service.detecting else [])],
+        features=[
+            "reject",
+            *(["detect"] if service.detecting else []),
+            *(["cameras"] if service.cameras else []),
+        ],
     )
 
 

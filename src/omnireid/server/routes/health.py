@@ -28,7 +28,13 @@ async def readyz(service: ServiceOf, response: Response) -> dict[str, str]:
     if service.is_ready and not away:
         reasons = {name: gallery.read_only for name, gallery in service.galleries.items()}
         read_only = ", ".join(f"{name}: {reason}" for name, reason in reasons.items() if reason)
-        return {"status": "ready", "read_only": read_only} if read_only else {"status": "ready"}
+        states = [] if service.cameras is None else service.cameras.states()
+        # A camera that is lost hinders no search.
+        cameras = ", ".join(
+            f"{one.name}: {one.state}" for one in states if one.state not in ("live", "ended")
+        )
+        notes = {"read_only": read_only, "cameras": cameras}
+        return {"status": "ready", **{name: note for name, note in notes.items() if note}}
     response.status_code = 503
     if away:
         return {"status": "away", "reason": away}

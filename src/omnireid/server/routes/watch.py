@@ -68,7 +68,7 @@ def list_watched(query: InGallery, service: ServiceOf, caller: Reader) -> schema
         judged=schemas.JudgedOut.of(judged),
         dropped=watch_list.num_dropped(),
         can_change=gallery.read_only or "",
-        webhook=_webhook(watcher) if "admin" in caller.scopes and gallery.read_only is None else None,
+        **(_receivers(watcher) if "admin" in caller.scopes and gallery.read_only is None else {}),
     )
 
 
@@ -204,7 +204,8 @@ def _alerts_out(gallery: Gallery, watch_list: WatchList, alerts: Iterable[Alert]
     ]
 
 
-def _webhook(watcher: Watcher) -> schemas.WebhookOut | None:
-    if watcher.sender is None:
-        return None
-    return schemas.WebhookOut.of(watcher.sender.state(), host=watcher.sender.webhook.host)
+def _receivers(watcher: Watcher) -> dict[str, schemas.ReceiverOut]:
+    return {
+        sender.receiver.kind: schemas.ReceiverOut.of(sender.state(), host=sender.receiver.host)
+        for sender in watcher.senders
+    }

@@ -1,0 +1,195 @@
+"""Cameras that never end: recordings at their pace, an RTSP stream that stops and comes back, the gallery."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from omnireid import Embedder, Gallery
+from omnireid.core.arrays import UInt8
+from omnireid.core.detection import Detections
+from omnireid.core.errors import InputError, StorageError
+from omnireid.gallery.retention import Retention
+from omnireid.video.live import Live, LiveCameras
+from omnireid.video.live_camera import LiveCamera, shown_source
+from server.toy_service import ToyBackend, toy_calibration
+from video.walks import street, write_video
+
+SYSTEM_PYTHON = "/usr/bin/python3"
+RTSP = Path(__file__).with_name("rtsp_server.py")
+SOON_S = 60.0
+
+
+class Stripes:
+    """Finds the people of `walks.street`."""
+
+    name = "stripes"
+
+    def detect(self, picture: UInt8) -> Detections:
+        top, bottom = len(picture) // 3, 2 * len(picture) // 3
+        there = np.abs(picture[top:bottom].astype(int) - 120).mean(axis=(0, 2)) > 25
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], there.astype(int), [0]])))
+        boxes = [[left, top, right - left, bottom - top] for left, right in edges.reshape(-1, 2)]
+        wide = [box for box in boxes if box[2] >= 20]
+        return Detections(np.array(wide, float).reshape(-1, 4), np.full(len(wide), 0.9))
+
+
+def walk(person: int, count: int = 30) -> list[UInt8]:
+    """Somebody who comes and goes."""
+    return [street([(30 + 240 * n / count, person)] if n < count - 5 else []) for n in range(count)]
+
+
+def until(condition: Callable[[], bool], what: object = "it did not happen") -> None:
+    deadline = time.monotonic() + SOON_S
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Iterator[Gallery]:
+    with Gallery.open(str(tmp_path / "gallery"), calibration=toy_calibration()) as opened:
+        yield opened
+
+
+def cameras(gallery: Gallery, *sources: tuple[str, str], **options: float) -> LiveCameras:
+    live = Live(**{"fps": 10.0, "early_s": 1.0, "part_s": 1.0, **options})  # type: ignore[arg-type]
+    return LiveCameras(sources, Stripes(), Embedder(ToyBackend()), gallery, live)
+
+
+def test_people_are_enrolled_while_they_walk_and_known_when_they_come_again(
+    gallery: Gallery, tmp_path: Path
+) -> None:
+    yard = write_video(tmp_path / "yard.mp4", walk(1, 55) + walk(2, 55))
+    with cameras(gallery, ("yard", str(yard))) as live:
+        until(lambda: live.states()[0].state == "ended" and not live.waiting)
+        view = live.view("yard")
+        assert view is not None
+        assert (view.picture.shape, view.people) == ((240, 320, 3), ())
+    items = list(gallery.items(limit=100))
+    assert {item.tracklet for item in items} == {item.tracklet for item in items if item.identity}
+    assert len({item.tracklet for item in items}) == 2
+    assert len({item.identity for item in items}) == 2
+    assert len(items) > 2  # walks of 5 s come in parts
+    assert all(item.end_time and item.time and item.has_thumbnail and item.quality > 0 for item in items)
+    # In another camera, later.
+    hall = write_video(tmp_path / "hall.mp4", walk(1))
+    with cameras(gallery, ("hall", str(hall))) as live:
+        until(lambda: live.states()[0].state == "ended" and not live.waiting)
+    (one,) = {item.identity for item in gallery.items(limit=100) if item.camera == "hall"}
+    assert one in {item.identity for item in items}
+    # Retention holds for what cameras saw, by camera.
+    gallery.set_retention(None, {"yard": 1e-3})
+    assert gallery.retention() == Retention(None, {"yard": 1e-3})
+    assert gallery.run_retention() == len(items)
+    assert {item.camera for item in gallery.items(limit=100)} == {"hall"}
+
+
+@contextmanager
+def rtsp(folder: Path, port: int) -> Iterator[None]:
+    process = subprocess.Popen(
+        [SYSTEM_PYTHON, str(RTSP), str(port), str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "listening\n"
+        yield
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def test_a_stream_that_dies_is_read_again_when_it_comes_back(gallery: Gallery, tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    needed = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
+    try:
+        subprocess.run([SYSTEM_PYTHON, "-c", needed], check=True, capture_output=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        pytest.skip("python3-gst-1.0 and gir1.2-gst-rtsp-server-1.0 are not installed: no RTSP server")
+    for n, picture in enumerate(walk(1)):
+        Image.fromarray(picture).save(tmp_path / f"{n:05d}.jpg", quality=95)
+    port = 20_000 + time.monotonic_ns() % 20_000
+    address = f"rtsp://guard:secret@127.0.0.1:{port}/yard?key=1"
+    with cameras(gallery, ("yard", address)) as live:
+        until(lambda: live.states()[0].failure != "", live.states())
+        assert (live.states()[0].state, live.view("yard")) == ("connecting", None)
+        assert live.states()[0].source == f"rtsp://127.0.0.1:{port}/yard"
+        with rtsp(tmp_path, port):
+            until(lambda: live.enrolled > 0, live.states())
+            assert live.states()[0].state == "live"
+        until(lambda: live.states()[0].state == "lost", live.states())
+        assert "secret" not in live.states()[0].failure
+        # Walks that it saw are not held back until it returns.
+        until(lambda: not live._followers[0].tracker.active and not live.waiting)
+        frames = live.states()[0].frames
+        # Another camera at the same address, with other pictures.
+        for path in tmp_path.glob("*.jpg"):
+            Image.open(path).resize((480, 360)).save(path, quality=95)
+        with rtsp(tmp_path, port):
+            until(lambda: (view := live.view("yard")) is not None and view.picture.shape == (360, 480, 3))
+            state = live.states()[0]
+            assert (state.state, state.failure) == ("live", "")
+            assert state.frames > frames
+            assert state.reconnections > 0
+            enrolled = live.enrolled
+            until(lambda: live.enrolled > enrolled, live.states())
+    assert all("secret" not in item.source for item in gallery.items(limit=100))
+
+
+def test_walks_wait_for_a_gallery_that_is_away(
+    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yard = write_video(tmp_path / "yard.mp4", walk(1))
+    live = cameras(gallery, ("yard", str(yard)))
+    add, away = live._linker.add, [True]
+
+    def failing(*given: object) -> object:
+        if away[0]:
+            raise StorageError("the disk is full")
+        return add(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(live._linker, "add", failing)
+    with live:
+        until(lambda: live.waiting > 0 and live.failure != "", live.states())
+        assert "the disk is full" in live.failure
+        away[0] = False
+        until(lambda: live.states()[0].state == "ended" and not live.waiting)
+        assert (live.failure, live.lost) == ("", 0)
+    assert len(gallery.items(limit=100)) == live.enrolled > 0
+
+
+def test_what_is_no_camera_is_refused_before_anything_starts(gallery: Gallery, tmp_path: Path) -> None:
+    there = str(write_video(tmp_path / "a.mp4", walk(1, 3)))
+    for sources, words in (
+        ([("a", str(tmp_path / "none.mp4"))], "not there"),
+        ([("a", there), ("a", there)], "two cameras"),
+        ([("a/b", there)], "address"),
+        ([], "expected 1 to"),
+    ):
+        with pytest.raises(InputError, match=words):
+            cameras(gallery, *sources)
+    with pytest.raises(InputError, match="early_s"):
+        Live(early_s=0)
+
+
+def test_a_camera_that_sends_nothing_is_lost_and_addresses_keep_their_secrets(tmp_path: Path) -> None:
+    now = [1_000.0]
+    camera = LiveCamera("a", str(write_video(tmp_path / "a.mp4", walk(1, 3))), fps=10, clock=lambda: now[0])
+    camera._state = replace(camera._state, state="live", last_frame=999.0)
+    assert camera.state.state == "live"
+    now[0] = 1_010.0
+    assert (camera.state.state, camera.state.since) == ("lost", 999.0)
+    assert shown_source("rtsp://u:p@[::1]:554/a?token=1") == "rtsp://[::1]:554/a"
+    assert shown_source("http://cam.local/x") == "http://cam.local/x"
+    assert shown_source("rtsp://u:p@host:nonsense/a") == "rtsp://…"
+    assert shown_source("yard.mp4") == "yard.mp4"
