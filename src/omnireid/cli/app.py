@@ -11,6 +11,7 @@ import typer
 
 from omnireid import __version__
 from omnireid.cli import (
+    blur,
     calibrate,
     case,
     compare,
@@ -60,6 +61,7 @@ app.command("serve")(serve.serve)
 app.command("synth")(synth.synth)
 app.command("track")(track.track)
 app.command("track-eval")(track.track_eval)
+app.command("blur")(blur.blur)
 app.add_typer(case.app, name="case")
 app.add_typer(data.app, name="data")
 app.add_typer(gallery.app, name="gallery")
