@@ -220,6 +220,7 @@ class LiveCameras:
             for name, source in sources
         ]
         self._waiting: deque[Seen] = deque()
+        self._until = float("inf")
         self._threads = [
             threading.Thread(target=self._follow, name="cameras-follow", daemon=True),
             threading.Thread(target=self._link, name="cameras-link", daemon=True),
@@ -262,11 +263,15 @@ class LiveCameras:
     def stop(self) -> None:
         """Look no more, and enrol what was seen; nothing happens where it never began."""
         self._stop.set()
+        self._until = time.monotonic() + _PATIENCE_S
         for follower in self._followers:
             follower.camera.stop()
+        for follower in self._followers:
+            follower.camera.join()
+        # A thread that still works while Python ends would crash it.
         for thread in self._threads:
             if thread.is_alive():
-                thread.join(_PATIENCE_S)
+                thread.join()
 
     def __enter__(self) -> LiveCameras:
         self.start()
@@ -309,6 +314,10 @@ class LiveCameras:
     def _link(self) -> None:
         pause = 1.0
         while not (self._stop.is_set() and not self._threads[0].is_alive() and not self._waiting):
+            if self._waiting and time.monotonic() > self._until:
+                self.lost += len(self._waiting)
+                log.error("cameras: %d parts of walks were not enrolled before the end", len(self._waiting))
+                return
             if not self._waiting:
                 self._more.wait(_IDLE_S)
                 self._more.clear()

@@ -93,10 +93,16 @@ class LiveCamera:
         self._thread.start()
 
     def stop(self) -> None:
-        """Read no more; a camera that does not answer is not waited for."""
+        """Read no more; `join` waits until that is so."""
         self._stop.set()
+
+    def join(self) -> None:
+        """Wait for the end, at most as long as a camera may take to answer.
+
+        A thread that still reads while Python ends would crash it.
+        """
         if self._thread.is_alive():
-            self._thread.join(1.0)
+            self._thread.join(2 * self._reading.timeout_s)
 
     def take(self) -> Frame | None:
         """The latest picture, once; None until there is a new one."""
