@@ -107,7 +107,7 @@ def measure(recipe: Recipe, dataset: Dataset, scratch: Path, threads: int | None
             [dataset],
             out=folder / "evaluation",
             ranking=Ranking(recipe.evaluation.distance),
-            options=EvaluationOptions(normalise=recipe.evaluation.normalise),
+            options=EvaluationOptions(normalise=recipe.evaluation.normalise, analysis=False),
             console=CONSOLE,
         )
     record = load_result(folder / "evaluation").record

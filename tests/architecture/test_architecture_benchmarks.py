@@ -137,8 +137,8 @@ def test_an_ablation_is_made_once_compares_in_pairs_and_goes_on(
     variants, out, scratch = tmp_path / "variants.yaml", tmp_path / "recipes.json", tmp_path / "scratch"
     variants.write_text(
         "common:\n"
-        "  {model: osnet_x0_25, initial_weights: null, input: {height: 32, width: 16},\n"
-        "   sampler.batch_size: 12, epochs: 1}\n"
+        "  {model: osnet_x0_25, model_options.blocks: [1, 1, 1], initial_weights: null,\n"
+        "   input: {height: 32, width: 16}, sampler.batch_size: 12, epochs: 1}\n"
         "variants:\n"
         "  strong: {recipe: strong}\n"
         "  no neck: {recipe: strong, set: {model_options.neck: false, loss.triplet: 0}, against: strong}\n"

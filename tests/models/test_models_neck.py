@@ -64,7 +64,7 @@ def test_gem_has_finite_gradients_everywhere_and_holds_half_precision(fill: floa
     torch.testing.assert_close(half.float(), torch.full((1, 2), max(fill, 1e-6)), rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("architecture", ["osnet_x0_25", "osnet_ain_x0_25", "resnet50"])
+@pytest.mark.parametrize("architecture", ["osnet_x0_25", "resnet50"])
 def test_the_neck_stands_between_distances_and_classes(architecture: str) -> None:
     network = build_model(architecture, neck=True, pooling_power=3.0, **SMALL.get(architecture, {}))
     classifier = IdentityClassifier(network, 5)
@@ -108,7 +108,6 @@ def test_the_last_stage_keeps_its_size_where_that_is_asked_for(
     [
         ("osnet_x0_25", HEAD),
         ("osnet_ain_x0_25", HEAD),
-        ("osnet_x0_25", {"neck": True}),
         ("osnet_x0_25", {"pooling_power": 2.5}),
     ],
 )
