@@ -1,17 +1,32 @@
-# `make run` (the main job, no data needed), `make test`, and `make demo` (a search in the browser).
+# `make run` (the main job, no data needed), `make test`, `make demo` (a search in the browser), and `make track`
+# (people followed through a rendered network of cameras).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/quickstart
 DEMO ?= runs/demo
+TRACK ?= runs/track
+# The network that ships, once one does; until then that of `make run`.
+SHIPPED := osnet_x0_25_rendered
+TRACK_MODEL ?= $(if $(wildcard src/omnireid/weights/$(SHIPPED).safetensors),$(SHIPPED),$(OUT)/model.safetensors)
 
-.PHONY: run demo test docs install lint types clean
+.PHONY: run demo track test docs install lint types clean
 
 run: $(VENV)/.installed
 	$(BIN)/omnireid run --out $(OUT) --overwrite
 
 demo: $(VENV)/.installed
 	$(BIN)/omnireid demo --run $(OUT) --out $(DEMO)
+
+# What is drawn once is not drawn again.
+track: $(VENV)/.installed
+	@[ "$(TRACK_MODEL)" = "$(SHIPPED)" ] || [ -f "$(TRACK_MODEL)" ] \
+		|| { echo "$(TRACK_MODEL): no network to tell people apart by; make one: make run"; exit 1; }
+	$(BIN)/omnireid synth --video --out $(TRACK)/films --cameras 4 --places 2 --overlap --people 8 --minutes 1 \
+		--fps 4 --frame-width 640 --frame-height 360 --seed 16
+	$(BIN)/omnireid track --site $(TRACK)/films/site.yaml --model $(TRACK_MODEL) --out $(TRACK)/site
+	$(BIN)/omnireid track-eval $(TRACK)/films $(TRACK)/site/identities
+	@echo $(TRACK)/site/report.html
 
 test: $(VENV)/.installed lint types
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile

@@ -219,3 +219,31 @@ def test_files_and_folders_are_not_judged_together(omnireid: Run, cameras: Camer
     done = omnireid("track-eval", cameras.truth, cameras.boxes[0])
     assert done.code == 2
     assert "expected two files, or two folders" in done.err
+
+
+@pytest.mark.parametrize(
+    ("clock", "overlap", "people"),
+    # Three seconds later, somebody is in both at once.
+    [(100.0, [], 2), (3.0, [["yard", "hall"]], 2), (3.0, [], 3)],
+)
+def test_a_site_says_when_cameras_began_and_which_see_the_same(
+    omnireid: Run,
+    cameras: Cameras,
+    model: Path,
+    tmp_path: Path,
+    clock: float,
+    overlap: list[list[str]],
+    people: int,
+) -> None:
+    site = {"cameras": {"yard": {"source": str(cameras.videos[0])}, "hall": {"clock": clock}}}
+    (tmp_path / "site.json").write_text(json.dumps({**site, "overlap": overlap}))
+    boxes = [word for file in cameras.boxes for word in ("--detections", file)]
+    done = omnireid(
+        "track", f"hall={cameras.videos[1]}", "--site", tmp_path / "site.json", *boxes, "-m", model,
+        "-o", tmp_path / "out",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    record = json.loads((tmp_path / "out" / "identities.json").read_text())
+    assert len(record["identities"]) == people
+    begins = [t["begin"] for p in record["identities"] for t in p["tracklets"] if t["camera"] == "hall"]
+    assert min(begins) == pytest.approx(clock, abs=0.5)

@@ -16,14 +16,20 @@ from omnireid.inference.options import DEFAULT_MODEL
 
 
 def track(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for what is found.", file_okay=False)],
     sources: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             help="Videos, folders of pictures, MOT sequences, webcams (0) or streams (rtsp://…), each "
-            "NAME=SOURCE or SOURCE."
+            "NAME=SOURCE or SOURCE; with --site, those that it does not name.",
         ),
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for what is found.", file_okay=False)],
+    ] = None,
+    site: Annotated[
+        Path | None,
+        typer.Option(
+            "--site", help="YAML or JSON: cameras, clocks, ground planes, overlaps.", dir_okay=False
+        ),
+    ] = None,
     model: options.Model = DEFAULT_MODEL,
     calibration: options.CalibrationFile = None,
     fps: Annotated[
@@ -89,13 +95,15 @@ def track(
     """
     from omnireid.video.detecting import open_detector
     from omnireid.video.linking import Linking
+    from omnireid.video.plan import SitePlan, read_plan
     from omnireid.video.reading import FrameReading
     from omnireid.video.site import Following
     from omnireid.video.track import track as track_site
     from omnireid.video.tracker import Tracking
 
+    plan = SitePlan() if site is None else read_plan(site)
     done = track_site(
-        [_named(source) for source in sources],
+        plan.read_from([_named(source) for source in sources or []]),
         model,
         out,
         calibration=calibration,
@@ -107,6 +115,7 @@ def track(
             FrameReading(fps=fps),
             Tracking(possible=sure - 0.1, sure=sure, begin=sure + 0.1),
             linking=Linking(prior=prior, overlapping=overlapping),
+            plan=plan,
         ),
         engine=engine,
         gallery=gallery,
@@ -163,7 +172,12 @@ def _named(source: str) -> tuple[str, str]:
 
 
 def track_eval(
-    truth: Annotated[Path, typer.Argument(help="Truth of one camera (MOT text), or a folder of several.")],
+    truth: Annotated[
+        Path,
+        typer.Argument(
+            help="Truth of one camera (MOT text), or a folder of several: NAME.txt or NAME/gt/gt.txt."
+        ),
+    ],
     result: Annotated[Path, typer.Argument(help="Tracks of it; or a folder with files of the same names.")],
     as_json: options.AsJson = False,
 ) -> None:
@@ -175,13 +189,16 @@ def track_eval(
         raise ConfigError(
             f"{truth} and {result}: expected two files, or two folders with files of the same names"
         )
-    names = sorted(path.name for path in truth.glob("*.txt")) if truth.is_dir() else [truth.name]
-    if not names:
-        raise InputError(f"{truth}: holds no .txt file of truth")
-    pairs = {}
-    for name in names:
-        file = result / name if truth.is_dir() else result
-        pairs[name] = (read_mot(truth / name if truth.is_dir() else truth), read_mot(file))
+    truths = {truth.name: truth}
+    if truth.is_dir():
+        truths = {file.name: file for file in truth.glob("*.txt")}
+        truths |= {f"{file.parent.parent.name}.txt": file for file in truth.glob("*/gt/gt.txt")}
+    if not truths:
+        raise InputError(f"{truth}: holds no truth (NAME.txt, or NAME/gt/gt.txt)")
+    pairs = {
+        name: (read_mot(truths[name]), read_mot(result / name if truth.is_dir() else result))
+        for name in sorted(truths)
+    }
     scores = {name: judge(*pair) for name, pair in pairs.items()}
     if len(pairs) > 1:
         scores["all cameras"] = judge_cameras(list(pairs.values()))

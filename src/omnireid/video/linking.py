@@ -1,9 +1,9 @@
 """Tracklets of all cameras to identities: who is who, and how sure each link is.
 
 Groups of tracklets grow together, the likeliest pair first. What speaks for a pair is the calibrated
-probability of "same person" for the similarity of both groups' mean embeddings, at a prior; what is
-impossible never joins: one person is not twice in one camera's frame, nor in two cameras at once where these
-do not see the same place.
+probability of "same person" for the similarity of both groups' mean embeddings, at a prior, and what floors
+(`meeting`) and journeys (`travel`) say. What is impossible never joins: one person is not twice in one
+camera's frame, nor in two cameras at once where these do not see the same place.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from omnireid.core.arrays import Bool, Float32, Float64
 from omnireid.core.errors import InputError
 from omnireid.core.vectors import unit_rows
+from omnireid.video.plan import SitePlan
 
 Evidence = Callable[[Float64], Float64]
 
@@ -45,7 +46,8 @@ class Linking:
 
     Attributes:
         prior: Share of pairs of tracklets that are of one person, before anything is seen.
-        overlapping: Whether cameras see the same places, so that somebody may be in two at once.
+        overlapping: Whether all cameras see the same places, so that somebody may be in two at once; which
+            do, a site's plan says better.
         least: Probability that a link must have.
         shared_s: Seconds that two tracklets of one camera may overlap: a track's end is often somebody else's
             box.
@@ -79,8 +81,26 @@ class Identity:
     sure: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Circumstances:
+    """What speaks for pairs of tracklets beside looks.
+
+    Attributes:
+        plan: Which cameras may see one person at once.
+        meetings: (N, N) log-likelihood ratios of where two were at once, symmetric; None: nothing is known.
+        journeys: (N, N) log-likelihood ratios of going from the row's walk to the column's next; likewise.
+    """
+
+    plan: SitePlan = SitePlan()
+    meetings: Float64 | None = None
+    journeys: Float64 | None = None
+
+
 def link(
-    tracklets: Sequence[Tracklet], evidence: Evidence, linking: Linking = Linking()
+    tracklets: Sequence[Tracklet],
+    evidence: Evidence,
+    linking: Linking = Linking(),
+    circumstances: Circumstances = Circumstances(),
 ) -> tuple[Identity, ...]:
     """Group tracklets by person.
 
@@ -92,52 +112,82 @@ def link(
     """
     if not tracklets:
         return ()
-    count = len(tracklets)
-    weights = np.sqrt([tracklet.length for tracklet in tracklets])
-    unit_ND = unit_rows(np.stack([tracklet.embedding for tracklet in tracklets])).astype(np.float64)
-    sums_ND = unit_ND * weights[:, None]
-    apart_NN = impossible(tracklets, linking)
-    prior = np.log(linking.prior / (1.0 - linking.prior))
-    members: list[list[int]] = [[row] for row in range(count)]
-    sure = np.ones(count)
-    alive = np.ones(count, dtype=bool)
-
-    def odds(row: int) -> Float64:
-        mean = sums_ND[row] / np.linalg.norm(sums_ND[row])
-        lengths = np.maximum(np.linalg.norm(sums_ND, axis=1), 1e-12)
-        ratio = evidence(sums_ND @ mean / lengths) + prior
-        return np.where(alive & ~apart_NN[row], ratio, -np.inf)
-
-    odds_NN = np.full((count, count), -np.inf)
-    for row in range(count):
-        odds_NN[row] = odds(row)
-        odds_NN[row, row] = -np.inf
+    groups = _Groups(tracklets, evidence, linking, circumstances)
     least = np.log(linking.least / (1.0 - linking.least))
     while True:
-        first, second = divmod(int(np.argmax(odds_NN)), count)
-        best = float(odds_NN[first, second])
-        if not best > least:
+        first, second = divmod(int(np.argmax(groups.odds_NN)), len(tracklets))
+        if not groups.odds_NN[first, second] > least:
             break
-        keep, gone = min(first, second), max(first, second)
-        members[keep] += members[gone]
-        sure[keep] = min(sure[keep], sure[gone], 1.0 / (1.0 + np.exp(-best)))
-        sums_ND[keep] += sums_ND[gone]
-        apart_NN[keep] |= apart_NN[gone]
-        apart_NN[:, keep] = apart_NN[keep]
-        alive[gone] = False
-        odds_NN[gone] = odds_NN[:, gone] = -np.inf
-        odds_NN[keep] = odds(keep)
-        odds_NN[keep, keep] = -np.inf
-        odds_NN[:, keep] = odds_NN[keep]
-    groups = [
-        (sorted(members[row], key=lambda m: (tracklets[m].begin, m)), float(sure[row]))
-        for row in np.flatnonzero(alive)
-    ]
-    groups.sort(key=lambda group: (tracklets[group[0][0]].begin, group[0][0]))
-    return tuple(Identity(number, tuple(rows), sure) for number, (rows, sure) in enumerate(groups, 1))
+        groups.join(min(first, second), max(first, second))
+    found = [(groups.members[row], float(groups.sure[row])) for row in np.flatnonzero(groups.alive)]
+    found.sort(key=lambda group: (tracklets[group[0][0]].begin, group[0][0]))
+    return tuple(Identity(number, tuple(rows), sure) for number, (rows, sure) in enumerate(found, 1))
 
 
-def impossible(tracklets: Sequence[Tracklet], linking: Linking) -> Bool:
+class _Groups:
+    """Tracklets that grow together, and the log odds of each pair of groups."""
+
+    def __init__(
+        self,
+        tracklets: Sequence[Tracklet],
+        evidence: Evidence,
+        linking: Linking,
+        circumstances: Circumstances,
+    ) -> None:
+        count = len(tracklets)
+        self.tracklets, self.evidence = tracklets, evidence
+        self.prior = np.log(linking.prior / (1.0 - linking.prior))
+        unit_ND = unit_rows(np.stack([tracklet.embedding for tracklet in tracklets])).astype(np.float64)
+        self.sums_ND = unit_ND * np.sqrt([tracklet.length for tracklet in tracklets])[:, None]
+        self.apart_NN = impossible(tracklets, linking, circumstances.plan)
+        none = np.zeros((count, count))
+        self.meetings_NN = none if circumstances.meetings is None else circumstances.meetings.copy()
+        self.journeys_NN = circumstances.journeys
+        self.members: list[list[int]] = [[row] for row in range(count)]
+        self.sure = np.ones(count)
+        self.alive = np.ones(count, dtype=bool)
+        self.odds_NN = np.full((count, count), -np.inf)
+        for row in range(count):
+            self.odds_NN[row] = self._odds(row)
+
+    def join(self, keep: int, gone: int) -> None:
+        """Make one group of two."""
+        odds = self.odds_NN[keep, gone]
+        self.sure[keep] = min(self.sure[keep], self.sure[gone], 1.0 / (1.0 + np.exp(-odds)))
+        self.members[keep] = self._in_order(keep, gone)
+        self.alive[gone] = False
+        self.sums_ND[keep] += self.sums_ND[gone]
+        for pairs_NN in (self.meetings_NN, self.apart_NN):
+            pairs_NN[keep] += pairs_NN[gone]
+            pairs_NN[:, keep] = pairs_NN[keep]
+        self.odds_NN[gone] = self.odds_NN[:, gone] = -np.inf
+        self.odds_NN[keep] = self.odds_NN[:, keep] = self._odds(keep)
+
+    def _odds(self, row: int) -> Float64:
+        mean = self.sums_ND[row] / np.linalg.norm(self.sums_ND[row])
+        lengths = np.maximum(np.linalg.norm(self.sums_ND, axis=1), 1e-12)
+        ratio = self.evidence(self.sums_ND @ mean / lengths) + self.prior + self.meetings_NN[row]
+        able = self.alive & ~self.apart_NN[row]
+        able[row] = False
+        if self.journeys_NN is not None:
+            grown = np.array([len(members) > 1 for members in self.members])
+            alone = able & ~grown & ~grown[row]
+            ratio[alone] += self.journeys_NN[row, alone] + self.journeys_NN[alone, row]
+            for other in np.flatnonzero(able & ~alone):
+                ratio[other] += self._chain(self._in_order(row, int(other)))
+                ratio[other] -= self._chain(self.members[row]) + self._chain(self.members[other])
+        return np.where(able, ratio, -np.inf)
+
+    def _in_order(self, row: int, other: int) -> list[int]:
+        return sorted(self.members[row] + self.members[other], key=lambda m: (self.tracklets[m].begin, m))
+
+    def _chain(self, members: list[int]) -> float:
+        """What the journeys from each walk to the next say together."""
+        assert self.journeys_NN is not None
+        return float(self.journeys_NN[members[:-1], members[1:]].sum())
+
+
+def impossible(tracklets: Sequence[Tracklet], linking: Linking, plan: SitePlan = SitePlan()) -> Bool:
     """(N, N) bool: pairs that cannot be one person, whatever they look like; a tracklet and itself among
     them.
     """
@@ -148,6 +198,9 @@ def impossible(tracklets: Sequence[Tracklet], linking: Linking) -> Bool:
     between = np.maximum(begin[:, None] - end[None], begin[None] - end[:, None])
     apart = same_camera & (between < -linking.shared_s)
     if not linking.overlapping:
-        apart |= ~same_camera & (between < linking.travel_s)
+        names = sorted(set(cameras))
+        far = np.array([[not plan.overlap(a, b) for b in names] for a in names])
+        index = np.searchsorted(names, cameras)
+        apart |= ~same_camera & far[index[:, None], index[None]] & (between < linking.travel_s)
     np.fill_diagonal(apart, True)
     return np.asarray(apart, dtype=np.bool_)

@@ -13,6 +13,7 @@ from omnireid.core.images import decode
 from omnireid.report.pictures import data_address
 from omnireid.report.template import render_page
 from omnireid.video.annotating import COLOURS, TOGETHER
+from omnireid.video.floors import floor_maps
 from omnireid.video.linking import Identity, Tracklet
 from omnireid.video.site import Site
 
@@ -67,6 +68,7 @@ def write_page(site: Site, path: Path, model: ModelRef) -> None:
         "marks": _marks(seconds),
         "lanes": [_lane(site, identity, row, seconds, colour) for row, identity in enumerate(shown)],
         "hidden_lanes": len(site.identities) - len(shown),
+        "maps": floor_maps(site, len(COLOURS), _MOST_LANES),
         "persons": [_person(site, identity, colour) for identity in shown],
     }
     write_bytes(path, render_page("tracking.html.j2", page).encode())

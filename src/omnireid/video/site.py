@@ -11,7 +11,6 @@ from __future__ import annotations
 import time as clock
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -26,10 +25,13 @@ from omnireid.inference.embedder import Embedder
 from omnireid.video.boxes import Boxes
 from omnireid.video.detecting import detect_all
 from omnireid.video.follower import Camera, Follower
+from omnireid.video.identifying import identify
 from omnireid.video.ledger import Ledger, Walks
 from omnireid.video.likeness import Likeness
-from omnireid.video.linking import Identity, Linking, Tracklet, link
+from omnireid.video.linking import Identity, Linking, Tracklet
+from omnireid.video.meeting import Trail, trail
 from omnireid.video.motion import Motion
+from omnireid.video.plan import SitePlan, Source
 from omnireid.video.reading import FrameReading, Video
 from omnireid.video.stitching import Stitching
 from omnireid.video.streams import Read, Streams
@@ -49,15 +51,8 @@ class Following:
     motion: Motion = Motion()
     stitching: Stitching = Stitching()
     linking: Linking = Linking()
+    plan: SitePlan = SitePlan()
     save_s: float = 2.0
-
-
-class Source(NamedTuple):
-    """A camera to follow: its name, what `Video` reads, and how long after the first camera it begins."""
-
-    name: str
-    address: str
-    offset_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +62,14 @@ class Site:
     Attributes:
         cameras: In the order in which they were given.
         tracklets: Of all cameras. identities: who is who among them.
+        trails: Of each tracklet, its way on the floor; None where its camera has no ground plane.
         was_interrupted: Whether the user stopped it; what was seen until then is here.
     """
 
     cameras: tuple[Camera, ...]
     tracklets: tuple[Tracklet, ...]
     identities: tuple[Identity, ...]
+    trails: tuple[Trail | None, ...] = ()
     was_interrupted: bool = False
 
     def track(self, tracklet: Tracklet) -> Track:
@@ -151,21 +148,28 @@ def follow(
     _save(followers.values(), kept)
     for follower in followers.values():
         follower.finish(following.stitching)
-    tracklets = tuple(
-        Tracklet(
-            camera.name,
-            track.number,
-            track.begin,
-            track.end,
-            calibration.transform(track.embedding[None].astype(np.float32))[0],
-            len(track),
-        )
-        for camera in cameras
-        for track in camera.tracks
-        if track.embedding is not None
+    tracklets, trails = _walks(cameras, calibration, following.plan)
+    identities = identify(
+        tracklets, trails, lambda scores: log_odds(calibration, scores), following.linking, following.plan
     )
-    identities = link(tracklets, lambda scores: log_odds(calibration, scores), following.linking)
-    return Site(tuple(cameras), tracklets, identities, was_interrupted)
+    return Site(tuple(cameras), tracklets, identities, trails, was_interrupted)
+
+
+def _walks(
+    cameras: Sequence[Camera], calibration: Calibration, plan: SitePlan
+) -> tuple[tuple[Tracklet, ...], tuple[Trail | None, ...]]:
+    """Tracklets of all cameras and their ways on the floor; each track is read from disk once."""
+    tracklets: list[Tracklet] = []
+    trails: list[Trail | None] = []
+    for camera in cameras:
+        ground = plan.grounds.get(camera.name)
+        for track in camera.tracks:
+            if track.embedding is None:
+                continue
+            look = calibration.transform(track.embedding[None].astype(np.float32))[0]
+            tracklets.append(Tracklet(camera.name, track.number, track.begin, track.end, look, len(track)))
+            trails.append(trail(ground, track.times, track.boxes, camera.size) if ground else None)
+    return tuple(tracklets), tuple(trails)
 
 
 def check_names(names: Sequence[str]) -> None:

@@ -27,8 +27,9 @@ from omnireid.video.detecting import as_detector
 from omnireid.video.detector import NanoDet
 from omnireid.video.enrolling import enrol_site
 from omnireid.video.ledger import only_writer, open_ledger
+from omnireid.video.plan import Source
 from omnireid.video.results import prepare, write_site
-from omnireid.video.site import Following, Site, Source, check_names, follow
+from omnireid.video.site import Following, Site, check_names, follow
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Tracked:
 
 
 def track(
-    sources: Sequence[tuple[str, str]],
+    sources: Sequence[tuple[str, str] | Source],
     model: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
@@ -94,7 +95,7 @@ def track(
             f"{weights}: has no calibration ({calibration_path(weights).name} beside it), so how likely two "
             "tracklets show one person is not known; make one: omnireid calibrate"
         )
-    folder, names = Path(out), [name for name, _ in sources]
+    folder, names = Path(out), [source[0] for source in sources]
     check_names(names)
     if detections and len(detections) != len(sources):
         raise InputError(
@@ -131,16 +132,16 @@ def track(
 
 
 def _on_one_clock(
-    sources: Sequence[tuple[str, str]], started: float | Mapping[str, float] | None
+    sources: Sequence[tuple[str, str] | Source], started: float | Mapping[str, float] | None
 ) -> tuple[list[Source], float]:
     """The cameras with how long after the first of them each begins, and when that was."""
     if not isinstance(started, Mapping):
         return [Source(*source) for source in sources], time.time() if started is None else started
-    names = {name for name, _ in sources}
+    names = {source[0] for source in sources}
     if names != set(started):
         raise InputError(
             f"started: expected a time for each of {', '.join(sorted(names))}; "
             f"got {', '.join(sorted(started))}"
         )
     began = min(started.values())
-    return [Source(name, address, started[name] - began) for name, address in sources], began
+    return [Source(name, address, started[name] - began) for name, address, *_ in sources], began

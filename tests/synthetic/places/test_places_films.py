@@ -92,6 +92,20 @@ def test_a_point_on_the_ground_lies_below_the_middle_of_each_cameras_box(films: 
         assert (np.abs(y - top - height) < 0.2 * height).all()
 
 
+def test_the_site_file_is_what_tracking_reads(films: Path) -> None:
+    """Its ground planes turn the pixels of OpenCV's projection above back into the truth's places."""
+    from omnireid.video.plan import read_plan
+
+    plan = read_plan(films / "site.yaml")
+    assert [source for _, source in plan.sources] == [str(films / n / "film.mp4") for n in ("c1", "c2")]
+    assert plan.overlap("c1", "c2")
+    for camid, name in enumerate(("c1", "c2")):
+        places = truth(films, name)[:, 9:11]
+        pinhole = film_network(SHORT).cameras[camid].pinhole
+        pixels, _ = pinhole.project(np.column_stack([places, np.zeros(len(places))]))
+        assert np.allclose(plan.grounds[name].at(pixels), places, atol=1e-3)
+
+
 def test_people_are_the_same_in_all_cameras_and_every_frame(frames: list[list[Frame]]) -> None:
     for number in range(SHORT.num_frames):
         places = {}

@@ -1,7 +1,8 @@
 """Films of a camera network, with the truth about every frame.
 
 A folder for each camera holds its film and, in the form of the MOT challenge, its truth; `world.json` says
-how the cameras stand. Who is where is a pure function of the seed, so every camera films by itself.
+how the cameras stand, and `site.yaml` is what `omnireid track --site` reads. Who is where is a pure function
+of the seed, so every camera films by itself.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from rich.console import Console
 
 from omnireid.core.arrays import UInt8
@@ -199,6 +201,9 @@ def render_films(
     if not claim(folder, {"renderer_version": VERSION, "options": asdict(options)}):
         network = film_network(options)
         write_text(folder / "world.json", json.dumps(_calibration(network, names), indent=2) + "\n")
+        sources = {name: {"source": f"{name}/{FILM_NAME}"} for name in names}
+        site = {"calibration": "world.json", "cameras": sources}
+        write_text(folder / "site.yaml", yaml.safe_dump(site, sort_keys=False))
         begun = [camid for camid, name in enumerate(names) if not (folder / name / "seqinfo.ini").is_file()]
         in_processes(
             film_camera,
