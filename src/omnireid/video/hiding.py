@@ -21,7 +21,7 @@ from omnireid.core.arrays import Float32, UInt8
 from omnireid.core.detection import PersonDetector
 from omnireid.core.errors import InputError, StorageError
 from omnireid.video.boxes import overlaps
-from omnireid.video.detector import detect_all
+from omnireid.video.detecting import detect_all
 from omnireid.video.mot import Lines
 from omnireid.video.reading import Frame, Video
 

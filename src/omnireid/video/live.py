@@ -25,7 +25,7 @@ from omnireid.gallery.gallery import Gallery
 from omnireid.gallery.texts import check_text
 from omnireid.inference.embedder import Embedder
 from omnireid.video.boxes import Boxes
-from omnireid.video.detector import detect_all
+from omnireid.video.detecting import detect_all
 from omnireid.video.follower import look
 from omnireid.video.live_camera import CameraState, LiveCamera
 from omnireid.video.online import Link, Online, OnlineLinker, Seen
