@@ -127,8 +127,9 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(samples: S
             "augmentation": ["flip", "random_patch", "soft_erase", "patch_mix", "augmix"],
             "loss__consistency": 12.0,
         },
+        {"fused": True, "frozen_epochs": 1},
     ],
-    ids=["all-augmentations", "sgd-frozen", "triplet-pk", "three-views"],
+    ids=["all-augmentations", "sgd-frozen", "triplet-pk", "three-views", "fused"],
 )
 def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     overrides: dict[str, Any], samples: Split, tmp_path: Path

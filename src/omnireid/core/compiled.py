@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import pickle
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -110,14 +111,14 @@ class _FunctionCache(FunctionCache):
 class _Kept:
     """numba's cache of one function, whose files may be missing, full or damaged.
 
-    They depend on every module beside the function's: numba looks at its own file only, and would go on using
-    what it once inlined from another.
+    They depend on every module beside the function's, and beside those that its module imports from: numba
+    looks at its own file only, and would go on using what it once inlined from another.
     """
 
     def __init__(self, cache: Any, function: Callable[..., Any]) -> None:
         self._cache = cache
         numbas = cache._cache_file
-        stamp = _folder_hash(Path(function.__code__.co_filename).parent)
+        stamp = _stamp(Path(function.__code__.co_filename))
         name = numbas._index_name.removesuffix(".nbi")
         cache._cache_file = _CheckedFile(numbas._cache_path, name, stamp)  # type: ignore[no-untyped-call]
 
@@ -170,6 +171,15 @@ def _warn_once(why: str) -> None:
         _warned.append(why)
         text = f"compiled code cannot be kept ({why}); set NUMBA_CACHE_DIR"
         warnings.warn(text, OmniReIDWarning, stacklevel=2)
+
+
+@functools.cache
+def _stamp(file: Path) -> str:
+    """Of a module's folder, and of the folders that its compiled functions are taken from."""
+    package = Path(__file__).parents[1]
+    names = re.findall(r"^from omnireid\.(\w+(?:\.\w+)*) import", file.read_text("utf-8"), re.MULTILINE)
+    parts = [package.joinpath(*name.split(".")).parent for name in names if not name.startswith("core.")]
+    return "".join(map(_folder_hash, dict.fromkeys([file.parent, *sorted(parts)])))
 
 
 @functools.cache

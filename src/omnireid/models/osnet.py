@@ -95,6 +95,7 @@ class OSBlock(nn.Module):
         inside = placement in ("inside", "both")
 
         self.placement = placement
+        self.is_lite = config.lite
         self.conv1 = ConvNorm(in_channels, mid, 1)
         self._add_streams(mid, config)
         self.gate = make_fusion(config.fusion, mid, num_streams)
@@ -208,11 +209,14 @@ class OSNet(Network):
     def head_and_neck(self) -> tuple[nn.Module, nn.Module]:
         return (self.fc[:-1], self.fc[-1]) if self.config.neck else (self.fc, nn.Identity())
 
+    def stem(self, images: Tensor) -> Tensor:
+        """What the blocks take: (N, 3, H, W) → (N, channels[0], H/4, W/4)."""
+        return cast(Tensor, self.maxpool(self.conv1(images)))
+
     def feature_maps(self, images: Tensor) -> Tensor:
         """conv5's output: (N, 3, H, W) → (N, channels[3], H/16, W/16), not negative; H/8, W/8 with
         `last_stride` 1.
         """
-        x = self.maxpool(self.conv1(images))
-        x = self.pool2(self.conv2(x))
+        x = self.pool2(self.conv2(self.stem(images)))
         x = self.pool3(self.conv3(x))
         return cast(Tensor, self.conv5(self.conv4(x)))

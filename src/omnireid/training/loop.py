@@ -53,7 +53,7 @@ from omnireid.training.folder import (
 )
 from omnireid.training.optimisers import build_optimiser
 from omnireid.training.options import LoopOptions
-from omnireid.training.parts import build_losses, check_stages, set_mode, warn_of_collapse
+from omnireid.training.parts import build_losses, check_stages, fuse, set_mode, warn_of_collapse
 from omnireid.training.recipe import Recipe, with_defaults
 from omnireid.training.schedule import learning_rate
 
@@ -215,6 +215,8 @@ class _Run:
         self.losses = build_losses(recipe.loss, network)
         # A third faster than channels-first on CPUs (docs/benchmarks/training.md); crops arrive so.
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        if recipe.fused:
+            fuse(network.backbone, recipe.model)
         optimiser = build_optimiser(network, recipe.optimiser)
         self.network, self.optimiser = self.fabric.setup(network, optimiser)
         self.average = weight_average(self.classifier, recipe.average_decay) if recipe.average_decay else None

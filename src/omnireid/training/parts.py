@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 
+import torch
 from torch import nn
 
-from omnireid.core.errors import OmniReIDWarning, UnknownNameError
+from omnireid.core.errors import ConfigError, OmniReIDWarning, UnknownNameError
 from omnireid.losses.table import Loss
 from omnireid.models.classifier import IdentityClassifier
 from omnireid.models.network import Network
@@ -49,6 +50,19 @@ def check_stages(network: Network, names: Iterable[str]) -> None:
     for name in names:
         if name not in network.stages():
             raise UnknownNameError("stage of frozen_stages", name, network.stages())
+
+
+def fuse(network: Network, name: str) -> None:
+    """Have a network learn by fused kernels.
+
+    Raises:
+        ConfigError: it is no OSNet.
+    """
+    # It takes half a second to import.
+    from omnireid.training.fused.network import fuse_training
+
+    if not fuse_training(network, torch.get_num_threads()):
+        raise ConfigError(f"fused: {name} has no fused steps, an OSNet has: set fused to false")
 
 
 def set_mode(network: IdentityClassifier, recipe: Recipe, epoch: int) -> None:

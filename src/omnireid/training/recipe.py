@@ -206,6 +206,9 @@ class Recipe(ClosedModel):
         description="the result is a running average of the weights; 0: those of the last step",
     )
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    fused: bool = Field(
+        False, description="OSNet on a CPU learns by fused kernels: faster, equal to rounding"
+    )
     evaluation: EvaluationRecipe = EvaluationRecipe()
     seed: int = Field(1, ge=0)
 
@@ -228,6 +231,10 @@ class Recipe(ClosedModel):
         if self.frozen_epochs and not self.loss.trains_classifier():
             raise ValueError(
                 "frozen_epochs train the classifier, which a cross_entropy weight of 0 switches off"
+            )
+        if self.fused and self.precision != "32-true":
+            raise ValueError(
+                f"fused steps compute in float32: set precision to 32-true, not {self.precision}"
             )
         if self.frozen_epochs >= self.epochs:
             raise ValueError(

@@ -220,6 +220,27 @@ maximum = _of_two(lambda builder, a, b: builder.select(builder.fcmp_ordered(">",
 
 
 @_operation
+def where_positive(typing: Any, condition: Any, value: Any) -> Any:
+    """A value where the condition is above 0, and 0 elsewhere."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", arguments[0], _ZERO), arguments[1], _ZERO)
+
+    return vector(vector, vector), generate
+
+
+@_operation
+def where_equal(typing: Any, a: Any, b: Any, value: Any) -> Any:
+    """A value where a is b, and 0 elsewhere."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        a, b, value = arguments
+        return builder.select(builder.fcmp_ordered("==", a, b), value, _ZERO)
+
+    return vector(vector, vector, vector), generate
+
+
+@_operation
 def square_root(typing: Any, a: Any) -> Any:
     """Of each lane."""
 
@@ -270,7 +291,7 @@ def _column_at(builder: Any, line: Any, column: int) -> Any:
     return _at(builder, builder.add(line, _I64(4 * LANES * column)), _VECTOR)
 
 
-def tile_product(pixels: int, channels: int, *, bfloat16: bool = False) -> Any:
+def tile_product(pixels: int, channels: int, *, bfloat16: bool = False, transposed: bool = False) -> Any:
     """A product of `pixels` rows with `channels` columns of weights that stays in registers.
 
     The compiled function takes (`Source`, address of the weights, `Target`), see `products`. It writes, for
@@ -279,6 +300,9 @@ def tile_product(pixels: int, channels: int, *, bfloat16: bool = False) -> Any:
     for a 1×1 convolution, one a row of the window for others. With bfloat16, a and the weights are pairs of
     bfloat16, and the length counts pairs; bias, out and residual are float32 all the same. Where the
     processor has no such product, the function does nothing.
+
+    Transposed, the sum is over pixels: out[c] = Σ_k a[k, c] · weights[k] for `pixels` channels c of a. The
+    stride is that of a's pixels, run_stride that of the weights' lines, and there is one run.
     """
     count = channels // LANES
 
@@ -297,19 +321,22 @@ def tile_product(pixels: int, channels: int, *, bfloat16: bool = False) -> Any:
                     for row in range(pixels):
                         builder.store(value, sums[row][column])
             panel = cgutils.alloca_once_value(builder, weights)
-            rows = [builder.add(a, builder.mul(stride, _I64(row))) for row in range(pixels)]
+            row_stride, step_stride, line_stride = stride, _I64(4), _I64(4 * channels)
+            if transposed:
+                row_stride, step_stride, line_stride = step_stride, stride, run_stride
+            rows = [builder.add(a, builder.mul(row_stride, _I64(row))) for row in range(pixels)]
             with cgutils.for_range(builder, runs, intp=_I64) as run:
                 start = builder.mul(run.index, run_stride)
                 starts = [builder.add(row, start) for row in rows]
                 first = builder.load(panel)
                 with cgutils.for_range(builder, length, intp=_I64) as step:
-                    here = builder.add(first, builder.mul(step.index, _I64(4 * channels)))
+                    here = builder.add(first, builder.mul(step.index, line_stride))
                     columns = [
                         builder.load(_column_at(builder, here, column), align=4) for column in range(count)
                     ]
                     for row in range(pixels):
                         scalar = _at(
-                            builder, builder.add(starts[row], builder.shl(step.index, _I64(2))), _F32
+                            builder, builder.add(starts[row], builder.mul(step.index, step_stride)), _F32
                         )
                         value = _splat(builder, builder.load(scalar, align=4))
                         for column in range(count):
