@@ -46,6 +46,14 @@ def test_a_journey_says_nothing_about_itself_and_unsure_links_teach_nothing() ->
     assert not travel_evidence(journeys(12), pairs(12, sure=0.6)).any()
 
 
+def test_of_many_walks_of_somebody_few_are_the_next() -> None:
+    seen = [Tracklet("gate", n, 30.0 * n, 30.0 * n + 5, look(0), 10) for n in range(10)]
+    few = travel_evidence(seen, [Identity(1, (0, 1), 0.99), Identity(2, (5, 6), 0.99)])
+    many = travel_evidence(seen[:5], [Identity(1, (0, 1, 2, 3, 4), 0.99)])
+    assert many[0, 1] < few[0, 1] - 0.5
+    assert many[0, 2] < few[0, 2] - 0.5
+
+
 def test_journeys_tell_apart_whom_looks_cannot() -> None:
     """Twins leave the gate at different times; both come to the hall, each after the usual walk."""
     seen = journeys(20)

@@ -2,7 +2,8 @@
 
 A link between two walks is likelier where people do go from the one camera to the other in such a time. What
 different people do is the background: anybody else's walk begins in any camera, by how much is seen there, at
-any time.
+any time. That a later walk of somebody is their very next one is itself no certainty: how often it is counts
+against every journey, or strangers are joined whose walks fill each other's gaps.
 """
 
 from __future__ import annotations
@@ -60,6 +61,12 @@ def travel_evidence(
     ]
     if not journeys:
         return ratio
+    later = sum(
+        float((gap[np.ix_(identity.members, identity.members)] >= 0).sum())
+        for identity in identities
+        if identity.sure >= travelling.sure
+    )
+    next_of_later = np.log(len(journeys) / later)
     starts, ends = np.array(journeys).T
     rate = np.bincount(camera, minlength=len(names)) / count
     whole = max(float(end.max() - begin.min()), 1.0)
@@ -85,5 +92,5 @@ def travel_evidence(
             all_left, all_took = left.sum() - own, took.sum() - own
             share = (all_took + belief * rate[target]) / (all_left + belief)
             density = (weights + belief / whole) / (all_took + belief)
-            ratio[np.ix_(rows, columns)] = np.log(share * density * whole / rate[target])
+            ratio[np.ix_(rows, columns)] = np.log(share * density * whole / rate[target]) + next_of_later
     return np.where(gap >= 0, np.clip(ratio, -travelling.limit, travelling.limit), 0.0)
