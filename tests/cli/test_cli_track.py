@@ -215,6 +215,21 @@ def test_a_folder_that_cannot_be_made_is_known_first_and_old_crops_go(
     assert {"mine.jpg", "00001_1.jpg"} <= kept
 
 
+def test_a_camera_without_truth_counts_among_all(omnireid: Run, cameras: Cameras, tmp_path: Path) -> None:
+    truth, result = tmp_path / "films", tmp_path / "result"
+    result.mkdir()
+    for name, text in (("yard", (cameras.truth / "yard.txt").read_text()), ("shed", "")):
+        (truth / name / "gt").mkdir(parents=True)
+        (truth / name / "gt" / "gt.txt").write_text(text)
+        (result / f"{name}.txt").write_text((cameras.truth / "yard.txt").read_text())
+    done = omnireid("track-eval", truth, result, "--json")
+    assert done.code == 0, done.err
+    assert "shed.txt: nobody is in its truth" in done.err
+    scores = json.loads(done.out)
+    assert set(scores) == {"yard.txt", "all cameras"}
+    assert scores["all cameras"]["false_alarms"] > scores["yard.txt"]["false_alarms"] == 0
+
+
 def test_files_and_folders_are_not_judged_together(omnireid: Run, cameras: Cameras) -> None:
     done = omnireid("track-eval", cameras.truth, cameras.boxes[0])
     assert done.code == 2

@@ -199,7 +199,13 @@ def track_eval(
         name: (read_mot(truths[name]), read_mot(result / name if truth.is_dir() else result))
         for name in sorted(truths)
     }
-    scores = {name: judge(*pair) for name, pair in pairs.items()}
+    empty = {name for name, (truth_lines, _) in pairs.items() if not (truth_lines.scores > 0).any()}
+    if len(pairs) > 1 and len(empty) < len(pairs):
+        for name in sorted(empty):
+            stderr.print(f"{name}: nobody is in its truth; it counts among all cameras only")
+    else:
+        empty = set()
+    scores = {name: judge(*pair) for name, pair in pairs.items() if name not in empty}
     if len(pairs) > 1:
         scores["all cameras"] = judge_cameras(list(pairs.values()))
     if as_json:
