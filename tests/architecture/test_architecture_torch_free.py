@@ -84,6 +84,8 @@ NEED_AN_EXTRA = (
     "omnireid.training.averaging",
     "omnireid.training.optimisers",
     "omnireid.training.parts",
+    "omnireid.training.together",
+    "omnireid.experiment.sharing",
     "omnireid.experiment.training",
     "omnireid.experiment.run",
     "omnireid.robustness.blur",

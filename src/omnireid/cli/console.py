@@ -18,6 +18,7 @@ from rich.text import Text
 
 from omnireid.core.errors import OmniReIDWarning, StorageError
 from omnireid.core.files import write_failure
+from omnireid.core.progress import message_console
 
 _WIDE = 100_000
 
@@ -61,7 +62,7 @@ def _plain_lines(table: Table) -> list[str]:
 
 # What users call things is never taken for rich's markup or emoji.
 stdout = _Results(soft_wrap=True, highlight=False, markup=False, emoji=False)
-stderr = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+stderr = message_console()
 
 
 def print_json(value: Any) -> None:

@@ -13,6 +13,7 @@ from omnireid.cli.console import stderr, stdout
 from omnireid.cli.process import keep_freed_memory
 from omnireid.core.errors import ConfigError
 from omnireid.training.options import RunOptions
+from omnireid.training.processes import Rank
 
 if TYPE_CHECKING:
     from omnireid.training.loop import TrainedModel
@@ -80,6 +81,12 @@ class RunningOptions(RunOptions):
     device: options.Device = RunOptions.device
     threads: options.Threads = RunOptions.threads
     on_bad: options.Bad = RunOptions.on_bad
+    devices: Annotated[
+        int,
+        typer.Option(
+            min=1, max=1024, help="Devices of this machine that share each batch; see also torchrun."
+        ),
+    ] = RunOptions.devices
 
 
 def train(
@@ -109,6 +116,7 @@ def train(
     from omnireid.report.table import rich_means
 
     keep_freed_memory()
+    leads = Rank.of_torchrun().leads
     values = changes.values()
     try:
         trained = train_networks(
@@ -119,10 +127,12 @@ def train(
             changes=values,
             seeds=options.seeds(changes.seeds, values),
             frames_per_tracklet=num_frames,
-            console=stderr,
+            console=stderr if leads else None,
         )
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+    if not leads:
+        return
     for model in trained.models:
         report_training(model)
     if trained.summary is not None:

@@ -22,6 +22,11 @@ class _RateColumn(ProgressColumn):
         return Text("" if speed is None else f"{speed:,.0f}/s", style="progress.data.speed")
 
 
+def message_console() -> Console:
+    """A console on stderr for messages: what users call things is never taken for rich's markup or emoji."""
+    return Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
 def progress_bar(console: Console | None, *, transient: bool = False) -> Progress:
     """A rich progress bar on `console`; silent when `console` is None.
 

@@ -135,6 +135,13 @@ def evaluate_model(
     return Evaluation(record, retrieval, query, gallery, ranking, dataset)
 
 
+def embed_splits(embedder: Embedder, dataset: Dataset, *, seed: int, on_bad: OnBad) -> None:
+    """Take part in an evaluation of `evaluate_model` that another process makes, by its embedder's share."""
+    frames = FrameSampling() if dataset.query.is_video or dataset.gallery.is_video else None
+    for split in (dataset.query, dataset.gallery):
+        _embed(embedder, split, frames, seed, on_bad, [], None)
+
+
 def check_scorable(dataset: Dataset) -> None:
     """Refuse a dataset that no model can be scored on: pids and cameras say so before any picture is read.
 

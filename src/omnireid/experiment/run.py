@@ -36,6 +36,7 @@ from omnireid.report.page import Beside
 from omnireid.synthetic.dataset import render_dataset
 from omnireid.training.folder import holds_results, only_writer
 from omnireid.training.options import RunOptions
+from omnireid.training.processes import refuse_torchrun
 from omnireid.training.recipe import Recipe
 
 _ACTOR = "omnireid run"
@@ -124,6 +125,7 @@ def run(
         InputError: A folder holds something that would be lost; a gallery of the run is in others' use.
         DatasetError, WeightsError, TrainingError, ImageError, StorageError: As the steps do.
     """
+    refuse_torchrun("run")
     out = Path(out)
     runs = plan_runs(out, recipe, changes, seeds, options, _splits(sources))
     targets: list[RunTarget] = []

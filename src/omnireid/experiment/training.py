@@ -6,13 +6,16 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from omnireid.core.errors import ConfigError, DatasetError, InputError, WeightsError
+from omnireid.core.progress import message_console
 from omnireid.core.record import MeansRecord
 from omnireid.core.types import Dataset
 from omnireid.data.combine import read_sources
@@ -20,8 +23,9 @@ from omnireid.data.datasets import require_splits
 from omnireid.data.frames import flatten
 from omnireid.data.options import Sources
 from omnireid.evaluation.options import Ranking
-from omnireid.experiment.evaluation import check_scorable, evaluate_model
+from omnireid.experiment.evaluation import check_scorable, embed_splits, evaluate_model
 from omnireid.experiment.several import result_names, seed_runs, write_summaries
+from omnireid.experiment.sharing import SharingEmbedder
 from omnireid.inference.backends.torch_eager import TorchBackend
 from omnireid.inference.embedder import Embedder
 from omnireid.inference.lookup import find_weights
@@ -32,10 +36,11 @@ from omnireid.models.network import Network
 from omnireid.models.network_config import NetworkConfig
 from omnireid.models.registry import architecture_config, blank_network, nearest_architecture
 from omnireid.training.checkpoint import CHECKPOINT, load_checkpoint
-from omnireid.training.folder import check_run_folder, holds_results
+from omnireid.training.folder import check_run_folder, holds_results, only_writer
 from omnireid.training.loop import TrainedModel
 from omnireid.training.loop import train as run_training
 from omnireid.training.options import LoopOptions, RunOptions
+from omnireid.training.processes import Rank, check_devices, launch
 from omnireid.training.recipe import Recipe, load_recipe
 
 FROM_SCRATCH = "none"
@@ -113,7 +118,7 @@ def train(
                 console=console,
             )
             models.append(model)
-    if seeds is None:
+    if seeds is None or not Rank.of_torchrun().leads:
         return Trained(tuple(models))
     records = [model.record for model in models]
     summary = MeansRecord.of_training(dataset.name, models[0].card.name, records)
@@ -215,7 +220,6 @@ def train_on(
         TrainingError, ImageError: as for `train`.
     """
     evaluated = targets or [dataset]
-    names = result_names(evaluated)
     if recipe.evaluation.every:
         try:
             for target in evaluated:
@@ -226,34 +230,72 @@ def train_on(
                 f"{recipe.evaluation.every} epochs; --set evaluation.every=0 trains without"
             ) from error
 
-    def evaluate(network: Network, epochs_done: int) -> dict[str, float]:
+    job = _Job(recipe, dataset, run_dir, options, tuple(evaluated), frames_per_tracklet)
+    rank = Rank.of_torchrun()
+    check_devices(options.devices, options.device, rank)
+    if options.devices == 1 or rank.by_torchrun:
+        return job.do(rank, console if rank.leads else None)
+    check_run_folder(run_dir, resume=options.resume, overwrite=options.overwrite)
+    with only_writer(run_dir):
+        return launch(partial(_do_beside_others, job, console is not None), options.devices)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What `train_on` was asked for, for every process that has a part in it."""
+
+    recipe: Recipe
+    dataset: Dataset
+    run_dir: Path
+    options: RunOptions
+    evaluated: tuple[Dataset, ...]
+    frames_per_tracklet: int | None
+
+    def do(self, rank: Rank, console: Console | None) -> TrainedModel:
+        recipe, options = self.recipe, self.options
+        pictures = flatten(self.dataset.train, self.frames_per_tracklet)
+        names = result_names(self.evaluated)
+        return run_training(
+            recipe,
+            pictures,
+            self.run_dir,
+            initial=None if options.resume else _initial_network(recipe),
+            training_data=f"{self.dataset.name} (train: {len(pictures):,} images)",
+            evaluate=partial(self._evaluate, rank),
+            evaluated_on=", ".join(names) + f" (query and gallery, {recipe.evaluation.distance} distance)",
+            options=LoopOptions(
+                **{item.name: getattr(options, item.name) for item in fields(RunOptions)},
+                console=console,
+                rank=rank,
+            ),
+        )
+
+    def _evaluate(self, rank: Rank, network: Network, epochs_done: int) -> dict[str, float]:
+        recipe = self.recipe
         card = model_card(recipe.model).model_copy(update={"input": recipe.input})
-        backend = TorchBackend(network.eval(), card, device=options.device)
-        embedder = Embedder(backend, normalise=recipe.evaluation.normalise)
+        where = str(next(network.parameters()).device)
+        kind = Embedder if rank.size == 1 else SharingEmbedder
+        embedder = kind(
+            TorchBackend(network.eval(), card, device=where), normalise=recipe.evaluation.normalise
+        )
+        ranking = Ranking(recipe.evaluation.distance, seed=recipe.seed)
+        on_bad = self.options.on_bad
         values: dict[str, float] = {}
-        for target, name in zip(evaluated, names, strict=True):
-            evaluation = evaluate_model(
-                embedder,
-                target,
-                ranking=Ranking(recipe.evaluation.distance, seed=recipe.seed),
-                on_bad=options.on_bad,
-            )
-            prefix = f"{name}/" if len(evaluated) > 1 else ""
+        for target, name in zip(self.evaluated, result_names(self.evaluated), strict=True):
+            if not rank.leads:
+                embed_splits(embedder, target, seed=ranking.seed, on_bad=on_bad)
+                continue
+            evaluation = evaluate_model(embedder, target, ranking=ranking, on_bad=on_bad)
+            prefix = f"{name}/" if len(self.evaluated) > 1 else ""
             metrics = evaluation.record.metrics.model_dump()
             values |= {prefix + metric: value for metric, value in metrics.items() if value is not None}
         return values
 
-    pictures = flatten(dataset.train, frames_per_tracklet)
-    return run_training(
-        recipe,
-        pictures,
-        run_dir,
-        initial=None if options.resume else _initial_network(recipe),
-        training_data=f"{dataset.name} (train: {len(pictures):,} images)",
-        evaluate=evaluate,
-        evaluated_on=", ".join(names) + f" (query and gallery, {recipe.evaluation.distance} distance)",
-        options=LoopOptions(**vars(options), console=console),
-    )
+
+def _do_beside_others(job: _Job, shows_progress: bool, rank: Rank) -> TrainedModel:
+    """A process's part of the job: its share of the cores, and one voice."""
+    torch.set_num_threads(rank.share(None))
+    return job.do(rank, message_console() if shows_progress and rank.leads else None)
 
 
 def _initial_network(recipe: Recipe) -> Network | None:

@@ -32,6 +32,7 @@ class Checkpoint:
         evaluation_due: whether the evaluation after the last epoch is still to be made.
         average: state dict of the running average of the weights, where the recipe asks for one.
         extensions: (epochs done, epochs planned until then) for each time the run was made longer.
+        precision: how losses are scaled in float16; empty in other precisions.
     """
 
     epochs_done: int
@@ -45,6 +46,7 @@ class Checkpoint:
     evaluation_due: bool = False
     extensions: tuple[tuple[int, int], ...] = ()
     average: dict[str, Any] = field(default_factory=dict)
+    precision: dict[str, Any] = field(default_factory=dict)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -7,20 +7,19 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
 from omnireid.core.card import ModelCard
 from omnireid.core.errors import DatasetError, OmniReIDError, TrainingError
 from omnireid.core.files import sha256_file, write_text
-from omnireid.core.machine import available_cores
 from omnireid.core.progress import progress_bar
 from omnireid.core.record import BestEpochRecord, TrainingRecord
 from omnireid.core.seeds import derive_seed
@@ -31,7 +30,7 @@ from omnireid.data.samplers import SAMPLERS
 from omnireid.inference.backends.torch_eager import choose_device
 from omnireid.losses.table import LossBatch
 from omnireid.models.batch_norms import folded_norms, restore_statistics
-from omnireid.models.classifier import IdentityClassifier
+from omnireid.models.classifier import ClassifierOutput, IdentityClassifier
 from omnireid.models.network import Network
 from omnireid.models.registry import build_model
 from omnireid.models.run_checkpoint import trained_card
@@ -56,6 +55,7 @@ from omnireid.training.options import LoopOptions
 from omnireid.training.parts import build_losses, check_stages, fuse, set_mode, warn_of_collapse
 from omnireid.training.recipe import Recipe, with_defaults
 from omnireid.training.schedule import learning_rate
+from omnireid.training.together import Team
 
 _PICTURES_TO_MEASURE = 2048
 """What statistics of folded batch norms are taken from."""
@@ -138,7 +138,10 @@ def train(
     """
     # Before the folder of somebody else gets a lock in it, and again: another run may have ended in between.
     check_run_folder(run_dir, resume=options.resume, overwrite=options.overwrite)
-    with only_writer(run_dir):
+    rank = options.rank
+    # Whoever started several processes holds the folder for them; torchrun does not.
+    holds = rank.size == 1 or (rank.by_torchrun and rank.leads)
+    with only_writer(run_dir) if holds else nullcontext():
         check_run_folder(run_dir, resume=options.resume, overwrite=options.overwrite)
         run = _Run(
             recipe,
@@ -152,10 +155,11 @@ def train(
         if options.resume:
             run.restore(load_checkpoint(run_dir / CHECKPOINT), options.console)
         else:
-            if initial is None:
+            if initial is None and rank.leads:
                 warn_of_collapse(recipe.loss, run.classifier.backbone)
             run.restore_statistics(options.console)
-            clear_run_folder(run_dir)
+            if rank.leads:
+                clear_run_folder(run_dir)
         run.fit(evaluate, options.console)
         return run.finish()
 
@@ -176,6 +180,7 @@ class _Run:
     ) -> None:
         kept = tuple(sample for sample in samples if sample.pid >= 0)
         self.recipe = recipe
+        self.team = Team(options.rank, recipe)
         self.run_dir = run_dir
         self.training_data = training_data
         self.evaluated_on = evaluated_on
@@ -199,17 +204,15 @@ class _Run:
         self.loader = CropLoader(
             kept,
             recipe.input,
-            threads=options.threads or available_cores(),
+            threads=options.rank.share(options.threads),
             on_bad=options.on_bad,
             refill=True,
-            cache_bytes=options.cache_bytes,
+            cache_bytes=options.cache_bytes // options.rank.local_size,
         )
         self.augmentation = _augmentation(recipe)
         self.plain = Augmentation((), recipe.input)
 
-        where = torch.device(choose_device(options.device))
-        devices = 1 if where.index is None else [where.index]
-        self.fabric = Fabric(accelerator=where.type, devices=devices, precision=recipe.precision)
+        self.fabric = self.team.fabric(torch.device(choose_device(options.device)))
         network = _build_network(recipe, self.num_pids, initial)
         check_stages(network.backbone, recipe.frozen_stages)
         self.losses = build_losses(recipe.loss, network)
@@ -217,6 +220,7 @@ class _Run:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         if recipe.fused:
             fuse(network.backbone, recipe.model)
+        self.team.prepare(network)
         optimiser = build_optimiser(network, recipe.optimiser)
         self.network, self.optimiser = self.fabric.setup(network, optimiser)
         self.average = weight_average(self.classifier, recipe.average_decay) if recipe.average_decay else None
@@ -247,6 +251,8 @@ class _Run:
             self.augmentation.load_state_dict(checkpoint.augmentation)
             if self.average is not None:
                 self.average.load_state_dict(checkpoint.average)
+            if checkpoint.precision:
+                self.fabric.strategy.precision.load_state_dict(checkpoint.precision)
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             # Only in a checkpoint without a hash: recipe and data are the ones it was written with.
             raise TrainingError(f"{path}: damaged ({error})") from error
@@ -288,9 +294,11 @@ class _Run:
             )
 
     def fit(self, evaluate: EpochEvaluation | None, console: Console | None) -> None:
-        write_text(self.run_dir / "recipe.json", self.recipe.model_dump_json(indent=2) + "\n")
         first = len(self.history)
-        writer = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=first + 1)
+        writer = None
+        if self.team.rank.leads:
+            write_text(self.run_dir / "recipe.json", self.recipe.model_dump_json(indent=2) + "\n")
+            writer = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=first + 1)
         try:
             with progress_bar(console) as bar:
                 task = bar.add_task(
@@ -311,16 +319,17 @@ class _Run:
                     self._evaluate(evaluate, writer)
                     bar.console.print(_line(row, self.recipe.epochs)) if console else None
         finally:
-            writer.close()
+            if writer is not None:
+                writer.close()
 
-    def _evaluate(self, evaluate: EpochEvaluation | None, writer: SummaryWriter) -> None:
+    def _evaluate(self, evaluate: EpochEvaluation | None, writer: SummaryWriter | None) -> None:
         """Evaluate the last epoch where that is due; one that failed is not tried again."""
         if evaluate is None or not self.evaluation_due:
             return
         self.evaluation_due = False
         row, epoch = self.history[-1], len(self.history)
         try:
-            values = evaluate(self.result.backbone, epoch)
+            values = self.team.of_leader(evaluate(self.result.backbone, epoch))
         except OmniReIDError as error:
             self._save()
             raise TrainingError(
@@ -331,7 +340,8 @@ class _Run:
         best = self._best()
         if best is not None and best.epoch == epoch:
             row["best"] = 1.0
-            save_weights(self.run_dir / BEST_WEIGHTS, self.result.backbone, self._card(_why_best(best)))
+            if self.team.rank.leads:
+                save_weights(self.run_dir / BEST_WEIGHTS, self.result.backbone, self._card(_why_best(best)))
         self._save()
         _write_scalars(writer, values, epoch)
 
@@ -358,15 +368,16 @@ class _Run:
         # On an accelerator every look at a loss waits for the device, so look less often there.
         look_every = 1 if self.fabric.device.type == "cpu" else 20
         waited, began = self.loader.wait_s, time.perf_counter()
-        for step, batch in enumerate(self.loader.load(batches)):
+        for step, batch in enumerate(self.loader.load(map(self.team.share, batches))):
             lr = learning_rate(self.recipe, epoch + step / len(batches))
             for group in self.optimiser.param_groups:
                 group["lr"] = lr
             pending.append((step, batch, self._step(epoch, step, batch)))
             if len(pending) == look_every:
                 self._account(epoch, pending, meter)
-            advance(len(batch.indices))
+            advance(len(batch.indices) * self.team.size)
         self._account(epoch, pending, meter)
+        self.team.end_epoch(self.augmentation, self.classifier, self.average)
         self._check_sane(epoch, batch)
         seconds = time.perf_counter() - began
         return {
@@ -380,13 +391,17 @@ class _Run:
         }
 
     def _step(self, epoch: int, step: int, batch: Batch) -> dict[str, torch.Tensor]:
-        generator = torch.Generator().manual_seed(derive_seed(self.recipe.seed, "augmentation", epoch, step))
+        which = (epoch, step, *self.team.rank.chance)
+        generator = torch.Generator().manual_seed(derive_seed(self.recipe.seed, "augmentation", *which))
         crops = torch.from_numpy(batch.crops).to(self.fabric.device, non_blocking=True)
         labels = self.labels[torch.from_numpy(batch.indices)].to(self.fabric.device, non_blocking=True)
-        all_views = self.network(self.augmentation(crops, generator))
+        outputs = self.network(self.augmentation(crops, generator))
+        # Losses compare pictures of the whole batch, whatever device they are on.
+        all_views = ClassifierOutput(*(self.team.gather_views(values, len(labels)) for values in outputs))
+        labels = self.team.gather(labels)
         # The first view is the crops themselves: what identities are learned from.
         embeddings, logits, necked = (values[: len(labels)] for values in all_views)
-        views = all_views.logits.unflatten(0, (-1, len(labels)))
+        views = all_views.logits.view(-1, *logits.shape)
         given = LossBatch(embeddings, logits, labels, views, necked, self.classifier.classifier.weight)
         parts: dict[str, torch.Tensor] = {}
         loss = logits.new_zeros(())
@@ -395,6 +410,7 @@ class _Run:
             loss = loss + weight * parts[name]
         self.optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
+        self.team.average_gradients(self.optimiser)
         if self.recipe.optimiser.clip_norm:
             self.fabric.clip_gradients(
                 self.network,
@@ -415,19 +431,22 @@ class _Run:
             numbers = {name: float(value) for name, value in values.items()}
             if not math.isfinite(numbers["loss"]):
                 self._stop_on_bad_loss(epoch, step, batch, numbers)
-            meter.add(numbers, len(batch.indices))
+            meter.add(numbers, len(batch.indices) * self.team.size)
         pending.clear()
 
     def _stop_on_bad_loss(self, epoch: int, step: int, batch: Batch, numbers: dict[str, float]) -> None:
         report = self.run_dir / "bad_batch.json"
-        files = [self.paths[index] for index in batch.indices]
+        alone = self.team.size == 1
+        indices = batch.indices if alone else self.sampler.batches(epoch)[step]
+        files = [self.paths[index] for index in indices]
         named = {
             "epoch": epoch + 1,
             "step": step + 1,
             "values": {k: str(v) for k, v in numbers.items()},
             "files": files,
         }
-        write_text(report, json.dumps(named, indent=2) + "\n")
+        if self.team.rank.leads:
+            write_text(report, json.dumps(named, indent=2) + "\n")
         raise TrainingError(
             f"the loss became {numbers['loss']} in epoch {epoch + 1}, step {step + 1}, on a batch that "
             f"begins with {files[0]} (all {len(files)} files: {report}). {self._way_out(epoch)}"
@@ -456,16 +475,18 @@ class _Run:
                 lengths = torch.cat([torch.linalg.vector_norm(values, dim=1) for values in outputs])
             ruined = [] if lengths.isfinite().all() else ["embeddings"]
             apart = torch.linalg.vector_norm(outputs.necked - outputs.necked.mean(dim=0), dim=1)
-            if not ruined and apart.max() <= _ONE_POINT * lengths.max():
+            collapsed = not ruined and bool(apart.max() <= _ONE_POINT * lengths.max())
+            if self.team.any(collapsed, self.fabric.device):
                 raise TrainingError(
                     f"training collapsed in epoch {epoch + 1}: all pictures have the same embedding, which "
                     f"nothing comes back from. A neck helps (--set model_options.neck=true), or weights to "
                     f"start from. {self._way_out(epoch)}"
                 )
-        if ruined:
+        if self.team.any(bool(ruined), self.fabric.device):
+            where = " and ".join(ruined or ["embeddings"])
             raise TrainingError(
-                f"training diverged in the last steps of epoch {epoch + 1}: the {' and '.join(ruined)} hold "
-                f"NaN, infinity or what becomes it. {self._way_out(epoch)}"
+                f"training diverged in the last steps of epoch {epoch + 1}: the {where} hold NaN, infinity "
+                f"or what becomes it. {self._way_out(epoch)}"
             )
 
     def _way_out(self, epoch: int) -> str:
@@ -483,6 +504,8 @@ class _Run:
         )
 
     def _save(self) -> None:
+        if not self.team.rank.leads:
+            return
         save_checkpoint(
             self.run_dir / CHECKPOINT,
             Checkpoint(
@@ -497,6 +520,7 @@ class _Run:
                 evaluation_due=self.evaluation_due,
                 extensions=self.extensions,
                 average={} if self.average is None else self.average.state_dict(),
+                precision=self.fabric.strategy.precision.state_dict(),
             ),
         )
         write_text(self.run_dir / "history.jsonl", "".join(json.dumps(line) + "\n" for line in self.history))
@@ -511,10 +535,12 @@ class _Run:
 
     def finish(self) -> TrainedModel:
         backbone = self.result.backbone.cpu().eval()
+        self.team.release(backbone)
         extended = ", ".join(f"after epoch {done} from {planned} epochs" for done, planned in self.extensions)
         card = self._card(f"Extended {extended} to {self.recipe.epochs}." if extended else "")
         weights = self.run_dir / WEIGHTS
-        save_weights(weights, backbone, card)
+        if self.team.rank.leads:
+            save_weights(weights, backbone, card)
         seconds = sum(row["seconds"] for row in self.history)
         images = sum(row["images"] for row in self.history)
         waited = sum(row["data_wait_share"] * row["seconds"] for row in self.history)
@@ -527,7 +553,8 @@ class _Run:
             best=self._best(),
             extensions=self.extensions,
         )
-        card = card.model_copy(update={"sha256": sha256_file(weights)})
+        sha256 = self.team.of_leader(sha256_file(weights) if self.team.rank.leads else None)
+        card = card.model_copy(update={"sha256": sha256})
         skipped = tuple(str(error) for _, error in sorted(self.loader.skipped.items()))
         best_weights = self.run_dir / BEST_WEIGHTS if record.best else None
         return TrainedModel(backbone, card, weights, best_weights, record, skipped)
@@ -581,7 +608,9 @@ def _why_best(best: BestEpochRecord) -> str:
     )
 
 
-def _write_scalars(writer: SummaryWriter, values: dict[str, float], epoch: int) -> None:
+def _write_scalars(writer: SummaryWriter | None, values: dict[str, float], epoch: int) -> None:
+    if writer is None:
+        return
     for name, value in values.items():
         if name != "epoch":
             writer.add_scalar(name, value, epoch)

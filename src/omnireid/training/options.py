@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from omnireid.core.options import OnBad
+from omnireid.training.processes import Rank
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class RunOptions:
         resume: Go on from the checkpoint in the folder; a recipe with more epochs extends the run.
         overwrite: Replace an older run in the folder.
         on_bad: What is done with a picture that cannot be decoded.
+        devices: How many devices of this machine share each batch, with a process each; under torchrun it
+            has started them.
     """
 
     device: str = "auto"
@@ -26,6 +29,7 @@ class RunOptions:
     resume: bool = False
     overwrite: bool = False
     on_bad: OnBad = "error"
+    devices: int = 1
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,11 @@ class LoopOptions(RunOptions):
     """What the training loop goes by besides.
 
     Attributes:
-        cache_bytes: Memory for decoded pictures.
+        cache_bytes: Memory for decoded pictures, of all processes on this machine together.
         console: Where progress is shown; nothing is shown when None.
+        rank: Which of several processes this one is; `experiment.training` starts them.
     """
 
     cache_bytes: int = 2 << 30
     console: Console | None = None
+    rank: Rank = Rank()

@@ -209,6 +209,7 @@ class Recipe(ClosedModel):
     fused: bool = Field(
         False, description="OSNet on a CPU learns by fused kernels: faster, equal to rounding"
     )
+    sync_batch_norm: bool = Field(False, description="on several devices: normalise over the whole batch")
     evaluation: EvaluationRecipe = EvaluationRecipe()
     seed: int = Field(1, ge=0)
 
@@ -231,6 +232,10 @@ class Recipe(ClosedModel):
         if self.frozen_epochs and not self.loss.trains_classifier():
             raise ValueError(
                 "frozen_epochs train the classifier, which a cross_entropy weight of 0 switches off"
+            )
+        if self.fused and self.sync_batch_norm:
+            raise ValueError(
+                "fused steps have batch norms of their own: set sync_batch_norm or fused, not both"
             )
         if self.fused and self.precision != "32-true":
             raise ValueError(
