@@ -481,7 +481,9 @@ def test_the_best_weights_lie_beside_the_last_and_say_what_chose_them(samples: S
         return {"a/mAP": (score := next(scores)) + 0.1, "b/mAP": score - 0.1, "a/rank1": 0.9}
 
     recipe = tiny_recipe(epochs=4, evaluation__every=1)
-    trained = train(recipe, samples, tmp_path, evaluate=evaluate, evaluated_on="toy people")
+    trained = train(
+        recipe, samples, tmp_path, evaluate=evaluate, options=LoopOptions(evaluated_on="toy people")
+    )
     best = trained.record.best
     assert best is not None
     assert (best.epoch, best.metric, best.evaluated_on) == (2, "mAP", "toy people")

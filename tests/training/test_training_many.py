@@ -45,6 +45,9 @@ RECIPES = {
         "sampler.name": "pk",
         "sampler.num_instances": 3,
         "loss.triplet": 1.0,
+        "teacher": "t.onnx",
+        "loss.teacher_features": 1.0,
+        "loss.teacher_logits": 0.1,
     },
     "frozen": {"frozen_epochs": 1, "epochs": 2, "sync_batch_norm": True},
 }
@@ -56,10 +59,11 @@ def recipe(**overrides: Any) -> Recipe:
 
 def train_each(samples: Split, folder: Path, rank: Rank) -> None:
     torch.set_num_threads(1)
+    teacher = np.random.default_rng(1).normal(size=(len(samples), 5)).astype(np.float32)
+    teacher /= np.linalg.norm(teacher, axis=1, keepdims=True)
     for name, overrides in RECIPES.items():
-        trained = train(
-            recipe(**overrides), samples, folder / name, options=LoopOptions(rank=rank, device="cpu")
-        )
+        options = LoopOptions(rank=rank, device="cpu")
+        trained = train(recipe(**overrides), samples, folder / name, teacher=teacher, options=options)
     if rank.size > 1:
         backend = TorchBackend(trained.model, trained.card, device="cpu")
         alone, shared = (kind(backend).embed_samples(samples.samples) for kind in (Embedder, SharingEmbedder))

@@ -35,6 +35,10 @@ class RecipeChanges:
         str | None,
         typer.Option(help="Weights to start from; 'none' starts from scratch whatever the recipe says."),
     ] = None
+    teacher: Annotated[
+        str | None,
+        typer.Option(help="Model to learn from, by the losses teacher_…: any file that embeds."),
+    ] = None
     architecture: Annotated[
         str | None, typer.Option(help="Network (see 'omnireid models list'), as --set model=NAME.")
     ] = None
@@ -54,6 +58,8 @@ class RecipeChanges:
         values: dict[str, Any] = {}
         if self.init is not None:
             values["initial_weights"] = None if self.init == "none" else self.init
+        if self.teacher is not None:
+            values["teacher"] = self.teacher
         if self.architecture is not None:
             values["model"] = self.architecture
         for assignment in self.overrides or ():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from omnireid.core.arrays import Float32
 from omnireid.core.errors import ConfigError, DatasetError, InputError, WeightsError
 from omnireid.core.progress import message_console
 from omnireid.core.record import MeansRecord
-from omnireid.core.types import Dataset
+from omnireid.core.types import Dataset, Split
 from omnireid.data.combine import read_sources
 from omnireid.data.datasets import require_splits
 from omnireid.data.frames import flatten
@@ -26,6 +27,7 @@ from omnireid.evaluation.options import Ranking
 from omnireid.experiment.evaluation import check_scorable, embed_splits, evaluate_model
 from omnireid.experiment.several import result_names, seed_runs, write_summaries
 from omnireid.experiment.sharing import SharingEmbedder
+from omnireid.experiment.teaching import teacher_embeddings
 from omnireid.inference.backends.torch_eager import TorchBackend
 from omnireid.inference.embedder import Embedder
 from omnireid.inference.lookup import find_weights
@@ -230,13 +232,21 @@ def train_on(
                 f"{recipe.evaluation.every} epochs; --set evaluation.every=0 trains without"
             ) from error
 
-    job = _Job(recipe, dataset, run_dir, options, tuple(evaluated), frames_per_tracklet)
     rank = Rank.of_torchrun()
     check_devices(options.devices, options.device, rank)
-    if options.devices == 1 or rank.by_torchrun:
-        return job.do(rank, console if rank.leads else None)
     check_run_folder(run_dir, resume=options.resume, overwrite=options.overwrite)
-    with only_writer(run_dir):
+    console = console if rank.leads else None
+    with only_writer(run_dir) if rank.leads else nullcontext():
+        pictures = flatten(dataset.train, frames_per_tracklet)
+        teacher = None
+        if recipe.teacher is not None:
+            teacher = teacher_embeddings(
+                recipe.teacher, pictures, run_dir, options, writes=rank.leads, console=console
+            )
+        training_data = f"{dataset.name} (train: {len(pictures):,} images)"
+        job = _Job(recipe, pictures, training_data, run_dir, options, tuple(evaluated), teacher)
+        if options.devices == 1 or rank.by_torchrun:
+            return job.do(rank, console)
         return launch(partial(_do_beside_others, job, console is not None), options.devices)
 
 
@@ -245,28 +255,29 @@ class _Job:
     """What `train_on` was asked for, for every process that has a part in it."""
 
     recipe: Recipe
-    dataset: Dataset
+    pictures: Split
+    training_data: str
     run_dir: Path
     options: RunOptions
     evaluated: tuple[Dataset, ...]
-    frames_per_tracklet: int | None
+    teacher: Float32 | None
 
     def do(self, rank: Rank, console: Console | None) -> TrainedModel:
         recipe, options = self.recipe, self.options
-        pictures = flatten(self.dataset.train, self.frames_per_tracklet)
         names = result_names(self.evaluated)
         return run_training(
             recipe,
-            pictures,
+            self.pictures,
             self.run_dir,
             initial=None if options.resume else _initial_network(recipe),
-            training_data=f"{self.dataset.name} (train: {len(pictures):,} images)",
+            training_data=self.training_data,
+            teacher=self.teacher,
             evaluate=partial(self._evaluate, rank),
-            evaluated_on=", ".join(names) + f" (query and gallery, {recipe.evaluation.distance} distance)",
             options=LoopOptions(
                 **{item.name: getattr(options, item.name) for item in fields(RunOptions)},
                 console=console,
                 rank=rank,
+                evaluated_on=f"{', '.join(names)} (query and gallery, {recipe.evaluation.distance} distance)",
             ),
         )
 

@@ -17,6 +17,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Taught:
+    """What a teacher says of the crops of a batch.
+
+    Attributes:
+        embeddings: (N, E) float, each of unit norm.
+        prototypes: (num_pids, E) float, each of unit norm: its mean embedding of each identity.
+    """
+
+    embeddings: Tensor
+    prototypes: Tensor
+
+
+@dataclass(frozen=True)
 class LossBatch:
     """What a loss is computed of.
 
@@ -27,6 +40,7 @@ class LossBatch:
         logits_VNC: (V, N, num_pids) float, of each view of the crops; the first is `logits`.
         necked: (N, D) float, what logits are computed of: behind the neck; `embeddings` where there is none.
         class_weights: (num_pids, D) float, what they are computed with.
+        taught: what a teacher says of the crops; None without one.
     """
 
     embeddings: Tensor
@@ -35,6 +49,7 @@ class LossBatch:
     logits_VNC: Tensor  # noqa: N815 (its axes)
     necked: Tensor
     class_weights: Tensor
+    taught: Taught | None = None
 
 
 Loss = Callable[[LossBatch], "Tensor"]
@@ -59,9 +74,10 @@ class LossSpec:
         needs_classifier: whether it is of no use without class predictions that are learned.
         needs_several: whether it needs several pictures of a person in a batch.
         needs_views: whether it compares a crop with views of it that AugMix makes.
-        takes_embedding_size: whether it has to know D.
+        takes_embedding_size: whether it has to know D; one with a teacher gets E, too, as `teacher_size`.
         falls_with_length: whether it falls when all embeddings become shorter together. From scratch and
             without a neck that outweighs what tells people apart (docs/decisions/0030).
+        needs_teacher: whether it learns from a teacher's embeddings.
     """
 
     name: str
@@ -74,6 +90,7 @@ class LossSpec:
     needs_views: bool = False
     takes_embedding_size: bool = False
     falls_with_length: bool = False
+    needs_teacher: bool = False
 
 
 LOSSES = Socket(
@@ -131,6 +148,21 @@ LOSSES = Socket(
             later("omnireid.losses.cosine:make_arcface"),
             {"scale": 30.0, "margin": 0.5, "label_smoothing": 0.0},
             trains_classifier=True,
+        ),
+        LossSpec(
+            "teacher_features",
+            later("omnireid.losses.teaching:FeatureLoss"),
+            needs_teacher=True,
+            takes_embedding_size=True,
+        ),
+        LossSpec("teacher_distances", later("omnireid.losses.teaching:make_distances"), needs_teacher=True),
+        LossSpec("teacher_angles", later("omnireid.losses.teaching:make_angles"), needs_teacher=True),
+        LossSpec(
+            "teacher_logits",
+            later("omnireid.losses.teaching:make_logits"),
+            {"scale": 30.0, "temperature": 4.0},
+            trains_classifier=True,
+            needs_teacher=True,
         ),
     ),
 )

@@ -16,6 +16,7 @@ from omnireid.training.checkpoint import CHECKPOINT
 WEIGHTS = "model.safetensors"
 BEST_WEIGHTS = "best.safetensors"
 LOCK = ".lock"
+TEACHER = "teacher.npz"
 
 # What would be lost if another run began in its place.
 _RESULTS = (
@@ -81,7 +82,7 @@ def check_run_folder(run_dir: Path, *, resume: bool, overwrite: bool) -> None:
         )
     entries = {entry.name for entry in run_dir.iterdir()} if run_dir.is_dir() else set()
     rendered = any((run_dir / "data" / name).is_file() for name in ("card.json", ".rendering.json"))
-    if entries and not rendered and not entries & {LOCK, *_RESULTS, *_TRACES}:
+    if entries and not rendered and not entries & {LOCK, TEACHER, *_RESULTS, *_TRACES}:
         raise InputError(f"{run_dir}: not empty, and not a run of ours; choose another --out")
 
 

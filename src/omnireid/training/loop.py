@@ -17,6 +17,7 @@ import torch
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
+from omnireid.core.arrays import Float32
 from omnireid.core.card import ModelCard
 from omnireid.core.errors import DatasetError, OmniReIDError, TrainingError
 from omnireid.core.files import sha256_file, write_text
@@ -55,6 +56,7 @@ from omnireid.training.options import LoopOptions
 from omnireid.training.parts import build_losses, check_stages, fuse, set_mode, warn_of_collapse
 from omnireid.training.recipe import Recipe, with_defaults
 from omnireid.training.schedule import learning_rate
+from omnireid.training.teacher import Teacher
 from omnireid.training.together import Team
 
 _PICTURES_TO_MEASURE = 2048
@@ -107,8 +109,8 @@ def train(
     *,
     initial: Network | None = None,
     training_data: str = "",
+    teacher: Float32 | None = None,
     evaluate: EpochEvaluation | None = None,
-    evaluated_on: str = "",
     options: LoopOptions = LoopOptions(),
 ) -> TrainedModel:
     """Train a network and leave its weights, history and checkpoint in `run_dir`.
@@ -123,10 +125,11 @@ def train(
             and `best.safetensors` where epochs are evaluated.
         initial: network to start from; None initialises one from the recipe's seed.
         training_data: what the card says the weights were trained on.
+        teacher: (N, E) another network's embeddings of the samples, each of unit norm; what the losses with
+            `needs_teacher` learn from.
         evaluate: called with the network and the epochs done, every `recipe.evaluation.every` epochs; its
             values join the history. The epoch is safe before it is called. The epoch with the highest mAP
             (rank-1 where the protocol has no mAP; the mean over several datasets) is the best.
-        evaluated_on: what `evaluate` evaluates on, for card and record of the best weights.
         options: what does not decide the weights.
 
     Raises:
@@ -149,7 +152,7 @@ def train(
             run_dir,
             initial=initial,
             training_data=training_data,
-            evaluated_on=evaluated_on,
+            teacher=teacher,
             options=options,
         )
         if options.resume:
@@ -175,7 +178,7 @@ class _Run:
         *,
         initial: Network | None,
         training_data: str,
-        evaluated_on: str,
+        teacher: Float32 | None,
         options: LoopOptions,
     ) -> None:
         kept = tuple(sample for sample in samples if sample.pid >= 0)
@@ -183,7 +186,7 @@ class _Run:
         self.team = Team(options.rank, recipe)
         self.run_dir = run_dir
         self.training_data = training_data
-        self.evaluated_on = evaluated_on
+        self.evaluated_on = options.evaluated_on
         self.paths = [sample.path for sample in kept]
         pids = np.array([sample.pid for sample in kept], dtype=np.int64)
         labels = label_map(pids)
@@ -193,7 +196,7 @@ class _Run:
             )
         self.labels = torch.tensor([labels[int(pid)] for pid in pids])
         self.num_pids = len(labels)
-        self.data_digest = _digest(kept)
+        self.data_digest = digest_of(kept)
         self.history: list[dict[str, float]] = []
         self.evaluation_due = False
         self.extensions: tuple[tuple[int, int], ...] = ()
@@ -215,7 +218,7 @@ class _Run:
         self.fabric = self.team.fabric(torch.device(choose_device(options.device)))
         network = _build_network(recipe, self.num_pids, initial)
         check_stages(network.backbone, recipe.frozen_stages)
-        self.losses = build_losses(recipe.loss, network)
+        self.losses = build_losses(recipe.loss, network, 0 if teacher is None else teacher.shape[1])
         # A third faster than channels-first on CPUs (docs/benchmarks/training.md); crops arrive so.
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         if recipe.fused:
@@ -224,6 +227,10 @@ class _Run:
         optimiser = build_optimiser(network, recipe.optimiser)
         self.network, self.optimiser = self.fabric.setup(network, optimiser)
         self.average = weight_average(self.classifier, recipe.average_decay) if recipe.average_decay else None
+        self.teacher = None
+        if teacher is not None:
+            rows = [row for row, sample in enumerate(samples) if sample.pid >= 0]
+            self.teacher = Teacher(teacher[rows], self.labels, self.fabric.device)
 
     @property
     def classifier(self) -> IdentityClassifier:
@@ -394,7 +401,8 @@ class _Run:
         which = (epoch, step, *self.team.rank.chance)
         generator = torch.Generator().manual_seed(derive_seed(self.recipe.seed, "augmentation", *which))
         crops = torch.from_numpy(batch.crops).to(self.fabric.device, non_blocking=True)
-        labels = self.labels[torch.from_numpy(batch.indices)].to(self.fabric.device, non_blocking=True)
+        rows = torch.from_numpy(batch.indices)
+        labels = self.labels[rows].to(self.fabric.device, non_blocking=True)
         outputs = self.network(self.augmentation(crops, generator))
         # Losses compare pictures of the whole batch, whatever device they are on.
         all_views = ClassifierOutput(*(self.team.gather_views(values, len(labels)) for values in outputs))
@@ -402,7 +410,11 @@ class _Run:
         # The first view is the crops themselves: what identities are learned from.
         embeddings, logits, necked = (values[: len(labels)] for values in all_views)
         views = all_views.logits.view(-1, *logits.shape)
-        given = LossBatch(embeddings, logits, labels, views, necked, self.classifier.classifier.weight)
+        taught = None
+        if self.teacher is not None:
+            taught = self.teacher.taught(self.team.gather(self.teacher.rows(rows)))
+        class_weights = self.classifier.classifier.weight
+        given = LossBatch(embeddings, logits, labels, views, necked, class_weights, taught)
         parts: dict[str, torch.Tensor] = {}
         loss = logits.new_zeros(())
         for name, weight, part in self.losses:
@@ -574,7 +586,7 @@ def _build_network(recipe: Recipe, num_pids: int, initial: Network | None) -> Id
         return IdentityClassifier(backbone, num_pids)
 
 
-def _digest(samples: tuple[Any, ...]) -> str:
+def digest_of(samples: tuple[Any, ...]) -> str:
     """Which samples, in which order: file name, pid and camera, not the folder they lie in."""
     digest = hashlib.sha256()
     for sample in samples:

@@ -40,8 +40,10 @@ class LoopOptions(RunOptions):
         cache_bytes: Memory for decoded pictures, of all processes on this machine together.
         console: Where progress is shown; nothing is shown when None.
         rank: Which of several processes this one is; `experiment.training` starts them.
+        evaluated_on: What epochs are evaluated on, for card and record of the best weights.
     """
 
     cache_bytes: int = 2 << 30
     console: Console | None = None
     rank: Rank = Rank()
+    evaluated_on: str = ""

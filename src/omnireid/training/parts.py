@@ -8,19 +8,35 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from omnireid.core.errors import ConfigError, OmniReIDWarning, UnknownNameError
+from omnireid.core.errors import ConfigError, InputError, OmniReIDWarning, UnknownNameError
 from omnireid.losses.table import Loss
 from omnireid.models.classifier import IdentityClassifier
 from omnireid.models.network import Network
 from omnireid.training.recipe import LossRecipe, Recipe
 
 
-def build_losses(recipe: LossRecipe, network: IdentityClassifier) -> list[tuple[str, float, Loss]]:
-    """Each loss of a recipe with its name and weight; those that are modules join the network."""
+def build_losses(
+    recipe: LossRecipe, network: IdentityClassifier, teacher_size: int = 0
+) -> list[tuple[str, float, Loss]]:
+    """Each loss of a recipe with its name and weight; those that are modules join the network.
+
+    Args:
+        teacher_size: E, how long a teacher's embeddings are; 0 without one.
+
+    Raises:
+        InputError: a loss needs a teacher, and there is none.
+    """
     losses = []
     for term in recipe.terms():
+        if term.spec.needs_teacher and not teacher_size:
+            raise InputError(
+                f"loss.{term.spec.name} learns from a teacher: give its embeddings of the samples as teacher "
+                "(omnireid.experiment.teaching.teacher_embeddings makes them)"
+            )
         size = network.backbone.config.embedding_size
         options = {"embedding_size": size} if term.spec.takes_embedding_size else {}
+        if term.spec.needs_teacher and term.spec.takes_embedding_size:
+            options["teacher_size"] = teacher_size
         loss = term.spec.make(network.classifier.out_features, **options, **term.options)
         if isinstance(loss, nn.Module):
             network.losses[term.spec.name] = loss

@@ -187,6 +187,7 @@ class Recipe(ClosedModel):
     model: str
     model_options: dict[str, Any] = Field(default_factory=dict)
     initial_weights: str | None = None
+    teacher: str | None = Field(None, description="model file that the losses teacher_… learn from")
     input: InputSpec = InputSpec()
     sampler: SamplerRecipe = SamplerRecipe()
     augmentation: tuple[AugmentationName, ...] = ("flip",)
@@ -227,6 +228,14 @@ class Recipe(ClosedModel):
                     f"loss.{spec.name} compares a crop with views of it that augmix makes: add augmix to "
                     f"augmentation, or set loss.{spec.name} to 0"
                 )
+        learning = [term.spec.name for term in self.loss.terms() if term.spec.needs_teacher]
+        if learning and self.teacher is None:
+            raise ValueError(
+                f"loss.{learning[0]} learns from a teacher: give --teacher MODEL, or set teacher"
+            )
+        if self.teacher is not None and not learning:
+            names = [f"loss.{name}" for name in LOSSES.names() if LOSSES.get(name).needs_teacher]
+            raise ValueError(f"teacher: no loss learns from it; give a weight to {' or '.join(names)}")
         if {"random_erase", "soft_erase"} <= set(self.augmentation):
             raise ValueError("random_erase and soft_erase are two forms of the same augmentation: choose one")
         if self.frozen_epochs and not self.loss.trains_classifier():
