@@ -3,9 +3,11 @@
     python benchmarks/transfer.py [--half train] [--model FILE …] [--real ../shared/real] [--out FILE]
 
 Every network embeds the same pictures, at its own card's size, and is ranked by the target's protocol, by
-cosine and by Euclidean distance of raw embeddings. The published files are those of `--real`, ours the
-weights that ship and whatever `--model` names; what is absent is left out and said. Prints a Markdown table
-and writes benchmarks/results/transfer.json, with `--half train` transfer_train.json.
+cosine and by Euclidean distance of raw embeddings; where a calibration lies beside it, its thresholds are
+tried on the target's pairs, too: what share of pairs of two people it takes for one, against what it says.
+The published files are those of `--real`, ours the weights that ship and whatever `--model` names; what is
+absent is left out and said. Prints a Markdown table and writes benchmarks/results/transfer.json, with
+`--half train` transfer_train.json.
 
 `--half train` is for choosing among recipes and checkpoints: it ranks the target's *training* people, whom no
 network here was trained on. Of each person and camera the first picture, by name, is a query, the others are
@@ -26,13 +28,15 @@ from typing import Any, NamedTuple
 
 from omnireid.core.errors import OmniReIDError
 from omnireid.core.record import EnvironmentRecord
-from omnireid.core.types import Dataset, Sample, Split
+from omnireid.core.types import Dataset, Embeddings, Sample, Split
 from omnireid.data.datasets import read_dataset
 from omnireid.data.loading import Reading
+from omnireid.evaluation.calibration import Calibration
 from omnireid.evaluation.metrics import metrics_record
 from omnireid.evaluation.options import DistanceName, Ranking
 from omnireid.evaluation.ranking import evaluate_embeddings
 from omnireid.inference.embedder import Embedder
+from omnireid.inference.lookup import find_weights
 from omnireid.models.shipped import list_shipped
 from options import existing, new_file, run
 
@@ -85,17 +89,41 @@ def target(name: str, root: Path, half: str) -> Dataset:
     return training_people(dataset) if half == "train" else dataset
 
 
-def score(embedder: Embedder, dataset: Dataset, threads: int | None = None) -> dict[str, dict[str, float]]:
+def score(
+    embedder: Embedder, dataset: Dataset, threads: int | None = None, calibration: Calibration | None = None
+) -> dict[str, Any]:
     """Distance → metrics, in fractions. `embedder` gives raw embeddings, or normalised ones where it must."""
     reading = Reading(threads=threads)
     query = embedder.embed_samples(dataset.query.samples, reading)
     gallery = embedder.embed_samples(dataset.gallery.samples, reading)
-    found: dict[str, dict[str, float]] = {}
+    found: dict[str, Any] = {}
     for distance in DISTANCES:
         retrieval = evaluate_embeddings(query, gallery, Ranking(distance), protocol=dataset.protocol)
         metrics = metrics_record(retrieval).model_dump()
         found[distance] = {name: value for name, value in metrics.items() if value is not None}
+    if calibration is not None:
+        found["calibration"] = alarms(calibration, query, gallery)
     return found
+
+
+def alarms(calibration: Calibration, query: Embeddings, gallery: Embeddings) -> list[dict[str, float]]:
+    """For each threshold: the false-alarm rate it was set for, and what it is on pairs of two cameras."""
+    scores = calibration.transform(query.vectors) @ calibration.transform(gallery.vectors).T
+    counted = query.camids[:, None] != gallery.camids
+    is_same = query.pids[:, None] == gallery.pids
+    rows = []
+    for alarm in calibration.record.false_alarms:
+        if alarm.threshold is None:
+            continue
+        said = scores >= alarm.threshold
+        rows.append(
+            {
+                "wanted": alarm.wanted,
+                "false_alarms": float(said[counted & ~is_same].mean()),
+                "detections": float(said[counted & is_same].mean()),
+            }
+        )
+    return rows
 
 
 def candidates(real: Path, models: list[str]) -> Iterator[Candidate]:
@@ -130,6 +158,7 @@ def measure(dataset: Dataset, real: Path, models: list[str], threads: int | None
                 left_out.append(f"{candidate.name}: not at {candidate.model}")
                 continue
             try:
+                file = find_weights(candidate.model)
                 embedder = opened(candidate.model, Path(scratch), threads)
             except OmniReIDError as error:
                 left_out.append(f"{candidate.name}: {error}")
@@ -142,7 +171,7 @@ def measure(dataset: Dataset, real: Path, models: list[str], threads: int | None
                     "terms": candidate.terms or card.licence,
                     "sha256": embedder.sha256,
                     "input": [card.input.height, card.input.width],
-                    **score(embedder, dataset, threads),
+                    **score(embedder, dataset, threads, Calibration.load_beside(file, embedder.sha256)),
                 }
             )
             print(f"{candidate.name}: {_pair(rows[-1]['cosine'])}", file=sys.stderr)
@@ -165,6 +194,12 @@ def table(record: dict[str, Any]) -> str:
             f"| {row['model']} | {row['trained_on']} | {row['terms']} | {height}×{width} "
             f"| {_pair(row['cosine'])} | {_pair(row['euclidean'])} |"
         )
+    for row in record["rows"]:
+        for alarm in row.get("calibration", ()):
+            lines.append(
+                f"\n{row['model']}, calibrated for {alarm['wanted']:.2%} false alarms: here "
+                f"{alarm['false_alarms']:.2%}, and {alarm['detections']:.1%} of the pairs of one person."
+            )
     return "\n".join(lines)
 
 

@@ -19,7 +19,8 @@ from omnireid.core.detection import Detections
 from omnireid.core.errors import InputError, StorageError
 from omnireid.gallery.retention import Retention
 from omnireid.video.live import Live, LiveCameras
-from omnireid.video.live_camera import LiveCamera, shown_source
+from omnireid.video.live_camera import LiveCamera
+from omnireid.video.reading import shown_source
 from server.toy_service import ToyBackend, toy_calibration
 from video.walks import street, write_video
 

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from omnireid.core.errors import InputError
+from omnireid.video.follower import Camera
 from omnireid.video.mot import read_mot, write_lines
 from omnireid.video.reading import FrameReading, Video, VideoError
 from video.walks import street, write_video
@@ -120,3 +121,12 @@ def test_a_line_that_is_no_box_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.txt").write_text(f"1,1,0,0,5,9,1\n{text}\n")
     with pytest.raises(Exception, match=r"a\.txt, line 2: expected frame, id"):
         read_mot(tmp_path / "a.txt")
+
+
+def test_no_error_and_no_result_tells_the_password_of_a_stream() -> None:
+    address = "rtsp://warden:secret@127.0.0.1:1/yard?token=secret"
+    video = Video(address, FrameReading(patience_s=0.2, timeout_s=0.2))
+    with pytest.raises(VideoError, match=r"rtsp://127.0.0.1:1/yard: ") as told:
+        next(video.frames())
+    assert "secret" not in str(told.value)
+    assert Camera("yard", address).shown_source == "rtsp://127.0.0.1:1/yard"

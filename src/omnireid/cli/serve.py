@@ -235,7 +235,7 @@ def named_camera(text: str) -> tuple[str, str]:
     Raises:
         ConfigError: it has no name.
     """
-    from omnireid.video.live_camera import shown_source
+    from omnireid.video.reading import shown_source
 
     name, sign, source = text.partition("=")
     if not sign or not name or not source or "/" in name:

@@ -44,7 +44,7 @@ def _item(site: Site, tracklet: Tracklet, started: float, identity: str | None) 
     assert track.embedding is not None
     best = track.crops.kept[0] if track.crops.kept else None
     begin, end = started + tracklet.begin, started + tracklet.end
-    source = next(camera.source for camera in site.cameras if camera.name == tracklet.camera)
+    source = next(camera.shown_source for camera in site.cameras if camera.name == tracklet.camera)
     name = f"{tracklet.camera}-{begin:.1f}-{tracklet.number}"
     item = Item(
         camera=tracklet.camera,

@@ -14,7 +14,7 @@ from omnireid.inference.embedder import Embedder
 from omnireid.video.boxes import Boxes, overlaps
 from omnireid.video.ledger import Ledger, Walks
 from omnireid.video.quality import Shot, quality
-from omnireid.video.reading import Frame, Health, Mark
+from omnireid.video.reading import Frame, Health, Mark, shown_source
 from omnireid.video.stitching import Stitching, stitch
 from omnireid.video.tracker import Track, Tracker
 
@@ -41,6 +41,11 @@ class Camera:
     tracks: Sequence[Track] = ()
     health: Health = field(default_factory=Health)
     stopped: str = ""
+
+    @property
+    def shown_source(self) -> str:
+        """What was read, as others may read it."""
+        return shown_source(self.source)
 
     @property
     def notes(self) -> list[str]:

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from omnireid.core.errors import InputError, OmniReIDError
-from omnireid.video.reading import Frame, FrameReading, Video
+from omnireid.video.reading import Frame, FrameReading, Video, shown_source
 
 State = Literal["connecting", "live", "lost", "ended"]
 
@@ -188,19 +187,6 @@ class LiveCamera:
             self._state = replace(was, state=state, since=since, failure=reason)
         if is_new:
             log.warning("camera %s: %s; it is tried again", self.name, reason)
-
-
-def shown_source(source: str) -> str:
-    """A source as others may read it: without user, password and query of its address."""
-    if "://" not in source:
-        return source
-    try:
-        parts = urlsplit(source)
-        host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return source.partition("://")[0] + "://…"
-    host = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{host}{port}{parts.path}"
 
 
 def _is_webcam(source: str) -> bool:

@@ -59,7 +59,7 @@ def write_page(site: Site, path: Path, model: ModelRef) -> None:
                 "time": _clock(camera.last_s),
                 "tracks": f"{len(camera.tracks):,}",
                 "people": f"{people[camera.name]:,}",
-                "source": camera.source,
+                "source": camera.shown_source,
             }
             for camera in site.cameras
         ],

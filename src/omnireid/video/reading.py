@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import numpy as np
 from PIL import Image
@@ -126,6 +127,11 @@ class Video:
     mark: Mark = Mark()
 
     @property
+    def shown(self) -> str:
+        """The source as others may read it."""
+        return shown_source(self.source)
+
+    @property
     def is_live(self) -> bool:
         """Whether it is a stream or a webcam, which cannot be read again."""
         is_webcam = _WEBCAM.fullmatch(self.source) is not None and not Path(self.source).is_file()
@@ -148,7 +154,7 @@ class Video:
         elif path.is_file():
             frames = self._file(path)
         else:
-            raise VideoError(f"{self.source}: not found; expected a video, a folder of pictures, or rtsp://…")
+            raise VideoError(f"{self.shown}: not found; expected a video, a folder of pictures, or rtsp://…")
         return self._pictures(self._thinned(frames))
 
     def _pictures(self, frames: Iterator[_Coded]) -> Iterator[Frame]:
@@ -175,7 +181,7 @@ class Video:
         if count == 0:
             damaged = self.health.damaged
             why = f"all {damaged} frames are damaged" if damaged else "it has no frame"
-            raise VideoError(f"{self.source}: cannot be read as a video: {why}")
+            raise VideoError(f"{self.shown}: cannot be read as a video: {why}")
 
     def _thinned(self, frames: Iterator[_Coded]) -> Iterator[_Coded]:
         """Those nearest to a grid of `fps`."""
@@ -223,7 +229,7 @@ class Video:
         try:
             container = av.open(device, format="v4l2", timeout=self.reading.timeout_s)
         except (av.FFmpegError, ValueError) as error:
-            raise VideoError(f"{self.source}: cannot open the webcam {device}: {_reason(error)}") from error
+            raise VideoError(f"{self.shown}: cannot open the webcam {device}: {_reason(error)}") from error
         with container:
             yield from self._decoded(container, self._began())
 
@@ -246,7 +252,7 @@ class Video:
             if clock.monotonic() - lost + pause > self.reading.patience_s:
                 away = f"no picture within {self.reading.patience_s:g} s: {reason}"
                 if not is_there:
-                    raise VideoError(f"{self.source}: {away}")
+                    raise VideoError(f"{self.shown}: {away}")
                 self.health.broke_off = away
                 return
             clock.sleep(pause)
@@ -261,7 +267,7 @@ class Video:
         """Frames of an open container; with `started`, their times are the clock's since then."""
         av = pyav()
         if not container.streams.video:
-            raise VideoError(f"{self.source}: has no video in it")
+            raise VideoError(f"{self.shown}: has no video in it")
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         seen = 0 if started is not None else self.mark.number
@@ -322,6 +328,19 @@ def _sequence(folder: Path) -> tuple[float, Path]:
     if not pictures.is_dir() or not fps > 0:
         raise VideoError(f"{folder / 'seqinfo.ini'}: frameRate must be above 0 and {pictures} a folder")
     return fps, pictures
+
+
+def shown_source(source: str) -> str:
+    """A source as others may read it: without user, password and query of its address."""
+    if "://" not in source:
+        return source
+    try:
+        parts = urlsplit(source)
+        host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return source.partition("://")[0] + "://…"
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}{port}{parts.path}"
 
 
 def pyav() -> ModuleType:

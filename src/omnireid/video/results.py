@@ -184,7 +184,7 @@ def _record(site: Site, out: Path, model: ModelRef) -> dict[str, Any]:
         "cameras": [
             {
                 "name": camera.name,
-                "source": camera.source,
+                "source": camera.shown_source,
                 "frames": camera.frames,
                 "seconds": round(camera.last_s, 3),
                 "height": camera.size[0],

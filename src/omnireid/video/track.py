@@ -28,6 +28,7 @@ from omnireid.video.detector import NanoDet
 from omnireid.video.enrolling import enrol_site
 from omnireid.video.ledger import only_writer, open_ledger
 from omnireid.video.plan import Source
+from omnireid.video.reading import shown_source
 from omnireid.video.results import prepare, write_site
 from omnireid.video.site import Following, Site, check_names, follow
 
@@ -107,7 +108,8 @@ def track(
         finds = as_detector(detector)
     cameras, began = _on_one_clock(sources, started)
     run = {
-        "sources": cameras,
+        # No password in the folder of results.
+        "sources": [camera._replace(address=shown_source(camera.address)) for camera in cameras],
         "model": embedder.ref.short,
         "detector": finds.name if finds else "boxes that were given",
         "fps": following.reading.fps,
