@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import torch.distributed as dist
-
-from omnireid.core.errors import OmniReIDError
+from omnireid.core.errors import MissingExtraError, OmniReIDError
 from omnireid.core.types import Embeddings, SkippedFile, concatenate
 from omnireid.data.loading import Reading, Source
 from omnireid.inference.embedder import Embedder
+
+try:
+    import torch.distributed as dist
+except ImportError as error:
+    raise MissingExtraError("training", "train") from error
 
 
 class SharingEmbedder(Embedder):

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 
 from omnireid.core.arrays import Float32
@@ -305,6 +304,8 @@ class _Job:
 
 def _do_beside_others(job: _Job, shows_progress: bool, rank: Rank) -> TrainedModel:
     """A process's part of the job: its share of the cores, and one voice."""
+    import torch  # Not before: without it, experiment.sharing says what to install.
+
     torch.set_num_threads(rank.share(None))
     return job.do(rank, message_console() if shows_progress and rank.leads else None)
 
