@@ -49,10 +49,24 @@ def test_check_does_nothing_else(omnireid: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
-def test_options_of_a_file_are_really_used(omnireid: Run, tmp_path: Path) -> None:
+def test_options_of_a_file_are_really_used(
+    omnireid: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = tmp_path / "settings.yaml"
     settings.write_text("models: {list: {json: true}}\n")
     assert omnireid("--settings", settings, "models", "list").out.startswith("[")
+    monkeypatch.setenv("OMNIREID_SETTINGS", str(settings))
+    assert omnireid("models", "list").out.startswith("[")
+
+
+def test_variables_that_images_set_for_themselves_are_no_options(
+    omnireid: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMNIREID_VERSION", "0.2.0")
+    monkeypatch.setenv("OMNIREID_CHECK", "maybe")
+    done = omnireid("recipes", "list")
+    assert (done.code, done.err) == (0, "")
+    assert "quickstart" in done.out
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,15 @@ def _print_version(wanted: bool) -> None:
 def _main(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            # Images and units set OMNIREID_VERSION to what they hold.
+            allow_from_autoenv=False,
+            help="Print the version.",
+        ),
     ] = False,
     settings: Annotated[
         Path | None,
@@ -90,7 +98,11 @@ def _main(
     ] = None,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Say what the command would use, and where from; do nothing else."),
+        typer.Option(
+            "--check",
+            allow_from_autoenv=False,
+            help="Say what the command would use, and where from; do nothing else.",
+        ),
     ] = False,
 ) -> None:
     if settings is not None:

@@ -105,6 +105,10 @@ Model = Annotated[
 CalibrationFile = Annotated[
     Path | None, typer.Option("--calibration", help="By default MODEL.calibration.json, where it exists.")
 ]
+Overlapping = Annotated[
+    bool,
+    typer.Option("--overlapping", help="Cameras see the same places: one person may be in two at once."),
+]
 DATA = typer.Option("--data", help="Dataset or layout; see 'omnireid data list'.")
 DATA_INSTEAD = typer.Option("--data", help="Instead of SOURCE: dataset or layout; see 'omnireid data list'.")
 SEVERAL_DATA = typer.Option("--data", help="Dataset or layout (see 'omnireid data list'), or several: A+B.")

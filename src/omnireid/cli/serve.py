@@ -73,10 +73,7 @@ def serve(
     camera_fps: Annotated[
         float, typer.Option(min=0.1, max=100, help="Look at so many pictures a second of each camera.")
     ] = 5.0,
-    overlapping: Annotated[
-        bool,
-        typer.Option("--overlapping", help="Cameras see the same places: one person may be in two at once."),
-    ] = False,
+    overlapping: options.Overlapping = False,
     mqtt: Annotated[
         str | None,
         typer.Option(help="MQTT broker that is told of the watch list's alerts: mqtts://USER@HOST/TOPIC."),

@@ -36,10 +36,7 @@ def track(
         float | None,
         typer.Option("--fps", min=0.1, max=1000, help="Look at so many frames a second at most."),
     ] = None,
-    overlapping: Annotated[
-        bool,
-        typer.Option("--overlapping", help="Cameras see the same places: one person may be in two at once."),
-    ] = False,
+    overlapping: options.Overlapping = False,
     prior: Annotated[
         float,
         typer.Option("--prior", min=1e-6, max=0.999999, help="Share of pairs of tracklets of one person."),
