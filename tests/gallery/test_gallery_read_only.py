@@ -132,7 +132,7 @@ def check_visit(found: Any, said: str, folder: Path, ids: list[str], reason: str
     assert len(found["failures"]) == 12
     for kind, text in found["failures"]:
         assert kind == "NotWritableError"
-        assert text.startswith(f"{folder}: cannot be written ({reason}); let this user write to its folder")
+        assert text.startswith(f"{folder}: cannot be written ({reason}); let this user write there")
     assert said.splitlines() == [f"{folder}: read-only ({reason}): what is asked of it is not in its audit"]
 
 

@@ -37,11 +37,12 @@ class GalleryAwayError(StorageError):
 
 
 class NotWritableError(StorageError):
-    """A gallery that this process may only read: a read-only mount, another user's folder."""
+    """A gallery that this process may only read: a read-only mount, another user's folder, a bucket."""
 
     def __init__(self, uri: object, reason: str) -> None:
+        self.reason = reason
         super().__init__(
-            f"{uri}: cannot be written ({reason}); let this user write to its folder, or work on a copy "
+            f"{uri}: cannot be written ({reason}); let this user write there, or work on a copy "
             "(omnireid gallery copy)"
         )
 

@@ -25,6 +25,7 @@ from omnireid.gallery.lance.connection import Connection
 from omnireid.gallery.lance.failures import check_there
 from omnireid.gallery.lance.indexing import Tuning
 from omnireid.gallery.lance.layout import layout_of
+from omnireid.gallery.lance.lease import RETRIES, Lease, open_objects
 from omnireid.gallery.lance.locking import FolderLock, why_read_only
 from omnireid.gallery.options import STORED_PRECISIONS
 from omnireid.gallery.store import COLUMNS, CollectionInfo, IndexState
@@ -35,6 +36,7 @@ _INDEXES = "store-index"
 _FRESH_S = 10.0
 # Writes between two looks at how many files there are.
 _LOOK_EACH = 16
+_BUCKETS = ("s3://", "gs://", "az://")
 
 _log = logging.getLogger("omnireid.gallery")
 
@@ -42,18 +44,29 @@ _log = logging.getLogger("omnireid.gallery")
 class LanceStore:
     """A gallery in a local folder or in object storage; keeps the contract of `GalleryStore`.
 
-    In a local folder writers of all processes wait for one another. Object storage has no lock: LanceDB then
-    retries a commit that met another one, and two processes that add the same new item at the same moment
-    may both add it.
+    Writers of all processes wait for one another: in a local folder for a lock of its file system, in object
+    storage for a `Lease`.
     """
 
     def __init__(self, uri: str, storage_options: Mapping[str, str] | None = None) -> None:
         self._folder = local_folder(uri)
         self.uri = uri
-        self._connection = Connection(uri, self._folder, storage_options)
-        lock = None if self._folder is None else self._folder / ".lock"
-        self.read_only = None if lock is None else why_read_only(lock)
-        self._lock = FolderLock(lock)
+        options = dict(storage_options or {})
+        if uri.lower().startswith(_BUCKETS):
+            options = {**RETRIES, **options}
+            objects = open_objects(uri, options)
+            # Before anything is written there: it says what the storage cannot do.
+            self._lock: FolderLock | Lease = Lease(objects, ".lock", uri)
+            # Held by who builds indexes and who removes files, which would take those of one in the making.
+            self._upkeep: FolderLock | Lease = Lease(objects, ".upkeep.lock", uri)
+            self.read_only = self._lock.read_only
+            self._connection = Connection(uri, None, options)
+        else:
+            self._connection = Connection(uri, self._folder, options)
+            lock = None if self._folder is None else self._folder / ".lock"
+            self.read_only = None if lock is None else why_read_only(lock)
+            self._lock = FolderLock(lock)
+            self._upkeep = FolderLock(None if self._folder is None else self._folder / ".upkeep.lock")
         is_older = self._connection.is_older or self._connection.lacks_columns(self._tables())
         # One that can only be read stays as it is: what it lacks is filled in as it is read.
         if is_older and self.read_only is None:
@@ -61,8 +74,6 @@ class LanceStore:
                 self._connection.bring_forward(self._tables())
         # Of its own: a search writes to the audit, and must not wait for a long write of items.
         self._audit_lock = FolderLock(None if self._folder is None else self._folder / ".audit.lock")
-        # Held by who builds indexes and who removes files, which would take those of an index in the making.
-        self._upkeep = FolderLock(None if self._folder is None else self._folder / ".upkeep.lock")
         self._open: dict[str, tuple[Collection, float]] = {}
         self._building: set[str] = set()
         self._keeps_codes = False
@@ -189,8 +200,7 @@ class LanceStore:
     def purge_records(self) -> None:
         """Remove old versions of records from disk, and what an interrupted drop has left."""
         with self.lock():
-            if self._folder is not None:  # elsewhere another process may just be making one
-                self._connection.drop_tables("", self._tables())
+            self._connection.drop_tables("", self._tables())
             purging.rewrite(self._connection.record_table, None)
             purging.remove_old_versions(self._connection.record_table)
 
