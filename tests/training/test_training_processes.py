@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from functools import partial
+from typing import Any
 
 import pytest
 
 from omnireid.core.errors import ImageError, OmniReIDError, TrainingError
-from omnireid.training.processes import Rank, launch
+from omnireid.training.processes import Rank, _watch, launch
 
 
 def end(how: str, rank: Rank) -> str:
@@ -43,3 +44,37 @@ def test_what_ends_one_process_ends_all_and_is_said(how: str, kind: type[Excepti
     with pytest.raises(kind, match=words) as caught:
         launch(partial(end, how), 2)
     assert isinstance(caught.value, OmniReIDError) is (how != "defect")
+
+
+class EndsBetweenTwoLooks:
+    """As a process that fails right after it was seen at work: to look twice is to wait for the other."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+        self.sentinel, writing = os.pipe()
+        os.close(writing)
+
+    @property
+    def exitcode(self) -> int | None:
+        self.looks += 1
+        return None if self.looks == 1 else 1
+
+    def is_alive(self) -> bool:
+        return self.exitcode is None
+
+    def join(self, timeout: float) -> None:
+        """It has ended."""
+
+
+class Runs(EndsBetweenTwoLooks):
+    exitcode = None
+
+    def __init__(self) -> None:
+        self.sentinel, self.writing = os.pipe()
+
+
+@pytest.mark.timeout(10)
+def test_one_that_fails_at_any_moment_is_noticed() -> None:
+    processes: Any = [Runs(), EndsBetweenTwoLooks()]
+    _watch(processes)
+    assert processes[1].exitcode == 1

@@ -137,8 +137,9 @@ def _end_with_parent() -> None:
 
 def _watch(processes: Sequence[BaseProcess]) -> None:
     """Wait until all have ended, or one has failed and the others had time to say so."""
-    while not any(code for _, code in _codes(processes)):
-        running = [process.sentinel for process in processes if process.is_alive()]
+    # Looked at once a turn: one that ends after the look is among those waited for, and ends the wait.
+    while not any(codes := [process.exitcode for process in processes]):
+        running = [process.sentinel for process, code in zip(processes, codes, strict=True) if code is None]
         if not running:
             return
         connection.wait(running)
