@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import signal
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -16,6 +17,15 @@ def test_the_protocol_has_the_steps_that_are_bounded() -> None:
     }  # fmt: skip
     assert steps <= set(dir(HttpToolsProtocol))
     assert inspect.signature(HttpToolsProtocol.send_400_response).parameters.keys() == {"self", "msg"}
+
+
+def test_a_signal_ends_a_server_by_one_method_that_may_wait() -> None:
+    """`server.running.DrainedServer` calls it later than uvicorn does, from another thread."""
+    server = uvicorn.Server(uvicorn.Config("none:app"))
+    assert list(inspect.signature(server.handle_exit).parameters) == ["sig", "frame"]
+    server.handle_exit(signal.SIGTERM, None)
+    assert server.should_exit
+    assert not server.force_exit
 
 
 def test_the_protocol_is_made_from_a_configuration_and_knows_its_connections() -> None:

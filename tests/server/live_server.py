@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ class Live:
     process: subprocess.Popen[str]
     url: str
     log: Path
+    ca: Path | None = None
 
     @property
     def port(self) -> int:
@@ -37,7 +39,8 @@ class Live:
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
-            if httpx2.get(f"{self.url}/readyz", trust_env=False).status_code == 200:
+            verify = True if self.ca is None else ssl.create_default_context(cafile=self.ca)
+            if httpx2.get(f"{self.url}/readyz", trust_env=False, verify=verify).status_code == 200:
                 return
             time.sleep(0.05)
         raise AssertionError(self.log.read_text())
@@ -49,11 +52,14 @@ class Live:
 
 
 @contextmanager
-def live_server(folder: Path, model: Path, *arguments: str, prefix: str = "") -> Iterator[Live]:
+def live_server(
+    folder: Path, model: Path, *arguments: str, prefix: str = "", ca: Path | None = None
+) -> Iterator[Live]:
     """Start a server on a free port, with a gallery in `folder`, and end it in any case.
 
     Args:
         prefix: shell commands that run before it in the same process.
+        ca: what vouches for its certificate, where the arguments name one.
     """
     log = folder / f"server-{time.monotonic_ns()}.log"
     command = [sys.executable, "-m", "omnireid", "serve", "--model", str(model), "--port", "0", *arguments]
@@ -66,9 +72,9 @@ def live_server(folder: Path, model: Path, *arguments: str, prefix: str = "") ->
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        found = re.fullmatch(r"serving on (http://\S+)\n", line)
+        found = re.fullmatch(r"serving on (https?://\S+)\n", line)
         assert found, f"{line!r}\n{log.read_text()}"
-        live = Live(process, found[1], log)
+        live = Live(process, found[1], log, ca)
         live.wait_until_ready()
         yield live
     finally:

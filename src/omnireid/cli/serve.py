@@ -82,6 +82,19 @@ def serve(
         Path | None,
         typer.Option(help="Password for it; by default the variable OMNIREID_MQTT_PASSWORD.", dir_okay=False),
     ] = None,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(help="Serve HTTPS with this certificate (PEM, with its chain).", dir_okay=False),
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Key of it (PEM).", dir_okay=False)] = None,
+    drain: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=600,
+            help="Seconds to go on after SIGTERM, while /readyz sends others elsewhere.",
+        ),
+    ] = 0.0,
     browser: Annotated[bool, typer.Option("--browser", help="Open the page in a browser.")] = False,
     engine: options.EngineOptions = options.EngineOptions(),
 ) -> None:
@@ -99,7 +112,7 @@ def serve(
     from omnireid.server.app import create_app
     from omnireid.server.broker import Broker
     from omnireid.server.guard import LOOPBACK_HOSTS
-    from omnireid.server.running import check_bind, is_loopback, listen, run_server, url_of
+    from omnireid.server.running import Tls, check_bind, check_tls, is_loopback, listen, run_server, url_of
     from omnireid.server.tokens import TokenFile
     from omnireid.server.webhook import Webhook
     from omnireid.video.detector import NanoDet
@@ -110,6 +123,11 @@ def serve(
         raise ConfigError("--webhook-secret-file: is of a webhook; name it with --webhook")
     if mqtt is None and mqtt_password_file is not None:
         raise ConfigError("--mqtt-password-file: is of a broker; name it with --mqtt")
+    if (tls_cert is None) != (tls_key is None):
+        raise ConfigError("--tls-cert and --tls-key: HTTPS needs both; name the other one, too")
+    tls = None if tls_cert is None or tls_key is None else Tls(tls_cert, tls_key)
+    if tls is not None:
+        check_tls(tls)
     receivers: list[Webhook | Broker] = []
     if webhook is not None:
         receivers.append(Webhook.of(webhook, webhook_secret_file))
@@ -163,15 +181,15 @@ def serve(
                 stderr.print(
                     f"{receiver.kind} {receiver.host}: others on the way can read it; use https or mqtts"
                 )
-        if not is_loopback(host):
+        if tls is None and not is_loopback(host):
             stderr.print("plain HTTP: put a proxy with TLS in front of it (docs/guides/service/access.md)")
 
         def announce() -> None:
-            stdout.print(f"serving on {url_of(listener)}")
+            stdout.print(f"serving on {url_of(listener, tls)}")
             if browser:
-                webbrowser.open(url_of(listener))
+                webbrowser.open(url_of(listener, tls))
 
-        run_server(app, listener, limits=limits, on_start=announce)
+        run_server(app, listener, limits=limits, tls=tls, drain_s=drain, on_start=announce)
 
 
 @token_app.command("create")

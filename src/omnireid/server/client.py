@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import os
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -58,6 +59,7 @@ class Client:
         url: address of the service, such as "http://127.0.0.1:8000".
         token: where the service asks for one.
         gallery: its name; the service's first by default.
+        ca: file of the certificate that vouches for the service's, where no public authority does.
         timeout_s: seconds for each answer.
         retries: how often a request is sent again when the service says it is busy; it says when, too.
         sleep: waits so many seconds.
@@ -74,6 +76,7 @@ class Client:
         *,
         token: str | None = None,
         gallery: str | None = None,
+        ca: str | os.PathLike[str] | None = None,
         timeout_s: float = 120.0,
         retries: int = 5,
         sleep: Callable[[float], None] = time.sleep,
@@ -83,7 +86,13 @@ class Client:
         self._retries = retries
         self._sleep = sleep
         # Proxies of the environment are for the web; pictures of people go straight to the service.
-        self._http = httpx2.Client(base_url=url, headers=headers, timeout=timeout_s, trust_env=False)
+        self._http = httpx2.Client(
+            base_url=url,
+            headers=headers,
+            timeout=timeout_s,
+            trust_env=False,
+            verify=True if ca is None else ssl.create_default_context(cafile=ca),
+        )
 
     def close(self) -> None:
         """Close the connections."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import secrets
 import sys
 import time
@@ -46,6 +47,8 @@ _SECURITY_HEADERS = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
 ]
+_REQUEST_ID = b"x-request-id"
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _NO_STORE = (b"cache-control", b"no-store")
 
 
@@ -57,7 +60,8 @@ class Guard:
     - A request under /v1 has a token that is known, where there are tokens, before its body is read.
     - Bodies are read up to a size and within a time, and all of them together are bounded.
     - When the client goes away its work is cancelled.
-    - Whatever escapes becomes a problem without a traceback, and is logged under an id.
+    - Whatever escapes becomes a problem without a traceback, and is logged under the request's id.
+    - Every answer carries that id: the one that a proxy gave in X-Request-ID, or a new one.
     """
 
     def __init__(
@@ -87,7 +91,8 @@ class Guard:
         # HEAD is GET without the body; a slash too many at an end of the path is a slip of whoever joined it.
         path, asked = f"/{scope['path'].strip('/')}", "GET" if method == "HEAD" else method
         scope = {**scope, "method": asked, "path": path}
-        answer = _Answer(send, is_private=path.startswith("/v1"), has_body=method != "HEAD")
+        name = _request_id(scope)
+        answer = _Answer(send, name, is_private=path.startswith("/v1"), has_body=method != "HEAD")
         started = time.perf_counter()
         self._under_way += 1
         try:
@@ -99,7 +104,6 @@ class Guard:
         except _ClientGoneError:
             answer.status = _GONE
         except Exception:
-            name = secrets.token_hex(6)
             errors.exception("request %s: %s %s", name, method, _route(scope))
             if not answer.is_started:
                 defect = Problem(500, f"a defect of the server; its log has more under {name}")
@@ -109,7 +113,7 @@ class Guard:
             seconds = time.perf_counter() - started
             route = _route(scope)
             self._metrics.request(route, answer.status, seconds)
-            _log(method, route, answer.status, seconds)
+            _log(name, method, route, answer.status, seconds)
 
     async def _handle(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         headers = dict(scope["headers"])
@@ -271,10 +275,12 @@ class _ClientGoneError(Exception):
 class _Answer:
     """Sends an answer with the headers that every answer has, and remembers how far it is."""
 
-    def __init__(self, send: Send, *, is_private: bool, has_body: bool) -> None:
+    def __init__(self, send: Send, name: str, *, is_private: bool, has_body: bool) -> None:
         self._send = send
         self._has_body = has_body
-        self._more = [*_SECURITY_HEADERS, _NO_STORE] if is_private else _SECURITY_HEADERS
+        self._more = [*_SECURITY_HEADERS, (_REQUEST_ID, name.encode())]
+        if is_private:
+            self._more.append(_NO_STORE)
         self.status = 0
         self.is_started = False
 
@@ -346,10 +352,17 @@ def _route(scope: Scope) -> str:
     return getattr(scope.get("route"), "path_format", "other")
 
 
-def _log(method: str, route: str, status: int, seconds: float) -> None:
+def _request_id(scope: Scope) -> str:
+    """What a proxy calls this request, where that is a plain word; else a new name."""
+    given = dict(scope["headers"]).get(_REQUEST_ID, b"").decode("latin-1")
+    return given if _PLAIN_WORD.fullmatch(given) else secrets.token_hex(8)
+
+
+def _log(name: str, method: str, route: str, status: int, seconds: float) -> None:
     if access.isEnabledFor(logging.INFO):
         entry = {
             "time": round(time.time(), 3),
+            "request": name,
             "method": method,
             "route": route,
             "status": status,

@@ -6,8 +6,12 @@ import functools
 import ipaddress
 import signal
 import socket
+import ssl
+import threading
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
 
 import uvicorn
 from fastapi import FastAPI
@@ -20,6 +24,30 @@ from omnireid.server.tokens import TokenFile
 KEEP_ALIVE_S = 30
 SHUTDOWN_S = 30
 _BACKLOG = 2048
+
+
+class Tls(NamedTuple):
+    """Files of a certificate with those that vouch for it, and of its key, without a password."""
+
+    certificate: Path
+    key: Path
+
+
+def check_tls(tls: Tls) -> None:
+    """Refuse what no connection could be encrypted with.
+
+    Raises:
+        ConfigError: a file that cannot be read, is no certificate or key, or the two do not belong together.
+    """
+    try:
+        # A key with a password asks for it on the terminal, where nobody sits.
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(*tls, password="")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+        raise ConfigError(
+            f"--tls-cert {tls.certificate} --tls-key {tls.key}: cannot be used ({str(reason).lower()}); "
+            "expected PEM files of a certificate and of its key, without a password"
+        ) from error
 
 
 def is_loopback(host: str) -> bool:
@@ -63,22 +91,64 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def url_of(listener: socket.socket) -> str:
+def url_of(listener: socket.socket, tls: Tls | None = None) -> str:
     """Where a browser finds it."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "http" if tls is None else "https"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+class DrainedServer(uvicorn.Server):
+    """Goes on serving for a while after the first signal, as a server that is not ready."""
+
+    def __init__(self, config: uvicorn.Config, drain_s: float) -> None:
+        super().__init__(config)
+        self.is_draining = False
+        self._drain_s = drain_s
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.is_draining or not self._drain_s:
+            super().handle_exit(sig, frame)
+            return
+        self.is_draining = True
+        timer = threading.Timer(self._drain_s, super().handle_exit, (sig, None))
+        timer.daemon = True
+        timer.start()
 
 
 def run_server(
-    app: FastAPI, listener: socket.socket, *, limits: Limits, on_start: Callable[[], None] = lambda: None
+    app: FastAPI,
+    listener: socket.socket,
+    *,
+    limits: Limits,
+    tls: Tls | None = None,
+    drain_s: float = 0.0,
+    on_start: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; then finish what was accepted, for at most `SHUTDOWN_S`.
 
     Args:
+        tls, drain_s: as `server_of`.
         on_start: called before the first request is taken.
 
     Raises:
         SystemExit: always at the end, so that blocks around this call are left in order.
+    """
+    server = server_of(app, limits=limits, tls=tls, drain_s=drain_s)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn puts these back when it ends and raises the signal again: by default that would kill us.
+        signal.signal(number, _leave)
+    on_start()
+    server.run(sockets=[listener])
+
+
+def server_of(app: FastAPI, *, limits: Limits, tls: Tls | None = None, drain_s: float = 0.0) -> DrainedServer:
+    """A server of an application, for `run_server` or a thread.
+
+    Args:
+        tls: encrypt with these files; plain HTTP without.
+        drain_s: after the first signal go on for so long, while `/readyz` says that it is stopping: a load
+            balancer that asks there goes elsewhere meanwhile. A second signal ends it.
     """
     protocol: Any = functools.partial(BoundedConnection, limits)
     config = uvicorn.Config(
@@ -92,15 +162,14 @@ def run_server(
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_S,
+        ssl_certfile=None if tls is None else tls.certificate,
+        ssl_keyfile=None if tls is None else tls.key,
     )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn puts these back when it ends and raises the signal again: by default that would kill us.
-        signal.signal(number, _leave)
-    server = uvicorn.Server(config)
+    server = DrainedServer(config, drain_s)
     # uvicorn waits for answers that are under way, and streams of events would not end.
     app.state.service.is_stopping = lambda: server.should_exit
-    on_start()
-    server.run(sockets=[listener])
+    app.state.service.is_draining = lambda: server.is_draining or server.should_exit
+    return server
 
 
 def _leave(*_: object) -> None:

@@ -49,6 +49,7 @@ class Service:
         failure: why it never will.
         streams: how many streams of events are open.
         is_stopping: whether the server is about to end; streams of events would hold it up.
+        is_draining: whether it is about to stop, and load balancers should go elsewhere.
         is_known: whether a request's token still is one.
         detecting: finds people in frames; None without a detector.
         cameras: cameras that are followed; None without any.
@@ -82,6 +83,7 @@ class Service:
         self.decoder = Decoder(embedder.card.input, limits.max_pixels)
         self.streams = 0
         self.is_stopping: Callable[[], bool] = lambda: False
+        self.is_draining: Callable[[], bool] = lambda: False
         self.is_known: Callable[[Request], bool] = lambda request: True
         self._watchers = {name: Watcher(name, gallery, receivers) for name, gallery in self.galleries.items()}
         self._upkeep = [

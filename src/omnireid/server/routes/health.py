@@ -23,6 +23,9 @@ async def healthz() -> dict[str, str]:
     responses={503: {"description": "Not yet, not now, or never: `reason` says why."}},
 )
 async def readyz(service: ServiceOf, response: Response) -> dict[str, str]:
+    if service.is_draining():
+        response.status_code = 503
+        return {"status": "stopping"}
     # In a thread beside those of the routes: a probe does not wait for requests.
     away = await to_thread.run_sync(service.away, limiter=CapacityLimiter(1)) if service.is_ready else ""
     if service.is_ready and not away:
