@@ -82,6 +82,34 @@ def test_only_frames_that_meet_the_filter_count() -> None:
     assert [one.frames for one in found.candidates] == [one[2] for one in wanted]
 
 
+def test_frames_and_people_that_are_ruled_out_do_not_count() -> None:
+    gallery, rows, items = filled()
+    ids = {item.quality: item.id for item in gallery.items(limit=100)}
+    gallery.merge("p5", ["p4"])
+    without = (0, 8, 15)
+    found = gallery.search_tracklet(
+        rows[28:31],
+        model=MODEL,
+        k=50,
+        without={str(ids[items[n].quality]) for n in without},
+        without_people={"p4"},
+    )
+    kept = [n for n, item in enumerate(items) if n not in without and item.identity not in ("p4", "p5")]
+    wanted = expected(rows[kept], [items[n] for n in kept], unit(unit(rows[28:31]).sum(axis=0)))
+    assert [one.frames for one in found.candidates] == [count for _, _, count in wanted]
+    np.testing.assert_allclose([one.score for one in found.candidates], [one[0] for one in wanted], atol=1e-6)
+    # Whoever fills the first look is passed over, and others are looked for further down.
+    crowded = memory_gallery()
+    many, few = np.tile(rows[:1], (300, 1)), rows[28:31]
+    crowded.enrol([Item(key=f"m{n}", identity="p1", tracklet="m") for n in range(300)], many, model=MODEL)
+    crowded.enrol([Item(key=f"f{n}", identity=f"q{n}") for n in range(3)], few, model=MODEL)
+    for group in (True, False):
+        found = crowded.search_tracklet(rows[:1], model=MODEL, k=3, without_people={"p1"}, group=group)
+        assert {one.identity for one in found.candidates} == {"q0", "q1", "q2"}
+        found = crowded.search(rows[0], model=MODEL, k=3, without_people={"p1"}, group=group)
+        assert {one.identity for one in found.candidates} == {"q0", "q1", "q2"}
+
+
 def test_many_frames_of_one_tracklet_do_not_hide_the_others() -> None:
     gallery = memory_gallery()
     rows, _ = crowd(5, 4, 1)

@@ -217,7 +217,8 @@ class Searcher:
         while True:
             ranked, has_all = self._ranked(query, asked, size)
             groups = self.groups(ranked, asked.k) if asked.group else []
-            if not asked.group or has_all or len(groups) >= asked.k or size >= MOST_FETCHED:
+            found = len(groups) if asked.group else ranked.rows.num_rows
+            if has_all or found >= asked.k or size >= MOST_FETCHED:
                 break
             size = min(_WIDENING * size, MOST_FETCHED)
         return self.result(
@@ -243,13 +244,7 @@ class Searcher:
             columns=(*ITEM_COLUMNS, "embedding") if needs_vectors else ITEM_COLUMNS,
         )
         has_all = rows.num_rows < size
-        if asked.without:
-            ids = rows.column("id").to_pylist()
-            rows = rows.take(np.flatnonzero([item_id not in asked.without for item_id in ids]))
-        if asked.without_people:
-            gone = {self.people.root(identity) for identity in asked.without_people}
-            shown = map(self.people.shown, rows.column("identity").to_pylist())
-            rows = rows.take(np.flatnonzero([identity not in gone for identity in shown]))
+        rows = self.asked_for(rows, asked)
         scores = np.asarray(rows.column("score"), np.float64)
         if needs_vectors and rows.num_rows:
             vectors = self.judge.vectors(np.concatenate([query[None], embeddings_of(rows)]))
@@ -261,6 +256,17 @@ class Searcher:
                 order[:RERANKED] = reranked(vectors[0], vectors[1:], order[:RERANKED])
             rows, scores = rows.take(order), scores[order]
         return self.ranked(rows, scores), has_all
+
+    def asked_for(self, rows: pa.Table, asked: Question) -> pa.Table:
+        """Rows without the items and people that are to be no candidates."""
+        if asked.without:
+            ids = rows.column("id").to_pylist()
+            rows = rows.take(np.flatnonzero([item_id not in asked.without for item_id in ids]))
+        if asked.without_people:
+            gone = {self.people.root(identity) for identity in asked.without_people}
+            shown = map(self.people.shown, rows.column("identity").to_pylist())
+            rows = rows.take(np.flatnonzero([identity not in gone for identity in shown]))
+        return rows
 
     def ranked(self, rows: pa.Table, scores: Float64) -> Ranked:
         """Rows in the order of the answer, with whose they are."""

@@ -8,7 +8,8 @@ with x and y the frames' embeddings at unit norm (whitened first where the calib
 their qualities. A frame of quality 0 counts for nothing; where all frames of a tracklet have it, they count
 alike, so that nobody who was enrolled is beyond being found.
 
-The score is exact for every candidate: all its frames in the gallery that meet the filter are pooled.
+The score is exact for every candidate: all its frames in the gallery that meet the filter, and are not ruled
+out by `Question.without` or `without_people`, are pooled.
 Candidates are the tracklets that own the frames nearest to the pooled query.
 """
 
@@ -80,22 +81,23 @@ def search_tracklets(
         frames: (T, D) float32 of unit norm.
         qualities: (T,).
     """
-    where = searcher.people.meant(asked.where)
+    asked = dataclasses.replace(asked, where=searcher.people.meant(asked.where))
     nearest_to = pooled(frames, qualities)
     query = pooled(searcher.judge.vectors(frames), qualities)
-    size = max(_LEAST_FETCHED, _WIDENING * asked.k)
+    size = max(_LEAST_FETCHED, _WIDENING * asked.k) + len(asked.without)
     while True:
         nearest = searcher.store.search(
-            searcher.generation.collection, nearest_to, k=size, where=where, exact=asked.exact
+            searcher.generation.collection, nearest_to, k=size, where=asked.where, exact=asked.exact
         )
         has_all = nearest.num_rows < size
+        nearest = searcher.asked_for(nearest, asked)
         best = _best_of_each(nearest)
         # Grouped by person, k tracklets may be too few: twice as many are looked at.
         if has_all or len(best) >= asked.k * (2 if asked.group else 1) or size >= MOST_FETCHED:
             break
         size = min(_WIDENING * size, MOST_FETCHED)
     rows = nearest.take(best)
-    sums, frame_counts = _pooled_tracklets(searcher, rows, where)
+    sums, frame_counts = _pooled_tracklets(searcher, rows, asked)
     # What was deleted since it was found has no frames any more.
     kept = np.flatnonzero(frame_counts)
     rows, vectors, frame_counts = rows.take(kept), unit_rows(sums[kept]), frame_counts[kept]
@@ -132,14 +134,15 @@ def _owners(rows: pa.Table) -> list[Owner]:
     return [("item", item) if tracklet is None else ("tracklet", tracklet) for item, tracklet in names]
 
 
-def _pooled_tracklets(searcher: Searcher, rows: pa.Table, where: Filter) -> tuple[Float32, Int64]:
+def _pooled_tracklets(searcher: Searcher, rows: pa.Table, asked: Question) -> tuple[Float32, Int64]:
     """The tracklet behind each of N rows: its pooled vector (N, D), and how many frames it has (N)."""
     owners = _owners(rows)
     place_of = {owner: index for index, owner in enumerate(owners)}
     sums, plain = np.zeros((2, len(owners), searcher.generation.model.dim))
     weights = np.zeros(len(owners))
     counts = np.zeros(len(owners), np.int64)
-    for part in _frames(searcher, owners, where):
+    for frames in _frames(searcher, owners, asked.where):
+        part = searcher.asked_for(frames, asked)
         places = np.array([place_of[owner] for owner in _owners(part)], np.int64)
         vectors = searcher.judge.vectors(embeddings_of(part)).astype(np.float64)
         qualities = np.asarray(part.column("quality"), np.float64)
@@ -154,7 +157,7 @@ def _pooled_tracklets(searcher: Searcher, rows: pa.Table, where: Filter) -> tupl
 def _frames(searcher: Searcher, owners: list[Owner], where: Filter) -> Iterator[pa.Table]:
     """All frames of tracklets, as far as they meet the filter, and items by themselves."""
     store, collection = searcher.store, searcher.generation.collection
-    columns = ("id", "tracklet", "quality", "embedding")
+    columns = ("id", "tracklet", "identity", "quality", "embedding")
     tracklets = frozenset(name for kind, name in owners if kind == "tracklet")
     alone = [name for kind, name in owners if kind == "item"]
     if tracklets:
