@@ -91,6 +91,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and t
     from omnireid.training.options import RunOptions as RunOptions
     from omnireid.training.recipe import Recipe as Recipe
     from omnireid.training.recipe import load_recipe as load_recipe
+    from omnireid.video.options import TrackOptions as TrackOptions
     from omnireid.video.track import track as track
 
 __version__ = "0.2.0"
@@ -144,6 +145,7 @@ _NAMES = {
     "synthetic.options": "RenderOptions",
     "training.options": "RunOptions",
     "training.recipe": "Recipe load_recipe",
+    "video.options": "TrackOptions",
     "video.track": "track",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}

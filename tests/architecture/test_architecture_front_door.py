@@ -18,7 +18,7 @@ ExportForm Filter fit_calibration FrameSampling Gallery IdentityClassifier initi
 Item list_datasets list_models load_recipe load_weights model_card ModelCard ModelRef OmniReIDError
 open_set_metrics Protocol QueryExpansion Question rank_metrics Ranking read_dataset read_datasets
 read_embeddings Reading Recipe render_dataset RenderOptions require_splits Reranking run RunOptions
-Sample save_weights Sources track train validate_dataset verify write_embeddings
+Sample save_weights Sources track TrackOptions train validate_dataset verify write_embeddings
 """.split()  # noqa: SIM905 (a list that is read and changed by people)
 ROOT = Path(omnireid.__file__).parents[2]
 
@@ -53,3 +53,26 @@ def test_no_name_is_hidden_by_a_module() -> None:
 def test_readme_imports_nothing_but_the_front_door() -> None:
     lines = (ROOT / "README.md").read_text().splitlines()
     assert [line for line in lines if line.startswith(("from omnireid.", "import omnireid."))] == []
+
+
+# Nobody holds more in mind at a call; options that travel together are one value (Ranking, RunOptions).
+MOST_PARAMETERS = 8
+# What the command line offers is a command's parameters, and what a compiler takes is numbers and arrays.
+COMPILED = {"compiled", "triton.jit"}
+
+
+def test_no_function_takes_more_parameters_than_a_reader_holds_in_mind() -> None:
+    package = ROOT / "src" / "omnireid"
+    too_many = {}
+    for path in sorted(package.rglob("*.py")):
+        if path.parent == package / "cli":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            named = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            count = len([argument for argument in named if argument.arg not in ("self", "cls")])
+            is_compiled = {ast.unparse(decorator) for decorator in node.decorator_list} & COMPILED
+            if count > MOST_PARAMETERS and not is_compiled:
+                too_many[f"{path.relative_to(package)}: {node.name}"] = count
+    assert too_many == {}

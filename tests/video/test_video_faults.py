@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from command_line import Run
-from omnireid import track
+from omnireid import TrackOptions, track
 from omnireid.core.errors import DiskFullError, InputError, StorageError
 from omnireid.data.datasets import read_dataset
 from omnireid.experiment.calibration import calibrate
@@ -126,7 +126,7 @@ def test_killed_then_stopped_then_finished_is_as_if_nothing_had_happened(
 ) -> None:
     whole, out, gallery = tmp_path / "whole", tmp_path / "out", tmp_path / "gallery"
     source, boxes = [("yard", str(walkers.video))], [walkers.boxes]
-    track(source, model, whole, detections=boxes, started=STARTED)
+    track(source, model, whole, TrackOptions(detections=boxes, started=STARTED))
     words = [
         "track", f"yard={walkers.video}", "--detections", walkers.boxes, "-m", model, "-o", out,
         "--gallery", gallery,
@@ -179,7 +179,7 @@ def test_a_full_disk_keeps_what_was_saved(walkers: Walkers, model: Path, tmp_pat
         tmp_path / "a",
         tmp_path / "b",
     )
-    track(source, model, whole, detections=boxes, started=STARTED)
+    track(source, model, whole, TrackOptions(detections=boxes, started=STARTED))
     saves = Following(save_s=0.0)
 
     class Small(Ledger):
@@ -191,21 +191,21 @@ def test_a_full_disk_keeps_what_was_saved(walkers: Walkers, model: Path, tmp_pat
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("omnireid.video.ledger.Ledger", Small)
         with pytest.raises(DiskFullError, match=r"progress\.sqlite: the disk is full; .* with --resume"):
-            track(source, model, out, detections=boxes, started=STARTED, following=saves)
+            track(source, model, out, TrackOptions(detections=boxes, started=STARTED), following=saves)
     assert 0 < count(out / FILE, "boxes") < 80
-    track(source, model, out, detections=boxes, following=saves, resume=True)
+    track(source, model, out, TrackOptions(detections=boxes, resume=True), following=saves)
     assert results(out) == results(whole)
 
 
 def test_only_the_same_run_goes_on(walkers: Walkers, model: Path, tmp_path: Path) -> None:
     source, boxes = [("yard", str(walkers.video))], [walkers.boxes]
     with pytest.raises(InputError, match="holds no run to go on with"):
-        track(source, model, tmp_path, detections=boxes, resume=True)
-    track(source, model, tmp_path, detections=boxes)
+        track(source, model, tmp_path, TrackOptions(detections=boxes, resume=True))
+    track(source, model, tmp_path, TrackOptions(detections=boxes))
     with pytest.raises(InputError, match=r"--resume goes on with the same sources: .*yard.*; got .*door"):
-        track([("door", str(walkers.video))], model, tmp_path, detections=boxes, resume=True)
+        track([("door", str(walkers.video))], model, tmp_path, TrackOptions(detections=boxes, resume=True))
     with only_writer(tmp_path), pytest.raises(StorageError, match="another process writes its run there"):
-        track(source, model, tmp_path, detections=boxes, resume=True)
+        track(source, model, tmp_path, TrackOptions(detections=boxes, resume=True))
     (tmp_path / FILE).write_bytes(b"no ledger at all" * 100)
     with pytest.raises(StorageError, match=r"progress\.sqlite: file is not a database"):
         open_ledger(tmp_path, {}, resume=True)
@@ -214,8 +214,10 @@ def test_only_the_same_run_goes_on(walkers: Walkers, model: Path, tmp_path: Path
 def test_clocks_that_differ_are_brought_together(walkers: Walkers, model: Path, tmp_path: Path) -> None:
     sources, boxes = [("yard", str(walkers.video)), ("hall", str(walkers.video))], [walkers.boxes] * 2
     with pytest.raises(InputError, match="expected a time for each of hall, yard; got hall"):
-        track(sources, model, tmp_path, detections=boxes, started={"hall": 5.0})
-    done = track(sources, model, tmp_path, detections=boxes, started={"hall": 1_012.5, "yard": 1_000.0})
+        track(sources, model, tmp_path, TrackOptions(detections=boxes, started={"hall": 5.0}))
+    done = track(
+        sources, model, tmp_path, TrackOptions(detections=boxes, started={"hall": 1_012.5, "yard": 1_000.0})
+    )
     begins = {
         name: [tracklet.begin for tracklet in done.site.tracklets if tracklet.camera == name]
         for name in ("yard", "hall")
@@ -291,10 +293,14 @@ def test_two_hundred_people_and_nobody(model: Path, tmp_path: Path) -> None:
         np.array([40 * (p % 20), 60 * (p // 20), 40 * (p % 20) + 30, 60 * (p // 20) + 55]) for p in range(200)
     ]
     write_lines(tmp_path / "crowd.txt", [(n, -1, box, 0.9) for n in range(1, 9) for box in places])
-    done = track([("crowd", str(film))], model, tmp_path / "crowd", detections=[tmp_path / "crowd.txt"])
+    done = track(
+        [("crowd", str(film))], model, tmp_path / "crowd", TrackOptions(detections=[tmp_path / "crowd.txt"])
+    )
     assert len(done.site.tracklets) == len(done.site.identities) == 200
     write_lines(tmp_path / "none.txt", [])
-    done = track([("crowd", str(film))], model, tmp_path / "none", detections=[tmp_path / "none.txt"])
+    done = track(
+        [("crowd", str(film))], model, tmp_path / "none", TrackOptions(detections=[tmp_path / "none.txt"])
+    )
     assert done.site.identities == ()
     assert "Nobody was seen" in (tmp_path / "none" / "report.html").read_text()
     assert pq.read_table(tmp_path / "none" / "tracks.parquet").num_rows == 0

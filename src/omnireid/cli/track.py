@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,22 @@ from omnireid.cli import options
 from omnireid.cli.console import print_json, stderr, stdout
 from omnireid.core.errors import ConfigError, InputError
 from omnireid.inference.options import DEFAULT_MODEL
+from omnireid.video.options import TrackOptions
+
+
+@dataclass(frozen=True)
+class Options(TrackOptions):
+    """What a run depends on besides its cameras and its model."""
+
+    gallery: Annotated[
+        str | None, typer.Option("--gallery", help="Gallery that tracklets are enrolled in.")
+    ] = TrackOptions.gallery
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in the folder that was stopped.")
+    ] = TrackOptions.resume
+    annotate: Annotated[
+        bool, typer.Option("--annotate", help="Also make videos with a box and a number for each person.")
+    ] = TrackOptions.annotate
 
 
 def track(
@@ -67,9 +84,6 @@ def track(
         float,
         typer.Option("--sure", min=0.1, max=0.9, help="Score from which a box is a person; 0.1 around it."),
     ] = 0.5,
-    gallery: Annotated[
-        str | None, typer.Option("--gallery", help="Gallery that tracklets are enrolled in.")
-    ] = None,
     started: Annotated[
         list[str] | None,
         typer.Option(
@@ -78,12 +92,7 @@ def track(
             "each camera where they did not begin together.",
         ),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in the folder that was stopped.")
-    ] = False,
-    annotate: Annotated[
-        bool, typer.Option("--annotate", help="Also make videos with a box and a number for each person.")
-    ] = False,
+    asked: Options = Options(),
     engine: options.EngineOptions = options.EngineOptions(),
 ) -> None:
     """Follow people through cameras: tracks, tracklets with their best crops, and who is who.
@@ -103,11 +112,15 @@ def track(
         plan.read_from([_named(source) for source in sources or []]),
         model,
         out,
-        calibration=calibration,
-        detections=detections or [],
-        detector=open_detector(detector, head, tiles=tiles, threads=engine.threads)
-        if detector or head or tiles
-        else None,
+        replace(
+            asked,
+            calibration=calibration,
+            detections=detections or (),
+            detector=open_detector(detector, head, tiles=tiles, threads=engine.threads)
+            if detector or head or tiles
+            else None,
+            started=_times(started or []),
+        ),
         following=Following(
             FrameReading(fps=fps),
             Tracking(possible=sure - 0.1, sure=sure, begin=sure + 0.1),
@@ -115,10 +128,6 @@ def track(
             plan=plan,
         ),
         engine=engine,
-        gallery=gallery,
-        started=_times(started or []),
-        resume=resume,
-        annotate=annotate,
         console=stderr,
     )
     for camera in done.site.cameras:
@@ -130,7 +139,7 @@ def track(
     )
     if done.enrolled is not None:
         count = int(done.enrolled.is_new.sum())
-        stdout.print(f"{count:,} tracklets enrolled: {gallery}")
+        stdout.print(f"{count:,} tracklets enrolled: {asked.gallery}")
     if done.site.was_interrupted:
         stderr.print(
             "stopped before the end; what was seen until then is there, and the same command with --resume "

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from omnireid.core.arrays import UInt8
 from omnireid.core.detection import PersonDetector
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
@@ -27,6 +25,7 @@ from omnireid.video.detecting import as_detector
 from omnireid.video.detector import NanoDet
 from omnireid.video.enrolling import enrol_site
 from omnireid.video.ledger import only_writer, open_ledger
+from omnireid.video.options import TrackOptions
 from omnireid.video.plan import Source
 from omnireid.video.reading import shown_source
 from omnireid.video.results import prepare, write_site
@@ -54,14 +53,8 @@ def track(
     sources: Sequence[tuple[str, str] | Source],
     model: str | os.PathLike[str],
     out: str | os.PathLike[str],
+    options: TrackOptions = TrackOptions(),
     *,
-    calibration: str | os.PathLike[str] | None = None,
-    detections: Sequence[str | os.PathLike[str]] = (),
-    detector: PersonDetector | Callable[[UInt8], Any] | None = None,
-    gallery: str | None = None,
-    started: float | Mapping[str, float] | None = None,
-    resume: bool = False,
-    annotate: bool = False,
     following: Following = Following(),
     engine: Engine = Engine(),
     console: Console | None = None,
@@ -72,13 +65,9 @@ def track(
         sources: Name and source of each camera: a video, a folder of pictures, a MOT sequence, a webcam or a
             stream.
         model: A model file, or the name of weights.
-        calibration: By default the file beside the model.
-        detections: Boxes as MOT text or COCO's JSON, one file for each source, instead of a detector.
-        detector: By default the one that ships; a function of a picture may give what `as_boxes` takes.
-        gallery: A gallery that tracklets are enrolled in, made where there is none.
-        started: Unix seconds of the first frames, of all cameras or of each by name; by default now.
-        resume: Go on with the run in the folder, which must have been of the same cameras and model.
-        annotate: Whether videos are made in which everybody has a box; of files, not of streams.
+        options: What is done besides, and with which boxes.
+        following: How people are followed, from frame to identity.
+        engine: What runs the model.
         console: Where progress is shown.
 
     Raises:
@@ -90,7 +79,7 @@ def track(
     """
     weights = find_weights(model)
     embedder = open_model(weights, engine, console=console)
-    known = Calibration.load_beside(weights, embedder.sha256, calibration)
+    known = Calibration.load_beside(weights, embedder.sha256, options.calibration)
     if known is None:
         raise InputError(
             f"{weights}: has no calibration ({calibration_path(weights).name} beside it), so how likely two "
@@ -98,15 +87,16 @@ def track(
         )
     folder, names = Path(out), [source[0] for source in sources]
     check_names(names)
-    if detections and len(detections) != len(sources):
+    files = options.detections
+    if files and len(files) != len(sources):
         raise InputError(
-            f"detections: expected one file for each of {len(sources)} sources, got {len(detections)}"
+            f"detections: expected one file for each of {len(sources)} sources, got {len(files)}"
         )
-    given = {name: read_boxes(file) for name, file in zip(names, detections, strict=False)}
+    given = {name: read_boxes(file) for name, file in zip(names, files, strict=False)}
     finds: PersonDetector | None = None if given else NanoDet(threads=engine.threads)
-    if detector is not None:
-        finds = as_detector(detector)
-    cameras, began = _on_one_clock(sources, started)
+    if options.detector is not None:
+        finds = as_detector(options.detector)
+    cameras, began = _on_one_clock(sources, options.started)
     run = {
         # No password in the folder of results.
         "sources": [camera._replace(address=shown_source(camera.address)) for camera in cameras],
@@ -119,11 +109,13 @@ def track(
     # What cannot be written is known before an hour of video was looked at.
     with ExitStack() as stack:
         stack.enter_context(only_writer(folder))
-        ledger = open_ledger(folder, run, resume=resume)
+        ledger = open_ledger(folder, run, resume=options.resume)
         prepare(folder, names)
-        opened = None if gallery is None else stack.enter_context(Gallery.open(gallery, calibration=known))
+        opened = None
+        if options.gallery is not None:
+            opened = stack.enter_context(Gallery.open(options.gallery, calibration=known))
         site = follow(cameras, finds, embedder, known, following, given=given, ledger=ledger, console=console)
-        films = following.reading if annotate else None
+        films = following.reading if options.annotate else None
         record = write_site(site, folder, embedder.ref, gap_s=following.stitching.gap_s, films=films)
         enrolled = None
         if opened is not None:

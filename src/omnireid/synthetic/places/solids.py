@@ -160,22 +160,16 @@ class Builder:
         height: float,
         texture: int,
         *,
-        base: float = 0.0,
         sides: int = 10,
         owner: int = 0,
-        top_radius: float | None = None,
         repeats: Point = (2.0, 2.0),
-        stands: bool = True,
     ) -> None:
         """A round pillar, post or trunk."""
         turn = np.linspace(0.0, 2 * np.pi, sides + 1)
         ring = np.column_stack([np.cos(turn), np.sin(turn)])
-        upper = radius if top_radius is None else top_radius
+        around_it = ring * radius + np.asarray(middle)
         vertices = np.concatenate(
-            [
-                np.column_stack([ring * radius + np.asarray(middle), np.full(sides + 1, base)]),
-                np.column_stack([ring * upper + np.asarray(middle), np.full(sides + 1, base + height)]),
-            ]
+            [np.column_stack([around_it, np.full(sides + 1, level)]) for level in (0.0, height)]
         )
         low = np.arange(sides)
         high = low + sides + 1
@@ -190,8 +184,7 @@ class Builder:
             ]
         )
         self.meshes.append(Mesh.of(vertices, faces, uvs, texture=texture, owner=owner))
-        if stands:
-            self.footprints.append(Footprint(middle, (radius, radius)))
+        self.footprints.append(Footprint(middle, (radius, radius)))
 
     def cross(
         self,
