@@ -8,7 +8,7 @@ trap 'rm -rf "$work"' EXIT
 .venv/bin/python -m build --wheel --no-isolation --outdir "$work/dist" . >"$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
 .venv/bin/omnireid export --model runs/quickstart/model.safetensors --out "$work/quickstart.onnx"
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check --constraint constraints.txt "$work"/dist/*.whl
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check --constraint constraints.txt "$(echo "$work"/dist/*.whl)[serve]"
 
 cd "$work"
 if venv/bin/python -c 'import torch' 2>/dev/null; then

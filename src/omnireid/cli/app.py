@@ -31,11 +31,13 @@ from omnireid.cli import (
     track,
     train,
     verify,
+    warm_up,
 )
 from omnireid.cli.console import guard_output, one_line, print_warnings, stderr
 from omnireid.cli.process import end_as_on_ctrl_c, keep_to_the_quota, spin_briefly
 from omnireid.cli.settings import PREFIX, read_settings
 from omnireid.core.errors import OmniReIDError
+from omnireid.core.extras import saying_the_extra
 from omnireid.core.files import write_failure
 
 app = options.App(
@@ -55,6 +57,7 @@ app.command("corrupt")(corrupt.corrupt)
 app.command("calibrate")(calibrate.calibrate)
 app.command("verify")(verify.verify)
 app.command("embed")(embed.embed)
+app.command("warm-up")(warm_up.warm_up)
 app.command("export")(export.export)
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
@@ -123,7 +126,8 @@ def main() -> None:
     print_warnings()
     try:
         try:
-            app(auto_envvar_prefix=PREFIX)
+            with saying_the_extra():
+                app(auto_envvar_prefix=PREFIX)
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()

@@ -11,6 +11,7 @@ import typer
 from omnireid.cli import options
 from omnireid.cli.console import print_rows, stderr, stdout
 from omnireid.core.errors import ConfigError
+from omnireid.core.extras import require
 from omnireid.gallery.options import DEFAULT_PRECISION
 from omnireid.inference.options import DEFAULT_MODEL
 from omnireid.server.limits import Limits
@@ -105,6 +106,7 @@ def serve(
     """
     import webbrowser
 
+    require("fastapi")
     from omnireid.cli.process import share_memory_among_threads, switch_threads_often
     from omnireid.evaluation.calibration import Calibration
     from omnireid.gallery.gallery import Gallery

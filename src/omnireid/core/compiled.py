@@ -121,6 +121,7 @@ class _Kept:
         stamp = _stamp(Path(function.__code__.co_filename))
         name = numbas._index_name.removesuffix(".nbi")
         cache._cache_file = _CheckedFile(numbas._cache_path, name, stamp)  # type: ignore[no-untyped-call]
+        _folders.add(str(numbas._cache_path))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cache, name)
@@ -163,6 +164,17 @@ class _CheckedFile(IndexDataCacheFile):
 
 
 _warned: list[str] = []
+_folders: set[str] = set()
+
+
+def why_not_kept() -> str | None:
+    """Why something that this process has compiled was not kept; None where all was."""
+    return _warned[0] if _warned else None
+
+
+def kept_in() -> list[str]:
+    """Folders of the compiled code of all modules that this process has imported."""
+    return sorted(_folders)
 
 
 def _warn_once(why: str) -> None:

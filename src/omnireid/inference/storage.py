@@ -29,6 +29,7 @@ import numpy.typing as npt
 
 from omnireid.core.card import ModelCard, ModelRef
 from omnireid.core.errors import InputError
+from omnireid.core.extras import saying_the_extra
 from omnireid.core.files import atomic_write
 from omnireid.core.types import Embeddings, SampleColumns, concatenate
 
@@ -56,6 +57,7 @@ class EmbeddingWriter:
 
         Raises:
             InputError: a suffix that is neither `.parquet` nor `.npz`.
+            MissingExtraError: Parquet without pyarrow.
         """
         self.path = Path(path)
         _check_suffix(self.path)
@@ -113,8 +115,9 @@ class EmbeddingWriter:
                     self._parquet.close()
 
     def _write_row_group(self) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        with saying_the_extra():
+            import pyarrow as pa
+            import pyarrow.parquet as pq
 
         part = concatenate(self._waiting)
         self._waiting = []
@@ -212,8 +215,9 @@ def _read(path: Path) -> tuple[Embeddings, str]:
 
 
 def _read_parquet(path: Path) -> tuple[Embeddings, str]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    with saying_the_extra():
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:

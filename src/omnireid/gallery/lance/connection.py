@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from omnireid.core.errors import InputError, StorageError
+from omnireid.core.extras import saying_the_extra
 from omnireid.core.machine import processor_features
 from omnireid.gallery.lance.failures import RECORDS, check_there, committing, reading, storing
 from omnireid.gallery.lance.filters import absent_sql, quoted
@@ -86,7 +87,8 @@ class Connection:
         check_processor()
         # Its level, taken when it is loaded: it warns on stderr of what does not concern a user.
         os.environ.setdefault("LANCEDB_LOG", "error")
-        import lancedb
+        with saying_the_extra():
+            import lancedb
 
         self.uri = uri
         self._folder = folder
