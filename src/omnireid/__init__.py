@@ -158,9 +158,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    from omnireid.core.extras import saying_the_extra
-
-    with saying_the_extra():
+    with import_module(f"{__name__}.core.extras").saying_the_extra():
         return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
