@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and t
     from omnireid.evaluation.breakdown import breakdown as breakdown
     from omnireid.evaluation.calibration import Calibration as Calibration
     from omnireid.evaluation.calibration import fit_calibration as fit_calibration
+    from omnireid.evaluation.clusters import Clustering as Clustering
     from omnireid.evaluation.distance import distance_matrix as distance_matrix
     from omnireid.evaluation.open_set import open_set_metrics as open_set_metrics
     from omnireid.evaluation.options import CalibrationOptions as CalibrationOptions
@@ -50,6 +51,8 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and t
     from omnireid.evaluation.options import Reranking as Reranking
     from omnireid.evaluation.ranking import evaluate_embeddings as evaluate_embeddings
     from omnireid.evaluation.ranking import rank_metrics as rank_metrics
+    from omnireid.experiment.adaptation import Adaptation as Adaptation
+    from omnireid.experiment.adaptation import adapt as adapt
     from omnireid.experiment.calibration import calibrate as calibrate
     from omnireid.experiment.comparison import compare as compare
     from omnireid.experiment.embedding import embed as embed
@@ -110,10 +113,12 @@ _NAMES = {
     "data.validate": "validate_dataset",
     "evaluation.breakdown": "breakdown",
     "evaluation.calibration": "Calibration fit_calibration",
+    "evaluation.clusters": "Clustering",
     "evaluation.distance": "distance_matrix",
     "evaluation.open_set": "open_set_metrics",
     "evaluation.options": "CalibrationOptions QueryExpansion Ranking Reranking",
     "evaluation.ranking": "evaluate_embeddings rank_metrics",
+    "experiment.adaptation": "Adaptation adapt",
     "experiment.calibration": "calibrate",
     "experiment.comparison": "compare",
     "experiment.embedding": "embed",

@@ -10,8 +10,9 @@ import omnireid
 
 # A name that joins or goes is a decision; it is written here, and in CHANGELOG.md.
 NAMES = """
-Box breakdown build_model calibrate Calibration CalibrationOptions Client collect_samples
-combine_all combine_sources compare complexity convert_checkpoint corrupt corrupt_sample Corruptions
+adapt Adaptation Box breakdown build_model calibrate Calibration CalibrationOptions Client Clustering
+collect_samples combine_all combine_sources compare complexity convert_checkpoint corrupt corrupt_sample
+Corruptions
 CORRUPTIONS Dataset dataset_card decode Detections distance_matrix embed embed_tracklets Embedder
 Embeddings EmbeddingWriter Engine evaluate evaluate_embeddings EvaluationOptions export_model
 ExportForm Filter fit_calibration FrameSampling Gallery IdentityClassifier initialise_from InputSpec

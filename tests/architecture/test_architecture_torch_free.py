@@ -28,6 +28,7 @@ sys.meta_path.insert(0, Blocked())
 
 # What the extra [train] is for; `robustness` and `synthetic` need OpenCV from their extras.
 NEED_AN_EXTRA = (
+    "omnireid.experiment.adaptation",
     "omnireid.experiment.demo",
     "omnireid.data.stats_figure",
     "omnireid.experiment.rendered",

@@ -11,6 +11,7 @@ import typer
 
 from omnireid import __version__
 from omnireid.cli import (
+    adapt,
     blur,
     calibrate,
     case,
@@ -51,6 +52,7 @@ app = options.App(
 )
 app.command("run")(run.run)
 app.command("train")(train.train)
+app.command("adapt")(adapt.adapt)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("corrupt")(corrupt.corrupt)

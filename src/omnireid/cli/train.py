@@ -24,13 +24,38 @@ Recipe = Annotated[
 
 
 @dataclass(frozen=True)
-class RecipeChanges:
-    """What is changed of a recipe, and with which seeds it is run."""
+class RecipeValues:
+    """What is changed of a recipe, value by value."""
 
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change a recipe value, e.g. --set optimiser.lr=0.01 (repeatable)."),
     ] = None
+
+    def values(self) -> dict[str, Any]:
+        """By name, as the recipe has it: `--set optimiser.lr=0.01` is `{"optimiser.lr": 0.01}`; YAML.
+
+        Raises:
+            ConfigError: no equals sign, or not YAML.
+        """
+        import yaml
+
+        values: dict[str, Any] = {}
+        for assignment in self.overrides or ():
+            key, equals, text = assignment.partition("=")
+            if not equals or not key:
+                raise ConfigError(f"--set {assignment!r}: expected KEY=VALUE, e.g. --set optimiser.lr=0.01")
+            try:
+                values[key] = yaml.safe_load(text)
+            except yaml.YAMLError as error:
+                raise ConfigError(f"--set {assignment!r}: the value is not valid YAML ({error})") from error
+        return values
+
+
+@dataclass(frozen=True)
+class RecipeChanges(RecipeValues):
+    """What is changed of a recipe, and with which seeds it is run."""
+
     init: Annotated[
         str | None,
         typer.Option(help="Weights to start from; 'none' starts from scratch whatever the recipe says."),
@@ -48,13 +73,6 @@ class RecipeChanges:
     ] = None
 
     def values(self) -> dict[str, Any]:
-        """By name, as the recipe has it: `--set optimiser.lr=0.01` is `{"optimiser.lr": 0.01}`; YAML.
-
-        Raises:
-            ConfigError: no equals sign, or not YAML.
-        """
-        import yaml
-
         values: dict[str, Any] = {}
         if self.init is not None:
             values["initial_weights"] = None if self.init == "none" else self.init
@@ -62,15 +80,7 @@ class RecipeChanges:
             values["teacher"] = self.teacher
         if self.architecture is not None:
             values["model"] = self.architecture
-        for assignment in self.overrides or ():
-            key, equals, text = assignment.partition("=")
-            if not equals or not key:
-                raise ConfigError(f"--set {assignment!r}: expected KEY=VALUE, e.g. --set optimiser.lr=0.01")
-            try:
-                values[key] = yaml.safe_load(text)
-            except yaml.YAMLError as error:
-                raise ConfigError(f"--set {assignment!r}: the value is not valid YAML ({error})") from error
-        return values
+        return values | super().values()
 
 
 @dataclass(frozen=True)

@@ -115,19 +115,7 @@ class RerankedDistances(EmbeddingDistances):
         self.comparison, self.reranking = comparison, reranking
         rows = np.concatenate([comparison.query, comparison.gallery])
         both = Comparison(rows, rows, distance, comparison.team)
-        reranking.check(len(rows))
-        own = np.arange(len(rows))
-        lists = own[:, None]
-        wanted = reranking.list_length - 1
-        # One neighbour is always looked for: it brings the largest distance with it.
-        nearest = nearest_of(both, max(1, wanted), own=own, console=console)
-        lists = np.concatenate([lists, nearest.items[:, :wanted]], axis=1)
-        inverse = _inverse(nearest.largest)
-
-        def levels(row: Int64, item: Int64) -> Float64:
-            return both.levels(row, item, inverse)
-
-        self.index = JaccardIndex.build(lists, levels, len(comparison.query), reranking, comparison.team)
+        self.index, inverse = _index(both, len(comparison.query), reranking, console)
         self.moves = True
         self.kind, self.blend = _kind(reranking), reranking.lambda_
         self.weight = inverse[: len(comparison.query)]
@@ -137,6 +125,46 @@ class RerankedDistances(EmbeddingDistances):
         query, item, jaccard = self.index.below_one(block.first, block.stop, self.comparison.team)
         levels = self.comparison.levels(query, item, self.weight)
         return query, item, _final(self.reranking, jaccard, levels)
+
+
+def jaccard_below_one(
+    vectors: AnyFloat, reranking: Reranking, *, threads: int | None = None
+) -> tuple[Int64, Int64, Float64]:
+    """Jaccard distances between the items of one set, where they are below 1: what clusters are made of.
+
+    Args:
+        vectors: (N, D); compared by Euclidean distance.
+        reranking: the constants; `lambda_` plays no part.
+
+    Returns:
+        row, item, jaccard: (M,) each, ascending by (row, item); an item and itself at 0 among them.
+
+    Raises:
+        InputError: fewer items than k1 or k2 ask for.
+    """
+    reranking.check(len(vectors))
+    with Team(threads) as team:
+        both = Comparison(vectors, vectors, "euclidean", team)
+        index, _ = _index(both, 0, reranking, None)
+        return index.below_one(0, len(vectors), team)
+
+
+def _index(
+    both: Comparison, num_query: int, reranking: Reranking, console: Console | None
+) -> tuple[JaccardIndex, Float64]:
+    """Descriptions of all items, and the inverse of each one's largest squared distance."""
+    reranking.check(len(both.query))
+    own = np.arange(len(both.query))
+    wanted = reranking.list_length - 1
+    # One neighbour is always looked for: it brings the largest distance with it.
+    nearest = nearest_of(both, max(1, wanted), own=own, console=console)
+    lists = np.concatenate([own[:, None], nearest.items[:, :wanted]], axis=1)
+    inverse = _inverse(nearest.largest)
+
+    def levels(row: Int64, item: Int64) -> Float64:
+        return both.levels(row, item, inverse)
+
+    return JaccardIndex.build(lists, levels, num_query, reranking, both.team), inverse
 
 
 @dataclass(frozen=True, eq=False)

@@ -158,14 +158,18 @@ def plan_runs(
     for _, folder, _ in runs:
         check_run_folder(folder, resume=options.resume, overwrite=options.overwrite)
         if options.resume and "initial_weights" in changes:
-            _check_initial(folder, changes["initial_weights"])
+            check_initial(folder, changes["initial_weights"])
     return runs
 
 
-def _check_initial(folder: Path, given: str | None) -> None:
+def check_initial(folder: Path, given: str | None) -> None:
     """Refuse other weights to start from than a run began with: --resume has no use for them.
 
     The same file by another path is the same, and --init need not be repeated.
+
+    Raises:
+        ConfigError: names both.
+        TrainingError: the checkpoint is damaged.
     """
     if not (folder / CHECKPOINT).is_file():
         return
