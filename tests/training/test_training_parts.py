@@ -14,9 +14,10 @@ from omnireid.core.errors import ConfigError, OmniReIDWarning, TrainingError, Un
 from omnireid.core.types import Split
 from omnireid.data.datasets import read_dataset
 from omnireid.models.weights import load_weights
-from omnireid.training import loop
+from omnireid.training import learner
 from omnireid.training.averaging import weight_average
 from omnireid.training.checkpoint import load_checkpoint
+from omnireid.training.learner import Learner
 from omnireid.training.loop import train
 from omnireid.training.options import LoopOptions
 from omnireid.training.recipe import Recipe, load_recipe
@@ -56,14 +57,14 @@ def test_a_resumed_run_with_every_state_ends_where_an_uninterrupted_one_does(
 ) -> None:
     train(strong_recipe(), samples, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        step = loop._Run._step
+        step = Learner.step
 
         def stop(run: Any, epoch: int, number: int, batch: Any) -> Any:
             if epoch == 2:
                 raise StoppedError
             return step(run, epoch, number, batch)
 
-        patch.setattr(loop._Run, "_step", stop)
+        patch.setattr(Learner, "step", stop)
         with pytest.raises(StoppedError):
             train(strong_recipe(), samples, tmp_path / "parts")
     train(strong_recipe(), samples, tmp_path / "parts", options=LoopOptions(resume=True))
@@ -138,7 +139,7 @@ def test_gradients_are_no_longer_than_asked_for(
         optimiser.register_step_pre_hook(measure)
         return optimiser
 
-    monkeypatch.setattr(loop, "build_optimiser", recorded)
+    monkeypatch.setattr(learner, "build_optimiser", recorded)
     for clip in (0.0, 0.01):
         train(strong_recipe(**{"optimiser.clip_norm": clip, "epochs": 3}), samples, tmp_path / f"clip{clip}")
     half = len(lengths) // 2

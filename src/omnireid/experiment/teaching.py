@@ -15,8 +15,8 @@ from omnireid.core.files import write_bytes
 from omnireid.core.types import Split
 from omnireid.data.loading import Reading
 from omnireid.inference.embedder import Embedder
+from omnireid.training.checkpoint import digest_of
 from omnireid.training.folder import TEACHER
-from omnireid.training.loop import digest_of
 from omnireid.training.options import RunOptions
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -104,3 +105,11 @@ def check_resumable(path: Path, checkpoint: Checkpoint, recipe: dict[str, Any], 
             "cannot resume: the training samples are not the ones the run began with "
             "(files added, removed or renumbered); start again in another folder"
         )
+
+
+def digest_of(samples: tuple[Any, ...]) -> str:
+    """Which samples, in which order: file name, pid and camera, not the folder they lie in."""
+    digest = hashlib.sha256()
+    for sample in samples:
+        digest.update(f"{Path(sample.path).name}\x1f{sample.pid}\x1f{sample.camid}\n".encode())
+    return digest.hexdigest()

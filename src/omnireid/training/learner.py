@@ -1,0 +1,185 @@
+"""A network that learns: one step of training, and what a checkpoint keeps of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from omnireid.core.arrays import Float32
+from omnireid.core.seeds import derive_seed
+from omnireid.data.augmentation import Augmentation
+from omnireid.data.loading import Batch
+from omnireid.losses.table import LossBatch
+from omnireid.models.batch_norms import folded_norms, restore_statistics
+from omnireid.models.classifier import ClassifierOutput, IdentityClassifier
+from omnireid.models.network import Network
+from omnireid.models.registry import build_model
+from omnireid.training.averaging import weight_average
+from omnireid.training.checkpoint import Checkpoint
+from omnireid.training.optimisers import build_optimiser
+from omnireid.training.parts import build_losses, check_stages, fuse
+from omnireid.training.recipe import Recipe
+from omnireid.training.teacher import Teacher
+from omnireid.training.together import Team
+
+
+class Learner:
+    """A recipe's network with its losses and its optimiser, on one device of a team.
+
+    Args:
+        labels: (N,) int64, the class of every training picture.
+        device: where it computes; the team decides which of several.
+        initial: network to start from; None initialises one from the recipe's seed.
+        teacher: (N, E) float32, another network's embeddings of the pictures; None without one.
+
+    Attributes:
+        augmentation: what training does to crops; it may have a state.
+        fabric: Lightning's, on this process's device.
+        optimiser: its parameter groups take the learning rate.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        labels: Tensor,
+        team: Team,
+        *,
+        device: torch.device,
+        initial: Network | None,
+        teacher: Float32 | None,
+    ) -> None:
+        self.recipe = recipe
+        self.team = team
+        self.labels = labels
+        self.augmentation = _augmentation(recipe)
+        self.plain = Augmentation((), recipe.input)
+        self.fabric = team.fabric(device)
+        network = _build_network(recipe, int(labels.max()) + 1, initial)
+        check_stages(network.backbone, recipe.frozen_stages)
+        self.losses = build_losses(recipe.loss, network, 0 if teacher is None else teacher.shape[1])
+        # A third faster than channels-first on CPUs (docs/benchmarks/training.md); crops arrive so.
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        if recipe.fused:
+            fuse(network.backbone, recipe.model)
+        team.prepare(network)
+        optimiser = build_optimiser(network, recipe.optimiser)
+        self.network, self.optimiser = self.fabric.setup(network, optimiser)
+        self.average = weight_average(self.classifier, recipe.average_decay) if recipe.average_decay else None
+        self.teacher = None if teacher is None else Teacher(teacher, labels, self.fabric.device)
+
+    @property
+    def classifier(self) -> IdentityClassifier:
+        module = self.network.module
+        assert isinstance(module, IdentityClassifier)
+        return module
+
+    @property
+    def result(self) -> IdentityClassifier:
+        """What is evaluated and saved: the network, or the average of its weights."""
+        if self.average is None:
+            return self.classifier
+        module = self.average.module
+        assert isinstance(module, IdentityClassifier)
+        return module
+
+    def state(self) -> dict[str, Any]:
+        """What a `Checkpoint` keeps of it, by field."""
+        return {
+            "model": self.classifier.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "augmentation": self.augmentation.state_dict(),
+            "average": {} if self.average is None else self.average.state_dict(),
+            "precision": self.fabric.strategy.precision.state_dict(),
+        }
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from what `state` gave; what torch raises where it does not fit passes through."""
+        self.classifier.load_state_dict(checkpoint.model)
+        self.optimiser.load_state_dict(checkpoint.optimiser)
+        self.augmentation.load_state_dict(checkpoint.augmentation)
+        if self.average is not None:
+            self.average.load_state_dict(checkpoint.average)
+        if checkpoint.precision:
+            self.fabric.strategy.precision.load_state_dict(checkpoint.precision)
+
+    def needs_statistics(self) -> bool:
+        """Whether the initial weights have batch norms that were folded into their convolutions."""
+        return bool(folded_norms(self.classifier.backbone))
+
+    def restore_statistics(self, batches: Iterable[Batch]) -> int:
+        """Measure on training pictures what folded batch norms have lost; gives how many norms there are."""
+        # Pictures as training sees them, by an augmentation of its own: the run's has a state.
+        augmentation = _augmentation(self.recipe)
+
+        def pictures() -> Iterator[Tensor]:
+            for step, batch in enumerate(batches):
+                generator = torch.Generator().manual_seed(derive_seed(self.recipe.seed, "statistics", step))
+                yield augmentation(torch.from_numpy(batch.crops).to(self.fabric.device), generator)
+
+        return restore_statistics(self.classifier.backbone, pictures())
+
+    def set_rate(self, lr: float) -> None:
+        """Learn at this rate from the next step on."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr
+
+    def step(self, epoch: int, step: int, batch: Batch) -> dict[str, Tensor]:
+        """Learn from one batch; gives loss, parts of it and accuracy, each () on the device."""
+        which = (epoch, step, *self.team.rank.chance)
+        generator = torch.Generator().manual_seed(derive_seed(self.recipe.seed, "augmentation", *which))
+        crops = torch.from_numpy(batch.crops).to(self.fabric.device, non_blocking=True)
+        rows = torch.from_numpy(batch.indices)
+        labels = self.labels[rows].to(self.fabric.device, non_blocking=True)
+        outputs = self.network(self.augmentation(crops, generator))
+        # Losses compare pictures of the whole batch, whatever device they are on.
+        all_views = ClassifierOutput(*(self.team.gather_views(values, len(labels)) for values in outputs))
+        labels = self.team.gather(labels)
+        # The first view is the crops themselves: what identities are learned from.
+        embeddings, logits, necked = (values[: len(labels)] for values in all_views)
+        views = all_views.logits.view(-1, *logits.shape)
+        taught = None
+        if self.teacher is not None:
+            taught = self.teacher.taught(self.team.gather(self.teacher.rows(rows)))
+        class_weights = self.classifier.classifier.weight
+        given = LossBatch(embeddings, logits, labels, views, necked, class_weights, taught)
+        parts: dict[str, Tensor] = {}
+        loss = logits.new_zeros(())
+        for name, weight, part in self.losses:
+            parts[name] = part(given)
+            loss = loss + weight * parts[name]
+        self.optimiser.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        self.team.average_gradients(self.optimiser)
+        if self.recipe.optimiser.clip_norm:
+            self.fabric.clip_gradients(
+                self.network,
+                self.optimiser,
+                max_norm=self.recipe.optimiser.clip_norm,
+                error_if_nonfinite=False,
+            )
+        self.optimiser.step()
+        if self.average is not None:
+            self.average.update_parameters(self.classifier)
+        parts["accuracy"] = (logits.argmax(dim=1) == labels).float().mean()
+        return {"loss": loss.detach(), **{name: part.detach() for name, part in parts.items()}}
+
+    def end_epoch(self) -> None:
+        """Let all processes have what a checkpoint keeps of the first."""
+        self.team.end_epoch(self.augmentation, self.classifier, self.average)
+
+
+def _augmentation(recipe: Recipe) -> Augmentation:
+    # For consistency, two AugMix views beside each crop (Hendrycks et al., ICLR 2020).
+    num_views = 3 if any(term.spec.needs_views for term in recipe.loss.terms()) else 1
+    return Augmentation(recipe.augmentation, recipe.input, num_views=num_views, appearance=recipe.appearance)
+
+
+def _build_network(recipe: Recipe, num_pids: int, initial: Network | None) -> IdentityClassifier:
+    # Initialisation draws from torch's global generator: seed a copy of it and put the old one back.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(recipe.seed, "initialisation"))
+        backbone = initial if initial is not None else build_model(recipe.model, **recipe.model_options)
+        return IdentityClassifier(backbone, num_pids)
