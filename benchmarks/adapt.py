@@ -4,10 +4,10 @@
 
 Three networks are ranked on the test people of CUHK03-detected, who take no part in any training: the weights
 that ship, trained on rendered people only; the same adapted to the training half, whose labels are not looked
-at; the same trained with these labels by the same recipe, for as many epochs as all rounds of adapting have
-together. A share of the gap is (adapted − before) / (with labels − before). How pure clusters were is judged
-by the labels afterwards: of all pairs of pictures in one cluster, how many show one person, and how many of
-all such pairs are found; 〃 of pairs from two cameras.
+at; the same trained with these labels by the same recipe, on as many pictures, repeats counted, as all rounds
+of adapting together (in whole epochs). A share of the gap is (adapted − before) / (with labels − before). How
+pure clusters were is judged by the labels afterwards: of all pairs of pictures in one cluster, how many show
+one person, and how many of all such pairs are found; the same of pairs from two cameras.
 
 What was trained stays in --scratch, and an interrupted run goes on there. Prints a Markdown table and writes
 benchmarks/results/adapt.json.
@@ -55,19 +55,15 @@ def purity(train: Split, labels: Int64) -> dict[str, float]:
     return shares
 
 
-def train_with_labels(dataset: Dataset, arguments: argparse.Namespace, changes: dict[str, Any]) -> Path:
-    """Train the same weights on the same pictures with labels, for the epochs of all rounds together."""
-    first = json.loads((arguments.scratch / "adapted" / "round-01" / "recipe.json").read_text())
-    recipe = load_recipe(
-        "adapt",
-        {
-            **changes,
-            **{key: first[key] for key in ("model", "model_options", "input", "initial_weights")},
-            "epochs": arguments.rounds * first["epochs"],
-        },
-    )
-    folder = arguments.scratch / "labelled"
-    options = RunOptions(threads=arguments.threads, resume=(folder / "checkpoint.pt").is_file())
+def train_with_labels(
+    dataset: Dataset, scratch: Path, changes: dict[str, Any], epochs: int, threads: int | None
+) -> Path:
+    """Train the same weights on the same pictures with labels."""
+    first = json.loads((scratch / "adapted" / "round-01" / "recipe.json").read_text())
+    same = {key: first[key] for key in ("model", "model_options", "input", "initial_weights")}
+    recipe = load_recipe("adapt", {**changes, **same, "epochs": epochs})
+    folder = scratch / "labelled"
+    options = RunOptions(threads=threads, resume=(folder / "checkpoint.pt").is_file())
     return train_on(recipe, dataset, folder, options, console=CONSOLE).weights
 
 
@@ -126,7 +122,10 @@ def main() -> None:
         record["rounds"].append({**counts, **purity(dataset.train, labels)})
     measure("adapted", folder / "model.safetensors")
 
-    measure("labelled", train_with_labels(dataset, arguments, changes))
+    seen = record["recipe"]["epochs"] * sum(done.num_clustered for done in rounds)
+    epochs = record["epochs_with_labels"] = round(seen / len(dataset.train))
+    threads = arguments.threads
+    measure("labelled", train_with_labels(dataset, arguments.scratch, changes, epochs, threads))
     print(table(record))
 
 

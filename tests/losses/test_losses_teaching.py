@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from omnireid.core.errors import ShapeError
+from omnireid.core.errors import ConfigError, ShapeError
 from omnireid.losses.table import LossBatch, Taught
-from omnireid.losses.teaching import FeatureLoss, angle_loss, distance_loss, logit_loss
+from omnireid.losses.teaching import FeatureLoss, angle_loss, distance_loss, logit_loss, make_mutual
 
 
 def rows(count: int, size: int, seed: int = 0) -> torch.Tensor:
@@ -99,3 +99,18 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         angle_loss(rows(3, 4)[0], rows(3, 4))
     with pytest.raises(ShapeError, match="teacher_logits"):
         logit_loss(rows(3, 4), rows(3, 5), 1.0)
+
+
+def test_mutual_loss_is_the_divergence_from_what_the_other_predicts() -> None:
+    logits = torch.tensor([[0.0, math.log(3)], [1.0, 1.0]], requires_grad=True)
+    peer = torch.tensor([[0.0, 0.0], [0.0, math.log(9)]])
+    nothing = torch.zeros(0)
+    batch = LossBatch(nothing, logits, nothing, nothing, nothing, nothing, peer_logits=peer)
+
+    def divergence(p: tuple[float, float], q: tuple[float, float]) -> float:
+        return sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
+
+    expected = (divergence((0.5, 0.5), (0.25, 0.75)) + divergence((0.1, 0.9), (0.5, 0.5))) / 2
+    assert make_mutual(2, temperature=1.0)(batch).item() == pytest.approx(expected, abs=1e-6)
+    with pytest.raises(ConfigError, match="mutual: a temperature above 0"):
+        make_mutual(2, temperature=0.0)

@@ -49,6 +49,13 @@ RECIPES = {
         "loss.teacher_features": 1.0,
         "loss.teacher_logits": 0.1,
     },
+    "neck": {
+        "sync_batch_norm": True,
+        "model_options": {"blocks": [1, 1, 1], "stream_depths": [1], "neck": True},
+        "peer": "osnet_x0_25",
+        "peer_options": {"blocks": [1, 1, 1], "stream_depths": [1]},
+        "loss.mutual": 1.0,
+    },
     "frozen": {"frozen_epochs": 1, "epochs": 2, "sync_batch_norm": True},
 }
 

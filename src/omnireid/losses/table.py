@@ -41,6 +41,8 @@ class LossBatch:
         necked: (N, D) float, what logits are computed of: behind the neck; `embeddings` where there is none.
         class_weights: (num_pids, D) float, what they are computed with.
         taught: what a teacher says of the crops; None without one.
+        peer_logits: (N, num_pids) float, what the network beside which this one learns predicts, without
+            gradients; None without one.
     """
 
     embeddings: Tensor
@@ -50,6 +52,7 @@ class LossBatch:
     necked: Tensor
     class_weights: Tensor
     taught: Taught | None = None
+    peer_logits: Tensor | None = None
 
 
 Loss = Callable[[LossBatch], "Tensor"]
@@ -78,6 +81,7 @@ class LossSpec:
         falls_with_length: whether it falls when all embeddings become shorter together. From scratch and
             without a neck that outweighs what tells people apart (docs/decisions/0030).
         needs_teacher: whether it learns from a teacher's embeddings.
+        needs_peer: whether it learns from a network that learns at the same time.
     """
 
     name: str
@@ -91,6 +95,7 @@ class LossSpec:
     takes_embedding_size: bool = False
     falls_with_length: bool = False
     needs_teacher: bool = False
+    needs_peer: bool = False
 
 
 LOSSES = Socket(
@@ -163,6 +168,14 @@ LOSSES = Socket(
             {"scale": 30.0, "temperature": 4.0},
             trains_classifier=True,
             needs_teacher=True,
+        ),
+        LossSpec(
+            "mutual",
+            later("omnireid.losses.teaching:make_mutual"),
+            {"temperature": 1.0},
+            teaches=False,
+            needs_classifier=True,
+            needs_peer=True,
         ),
     ),
 )

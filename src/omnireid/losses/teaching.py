@@ -125,6 +125,21 @@ def make_logits(num_pids: int, *, scale: float, temperature: float) -> Loss:
     return loss
 
 
+def make_mutual(num_pids: int, *, temperature: float) -> Loss:
+    """`logit_loss` against what the network beside it predicts, as the table of losses makes it.
+
+    Source: Zhang et al., "Deep Mutual Learning", CVPR 2018.
+    """
+    if not temperature > 0:
+        raise ConfigError(f"mutual: a temperature above 0, got {temperature}")
+
+    def loss(batch: LossBatch) -> Tensor:
+        assert batch.peer_logits is not None
+        return logit_loss(batch.logits, batch.peer_logits, temperature)
+
+    return loss
+
+
 def _taught(batch: LossBatch) -> Taught:
     assert batch.taught is not None
     return batch.taught

@@ -20,11 +20,13 @@ class ClassifierOutput(NamedTuple):
         embeddings: (N, D): what distances are learned in, before the neck where the network has one.
         logits: (N, num_classes).
         necked: (N, D): what the classifier takes and who searches gets; `embeddings` without a neck.
+        peer: the same of the network that learns beside; None without one.
     """
 
     embeddings: Tensor
     logits: Tensor
     necked: Tensor
+    peer: ClassifierOutput | None = None
 
 
 class IdentityClassifier(nn.Module):
@@ -36,7 +38,10 @@ class IdentityClassifier(nn.Module):
 
     Attributes:
         losses: losses with weights or a state of their own, by name: they train and are saved with it.
+        peer: a second network that learns beside it, on the same pictures; None without one.
     """
+
+    peer: IdentityClassifier | None
 
     def __init__(self, backbone: Network, num_classes: int) -> None:
         super().__init__()
@@ -47,6 +52,7 @@ class IdentityClassifier(nn.Module):
             backbone.config.embedding_size, num_classes, bias=not backbone.config.neck
         )
         self.losses = nn.ModuleDict()
+        self.peer = None
         self.initialise_classifier()
 
     def initialise_classifier(self, generator: torch.Generator | None = None) -> None:
@@ -59,7 +65,8 @@ class IdentityClassifier(nn.Module):
         head, neck = self.backbone.head_and_neck()
         embeddings = head(self.backbone.pool(self.backbone.feature_maps(images)))
         necked = neck(embeddings)
-        return ClassifierOutput(embeddings, self.classifier(necked), necked)
+        peer = None if self.peer is None else self.peer(images)
+        return ClassifierOutput(embeddings, self.classifier(necked), necked, peer)
 
     def published_state_dict(self) -> dict[str, Tensor]:
         """The state dict as torchreid's checkpoints hold it: the backbone's keys and `classifier.*`."""

@@ -27,4 +27,4 @@ def weight_average(network: nn.Module, decay: float) -> AveragedModel:
         now = min(decay, (1 + done) / (10 + done))
         get_ema_multi_avg_fn(now)(averages, values, count)  # type: ignore[no-untyped-call]  # torch has no stub
 
-    return AveragedModel(network, multi_avg_fn=update, use_buffers=True).requires_grad_(False)
+    return AveragedModel(network, multi_avg_fn=update, use_buffers=True).requires_grad_(False).eval()

@@ -21,7 +21,7 @@ from omnireid.training.averaging import weight_average
 from omnireid.training.checkpoint import Checkpoint
 from omnireid.training.optimisers import build_optimiser
 from omnireid.training.parts import build_losses, check_stages, fuse
-from omnireid.training.recipe import Recipe
+from omnireid.training.recipe import AVERAGE, Recipe
 from omnireid.training.teacher import Teacher
 from omnireid.training.together import Team
 
@@ -37,6 +37,7 @@ class Learner:
 
     Attributes:
         augmentation: what training does to crops; it may have a state.
+        members: the network and the one that learns beside it, as far as there is one.
         fabric: Lightning's, on this process's device.
         optimiser: its parameter groups take the learning rate.
     """
@@ -59,11 +60,14 @@ class Learner:
         self.fabric = team.fabric(device)
         network = _build_network(recipe, int(labels.max()) + 1, initial)
         check_stages(network.backbone, recipe.frozen_stages)
-        self.losses = build_losses(recipe.loss, network, 0 if teacher is None else teacher.shape[1])
+        self.members = [network] if network.peer is None else [network, network.peer]
+        teacher_size = 0 if teacher is None else teacher.shape[1]
+        self.losses = [build_losses(recipe.loss, member, teacher_size) for member in self.members]
         # A third faster than channels-first on CPUs (docs/benchmarks/training.md); crops arrive so.
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         if recipe.fused:
-            fuse(network.backbone, recipe.model)
+            for member, name in zip(self.members, (recipe.model, str(recipe.peer)), strict=False):
+                fuse(member.backbone, name)
         team.prepare(network)
         optimiser = build_optimiser(network, recipe.optimiser)
         self.network, self.optimiser = self.fabric.setup(network, optimiser)
@@ -133,23 +137,9 @@ class Learner:
         crops = torch.from_numpy(batch.crops).to(self.fabric.device, non_blocking=True)
         rows = torch.from_numpy(batch.indices)
         labels = self.labels[rows].to(self.fabric.device, non_blocking=True)
-        outputs = self.network(self.augmentation(crops, generator))
-        # Losses compare pictures of the whole batch, whatever device they are on.
-        all_views = ClassifierOutput(*(self.team.gather_views(values, len(labels)) for values in outputs))
-        labels = self.team.gather(labels)
-        # The first view is the crops themselves: what identities are learned from.
-        embeddings, logits, necked = (values[: len(labels)] for values in all_views)
-        views = all_views.logits.view(-1, *logits.shape)
-        taught = None
-        if self.teacher is not None:
-            taught = self.teacher.taught(self.team.gather(self.teacher.rows(rows)))
-        class_weights = self.classifier.classifier.weight
-        given = LossBatch(embeddings, logits, labels, views, necked, class_weights, taught)
-        parts: dict[str, Tensor] = {}
-        loss = logits.new_zeros(())
-        for name, weight, part in self.losses:
-            parts[name] = part(given)
-            loss = loss + weight * parts[name]
+        images = self.augmentation(crops, generator)
+        average = self._of_average(images[: len(labels)])
+        loss, parts = self._losses(self.network(images), average, labels, rows)
         self.optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         self.team.average_gradients(self.optimiser)
@@ -163,8 +153,58 @@ class Learner:
         self.optimiser.step()
         if self.average is not None:
             self.average.update_parameters(self.classifier)
-        parts["accuracy"] = (logits.argmax(dim=1) == labels).float().mean()
         return {"loss": loss.detach(), **{name: part.detach() for name, part in parts.items()}}
+
+    def _losses(
+        self, outputs: ClassifierOutput, average: Tensor | None, labels: Tensor, rows: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What is minimised, and its parts with the accuracy: of the whole batch, whatever device it is on.
+
+        Args:
+            outputs: of this process's crops, all views.
+            average: as `_of_average`.
+            labels, rows: (n,) int64, classes and places of this process's crops.
+        """
+        members = [self._gathered(output, len(labels)) for output in (outputs, outputs.peer) if output]
+        labels = self.team.gather(labels)
+        beside = [average]
+        if len(members) > 1:
+            beside = [member.logits[: len(labels)].detach() for member in reversed(members)]
+        taught = None
+        if self.teacher is not None:
+            taught = self.teacher.taught(self.team.gather(self.teacher.rows(rows)))
+        loss = labels.new_zeros((), dtype=torch.float32)
+        parts: dict[str, Tensor] = {}
+        for number, (all_views, peer_logits) in enumerate(zip(members, beside, strict=True)):
+            # The first view is the crops themselves: what identities are learned from.
+            embeddings, logits, necked = (values[: len(labels)] for values in all_views[:3])
+            given = LossBatch(
+                embeddings,
+                logits,
+                labels,
+                all_views.logits.view(-1, *logits.shape),
+                necked,
+                self.members[number].classifier.weight,
+                taught,
+                peer_logits,
+            )
+            whose = "peer " if number else ""
+            for name, weight, part in self.losses[number]:
+                parts[whose + name] = part(given)
+                loss = loss + weight * parts[whose + name]
+            parts[f"{whose}accuracy"] = (logits.argmax(dim=1) == labels).float().mean()
+        return loss, parts
+
+    def _gathered(self, output: ClassifierOutput, num_crops: int) -> ClassifierOutput:
+        embeddings, logits, necked = (self.team.gather_views(values, num_crops) for values in output[:3])
+        return ClassifierOutput(embeddings, logits, necked)
+
+    def _of_average(self, images: Tensor) -> Tensor | None:
+        """(N, C) what the average of the weights predicts, where the network learns from that."""
+        if self.average is None or self.recipe.peer != AVERAGE:
+            return None
+        with torch.no_grad(), self.fabric.autocast():
+            return self.team.gather(self.average(images).logits.float())
 
     def end_epoch(self) -> None:
         """Let all processes have what a checkpoint keeps of the first."""
@@ -182,4 +222,7 @@ def _build_network(recipe: Recipe, num_pids: int, initial: Network | None) -> Id
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(recipe.seed, "initialisation"))
         backbone = initial if initial is not None else build_model(recipe.model, **recipe.model_options)
-        return IdentityClassifier(backbone, num_pids)
+        network = IdentityClassifier(backbone, num_pids)
+        if recipe.peer not in (None, AVERAGE):
+            network.peer = IdentityClassifier(build_model(recipe.peer, **recipe.peer_options), num_pids)
+        return network

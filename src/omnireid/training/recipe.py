@@ -42,6 +42,8 @@ AugmentationName = Literal[
 ]
 
 _LIKE = 0.6
+AVERAGE = "average"
+"""The peer that is the running average of a network's own weights."""
 
 
 class SamplerRecipe(ClosedModel):
@@ -188,6 +190,10 @@ class Recipe(ClosedModel):
     model_options: dict[str, Any] = Field(default_factory=dict)
     initial_weights: str | None = None
     teacher: str | None = Field(None, description="model file that the losses teacher_… learn from")
+    peer: str | None = Field(
+        None, description="network beside which it learns, by loss.mutual: an architecture, or 'average'"
+    )
+    peer_options: dict[str, Any] = Field(default_factory=dict)
     input: InputSpec = InputSpec()
     sampler: SamplerRecipe = SamplerRecipe()
     augmentation: tuple[AugmentationName, ...] = ("flip",)
@@ -228,6 +234,7 @@ class Recipe(ClosedModel):
                     f"loss.{spec.name} compares a crop with views of it that augmix makes: add augmix to "
                     f"augmentation, or set loss.{spec.name} to 0"
                 )
+        self._check_peer()
         learning = [term.spec.name for term in self.loss.terms() if term.spec.needs_teacher]
         if learning and self.teacher is None:
             raise ValueError(
@@ -258,6 +265,20 @@ class Recipe(ClosedModel):
         if late:
             raise ValueError(f"frozen_stages {', '.join(late)}: from 0 to {self.epochs - 1} epochs")
         return self
+
+    def _check_peer(self) -> None:
+        learning = [term.spec.name for term in self.loss.terms() if term.spec.needs_peer]
+        if learning and self.peer is None:
+            raise ValueError(
+                f"loss.{learning[0]} learns from a network beside: set peer to an architecture, or to "
+                f"{AVERAGE!r} for the running average of its own weights"
+            )
+        if self.peer is not None and not learning:
+            raise ValueError("peer: no loss learns from it; give a weight to loss.mutual")
+        if self.peer == AVERAGE and not self.average_decay:
+            raise ValueError(f"peer {AVERAGE!r} is the running average of the weights: set average_decay")
+        if self.peer_options and self.peer in (None, AVERAGE):
+            raise ValueError("peer_options: no effect without a peer that is a network of its own")
 
 
 def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
