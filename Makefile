@@ -10,7 +10,7 @@ TRACK ?= runs/track
 SHIPPED := osnet_x0_25_rendered
 TRACK_MODEL ?= $(if $(wildcard src/omnireid/weights/$(SHIPPED).safetensors),$(SHIPPED),$(OUT)/model.safetensors)
 
-.PHONY: run demo track test docs install lint types clean
+.PHONY: run demo track test docs install lint types release clean
 
 run: $(VENV)/.installed
 	$(BIN)/omnireid run --out $(OUT) --overwrite
@@ -35,6 +35,10 @@ test: $(VENV)/.installed lint types
 docs: $(VENV)/.installed
 	$(BIN)/mkdocs build --strict --quiet
 	@echo site/index.html
+
+# One command: make release VERSION=0.3.0. What it does stands in tools/release.py.
+release: $(VENV)/.installed
+	$(BIN)/python tools/release.py $(VERSION)
 
 install: $(VENV)/.installed
 
