@@ -22,7 +22,8 @@ def test_the_command_line_goes_before_the_environment_and_that_before_the_file(
     settings = tmp_path / "settings.yaml"
     settings.write_text(
         "serve:\n  gallery: [door=runs/door, yard=runs/yard]\n  port: 9000\n  host: 127.0.0.3\n"
-        "  max-bytes: 5\n  access-log: true\ngallery:\n  operations: {gallery: runs/door}\n"
+        "  max-bytes: 5\n  access-log: true\n  camera: ['a=rtsp://u:secret@host/a', 'b=0']\n"
+        "gallery:\n  operations: {gallery: runs/door}\n"
     )
     monkeypatch.setenv("OMNIREID_SERVE_HOST", "127.0.0.2")
     monkeypatch.setenv("OMNIREID_SERVE_MAX_BYTES", "6")
@@ -31,6 +32,7 @@ def test_the_command_line_goes_before_the_environment_and_that_before_the_file(
     assert done.code == 0
     used = table(done.out)
     assert used["--gallery"] == ("door=runs/door, yard=runs/yard", "settings file")
+    assert used["--camera"] == ("a=rtsp://host/a, b=0", "settings file")
     assert used["--port"] == ("9000", "settings file")
     assert used["--access-log"] == ("True", "settings file")
     assert used["--host"] == ("127.0.0.2", "environment")

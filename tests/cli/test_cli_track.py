@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from command_line import Run
+from omnireid.cli.track import _named
 from omnireid.data.datasets import read_dataset
 from omnireid.experiment.calibration import calibrate
 from omnireid.gallery.gallery import Gallery
@@ -175,6 +176,16 @@ def test_a_camera_that_cannot_be_read_does_not_stop_the_others(
     assert done.code == 0, done.err
     assert "broken: 0 frames, 0 tracks, stopped:" in done.out
     assert "yard: 60 frames, 2 tracks" in done.out
+
+
+def test_a_stream_that_names_itself_does_so_without_its_password() -> None:
+    for address, name in (
+        ("rtsp://u:secret@yard.local", "yard"),
+        ("rtsp://u:secret@yard.local/door/", "door"),
+        ("rtsp://yard.local/door?password=secret", "door"),
+    ):
+        assert _named(address) == (name, address)
+    assert _named("yard=rtsp://u:secret@host/a") == ("yard", "rtsp://u:secret@host/a")
 
 
 def test_without_a_calibration_the_way_to_one_is_said(

@@ -192,5 +192,7 @@ def test_a_camera_that_sends_nothing_is_lost_and_addresses_keep_their_secrets(tm
     assert (camera.state.state, camera.state.since) == ("lost", 999.0)
     assert shown_source("rtsp://u:p@[::1]:554/a?token=1") == "rtsp://[::1]:554/a"
     assert shown_source("http://cam.local/x") == "http://cam.local/x"
-    assert shown_source("rtsp://u:p@host:nonsense/a") == "rtsp://…"
+    assert shown_source("rtsp://u:p@host:nonsense/a") == "rtsp://host:nonsense/a"
+    assert shown_source("rtsp://u:12#p@host/a") == shown_source("rtsp://u:12/p@host/a") == "rtsp://…"
+    assert shown_source("yard/1=rtsp://u:p@host/a") == "yard/1=rtsp://host/a"
     assert shown_source("yard.mp4") == "yard.mp4"

@@ -97,18 +97,22 @@ def _text(value: Any) -> Any:
 
 
 def print_used(context: typer.Context) -> None:
-    """Say with which value each option of a command would be used, and where that comes from."""
+    """Say with which value each option of a command would be used, and where that comes from.
+
+    Of addresses the passwords are left out: what is printed goes into logs and questions to others.
+    """
+    from omnireid.video.reading import shown_source
+
     rows = []
     for parameter in context.command.params:
         if parameter.name is None or parameter.name not in context.params:
             continue
         source = context.get_parameter_source(parameter.name)
         value = context.params[parameter.name]
-        shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+        values = value if isinstance(value, list | tuple) else () if value is None else (value,)
+        shown = ", ".join(shown_source(str(each)) for each in values)
         name = max(parameter.opts, key=len)
-        rows.append(
-            (name, "–" if shown in (None, "") else str(shown), _ORIGINS[source.name] if source else "–")
-        )
+        rows.append((name, shown or "–", _ORIGINS[source.name] if source else "–"))
     print_rows(("option", "value", "from"), rows)
     begins = f"{context.auto_envvar_prefix}_"
     read = {

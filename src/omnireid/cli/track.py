@@ -170,11 +170,14 @@ def _seconds(text: str) -> float:
 
 
 def _named(source: str) -> tuple[str, str]:
-    """NAME=SOURCE, or a source that names itself."""
+    """NAME=SOURCE, or a source that names itself, without what nobody may read of it."""
+    from omnireid.video.reading import shown_source
+
     match = re.match(r"([\w .-]+)=(.+)", source)
     if match and not Path(source).exists():
         return match[1], match[2]
-    return Path(source.rstrip("/").rpartition("://")[2]).stem or source, source
+    shown = shown_source(source)
+    return Path(shown.rstrip("/").rpartition("://")[2]).stem or shown, source
 
 
 def track_eval(

@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import numpy as np
 from PIL import Image
@@ -331,16 +330,17 @@ def _sequence(folder: Path) -> tuple[float, Path]:
 
 
 def shown_source(source: str) -> str:
-    """A source as others may read it: without user, password and query of its address."""
-    if "://" not in source:
+    """A source as others may read it: without user, password and query of its address.
+
+    Also where a name stands before it, or its password holds signs that no address may hold.
+    """
+    head, sign, rest = source.partition("://")
+    if not sign:
         return source
-    try:
-        parts = urlsplit(source)
-        host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return source.partition("://")[0] + "://…"
-    host = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{host}{port}{parts.path}"
+    secret, _, place = rest.rpartition("@")
+    if re.search(r"[/?#]", secret):  # nobody knows where the password ends
+        return f"{head}://…"
+    return f"{head}://{re.split('[?#]', place)[0]}"
 
 
 def pyav() -> ModuleType:
