@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from omnireid.core.errors import InputError
+from omnireid.video import reading
 from omnireid.video.follower import Camera
 from omnireid.video.mot import read_mot, write_lines
-from omnireid.video.reading import FrameReading, Video, VideoError
+from omnireid.video.reading import FrameReading, Mark, Video, VideoError, pyav
 from video.walks import street, write_video
 
 PICTURES = [street([(40 + 10 * n, 1)]) for n in range(20)]
@@ -100,6 +104,43 @@ def test_a_stream_that_nobody_sends_is_given_up() -> None:
     silent = Video("http://127.0.0.1:9/stream", FrameReading(patience_s=0.3, timeout_s=0.5))
     with pytest.raises(VideoError, match=r"no picture within 0.3 s"):
         list(silent.frames())
+
+
+class _Webcam:
+    """PyAV, but any device is a film, which perhaps breaks off."""
+
+    def __init__(self, film: Path, packets: int) -> None:
+        self._av = pyav()
+        self.FFmpegError = self._av.FFmpegError
+        self._film, self._packets = film, packets
+
+    def open(self, _: str, **__: object) -> Any:
+        return self
+
+    def __enter__(self) -> Any:
+        self._container = self._av.open(str(self._film))
+        self.streams = self._container.streams
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
+
+    def demux(self, stream: Any) -> Iterator[Any]:
+        yield from islice(self._container.demux(stream), self._packets)
+        raise self.FFmpegError(19, "No such device")
+
+
+def test_a_webcam_that_is_pulled_out_ends_and_one_that_goes_on_gives_its_next_frames(
+    video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webcams = _Webcam(video, 5)
+    monkeypatch.setattr(reading, "pyav", lambda: webcams)
+    webcam = Video("7")
+    numbers = [frame.number for frame in webcam.frames()]
+    assert numbers
+    assert webcam.health.broke_off == "the webcam /dev/video7 broke off: No such device"
+    later = Video("7", mark=Mark(1_000, 40.0))
+    assert [frame.number - 1_000 for frame in later.frames()] == numbers
 
 
 def test_senseless_rates_are_refused() -> None:

@@ -230,7 +230,10 @@ class Video:
         except (av.FFmpegError, ValueError) as error:
             raise VideoError(f"{self.shown}: cannot open the webcam {device}: {_reason(error)}") from error
         with container:
-            yield from self._decoded(container, self._began())
+            try:
+                yield from self._decoded(container, self._began())
+            except av.FFmpegError as error:
+                self.health.broke_off = f"the webcam {device} broke off: {_reason(error)}"
 
     def _stream(self) -> Iterator[_Coded]:
         """A network stream, opened again whenever it ends, until it stays away for `patience_s`."""
@@ -271,7 +274,7 @@ class Video:
         stream.thread_type = "AUTO"
         seen = 0 if started is not None else self.mark.number
         fps = float(stream.average_rate or self.reading.source_fps)
-        number, first, last = 0, None, -1.0
+        number, first, last = 0 if started is None else self.mark.number, None, -1.0
         packets = container.demux(stream)
         while True:
             try:
