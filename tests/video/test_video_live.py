@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +18,10 @@ from omnireid.core.arrays import UInt8
 from omnireid.core.detection import Detections
 from omnireid.core.errors import InputError, StorageError
 from omnireid.gallery.retention import Retention
+from omnireid.video.detecting import detect_all
 from omnireid.video.live import Live, LiveCameras
 from omnireid.video.live_camera import LiveCamera
-from omnireid.video.reading import shown_source
+from omnireid.video.reading import Frame, shown_source
 from server.toy_service import ToyBackend, toy_calibration
 from video.walks import street, write_video
 
@@ -167,6 +168,30 @@ def test_walks_wait_for_a_gallery_that_is_away(
         until(lambda: live.states()[0].state == "ended" and not live.waiting)
         assert (live.failure, live.lost) == ("", 0)
     assert len(gallery.items(limit=100)) == live.enrolled > 0
+
+
+def test_nobody_stays_in_view_of_a_camera_that_ended_and_a_clock_may_be_set_back(
+    gallery: Gallery, tmp_path: Path
+) -> None:
+    live = cameras(gallery, ("yard", str(write_video(tmp_path / "a.mp4", walk(1, 3)))))
+    follower = live._followers[0]
+
+    def see(times: Iterable[float]) -> None:
+        for number, seconds in enumerate(times, 1):
+            picture = street([(30 + 4 * number, 1)])
+            live._put(follower.see(Frame(number, seconds, picture), detect_all(Stripes(), [picture])[0]))
+
+    see(1_000 + np.arange(20) / 10)
+    assert live._going_on() == ["yard-1000.0-1"]
+    waiting = live.waiting
+    # An hour back: who was there is somebody else's walk from now on, and nothing is lost.
+    see(-2_600 + np.arange(20) / 10)
+    assert live._going_on() == ["yard--2600.0-1"]
+    assert live.waiting > waiting
+    follower.camera._state = replace(follower.camera._state, state="ended")
+    live._look()
+    # Else this person could be in no other camera, for as long as this one is away.
+    assert live._going_on() == []
 
 
 def test_what_is_no_camera_is_refused_before_anything_starts(gallery: Gallery, tmp_path: Path) -> None:

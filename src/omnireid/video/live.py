@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -120,8 +120,9 @@ class _Follower:
         """Take in a picture; parts of walks that are complete."""
         picture = frame.picture
         parts = []
-        if self.size != picture.shape[:2]:
-            # Another camera, or another setting: boxes of before are in other pixels.
+        if self.size != picture.shape[:2] or frame.time <= self.tracker.clock[1]:
+            # Another camera, or another setting: boxes of before are in other pixels. Or the clock was set
+            # back: what was before is later now.
             parts = self.finish()
             self.tracker = Tracker(self.live.tracking, likeness=self.tracker.likeness)
             self.size = (picture.shape[0], picture.shape[1])
@@ -137,7 +138,9 @@ class _Follower:
         return parts
 
     def finish(self) -> list[Seen]:
-        """End all walks; their last parts."""
+        """End all walks; their last parts. Nobody is in view any more, who may come into another one's."""
+        if self.view is not None:
+            self.view = replace(self.view, people=())
         return [part for track in self.tracker.finish() for part in self._part(track, is_over=True)]
 
     def _walk(self, track: Track) -> _Walk:
