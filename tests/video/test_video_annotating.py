@@ -31,7 +31,7 @@ def cameras(tmp_path: Path) -> dict[str, Camera]:
     cameras = {}
     for name, offset in (("yard", 0.0), ("hall", 1.0)):
         film = write_video(tmp_path / f"{name}.avi", [GREY] * 20)
-        cameras[name] = Camera(name, str(film), offset, (120, 160), 20)
+        cameras[name] = Camera(name, str(film), offset, (120, 160), 20, offset + 2.0)
         box = np.array([40, 40, 100, 110], np.float32)
         write_lines(tmp_path / "identities" / f"{name}.txt", [(n, 2, box, 1.0) for n in range(5, 15)])
     return cameras
@@ -61,6 +61,12 @@ def test_cameras_stand_side_by_side_in_step(cameras: dict[str, Camera], tmp_path
     )
     assert len(yard) == 10
     assert hall == pytest.approx([time + 1.0 for time in yard], abs=0.11)
+
+
+def test_films_end_where_following_was_stopped(cameras: dict[str, Camera], tmp_path: Path) -> None:
+    cameras["hall"].last_s = 1.0 + 0.6  # its seventh frame
+    annotate({"hall": cameras["hall"]}, {}, tmp_path, FrameReading())
+    assert len(list(Video(str(tmp_path / "videos" / "hall.mp4")).frames())) == 7
 
 
 def test_a_film_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:

@@ -155,6 +155,8 @@ def _shown(
     people = _people(boxes)
     number, seen = next(people, (0, []))
     for frame in Video(camera.source, reading).frames():
+        if frame.time + camera.offset_s > camera.last_s:
+            return  # where following was stopped
         while number and number < frame.number:
             number, seen = next(people, (0, []))
         here = seen if number == frame.number else []
