@@ -178,6 +178,11 @@ def test_a_camera_that_cannot_be_read_does_not_stop_the_others(
     assert "yard: 60 frames, 2 tracks" in done.out
 
 
+def test_no_camera_is_said_before_a_model_is_looked_for(omnireid: Run, tmp_path: Path) -> None:
+    done = omnireid("track", "-m", tmp_path / "absent", "-o", tmp_path / "out")
+    assert (done.code, done.err) == (2, "error: no camera: expected at least one video\n")
+
+
 def test_a_stream_that_names_itself_does_so_without_its_password() -> None:
     for address, name in (
         ("rtsp://u:secret@yard.local", "yard"),

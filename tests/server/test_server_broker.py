@@ -150,3 +150,6 @@ def test_an_address_says_all_but_the_password(tmp_path: Path) -> None:
     assert Broker.of("mqtt://h", None, {}).topic == "omnireid"
     with pytest.raises(ConfigError, match="cannot be read"):
         Broker.of("mqtt://h", tmp_path / "none", {})
+    (tmp_path / "password").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Broker.of("mqtt://h", tmp_path / "password", {})

@@ -276,6 +276,8 @@ def test_the_secret_comes_from_a_private_file_or_the_environment(tmp_path: Path)
         ("https://example.org", None, {"OMNIREID_WEBHOOK_SECRET": "short"}, "16 bytes"),
         ("ftp://example.org", None, {"OMNIREID_WEBHOOK_SECRET": SECRET}, "https://"),
         ("example.org", None, {"OMNIREID_WEBHOOK_SECRET": SECRET}, "https://"),
+        ("https://[::1/x", None, {"OMNIREID_WEBHOOK_SECRET": SECRET}, "https://.*IPv6"),
+        ("https://host:99999/x", None, {"OMNIREID_WEBHOOK_SECRET": SECRET}, "https://.*65535"),
         ("https://me:pass@example.org", None, {"OMNIREID_WEBHOOK_SECRET": SECRET}, "no name or password"),
     ):
         with pytest.raises(ConfigError, match=message_):

@@ -240,7 +240,8 @@ def test_boxes_in_cocos_json(tmp_path: Path) -> None:
     people = [{"id": 5, "name": "person"}]
     file.write_text(json.dumps({"images": images, "categories": people, "annotations": entries}))
     assert {frame: len(boxes) for frame, boxes in read_boxes(file).items()} == {2: 1}
-    for text in ("no json", '{"images": []}', '[{"image_id": "x"}]', "[7]"):
+    no_entry = json.dumps({"images": images, "categories": people, "annotations": [[7]]})
+    for text in ("{", "{}", '[{"image_id": "x"}]', "[7]", '[{"image_id": 1e999}]', no_entry):
         file.write_text(text)
         with pytest.raises(DatasetError, match=r"boxes\.json: "):
             read_boxes(file)

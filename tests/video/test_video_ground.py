@@ -166,6 +166,9 @@ overlap: [[c, d]]
         ("cameras: [", ConfigError, "neither YAML nor JSON"),
         ("cameras: {a: {}}\noverlap: [[a, hal]]", UnknownNameError, "unknown camera"),
         ("calibration: absent.json", InputError, "absent.json: cannot be read"),
+        ("calibration: site.yaml", InputError, "expected cameras, by name"),
+        ("cameras: {a: {ground: [[.nan, 1, 1, 1]]}}", ConfigError, "cameras.a.ground.0.0"),
+        ("cameras: {a: {clock: .inf}}", ConfigError, "cameras.a.clock"),
         ("cameras: {a: {ground: [[1, 1, 1, 1]]}}", InputError, "camera a: ground: expected four"),
     ],
 )

@@ -71,8 +71,9 @@ class Broker:
             )
         try:
             password = Path(password_file).read_text().strip() if password_file else None
-        except OSError as error:
-            raise ConfigError(f"{password_file}: cannot be read ({error.strerror or error})") from error
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigError(f"{password_file}: cannot be read ({reason})") from error
         _paho()
         return cls(
             parts.hostname,

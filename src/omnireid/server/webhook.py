@@ -52,9 +52,14 @@ class Webhook:
         Raises:
             ConfigError: no such address, no secret, one that is too short, or that others may read.
         """
-        parts = urlsplit(url)
+        expected = "--webhook: expected an address such as https://example.org/alerts"
+        try:
+            parts = urlsplit(url)
+            _ = parts.port
+        except ValueError as error:
+            raise ConfigError(f"{expected} ({error})") from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(f"--webhook {url}: expected an address such as https://example.org/alerts")
+            raise ConfigError(expected)
         if parts.username or parts.password:
             raise ConfigError(
                 "--webhook: no name or password in the address; the receiver checks the signature"

@@ -48,7 +48,7 @@ def read_coco(path: str | os.PathLike[str]) -> dict[int, Boxes]:
         people = {entry["id"] for entry in content["categories"] if entry["name"] == "person"}
         entries = [entry for entry in content["annotations"] if not entry.get("iscrowd")]
         return _by_frame([(frames[entry["image_id"]], entry) for entry in entries], people)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise DatasetError(
             f"{file}: expected a list of results (image_id, category_id, bbox, score) or a data set (images, "
             f"categories, annotations): {type(error).__name__} {error}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, FiniteFloat, ValidationError
 
 from omnireid.core.closed import ClosedModel
 from omnireid.core.errors import ConfigError, InputError, UnknownNameError
@@ -63,9 +63,9 @@ class SitePlan:
 
 class _Camera(ClosedModel):
     source: str | None = None
-    clock: float = Field(0.0, ge=0.0)
+    clock: FiniteFloat = Field(0.0, ge=0.0)
     floor: str = ""
-    ground: tuple[tuple[float, float, float, float], ...] | None = None
+    ground: tuple[tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat], ...] | None = None
 
 
 class _Site(ClosedModel):
@@ -89,7 +89,10 @@ def read_plan(path: Path) -> SitePlan:
         raise ConfigError(f"{path}: {where}: {first['msg']}; known: {_KNOWN}") from error
     grounds: dict[str, Ground] = {}
     if site.calibration is not None:
-        cameras = (_values(path.parent / site.calibration) or {}).get("cameras", {})
+        calibration = _values(path.parent / site.calibration)
+        cameras = calibration.get("cameras") if isinstance(calibration, dict) else None
+        if not isinstance(cameras, dict) or not all(isinstance(each, dict) for each in cameras.values()):
+            raise InputError(f"{path.parent / site.calibration}: expected cameras, by name")
         for name in site.cameras:
             if name in cameras:
                 grounds[name] = Ground.from_calibration(cameras[name], str(cameras[name].get("place", "")))

@@ -77,6 +77,8 @@ def track(
         StorageError: The folder or the gallery cannot be written, which is said before the first frame; or
             the disk is full.
     """
+    folder, names = Path(out), [source[0] for source in sources]
+    check_names(names)
     weights = find_weights(model)
     embedder = open_model(weights, engine, console=console)
     known = Calibration.load_beside(weights, embedder.sha256, options.calibration)
@@ -85,8 +87,6 @@ def track(
             f"{weights}: has no calibration ({calibration_path(weights).name} beside it), so how likely two "
             "tracklets show one person is not known; make one: omnireid calibrate"
         )
-    folder, names = Path(out), [source[0] for source in sources]
-    check_names(names)
     files = options.detections
     if files and len(files) != len(sources):
         raise InputError(
