@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from omnireid.core.errors import ImageError, OmniReIDError, TrainingError
-from omnireid.training.processes import Rank, _watch, launch
+from omnireid.training.processes import Rank, _outcome, _watch, launch
 
 
 def end(how: str, rank: Rank) -> str:
@@ -44,6 +46,17 @@ def test_what_ends_one_process_ends_all_and_is_said(how: str, kind: type[Excepti
     with pytest.raises(kind, match=words) as caught:
         launch(partial(end, how), 2)
     assert isinstance(caught.value, OmniReIDError) is (how != "defect")
+
+
+def test_what_one_said_comes_before_that_its_partner_was_aborted(tmp_path: Path) -> None:
+    outcomes = [tmp_path / "0", tmp_path / "1"]
+    outcomes[0].write_bytes(pickle.dumps((ImageError, "a.jpg: no picture")))
+    with pytest.raises(ImageError, match=r"^a\.jpg: no picture$"):
+        _outcome(outcomes, {1: signal.SIGABRT})
+    # Of memory that ended, the others say only that their partner has gone.
+    outcomes[0].write_bytes(pickle.dumps((RuntimeError, "connection closed by peer")))
+    with pytest.raises(TrainingError, match="process 2 of 2 was killed by SIGKILL"):
+        _outcome(outcomes, {1: signal.SIGKILL})
 
 
 class EndsBetweenTwoLooks:

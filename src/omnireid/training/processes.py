@@ -165,7 +165,12 @@ def _codes(processes: Sequence[BaseProcess]) -> list[tuple[int, int]]:
 
 def _outcome(outcomes: Sequence[Path], killed: dict[int, int]) -> Any:
     """What the first process said; or the error of the one that failed first, which others met in turn."""
-    if killed:
+    written = sorted((path for path in outcomes if path.is_file()), key=lambda path: path.stat().st_mtime_ns)
+    said = {path: pickle.loads(path.read_bytes()) for path in written}  # noqa: S301 (our own processes')
+    errors = [(kind, text) for kind, text in said.values() if kind is not None]
+    errors.sort(key=lambda error: error[0] is RuntimeError)
+    # Libraries abort a process whose partners are gone: what one of these had to say comes first.
+    if killed and all(kind is RuntimeError for kind, _ in errors):
         index, number = next(iter(killed.items()))
         memory = ", as the system does where memory ends" if number == signal.SIGKILL else ""
         raise TrainingError(
@@ -173,10 +178,7 @@ def _outcome(outcomes: Sequence[Path], killed: dict[int, int]) -> Any:
             "and the others were ended. Only the epoch that was running is lost: the same command with "
             "--resume goes on (in place of --overwrite), also with another number of --devices"
         )
-    written = sorted((path for path in outcomes if path.is_file()), key=lambda path: path.stat().st_mtime_ns)
-    said = {path: pickle.loads(path.read_bytes()) for path in written}  # noqa: S301 (our own processes')
-    errors = [(kind, text) for kind, text in said.values() if kind is not None]
-    for kind, text in sorted(errors, key=lambda error: error[0] is RuntimeError):
+    for kind, text in errors:
         # Not by its own constructor: some take other arguments than their text.
         error = kind.__new__(kind, text)
         Exception.__init__(error, text)
