@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import uvicorn
 
 from gallery.milvus_server import free_port
 from omnireid import Embedder, Gallery
@@ -27,7 +28,7 @@ from omnireid.core.errors import ConfigError
 from omnireid.server.app import create_app
 from omnireid.server.client import Client, EnrolItem, ServerError, picture_base64
 from omnireid.server.limits import Limits
-from omnireid.server.running import Tls, check_tls, listen, server_of
+from omnireid.server.running import DrainedServer, Tls, check_tls, listen, server_of
 from omnireid.server.tokens import TokenFile
 from server.certificates import made_certificate
 from server.live_server import live_server
@@ -222,3 +223,13 @@ def test_what_is_no_certificate_is_refused_before_anything_is_opened(tmp_path: P
     assert done.code == 2
     assert "HTTPS needs both" in done.err
     assert not (tmp_path / "g").exists()
+
+
+def test_a_second_ctrl_c_ends_draining_and_drops_nothing_later() -> None:
+    server = DrainedServer(uvicorn.Config("none:app"), drain_s=0.05)
+    server.handle_exit(signal.SIGINT, None)
+    assert (server.is_draining, server.should_exit) == (True, False)
+    server.handle_exit(signal.SIGINT, None)
+    assert server.should_exit
+    time.sleep(0.2)
+    assert not server.force_exit

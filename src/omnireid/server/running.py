@@ -105,15 +105,19 @@ class DrainedServer(uvicorn.Server):
         super().__init__(config)
         self.is_draining = False
         self._drain_s = drain_s
+        self._timer: threading.Timer | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.is_draining or not self._drain_s:
+            if self._timer is not None:
+                # To uvicorn a second SIGINT means to drop what was accepted.
+                self._timer.cancel()
             super().handle_exit(sig, frame)
             return
         self.is_draining = True
-        timer = threading.Timer(self._drain_s, super().handle_exit, (sig, None))
-        timer.daemon = True
-        timer.start()
+        self._timer = threading.Timer(self._drain_s, super().handle_exit, (sig, None))
+        self._timer.daemon = True
+        self._timer.start()
 
 
 def run_server(
