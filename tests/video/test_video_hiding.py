@@ -71,4 +71,6 @@ def test_nobody_of_this_number_and_nowhere_to_write(tmp_path: Path) -> None:
         hide_others(video, lines((1, LEFT), frames=3), 7, tmp_path / "out.mp4", Stripes())
     with pytest.raises(StorageError, match="cannot be written"):
         hide_others(video, lines((1, LEFT), frames=3), 1, Path(video) / "out.mp4", Stripes())
+    with pytest.raises(StorageError, match=r"out\.gif: cannot be written: .*libx264"):
+        hide_others(video, lines((1, LEFT), frames=3), 1, tmp_path / "out.gif", Stripes())
     assert [path.name for path in tmp_path.iterdir()] == ["yard.mp4"]

@@ -12,7 +12,6 @@ from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -23,7 +22,7 @@ from omnireid.core.errors import InputError, StorageError
 from omnireid.video.boxes import overlaps
 from omnireid.video.detecting import detect_all
 from omnireid.video.mot import Lines
-from omnireid.video.reading import Frame, Video
+from omnireid.video.reading import Frame, Video, pyav
 
 _CELLS = (3, 6)
 _MARGIN = 0.1
@@ -128,22 +127,21 @@ class _Writer:
         self._part = path.with_name(f"{path.stem}.part{path.suffix or '.mp4'}")
 
     def __enter__(self) -> _Writer:
-        import av
-
+        av = pyav()
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._container = av.open(str(self._part), "w")
+            self._stream = self._container.add_stream("libx264", rate=30)
         except (OSError, ValueError) as error:
             raise StorageError(f"{self._path}: cannot be written: {error}") from error
-        self._stream: Any = None
+        self._is_begun = False
         return self
 
     def write(self, frame: Frame, picture: UInt8) -> None:
-        import av
-
+        av = pyav()
         height, width = (side - side % 2 for side in picture.shape[:2])
-        if self._stream is None:
-            self._stream = self._container.add_stream("libx264", rate=30)
+        if not self._is_begun:
+            self._is_begun = True
             self._stream.width, self._stream.height = width, height
             self._stream.pix_fmt = "yuv420p"
             self._stream.time_base = self._stream.codec_context.time_base = Fraction(1, 1000)
@@ -153,7 +151,7 @@ class _Writer:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            if self._stream is not None and kind is None:
+            if self._is_begun and kind is None:
                 self._container.mux(self._stream.encode())
             self._container.close()
             if kind is None:
