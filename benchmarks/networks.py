@@ -33,6 +33,7 @@ from rich.table import Table
 from omnireid import Embedder
 from omnireid.core.arrays import Float64
 from omnireid.core.record import EnvironmentRecord
+from omnireid.core.vectors import unit_rows
 from omnireid.evaluation.calibration import Calibration
 from omnireid.inference.lookup import find_weights
 from omnireid.video.boxes import Boxes, overlaps
@@ -122,14 +123,13 @@ def true_links(site: Site, truth: Truth) -> list[tuple[int, ...]]:
 def nearest(site: Site, threshold: float) -> list[tuple[int, ...]]:
     """The baseline at one threshold."""
     order = sorted(range(len(site.tracklets)), key=lambda row: site.tracklets[row].begin)
+    looks = unit_rows(np.stack([tracklet.embedding for tracklet in site.tracklets]))
     people: list[list[int]] = []
     whose: dict[int, int] = {}
     for count, row in enumerate(order):
-        similarities = [
-            float(site.tracklets[row].embedding @ site.tracklets[other].embedding) for other in order[:count]
-        ]
-        best = int(np.argmax(similarities)) if similarities else -1
-        if similarities and similarities[best] >= threshold:
+        similarities = looks[order[:count]] @ looks[row]
+        best = int(np.argmax(similarities)) if count else -1
+        if count and similarities[best] >= threshold:
             whose[row] = whose[order[best]]
             people[whose[row]].append(row)
         else:

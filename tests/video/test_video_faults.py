@@ -206,6 +206,11 @@ def test_only_the_same_run_goes_on(walkers: Walkers, model: Path, tmp_path: Path
         track([("door", str(walkers.video))], model, tmp_path, TrackOptions(detections=boxes, resume=True))
     with only_writer(tmp_path), pytest.raises(StorageError, match="another process writes its run there"):
         track(source, model, tmp_path, TrackOptions(detections=boxes, resume=True))
+    with sqlite3.connect(tmp_path / FILE) as older:
+        older.execute("ALTER TABLE tracks DROP COLUMN weight")
+    older.close()
+    with pytest.raises(InputError, match=r"progress\.sqlite: an older version began this run"):
+        track(source, model, tmp_path, TrackOptions(detections=boxes, resume=True))
     (tmp_path / FILE).write_bytes(b"no ledger at all" * 100)
     with pytest.raises(StorageError, match=r"progress\.sqlite: file is not a database"):
         open_ledger(tmp_path, {}, resume=True)

@@ -102,6 +102,40 @@ def test_a_link_needs_its_probability_at_the_prior() -> None:
                 assert people[0].sure == pytest.approx(probability, rel=1e-5)
 
 
+def test_noisy_crops_of_strangers_do_not_grow_alike_in_groups() -> None:
+    """Means of many crops are more alike than single crops, on which the calibration was made."""
+    rng = np.random.default_rng(6)
+    num_people, walks, crops, dim = 12, 6, 8, 1024
+
+    def direction(*shape: int) -> np.ndarray:
+        drawn = rng.standard_normal((*shape, dim))
+        return drawn / np.linalg.norm(drawn, axis=-1, keepdims=True)
+
+    # Crops of strangers have a similarity of 0.35 on average, of one person 0.55.
+    people = np.sqrt(0.35) * direction() + np.sqrt(0.2) * direction(num_people)
+    vectors = people[:, None, None] + np.sqrt(0.45) * direction(num_people, walks, crops)
+    vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
+    seen = [
+        Tracklet("gate", n, 20.0 * n, 20.0 * n + 9, mean.astype(np.float32), crops)
+        for n, mean in enumerate(vectors.mean(axis=2).reshape(-1, dim))
+    ]
+    groups = [identity.members for identity in link(seen, lambda scores: 40.0 * (scores - 0.45))]
+    assert groups == [tuple(range(walks * n, walks * n + walks)) for n in range(num_people)]
+    # Of two walks, the score is the mean over all pairs of their crops.
+    pairs = vectors[0, 0] @ vectors[1, 0].T
+    assert float(seen[0].embedding @ seen[walks].embedding) == pytest.approx(pairs.mean(), abs=1e-6)
+
+
+def test_a_tracks_steadiness_is_the_length_of_its_mean_look() -> None:
+    looks = np.eye(3)
+    one = track(1, 0, 2, 7)
+    one.look, one.weight = 0.5 * looks[0] + 0.5 * looks[1], 1.0
+    two = track(2, 3, 5, 7, x=150)
+    two.look, two.weight = 2.0 * looks[2], 2.0
+    assert (one.steadiness, two.steadiness) == (pytest.approx(np.sqrt(0.5)), 1.0)
+    assert joined([one, two]).steadiness == pytest.approx(np.linalg.norm([0.5, 0.5, 2.0]) / 3.0)
+
+
 def test_nothing_to_link_and_senseless_numbers() -> None:
     assert link([], evidence) == ()
     with pytest.raises(InputError, match="prior: expected a number between 0 and 1, got 1"):

@@ -4,7 +4,8 @@ One SQLite file, written in whole transactions: after kill -9 or on a full disk 
 the last one, and a run goes on from there. Tracks that ended, and boxes of those that go on, leave memory.
 
 cameras   name, and as JSON where its reading, its tracker and what this one has learned were
-tracks    sum of looks; `going` is of those that had not ended: what motion and looks expect of them
+tracks    sum of looks and of their weights; `going` is of those that had not ended: what motion and looks
+          expect of them
 boxes     every box of every track, in pixels, seconds on the clock that all cameras share
 crops     the best crops of each track, as JPEGs
 """
@@ -35,7 +36,9 @@ FILE = "progress.sqlite"
 _TABLES = """
 CREATE TABLE run (value TEXT NOT NULL, is_finished INTEGER NOT NULL);
 CREATE TABLE cameras (camera INTEGER PRIMARY KEY, name TEXT NOT NULL, state TEXT NOT NULL);
-CREATE TABLE tracks (camera INTEGER, track INTEGER, look BLOB, going BLOB, PRIMARY KEY (camera, track));
+CREATE TABLE tracks (
+    camera INTEGER, track INTEGER, look BLOB, weight REAL, going BLOB, PRIMARY KEY (camera, track)
+);
 CREATE TABLE boxes (
     camera INTEGER, track INTEGER, frame INTEGER, time REAL, left REAL, top REAL, right REAL, bottom REAL,
     score REAL, PRIMARY KEY (camera, track, frame)
@@ -79,9 +82,14 @@ class Ledger:
         """Note what this run is, or that it goes on.
 
         Raises:
-            InputError: It is another one; it may only have `started` at another time.
+            InputError: It is another one, but for `started`, or an older version began it.
         """
         with self._told():
+            columns = [name for _, name, *_ in self._db.execute("PRAGMA table_info(tracks)")]
+            if "weight" not in columns:
+                raise InputError(
+                    f"{self.path}: an older version began this run and noted less; delete it and begin anew"
+                )
             known = self._db.execute("SELECT value FROM run").fetchone()
             if known is None:
                 self._db.execute("INSERT INTO run VALUES (?, 0)", [json.dumps(run)])
@@ -148,9 +156,12 @@ class Ledger:
                     [(*key, shot.time, shot.quality, shot.jpeg) for shot in track.crops.kept],
                 )
             self._db.executemany(
-                "INSERT OR REPLACE INTO tracks VALUES (?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO tracks VALUES (?, ?, ?, ?, ?)",
                 [
-                    (camera, track.number, _blob(track.look), _going(track) if row < len(active) else None)
+                    (
+                        *(camera, track.number, _blob(track.look), track.weight),
+                        _going(track) if row < len(active) else None,
+                    )
                     for row, track in enumerate((*active, *ended))
                 ],
             )
@@ -178,13 +189,16 @@ class Ledger:
         """Tracks that ended, each with its last box only, and without crops."""
         return [self._light(camera, *row) for row in self._rows(camera, "going IS NULL")]
 
-    def _rows(self, camera: int, which: str) -> list[tuple[int, bytes | None, bytes | None]]:
+    def _rows(self, camera: int, which: str) -> list[tuple[int, bytes | None, float, bytes | None]]:
         with self._told():
             return self._db.execute(
-                f"SELECT track, look, going FROM tracks WHERE camera = ? AND {which} ORDER BY track", [camera]
+                f"SELECT track, look, weight, going FROM tracks WHERE camera = ? AND {which} ORDER BY track",
+                [camera],
             ).fetchall()
 
-    def _light(self, camera: int, number: int, look: bytes | None, going: bytes | None) -> Track:
+    def _light(
+        self, camera: int, number: int, look: bytes | None, weight: float, going: bytes | None
+    ) -> Track:
         where = "FROM boxes WHERE camera = ? AND track = ?"
         with self._told():
             count, first, last = self._db.execute(
@@ -193,7 +207,7 @@ class Ledger:
             begin, *box = self._db.execute(
                 f"SELECT time, left, top, right, bottom {where} AND frame = ?", [camera, number, first]
             ).fetchone()
-        track = self._filled(camera, number, look, f"AND frame = {last}")
+        track = self._filled(camera, number, look, weight, f"AND frame = {last}")
         track.earlier = Earlier(count - 1, begin, np.array(box, np.float32))
         if going is not None:
             track.crops.kept = self._shots(camera, number)
@@ -204,7 +218,7 @@ class Ledger:
             track.recent = recent if recent.size else None
         return track
 
-    def _filled(self, camera: int, number: int, look: bytes | None, which: str = "") -> Track:
+    def _filled(self, camera: int, number: int, look: bytes | None, weight: float, which: str = "") -> Track:
         with self._told():
             rows = self._db.execute(
                 "SELECT frame, time, score, left, top, right, bottom FROM boxes "
@@ -214,7 +228,7 @@ class Ledger:
         frames, times, scores = (list(column) for column in list(zip(*rows, strict=True))[:3])
         boxes: list[Float32] = list(np.array([row[3:] for row in rows], np.float32))
         looks = None if look is None else np.frombuffer(look)
-        return Track(number, frames, times, boxes, scores, look=looks)
+        return Track(number, frames, times, boxes, scores, look=looks, weight=weight)
 
     def _shots(self, camera: int, number: int) -> list[Shot]:
         with self._told():
@@ -227,8 +241,8 @@ class Ledger:
 
     def track(self, camera: int, number: int) -> Track:
         """A track with all its boxes and its crops."""
-        ((_, look, _),) = self._rows(camera, f"track = {number}")
-        track = self._filled(camera, number, look)
+        ((_, look, weight, _),) = self._rows(camera, f"track = {number}")
+        track = self._filled(camera, number, look, weight)
         track.crops = BestCrops(kept=self._shots(camera, number))
         return track
 

@@ -1,9 +1,11 @@
 """Tracklets of all cameras to identities: who is who, and how sure each link is.
 
 Groups of tracklets grow together, the likeliest pair first. What speaks for a pair is the calibrated
-probability of "same person" for the similarity of both groups' mean embeddings, at a prior, and what floors
-(`meeting`) and journeys (`travel`) say. What is impossible never joins: one person is not twice in one
-camera's frame, nor in two cameras at once where these do not see the same place.
+probability of "same person" at a prior, and what floors (`meeting`) and journeys (`travel`) say. The
+probability is that of the mean similarity of a crop of the one group to a crop of the other. Calibrations are
+made on pairs of crops; means of many have less noise and are more alike, those of strangers, too. What is
+impossible never joins: one person is not twice in one camera's frame, nor in two cameras at once where these
+do not see the same place.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ import numpy as np
 
 from omnireid.core.arrays import Bool, Float32, Float64
 from omnireid.core.errors import InputError
-from omnireid.core.vectors import unit_rows
 from omnireid.video.plan import SitePlan
 
 Evidence = Callable[[Float64], Float64]
@@ -28,7 +29,8 @@ class Tracklet:
     Attributes:
         camera: Its camera's name. number: its track's number there.
         begin, end: Seconds, on a clock that all cameras share.
-        embedding: (D,) L2-normalised, of its best crops.
+        embedding: (D,) mean of L2-normalised embeddings, so that the product of two is the mean similarity of
+            their crops.
         length: Boxes in it.
     """
 
@@ -105,7 +107,7 @@ def link(
     """Group tracklets by person.
 
     Args:
-        evidence: Cosine similarities to log-likelihood ratios of "same" against "different", of one shape.
+        evidence: Similarities to log-likelihood ratios of "same" against "different", of one shape.
 
     Returns:
         Every tracklet in exactly one identity.
@@ -137,8 +139,10 @@ class _Groups:
         count = len(tracklets)
         self.tracklets, self.evidence = tracklets, evidence
         self.prior = np.log(linking.prior / (1.0 - linking.prior))
-        unit_ND = unit_rows(np.stack([tracklet.embedding for tracklet in tracklets])).astype(np.float64)
-        self.sums_ND = unit_ND * np.sqrt([tracklet.length for tracklet in tracklets])[:, None]
+        # Longer walks count for more, though not by as much: their crops are much alike.
+        self.weights_N = np.sqrt([float(tracklet.length) for tracklet in tracklets])
+        means_ND = np.stack([tracklet.embedding for tracklet in tracklets]).astype(np.float64)
+        self.sums_ND = means_ND * self.weights_N[:, None]
         self.apart_NN = impossible(tracklets, linking, circumstances.plan)
         none = np.zeros((count, count))
         self.meetings_NN = none if circumstances.meetings is None else circumstances.meetings.copy()
@@ -157,6 +161,7 @@ class _Groups:
         self.members[keep] = self._in_order(keep, gone)
         self.alive[gone] = False
         self.sums_ND[keep] += self.sums_ND[gone]
+        self.weights_N[keep] += self.weights_N[gone]
         for pairs_NN in (self.meetings_NN, self.apart_NN):
             pairs_NN[keep] += pairs_NN[gone]
             pairs_NN[:, keep] = pairs_NN[keep]
@@ -164,9 +169,8 @@ class _Groups:
         self.odds_NN[keep] = self.odds_NN[:, keep] = self._odds(keep)
 
     def _odds(self, row: int) -> Float64:
-        mean = self.sums_ND[row] / np.linalg.norm(self.sums_ND[row])
-        lengths = np.maximum(np.linalg.norm(self.sums_ND, axis=1), 1e-12)
-        ratio = self.evidence(self.sums_ND @ mean / lengths) + self.prior + self.meetings_NN[row]
+        similarities = self.sums_ND @ self.sums_ND[row] / (self.weights_N * self.weights_N[row])
+        ratio = self.evidence(similarities) + self.prior + self.meetings_NN[row]
         able = self.alive & ~self.apart_NN[row]
         able[row] = False
         if self.journeys_NN is not None:

@@ -166,7 +166,7 @@ def _walks(
         for track in camera.tracks:
             if track.embedding is None:
                 continue
-            look = calibration.transform(track.embedding[None].astype(np.float32))[0]
+            look = calibration.transform(track.embedding[None].astype(np.float32))[0] * track.steadiness
             tracklets.append(Tracklet(camera.name, track.number, track.begin, track.end, look, len(track)))
             trails.append(trail(ground, track.times, track.boxes, camera.size) if ground else None)
     return tuple(tracklets), tuple(trails)

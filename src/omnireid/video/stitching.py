@@ -124,5 +124,6 @@ def joined(walk: Sequence[Track]) -> Track:
         [box for piece in walk for box in piece.boxes],
         [score for piece in walk for score in piece.scores],
         look=reduce(_sum, [piece.look for piece in walk]),
+        weight=sum(piece.weight for piece in walk),
         crops=crops,
     )

@@ -101,6 +101,7 @@ class Track:
         boxes: (4,) left, top, right, bottom of each. scores: the detector's, of each.
         earlier: Of boxes before these, which were taken away; None where all are here.
         look: Sum of the embeddings taken, each weighed by how well the person is seen; None without any.
+        weight: Sum of those weights.
         crops: The best crops, where whoever reads the frames keeps them.
     """
 
@@ -110,6 +111,7 @@ class Track:
     boxes: list[Float32] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     look: Float64 | None = None
+    weight: float = 0.0
     crops: BestCrops = field(default_factory=BestCrops)
     earlier: Earlier | None = None
     recent: Float64 | None = None
@@ -148,6 +150,12 @@ class Track:
     def embedding(self) -> Float64 | None:
         """(D,) L2-normalised, of the whole track; None where it was never looked at."""
         return None if self.look is None else self.look / max(float(np.linalg.norm(self.look)), 1e-12)
+
+    @property
+    def steadiness(self) -> float:
+        """How alike its looks are: length of their mean, 1 where all are the same."""
+        length = 0.0 if self.look is None else float(np.linalg.norm(self.look))
+        return length / max(self.weight, 1e-12)
 
 
 class Tracker:
@@ -366,6 +374,7 @@ class Tracker:
         track.looked = time
         weight = float(detections.scores[row]) ** 2 * (1.0 - float(covered[row]))
         track.look = weight * look + (0.0 if track.look is None else track.look)
+        track.weight += weight
         if track.recent is None:
             track.recent = look
         elif covered[row] < 0.5:
