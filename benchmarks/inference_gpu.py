@@ -35,6 +35,7 @@ from options import existing, new_file, run
 
 RESULTS = Path(__file__).parent / "results" / "inference_gpu.json"
 CHECKED_CROPS = 256
+NO_GPU = "no NVIDIA GPU here: torch.cuda.is_available() is False. --dry-run-cpu tries the script alone"
 
 Run = Callable[[], Any]
 Bind = Callable[[Tensor], Run]
@@ -355,7 +356,7 @@ def _host_eager(subject: Subject) -> Callable[[Any], Any]:
     return lambda crops: subject.readable(torch.from_numpy(crops).to(subject.device)).cpu().numpy()
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -371,28 +372,40 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=450, help="seconds after which the run ends")
     parser.add_argument("--out", type=new_file, default=RESULTS)
     parser.add_argument("--dry-run-cpu", action="store_true", help="tries this script itself; writes nothing")
-    options = parser.parse_args()
+    return parser
+
+
+def shrink(options: argparse.Namespace) -> None:
+    """As little as tries the script itself."""
+    options.models, options.batches, options.compile_batches = ["osnet_x0_25"], [1, 2], []
+    options.seconds, options.calls, options.out = 0.01, 5, None
+
+
+def main() -> None:
+    options = parser().parse_args()
     if not torch.cuda.is_available() and not options.dry_run_cpu:
-        sys.exit(
-            "no NVIDIA GPU here: torch.cuda.is_available() is False. --dry-run-cpu tries the script alone"
-        )
+        sys.exit(NO_GPU)
     if options.dry_run_cpu:
-        options.models, options.batches, options.compile_batches = ["osnet_x0_25"], [1, 2], []
-        options.seconds, options.calls, options.out = 0.01, 5, None
+        shrink(options)
     device = torch.device("cpu" if options.dry_run_cpu else "cuda")
     report, clock = Report(options.out, options.budget), Clock(device)
+    within_budget(report, options.budget, lambda: measure_all(report, clock, options))
+
+
+def within_budget(report: Report, budget: float, work: Run) -> None:
+    """Do the work for so many seconds at most, and write down that there was more."""
     signal.signal(signal.SIGALRM, _out_of_time)
-    signal.alarm(int(options.budget))
+    signal.alarm(int(budget))
     try:
-        with torch.inference_mode():
-            _measure_all(report, clock, options)
+        work()
     except OutOfTimeError:
-        report.omit("the rest", f"the budget of {options.budget:.0f} s was spent")
+        report.omit("the rest", f"the budget of {budget:.0f} s was spent")
     signal.alarm(0)
     report.save()
 
 
-def _measure_all(report: Report, clock: Clock, options: argparse.Namespace) -> None:
+@torch.inference_mode()
+def measure_all(report: Report, clock: Clock, options: argparse.Namespace) -> None:
     limits = ceilings(clock)
     chip = Chip("here", limits["copy_bytes_per_s"], limits["bf16_product_flops"], H200.vector_flops)
     on_gpu = clock.device.type == "cuda"
