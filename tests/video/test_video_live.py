@@ -170,6 +170,25 @@ def test_walks_wait_for_a_gallery_that_is_away(
     assert len(gallery.items(limit=100)) == live.enrolled > 0
 
 
+def test_a_gallery_that_is_away_at_the_end_is_asked_again(
+    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = cameras(gallery, ("yard", str(write_video(tmp_path / "a.mp4", walk(1, 3)))))
+    asked: list[object] = []
+
+    def add(*given: object) -> None:
+        asked.append(given)
+        if len(asked) == 1:
+            raise StorageError("another process writes")
+
+    monkeypatch.setattr(live._linker, "add", add)
+    live._waiting.extend([object(), object()])  # type: ignore[list-item]
+    live._until = time.monotonic() + 5.0
+    live._stop.set()
+    live._link()
+    assert (live.enrolled, live.lost, live.waiting) == (2, 0, 0)
+
+
 def test_nobody_stays_in_view_of_a_camera_that_ended_and_a_clock_may_be_set_back(
     gallery: Gallery, tmp_path: Path
 ) -> None:

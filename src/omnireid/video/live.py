@@ -331,8 +331,7 @@ class LiveCameras:
             except StorageError as error:
                 self._fail("walks wait for the gallery", error)
                 if self._stop.wait(pause):
-                    self.lost += len(self._waiting)
-                    return
+                    time.sleep(_IDLE_S)  # again, as long as `stop` is patient
                 pause = min(2 * pause, 30.0)
                 continue
             except Exception as error:  # As above. It would fail again.
