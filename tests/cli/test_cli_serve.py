@@ -37,6 +37,13 @@ def test_serving_others_without_tokens_is_refused_before_anything_is_opened(tmp_
     assert not (tmp_path / "g").exists()
 
 
+def test_a_camera_without_a_name_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
+    arguments = ["serve", "--model", "nothing.onnx", "--gallery", str(tmp_path / "g"), "--camera", "0"]
+    refused = CliRunner().invoke(app, arguments)
+    assert isinstance(refused.exception, ConfigError)
+    assert "--camera 0: expected NAME=SOURCE" in str(refused.exception)
+
+
 def test_galleries_are_named() -> None:
     assert named_galleries(["runs/gallery"]) == {"default": "runs/gallery"}
     assert named_galleries(["a=runs/a", "b=s3://bucket/b"]) == {"a": "runs/a", "b": "s3://bucket/b"}

@@ -135,6 +135,7 @@ def serve(
         receivers.append(Webhook.of(webhook, webhook_secret_file))
     if mqtt is not None:
         receivers.append(Broker.of(mqtt, mqtt_password_file))
+    sources = [named_camera(text) for text in camera or ()]
     limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels)
     token_file = None if tokens is None else TokenFile(tokens)
     check_bind(host, token_file)
@@ -171,7 +172,6 @@ def serve(
         if camera:
             # A detector of its own, with one thread: searches go before.
             live = Live(fps=camera_fps, online=Online(overlapping=overlapping))
-            sources = [named_camera(text) for text in camera]
             first = next(iter(galleries.values()))
             app.state.service.follow(LiveCameras(sources, NanoDet(threads=1), embedder, first, live))
         if known is None:
