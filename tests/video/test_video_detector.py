@@ -235,7 +235,7 @@ def test_boxes_in_cocos_json(tmp_path: Path) -> None:
     found = read_boxes(file)
     assert list(found) == [3]
     assert (found[3].boxes.tolist(), found[3].scores.tolist()) == ([[1, 2, 11, 22]], [0.5])
-    images = [{"id": 70, "file_name": "b.jpg"}, {"id": 80, "file_name": "a.jpg"}]
+    images = [{"id": 70, "file_name": "a10.jpg"}, {"id": 80, "file_name": "a9.jpg"}]
     entries = [{"image_id": 70, "category_id": 5, "bbox": [1, 2, 10, 20], "iscrowd": n} for n in (0, 1)]
     people = [{"id": 5, "name": "person"}]
     file.write_text(json.dumps({"images": images, "categories": people, "annotations": entries}))

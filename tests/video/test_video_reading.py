@@ -58,6 +58,12 @@ def test_a_folder_and_a_sequence(tmp_path: Path) -> None:
     assert times == pytest.approx([0.0, 1 / 30, 3 / 30, 4 / 30, 5 / 30])
 
 
+def test_pictures_are_in_order_of_the_numbers_in_their_names(tmp_path: Path) -> None:
+    for number in (1, 2, 9, 10, 100):
+        Image.new("L", (8, 8), number).save(tmp_path / f"{number}.png")
+    assert [int(f.picture.max()) for f in Video(str(tmp_path)).frames()] == [1, 2, 9, 10, 100]
+
+
 def test_damage_in_the_middle_is_passed_over_and_counted(video: Path, tmp_path: Path) -> None:
     content = bytearray(video.read_bytes())
     middle = len(content) // 2

@@ -13,6 +13,7 @@ import numpy as np
 from omnireid.core.errors import DatasetError
 from omnireid.video.boxes import Boxes
 from omnireid.video.mot import read_mot
+from omnireid.video.reading import by_number
 
 _PERSON = 1
 
@@ -43,7 +44,7 @@ def read_coco(path: str | os.PathLike[str]) -> dict[int, Boxes]:
     try:
         if isinstance(content, list):
             return _by_frame([(int(entry["image_id"]), entry) for entry in content], {_PERSON})
-        images = sorted(content["images"], key=lambda image: image["file_name"])
+        images = sorted(content["images"], key=lambda image: by_number(image["file_name"]))
         frames = {image["id"]: number for number, image in enumerate(images, 1)}
         people = {entry["id"] for entry in content["categories"] if entry["name"] == "person"}
         entries = [entry for entry in content["annotations"] if not entry.get("iscrowd")]

@@ -196,7 +196,8 @@ class Video:
         fps, pictures_folder = self.reading.source_fps, folder
         if (folder / "seqinfo.ini").is_file():
             fps, pictures_folder = _sequence(folder)
-        pictures = sorted(path for path in pictures_folder.iterdir() if path.suffix.lower() in PICTURES)
+        files = (path for path in pictures_folder.iterdir() if path.suffix.lower() in PICTURES)
+        pictures = sorted(files, key=lambda path: by_number(path.name))
         if not pictures:
             raise VideoError(f"{folder}: holds no pictures ({', '.join(PICTURES)}) and no seqinfo.ini")
         for number, path in enumerate(pictures, 1):
@@ -307,6 +308,11 @@ class Video:
                     time = time if time > last else last + 1.0 / fps
                 last = time
                 yield _Coded(number, time, partial(_upright, picture))
+
+
+def by_number(name: str) -> tuple[list[str | int], str]:
+    """What file names of frames are ordered by: 2.jpg comes before 10.jpg."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)], name
 
 
 def _upright(picture: Any) -> UInt8:
