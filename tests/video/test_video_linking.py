@@ -126,6 +126,24 @@ def test_noisy_crops_of_strangers_do_not_grow_alike_in_groups() -> None:
     assert float(seen[0].embedding @ seen[walks].embedding) == pytest.approx(pairs.mean(), abs=1e-6)
 
 
+def test_many_pairs_say_more_than_one_and_less_than_each() -> None:
+    """Two groups of two walks: four pairs that say the same, of which a part is said four times."""
+    base, *more = np.eye(6)
+    person, noise = np.stack(more)[[0, 0, 1, 1]], np.stack(more)[[2, 2, 3, 3]]
+    vectors = np.sqrt(0.45) * base + np.sqrt(0.1) * person + np.sqrt(0.45) * noise
+    seen = [
+        Tracklet("c", n, 20.0 * n, 20.0 * n + 5, vector.astype(np.float32), 9)
+        for n, vector in enumerate(vectors)
+    ]
+    # Walks 0 and 1 are alike, and 2 and 3; all other similarities are 0.45, which says "same" by 1.5.
+    for held, number in ((1.0, 2), (0.5, 1), (0.0, 1)):
+        people = link(seen, lambda scores: 30.0 * (scores - 0.4), Linking(prior=0.1, held=held))
+        odds = 1.5 * 4 / (1 + held * 3) + np.log(0.1 / 0.9)
+        assert len(people) == number == (1 if odds > 0 else 2)
+        if number == 1:
+            assert people[0].sure == pytest.approx(1 / (1 + np.exp(-odds)), rel=1e-4)
+
+
 def test_a_tracks_steadiness_is_the_length_of_its_mean_look() -> None:
     looks = np.eye(3)
     one = track(1, 0, 2, 7)

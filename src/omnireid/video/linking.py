@@ -54,6 +54,8 @@ class Linking:
         shared_s: Seconds that two tracklets of one camera may overlap: a track's end is often somebody else's
             box.
         travel_s: Least time from one camera to another, where cameras do not overlap.
+        held: Correlation of what two pairs of tracklets say of the same two groups; many pairs are worth as
+            much as 1 / held of them.
     """
 
     prior: float = 0.1
@@ -61,6 +63,7 @@ class Linking:
     least: float = 0.5
     shared_s: float = 0.0
     travel_s: float = 0.0
+    held: float = 0.5
 
     def __post_init__(self) -> None:
         for name in ("prior", "least"):
@@ -138,7 +141,7 @@ class _Groups:
     ) -> None:
         count = len(tracklets)
         self.tracklets, self.evidence = tracklets, evidence
-        self.prior = np.log(linking.prior / (1.0 - linking.prior))
+        self.prior, self.held = np.log(linking.prior / (1.0 - linking.prior)), linking.held
         # Longer walks count for more, though not by as much: their crops are much alike.
         self.weights_N = np.sqrt([float(tracklet.length) for tracklet in tracklets])
         means_ND = np.stack([tracklet.embedding for tracklet in tracklets]).astype(np.float64)
@@ -170,7 +173,9 @@ class _Groups:
 
     def _odds(self, row: int) -> Float64:
         similarities = self.sums_ND @ self.sums_ND[row] / (self.weights_N * self.weights_N[row])
-        ratio = self.evidence(similarities) + self.prior + self.meetings_NN[row]
+        pairs = len(self.members[row]) * np.array([len(members) for members in self.members])
+        worth = pairs / (1.0 + self.held * (pairs - 1))
+        ratio = worth * self.evidence(similarities) + self.prior + self.meetings_NN[row]
         able = self.alive & ~self.apart_NN[row]
         able[row] = False
         if self.journeys_NN is not None:
