@@ -86,7 +86,7 @@ BASE: dict[str, dict[str, Any]] = {
     "token revoke": {"name": "gate", "tokens": "tokens.json"},
 }  # fmt: skip
 # They may work for long on what they are asked to do; then Ctrl-C ends them, soon.
-LONG = {"run", "train", "demo", "synth"}
+LONG = {"run", "train", "adapt", "demo", "synth"}
 LONG_TIMEOUT_S = 5.0
 # An odd folder of a finished run is no error: a network is trained there, for minutes. Sixty copies of the
 # data and a film of people are pictured for longer than all other cases together.

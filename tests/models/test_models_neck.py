@@ -70,7 +70,7 @@ def test_the_neck_stands_between_distances_and_classes(architecture: str) -> Non
     classifier = IdentityClassifier(network, 5)
     assert classifier.classifier.bias is None
     images = torch.randn(6, 3, 64, 32, generator=torch.Generator().manual_seed(1))
-    embeddings, logits, necked = classifier(images)
+    embeddings, logits, necked, _ = classifier(images)
     # By hand: batch statistics, no shift; the classes are those of what comes out.
     by_hand = (embeddings - embeddings.mean(0)) / (embeddings.var(0, unbiased=False) + 1e-5).sqrt()
     torch.testing.assert_close(necked, by_hand, rtol=1e-4, atol=1e-4)
@@ -88,9 +88,9 @@ def test_the_shift_of_a_neck_is_nothing_that_learns() -> None:
 
 
 def test_without_a_neck_nothing_stands_between() -> None:
-    embeddings, _, necked = IdentityClassifier(build_model("osnet_x0_25"), 5)(torch.randn(4, 3, 64, 32))
-    assert torch.equal(embeddings, necked)
-    assert (embeddings >= 0).all()
+    output = IdentityClassifier(build_model("osnet_x0_25"), 5)(torch.randn(4, 3, 64, 32))
+    assert torch.equal(output.embeddings, output.necked)
+    assert (output.embeddings >= 0).all()
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ EMBED_REQUESTS: list[dict[str, Any]] = [
 def test_the_shortcut_answers_as_the_router_does(
     client: TestClient, request_: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    client.headers["X-Request-ID"] = "the-same"
     short = client.post("/v1/embed", **request_)
     app: Any = client.app
     # Everything that is behind the guard, without the shortcut.
@@ -465,6 +466,7 @@ def test_plain_ids_are_reached_in_the_path_too(client: TestClient, path: str) ->
 
 def test_head_is_get_without_the_body(client: TestClient) -> None:
     item = enrol(client, 1, identity="p1")["id"]
+    client.headers["X-Request-ID"] = "the-same"
     for path in (
         "/",
         "/assets/app.js",
