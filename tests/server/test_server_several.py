@@ -24,7 +24,7 @@ import uvicorn
 
 from gallery.milvus_server import free_port
 from omnireid import Embedder, Gallery
-from omnireid.core.errors import ConfigError
+from omnireid.core.errors import ConfigError, InputError
 from omnireid.server.app import create_app
 from omnireid.server.client import Client, EnrolItem, ServerError, picture_base64
 from omnireid.server.limits import Limits
@@ -206,6 +206,13 @@ def test_https_without_a_proxy_and_a_server_that_drains(tmp_path: Path, model_fi
         assert live.stop() == 0
         told = live.log.read_text()
         assert '"request": "from-the-proxy.1", "method": "GET", "route": "/v1/info", "status": 200' in told
+
+
+def test_a_client_names_the_file_that_vouches_for_nobody(tmp_path: Path) -> None:
+    (tmp_path / "no.pem").write_text("no certificate")
+    for name in ("missing.pem", "no.pem"):
+        with pytest.raises(InputError, match=f"{name}: cannot be used .*expected a PEM file"):
+            Client("https://127.0.0.1:9", ca=tmp_path / name)
 
 
 def _wait_for(url: str, tls: Tls, status: int) -> None:

@@ -91,7 +91,7 @@ class Client:
             headers=headers,
             timeout=timeout_s,
             trust_env=False,
-            verify=True if ca is None else ssl.create_default_context(cafile=ca),
+            verify=True if ca is None else _trusting(ca),
         )
 
     def close(self) -> None:
@@ -337,6 +337,16 @@ def picture_base64(picture: Picture) -> str:
     except OSError as error:
         raise InputError(f"{picture!r}: cannot be read ({error.strerror or error})") from error
     return base64.b64encode(content).decode()
+
+
+def _trusting(ca: str | os.PathLike[str]) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error.strerror or error
+        raise InputError(
+            f"ca {os.fspath(ca)}: cannot be used ({str(reason).lower()}); expected a PEM file of certificates"
+        ) from error
 
 
 def _error_of(response: httpx2.Response) -> OmniReIDError:
