@@ -65,12 +65,12 @@ class Step:
         )
 
     def channels_last(self) -> Step:
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # typed for tensors
         self.images = self.images.contiguous(memory_format=torch.channels_last)
         return self
 
     def compiled(self) -> Step:
-        self.network = torch.compile(self.network)  # type: ignore[assignment]
+        self.network = torch.compile(self.network)  # type: ignore[assignment]  # called as a module
         return self
 
     def runner(self, precision: str) -> Callable[[], None]:

@@ -28,6 +28,7 @@ from omnireid.synthetic.options import FilmOptions, RenderOptions, Style
 from omnireid.synthetic.places.films import render_films
 
 CAMERAS, CROPS = 4, 4
+FILMS, MINUTES, FPS = 2, 0.5, 5
 RESULTS = Path(__file__).parent / "results" / "rendering.json"
 
 
@@ -48,16 +49,23 @@ def crops(folder: str, workers: int, seed: int, *, style: Style, size: tuple[int
 
 def frames(folder: str, workers: int, seed: int, *, size: tuple[int, int], people: int) -> int:
     """Film two cameras for half a minute; the number of frames of both."""
+    height, width = size
     options = FilmOptions(
-        seed=seed, num_cameras=2, num_people=people, minutes=0.5, fps=5, height=size[0], width=size[1]
+        seed=seed,
+        num_cameras=FILMS,
+        num_people=people,
+        minutes=MINUTES,
+        fps=FPS,
+        height=height,
+        width=width,
     )
     return len(render_films(folder, options, workers=workers)) * options.num_frames
 
 
 def seen_people(folder: str) -> float:
-    """People in a frame, on the mean; NaN where nothing was filmed."""
+    """People in a frame of a film, on the mean."""
     lines = [len(path.read_text().splitlines()) for path in Path(folder).glob("*/gt/gt.txt")]
-    return sum(lines) / (150 * len(lines)) if lines else float("nan")
+    return sum(lines) / (FILMS * MINUTES * 60 * FPS)
 
 
 def main() -> None:
