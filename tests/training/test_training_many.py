@@ -102,7 +102,8 @@ def test_a_killed_process_ends_the_run_and_one_device_goes_on(toy_root: Path, tm
     def kill_the_second() -> None:
         while not (tmp_path / "checkpoint.pt").is_file():
             time.sleep(0.005)
-        second = max(multiprocessing.active_children(), key=lambda process: process.name)
+        # Started one after the other, and the numbers in names have more and more digits.
+        second = max(multiprocessing.active_children(), key=lambda process: int(process.name.rpartition("-")[2]))
         second.kill()
 
     Thread(target=kill_the_second, daemon=True).start()
