@@ -152,3 +152,24 @@ def build_university1652(root: Path) -> None:
         write_picture(folder / "test/query_satellite" / f"{building:04d}" / f"{building:04d}.jpg")
     for building in UNIVERSITY_GALLERY:
         write_picture(folder / "test/gallery_satellite" / f"{building:04d}" / f"{building:04d}.jpg")
+
+
+CLASSES = ("ant", "bee", "cat")
+
+
+def build_class_folders(root: Path, *, inside: str = "", test: str = "test", numbers: int = 3) -> None:
+    """Folders of classes: `numbers` pictures of each to train on, and two to score."""
+    for split, count in (("train", numbers), (test, 2)):
+        for name in CLASSES:
+            for number in range(count):
+                write_picture(root / split / name / inside / f"{split}{number}.png")
+
+
+def build_tiny_imagenet(root: Path) -> None:
+    folder = root / "tiny-imagenet-200"
+    build_class_folders(folder, inside="images", test="elsewhere")
+    lines = []
+    for number, name in enumerate(("bee", "ant", "cat", "bee")):
+        write_picture(folder / "val" / "images" / f"val_{number}.JPEG")
+        lines.append(f"val_{number}.JPEG\t{name}\t0\t0\t9\t9\n")
+    (folder / "val" / "val_annotations.txt").write_text("".join(lines))

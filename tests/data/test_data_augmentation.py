@@ -83,6 +83,40 @@ def test_crop_leaves_unchosen_pictures_alone():
     assert not torch.equal(cut[1::2], batch[1::2])
 
 
+def test_translation_pads_and_cuts_pixel_by_pixel():
+    spec = InputSpec(height=32, width=16)
+    batch = crops(40, spec=spec)
+    offsets = torch.rand(40, 2, generator=generator(5))
+    offsets[0], offsets[1] = torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.0])
+    moved = batch.clone()
+    aug.translate_(moved, offsets, spec.mean)
+    colour = [round(255 * value) for value in spec.mean]
+    seen = set()
+    for picture, ours, offset in zip(batch.numpy(), moved.numpy(), offsets.tolist(), strict=True):
+        # Padded by an eighth on each side; a window of the old size is cut out, one of 9 × 5.
+        padded = np.empty((40, 20, 3), np.uint8)
+        padded[:] = colour
+        padded[4:36, 2:18] = picture
+        top, left = 8 - min(int(offset[0] * 9), 8), 4 - min(int(offset[1] * 5), 4)
+        assert np.array_equal(ours, padded[top : top + 32, left : left + 16])
+        seen.add((top, left))
+    assert {(8, 0), (0, 4)} <= seen
+    assert len(seen) > 20
+
+
+def test_translation_happens_to_every_picture_alike_on_each_call():
+    batch = crops(64)
+    augmentation = aug.Augmentation(("translate",), SPEC)
+    plain, once, again = (
+        aug.Augmentation((), SPEC)(batch, generator()),
+        augmentation(batch, generator(1)),
+        augmentation(batch, generator(1)),
+    )
+    assert torch.equal(once, again)
+    # One of 17 × 9 places is where it was.
+    assert sum(bool(torch.equal(a, b)) for a, b in zip(plain, once, strict=True)) <= 3
+
+
 def test_jitter_equals_pillow_enhancers_in_both_orders():
     batch = crops(16)
     jitter = aug.draw_jitter(16, generator(3))

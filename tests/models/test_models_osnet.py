@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from omnireid.core.errors import ConfigError, UnknownNameError, WeightsError
+from omnireid.inference.fused.fold import check_foldable
 from omnireid.models.classifier import IdentityClassifier
 from omnireid.models.fusion import AggregationGate, FixedGates, SeparateGates, make_fusion
 from omnireid.models.osnet import OSBlock, OSNet
@@ -57,6 +58,47 @@ def test_published_state_dict_round_trip():
         WeightsError, match=r"wrong shape: classifier.weight \(5, 512\) instead of \(7, 512\)"
     ):
         other_size.load_published_state_dict(source.published_state_dict())
+
+
+def test_a_stem_of_stride_one_keeps_small_pictures_and_every_weight() -> None:
+    options = {**TINY, "blocks": (1, 1, 1), "stem_stride": 1}
+    network = build_model("osnet_x0_25", **options).eval()
+    drawn = build_model("osnet_x0_25", **{**options, "stem_stride": 4}).eval()
+    assert network.config.takes_weights_of(drawn.config)
+    network.load_state_dict(drawn.state_dict())
+    images = torch.randn(2, 3, 16, 16)
+    assert network.feature_maps(images).shape == (2, 64, 4, 4)
+    assert drawn.feature_maps(images).shape == (2, 64, 1, 1)
+    stem = nn.functional.conv2d(images, network.conv1.conv.weight, padding=3)
+    torch.testing.assert_close(network.stem(images), network.conv1.bn(stem).relu())
+
+
+def test_the_maximum_is_pooled_where_that_is_asked_for() -> None:
+    network = build_model("osnet_x0_25", **TINY, blocks=(1, 1, 1), pooling="max").eval()
+    images = torch.randn(2, 3, 64, 32)
+    maps = network.feature_maps(images)
+    highest = torch.tensor([[max(channel.ravel().tolist()) for channel in picture] for picture in maps])
+    torch.testing.assert_close(network(images), network.fc(highest))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stem_stride": 2}, "stem_stride: 1 or 4, got 2"),
+        ({"stem_stride": True}, "stem_stride: 1 or 4"),
+        ({"pooling": "max", "pooling_power": 3.0}, "pooling_power 3.0: a maximum has none"),
+    ],
+)
+def test_stems_and_pools_that_do_not_exist_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build_model("osnet_x0_25", **options)
+
+
+@pytest.mark.parametrize("option", ["stem_stride 1", "pooling 'max'"])
+def test_networks_of_the_papers_other_tasks_have_no_fast_form(option: str) -> None:
+    changes = {"stem_stride": 1} if "stem" in option else {"pooling": "max"}
+    with pytest.raises(ConfigError, match=f"{option}: there is no fast form; run this network in torch"):
+        check_foldable(OSNetConfig(**changes))
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -38,6 +38,7 @@ from omnireid.data.datasets import read_dataset
 from omnireid.losses import consistency, cross_entropy
 from omnireid.losses.consistency import jensen_shannon
 from omnireid.losses.cross_entropy import CrossEntropyLabelSmooth
+from omnireid.models.classifier import IdentityClassifier
 from omnireid.models.weights import load_weights
 from omnireid.training import loop
 from omnireid.training.checkpoint import load_checkpoint
@@ -218,8 +219,8 @@ def test_kill_9_loses_at_most_the_epoch_it_interrupts(toy_root: Path, tmp_path: 
 def test_frozen_epochs_leave_the_base_alone(samples: Split, tmp_path: Path) -> None:
     states: list[dict[str, torch.Tensor]] = []
 
-    def keep(network: nn.Module, _: int) -> dict[str, float]:
-        states.append({key: value.clone() for key, value in network.state_dict().items()})
+    def keep(network: IdentityClassifier, _: int) -> dict[str, float]:
+        states.append({key: value.clone() for key, value in network.backbone.state_dict().items()})
         return {}
 
     train(tiny_recipe(frozen_epochs=2, evaluation__every=1), samples, tmp_path, evaluate=keep)
@@ -476,8 +477,8 @@ def test_the_best_weights_lie_beside_the_last_and_say_what_chose_them(samples: S
     scores = iter([0.2, 0.5, 0.5, 0.3])
     states: list[dict[str, torch.Tensor]] = []
 
-    def evaluate(network: nn.Module, _: int) -> dict[str, float]:
-        states.append({key: value.clone() for key, value in network.state_dict().items()})
+    def evaluate(network: IdentityClassifier, _: int) -> dict[str, float]:
+        states.append({key: value.clone() for key, value in network.backbone.state_dict().items()})
         return {"a/mAP": (score := next(scores)) + 0.1, "b/mAP": score - 0.1, "a/rank1": 0.9}
 
     recipe = tiny_recipe(epochs=4, evaluation__every=1)

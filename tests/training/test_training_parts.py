@@ -13,6 +13,7 @@ from torch import nn
 from omnireid.core.errors import ConfigError, OmniReIDWarning, TrainingError, UnknownNameError
 from omnireid.core.types import Split
 from omnireid.data.datasets import read_dataset
+from omnireid.models.classifier import IdentityClassifier
 from omnireid.models.weights import load_weights
 from omnireid.training import learner
 from omnireid.training.averaging import weight_average
@@ -106,8 +107,8 @@ def test_the_average_is_the_sum_written_out() -> None:
 def test_stages_rest_and_then_learn(samples: Split, tmp_path: Path) -> None:
     seen: list[dict[str, torch.Tensor]] = []
 
-    def keep(network: nn.Module, epoch: int) -> dict[str, float]:
-        seen.append({key: value.clone() for key, value in network.state_dict().items()})
+    def keep(network: IdentityClassifier, epoch: int) -> dict[str, float]:
+        seen.append({key: value.clone() for key, value in network.backbone.state_dict().items()})
         return {"mAP": 0.0}
 
     recipe = strong_recipe(**{"average_decay": 0, "evaluation.every": 1})
@@ -160,10 +161,10 @@ def test_triplets_from_scratch_without_a_neck_are_warned_of(samples: Split, tmp_
 def test_embeddings_that_became_one_point_end_the_run(samples: Split, tmp_path: Path) -> None:
     """SGD 0.05 and hard triplets without a neck get there within a hundred steps; here by hand."""
 
-    def collapse(network: nn.Module, epoch: int) -> dict[str, float]:
+    def collapse(network: IdentityClassifier, epoch: int) -> dict[str, float]:
         with torch.no_grad():
-            network.fc[0].weight.zero_()
-        network.fc[0].weight.requires_grad_(False)
+            network.backbone.fc[0].weight.zero_()
+        network.backbone.fc[0].weight.requires_grad_(False)
         return {"mAP": 0.0}
 
     recipe = strong_recipe(

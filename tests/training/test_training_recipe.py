@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from omnireid.core.errors import ConfigError, UnknownNameError
+from omnireid.models.osnet_config import OSNetConfig
+from omnireid.models.registry import architecture_config
 from omnireid.training.recipe import AugmentationName, Recipe, list_recipes, load_recipe
 from omnireid.training.schedule import learning_rate
 
@@ -31,6 +33,28 @@ def test_the_paper_recipes_say_what_the_paper_says() -> None:
         assert recipe.loss.label_smoothing == 0.1
         assert recipe.augmentation == ("flip", "random_erase")
         assert (recipe.input.height, recipe.input.width) == (256, 128)
+
+
+def test_the_recipes_of_classes_say_what_the_paper_says() -> None:
+    """FACTS A9 and A10, written out here a second time."""
+    imagenet = load_recipe("imagenet")
+    assert (imagenet.optimiser.lr, imagenet.sampler.batch_size, imagenet.epochs) == (0.4, 1024, 120)
+    assert (imagenet.optimiser.weight_decay, imagenet.input.height, imagenet.input.width) == (4e-5, 224, 224)
+    blocks = {
+        "cifar10": (2, 2, 2),
+        "cifar10_deep": (3, 8, 6),
+        "cifar10_t1": (2, 2, 2),
+        "cifar10_addition": (2, 2, 2),
+    }
+    streams = {"cifar10_t1": ((1,), "addition"), "cifar10_addition": ((1, 2, 3, 4), "addition")}
+    for name, expected in blocks.items():
+        recipe = load_recipe(name)
+        config = architecture_config(recipe.model).with_overrides(recipe.model_options)
+        assert isinstance(config, OSNetConfig)
+        assert (config.blocks, config.stem_stride) == (expected, 1)
+        assert (config.stream_depths, config.fusion) == streams.get(name, ((1, 2, 3, 4), "unified_gate"))
+        assert recipe.augmentation == ("flip", "translate")
+        assert (recipe.input.height, recipe.input.width) == (32, 32)
 
 
 def test_the_zoo_recipes_say_what_the_reference_configurations_say() -> None:

@@ -16,6 +16,7 @@ from omnireid.core.errors import ConfigError
 if TYPE_CHECKING:
     from omnireid.experiment.run import RunResult, RunTarget
     from omnireid.experiment.several import Overall
+    from omnireid.gallery.datasets import FirstQuery
 
 
 def run(
@@ -88,10 +89,25 @@ def print_overall(overall: Overall) -> None:
 
 
 def _print_target(target: RunTarget) -> None:
-    result, answer = target.result, target.first_query.result
+    result = target.result
     for skipped in result.record.dataset.skipped:
         stderr.print(f"skipped {skipped}")
-    stdout.print(f"one search, query {Path(target.first_query.frame).name}, other cameras:")
+    if target.first_query is not None:
+        _print_search(target.first_query)
+    stdout.print(
+        f"report:     {result.files.report}\nrecord:     {result.files.record}\nweights:    {target.weights}"
+    )
+    if target.gallery is not None:
+        stdout.print(
+            f"embeddings: {result.embeddings}\n"
+            f"gallery:    {target.gallery} (omnireid serve --model {target.weights} --gallery "
+            f"{target.gallery})"
+        )
+
+
+def _print_search(first_query: FirstQuery) -> None:
+    answer = first_query.result
+    stdout.print(f"one search, query {Path(first_query.frame).name}, other cameras:")
     for rank, candidate in enumerate(answer.candidates, start=1):
         item, probability = candidate.item, candidate.probability
         stdout.print(
@@ -101,10 +117,3 @@ def _print_target(target: RunTarget) -> None:
         )
     if answer.decision is not None:
         stdout.print(f"decision: {answer.decision.value}")
-    stdout.print(
-        f"report:     {result.files.report}\n"
-        f"record:     {result.files.record}\n"
-        f"weights:    {target.weights}\n"
-        f"embeddings: {result.embeddings}\n"
-        f"gallery:    {target.gallery} (omnireid serve --model {target.weights} --gallery {target.gallery})",
-    )

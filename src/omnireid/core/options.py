@@ -20,11 +20,19 @@ class Protocol(str, Enum):
     MARKET1501: same pid and same camid is junk (Zheng et al., ICCV 2015).
     SINGLE_GALLERY_SHOT: the same, then one random gallery image per identity, ten draws (CUHK03 classic).
     NO_CAMERA: camera ids are ignored; only the query's own file is junk. For data without cameras.
+    CLASSES: no search for people: the gallery has one item for each class, which a network's classifier
+        ranks for each query. Rank-k is then top-k accuracy.
     """
 
     MARKET1501 = "market1501"
     SINGLE_GALLERY_SHOT = "single-gallery-shot"
     NO_CAMERA = "no-camera"
+    CLASSES = "classes"
+
+    @property
+    def uses_cameras(self) -> bool:
+        """Whether a match has to be of another camera than its query."""
+        return self not in (Protocol.NO_CAMERA, Protocol.CLASSES)
 
     @classmethod
     def named(cls, name: Protocol | str) -> Protocol:

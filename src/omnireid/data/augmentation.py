@@ -5,8 +5,8 @@ transforms): flip, random crop, random patch, colour jitter, then normalisation,
 more against corruption, as CIL trains (Chen et al., NeurIPS 2021 Datasets and Benchmarks), come before the
 jitter: soft erasing, patch mixing, then AugMix. Before AugMix come three for cameras that were never seen
 (`appearance`): colours shifted or taken away, pictures coarsened; then, beside AugMix, one of its operations
-alone (`trivial_augment`). All chance comes from one generator on
-the CPU, so that every device takes the same decisions.
+alone (`trivial_augment`). And `translate`, as pictures of classes are moved. All chance comes from one
+generator on the CPU, so that every device takes the same decisions.
 
 Pictures stay uint8 with channels last until they are normalised: a quarter of the bytes to move,
 and the network gets channels-last memory for nothing. docs/decisions/0002 measures the choice.
@@ -14,7 +14,7 @@ and the network gets channels-last memory for nothing. docs/decisions/0002 measu
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import torch
@@ -42,6 +42,7 @@ from omnireid.data.strengths import Appearance
 # In the order in which they are applied.
 AUGMENTATIONS = (
     "flip",
+    "translate",
     "random_crop",
     "random_patch",
     "soft_erase",
@@ -55,10 +56,11 @@ AUGMENTATIONS = (
     "random_erase",
 )
 
-# Of everything but jitter, colour shift and AugMix, which always happen, and grey; also of a patch's flip and
-# rotation.
+# Of everything but translation, jitter, colour shift and AugMix, which always happen, and grey; also of a
+# patch's flip and rotation.
 PROBABILITY = 0.5
 ENLARGEMENT = 1.125
+TRANSLATION = 0.125
 BRIGHTNESS = 0.2
 CONTRAST = 0.15
 PATCH_AREA = (0.01, 0.5)
@@ -143,6 +145,8 @@ class Augmentation:
         n = len(crops)
         if "flip" in self.names:
             flip_(crops, _chosen(n, generator))
+        if "translate" in self.names:
+            translate_(crops, torch.rand(n, 2, generator=generator), self.spec.mean)
         if "random_crop" in self.names:
             crop_(crops, _chosen(n, generator), torch.rand(n, 2, generator=generator))
         if "random_patch" in self.names:
@@ -199,6 +203,25 @@ def flip_(crops: Tensor, chosen: list[bool]) -> None:
     for index, is_chosen in enumerate(chosen):
         if is_chosen:
             crops[index] = crops[index].flip(1)
+
+
+def translate_(crops: Tensor, offsets: Tensor, mean: Sequence[float]) -> None:
+    """Move each crop (N, H, W, 3) by up to an eighth of its size down or up and to a side, in place.
+
+    Args:
+        offsets: (N, 2) in [0, 1]; how far, from up and left to down and right, in whole pixels.
+        mean: colour of what comes in, of 1.
+
+    Source: padding by 4 pixels and cutting 32×32 out (He et al., "Identity Mappings", ECCV 2016).
+    """
+    most = torch.tensor([round(size * TRANSLATION) for size in crops.shape[1:3]])
+    moves = (offsets * (2 * most + 1)).long().minimum(2 * most) - most
+    colour = torch.tensor([round(255 * value) for value in mean], dtype=torch.uint8, device=crops.device)
+    for index, (down, right) in enumerate(moves.tolist()):
+        moved = crops[index].roll((down, right), (0, 1))
+        moved[: max(down, 0)] = moved[len(moved) + min(down, 0) :] = colour
+        moved[:, : max(right, 0)] = moved[:, moved.shape[1] + min(right, 0) :] = colour
+        crops[index] = moved
 
 
 def crop_(crops: Tensor, chosen: list[bool], offsets: Tensor) -> None:

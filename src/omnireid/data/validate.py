@@ -228,7 +228,7 @@ def _people_problems(dataset: Dataset) -> list[Problem]:
     problems = []
     train = {sample.pid for sample in dataset.train}
     test = {sample.pid for sample in (*dataset.query, *dataset.gallery)} - {0}
-    if shared := sorted(train & test):
+    if dataset.protocol is not Protocol.CLASSES and (shared := sorted(train & test)):
         problems.append(
             Problem(
                 Severity.WARNING,
@@ -248,7 +248,7 @@ def _people_problems(dataset: Dataset) -> list[Problem]:
 
 def _unmatched_queries(dataset: Dataset) -> list[Sample]:
     """Queries without a gallery picture that the protocol would count as a match."""
-    if dataset.protocol is Protocol.NO_CAMERA:
+    if not dataset.protocol.uses_cameras:
         paths_of: dict[int, set[str]] = defaultdict(set)
         for sample in dataset.gallery:
             paths_of[sample.pid].add(sample.path)
@@ -262,7 +262,7 @@ def _unmatched_queries(dataset: Dataset) -> list[Sample]:
 def _unmatched_problem(dataset: Dataset, unmatched: list[Sample]) -> Problem:
     pids = sorted({sample.pid for sample in unmatched})
     is_all = len(unmatched) == len(dataset.query)
-    without_cameras = dataset.protocol is Protocol.NO_CAMERA
+    without_cameras = not dataset.protocol.uses_cameras
     wanted = "another gallery picture" if without_cameras else "a gallery picture from another camera"
     next_step = "Add pictures of these people to the gallery, or leave the queries out."
     if not without_cameras:

@@ -102,7 +102,7 @@ def labelled_pairs(
         raise ShapeError("camids", expected=pids.shape, actual=camids.shape)
     rng = numpy_generator(seed, "pairs")
     rows = np.flatnonzero(pids != JUNK_PID)
-    uses_cameras = protocol != Protocol.NO_CAMERA
+    uses_cameras = Protocol(protocol).uses_cameras
     if uses_cameras and (camids[rows] < 0).any():
         row = rows[np.flatnonzero(camids[rows] < 0)[0]]
         raise InputError(

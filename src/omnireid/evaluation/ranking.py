@@ -156,6 +156,7 @@ class _Scorer:
         self.source, self.pairs, self.team = source, pairs, team
         self.max_rank, self.seed = ranking.max_rank, ranking.seed
         self.single_shot = pairs.protocol is Protocol.SINGLE_GALLERY_SHOT
+        self.has_precision = pairs.protocol not in (Protocol.SINGLE_GALLERY_SHOT, Protocol.CLASSES)
         self.num_queries, self.num_gallery = len(pairs.q_pids), len(pairs.g_pids)
         self.ap = np.full(self.num_queries, np.nan)
         self.inp = np.full(self.num_queries, np.nan)
@@ -182,8 +183,8 @@ class _Scorer:
             raise InputError(self.pairs.why_no_query_is_valid())
         return RetrievalResult(
             cmc=self.cmc_sum / valid.sum(),
-            mAP=None if self.single_shot else float(self.ap[valid].mean()),
-            mINP=None if self.single_shot else float(self.inp[valid].mean()),
+            mAP=float(self.ap[valid].mean()) if self.has_precision else None,
+            mINP=float(self.inp[valid].mean()) if self.has_precision else None,
             num_queries=self.num_queries,
             num_valid_queries=int(valid.sum()),
             num_gallery=self.num_gallery,
@@ -332,9 +333,10 @@ class _Scorer:
         queries, first, count = np.unique(query, return_index=True, return_counts=True)
         hit = 1 + np.arange(len(query)) - np.repeat(first, count)
         self.first_match_rank[queries] = rank[first]
-        if len(queries):
-            self.ap[queries] = np.add.reduceat(hit / rank, first) / count
-        self.inp[queries] = count / rank[first + count - 1]
+        if self.has_precision:
+            if len(queries):
+                self.ap[queries] = np.add.reduceat(hit / rank, first) / count
+            self.inp[queries] = count / rank[first + count - 1]
         self.cmc_sum += _hits(rank[first], self.max_rank)
 
     def _score_draws(self, m_query: Int64, m_item: Int64, query: Int64, item: Int64, value: Float64) -> None:

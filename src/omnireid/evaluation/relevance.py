@@ -47,7 +47,7 @@ class Relevance:
         self._pids, self._pid_starts, self._pid_counts = np.unique(
             sorted_pids[scored], return_index=True, return_counts=True
         )
-        if protocol is Protocol.NO_CAMERA:
+        if not protocol.uses_cameras:
             self._own_query, self._own_item = _own_files(q_paths, g_paths)
         else:
             self._q_camids = _cameras("query", q_pids, q_camids, protocol)
@@ -71,7 +71,7 @@ class Relevance:
         query = np.repeat(np.arange(first, stop), count)
         within = np.arange(len(query)) - np.repeat(np.cumsum(count) - count, count)
         item = self._by_pid[self._start[query] + within]
-        if self.protocol is not Protocol.NO_CAMERA:
+        if self.protocol.uses_cameras:
             return query, item, self._g_camids[item] == self._q_camids[query]
         own = (self._own_query >= first) & (self._own_query < stop)
         own_query, own_item = self._own_query[own], self._own_item[own]
@@ -105,7 +105,7 @@ class Relevance:
         reasons = []
         if absent:
             reasons.append(f"{absent} have a pid that the gallery lacks")
-        if only_junk and self.protocol is Protocol.NO_CAMERA:
+        if only_junk and not self.protocol.uses_cameras:
             reasons.append(f"{only_junk} are the only picture of their person")
         elif only_junk:
             reasons.append(

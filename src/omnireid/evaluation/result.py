@@ -54,9 +54,9 @@ class RetrievalResult:
     Attributes:
         cmc: (max_rank,) float64; `cmc[k − 1]` is the share of valid queries with a match among the
             first k. It goes on unchanged beyond the size of the gallery.
-        mAP, mINP: means over the valid queries; None under single-gallery-shot.
+        mAP, mINP: means over the valid queries; None under single-gallery-shot, and of classes.
         num_queries, num_valid_queries, num_gallery: counts; the gallery with its junk.
-        ap, inp: (Q,) float64; NaN for queries that are not valid, and under single-gallery-shot.
+        ap, inp: (Q,) float64; NaN for queries that are not valid, and where mAP is None.
         first_match_rank: (Q,) float64, counted from 1 without junk (mean of the ten draws under
             single-gallery-shot); NaN for queries that are not valid.
         top_indices: (Q, K) int64 closest gallery items, junk included; K is at most the gallery's size.

@@ -80,8 +80,9 @@ def labelled_sightings(
     def of_another_picture(row: int, rows: Int64) -> Bool:
         return np.asarray(rows != row)
 
-    uses_cameras = protocol != Protocol.NO_CAMERA
-    return Sightings(embeddings, pids, of_another_camera if uses_cameras else of_another_picture)
+    return Sightings(
+        embeddings, pids, of_another_camera if Protocol(protocol).uses_cameras else of_another_picture
+    )
 
 
 def tracklet_sightings(embeddings: Float32, tracklets: Int64, times: Float64, couples: Int64) -> Sightings:

@@ -40,6 +40,7 @@ from omnireid.evaluation.options import Ranking
 from omnireid.evaluation.ranking import evaluate_embeddings
 from omnireid.evaluation.relevance import Relevance
 from omnireid.evaluation.result import RetrievalResult
+from omnireid.experiment.classes import class_items
 from omnireid.experiment.queries import QUERIES, write_queries
 from omnireid.inference.embedder import Embedder
 from omnireid.inference.tracklets import embed_tracklets
@@ -112,7 +113,10 @@ def evaluate_model(
     started = time.perf_counter()
     skipped: list[str] = []
     query = _embed(embedder, dataset.query, frames, seed, on_bad, skipped, console)
-    gallery = _embed(embedder, dataset.gallery, frames, seed, on_bad, skipped, console)
+    if dataset.protocol is Protocol.CLASSES:
+        gallery = class_items(embedder, dataset.gallery)
+    else:
+        gallery = _embed(embedder, dataset.gallery, frames, seed, on_bad, skipped, console)
     embedded = time.perf_counter()
     retrieval = evaluate_embeddings(query, gallery, ranking, protocol=dataset.protocol, console=console)
     ranked = time.perf_counter()
@@ -138,7 +142,10 @@ def evaluate_model(
 def embed_splits(embedder: Embedder, dataset: Dataset, *, seed: int, on_bad: OnBad) -> None:
     """Take part in an evaluation of `evaluate_model` that another process makes, by its embedder's share."""
     frames = FrameSampling() if dataset.query.is_video or dataset.gallery.is_video else None
-    for split in (dataset.query, dataset.gallery):
+    of_pictures = (
+        (dataset.query,) if dataset.protocol is Protocol.CLASSES else (dataset.query, dataset.gallery)
+    )
+    for split in of_pictures:
         _embed(embedder, split, frames, seed, on_bad, [], None)
 
 
@@ -186,11 +193,10 @@ def _warnings(
     lines = []
     invalid = retrieval.num_queries - retrieval.num_valid_queries
     if invalid:
-        without_cameras = dataset.protocol is Protocol.NO_CAMERA
         lines.append(
             f"{dataset.name}: {invalid:,} of {retrieval.num_queries:,} queries have no match"
-            f"{'' if without_cameras else ' from another camera'}; the means are over the other "
-            f"{retrieval.num_valid_queries:,}"
+            f"{' from another camera' if dataset.protocol.uses_cameras else ''}; the means are over the "
+            f"other {retrieval.num_valid_queries:,}"
         )
     paths = (*query.paths, *gallery.paths)
     for index in np.linspace(0, len(paths) - 1, NUM_LOOKED_AT, dtype=int):

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from omnireid.core.display import short_repr
 from omnireid.core.errors import ConfigError, InputError
+from omnireid.core.options import Protocol
 from omnireid.core.record import ResultRecord
 from omnireid.core.types import Dataset
 from omnireid.data.combine import SEPARATOR, read_sources
@@ -26,7 +27,7 @@ from omnireid.experiment.analysis import analyse
 from omnireid.experiment.evaluation import ResultFiles, check_scorable, evaluate_model, write_results
 from omnireid.experiment.rendered import QUICKSTART, calibrate_on_others, timed
 from omnireid.experiment.several import Overall, result_folders, write_overall
-from omnireid.experiment.training import plan_runs, told_how_to_resume, train_on
+from omnireid.experiment.training import plan_runs, scored_backend, told_how_to_resume, train_on
 from omnireid.gallery.datasets import FirstQuery, ask_first_query, fill_from_dataset
 from omnireid.gallery.gallery import Gallery
 from omnireid.inference.embedder import Embedder
@@ -49,6 +50,7 @@ class TargetResult:
     """What the trained model, whose file is `weights`, reached on one dataset.
 
     Attributes:
+        embeddings: Those of its gallery split; None of classes, which have none.
         beside: What networks that ship reached on the same queries.
     """
 
@@ -56,7 +58,7 @@ class TargetResult:
     dataset: Dataset
     record: ResultRecord
     files: ResultFiles
-    embeddings: Path
+    embeddings: Path | None
     beside: tuple[Beside, ...] = ()
 
     __repr__ = short_repr
@@ -69,14 +71,14 @@ class RunTarget:
     Attributes:
         weights: The network.
         result: Its evaluation.
-        gallery: Folder of the gallery that holds the target's gallery split.
+        gallery: Folder of the gallery that holds the target's gallery split; None of classes, who are nobody.
         first_query: What that gallery answers to the target's first query.
     """
 
     weights: Path
     result: TargetResult
-    gallery: Path
-    first_query: FirstQuery
+    gallery: Path | None
+    first_query: FirstQuery | None
 
     __repr__ = short_repr
 
@@ -162,7 +164,10 @@ def _run(
     embedder = Embedder.open(weights, device=options.device)
     filled = []
     for result in results:
-        gallery = result.embeddings.with_name("gallery")
+        if result.dataset.protocol is Protocol.CLASSES:
+            filled.append(RunTarget(weights, result, None, None))
+            continue
+        gallery = result.files.record.with_name("gallery")
         _clear_gallery(gallery)
         with Gallery.open(str(gallery), actor=_ACTOR, calibration=calibration) as opened:
             fill_from_dataset(
@@ -230,18 +235,25 @@ def main_job(
             others.append(
                 Beside(answers.record, write_results(answers, other, folder / other.card.name).report)
             )
+        is_of_classes = target.protocol is Protocol.CLASSES
+        scored = embedder
+        if is_of_classes:
+            backend = scored_backend(trained.classifier, trained.card, target.protocol, device=options.device)
+            scored = Embedder(backend, normalise=recipe.evaluation.normalise)
         evaluation = evaluate_model(
-            embedder,
+            scored,
             target,
             ranking=ranking,
             on_bad=options.on_bad,
             training=trained.record,
             console=console,
         )
-        evaluation = evaluation.with_analysis(analyse(evaluation, seed=recipe.seed, console=console))
-        files = write_results(evaluation, embedder, folder, beside=others)
-        embeddings = folder / "embeddings.parquet"
-        write_embeddings(embeddings, evaluation.gallery, card=embedder.card)
+        embeddings = None
+        if not is_of_classes:
+            evaluation = evaluation.with_analysis(analyse(evaluation, seed=recipe.seed, console=console))
+            embeddings = folder / "embeddings.parquet"
+            write_embeddings(embeddings, evaluation.gallery, card=embedder.card)
+        files = write_results(evaluation, scored, folder, beside=others)
         results.append(
             TargetResult(trained.weights, target, evaluation.record, files, embeddings, tuple(others))
         )

@@ -14,7 +14,9 @@ from typing import Any
 from rich.console import Console
 
 from omnireid.core.arrays import Float32
+from omnireid.core.card import ModelCard
 from omnireid.core.errors import ConfigError, DatasetError, InputError, WeightsError
+from omnireid.core.options import Protocol
 from omnireid.core.progress import message_console
 from omnireid.core.record import MeansRecord
 from omnireid.core.types import Dataset, Split
@@ -31,6 +33,7 @@ from omnireid.inference.backends.torch_eager import TorchBackend
 from omnireid.inference.embedder import Embedder
 from omnireid.inference.lookup import find_weights
 from omnireid.models.cards import model_card
+from omnireid.models.classifier import ClassScores, IdentityClassifier
 from omnireid.models.convert import read_network
 from omnireid.models.neck import BNNeck
 from omnireid.models.network import Network
@@ -284,18 +287,18 @@ class _Job:
             ),
         )
 
-    def _evaluate(self, rank: Rank, network: Network, epochs_done: int) -> dict[str, float]:
+    def _evaluate(self, rank: Rank, network: IdentityClassifier, epochs_done: int) -> dict[str, float]:
         recipe = self.recipe
         card = model_card(recipe.model).model_copy(update={"input": recipe.input})
         where = str(next(network.parameters()).device)
         kind = Embedder if rank.size == 1 else SharingEmbedder
-        embedder = kind(
-            TorchBackend(network.eval(), card, device=where), normalise=recipe.evaluation.normalise
-        )
+        network.eval()
         ranking = Ranking(recipe.evaluation.distance, seed=recipe.seed)
         on_bad = self.options.on_bad
         values: dict[str, float] = {}
         for target, name in zip(self.evaluated, result_names(self.evaluated), strict=True):
+            backend = scored_backend(network, card, target.protocol, device=where)
+            embedder = kind(backend, normalise=recipe.evaluation.normalise)
             if not rank.leads:
                 embed_splits(embedder, target, seed=ranking.seed, on_bad=on_bad)
                 continue
@@ -304,6 +307,20 @@ class _Job:
             metrics = evaluation.record.metrics.model_dump()
             values |= {prefix + metric: value for metric, value in metrics.items() if value is not None}
         return values
+
+
+def scored_backend(
+    network: IdentityClassifier, card: ModelCard, protocol: Protocol, *, device: str
+) -> TorchBackend:
+    """What a protocol scores of a trained network: its embeddings, or its classifier's logits.
+
+    Args:
+        card: of the network without its classifier.
+    """
+    if protocol is not Protocol.CLASSES:
+        return TorchBackend(network.backbone, card, device=device)
+    of_logits = card.model_copy(update={"embedding_size": network.classifier.out_features})
+    return TorchBackend(ClassScores(network), of_logits, device=device)
 
 
 def _do_beside_others(job: _Job, shows_progress: bool, rank: Rank) -> TrainedModel:

@@ -29,6 +29,33 @@ class ClassifierOutput(NamedTuple):
     peer: ClassifierOutput | None = None
 
 
+class ClassScores(Network):
+    """A network and its classifier as one network, whose embeddings are the classifier's logits.
+
+    Args:
+        network: what was trained; both share their weights.
+    """
+
+    def __init__(self, network: IdentityClassifier) -> None:
+        super().__init__()
+        self.config = network.backbone.config
+        self.backbone = network.backbone
+        self.classifier = network.classifier
+
+    @property
+    def head(self) -> nn.Module:
+        return nn.Sequential(self.backbone.head, self.classifier)
+
+    def feature_maps(self, images: Tensor) -> Tensor:
+        return self.backbone.feature_maps(images)
+
+    def pool(self, feature_maps: Tensor) -> Tensor:
+        return self.backbone.pool(feature_maps)
+
+    def stages(self) -> dict[str, nn.Module]:
+        return {**self.backbone.stages(), "classifier": self.classifier}
+
+
 class IdentityClassifier(nn.Module):
     """Classifies the training identities from the backbone's embeddings.
 

@@ -159,8 +159,9 @@ class OSNet(Network):
         self.config = config = config or OSNetConfig()
         stem, *widths = config.channels
 
-        self.conv1 = ConvNorm(3, stem, 7, stride=2, norm=config.stem_norm)
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        halves = config.stem_stride == 4
+        self.conv1 = ConvNorm(3, stem, 7, stride=2 if halves else 1, norm=config.stem_norm)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if halves else nn.Identity()
         self.conv2, self.pool2 = self._stage(0, stem, widths[0], transition=True)
         self.conv3, self.pool3 = self._stage(1, widths[0], widths[1], transition=True)
         self.conv4, _ = self._stage(2, widths[1], widths[2], transition=False)
@@ -210,13 +211,19 @@ class OSNet(Network):
         return (self.fc[:-1], self.fc[-1]) if self.config.neck else (self.fc, nn.Identity())
 
     def stem(self, images: Tensor) -> Tensor:
-        """What the blocks take: (N, 3, H, W) → (N, channels[0], H/4, W/4)."""
+        """What the blocks take: (N, 3, H, W) → (N, channels[0], H/4, W/4); H, W with `stem_stride` 1."""
         return cast(Tensor, self.maxpool(self.conv1(images)))
 
     def feature_maps(self, images: Tensor) -> Tensor:
-        """conv5's output: (N, 3, H, W) → (N, channels[3], H/16, W/16), not negative; H/8, W/8 with
-        `last_stride` 1.
+        """conv5's output: (N, 3, H, W) → (N, channels[3], H/16, W/16), not negative.
+
+        Twice as high and wide with `last_stride` 1, four times with `stem_stride` 1.
         """
         x = self.pool2(self.conv2(self.stem(images)))
         x = self.pool3(self.conv3(x))
         return cast(Tensor, self.conv5(self.conv4(x)))
+
+    def pool(self, feature_maps: Tensor) -> Tensor:
+        if self.config.pooling == "max":
+            return feature_maps.amax(dim=(2, 3))
+        return super().pool(feature_maps)

@@ -12,6 +12,7 @@ from omnireid.models.network_config import NetworkConfig, check_head
 
 Fusion = Literal["unified_gate", "separate_gates", "scalar_gate", "fixed_gates", "addition", "concatenation"]
 StemNorm = Literal["batch", "instance"]
+Pooling = Literal["mean", "max"]
 Placement = Literal["none", "inside", "after", "both"]
 KeyLayout = Literal["osnet", "osnet_ain"]
 
@@ -33,11 +34,14 @@ class OSNetConfig(NetworkConfig):
         lite: Lite 3×3 (1×1 then depthwise 3×3); False takes standard 3×3 convolutions.
         fusion: how a block joins its streams, see `omnireid.models.fusion`.
         stem_norm: normalisation after the 7×7 convolution.
+        stem_stride: 4, as drawn: the 7×7 convolution and the max pool halve each side. 1 does neither, for
+            pictures of 32×32: maps four times as high and wide, and sixteen times the work behind it.
         instance_norm: per stage (conv2, conv3, conv4) and per block, where instance normalisation stands:
             "inside" the residual branch in place of its batch norm, "after" the addition, "both", or "none".
             () means none anywhere.
         embedding_size: size of the embedding; not scaled by the width multiplier.
         neck: whether the head's batch norm is a BNNeck, with nothing behind it; published heads have a ReLU.
+        pooling: what is taken over the last maps; "max" for attributes.
         pooling_power: p of the generalised mean over the last maps (GeM); 1 is their mean.
         last_stride: 1 leaves out the 2×2 mean between conv3 and conv4: maps of H/8 × W/8 instead of
             H/16 × W/16, and four times the work in conv4 and conv5.
@@ -56,10 +60,12 @@ class OSNetConfig(NetworkConfig):
     lite: bool = True
     fusion: Fusion = "unified_gate"
     stem_norm: StemNorm = "batch"
+    stem_stride: int = 4
     instance_norm: tuple[tuple[Placement, ...], ...] = ()
     embedding_size: int = 512
     layout: KeyLayout = "osnet"
     neck: bool = False
+    pooling: Pooling = "mean"
     pooling_power: float = 1.0
     last_stride: int = 2
 
@@ -78,8 +84,13 @@ class OSNetConfig(NetworkConfig):
             raise ConfigError(f"lite: true or false, got {self.lite!r}")
         _check_choice("fusion", self.fusion, Fusion)
         _check_choice("stem_norm", self.stem_norm, StemNorm)
+        _check_choice("pooling", self.pooling, Pooling)
+        if type(self.stem_stride) is not int or self.stem_stride not in (1, 4):
+            raise ConfigError(f"stem_stride: 1 or 4, got {self.stem_stride!r}")
         _check_choice("layout", self.layout, KeyLayout)
         check_head(self.neck, self.pooling_power, self.last_stride)
+        if self.pooling == "max" and self.pooling_power != 1:
+            raise ConfigError(f"pooling_power {self.pooling_power}: a maximum has none; set pooling to mean")
         self._check_instance_norm()
 
     def _check_instance_norm(self) -> None:
@@ -96,11 +107,11 @@ class OSNetConfig(NetworkConfig):
             _check_choice("instance_norm", placement, Placement)
 
     def takes_weights_of(self, other: NetworkConfig) -> bool:
-        """Whatever their stride and pool, to which no weight belongs, and whether or not a ReLU followed."""
+        """Whatever their strides and pool, to which no weight belongs, and whether or not a ReLU followed."""
         if not isinstance(other, OSNetConfig):
             return False
-        mine = {"last_stride": self.last_stride, "pooling_power": self.pooling_power, "neck": self.neck}
-        return self == other.with_overrides(mine)
+        names = ("stem_stride", "last_stride", "pooling", "pooling_power", "neck")
+        return self == other.with_overrides({name: getattr(self, name) for name in names})
 
     def placements(self, stage: int) -> tuple[Placement, ...]:
         """Where instance normalisation stands in the blocks of a stage (0 is conv2)."""

@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from omnireid.core.options import Protocol
 from omnireid.core.record import (
     DatasetRecord,
     Interval,
@@ -16,10 +17,12 @@ from omnireid.core.record import (
     SpreadRecord,
 )
 
+CLASSES = Protocol.CLASSES.value
 _PROTOCOLS = {
     "market1501": "single query, other cameras only",
     "single-gallery-shot": "single gallery shot",
     "no-camera": "single query, cameras ignored",
+    CLASSES: "classes in the order of the classifier's logits",
 }
 
 
@@ -96,6 +99,8 @@ def repetitions(summary: MeansRecord) -> str:
 
 def protocol_terms(protocol: ProtocolRecord) -> str:
     """What a metric depends on besides dataset and model."""
+    if protocol.name == CLASSES:
+        return _PROTOCOLS[CLASSES]
     terms = [
         _PROTOCOLS.get(protocol.name, protocol.name),
         protocol.distance,
@@ -135,6 +140,9 @@ def protocol_sentence(record: ResultRecord) -> str:
     """The headline with everything it needs to be compared: "mAP 0.849 (market1501, …)"."""
     metrics, protocol = record.metrics, record.protocol
     headline = f"rank-1 {metrics.rank1:.3f}"
+    if protocol.name == CLASSES:
+        of_what = f"{protocol.num_queries:,} pictures of {protocol.num_gallery:,} classes"
+        return f"{headline}, which is top-1 accuracy ({dataset_title(record.dataset)}, {of_what})"
     if metrics.mAP is not None:
         headline = f"mAP {metrics.mAP:.3f}, {headline}"
     return (

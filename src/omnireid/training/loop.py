@@ -25,6 +25,7 @@ from omnireid.core.types import Split, label_map
 from omnireid.data.loading import Batch, CropLoader
 from omnireid.data.samplers import SAMPLERS
 from omnireid.inference.backends.torch_eager import choose_device
+from omnireid.models.classifier import IdentityClassifier
 from omnireid.models.network import Network
 from omnireid.models.run_checkpoint import trained_card
 from omnireid.models.weights import save_weights
@@ -55,7 +56,7 @@ from omnireid.training.together import Team
 _PICTURES_TO_MEASURE = 2048
 """What statistics of folded batch norms are taken from."""
 
-EpochEvaluation = Callable[[Network, int], dict[str, float]]
+EpochEvaluation = Callable[[IdentityClassifier, int], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -64,16 +65,21 @@ class TrainedModel:
 
     Attributes:
         model, card, weights: the network after the last epoch, and its file.
+        classifier: the network with the classifier that only training needs.
         best_weights: the file of the best evaluated epoch (`record.best`); None without evaluations.
         skipped: pictures that could not be decoded, with the reason.
     """
 
-    model: Network
+    classifier: IdentityClassifier
     card: ModelCard
     weights: Path
     best_weights: Path | None
     record: TrainingRecord
     skipped: tuple[str, ...]
+
+    @property
+    def model(self) -> Network:
+        return self.classifier.backbone
 
 
 def train(
@@ -101,9 +107,9 @@ def train(
         training_data: what the card says the weights were trained on.
         teacher: (N, E) another network's embeddings of the samples, each of unit norm; what the losses with
             `needs_teacher` learn from.
-        evaluate: called with the network and the epochs done, every `recipe.evaluation.every` epochs; its
-            values join the history. The epoch is safe before it is called. The epoch with the highest mAP
-            (rank-1 where the protocol has no mAP; the mean over several datasets) is the best.
+        evaluate: called with network and classifier, and the epochs done, every `recipe.evaluation.every`
+            epochs; its values join the history. The epoch is safe before it is called. The epoch with the
+            highest mAP (rank-1 where the protocol has no mAP; the mean over several datasets) is the best.
         options: what does not decide the weights.
 
     Raises:
@@ -270,7 +276,7 @@ class _Run:
         self.evaluation_due = False
         row, epoch = self.history[-1], len(self.history)
         try:
-            values = self.team.of_leader(evaluate(self.learner.result.backbone, epoch))
+            values = self.team.of_leader(evaluate(self.learner.result, epoch))
         except OmniReIDError as error:
             self._save()
             raise TrainingError(
@@ -360,13 +366,13 @@ class _Run:
         )
 
     def finish(self) -> TrainedModel:
-        backbone = self.learner.result.backbone.cpu().eval()
-        self.team.release(backbone)
+        trained = self.learner.result.cpu().eval()
+        self.team.release(trained)
         extended = ", ".join(f"after epoch {done} from {planned} epochs" for done, planned in self.extensions)
         card = self._card(f"Extended {extended} to {self.recipe.epochs}." if extended else "")
         weights = self.run_dir / WEIGHTS
         if self.team.rank.leads:
-            save_weights(weights, backbone, card)
+            save_weights(weights, trained.backbone, card)
         seconds = sum(row["seconds"] for row in self.history)
         images = sum(row["images"] for row in self.history)
         waited = sum(row["data_wait_share"] * row["seconds"] for row in self.history)
@@ -383,4 +389,4 @@ class _Run:
         card = card.model_copy(update={"sha256": sha256})
         skipped = tuple(str(error) for _, error in sorted(self.loader.skipped.items()))
         best_weights = self.run_dir / BEST_WEIGHTS if record.best else None
-        return TrainedModel(backbone, card, weights, best_weights, record, skipped)
+        return TrainedModel(trained, card, weights, best_weights, record, skipped)

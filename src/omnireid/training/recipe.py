@@ -28,6 +28,7 @@ from omnireid.losses.table import LOSSES, LossSpec
 
 AugmentationName = Literal[
     "flip",
+    "translate",
     "random_crop",
     "random_patch",
     "soft_erase",

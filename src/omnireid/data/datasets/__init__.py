@@ -16,6 +16,7 @@ from omnireid.core.options import Protocol
 from omnireid.core.sockets import Socket
 from omnireid.core.types import DISTRACTOR_PID, JUNK_PID, Dataset
 from omnireid.data.datasets import (
+    class_folders,
     cuhk01,
     cuhk02,
     cuhk03,
@@ -69,6 +70,7 @@ _MODULES = (
     ilidsvid,
     prid2011,
     dukemtmcvidreid,
+    class_folders,
     market_layout,
     folder_per_person,
     manifest,

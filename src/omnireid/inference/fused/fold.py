@@ -102,13 +102,14 @@ class FoldedOSNet:
 
 
 def check_foldable(config: NetworkConfig) -> OSNetConfig:
-    """Refuse what has no fast form: other families, and the ablations of the paper's Table 5.
+    """Refuse what has no fast form: other families, the paper's ablations, its CIFAR and attribute networks.
 
     Returns:
         The same configuration.
 
     Raises:
-        ConfigError: no OSNet, no Lite 3×3, no unified gate, or two instance norms in a block.
+        ConfigError: no OSNet, no Lite 3×3, no unified gate, two instance norms in a block, or another stem or
+            pool.
     """
     if not isinstance(config, OSNetConfig):
         raise ConfigError(f"family {config.family!r}: fast forms exist for OSNets only; run it in torch")
@@ -118,6 +119,12 @@ def check_foldable(config: NetworkConfig) -> OSNetConfig:
         raise ConfigError(
             f"fusion={config.fusion!r}: fast forms exist for the unified gate only; run this network in torch"
         )
+    if config.stem_stride != 4:
+        raise ConfigError(
+            f"stem_stride {config.stem_stride}: there is no fast form; run this network in torch"
+        )
+    if config.pooling != "mean":
+        raise ConfigError(f"pooling {config.pooling!r}: there is no fast form; run this network in torch")
     if any("both" in stage for stage in config.instance_norm):
         raise ConfigError("instance_norm 'both': there is no fast form; run this network in torch")
     return config

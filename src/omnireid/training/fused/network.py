@@ -43,7 +43,7 @@ def fuse_training(network: nn.Module, threads: int) -> int:
         for layer in _between_blocks(network)
         if _all_sixteens(layer.conv) and layer.bn is not None
     ]
-    if network.conv1.conv.out_channels % 16 == 0:
+    if network.conv1.conv.out_channels % 16 == 0 and network.config.stem_stride == 4:
         steps.append((network, "stem", _StemStep(network, workers)))
     for module, name, step in steps:
         # In place of the class's method; no module, so that the state dict stays as it is.
