@@ -9,6 +9,9 @@ rank-1 and mAP (mean over seeds, deviation between them) and the difference in m
 `against`: the mean over seeds of each query's AP, paired, with a 95 % interval over identities (10,000
 resamplings). An interval that excludes 0 speaks of these people; the deviation, of chance in training.
 
+ablations.yaml and width_resolution.yaml list the networks of the OSNet paper's Tables 5 and 6 with their
+published figures, which the table then shows beside.
+
 What was trained and ranked stays in --scratch: an interrupted run goes on where it was, in the middle of a
 training too, and nothing is made twice. benchmarks/results/recipes.json is written after each training.
 
@@ -53,11 +56,16 @@ CONSOLE = Console(stderr=True)
 
 
 class Variant(ClosedModel):
-    """A recipe with some keys changed, and the variant that it is compared with."""
+    """A recipe with some keys changed, and the variant that it is compared with.
+
+    Attributes:
+        published: rank-1 and mAP in per cent, where somebody has printed them.
+    """
 
     recipe: str
     set: dict[str, Any] = Field(default_factory=dict)
     against: str | None = None
+    published: tuple[float, float] | None = None
 
 
 class Ablation(ClosedModel):
@@ -141,7 +149,12 @@ def versus(rows: dict[str, Any], base: dict[str, Any], scratch: Path) -> dict[st
 
 def table(record: dict[str, Any]) -> str:
     """Markdown, in per cent; what was not measured is left out."""
-    lines = ["| variant | seeds | rank-1 | mAP | against | ΔmAP (95 %) |", "|---|---:|---:|---:|---|---:|"]
+    has_published = any("published" in row for row in record["variants"].values())
+    header = "| variant | seeds | rank-1 | mAP | against | ΔmAP (95 %) |"
+    lines = [
+        header + " published |" * has_published,
+        "|---|---:|---:|---:|---|---:|" + "---:|" * has_published,
+    ]
     for name, row in record["variants"].items():
         cells = [name, str(len(row["seeds"]))]
         for metric in ("rank1", "mAP"):
@@ -154,6 +167,8 @@ def table(record: dict[str, Any]) -> str:
         else:
             value, low, high = (100 * paired["difference"][key] for key in ("value", "low", "high"))
             cells += [row["against"], f"{value:+.1f} ({low:+.1f} to {high:+.1f})"]
+        if has_published:
+            cells.append(" / ".join(f"{value:.1f}" for value in row.get("published", ())))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -197,6 +212,8 @@ def main() -> None:
                 row = record["variants"].setdefault(name, {"seeds": {}, "recipe": {}})
                 row["seeds"][str(seed)] = measure(recipe, dataset, arguments.scratch, arguments.threads)
                 row["recipe"] = recipe.model_dump(mode="json")
+                if (published := ablation.variants[name].published) is not None:
+                    row["published"] = published
                 against = record["variants"].get(ablation.variants[name].against)
                 if against is not None:
                     row["against"] = ablation.variants[name].against

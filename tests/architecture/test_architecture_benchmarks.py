@@ -18,6 +18,7 @@ import omnireid
 from omnireid.core.card import InputSpec
 from omnireid.data.datasets import read_dataset
 from omnireid.models.cards import model_card
+from omnireid.models.complexity import complexity
 from omnireid.models.registry import build_model
 from omnireid.models.weights import save_weights
 
@@ -141,7 +142,8 @@ def test_an_ablation_is_made_once_compares_in_pairs_and_goes_on(
         "   input: {height: 32, width: 16}, sampler.batch_size: 12, epochs: 1}\n"
         "variants:\n"
         "  strong: {recipe: strong}\n"
-        "  no neck: {recipe: strong, set: {model_options.neck: false, loss.triplet: 0}, against: strong}\n"
+        "  no neck: {recipe: strong, set: {model_options.neck: false, loss.triplet: 0}, against: strong,\n"
+        "    published: [94, 85.25]}\n"
     )
     where = ["--data", "market-layout", "--root", str(toy_root), "--scratch", str(scratch)]
     options = ["--variants", str(variants), *where, "--threads", "1", "--out", str(out)]
@@ -165,7 +167,43 @@ def test_an_ablation_is_made_once_compares_in_pairs_and_goes_on(
     assert len(written) == 4
     assert main("recipes", *options, "--seeds", "1-2") == 0
     assert {path: path.stat().st_mtime_ns for path in scratch.glob("*/model.safetensors")} == written
-    assert "| no neck | 2 |" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    *_, line = (line for line in lines if line.startswith("| no neck | 2 |"))
+    assert line.endswith("| 94.0 / 85.2 |")
+    *_, line = (line for line in lines if line.startswith("| strong | 2 |"))
+    assert line.endswith("|  |")
+
+
+def test_the_papers_ablations_are_the_networks_of_their_page(main: Callable[..., int]) -> None:
+    ablation = importlib.import_module("recipes").read_ablation(BENCHMARKS / "ablations.yaml")
+    page = (BENCHMARKS.parent / "docs" / "guides" / "models" / "ablations.md").read_text()
+    rows = re.findall(r"^\| (\d+) \|.*\| ([\d,]+) \| ([\d.]+) / ([\d.]+) \|$", page, re.MULTILINE)
+    assert len(rows) == len(ablation.variants) == 11
+    for (name, variant), (number, parameters, rank1, mAP) in zip(
+        ablation.variants.items(), rows, strict=True
+    ):
+        assert name.split()[0] == number
+        assert variant.published == (float(rank1), float(mAP))
+        recipe = ablation.recipe(name, 1, None)
+        network = build_model(recipe.model, **recipe.model_options)
+        assert f"{complexity(network).parameters:,}" == parameters
+
+
+def test_width_times_resolution_costs_what_the_paper_says(main: Callable[..., int]) -> None:
+    ablation = importlib.import_module("recipes").read_ablation(BENCHMARKS / "width_resolution.yaml")
+    mega = []
+    for name in ablation.variants:
+        recipe = ablation.recipe(name, 1, None)
+        assert recipe.initial_weights == f"{recipe.model}_imagenet"
+        counted = complexity(build_model(recipe.model), recipe.input.height, recipe.input.width)
+        mega.append(round(counted.mult_adds / 1e6, 1))
+    # Table 6: widths 1, 0.75, 0.5, 0.25 down, resolutions 1, 0.75, 0.5, 0.25 across.
+    assert mega == [
+        *(978.9, 550.7, 244.9, 61.5),
+        *(571.8, 321.7, 143.1, 35.9),
+        *(272.9, 153.6, 68.3, 17.2),
+        *(82.3, 46.3, 20.6, 5.2),
+    ]
 
 
 def test_paths_of_options_are_checked_as_they_are_read() -> None:
