@@ -46,6 +46,7 @@ NEED_AN_EXTRA = (
     "omnireid.models.resnet",
     "omnireid.models.state_dict",
     "omnireid.models.weights",
+    "omnireid.losses.attributes",
     "omnireid.losses.centre",
     "omnireid.losses.circle",
     "omnireid.losses.consistency",

@@ -6,6 +6,7 @@ The constants say what each holds, so that a test can work out by itself what a 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -173,3 +174,34 @@ def build_tiny_imagenet(root: Path) -> None:
         write_picture(folder / "val" / "images" / f"val_{number}.JPEG")
         lines.append(f"val_{number}.JPEG\t{name}\t0\t0\t9\t9\n")
     (folder / "val" / "val_annotations.txt").write_text("".join(lines))
+
+
+ATTRIBUTES = ("Female", "Hat", "LongCoat")
+
+
+def build_pa100k(root: Path) -> None:
+    """Eight pictures to train on, one to choose by and four to score, with three attributes."""
+    from scipy.io import savemat
+
+    folder = root / "PA-100K"
+    variables: dict[str, object] = {"attributes": _cells(ATTRIBUTES)}
+    number = 0
+    for split, count in (("train", 8), ("val", 1), ("test", 4)):
+        names = [f"{number + index + 1:06d}.jpg" for index in range(count)]
+        for name in names:
+            write_picture(folder / "release_data" / "release_data" / name)
+        variables[f"{split}_images_name"] = _cells(names)
+        variables[f"{split}_label"] = np.array([pa100k_label(int(name[:6])) for name in names], np.uint8)
+        number += count
+    savemat(folder / "annotation.mat", variables)
+
+
+def pa100k_label(number: int) -> tuple[int, int, int]:
+    """Female every other, a hat every third, a coat those with neither."""
+    return (number % 2, int(number % 3 == 0), int(number % 2 == 0 and number % 3 > 0))
+
+
+def _cells(texts: Sequence[str]) -> np.ndarray:
+    cells = np.empty((len(texts), 1), object)
+    cells[:, 0] = texts
+    return cells

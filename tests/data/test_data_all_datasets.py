@@ -84,6 +84,7 @@ BUILD: dict[str, Build] = {
     "cifar100": lambda root: small.build_class_folders(root / "CIFAR-100-dataset"),
     "tiny-imagenet": small.build_tiny_imagenet,
     "imagenet": lambda root: small.build_class_folders(root / "imagenet", test="val"),
+    "pa100k": small.build_pa100k,
     "class-folders": small.build_class_folders,
     "market-layout": write_toy_people,
     "folder-per-person": build_folder_per_person,

@@ -99,7 +99,9 @@ def test_run_trains_and_scores_classes_and_resume_goes_on(
             assert done.code == 0, done.err
     assert 0 < np.mean(ranks == 1) < 1
     assert sorted(path.name for path in out.glob("*.parquet")) == []
-    with pytest.raises(InputError, match=r"gives 512 values for a picture, and there are 6 classes: only"):
+    with pytest.raises(
+        InputError, match="class-folders: scored by a classifier, which only 'omnireid run' has"
+    ):
         evaluate(out / "model.safetensors", "class-folders", classes)
 
 

@@ -22,17 +22,24 @@ class Protocol(str, Enum):
     NO_CAMERA: camera ids are ignored; only the query's own file is junk. For data without cameras.
     CLASSES: no search for people: the gallery has one item for each class, which a network's classifier
         ranks for each query. Rank-k is then top-k accuracy.
+    ATTRIBUTES: no search either: what a network's classifier says of each query's attributes; no gallery.
     """
 
     MARKET1501 = "market1501"
     SINGLE_GALLERY_SHOT = "single-gallery-shot"
     NO_CAMERA = "no-camera"
     CLASSES = "classes"
+    ATTRIBUTES = "attributes"
 
     @property
     def uses_cameras(self) -> bool:
         """Whether a match has to be of another camera than its query."""
-        return self not in (Protocol.NO_CAMERA, Protocol.CLASSES)
+        return self not in (Protocol.NO_CAMERA, Protocol.CLASSES, Protocol.ATTRIBUTES)
+
+    @property
+    def is_of_classifier(self) -> bool:
+        """Whether what is scored is what a network's classifier says, instead of its embeddings."""
+        return self in (Protocol.CLASSES, Protocol.ATTRIBUTES)
 
     @classmethod
     def named(cls, name: Protocol | str) -> Protocol:

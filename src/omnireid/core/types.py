@@ -36,6 +36,7 @@ class Sample:
         time: seconds or frame number, where the dataset has one.
         dsetid: zero-based place of the dataset among several that were combined.
         frames: image files of a tracklet; empty for a picture.
+        attributes: 1 or 0 for each attribute that the person may have; empty where none are known.
     """
 
     path: str
@@ -44,6 +45,7 @@ class Sample:
     time: float | None = None
     dsetid: int = 0
     frames: tuple[str, ...] = ()
+    attributes: tuple[int, ...] = ()
 
     __repr__ = short_repr
 
@@ -134,6 +136,7 @@ class Dataset:
     has no place for (i-LIDS scores two pictures of each test person, whatever else there is). `remarks` say
     how something was read that its owner may mean otherwise. `pid_names` and `camera_names` hold what people
     and cameras are called, where that is not their number; one name is one person in all splits.
+    `attributes` names those of the samples, in their order.
     """
 
     name: str
@@ -148,6 +151,7 @@ class Dataset:
     remarks: tuple[str, ...] = ()
     pid_names: Mapping[int, str] = field(default_factory=dict, hash=False)
     camera_names: Mapping[int, str] = field(default_factory=dict, hash=False)
+    attributes: tuple[str, ...] = ()
 
     __repr__ = short_repr
 

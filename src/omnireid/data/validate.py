@@ -214,6 +214,7 @@ def _split_problems(dataset: Dataset) -> list[Problem]:
         return []
     # One of query and gallery is of no use without the other; a dataset may well lack train or both.
     is_useless = len(empty) == len(dataset.splits) or ("query" in empty) != ("gallery" in empty)
+    is_useless = is_useless and dataset.protocol is not Protocol.ATTRIBUTES
     return [
         Problem(
             Severity.ERROR if is_useless else Severity.NOTE,

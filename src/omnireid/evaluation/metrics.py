@@ -5,18 +5,20 @@ A new metric is a function and its line in `METRICS`. Files written without it s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from omnireid.core.arrays import Float64
+from omnireid.core.options import Protocol
 from omnireid.core.record import MetricsRecord
+from omnireid.evaluation.attributes import ATTRIBUTE_METRICS
 from omnireid.evaluation.result import RetrievalResult
 
 
-class QueryScores(Protocol):
+class QueryScores(typing.Protocol):
     """(Q,) float64 scores of each query, NaN where it is not valid: a ranking, or a `queries.csv`."""
 
     @property
@@ -74,6 +76,15 @@ def metrics_record(ranking: RetrievalResult) -> MetricsRecord:
         InputError: max_rank is lower.
     """
     return MetricsRecord(**{name: metric.value(ranking) for name, metric in METRICS.items()})
+
+
+def labels_of(protocols: Iterable[str], *, in_tables: bool = False) -> dict[str, str]:
+    """What the metrics of records of these protocols are called, by key."""
+    of_attributes = {name: label for name, (label, _) in ATTRIBUTE_METRICS.items()}
+    known: dict[str, str] = {}
+    for protocol in sorted(set(protocols)) or [""]:
+        known |= of_attributes if protocol == Protocol.ATTRIBUTES.value else labels(in_tables=in_tables)
+    return known
 
 
 def labels(*, in_tables: bool = False, of_queries: bool = False) -> dict[str, str]:

@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 
 from omnireid.core.display import short_repr
-from omnireid.core.errors import ImageError, InputError
+from omnireid.core.errors import DatasetError, ImageError, InputError
 from omnireid.core.files import write_text
 from omnireid.core.images import load_crop, narrow_range
 from omnireid.core.options import OnBad, Protocol
@@ -52,6 +52,7 @@ from omnireid.report.page import Activation, Beside, ReportData, write_report
 NUM_ACTIVATION_MAPS = 12
 NUM_LOOKED_AT = 12
 RECORD = "result.json"
+REPORT = "report.html"
 SPLIT = "split.csv"
 IDENTITIES = "identities.csv"
 
@@ -112,11 +113,11 @@ def evaluate_model(
         raise InputError(f"frames: {dataset.name} holds pictures, not tracklets; leave it out")
     started = time.perf_counter()
     skipped: list[str] = []
-    query = _embed(embedder, dataset.query, frames, seed, on_bad, skipped, console)
+    query = embed_split(embedder, dataset.query, frames, seed, on_bad, skipped, console)
     if dataset.protocol is Protocol.CLASSES:
         gallery = class_items(embedder, dataset.gallery)
     else:
-        gallery = _embed(embedder, dataset.gallery, frames, seed, on_bad, skipped, console)
+        gallery = embed_split(embedder, dataset.gallery, frames, seed, on_bad, skipped, console)
     embedded = time.perf_counter()
     retrieval = evaluate_embeddings(query, gallery, ranking, protocol=dataset.protocol, console=console)
     ranked = time.perf_counter()
@@ -125,8 +126,8 @@ def evaluate_model(
         for line in warnings:
             console.print(f"warning: {line}", style="yellow", markup=False)
     record = ResultRecord(
-        dataset=_dataset_record(dataset, skipped),
-        model=_model_record(embedder),
+        dataset=dataset_record(dataset, skipped),
+        model=model_record(embedder),
         protocol=retrieval.protocol_record().model_copy(update={"frames": str(frames or "")}),
         metrics=metrics_record(retrieval),
         cmc=tuple(float(value) for value in retrieval.cmc),
@@ -142,25 +143,41 @@ def evaluate_model(
 def embed_splits(embedder: Embedder, dataset: Dataset, *, seed: int, on_bad: OnBad) -> None:
     """Take part in an evaluation of `evaluate_model` that another process makes, by its embedder's share."""
     frames = FrameSampling() if dataset.query.is_video or dataset.gallery.is_video else None
-    of_pictures = (
-        (dataset.query,) if dataset.protocol is Protocol.CLASSES else (dataset.query, dataset.gallery)
-    )
-    for split in of_pictures:
-        _embed(embedder, split, frames, seed, on_bad, [], None)
+    of_classifier = dataset.protocol.is_of_classifier
+    for split in (dataset.query,) if of_classifier else (dataset.query, dataset.gallery):
+        embed_split(embedder, split, frames, seed, on_bad, [], None)
 
 
 def check_scorable(dataset: Dataset) -> None:
     """Refuse a dataset that no model can be scored on: pids and cameras say so before any picture is read.
 
     Raises:
-        DatasetError: query or gallery is empty.
+        DatasetError: query or gallery is empty, or attributes are missing.
         InputError: no query has a match that is not junk, or a camera that the protocol needs is not known.
     """
+    if dataset.protocol is Protocol.ATTRIBUTES:
+        check_attributes(dataset)
+        return
     require_splits(dataset, "query", "gallery")
     query, gallery = dataset.query, dataset.gallery
     pairs = Relevance.of(query, gallery, dataset.protocol)
     if not pairs.has_valid_query():
         raise InputError(f"{dataset.name} in {dataset.root}: {pairs.why_no_query_is_valid()}")
+
+
+def check_attributes(dataset: Dataset) -> None:
+    """Refuse a dataset whose attributes cannot be scored.
+
+    Raises:
+        DatasetError: nothing to score, or samples without the attributes that others have.
+    """
+    require_splits(dataset, "query")
+    counts = sorted({len(sample.attributes) for sample in dataset.query})
+    if counts[0] == 0 or len(counts) > 1:
+        raise DatasetError(
+            f"{dataset.name} in {dataset.root}: samples with {' and '.join(map(str, counts))} attributes, "
+            "where each has to have all"
+        )
 
 
 def check_replaceable(folder: Path, model_sha256: str | None, *, corruptions: bool) -> None:
@@ -218,12 +235,12 @@ def _warnings(
 
 @dataclass(frozen=True)
 class ResultFiles:
-    """Where `write_results` put things."""
+    """Where `write_results` put things; of attributes there are neither queries nor identities."""
 
     record: Path
     report: Path
-    queries: Path
-    identities: Path
+    queries: Path | None = None
+    identities: Path | None = None
 
 
 def write_results(
@@ -244,12 +261,7 @@ def write_results(
     Raises:
         StorageError: the folder cannot be written.
     """
-    files = ResultFiles(
-        record=folder / RECORD,
-        report=folder / "report.html",
-        queries=folder / QUERIES,
-        identities=folder / IDENTITIES,
-    )
+    files = ResultFiles(folder / RECORD, folder / REPORT, folder / QUERIES, folder / IDENTITIES)
     record, query, gallery = evaluation.record, evaluation.query, evaluation.gallery
     identities = identity_scores(
         evaluation.retrieval,
@@ -277,15 +289,15 @@ def write_results(
             beside=beside,
         ),
     )
-    write_text(files.identities, identity_table(identities))
-    write_queries(files.queries, evaluation.retrieval, query, record.dataset.root)
+    write_text(folder / IDENTITIES, identity_table(identities))
+    write_queries(folder / QUERIES, evaluation.retrieval, query, record.dataset.root)
     if evaluation.dataset is not None and evaluation.dataset.partition is not None:
         write_manifest(evaluation.dataset, folder / SPLIT)
     evaluation.record.save(files.record)
     return files
 
 
-def _embed(
+def embed_split(
     embedder: Embedder,
     split: Split,
     frames: FrameSampling | None,
@@ -294,6 +306,8 @@ def _embed(
     skipped: list[str],
     console: Console | None,
 ) -> Embeddings:
+    """Embeddings of a split's samples; to `skipped` is added what could not be decoded, and why."""
+
     def on_skip(file: SkippedFile) -> None:
         skipped.append(f"{file.path}: {file.reason}")
 
@@ -319,7 +333,8 @@ def _activations(embedder: Embedder, paths: Sequence[str]) -> tuple[Activation, 
     )
 
 
-def _dataset_record(dataset: Dataset, skipped: Sequence[str]) -> DatasetRecord:
+def dataset_record(dataset: Dataset, skipped: Sequence[str]) -> DatasetRecord:
+    """What was read, and which of its pictures could not be decoded."""
     splits = {
         split.name: SplitRecord(
             images=split.num_images,
@@ -346,7 +361,8 @@ def _dataset_record(dataset: Dataset, skipped: Sequence[str]) -> DatasetRecord:
     )
 
 
-def _model_record(embedder: Embedder) -> ModelRecord:
+def model_record(embedder: Embedder) -> ModelRecord:
+    """What was measured."""
     card = embedder.card
     return ModelRecord(
         name=card.name,

@@ -92,6 +92,11 @@ def evaluate(
     if isinstance(model, Embedder):
         normalise = model.normalise
     for dataset in datasets:
+        if dataset.protocol.is_of_classifier:
+            raise InputError(
+                f"{dataset.name}: scored by a classifier, which only 'omnireid run' has: it trains one. "
+                "Model files give embeddings"
+            )
         require_splits(dataset, "query", "gallery")
         ranking.check(len(dataset.query), len(dataset.gallery), normalised=normalise)
     embedder = (

@@ -24,6 +24,7 @@ from omnireid.data.options import Sources
 from omnireid.evaluation.calibration import Calibration
 from omnireid.evaluation.options import Ranking
 from omnireid.experiment.analysis import analyse
+from omnireid.experiment.attributes import evaluate_attributes, write_attributes
 from omnireid.experiment.evaluation import ResultFiles, check_scorable, evaluate_model, write_results
 from omnireid.experiment.rendered import QUICKSTART, calibrate_on_others, timed
 from omnireid.experiment.several import Overall, result_folders, write_overall
@@ -50,7 +51,7 @@ class TargetResult:
     """What the trained model, whose file is `weights`, reached on one dataset.
 
     Attributes:
-        embeddings: Those of its gallery split; None of classes, which have none.
+        embeddings: Those of its gallery split; None of classes and attributes.
         beside: What networks that ship reached on the same queries.
     """
 
@@ -71,7 +72,7 @@ class RunTarget:
     Attributes:
         weights: The network.
         result: Its evaluation.
-        gallery: Folder of the gallery that holds the target's gallery split; None of classes, who are nobody.
+        gallery: Folder of the gallery that holds the target's gallery split; None of classes and attributes.
         first_query: What that gallery answers to the target's first query.
     """
 
@@ -164,7 +165,7 @@ def _run(
     embedder = Embedder.open(weights, device=options.device)
     filled = []
     for result in results:
-        if result.dataset.protocol is Protocol.CLASSES:
+        if result.dataset.protocol.is_of_classifier:
             filled.append(RunTarget(weights, result, None, None))
             continue
         gallery = result.files.record.with_name("gallery")
@@ -235,11 +236,23 @@ def main_job(
             others.append(
                 Beside(answers.record, write_results(answers, other, folder / other.card.name).report)
             )
-        is_of_classes = target.protocol is Protocol.CLASSES
+        of_classifier = target.protocol.is_of_classifier
         scored = embedder
-        if is_of_classes:
+        if of_classifier:
             backend = scored_backend(trained.classifier, trained.card, target.protocol, device=options.device)
             scored = Embedder(backend, normalise=recipe.evaluation.normalise)
+        if target.protocol is Protocol.ATTRIBUTES:
+            said = evaluate_attributes(
+                scored,
+                target,
+                seed=recipe.seed,
+                on_bad=options.on_bad,
+                training=trained.record,
+                console=console,
+            )
+            files = write_attributes(said, folder)
+            results.append(TargetResult(trained.weights, target, said.record, files, None))
+            continue
         evaluation = evaluate_model(
             scored,
             target,
@@ -249,7 +262,7 @@ def main_job(
             console=console,
         )
         embeddings = None
-        if not is_of_classes:
+        if not of_classifier:
             evaluation = evaluation.with_analysis(analyse(evaluation, seed=recipe.seed, console=console))
             embeddings = folder / "embeddings.parquet"
             write_embeddings(embeddings, evaluation.gallery, card=embedder.card)

@@ -25,6 +25,7 @@ from omnireid.data.datasets import require_splits
 from omnireid.data.frames import flatten
 from omnireid.data.options import Sources
 from omnireid.evaluation.options import Ranking
+from omnireid.experiment.attributes import evaluate_attributes
 from omnireid.experiment.evaluation import check_scorable, embed_splits, evaluate_model
 from omnireid.experiment.several import result_names, seed_runs, write_summaries
 from omnireid.experiment.sharing import SharingEmbedder
@@ -302,9 +303,12 @@ class _Job:
             if not rank.leads:
                 embed_splits(embedder, target, seed=ranking.seed, on_bad=on_bad)
                 continue
-            evaluation = evaluate_model(embedder, target, ranking=ranking, on_bad=on_bad)
+            if target.protocol is Protocol.ATTRIBUTES:
+                record = evaluate_attributes(embedder, target, seed=recipe.seed, on_bad=on_bad).record
+            else:
+                record = evaluate_model(embedder, target, ranking=ranking, on_bad=on_bad).record
             prefix = f"{name}/" if len(self.evaluated) > 1 else ""
-            metrics = evaluation.record.metrics.model_dump()
+            metrics = record.metrics.model_dump()
             values |= {prefix + metric: value for metric, value in metrics.items() if value is not None}
         return values
 
@@ -317,7 +321,7 @@ def scored_backend(
     Args:
         card: of the network without its classifier.
     """
-    if protocol is not Protocol.CLASSES:
+    if not protocol.is_of_classifier:
         return TorchBackend(network.backbone, card, device=device)
     of_logits = card.model_copy(update={"embedding_size": network.classifier.out_features})
     return TorchBackend(ClassScores(network), of_logits, device=device)

@@ -36,7 +36,7 @@ class LossBatch:
     Attributes:
         embeddings: (N, D) float, not normalised, of the crops themselves; before a neck.
         logits: (N, num_pids) float.
-        labels: (N,) int64, 0 to num_pids − 1.
+        labels: (N,) int64, 0 to num_pids − 1; of attributes (N, num_pids) float32, each 0 or 1.
         logits_VNC: (V, N, num_pids) float, of each view of the crops; the first is `logits`.
         necked: (N, D) float, what logits are computed of: behind the neck; `embeddings` where there is none.
         class_weights: (num_pids, D) float, what they are computed with.
@@ -82,6 +82,8 @@ class LossSpec:
             without a neck that outweighs what tells people apart (docs/decisions/0030).
         needs_teacher: whether it learns from a teacher's embeddings.
         needs_peer: whether it learns from a network that learns at the same time.
+        of_attributes: whether it learns attributes in the place of identities. `make` gets how many there
+            are, and as `shares` (A,) the share of the training pictures that have each.
     """
 
     name: str
@@ -96,6 +98,7 @@ class LossSpec:
     falls_with_length: bool = False
     needs_teacher: bool = False
     needs_peer: bool = False
+    of_attributes: bool = False
 
 
 LOSSES = Socket(
@@ -176,6 +179,12 @@ LOSSES = Socket(
             teaches=False,
             needs_classifier=True,
             needs_peer=True,
+        ),
+        LossSpec(
+            "attributes",
+            later("omnireid.losses.attributes:make"),
+            trains_classifier=True,
+            of_attributes=True,
         ),
     ),
 )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from omnireid.core.errors import InputError
 from omnireid.core.record import Interval, MeansRecord, ResultRecord
-from omnireid.evaluation.metrics import labels
+from omnireid.evaluation.metrics import labels_of
 from omnireid.report.template import render_page, write_page
 from omnireid.report.wording import (
     dataset_titles,
@@ -45,15 +45,16 @@ def write_overview(
         raise InputError("results: expected at least one to write an overview of")
     folder = Path(path).absolute().parent
     records = [record for record, _ in results]
+    labels = labels_of(record.protocol.name for record in records)
     intervals = [mean_precision_interval(record) for record in records]
     page = {
         "title": f"{_listed(record.model.name for record in records)} on "
         f"{_listed(record.dataset.name for record in records)}",
         "environment": records[-1].environment,
-        "labels": [*labels().values()],
+        "labels": [*labels.values()],
         "level": next((f"{100 * interval.level:g} %" for interval in intervals if interval is not None), ""),
         "rows": [
-            _row(record, title, interval, Path(os.path.relpath(Path(report).absolute(), folder)))
+            _row(record, title, interval, Path(os.path.relpath(Path(report).absolute(), folder)), labels)
             for (record, report), title, interval in zip(
                 results, dataset_titles(records), intervals, strict=True
             )
@@ -62,7 +63,7 @@ def write_overview(
         "means": [
             (
                 f"{summary.dataset}, {repetitions(summary)}",
-                [spread(summary.metrics[name]) if name in summary.metrics else "–" for name in labels()],
+                [spread(summary.metrics[name]) if name in summary.metrics else "–" for name in labels],
                 protocol_terms(summary.protocol),
             )
             for summary in summaries
@@ -72,13 +73,15 @@ def write_overview(
     write_page(path, render_page("overview.html.j2", page))
 
 
-def _row(record: ResultRecord, title: str, interval: Interval | None, report: Path) -> dict[str, Any]:
+def _row(
+    record: ResultRecord, title: str, interval: Interval | None, report: Path, labels: Iterable[str]
+) -> dict[str, Any]:
     protocol = record.protocol
     return {
         "name": title,
         "report": quote(report.as_posix().encode("utf-8", "surrogateescape")),
         "sizes": [f"{protocol.num_valid_queries:,}", f"{protocol.num_gallery:,}"],
-        "metrics": [percent(record.metrics.get(name)) for name in labels()],
+        "metrics": [percent(record.metrics.get(name)) for name in labels],
         "interval": "–" if interval is None else f"{percent(interval.low)} to {percent(interval.high)}",
     }
 

@@ -127,8 +127,8 @@ def render(data: ReportData, *, folder: Path | None = None) -> str:
         ),
         "overlap": percent(_overlap(retrieval)),
         "pairs": (int(retrieval.histogram.same.sum()), int(retrieval.histogram.different.sum())),
-        "commit": _short_commit(record.environment.commit),
-        "training": None if record.training is None else _training(record.training),
+        "commit": short_commit(record.environment.commit),
+        "training": None if record.training is None else training_section(record.training),
         "analysis": None
         if record.analysis is None
         else _analysis(record.analysis, record.dataset.camera_names),
@@ -196,7 +196,7 @@ def _cmc_chart(record: ResultRecord) -> str:
     )
 
 
-def _short_commit(commit: str | None) -> str:
+def short_commit(commit: str | None) -> str:
     """Twelve digits, and whether the tree had changes."""
     if commit is None:
         return "not recorded"
@@ -210,7 +210,8 @@ def _overlap(retrieval: RetrievalResult) -> float:
     return float(np.minimum(same / max(1, same.sum()), different / max(1, different.sum())).sum())
 
 
-def _training(training: TrainingRecord) -> dict[str, Any]:
+def training_section(training: TrainingRecord) -> dict[str, Any]:
+    """What the page says of a training: its curves and its recipe."""
     history = training.history
 
     def curve(name: str, label: str | None = None) -> list[Series]:
@@ -221,7 +222,7 @@ def _training(training: TrainingRecord) -> dict[str, Any]:
     parts = [part for name in ("cross_entropy", "triplet") for part in curve(name, name.replace("_", " "))]
     if len(parts) > 1:
         losses += parts
-    shares = [*curve("accuracy", "training accuracy"), *curve("rank1", "rank-1"), *curve("mAP")]
+    shares = [*curve("accuracy", "training accuracy"), *curve("rank1", "rank-1"), *curve("mAP"), *curve("mA")]
     charts = [
         line_chart(series, title=f"{label} by epoch", x_label="epoch", y_label=label, width=NARROW)
         for label, series in (("loss", losses), ("learning rate", curve("lr")))

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from omnireid.core.errors import InputError
 from omnireid.core.record import MeansRecord, ResultRecord
-from omnireid.evaluation.metrics import labels
+from omnireid.evaluation.metrics import labels_of
 from omnireid.report.wording import (
     bare_table,
     dataset_title,
@@ -37,7 +37,7 @@ def table_rows(
         raise InputError(f"names: expected {len(records)}, one for each record, got {len(names)}")
     # Names of the rows tell two datasets of one name apart already.
     titles = dataset_titles(records) if names is None else [dataset_title(each.dataset) for each in records]
-    shown = labels(in_tables=True)
+    shown = labels_of((record.protocol.name for record in records), in_tables=True)
     rows = []
     for index, record in enumerate(records):
         values = (percent(record.metrics.get(metric)) for metric in shown)
@@ -70,7 +70,8 @@ def rich_means(summary: MeansRecord) -> Table:
     if summary.protocol is None:
         return _rich_training_means(summary)
     origins = " / ".join(dict.fromkeys(partition.origin for partition in summary.partitions))
-    shown = {label: summary.metrics[name] for name, label in labels().items() if name in summary.metrics}
+    named = labels_of([summary.protocol.name]).items()
+    shown = {label: summary.metrics[name] for name, label in named if name in summary.metrics}
     return bare_table(
         shown,
         [map(spread, shown.values())],

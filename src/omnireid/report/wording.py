@@ -17,12 +17,13 @@ from omnireid.core.record import (
     SpreadRecord,
 )
 
-CLASSES = Protocol.CLASSES.value
+CLASSES, ATTRIBUTES = Protocol.CLASSES.value, Protocol.ATTRIBUTES.value
 _PROTOCOLS = {
     "market1501": "single query, other cameras only",
     "single-gallery-shot": "single gallery shot",
     "no-camera": "single query, cameras ignored",
     CLASSES: "classes in the order of the classifier's logits",
+    ATTRIBUTES: "attributes that are more probable than not",
 }
 
 
@@ -99,8 +100,8 @@ def repetitions(summary: MeansRecord) -> str:
 
 def protocol_terms(protocol: ProtocolRecord) -> str:
     """What a metric depends on besides dataset and model."""
-    if protocol.name == CLASSES:
-        return _PROTOCOLS[CLASSES]
+    if protocol.name in (CLASSES, ATTRIBUTES):
+        return _PROTOCOLS[protocol.name]
     terms = [
         _PROTOCOLS.get(protocol.name, protocol.name),
         protocol.distance,
@@ -139,6 +140,11 @@ def valid_queries(records: Sequence[ResultRecord]) -> str:
 def protocol_sentence(record: ResultRecord) -> str:
     """The headline with everything it needs to be compared: "mAP 0.849 (market1501, …)"."""
     metrics, protocol = record.metrics, record.protocol
+    if protocol.name == ATTRIBUTES:
+        return (
+            f"mA {metrics.mA:.3f}, F1 {metrics.f1:.3f} ({dataset_title(record.dataset)}, "
+            f"{protocol.num_queries:,} pictures, {_PROTOCOLS[ATTRIBUTES]})"
+        )
     headline = f"rank-1 {metrics.rank1:.3f}"
     if protocol.name == CLASSES:
         of_what = f"{protocol.num_queries:,} pictures of {protocol.num_gallery:,} classes"

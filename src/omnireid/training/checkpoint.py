@@ -108,8 +108,9 @@ def check_resumable(path: Path, checkpoint: Checkpoint, recipe: dict[str, Any], 
 
 
 def digest_of(samples: tuple[Any, ...]) -> str:
-    """Which samples, in which order: file name, pid and camera, not the folder they lie in."""
+    """Which samples, in which order: file name, pid, camera and attributes, not the folder they lie in."""
     digest = hashlib.sha256()
     for sample in samples:
-        digest.update(f"{Path(sample.path).name}\x1f{sample.pid}\x1f{sample.camid}\n".encode())
+        attributes = f"\x1f{sample.attributes}" if sample.attributes else ""
+        digest.update(f"{Path(sample.path).name}\x1f{sample.pid}\x1f{sample.camid}{attributes}\n".encode())
     return digest.hexdigest()

@@ -49,7 +49,7 @@ def why_best(best: BestEpochRecord) -> str:
 
 def line_of(row: dict[str, float], epochs: int) -> str:
     """An epoch as progress shows it."""
-    extra = "".join(f"  {name} {row[name]:.3f}" for name in ("rank1", "mAP") if name in row)
+    extra = "".join(f"  {name} {row[name]:.3f}" for name in ("rank1", "mAP", "mA") if name in row)
     return (
         f"epoch {row['epoch']:>3.0f}/{epochs}  loss {row['loss']:.3f}  accuracy {row['accuracy']:.3f}  "
         f"lr {row['lr']:.2g}  {row['images_per_second']:.0f} images/s  "
@@ -67,8 +67,8 @@ def write_scalars(writer: SummaryWriter | None, values: dict[str, float], epoch:
 
 
 def _score(row: dict[str, float]) -> tuple[str, float] | None:
-    """What epochs are compared by: mAP, or rank-1 where the protocol has none; over several data the mean."""
-    for metric in ("mAP", "rank1"):
+    """What epochs are compared by: mAP, else rank-1, else mA; over several data the mean."""
+    for metric in ("mAP", "rank1", "mA"):
         values = [value for name, value in row.items() if name.rpartition("/")[2] == metric]
         if values:
             return metric, sum(values) / len(values)

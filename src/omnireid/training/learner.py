@@ -30,7 +30,7 @@ class Learner:
     """A recipe's network with its losses and its optimiser, on one device of a team.
 
     Args:
-        labels: (N,) int64, the class of every training picture.
+        labels: (N,) int64, the class of every training picture; or (N, A) float32, its attributes.
         device: where it computes; the team decides which of several.
         initial: network to start from; None initialises one from the recipe's seed.
         teacher: (N, E) float32, another network's embeddings of the pictures; None without one.
@@ -58,11 +58,14 @@ class Learner:
         self.augmentation = _augmentation(recipe)
         self.plain = Augmentation((), recipe.input)
         self.fabric = team.fabric(device)
-        network = _build_network(recipe, int(labels.max()) + 1, initial)
+        of_attributes = labels.ndim == 2
+        num_outputs = labels.shape[1] if of_attributes else int(labels.max()) + 1
+        network = _build_network(recipe, num_outputs, initial)
         check_stages(network.backbone, recipe.frozen_stages)
         self.members = [network] if network.peer is None else [network, network.peer]
         teacher_size = 0 if teacher is None else teacher.shape[1]
-        self.losses = [build_losses(recipe.loss, member, teacher_size) for member in self.members]
+        shares = labels.mean(dim=0) if of_attributes else None
+        self.losses = [build_losses(recipe.loss, member, teacher_size, shares) for member in self.members]
         # A third faster than channels-first on CPUs (docs/benchmarks/training.md); crops arrive so.
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         if recipe.fused:
@@ -163,7 +166,8 @@ class Learner:
         Args:
             outputs: of this process's crops, all views.
             average: as `_of_average`.
-            labels, rows: (n,) int64, classes and places of this process's crops.
+            labels: (n,) int64, classes of this process's crops, or (n, A) float32, their attributes.
+            rows: (n,) int64, their places.
         """
         members = [self._gathered(output, len(labels)) for output in (outputs, outputs.peer) if output]
         labels = self.team.gather(labels)
@@ -192,7 +196,8 @@ class Learner:
             for name, weight, part in self.losses[number]:
                 parts[whose + name] = part(given)
                 loss = loss + weight * parts[whose + name]
-            parts[f"{whose}accuracy"] = (logits.argmax(dim=1) == labels).float().mean()
+            said = logits > 0 if labels.ndim == 2 else logits.argmax(dim=1)
+            parts[f"{whose}accuracy"] = (said == labels).float().mean()
         return loss, parts
 
     def _gathered(self, output: ClassifierOutput, num_crops: int) -> ClassifierOutput:

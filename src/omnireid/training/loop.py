@@ -10,18 +10,17 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
 from omnireid.core.arrays import Float32
 from omnireid.core.card import ModelCard
-from omnireid.core.errors import DatasetError, OmniReIDError, TrainingError
+from omnireid.core.errors import OmniReIDError, TrainingError
 from omnireid.core.files import sha256_file, write_text
 from omnireid.core.progress import progress_bar
 from omnireid.core.record import TrainingRecord
-from omnireid.core.types import Split, label_map
+from omnireid.core.types import Split
 from omnireid.data.loading import Batch, CropLoader
 from omnireid.data.samplers import SAMPLERS
 from omnireid.inference.backends.torch_eager import choose_device
@@ -47,7 +46,7 @@ from omnireid.training.folder import (
 from omnireid.training.history import Meter, best_epoch, line_of, why_best, write_scalars
 from omnireid.training.learner import Learner
 from omnireid.training.options import LoopOptions
-from omnireid.training.parts import set_mode, warn_of_collapse
+from omnireid.training.parts import set_mode, training_labels, warn_of_collapse
 from omnireid.training.recipe import Recipe, with_defaults
 from omnireid.training.sanity import BadBatch, check_sane
 from omnireid.training.schedule import learning_rate
@@ -168,13 +167,8 @@ class _Run:
         self.training_data = training_data
         self.evaluated_on = options.evaluated_on
         self.paths = [sample.path for sample in kept]
-        pids = np.array([sample.pid for sample in kept], dtype=np.int64)
-        labels = label_map(pids)
-        if len(labels) < 2:
-            raise DatasetError(
-                f"training split {samples.name!r} has {len(labels)} person(s); training needs at least 2"
-            )
-        self.num_pids = len(labels)
+        labels = training_labels(samples.name, kept)
+        self.num_pids = len({sample.pid for sample in kept})
         self.data_digest = digest_of(kept)
         self.history: list[dict[str, float]] = []
         self.evaluation_due = False
@@ -194,7 +188,7 @@ class _Run:
         rows = [row for row, sample in enumerate(samples) if sample.pid >= 0]
         self.learner = Learner(
             recipe,
-            torch.tensor([labels[int(pid)] for pid in pids]),
+            labels,
             self.team,
             device=torch.device(choose_device(options.device)),
             initial=initial,

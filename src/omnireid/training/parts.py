@@ -1,40 +1,74 @@
-"""What a recipe says of a network in training: its losses, and which of its stages learn."""
+"""What a recipe says of a network in training: its labels and losses, and which of its stages learn."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from omnireid.core.errors import ConfigError, InputError, OmniReIDWarning, UnknownNameError
+from omnireid.core.errors import ConfigError, DatasetError, InputError, OmniReIDWarning, UnknownNameError
+from omnireid.core.types import Sample, label_map
 from omnireid.losses.table import Loss
 from omnireid.models.classifier import IdentityClassifier
 from omnireid.models.network import Network
 from omnireid.training.recipe import LossRecipe, Recipe
 
 
+def training_labels(split: str, kept: Sequence[Sample]) -> torch.Tensor:
+    """(N,) int64, the class of each sample; of samples with attributes (N, A) float32.
+
+    Raises:
+        DatasetError: one person alone, or samples with different numbers of attributes.
+    """
+    counts = sorted({len(sample.attributes) for sample in kept})
+    if len(counts) > 1:
+        raise DatasetError(
+            f"training split {split!r} has samples with {counts[0]} and {counts[-1]} attributes"
+        )
+    classes = label_map([sample.pid for sample in kept])
+    if len(classes) < 2:
+        raise DatasetError(
+            f"training split {split!r} has {len(classes)} person(s); training needs at least 2"
+        )
+    if counts[0]:
+        return torch.tensor([sample.attributes for sample in kept], dtype=torch.float32)
+    return torch.tensor([classes[sample.pid] for sample in kept])
+
+
 def build_losses(
-    recipe: LossRecipe, network: IdentityClassifier, teacher_size: int = 0
+    recipe: LossRecipe, network: IdentityClassifier, teacher_size: int = 0, shares: Tensor | None = None
 ) -> list[tuple[str, float, Loss]]:
     """Each loss of a recipe with its name and weight; those that are modules join the network.
 
     Args:
         teacher_size: E, how long a teacher's embeddings are; 0 without one.
+        shares: (A,) of the training pictures that have each attribute; None where they show identities.
 
     Raises:
-        InputError: a loss needs a teacher, and there is none.
+        InputError: a loss needs a teacher, and there is none; or it learns identities where the samples have
+            attributes, or the other way round.
     """
     losses = []
     for term in recipe.terms():
+        if term.spec.of_attributes != (shares is not None):
+            raise InputError(
+                f"loss.{term.spec.name} learns attributes, and the samples have none"
+                if shares is None
+                else f"loss.{term.spec.name} learns identities, and the samples have attributes: "
+                f"--set loss.{term.spec.name}=0 --set loss.attributes=1"
+            )
         if term.spec.needs_teacher and not teacher_size:
             raise InputError(
                 f"loss.{term.spec.name} learns from a teacher: give its embeddings of the samples as teacher "
                 "(omnireid.experiment.teaching.teacher_embeddings makes them)"
             )
         size = network.backbone.config.embedding_size
-        options = {"embedding_size": size} if term.spec.takes_embedding_size else {}
+        options: dict[str, Any] = {"embedding_size": size} if term.spec.takes_embedding_size else {}
+        if term.spec.of_attributes:
+            options["shares"] = shares
         if term.spec.needs_teacher and term.spec.takes_embedding_size:
             options["teacher_size"] = teacher_size
         loss = term.spec.make(network.classifier.out_features, **options, **term.options)

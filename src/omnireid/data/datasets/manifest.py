@@ -29,7 +29,7 @@ from omnireid.data.datasets.labels import (
 )
 
 REQUIRED = ("path", "pid", "camid", "split")
-OPTIONAL = ("time", "tracklet")
+OPTIONAL = ("time", "tracklet", "attributes")
 MAX_NAMED_ROWS = 20
 UNKNOWN_CAMERA = -1
 
@@ -46,12 +46,12 @@ CARD = DatasetCard(
     title="a CSV or Parquet table of pictures",
     layout=(
         "A .csv (UTF-8, comma, header line) or .parquet file with the columns path, pid, camid, split\n"
-        "and optionally time and tracklet. path: absolute, or relative to the manifest.\n"
+        "and optionally time, tracklet and attributes. path: absolute, or relative to the manifest.\n"
         "pid: integer ≥ −1 (−1 is junk). camid: integer ≥ 0; the column or its cells may be empty with the\n"
         "no-camera protocol. A column of names is counted: people from 1 in alphabetical order, cameras\n"
         "from 0, c10 after c9. split: train, query or gallery. time: a number or empty.\n"
         "tracklet: any name; rows of one split with the same name are the frames of one tracklet, in\n"
-        "order; empty for a picture. Other columns are left alone."
+        "order; empty for a picture. attributes: a 1 or 0 for each, 0110. Other columns are left alone."
     ),
     licence="that of the data",
 )
@@ -87,6 +87,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
                 pid=people.read(row, number, where),
                 camid=cameras.read(row, number, where) if "camid" in columns else UNKNOWN_CAMERA,
                 time=_time(row),
+                attributes=_attributes(row),
             )
             earlier = first_line[split].setdefault(sample.path, where)
             if earlier != where:
@@ -193,8 +194,9 @@ def write_manifest(dataset: Dataset, path: str | os.PathLike[str]) -> None:
     """Write a dataset's three splits as a CSV file that `read` reads back equal.
 
     Pictures below the manifest's folder are named relative to it, so that both can move together, others
-    by their absolute path. Columns for time and tracklets are written where there are any; without any
-    camera, none for cameras. The protocol and what a partition leaves unused have no place in a manifest.
+    by their absolute path. Columns for time, tracklets and attributes are written where there are any;
+    without any camera, none for cameras. The protocol, names of attributes and what a partition leaves
+    unused have no place in a manifest.
 
     Raises:
         DatasetError: nothing to write, some samples with a camera and some without, or a file name that
@@ -215,6 +217,7 @@ def write_manifest(dataset: Dataset, path: str | os.PathLike[str]) -> None:
     is_video = any(sample.frames for sample in samples)
     columns = ["path", "pid", *(["camid"] if not num_unknown else []), "split"]
     columns += [*(["time"] if has_time else []), *(["tracklet"] if is_video else [])]
+    columns += ["attributes"] if any(sample.attributes for sample in samples) else []
     try:
         with atomic_write(path) as stream:
             text = io.TextIOWrapper(stream, "utf-8", newline="")
@@ -238,6 +241,7 @@ def _rows(dataset: Dataset, folder: Path) -> Iterator[dict[str, object]]:
                     "split": split.name,
                     "time": sample.time,
                     "tracklet": number if sample.frames else "",
+                    "attributes": "".join(map(str, sample.attributes)),
                 }
 
 
@@ -359,6 +363,14 @@ def _is_empty(value: object) -> bool:
 def _tracklet(row: Mapping[str, Any]) -> str:
     value = row.get("tracklet")
     return "" if _is_empty(value) else str(value).strip()
+
+
+def _attributes(row: Mapping[str, Any]) -> tuple[int, ...]:
+    value = row.get("attributes")
+    text = "" if _is_empty(value) else str(value).strip()
+    if text.strip("01"):
+        raise _BadCell("attributes", f"expected a 1 or 0 for each, as text, got {value!r}")
+    return tuple(map(int, text))
 
 
 def _time(row: Mapping[str, Any]) -> float | None:
