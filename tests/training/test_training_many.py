@@ -103,7 +103,9 @@ def test_a_killed_process_ends_the_run_and_one_device_goes_on(toy_root: Path, tm
         while not (tmp_path / "checkpoint.pt").is_file():
             time.sleep(0.005)
         # Started one after the other, and the numbers in names have more and more digits.
-        second = max(multiprocessing.active_children(), key=lambda process: int(process.name.rpartition("-")[2]))
+        second = max(
+            multiprocessing.active_children(), key=lambda process: int(process.name.rpartition("-")[2])
+        )
         second.kill()
 
     Thread(target=kill_the_second, daemon=True).start()
