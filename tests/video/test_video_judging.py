@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 from omnireid.core.errors import InputError
 from omnireid.video.boxes import overlaps
-from omnireid.video.judging import judge, judge_cameras, merged
+from omnireid.video.judging import judge, judge_cameras, merged, without_hidden
 from omnireid.video.mot import Lines, read_mot, write_lines
 
 pytest.importorskip("trackeval")
@@ -136,3 +137,32 @@ def test_idf1_is_motmetrics_on_the_same_files(tmp_path: Path, monkeypatch: pytes
 
 def _box(left: float, top: float) -> np.ndarray:
     return np.array([left, top, left + 10, top + 20], np.float32)
+
+
+def test_people_of_whom_hardly_anything_is_seen_count_neither_way() -> None:
+    # Person 2 is behind a wall in frames 6 to 10; one tracker stops there, the other goes on and is right.
+    shares = np.where((TRUTH.ids == 2) & (TRUTH.frames > 5), 0.05, 1.0).astype(np.float32)
+    truth = replace(TRUTH, visible=shares)
+    stops = lines([(f, p, 50.0 * p + f) for f in range(1, 11) for p in (1, 2) if p == 1 or f <= 5])
+    assert judge(truth, stops).misses == 5
+    for tracks in (stops, TRUTH):
+        score = judge(*without_hidden(truth, tracks, 0.25))
+        assert (score.misses, score.false_alarms, score.idf1) == (0, 0, 1.0)
+    # Elsewhere a box is a false alarm as ever; a share of 0.05 is enough where 0.05 is asked for.
+    elsewhere = lines([(7, 9, 300.0), (8, 1, 58.0)])
+    assert judge(*without_hidden(truth, elsewhere, 0.25)).false_alarms == 1
+    assert judge(*without_hidden(truth, stops, 0.05)).misses == 5
+
+
+def test_a_truth_says_how_much_is_seen_in_its_own_way(tmp_path: Path) -> None:
+    file = tmp_path / "gt.txt"
+    file.write_text(
+        "1,1,5,5,9,9,1,1,0.4\n"  # MOT16
+        "1,2,5,5,9,9,1,1,0.3,7.5,8.5\n"  # ours, with the place on the ground
+        "1,3,5,5,9,9,1,0.5,0.2,0\n"  # MOT15: metres
+        "1,4,5,5,9,9,1,-1,-1\n"
+        "1,5,5,5,9,9\n"
+    )
+    visible = read_mot(file).visible
+    assert visible is not None
+    assert visible.tolist() == pytest.approx([0.4, 0.3, 1.0, 1.0, 1.0])

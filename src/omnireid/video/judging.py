@@ -9,14 +9,17 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from omnireid.core.errors import InputError, MissingExtraError
 from omnireid.video.boxes import overlaps
 from omnireid.video.mot import Lines
+
+_SAME_BOX = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,35 @@ def judge_cameras(cameras: Sequence[tuple[Lines, Lines]]) -> TrackingScore:
     )
 
 
+def without_hidden(truth: Lines, tracks: Lines, min_visible: float) -> tuple[Lines, Lines]:
+    """Let people of whom hardly anything is seen count neither as missed nor, where found, as false alarms.
+
+    In each frame tracks are paired with all boxes of the truth that count, at overlap 0.5; those paired with
+    somebody hidden are left out, as trackeval does with MOT's distractors.
+
+    Args:
+        min_visible: Share of a person below which a box of the truth does not count.
+
+    Returns:
+        The truth, with flag 0 on such boxes, and the tracks that are judged.
+    """
+    if truth.visible is None or not (truth.visible < min_visible).any():
+        return truth, tracks
+    is_hidden = truth.visible < min_visible
+    is_judged = np.ones(len(tracks.frames), dtype=bool)
+    track_rows = tracks.by_frame()
+    for frame, rows in truth.by_frame().items():
+        rows, others = rows[truth.scores[rows] > 0], track_rows.get(frame, np.zeros(0, np.int64))
+        overlap = overlaps(truth.boxes[rows], tracks.boxes[others])
+        overlap[overlap < _SAME_BOX] = 0.0
+        pairs = zip(*linear_sum_assignment(-overlap), strict=True)
+        for row, column in pairs:
+            if overlap[row, column] and is_hidden[rows[row]]:
+                is_judged[others[column]] = False
+    judged = Lines(*(getattr(tracks, name)[is_judged] for name in ("frames", "ids", "boxes", "scores")))
+    return replace(truth, scores=np.where(is_hidden, np.float32(0.0), truth.scores)), judged
+
+
 def _judges() -> tuple[Any, Any, Any]:
     try:
         # It prints which of its other data sets cannot be used.
@@ -133,4 +165,4 @@ def _numbered(ids: Any, known: dict[int, int], whose: str, frame: int) -> Any:
 def merged(lines: Lines, people: Mapping[int, int]) -> Lines:
     """The same boxes with some ids replaced: of people who came back, or of tracks that are one person's."""
     ids = np.array([people.get(int(number), int(number)) for number in lines.ids], dtype=np.int64)
-    return Lines(lines.frames, ids, lines.boxes, lines.scores)
+    return replace(lines, ids=ids)

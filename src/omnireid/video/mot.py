@@ -3,7 +3,8 @@
     frame, id, left, top, width, height, score, x, y, z
 
 Frames count from 1; id −1 is a detection without one. Of a truth file the seventh number says whether the box
-counts (1) or not (0). Source: motchallenge.net.
+counts (1) or not (0). From MOT16 on, and in our films, the eighth is a class and the ninth the share of the
+person that is seen; in MOT15's lines of ten numbers, both are metres. Source: motchallenge.net.
 """
 
 from __future__ import annotations
@@ -28,12 +29,14 @@ class Lines:
     Attributes:
         frames, ids: (N,) int64. boxes: (N, 4) float32, left, top, right, bottom.
         scores: (N,) float32; of a truth file, 1 where the box counts.
+        visible: (N,) float32, share of each person that is seen, 1 where a line does not say; None: all 1.
     """
 
     frames: Int64
     ids: Int64
     boxes: Float32
     scores: Float32
+    visible: Float32 | None = None
 
     def by_frame(self) -> dict[int, Int64]:
         """Rows of each frame."""
@@ -74,15 +77,21 @@ def read_mot(path: str | os.PathLike[str]) -> Lines:
                 f"{file}, line {number}: expected frame, id, left, top, width, height, score; "
                 f"got {line[:80]!r}"
             )
-        rows.append((*values[:6], values[6] if len(values) > 6 else 1.0))
-    table = np.array(rows, dtype=np.float64).reshape(-1, 7)
+        rows.append((*values[:6], values[6] if len(values) > 6 else 1.0, _visible(values)))
+    table = np.array(rows, dtype=np.float64).reshape(-1, 8)
     table = table[np.argsort(table[:, 0], kind="stable")]
     return Lines(
         table[:, 0].astype(np.int64),
         table[:, 1].astype(np.int64),
         np.concatenate([table[:, 2:4], table[:, 2:4] + table[:, 4:6]], axis=1).astype(np.float32),
         table[:, 6].astype(np.float32),
+        table[:, 7].astype(np.float32),
     )
+
+
+def _visible(values: list[float]) -> float:
+    says_so = len(values) in (9, 11) and values[7] >= 1.0 and 0.0 <= values[8] <= 1.0
+    return values[8] if says_so else 1.0
 
 
 def write_lines(path: str | os.PathLike[str], lines: Iterable[tuple[int, int, Float32, float]]) -> None:
