@@ -124,6 +124,11 @@ def test_it_runs_at_once_then_daily_and_an_error_is_tried_again_within_the_hour(
         (89_000, [0, 86_400]),
         (90_000, [0, 86_400, 90_000]),
         (176_000, [0, 86_400, 90_000]),
+        # Months ahead, and put right: days may go by, but not months.
+        (9e6, [0, 86_400, 90_000, 9e6]),
+        (177_000, [0, 86_400, 90_000, 9e6, 177_000]),
+        (178_000, [0, 86_400, 90_000, 9e6, 177_000]),
+        (263_400, [0, 86_400, 90_000, 9e6, 177_000, 263_400]),
     ):
         clock.now = moment
         settle()

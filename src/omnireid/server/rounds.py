@@ -65,6 +65,8 @@ class Rounds:
 class DailyRun(Rounds):
     """Calls a function at once and then daily; after an error the next call is due an hour later.
 
+    A clock that was far ahead and has been put right puts no call off: none is due later than in a day.
+
     Args:
         run: what to call, such as `Gallery.run_retention`.
         on_error: told of each error.
@@ -85,7 +87,7 @@ class DailyRun(Rounds):
         self._due = float("-inf")
 
     def _look(self) -> None:
-        if self._clock() >= self._due:
+        if not self._due - DAY_S <= self._clock() < self._due:
             self._due = self._clock() + DAY_S / 24
             self._due_run()
             self._due = self._clock() + DAY_S

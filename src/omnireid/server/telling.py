@@ -149,7 +149,9 @@ class Sender:
             state = self._state()
             waiting = self._list.alerts(after=state["after"])
             self.waiting = len(waiting)
-            if not waiting or (state["failures"] and self._clock() < state["next"]):
+            # Of a clock that was far ahead and has been put right, the next try is not months away.
+            until_next = state["next"] - self._clock() if state["failures"] else 0.0
+            if not waiting or 0 < until_next < 2 * LONGEST_WAIT_S:
                 return
             alert = waiting[0]
             done = {**state, "after": alert.seq, "failures": 0, "failure": "", "next": 0.0}
