@@ -34,7 +34,9 @@ from omnireid.server.running import listen, run_server
 from omnireid.server.tokens import TokenFile
 from omnireid.synthetic.crop import render_jpeg
 from omnireid.synthetic.options import World
+from omnireid.video.ground import Ground
 from omnireid.video.live import Live, LiveCameras
+from omnireid.video.plan import SitePlan
 
 HOSTILE = "<img src=x onerror=document.title='attacked'>"
 CAMERAS = ("Entrance", "Hall", "Car park")
@@ -51,6 +53,9 @@ PLACES = {3: (310, 420, 29, 58), 4: (1200, 500, 64, 128), 5: (1500, 380, 40, 80)
 
 STANDING = {1: (60, 120), 2: (280, 140), STRANGER: (500, 100)}
 """Where in the yard who stands, from the top left."""
+
+GROUND = ((0, 360, 0, 0), (640, 360, 8, 0), (480, 200, 8, 10), (160, 200, 0, 10))
+"""Pixels of the yard, and the metres that they are of its floor."""
 
 _ROWS, _COLUMNS = 12, 2
 _START_S = 180.0
@@ -118,7 +123,8 @@ def cameras(kept: Path, embedder: Embedder, gallery: Gallery) -> LiveCameras:
         (kept / "filming.mkv").rename(video)
     sources = [("Yard", str(video)), ("Roof", "rtsp://guard:secret@127.0.0.1:1/roof")]
     # Two pictures a second: who stands there is somebody after two seconds.
-    return LiveCameras(sources, Standing(), embedder, gallery, Live(fps=2, early_s=1))
+    plan = SitePlan(grounds={"Yard": Ground.from_points(GROUND, "yard")})
+    return LiveCameras(sources, Standing(), embedder, gallery, Live(fps=2, early_s=1), plan=plan)
 
 
 def yard() -> Image.Image:

@@ -63,6 +63,10 @@ def test_a_camera_is_seen_from_everywhere(tmp_path: Path) -> None:
         done = client.put("/v1/identity", params=named, json={"name": "Ada"}, headers=desk)
         assert done.status_code == 200, done.text
         assert client.get("/v1/cameras/yard/frame").json()["people"][0]["name"] == "Ada"
+        # Somebody who is forgotten has no name from then on; the rest of the walk is decided anew.
+        assert client.delete("/v1/identity", params=named, headers=desk).status_code == 200
+        (somebody,) = client.get("/v1/cameras/yard/frame").json()["people"]
+        assert (somebody["identity"], somebody["decision"]) == (None, None)
         # Who looked stands in the audit, once.
         gallery = client.app.state.service.galleries["doors"]  # type: ignore[attr-defined]
         assert [(entry.actor, entry.detail) for entry in gallery.audit(action="look-live")] == [

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
+import yaml
 from playwright.sync_api import expect
 
+from omnireid.video.ground import Ground
 from server.page_browser import NEEDS_CHROMIUM, Accessible, Open, ask, button, settled
 from server.page_server import HOSTILE, MORNING, PageServer
 
@@ -46,6 +49,48 @@ def test_people_are_named_where_they_stand(open_page: Open, yard: PageServer) ->
     page.on("request", lambda request: asked.append(request.url))
     page.wait_for_timeout(2_500)
     assert not [url for url in asked if "/v1/cameras" in url]
+
+
+def test_people_are_on_the_map_where_they_stand(
+    open_page: Open, yard: PageServer, accessible: Accessible
+) -> None:
+    page = open_page(yard, "map", viewport={"width": 360, "height": 740}).page
+    expect(page.locator(".tab", has_text="Live")).to_have_attribute("aria-current", "page")
+    floor = page.get_by_role("region", name="Floor yard", exact=True)
+    expect(floor.locator(".map-person")).to_have_count(3, timeout=SOON_MS)
+    expect(floor.get_by_role("img")).to_have_accessible_name(re.compile("3 people"))
+    expect(floor.locator(".map-area")).to_have_count(1)
+    expect(page.locator("main")).to_contain_text("where they see the floor: Roof")
+    ada = floor.locator(".map-person", has_text="Ada")
+    expect(ada).to_have_count(1, timeout=SOON_MS)
+    # Ada stands on the left, nearer to the camera than the stranger on the right.
+    middles = [float(circle.get_attribute("cx") or "nan") for circle in floor.locator("circle").all()]
+    assert float(ada.locator("circle").get_attribute("cx") or "nan") == min(middles)
+    accessible(page, "map on a phone")
+    page.emulate_media(color_scheme="dark")
+    accessible(page, "map in the dark")
+    # Known people lead on from the map and, by the keyboard, from the list.
+    ada.locator("circle").click()
+    expect(page.locator("h1")).to_have_text("Ada")
+    page.go_back()
+    floor.get_by_role("link", name="Ada", exact=True).press("Enter")
+    expect(page.locator("h1")).to_have_text("Ada")
+
+
+def test_without_a_floor_the_map_says_what_to_write(
+    open_page: Open, yard: PageServer, accessible: Accessible
+) -> None:
+    page = open_page(yard).page
+    page.route(
+        re.compile("/v1/cameras/map"),
+        lambda route: route.fulfill(json={"floors": [], "without_ground": ["Yard"]}),
+    )
+    page.evaluate("location.hash = '#/map'")
+    expect(page.locator("main")).to_contain_text("--site site.yaml")
+    # What is shown there can be read.
+    plan = yaml.safe_load(page.locator("pre").inner_text())
+    assert Ground.from_points(plan["cameras"]["yard"]["ground"]).at([[112, 540]])[0] == pytest.approx([0, 0])
+    accessible(page, "no map")
 
 
 def test_everybody_has_a_line_and_a_bar_opens_its_picture(open_page: Open, yard: PageServer) -> None:

@@ -10,10 +10,10 @@ from PIL import ImageColor
 
 from omnireid.core.arrays import UInt8
 from omnireid.core.errors import StorageError
-from omnireid.video.annotating import COLOURS, TOGETHER, Film, annotate
+from omnireid.video.annotating import COLOURS, TOGETHER, Film, Films, annotate
 from omnireid.video.follower import Camera
 from omnireid.video.mot import write_lines
-from omnireid.video.reading import FrameReading, Video
+from omnireid.video.reading import Video
 from video.walks import write_video
 
 pytest.importorskip("av")
@@ -41,7 +41,7 @@ def test_everybody_has_a_box_of_their_colour_in_their_frames(
     cameras: dict[str, Camera], tmp_path: Path
 ) -> None:
     cameras["live"] = Camera("live", "rtsp://nobody.local/stream", 0.0, (120, 160), 7)
-    annotate(cameras, {2: "2"}, tmp_path, FrameReading())
+    annotate(cameras, {2: "2"}, tmp_path)
     assert {path.name for path in (tmp_path / "videos").iterdir()} == {"yard.mp4", "hall.mp4"}
     frames = list(Video(str(tmp_path / "videos" / "hall.mp4")).frames())
     assert [near(frame.picture, 41, 80, COLOURS[1]) for frame in frames] == [
@@ -51,7 +51,7 @@ def test_everybody_has_a_box_of_their_colour_in_their_frames(
 
 
 def test_cameras_stand_side_by_side_in_step(cameras: dict[str, Camera], tmp_path: Path) -> None:
-    annotate(cameras, {}, tmp_path, FrameReading())
+    annotate(cameras, {}, tmp_path)
     frames = list(Video(str(tmp_path / TOGETHER)).frames())
     assert frames[0].picture.shape == (360, 960, 3)
     # Three times as large: the left side of the box is at x = 120 of each half.
@@ -63,9 +63,23 @@ def test_cameras_stand_side_by_side_in_step(cameras: dict[str, Camera], tmp_path
     assert hall == pytest.approx([time + 1.0 for time in yard], abs=0.11)
 
 
+def test_everybody_is_hidden_but_who_was_asked_for(cameras: dict[str, Camera], tmp_path: Path) -> None:
+    stripes = np.tile(np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8), (120, 80, 1))
+    write_video(Path(cameras["hall"].source), [stripes] * 20)
+    with (tmp_path / "identities" / "hall.txt").open("a") as file:
+        file.writelines(f"{n},3,110,40,40,70,1\n" for n in range(15, 18))
+    annotate({"hall": cameras["hall"]}, {2: "2"}, tmp_path, Films(only=2))
+    frames = [frame.picture for frame in Video(str(tmp_path / "videos" / "hall.mp4")).frames()]
+    # Person 2 is there in frames 5 to 14 as they were; person 3 in 15 to 17, hidden from 13 on.
+    assert [frame[60:90, 60:90].std() > 60 for frame in frames] == [True] * 20
+    assert [frame[60:90, 120:140].std() < 40 for frame in frames] == [n >= 13 for n in range(1, 21)]
+    assert [near(frame, 41, 80, COLOURS[1]) for frame in frames] == [5 <= n < 15 for n in range(1, 21)]
+    assert not any(near(frame, 111, 80, COLOURS[2]) for frame in frames)
+
+
 def test_films_end_where_following_was_stopped(cameras: dict[str, Camera], tmp_path: Path) -> None:
     cameras["hall"].last_s = 1.0 + 0.6  # its seventh frame
-    annotate({"hall": cameras["hall"]}, {}, tmp_path, FrameReading())
+    annotate({"hall": cameras["hall"]}, {}, tmp_path)
     assert len(list(Video(str(tmp_path / "videos" / "hall.mp4")).frames())) == 7
 
 

@@ -13,6 +13,8 @@ from omnireid.synthetic.optics.camera import Pinhole
 from omnireid.video.floors import floor_maps, ways
 from omnireid.video.ground import Ground
 from omnireid.video.linking import Identity, Tracklet
+from omnireid.video.live import InView, View
+from omnireid.video.live_map import on_floors
 from omnireid.video.meeting import Meeting, meeting_evidence, trail
 from omnireid.video.plan import SitePlan, read_plan
 from omnireid.video.site import Site
@@ -76,16 +78,21 @@ def test_points_that_fix_no_floor_are_refused(points: list[list[float]], message
         Ground.from_points(points)
 
 
-def walk(camera: Pinhole, way: np.ndarray, seconds: np.ndarray, *, error: float = 0.02, seed: int = 0):  # type: ignore[no-untyped-def]
-    """A trail of boxes 1.7 m high along a way, each edge wrong by a share of the height."""
+def boxes_along(camera: Pinhole, way: np.ndarray, *, error: float = 0.02, seed: int = 0) -> np.ndarray:
+    """Boxes 1.7 m high along a way, each edge wrong by a share of the height."""
     rng = np.random.default_rng(seed)
     heads = camera.project(np.column_stack([way, np.full(len(way), 1.7)]))[0]
     low = feet(camera, way)
     tall = low[:, 1] - heads[:, 1]
     boxes = np.column_stack([low[:, 0] - 0.2 * tall, heads[:, 1], low[:, 0] + 0.2 * tall, low[:, 1]])
-    boxes += rng.normal(0, error, boxes.shape) * tall[:, None]
+    return (boxes + rng.normal(0, error, boxes.shape) * tall[:, None]).astype(np.float32)
+
+
+def walk(camera: Pinhole, way: np.ndarray, seconds: np.ndarray, *, error: float = 0.02, seed: int = 0):  # type: ignore[no-untyped-def]
+    """A trail of such boxes."""
     ground = Ground.from_calibration(record(camera), "yard")
-    return trail(ground, seconds.tolist(), list(boxes.astype(np.float32)), (camera.height, camera.width))
+    boxes = list(boxes_along(camera, way, error=error, seed=seed))
+    return trail(ground, seconds.tolist(), boxes, (camera.height, camera.width))
 
 
 SECONDS = np.arange(0, 8, 0.2)
@@ -196,3 +203,41 @@ def test_a_map_shows_one_way_for_one_person_whom_two_cameras_see() -> None:
     assert (np.diff(xs) > 0).all()
     assert (np.diff(ys) < 0).all()  # up the page is up the floor's second axis
     assert ways(site, site.identities[1], "yard") == []
+
+
+def test_what_a_camera_sees_of_the_floor_lies_in_its_picture() -> None:
+    ground = Ground.from_calibration(record(CAMERA))
+    corners = ground.footprint((360, 640))
+    pixels = CAMERA.project(np.column_stack([corners, np.zeros(len(corners))]))[0]
+    assert (pixels > -1).all()
+    assert (pixels < [641, 361]).all()
+    # Its near corners are those of the picture, its far end where a pixel is a decimetre.
+    assert np.allclose(pixels[[0, -1]], [[0, 360], [640, 360]], atol=0.5)
+    step = np.hypot(*(ground.at(pixels - [0, 1]) - corners).T)
+    assert (step <= 0.1 + 1e-6).all()
+    assert step.max() > 0.05
+    # A camera that looks up sees none.
+    sky = Pinhole.look_at(
+        np.array([0.0, 0, 3]), np.array([3.0, 0, 9]), field_of_view=0.8, width=64, height=36
+    )
+    assert len(Ground.from_calibration(record(sky)).footprint((36, 64))) == 0
+
+
+def test_somebody_whom_two_cameras_see_is_one_point_on_the_live_map() -> None:
+    cameras = {"a": CAMERA, "b": OTHER}
+    plan = SitePlan(
+        grounds={name: Ground.from_calibration(record(camera), "yard") for name, camera in cameras.items()}
+    )
+    views = {}
+    for name, camera in cameras.items():
+        boxes = boxes_along(camera, ACROSS)
+        lately = tuple(zip((1e9 + SECONDS).tolist(), boxes, strict=True))
+        somebody = InView(f"walk-{name}", boxes[-1], lately=lately)
+        views[name] = View(1, 1e9 + 8, np.zeros((360, 640, 3), np.uint8), (somebody,))
+    views["c"] = views["b"]  # without a ground
+    (one,) = on_floors(views, plan, {"walk-a": "p1", "walk-b": "p1"})
+    assert (one.floor, [name for name, _ in one.seen]) == ("yard", ["a", "b"])
+    assert np.abs(one.way[-1] - ACROSS[-1]).max() < 0.4
+    assert abs(one.time - (1e9 + SECONDS[-1])) <= 0.5
+    # As long as nobody knows that they are one, there are two.
+    assert len(on_floors(views, plan, {"walk-a": "p1"})) == 2

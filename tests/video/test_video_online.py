@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from omnireid.core.errors import InputError
 from omnireid.evaluation.calibration import Decision
 from omnireid.gallery.items import Filter
 from omnireid.video.online import ACTOR, Online, OnlineLinker, Seen
+from omnireid.video.plan import SitePlan
 
 
 def view(person: int, number: int, noise: float = 0.4) -> Float32:
@@ -74,6 +76,11 @@ def test_nobody_is_before_two_cameras_at_once(gallery: Gallery) -> None:
     # Where cameras see the same place, it may be one person; a restart knows who was where.
     overlapping = OnlineLinker(gallery, MODEL, Online(overlapping=True))
     assert overlapping.add(seen("w4", 1_002, view(1, 3), camera="gate")).identity == first.identity
+    plan = SitePlan(overlaps=frozenset({frozenset({"yard", "porch"})}))
+    for camera, is_one in (("porch", True), ("attic", False)):
+        some = OnlineLinker(gallery, MODEL, plan=plan)
+        link = some.add(seen(f"w-{camera}", 1_002, view(1, 4), camera=camera))
+        assert (link.identity == first.identity) == is_one
     assert OnlineLinker(gallery, MODEL).add(seen("w5", 1_002, view(1, 4), camera="attic")).identity not in {
         first.identity,
         twin.identity,
@@ -92,6 +99,53 @@ def test_parts_of_a_walk_are_one_person_whom_an_operator_may_change(gallery: Gal
     gallery.forget("s3")
     after = linker.add(seen("w1", 1_015, view(1, 3), part=4))
     assert (after.decision, after.identity not in ("s3", first.identity)) == (Decision.NEW, True)
+
+
+def test_nothing_is_enrolled_under_who_was_forgotten_while_it_was_decided(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linker = OnlineLinker(gallery, MODEL)
+    first = linker.add(seen("w1", 1_000, view(1, 0)))
+    search, doomed = Gallery.search, [first.identity]
+
+    def slow(self: Gallery, *asked: Any, **options: Any) -> Any:
+        answer = search(self, *asked, **options)
+        while doomed:
+            gallery.forget(doomed.pop())
+        return answer
+
+    monkeypatch.setattr(Gallery, "search", slow)
+    again = linker.add(seen("w2", 1_100, view(1, 1), camera="hall"))
+    assert (again.decision, again.identity != first.identity) == (Decision.NEW, True)
+    assert len(gallery.items(Filter(identities=frozenset({first.identity or ""})))) == 0
+    # Their own walk goes on meanwhile.
+    doomed.append(again.identity)
+    assert linker.add(seen("w2", 1_105, view(1, 2), camera="hall", part=2)).identity != again.identity
+
+
+def test_parts_stay_with_whom_an_operator_made_one(gallery: Gallery) -> None:
+    linker = OnlineLinker(gallery, MODEL)
+    linker.add(seen("w1", 1_000, view(1, 0)))
+    gallery.name_identity("s3", "Ada")
+    known = linker.name_of("w1")
+    assert known is not None
+    gallery.merge("s3", [known.identity or ""])
+    after = linker.add(seen("w1", 1_005, view(1, 1), part=2))
+    assert (after.identity, after.name) == ("s3", "Ada")
+
+
+def test_a_part_that_an_operator_left_to_nobody_stays_so(gallery: Gallery) -> None:
+    linker = OnlineLinker(gallery, MODEL, Online(join=0.999999))
+    one = linker.add(seen("w1", 1_000, view(1, 0)))
+    linker.add(seen("w2", 1_100, view(2, 0)))
+    walk = linker.add(seen("w3", 1_200, view(1, 1)))
+    gallery.assign([walk.item], None)
+    doubtful = linker.add(seen("w3", 1_205, between(view(1, 0), view(2, 0)), part=2))
+    assert doubtful.identity is None
+    clear = linker.add(seen("w3", 1_210, view(1, 2, 0.0), part=3))
+    assert clear.identity == one.identity
+    assert gallery.item(doubtful.item).identity == one.identity
+    assert gallery.item(walk.item).identity is None
 
 
 def test_a_walk_that_was_unsure_is_assigned_when_more_is_known(gallery: Gallery) -> None:

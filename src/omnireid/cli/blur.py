@@ -23,10 +23,10 @@ def blur(
     Look at all of it before you hand it on: whom no detector finds is not hidden. It has no sound.
     """
     from omnireid.video.detector import NanoDet
-    from omnireid.video.hiding import hide_others
+    from omnireid.video.hiding import LEAST_SCORE, hide_others
     from omnireid.video.mot import read_mot
 
-    done = hide_others(video, read_mot(people), person, out, NanoDet(least_score=0.2))
+    done = hide_others(video, read_mot(people), person, out, NanoDet(least_score=LEAST_SCORE))
     stdout.print(
         f"{out}: person {person} in {done.shown:,} of {done.frames:,} frames; "
         f"{done.hidden:,} boxes of others hidden"

@@ -75,6 +75,14 @@ def serve(
         float, typer.Option(min=0.1, max=100, help="Look at so many pictures a second of each camera.")
     ] = 5.0,
     overlapping: options.Overlapping = False,
+    site: Annotated[
+        Path | None,
+        typer.Option(
+            "--site",
+            help="YAML or JSON: cameras, ground planes for the map, overlaps; --camera adds to it.",
+            dir_okay=False,
+        ),
+    ] = None,
     mqtt: Annotated[
         str | None,
         typer.Option(help="MQTT broker that is told of the watch list's alerts: mqtts://USER@HOST/TOPIC."),
@@ -120,6 +128,7 @@ def serve(
     from omnireid.video.detector import NanoDet
     from omnireid.video.live import Live, LiveCameras
     from omnireid.video.online import Online
+    from omnireid.video.plan import SitePlan, read_plan
 
     if webhook is None and webhook_secret_file is not None:
         raise ConfigError("--webhook-secret-file: is of a webhook; name it with --webhook")
@@ -135,7 +144,9 @@ def serve(
         receivers.append(Webhook.of(webhook, webhook_secret_file))
     if mqtt is not None:
         receivers.append(Broker.of(mqtt, mqtt_password_file))
-    sources = [named_camera(text) for text in camera or ()]
+    plan = SitePlan() if site is None else read_plan(site)
+    # Times are those at which pictures come: clocks of recordings say nothing here.
+    sources = [(name, source) for name, source, _ in plan.read_from([named_camera(c) for c in camera or ()])]
     limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels)
     token_file = None if tokens is None else TokenFile(tokens)
     check_bind(host, token_file)
@@ -143,7 +154,7 @@ def serve(
     weights = find_weights(model)
     embedder = engine.open(weights)
     known = Calibration.load_beside(weights, embedder.sha256, calibration)
-    if camera and known is None:
+    if sources and known is None:
         raise ConfigError(
             "--camera: needs a calibration of the model, which says whether two walks are one person's; make "
             f"one: omnireid calibrate --model {model} …"
@@ -169,11 +180,13 @@ def serve(
             receivers=receivers,
         )
         log_to_stderr(with_requests=access_log)
-        if camera:
+        if sources:
             # A detector of its own, with one thread: searches go before.
             live = Live(fps=camera_fps, online=Online(overlapping=overlapping))
             first = next(iter(galleries.values()))
-            app.state.service.follow(LiveCameras(sources, NanoDet(threads=1), embedder, first, live))
+            app.state.service.follow(
+                LiveCameras(sources, NanoDet(threads=1), embedder, first, live, plan=plan)
+            )
         if known is None:
             stderr.print(
                 f"no calibration: answers hold scores only (omnireid calibrate --model {model} …)",

@@ -30,6 +30,10 @@ class Options(TrackOptions):
     annotate: Annotated[
         bool, typer.Option("--annotate", help="Also make videos with a box and a number for each person.")
     ] = TrackOptions.annotate
+    blur: Annotated[
+        int | None,
+        typer.Option("--blur", min=1, help="In these videos hide everybody but the person of this number."),
+    ] = TrackOptions.blur
 
 
 def track(
@@ -188,10 +192,19 @@ def track_eval(
         ),
     ],
     result: Annotated[Path, typer.Argument(help="Tracks of it; or a folder with files of the same names.")],
+    min_visible: Annotated[
+        float,
+        typer.Option(
+            "--min-visible",
+            min=0.0,
+            max=1.0,
+            help="People of whom less is seen do not count, where the truth says how much that is.",
+        ),
+    ] = 0.25,
     as_json: options.AsJson = False,
 ) -> None:
     """Judge tracks by HOTA, IDF1, MOTA and their parts; several cameras also as one, by identity."""
-    from omnireid.video.judging import judge, judge_cameras
+    from omnireid.video.judging import judge, judge_cameras, without_hidden
     from omnireid.video.mot import read_mot
 
     if truth.is_dir() != result.is_dir():
@@ -204,10 +217,17 @@ def track_eval(
         truths |= {f"{file.parent.parent.name}.txt": file for file in truth.glob("*/gt/gt.txt")}
     if not truths:
         raise InputError(f"{truth}: holds no truth (NAME.txt, or NAME/gt/gt.txt)")
+    whole = {name: read_mot(file) for name, file in sorted(truths.items())}
     pairs = {
-        name: (read_mot(truths[name]), read_mot(result / name if truth.is_dir() else result))
-        for name in sorted(truths)
+        name: without_hidden(lines, read_mot(result / name if truth.is_dir() else result), min_visible)
+        for name, lines in whole.items()
     }
+    hidden = sum(int((whole[name].scores > kept.scores).sum()) for name, (kept, _) in pairs.items())
+    if hidden:
+        stderr.print(
+            f"{hidden:,} boxes of the truth do not count: less than {100 * min_visible:g} % of the person is "
+            "seen (--min-visible 0 counts them)"
+        )
     empty = {name for name, (truth_lines, _) in pairs.items() if not (truth_lines.scores > 0).any()}
     if len(pairs) > 1 and len(empty) < len(pairs):
         for name in sorted(empty):

@@ -57,3 +57,45 @@ class FrameAnswer(Answer):
     height: int
     image: str = Field(description="JPEG as base64; smaller than the camera's where that is large.")
     people: list[InViewOut]
+
+
+class Place(Answer):
+    """A place on a floor, in metres."""
+
+    x: float
+    y: float
+
+
+class OnFloorOut(Answer):
+    """Somebody on a floor, from all cameras that see them there."""
+
+    walk: str
+    cameras: list[str]
+    identity: str | None
+    name: str | None
+    decision: DecisionName | None = Field(description="null while it is too early.")
+    probability: float | None
+    time: TimeOut = Field(description="Of the last place that is known.")
+    way: list[Place] = Field(description="Places of the last minute; the last one is the latest.")
+
+
+class FloorCameraOut(Answer):
+    """What of a floor a camera sees."""
+
+    name: str
+    sees: list[Place] = Field(description="Corners of a polygon; empty before its first picture.")
+
+
+class FloorOut(Answer):
+    """A floor, and who is on it."""
+
+    name: str
+    cameras: list[FloorCameraOut]
+    people: list[OnFloorOut]
+
+
+class MapAnswer(Answer):
+    """The floors that cameras see."""
+
+    floors: list[FloorOut]
+    without_ground: list[str] = Field(description="Cameras of which nobody said where the floor is.")

@@ -6,6 +6,7 @@ import heapq
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
@@ -17,7 +18,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from omnireid.core.arrays import UInt8
 from omnireid.core.files import storage_error
 from omnireid.video.follower import Camera
-from omnireid.video.reading import FrameReading, Video, pyav
+from omnireid.video.hiding import LEAST_SCORE, Seen, others_hidden
+from omnireid.video.reading import Frame, FrameReading, Video, pyav
 
 FILMS, TOGETHER = "videos", "side_by_side.mp4"
 
@@ -39,8 +41,21 @@ class Shown(NamedTuple):
     picture: UInt8
 
 
+@dataclass(frozen=True, slots=True)
+class Films:
+    """How annotated videos are made.
+
+    Attributes:
+        reading: How cameras were read.
+        only: Number of the person who is shown, all others are hidden; None shows everybody.
+    """
+
+    reading: FrameReading = FrameReading()
+    only: int | None = None
+
+
 def annotate(
-    cameras: Mapping[str, Camera], labels: Mapping[int, str], out: Path, reading: FrameReading
+    cameras: Mapping[str, Camera], labels: Mapping[int, str], out: Path, wanted: Films = Films()
 ) -> None:
     """Film again what cameras saw, with who is who: `videos/NAME.mp4`, and `side_by_side.mp4` of several.
 
@@ -56,7 +71,7 @@ def annotate(
     """
     again = {n: camera for n, camera in cameras.items() if camera.frames and not Video(camera.source).is_live}
     sources = [
-        _shown(row, camera, out / "identities" / f"{name}.txt", labels, reading)
+        _shown(row, camera, _people_in(camera, out / "identities" / f"{name}.txt", wanted), labels)
         for row, (name, camera) in enumerate(again.items())
     ]
     with ExitStack() as stack:
@@ -149,18 +164,43 @@ class _Together(Film):
 
 
 def _shown(
-    row: int, camera: Camera, boxes: Path, labels: Mapping[int, str], reading: FrameReading
+    row: int, camera: Camera, frames: Iterator[tuple[Frame, list[list[float]]]], labels: Mapping[int, str]
 ) -> Iterator[Shown]:
     """A camera's frames with everybody in them."""
+    for frame, people in frames:
+        yield Shown(frame.time + camera.offset_s, row, _drawn(frame.picture, people, labels))
+
+
+def _people_in(camera: Camera, boxes: Path, wanted: Films) -> Iterator[tuple[Frame, list[list[float]]]]:
+    """A camera's frames, and who is shown in each: id, left, top, width, height."""
     people = _people(boxes)
+    if wanted.only is None:
+        yield from _until_stopped(camera, people, wanted.reading)
+        return
+    from omnireid.video.detector import NanoDet  # not needed where nobody is hidden
+
+    def parted() -> Iterator[Seen]:
+        for frame, here in _until_stopped(camera, people, wanted.reading):
+            table = np.array(here, np.float32).reshape(-1, 5)
+            table[:, 3:] += table[:, 1:3]
+            is_own = table[:, 0] == wanted.only
+            yield Seen(frame, table[is_own, 1:], table[~is_own, 1:])
+
+    for frame, own, _ in others_hidden(parted(), NanoDet(least_score=LEAST_SCORE)):
+        sides = np.concatenate([own[:, :2], own[:, 2:] - own[:, :2]], axis=1)
+        yield frame, [[float(wanted.only), *row] for row in sides.tolist()]
+
+
+def _until_stopped(
+    camera: Camera, people: Iterator[tuple[int, list[list[float]]]], reading: FrameReading
+) -> Iterator[tuple[Frame, list[list[float]]]]:
     number, seen = next(people, (0, []))
     for frame in Video(camera.source, reading).frames():
         if frame.time + camera.offset_s > camera.last_s:
             return  # where following was stopped
         while number and number < frame.number:
             number, seen = next(people, (0, []))
-        here = seen if number == frame.number else []
-        yield Shown(frame.time + camera.offset_s, row, _drawn(frame.picture, here, labels))
+        yield frame, seen if number == frame.number else []
 
 
 def _people(path: Path) -> Iterator[tuple[int, list[list[float]]]]:

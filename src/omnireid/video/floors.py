@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +29,17 @@ class Way:
 
 
 def ways(site: Site, identity: Identity, floor: str, step_s: float = Meeting().step_s) -> list[Way]:
-    """Where somebody went on a floor; places of several cameras are averaged, the surer ones count more."""
+    """Where somebody went on a floor."""
     trails = [trail for row in identity.members if (trail := _trail(site, row)) and trail.floor == floor]
+    return [Way(identity.number, *part) for part in averaged(trails, step_s)]
+
+
+def averaged(trails: Sequence[Trail], step_s: float = Meeting().step_s) -> list[tuple[Int64, Float64]]:
+    """One person's way from the trails of several cameras on one floor; the surer places count more.
+
+    Returns:
+        Moments and (M, 2) places of each part without a gap.
+    """
     if not sum(len(trail.moments) for trail in trails):
         return []
     weights = np.concatenate([1.0 / np.trace(trail.covariances, axis1=1, axis2=2) for trail in trails])
@@ -38,8 +48,7 @@ def ways(site: Site, identity: Identity, floor: str, step_s: float = Meeting().s
     total = np.bincount(which, weights)
     mean = np.column_stack([np.bincount(which, points[:, axis]) / total for axis in (0, 1)])
     ends = np.flatnonzero(np.diff(moments) * step_s > _GAP_S) + 1
-    parts = zip(np.split(moments, ends), np.split(mean, ends), strict=True)
-    return [Way(identity.number, *part) for part in parts]
+    return list(zip(np.split(moments, ends), np.split(mean, ends), strict=True))
 
 
 def floor_maps(site: Site, colours: int, shown: int) -> list[dict[str, Any]]:

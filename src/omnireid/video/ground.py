@@ -13,6 +13,7 @@ from omnireid.core.arrays import Float64
 from omnireid.core.errors import InputError
 
 _ROUNDS = 20
+_ROWS, _COLUMNS = 181, 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,28 @@ class Ground:
         lifted = np.column_stack([flat, np.ones(len(flat))]) @ self.matrix.T
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(lifted[:, 2:] > 1e-9, lifted[:, :2] / lifted[:, 2:], np.nan)
+
+    def footprint(self, size: tuple[int, int], pixel_m: float = 0.1) -> Float64:
+        """The floor that a picture shows, as far as a pixel is at most `pixel_m` metres of it.
+
+        Args:
+            size: Height and width of the picture.
+
+        Returns:
+            (N, 2) float64 metres, the corners of a polygon; none where no floor is seen.
+        """
+        height, width = self.size or size
+        rows, columns = np.linspace(height, 0, _ROWS), np.linspace(0, width, _COLUMNS)
+        sides: list[Float64] = []
+        for column in columns:
+            pixels = np.column_stack([np.full(_ROWS, column), rows])
+            metres = self.at(pixels)
+            above = self.at(pixels - [0.0, 1.0])
+            is_near = np.hypot(*(above - metres).T) <= pixel_m
+            sides.append(metres[: int(np.argmin(np.append(is_near, False)))])
+        # Up the left side, along the farthest places, and down the right side.
+        ends = [side[-1:] for side in sides[1:-1]]
+        return np.concatenate([sides[0], *ends, sides[-1][::-1]])
 
     @classmethod
     def from_points(cls, points: Sequence[Sequence[float]], floor: str = "") -> Ground:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -24,10 +26,21 @@ from omnireid.video.detecting import detect_all
 from omnireid.video.mot import Lines
 from omnireid.video.reading import Frame, Video, pyav
 
+LEAST_SCORE = 0.2
+"""From which a detector finds whoever is to be hidden: better too many than too few."""
+
 _CELLS = (3, 6)
 _MARGIN = 0.1
 _AROUND = 5
 _SAME = 0.4
+
+
+class Seen(NamedTuple):
+    """A frame, with the boxes, (N, 4) each, of the person who is shown and of others who were tracked."""
+
+    frame: Frame
+    own: Float32
+    others: Float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,34 +81,49 @@ def hide_others(
     if not (people.ids == person).any():
         known = sorted(set(people.ids.tolist()))
         raise InputError(f"person {person}: is in no frame; there are {known[:20]}")
-    around: deque[Float32] = deque(maxlen=_AROUND)
-    waiting: deque[tuple[Frame, Float32, bool]] = deque()
     counts = [0, 0, 0]
-    with _Writer(Path(out)) as writer:
 
-        def write_first() -> None:
-            frame, own, is_shown = waiting.popleft()
-            others = np.concatenate([own, *around])
-            writer.write(frame, covered(frame.picture, others))
-            for index, count in enumerate((1, is_shown, len(own))):
-                counts[index] += count
-
+    def seen() -> Iterator[Seen]:
         for frame in Video(source).frames():
             mine = rows.get(frame.number, np.zeros(0, np.int64))
             is_person = people.ids[mine] == person
-            kept = people.boxes[mine[is_person]]
-            found = detect_all(detector, [frame.picture])[0].boxes
-            if len(kept):
-                found = found[overlaps(found, kept).max(axis=1, initial=0.0) < _SAME]
-            others = np.concatenate([found, people.boxes[mine[~is_person]]])
-            waiting.append((frame, others, bool(len(kept))))
-            around.append(others)
-            # A frame is written when those after it are known.
-            if len(waiting) > _AROUND // 2:
-                write_first()
-        while waiting:
-            write_first()
+            yield Seen(frame, people.boxes[mine[is_person]], people.boxes[mine[~is_person]])
+
+    with _Writer(Path(out)) as writer:
+        for frame, own, hidden in others_hidden(seen(), detector):
+            writer.write(frame)
+            for index, count in enumerate((1, bool(len(own)), hidden)):
+                counts[index] += count
     return Hidden(*counts)
+
+
+def others_hidden(seen: Iterable[Seen], detector: PersonDetector) -> Iterator[tuple[Frame, Float32, int]]:
+    """Frames in which everybody but the person is hidden, their boxes, and how many others there were.
+
+    Two frames are in memory: each is given when those after it are known.
+    """
+    around: deque[Float32] = deque(maxlen=_AROUND)
+    waiting: deque[tuple[Seen, Float32]] = deque()
+
+    def first() -> tuple[Frame, Float32, int]:
+        (frame, own, _), others = waiting.popleft()
+        return (
+            replace(frame, picture=covered(frame.picture, np.concatenate([others, *around]))),
+            own,
+            len(others),
+        )
+
+    for each in seen:
+        found = detect_all(detector, [each.frame.picture])[0].boxes
+        if len(each.own):
+            found = found[overlaps(found, each.own).max(axis=1, initial=0.0) < _SAME]
+        others = np.concatenate([found, each.others])
+        waiting.append((each, others))
+        around.append(others)
+        if len(waiting) > _AROUND // 2:
+            yield first()
+    while waiting:
+        yield first()
 
 
 def covered(picture: UInt8, boxes: Float32) -> UInt8:
@@ -137,8 +165,8 @@ class _Writer:
         self._is_begun = False
         return self
 
-    def write(self, frame: Frame, picture: UInt8) -> None:
-        av = pyav()
+    def write(self, frame: Frame) -> None:
+        av, picture = pyav(), frame.picture
         height, width = (side - side % 2 for side in picture.shape[:2])
         if not self._is_begun:
             self._is_begun = True

@@ -29,6 +29,7 @@ from omnireid.video.detecting import detect_all
 from omnireid.video.follower import look
 from omnireid.video.live_camera import CameraState, LiveCamera
 from omnireid.video.online import Link, Online, OnlineLinker, Seen
+from omnireid.video.plan import SitePlan
 from omnireid.video.quality import BestCrops
 from omnireid.video.reading import Frame
 from omnireid.video.tracker import Track, Tracker, Tracking
@@ -38,6 +39,7 @@ _WAITING = 256
 _IDLE_S = 0.2
 _PATIENCE_S = 10.0
 _LATER = 5
+_LATELY_S = 60.0
 log = logging.getLogger("omnireid.video")
 
 
@@ -73,11 +75,13 @@ class InView:
     Attributes:
         walk: Name of the walk. box: (4,) left, top, right, bottom in pixels.
         link: What was decided of the walk; None while it is too early.
+        lately: Unix seconds and boxes of the last minute, where the camera knows its floor.
     """
 
     walk: str
     box: Float32
     link: Link | None = None
+    lately: tuple[tuple[float, Float32], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +101,12 @@ class View:
 
 @dataclass(slots=True)
 class _Walk:
-    """A track that goes on: its name, where its next part begins, and how many parts there were."""
+    """A track that goes on: its name, where its next part begins, how many parts there were, where it was."""
 
     name: str
     begin: float
     parts: int = 0
+    lately: deque[tuple[float, Float32]] = field(default_factory=deque)
 
 
 @dataclass(slots=True)
@@ -112,6 +117,7 @@ class _Follower:
     live: Live
     embedder: Embedder
     tracker: Tracker
+    has_ground: bool = False
     size: tuple[int, int] = (0, 0)
     walks: dict[int, _Walk] = field(default_factory=dict)
     view: View | None = None
@@ -130,7 +136,7 @@ class _Follower:
         people = []
         for box, track in zip(weighed.boxes, owners, strict=True):
             if track is not None and self.tracker.is_confirmed(track):
-                people.append(InView(self._walk(track).name, box))
+                people.append(self._in_view(self._walk(track), frame.time, box))
                 parts += self._part(track, is_over=False)
         for track in self.tracker.take_finished():
             parts += self._part(track, is_over=True)
@@ -142,6 +148,13 @@ class _Follower:
         if self.view is not None:
             self.view = replace(self.view, people=())
         return [part for track in self.tracker.finish() for part in self._part(track, is_over=True)]
+
+    def _in_view(self, walk: _Walk, now: float, box: Float32) -> InView:
+        if self.has_ground:
+            walk.lately.append((now, box))
+            while walk.lately[0][0] < now - _LATELY_S:
+                walk.lately.popleft()
+        return InView(walk.name, box, lately=tuple(walk.lately))
 
     def _walk(self, track: Track) -> _Walk:
         name = f"{self.camera.name}-{track.begin:.1f}-{track.number}"
@@ -180,6 +193,7 @@ class LiveCameras:
         sources: Name and source of each camera; see `LiveCamera`.
         detector: Called by one thread at a time; give it one of its own.
         embedder: The model of the gallery.
+        plan: Where cameras see which floor, and which see the same places.
         clock: Unix seconds.
 
     Raises:
@@ -195,6 +209,7 @@ class LiveCameras:
         gallery: Gallery,
         live: Live = Live(),
         *,
+        plan: SitePlan = SitePlan(),
         clock: Callable[[], float] = time.time,
     ) -> None:
         names = [name for name, _ in sources]
@@ -207,8 +222,8 @@ class LiveCameras:
                 raise InputError(f"camera {name!r}: no address can carry this name; choose another")
         if not 1 <= len(names) <= MAX_CAMERAS:
             raise InputError(f"cameras: expected 1 to {MAX_CAMERAS}, got {len(names)}")
-        self.gallery, self.live = gallery, live
-        self._linker = OnlineLinker(gallery, embedder.ref, live.online)
+        self.gallery, self.live, self.plan = gallery, live, plan
+        self._linker = OnlineLinker(gallery, embedder.ref, live.online, plan)
         self._detector = detector
         self._news, self._more, self._stop = threading.Event(), threading.Event(), threading.Event()
         self._followers = [
@@ -219,6 +234,7 @@ class LiveCameras:
                 live,
                 embedder,
                 Tracker(live.tracking),
+                name in plan.grounds,
             )
             for name, source in sources
         ]
@@ -253,8 +269,8 @@ class LiveCameras:
         view = follower.view
         if view is None:
             return None
-        people = tuple(InView(one.walk, one.box, self._linker.name_of(one.walk)) for one in view.people)
-        return View(view.number, view.time, view.picture, people)
+        people = tuple(replace(one, link=self._linker.name_of(one.walk)) for one in view.people)
+        return replace(view, people=people)
 
     def start(self) -> None:
         """Begin, in threads of their own."""

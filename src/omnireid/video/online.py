@@ -29,6 +29,7 @@ from omnireid.gallery.identities import new_identity
 from omnireid.gallery.items import Filter, Item
 from omnireid.gallery.questions import Question
 from omnireid.gallery.searching import SearchResult
+from omnireid.video.plan import SitePlan
 
 ACTOR = "tracking"
 """Who decides, in the audit and the history."""
@@ -43,7 +44,8 @@ class Online:
     """When walks are one person's.
 
     Attributes:
-        overlapping: Whether cameras see the same places, so that somebody may be before two at once.
+        overlapping: Whether all cameras see the same places, so that somebody may be before two at once; a
+            site's plan says which do.
         travel_s: Least time from one camera to another, where cameras do not overlap.
         prior: Share of pairs of people who are one, of those whom a walk looks like alike.
         join: Probability from which two people are merged.
@@ -124,23 +126,28 @@ class _Walk:
 
     Attributes:
         items: Ids of its parts. link: what was decided last.
-        open: Its parts, while nobody could say who it is.
+        open: Its parts by their items, while nobody could say who it is.
     """
 
     camera: str
     items: list[str] = field(default_factory=list)
     link: Link | None = None
-    open: list[Seen] = field(default_factory=list)
+    open: dict[str, Seen] = field(default_factory=dict)
 
 
 class OnlineLinker:
     """Decides for one gallery, in one thread.
 
+    Args:
+        plan: Which cameras may see one person at once.
+
     Raises:
         InputError: The gallery has no calibration of searches for this model, or cannot be written.
     """
 
-    def __init__(self, gallery: Gallery, model: ModelRef, online: Online = Online()) -> None:
+    def __init__(
+        self, gallery: Gallery, model: ModelRef, online: Online = Online(), plan: SitePlan = SitePlan()
+    ) -> None:
         if SearchJudge.of(gallery.calibration, model).model is None:
             raise InputError(
                 "following people into a gallery needs a calibration of the model; make one with "
@@ -149,6 +156,8 @@ class OnlineLinker:
         if gallery.read_only is not None:
             raise InputError(f"{gallery.uri}: can only be read ({gallery.read_only})")
         self._gallery, self._model, self._online = gallery.acting_as(ACTOR), model, online
+        self._plan = plan
+        # Without pictures: of who is forgotten, none stays in memory.
         self._walks: OrderedDict[str, _Walk] = OrderedDict()
         latest = self._gallery.items(Filter(has_identity=True), limit=_REMEMBERED)
         self._lately = deque(reversed(latest.entries), maxlen=_REMEMBERED)
@@ -172,7 +181,17 @@ class OnlineLinker:
             # An operator may have said who an unsure walk is.
             link = walk.link or Link("", known, None, Decision.SAME, None)
         identity = self._gallery.people().shown(known or link.identity)
-        return self._enrolled(seen, walk, replace(link, identity=identity, merged=tuple(merged)))
+        link = replace(link, identity=identity, merged=tuple(merged))
+        attributes: dict[str, str | float] = {"link": link.decision.value}
+        if link.probability is not None:
+            attributes["link_probability"] = round(link.probability, 2)
+        item = seen.item(identity=identity, attributes=attributes)
+        is_new = known is None and link.decision is Decision.NEW
+        with self._gallery.store.lock():
+            if identity is None or is_new or self._is_known(identity):
+                (item_id,) = self._gallery.enrol([item], seen.embedding[None], model=self._model).ids
+                return self._enrolled(seen, walk, replace(link, item=item_id), item)
+        return self.add(seen, going_on)  # who it was has been forgotten meanwhile
 
     def name_of(self, walk: str) -> Link | None:
         """What was decided of a walk last; None before its first part."""
@@ -191,7 +210,7 @@ class OnlineLinker:
         try:
             return self._gallery.item(walk.items[-1]).identity if walk.items else None
         except NotInGalleryError:
-            walk.items, walk.open, walk.link = [], [], None
+            walk.items, walk.open, walk.link = [], {}, None
             return None
 
     def _search(self, seen: Seen, walk: _Walk, going_on: Collection[str]) -> SearchResult:
@@ -214,12 +233,15 @@ class OnlineLinker:
             walk = self._walks.get(name)
             if walk is None or walk.link is None or name == seen.walk:
                 continue
-            if walk.camera == seen.camera or not self._online.overlapping:
+            if walk.camera == seen.camera or not self._overlap(walk.camera, seen.camera):
                 there.append(walk.link.identity)
         return frozenset(identity for identity in there if identity is not None)
 
+    def _overlap(self, camera: str, other: str) -> bool:
+        return self._online.overlapping or self._plan.overlap(camera, other)
+
     def _cannot_be_one(self, item: Item, camera: str, begin: float, end: float) -> bool:
-        if item.time is None or (self._online.overlapping and item.camera != camera):
+        if item.time is None or (item.camera != camera and self._overlap(item.camera, camera)):
             return False
         between = max(begin - _end(item), item.time - end)
         return between < (0.0 if item.camera == camera else self._online.travel_s)
@@ -238,19 +260,17 @@ class OnlineLinker:
             return Link("", new_identity(), None, Decision.NEW, answer.nobody)
         return Link("", None, None, Decision.UNSURE, None if best is None else best.probability)
 
-    def _enrolled(self, seen: Seen, walk: _Walk, link: Link) -> Link:
-        attributes: dict[str, str | float] = {"link": link.decision.value}
-        if link.probability is not None:
-            attributes["link_probability"] = round(link.probability, 2)
-        item = seen.item(identity=link.identity, attributes=attributes)
-        (item_id,) = self._gallery.enrol([item], seen.embedding[None], model=self._model).ids
-        name = self._gallery.people().name(link.identity)
-        walk.link = replace(link, item=item_id, name=name)
-        walk.items.append(item_id)
+    def _is_known(self, identity: str) -> bool:
+        """Whether anything is left of somebody. Under the gallery's lock nobody forgets them meanwhile."""
+        return len(self._gallery.items(Filter(identities=frozenset({identity})), limit=1)) > 0
+
+    def _enrolled(self, seen: Seen, walk: _Walk, link: Link, item: Item) -> Link:
+        walk.link = replace(link, name=self._gallery.people().name(link.identity))
+        walk.items.append(link.item)
         if link.identity is None:
-            walk.open.append(seen)
+            walk.open[link.item] = replace(seen, thumbnail=None)
         else:
-            self._lately.append(item)
+            self._lately.append(replace(item, thumbnail=None))
             self._settle(walk, link.identity)
             self._look_again(seen)
         return walk.link
@@ -260,32 +280,39 @@ class OnlineLinker:
         calibration = self._gallery.calibration
         assert calibration is not None
         for walk in [walk for walk in self._walks.values() if walk.open]:
-            last = walk.open[-1]
+            item_id, last = next(reversed(walk.open.items()))
             score = unit_cosines(
                 calibration.transform(last.embedding[None]), calibration.transform(seen.embedding[None])[0]
             )
             if calibration.probability(score)[0] < 0.5:
                 continue
             found = self._decided(self._search(last, walk, ()))
-            if found.decision is Decision.SAME and found.identity is not None:
-                walk.link = replace(
-                    found, item=walk.items[-1], name=self._gallery.people().name(found.identity)
-                )
-                self._settle(walk, found.identity)
+            if (
+                found.decision is Decision.SAME
+                and found.identity is not None
+                and self._settle(walk, found.identity)
+            ):
+                name = self._gallery.people().name(found.identity)
+                walk.link = replace(found, item=item_id, name=name)
 
-    def _settle(self, walk: _Walk, identity: str) -> None:
-        """Give the parts that nobody could name an identity; those that an operator assigned keep theirs."""
-        nobodys = []
-        for part, item_id in zip(walk.open, walk.items, strict=False):
-            try:
-                if self._gallery.item(item_id).identity is None:
-                    nobodys.append(item_id)
-                    self._lately.append(part.item(identity=identity))
-            except NotInGalleryError:
-                continue  # forgotten meanwhile
-        walk.open = []
-        if nobodys:
-            self._gallery.assign(nobodys, identity)
+    def _settle(self, walk: _Walk, identity: str) -> bool:
+        """Give the parts that nobody could name an identity; those that an operator assigned keep theirs.
+
+        Returns:
+            Whether any of them has it now: they, or the person, may have been forgotten meanwhile.
+        """
+        if not walk.open:
+            return False
+        with self._gallery.store.lock():
+            if not self._is_known(identity):
+                return False
+            parts, walk.open = walk.open, {}
+            left = self._gallery.items(Filter(ids=frozenset(parts)), limit=len(parts))
+            nobodys = [item.id for item in left if item.identity is None]
+            if nobodys:
+                self._gallery.assign(nobodys, identity)
+        self._lately.extend(parts[item_id].item(identity=identity) for item_id in nobodys)
+        return bool(nobodys)
 
     def _joined(self, identities: Sequence[str | None]) -> list[str]:
         """Merge the others with the first of these people, where all speaks for it; ids of the operations."""

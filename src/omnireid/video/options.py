@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
+from omnireid.core.errors import InputError
+
 
 @dataclass(frozen=True)
 class TrackOptions:
@@ -21,6 +23,10 @@ class TrackOptions:
         started: Unix seconds of the first frames, of all cameras or of each by name; by default now.
         resume: Go on with the run in the folder, which must have been of the same cameras and model.
         annotate: Whether videos are made in which everybody has a box; of files, not of streams.
+        blur: Number of a person: in these videos everybody else is hidden.
+
+    Raises:
+        InputError: Somebody is to be hidden in videos that are not made.
     """
 
     calibration: str | PathLike[str] | None = None
@@ -30,3 +36,8 @@ class TrackOptions:
     started: float | Mapping[str, float] | None = None
     resume: bool = False
     annotate: bool = False
+    blur: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.blur is not None and not self.annotate:
+            raise InputError("blur: is of annotated videos; ask for them with annotate, too")

@@ -25,10 +25,9 @@ from omnireid.core.arrays import Float32
 from omnireid.core.card import ModelRef
 from omnireid.core.errors import InputError
 from omnireid.core.files import atomic_write, storage_error, write_bytes, write_text
-from omnireid.video.annotating import FILMS, TOGETHER, annotate
+from omnireid.video.annotating import FILMS, TOGETHER, Films, annotate
 from omnireid.video.mot import write_lines
 from omnireid.video.page import PAGE, write_page
-from omnireid.video.reading import FrameReading
 from omnireid.video.site import Site
 from omnireid.video.tracker import Track
 
@@ -67,19 +66,18 @@ def prepare(out: Path, cameras: Sequence[str]) -> None:
         raise storage_error(str(out), error) from error
 
 
-def write_site(
-    site: Site, out: Path, model: ModelRef, *, gap_s: float, films: FrameReading | None = None
-) -> Path:
+def write_site(site: Site, out: Path, model: ModelRef, *, gap_s: float, films: Films | None = None) -> Path:
     """Write everything into a folder.
 
     Args:
         gap_s: Gaps of a track up to so many seconds are filled in, on a straight line.
-        films: How cameras were read, where annotated videos are to be made.
+        films: Where annotated videos are to be made: how.
 
     Returns:
         The record, `identities.json`.
 
     Raises:
+        InputError: The only one who is to be shown in films is nobody here.
         StorageError: The disk is full, or the folder cannot be written.
     """
     person = {
@@ -100,6 +98,12 @@ def write_site(
             write_lines(_made(out / "cameras") / f"{file_name(camera.name)}.txt", tracks)
             write_lines(_made(out / "identities") / f"{file_name(camera.name)}.txt", people)
     if films is not None:
+        numbers = [identity.number for identity in site.identities]
+        if films.only is not None and films.only not in numbers:
+            raise InputError(
+                f"blur: there is no person {films.only}, only 1 to {len(numbers)}. What was seen is kept; "
+                "the same command with --resume and another number goes on"
+            )
         labels = {
             identity.number: f"{identity.number}"
             + f" · {100 * identity.sure:.0f} %" * (len(identity.members) > 1)

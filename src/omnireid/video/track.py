@@ -20,6 +20,7 @@ from omnireid.gallery.enrolling import Enrolment
 from omnireid.gallery.gallery import Gallery
 from omnireid.inference.lookup import find_weights
 from omnireid.inference.options import Engine
+from omnireid.video.annotating import Films
 from omnireid.video.coco import read_boxes
 from omnireid.video.detecting import as_detector
 from omnireid.video.detector import NanoDet
@@ -115,7 +116,7 @@ def track(
         if options.gallery is not None:
             opened = stack.enter_context(Gallery.open(options.gallery, calibration=known))
         site = follow(cameras, finds, embedder, known, following, given=given, ledger=ledger, console=console)
-        films = following.reading if options.annotate else None
+        films = Films(following.reading, options.blur) if options.annotate else None
         record = write_site(site, folder, embedder.ref, gap_s=following.stitching.gap_s, films=films)
         enrolled = None
         if opened is not None:

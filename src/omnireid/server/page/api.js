@@ -136,6 +136,7 @@ export const api = {
   watchAlerts: (query) => json("GET", "v1/watch/alerts", { query }),
   answerAlert: (id, answer) => json("POST", `v1/watch/alerts/${part(id)}`, { body: { answer } }),
   cameras: () => json("GET", "v1/cameras"),
+  cameraMap: () => json("GET", "v1/cameras/map"),
   cameraFrame: (name) => json("GET", `v1/cameras/${part(name)}/frame`),
   cameraGroups: () => json("GET", `v1/galleries/${here()}/camera-groups`),
   setCameraGroups: (groups) => json("PUT", `v1/galleries/${here()}/camera-groups`, { body: { groups } }),

@@ -13,6 +13,7 @@ import { galleryView } from "./gallery.js";
 import { historyView } from "./history.js";
 import { listenToKeys, showHelp } from "./keys.js";
 import { liveView } from "./live.js";
+import { mapView } from "./map.js";
 import { personView } from "./person.js";
 import { go, link, place, recover, startRouter } from "./router.js";
 import { search, searchView } from "./search.js";
@@ -34,6 +35,7 @@ const ROUTES = {
   person: { title: text.item.person, view: personView, under: "people" },
   timeline: { title: text.views.timeline, view: timelineView, under: "people" },
   live: { title: text.views.live, view: liveView },
+  map: { title: text.views.map, view: mapView, under: "live" },
   pictures: { title: text.views.pictures, view: picturesView },
   compare: { title: text.views.compare, view: compareView },
   enrol: { title: text.views.enrol, view: enrolView },

@@ -20,7 +20,7 @@ export async function liveView({ isCurrent }) {
   const view = titled(
     text.live.title,
     [text.live.lead, " ", h("a", { href: "assets/responsible-use.html#live" }, text.live.responsible)],
-    h("p.row", h("a.button", { href: link("timeline") }, icon("clock"), text.views.timeline)),
+    h("p.row", h("a.button", { href: link("map") }, icon("map"), text.views.map), h("a.button", { href: link("timeline") }, icon("clock"), text.views.timeline)),
     note,
     panels.size ? h("div.live", [...panels.values()].map(({ element }) => element)) : empty("camera", text.live.none, text.live.noneHint),
   );
@@ -96,7 +96,7 @@ function panel(name) {
   return { element, show };
 }
 
-const whoIs = ({ identity, name, decision }) => (identity ? personName({ id: identity, name }) : text.live.who[decision ?? "early"]);
+export const whoIs = ({ identity, name, decision }) => (identity ? personName({ id: identity, name }) : text.live.who[decision ?? "early"]);
 
 function boxOf(person, { width, height }) {
   const { box, decision } = person;
@@ -106,7 +106,7 @@ function boxOf(person, { width, height }) {
   return element;
 }
 
-function rowOf(person) {
+export function rowOf(person) {
   const { identity, decision, probability } = person;
   return h(
     "li.live-person",

@@ -31,7 +31,7 @@ export const text = {
   skip: "Skip to the content",
   navigation: "Views",
   gallery: "Gallery",
-  views: { search: "Search", people: "People", pictures: "Pictures", compare: "Compare", enrol: "Enrol", watch: "Watch", cases: "Cases", gallery: "Gallery", live: "Live", timeline: "Timeline", audit: "Audit log", history: "History" },
+  views: { search: "Search", people: "People", pictures: "Pictures", compare: "Compare", enrol: "Enrol", watch: "Watch", cases: "Cases", gallery: "Gallery", live: "Live", map: "Map", timeline: "Timeline", audit: "Audit log", history: "History" },
   help: "Help",
   responsibleUse: "Responsible use",
   theme: { auto: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" },
@@ -606,6 +606,20 @@ export const text = {
     decisions: { same: "Likely known", new: "Likely somebody new", unsure: "Unsure" },
     waiting: (count) => `${plural(count, "walk waits", "walks wait")} to be enrolled.`,
     lost: (count) => `${plural(count, "walk was", "walks were")} left out since the server started.`,
+  },
+
+  map: {
+    title: "Map",
+    lead: "Where people are now, and where they were in the last minute. Areas are what cameras see. A name is a likeness, no proof.",
+    floor: (name) => (name ? `Floor ${name}` : "Floor"),
+    alt: (floor, count) => `${floor}: ${count ? people(count) : "nobody"}; metres. The names below lead to the people.`,
+    nobody: "Nobody whose feet a camera sees.",
+    who: (floor) => `People on ${floor}`,
+    seenBy: (cameras) => `seen by ${cameras.join(", ")}`,
+    without: (cameras) => `Not on a map, because nobody has said where they see the floor: ${cameras.join(", ")}.`,
+    none: "No camera knows its floor",
+    noneHint: "Write a file, site.yaml, that says for each camera where four points of its picture lie on the floor: pixel x, pixel y, metres x, metres y. Four corners of a rectangle serve well. Then start the server with --site site.yaml. The guide “The site: clocks, floors and shared views” says more.",
+    example: "cameras:\n  yard:\n    source: rtsp://yard.local/stream\n    floor: ground floor\n    ground:\n      - [112, 540, 0, 0]\n      - [861, 548, 6, 0]\n      - [633, 261, 6, 8]\n      - [301, 258, 0, 8]",
   },
 
   timeline: {
