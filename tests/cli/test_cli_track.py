@@ -110,6 +110,13 @@ def test_from_videos_to_identities_and_a_gallery(
     )  # fmt: skip
     assert "0 tracklets enrolled" in again.out  # nothing is counted twice
     assert list(out.rglob("*.mp4")) == []  # films of another run would show others' numbers
+    nobody = omnireid(
+        "track", *words(cameras), "-m", model, "-o", out, "--overlapping", "--resume", "--annotate",
+        "--blur", "9", "--started", "2026-05-01T09:00:00+00:00",
+    )  # fmt: skip
+    assert nobody.code == 2
+    assert "there is no person 9, only 1 to 2" in nobody.err
+    assert "--annotate" in omnireid("track", cameras.videos[0], "-o", out, "--blur", "2").err
 
 
 def test_one_person_is_not_in_two_cameras_at_once(

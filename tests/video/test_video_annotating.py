@@ -53,10 +53,10 @@ def test_everybody_has_a_box_of_their_colour_in_their_frames(
 def test_cameras_stand_side_by_side_in_step(cameras: dict[str, Camera], tmp_path: Path) -> None:
     annotate(cameras, {}, tmp_path)
     frames = list(Video(str(tmp_path / TOGETHER)).frames())
-    assert frames[0].picture.shape == (360, 960, 3)
-    # Three times as large: the left side of the box is at x = 120 of each half.
+    # Tiles of the pictures' own shape, four times as large: the box begins at x = 160 of each half.
+    assert frames[0].picture.shape == (480, 1280, 3)
     yard, hall = (
-        [frame.time for frame in frames if near(frame.picture, 480 * column + 122, 240, COLOURS[1])]
+        [frame.time for frame in frames if near(frame.picture, 640 * column + 163, 320, COLOURS[1])]
         for column in (0, 1)
     )
     assert len(yard) == 10

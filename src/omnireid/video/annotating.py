@@ -29,7 +29,7 @@ COLOURS = (
     *("#d55e00", "#7a5195", "#8a8a8a", "#b5a400", "#3b3b98"),
 )
 _TICKS = 90_000
-_TILE = 360, 480
+_TILE_WIDTH = 640
 _TOGETHER_S = 0.1
 
 
@@ -79,7 +79,7 @@ def annotate(
             stack.enter_context(Film(out / FILMS / f"{name}.mp4", camera.size))
             for name, camera in again.items()
         ]
-        together = stack.enter_context(_Together(out / TOGETHER, list(again))) if len(again) > 1 else None
+        together = stack.enter_context(_Together(out / TOGETHER, again)) if len(again) > 1 else None
         for shown in heapq.merge(*sources, key=lambda shown: shown.time):
             films[shown.row].add(shown.time, shown.picture)
             if together is not None:
@@ -137,21 +137,25 @@ class Film:
 class _Together(Film):
     """The cameras in a grid, each with its name, ten times a second."""
 
-    def __init__(self, path: Path, names: list[str]) -> None:
-        self._columns = math.ceil(math.sqrt(len(names)))
-        rows = math.ceil(len(names) / self._columns)
-        super().__init__(path, (rows * _TILE[0], self._columns * _TILE[1]))
-        self._grid = Image.new("RGB", (self._columns * _TILE[1], rows * _TILE[0]), "#202020")
-        self._names, self._shown = names, 0
+    def __init__(self, path: Path, cameras: Mapping[str, Camera]) -> None:
+        self._columns = math.ceil(math.sqrt(len(cameras)))
+        rows = math.ceil(len(cameras) / self._columns)
+        # As tall as the tallest of them, and no taller than wide.
+        tallest = max(camera.size[0] / camera.size[1] for camera in cameras.values())
+        self._tile = round(_TILE_WIDTH * min(tallest, 1.0) / 2) * 2, _TILE_WIDTH
+        super().__init__(path, (rows * self._tile[0], self._columns * self._tile[1]))
+        self._grid = Image.new("RGB", (self._columns * self._tile[1], rows * self._tile[0]), "#202020")
+        self._names, self._shown = list(cameras), 0
 
     def show(self, shown: Shown) -> None:
         """Take a frame of one camera; the film shows all cameras as they were at each tenth of a second."""
         while shown.time > self._shown * _TOGETHER_S + 1e-6:
             self._add_grid()
-        tile = ImageOps.contain(Image.fromarray(shown.picture), _TILE[::-1], Image.Resampling.BILINEAR)
-        left, top = shown.row % self._columns * _TILE[1], shown.row // self._columns * _TILE[0]
+        height, width = self._tile
+        tile = ImageOps.contain(Image.fromarray(shown.picture), (width, height), Image.Resampling.BILINEAR)
+        left, top = shown.row % self._columns * width, shown.row // self._columns * height
         self._grid.paste(tile, (left, top))
-        _write_on(ImageDraw.Draw(self._grid), (left, top), self._names[shown.row], "#202020", 14)
+        _write_on(ImageDraw.Draw(self._grid), (left, top), self._names[shown.row], "#202020", 18)
 
     def _add_grid(self) -> None:
         self.add(self._shown * _TOGETHER_S, np.asarray(self._grid))
@@ -218,7 +222,7 @@ def _drawn(picture: UInt8, people: list[list[float]], labels: Mapping[int, str])
     for number, left, top, width, height in people:
         colour = COLOURS[(int(number) - 1) % len(COLOURS)]
         draw.rectangle((left, top, left + width, top + height), outline=colour, width=thick)
-        size = max(11, picture.shape[1] // 64)
+        size = max(11, picture.shape[1] // 40)
         _write_on(
             draw, (left, max(0.0, top - size - 4)), labels.get(int(number), str(int(number))), colour, size
         )
@@ -226,8 +230,9 @@ def _drawn(picture: UInt8, people: list[list[float]], labels: Mapping[int, str])
 
 
 def _write_on(draw: Any, corner: tuple[float, float], text: str, colour: str, size: int) -> None:
-    """A line of white text on a colour, its upper left at a corner."""
+    """A line of white text on a colour, its upper left at a corner, or farther left where that is too far."""
     font = ImageFont.load_default(size)
+    corner = (max(2.0, min(corner[0], draw.im.size[0] - draw.textlength(text, font=font) - 2)), corner[1])
     left, top, right, bottom = draw.textbbox(corner, text, font=font)
     draw.rectangle((left - 2, top - 2, right + 2, bottom + 2), fill=colour)
     draw.text(corner, text, fill="white", font=font)

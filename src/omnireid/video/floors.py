@@ -13,7 +13,7 @@ from omnireid.video.linking import Identity
 from omnireid.video.meeting import Meeting, Trail
 from omnireid.video.site import Site
 
-_WIDTH, _TALLEST, _MARGIN = 720.0, 900.0, 30.0
+_WIDTH, _TALLEST, _MARGIN = 720.0, 520.0, 30.0
 _MOST_LINES = 12
 # Moments without a place after which a line ends: nobody knows which way was taken.
 _GAP_S = 3.0

@@ -40,4 +40,4 @@ class TrackOptions:
 
     def __post_init__(self) -> None:
         if self.blur is not None and not self.annotate:
-            raise InputError("blur: is of annotated videos; ask for them with annotate, too")
+            raise InputError("blur: is of annotated videos; ask for them, too (--annotate)")

@@ -112,6 +112,7 @@ def _lane(site: Site, identity: Identity, row: int, seconds: float, colour: dict
     height = max(14 / len(names), 1.5)
     return {
         "name": f"person {identity.number}",
+        "colour": (identity.number - 1) % len(COLOURS),
         "y": _TOP + _LANE * row,
         "bars": [
             {
@@ -138,6 +139,7 @@ def _person(site: Site, identity: Identity, colour: dict[str, int]) -> dict[str,
         line += f", {100 * identity.sure:.1f} %"
     return {
         "number": identity.number,
+        "colour": (identity.number - 1) % len(COLOURS),
         "line": line,
         "more": max(0, len(walks) - _MOST_WALKS),
         "walks": [
