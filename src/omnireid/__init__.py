@@ -60,6 +60,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and t
     from omnireid.experiment.options import Corruptions as Corruptions
     from omnireid.experiment.options import EvaluationOptions as EvaluationOptions
     from omnireid.experiment.run import run as run
+    from omnireid.experiment.searching import search_architecture as search_architecture
     from omnireid.experiment.training import train as train
     from omnireid.experiment.verification import verify as verify
     from omnireid.gallery.gallery import Gallery as Gallery
@@ -125,6 +126,7 @@ _NAMES = {
     "experiment.measure": "evaluate",
     "experiment.options": "Corruptions EvaluationOptions",
     "experiment.run": "run",
+    "experiment.searching": "search_architecture",
     "experiment.training": "train",
     "experiment.verification": "verify",
     "gallery.gallery": "Gallery",

@@ -19,7 +19,8 @@ ExportForm Filter fit_calibration FrameSampling Gallery IdentityClassifier initi
 Item list_datasets list_models load_recipe load_weights model_card ModelCard ModelRef OmniReIDError
 open_set_metrics Protocol QueryExpansion Question rank_metrics Ranking read_dataset read_datasets
 read_embeddings Reading Recipe render_dataset RenderOptions require_splits Reranking run RunOptions
-Sample save_weights Sources track TrackOptions train validate_dataset verify write_embeddings
+Sample save_weights search_architecture Sources track TrackOptions train validate_dataset verify
+write_embeddings
 """.split()  # noqa: SIM905 (a list that is read and changed by people)
 ROOT = Path(omnireid.__file__).parents[2]
 

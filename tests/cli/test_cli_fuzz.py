@@ -43,6 +43,8 @@ PICTURE = "people/query/0003_c1s1_000000_00.jpg"
 BASE: dict[str, dict[str, Any]] = {
     "run": {**DATA, "out": "out", "overrides": TINY},
     "train": {**DATA, "out": "out", "overrides": TINY, "recipe": "quickstart"},
+    # It ends once its recipe is read; what comes then is what `train` does.
+    "search-architecture": {**DATA, "out": "out", "recipe": "quickstart"},
     "evaluate": {**MODEL, **DATA, "out": "out"},
     "compare": {"results": ["run", "run"]},
     "corrupt": {**DATA, "out": "out", "corruption": "brightness", "severity": 1},
@@ -86,7 +88,7 @@ BASE: dict[str, dict[str, Any]] = {
     "token revoke": {"name": "gate", "tokens": "tokens.json"},
 }  # fmt: skip
 # They may work for long on what they are asked to do; then Ctrl-C ends them, soon.
-LONG = {"run", "train", "adapt", "demo", "synth"}
+LONG = {"run", "train", "adapt", "search-architecture", "demo", "synth"}
 LONG_TIMEOUT_S = 5.0
 # An odd folder of a finished run is no error: a network is trained there, for minutes. Sixty copies of the
 # data, which a test of their own evaluates, take longer than all other cases of the command together.

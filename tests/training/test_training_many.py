@@ -20,12 +20,13 @@ from omnireid.experiment.sharing import SharingEmbedder
 from omnireid.experiment.training import train_on
 from omnireid.inference.backends.torch_eager import TorchBackend
 from omnireid.inference.embedder import Embedder
+from omnireid.training import together
 from omnireid.training.checkpoint import load_checkpoint
 from omnireid.training.loop import train
 from omnireid.training.options import LoopOptions, RunOptions
 from omnireid.training.processes import Rank, check_devices, launch, refuse_torchrun
 from omnireid.training.recipe import Recipe, load_recipe
-from omnireid.training.together import Team
+from omnireid.training.together import Team, synchronise_norms
 
 TINY = {
     "input": {"height": 64, "width": 32},
@@ -145,3 +146,19 @@ def test_torchrun_says_which_process_this_is(monkeypatch: pytest.MonkeyPatch) ->
         check_devices(2, "auto", rank)
     with pytest.raises(ConfigError, match="without a number"):
         check_devices(4, "cuda:1", rank)
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_synchronised_norm_alone_is_torchs_own_also_without_scale(
+    affine: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together.dist, "get_world_size", lambda: 1)
+    monkeypatch.setattr(together.dist, "all_gather", lambda parts, values: parts[0].copy_(values))
+    values = 3 * torch.randn(4, 5, 6, 2, generator=torch.Generator().manual_seed(1)) + 2
+    norms = [torch.nn.BatchNorm2d(5, affine=affine) for _ in range(2)]
+    if affine:
+        for norm in norms:
+            norm.weight.data, norm.bias.data = torch.arange(5) - 1.5, torch.arange(5) + 0.5
+    synchronise_norms(norms[1])
+    torch.testing.assert_close(norms[1](values), norms[0](values))
+    torch.testing.assert_close(norms[1].running_var, norms[0].running_var)

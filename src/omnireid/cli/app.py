@@ -27,6 +27,7 @@ from omnireid.cli import (
     options,
     recipes,
     run,
+    search,
     serve,
     synth,
     track,
@@ -53,6 +54,7 @@ app = options.App(
 app.command("run")(run.run)
 app.command("train")(train.train)
 app.command("adapt")(adapt.adapt)
+app.command("search-architecture")(search.search_architecture)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("corrupt")(corrupt.corrupt)

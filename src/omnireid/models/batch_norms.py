@@ -117,7 +117,7 @@ def _is_neutral(norm: _BatchNorm) -> bool:
 
 
 def _is_fresh(norm: _BatchNorm) -> bool:
-    return bool((norm.weight == 1).all() and (norm.bias == 0).all())
+    return not norm.affine or bool((norm.weight == 1).all() and (norm.bias == 0).all())
 
 
 @torch.no_grad()

@@ -12,10 +12,11 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from omnireid.models.choice import Choice, without_affine
 from omnireid.models.fusion import make_fusion
 from omnireid.models.neck import BNNeck
 from omnireid.models.network import Network
-from omnireid.models.osnet_config import BOTTLENECK, OSNetConfig, Placement
+from omnireid.models.osnet_config import BOTTLENECK, CANDIDATES, OSNetConfig, Placement
 
 __all__ = ["ConvNorm", "Lite3x3", "OSBlock", "OSNet", "OSNetConfig"]
 
@@ -140,6 +141,12 @@ class OSBlock(nn.Module):
         return cast(Tensor, self.relu(out))
 
 
+def _block(in_channels: int, out_channels: int, config: OSNetConfig, placement: Placement) -> nn.Module:
+    if placement != "searched":
+        return OSBlock(in_channels, out_channels, config, placement)
+    return Choice({name: OSBlock(in_channels, out_channels, config, name) for name in CANDIDATES})
+
+
 def _full3x3(channels: int) -> nn.Module:
     """Ablation 2: a standard 3×3 convolution in the place of a Lite 3×3."""
     return ConvNorm(channels, channels, 3)
@@ -169,6 +176,8 @@ class OSNet(Network):
         size = config.embedding_size
         behind = [BNNeck(size)] if config.neck else [nn.BatchNorm1d(size), nn.ReLU()]
         self.fc = nn.Sequential(nn.Linear(widths[2], size), *behind)
+        if config.is_searched:
+            without_affine(self)
         self.initialise()
 
     def _stage(
@@ -181,7 +190,7 @@ class OSNet(Network):
         placements = self.config.placements(stage)
         blocks = nn.Sequential(
             *(
-                OSBlock(in_channels if index == 0 else out_channels, out_channels, self.config, placement)
+                _block(in_channels if index == 0 else out_channels, out_channels, self.config, placement)
                 for index, placement in enumerate(placements)
             )
         )
@@ -202,6 +211,17 @@ class OSNet(Network):
             stages[f"conv{name}"] = stage if apart else stage[:-1]
             stages[f"transition{name}"] = pool if apart else stage[-1]
         return stages | {"conv4": self.conv4, "conv5": self.conv5, "fc": self.fc}
+
+    def found_instance_norm(self) -> tuple[tuple[Placement, ...], ...]:
+        """`OSNetConfig.instance_norm` with the most probable candidate of each searched block."""
+        stages = [self.config.placements(number) for number in range(3)]
+        return tuple(
+            tuple(
+                cast(Placement, block.chosen) if isinstance(block, Choice) else placement
+                for block, placement in zip(stage, placements, strict=False)
+            )
+            for stage, placements in zip((self.conv2, self.conv3, self.conv4), stages, strict=True)
+        )
 
     @property
     def head(self) -> nn.Module:

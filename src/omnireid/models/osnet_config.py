@@ -13,13 +13,16 @@ from omnireid.models.network_config import NetworkConfig, check_head
 Fusion = Literal["unified_gate", "separate_gates", "scalar_gate", "fixed_gates", "addition", "concatenation"]
 StemNorm = Literal["batch", "instance"]
 Pooling = Literal["mean", "max"]
-Placement = Literal["none", "inside", "after", "both"]
+Placement = Literal["none", "inside", "after", "both", "searched"]
 KeyLayout = Literal["osnet", "osnet_ain"]
 
 BOTTLENECK = 4
 """A block works on a quarter of its output channels."""
 
 MAX_STREAMS = 4
+
+CANDIDATES: tuple[Placement, ...] = ("none", "inside", "after", "both")
+"""What a searched block chooses among."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class OSNetConfig(NetworkConfig):
             pictures of 32×32: maps four times as high and wide, and sixteen times the work behind it.
         instance_norm: per stage (conv2, conv3, conv4) and per block, where instance normalisation stands:
             "inside" the residual branch in place of its batch norm, "after" the addition, "both", or "none".
-            () means none anywhere.
+            A block that is "searched" is all four, among which training chooses (`choice.py`); then no norm
+            has scale and shift. () means none anywhere.
         embedding_size: size of the embedding; not scaled by the width multiplier.
         neck: whether the head's batch norm is a BNNeck, with nothing behind it; published heads have a ReLU.
         pooling: what is taken over the last maps; "max" for attributes.
@@ -105,6 +109,11 @@ class OSNetConfig(NetworkConfig):
             raise ConfigError(f"instance_norm: one placement per block, blocks {self.blocks}, got {lengths}")
         for placement in (placement for stage in self.instance_norm for placement in stage):
             _check_choice("instance_norm", placement, Placement)
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether training chooses where instance normalisation stands in any block."""
+        return any("searched" in stage for stage in self.instance_norm)
 
     def takes_weights_of(self, other: NetworkConfig) -> bool:
         """Whatever their strides and pool, to which no weight belongs, and whether or not a ReLU followed."""

@@ -17,6 +17,7 @@ WEIGHTS = "model.safetensors"
 BEST_WEIGHTS = "best.safetensors"
 LOCK = ".lock"
 TEACHER = "teacher.npz"
+FOUND = "found.yaml"
 
 # What would be lost if another run began in its place.
 _RESULTS = (
@@ -31,6 +32,7 @@ _RESULTS = (
     "split.csv",
     "embeddings.parquet",
     "overview.html",
+    FOUND,
 )
 # What a run leaves before its first epoch ends. A gallery is nothing of these: people may be enrolled in it,
 # and it refuses another model's embeddings.

@@ -14,6 +14,7 @@ from omnireid.data.augmentation import Augmentation
 from omnireid.data.loading import Batch
 from omnireid.losses.table import LossBatch
 from omnireid.models.batch_norms import folded_norms, restore_statistics
+from omnireid.models.choice import choices
 from omnireid.models.classifier import ClassifierOutput, IdentityClassifier
 from omnireid.models.network import Network
 from omnireid.models.registry import build_model
@@ -22,6 +23,7 @@ from omnireid.training.checkpoint import Checkpoint
 from omnireid.training.optimisers import build_optimiser
 from omnireid.training.parts import build_losses, check_stages, fuse
 from omnireid.training.recipe import AVERAGE, Recipe
+from omnireid.training.schedule import temperature
 from omnireid.training.teacher import Teacher
 from omnireid.training.together import Team
 
@@ -63,6 +65,7 @@ class Learner:
         network = _build_network(recipe, num_outputs, initial)
         check_stages(network.backbone, recipe.frozen_stages)
         self.members = [network] if network.peer is None else [network, network.peer]
+        self.choices = choices(network)
         teacher_size = 0 if teacher is None else teacher.shape[1]
         shares = labels.mean(dim=0) if of_attributes else None
         self.losses = [build_losses(recipe.loss, member, teacher_size, shares) for member in self.members]
@@ -141,6 +144,10 @@ class Learner:
         rows = torch.from_numpy(batch.indices)
         labels = self.labels[rows].to(self.fabric.device, non_blocking=True)
         images = self.augmentation(crops, generator)
+        # The same in every process: they train one network.
+        chance = torch.Generator().manual_seed(derive_seed(self.recipe.seed, "choices", epoch, step))
+        for choice in self.choices.values():
+            choice.draw(temperature(self.recipe, epoch), chance)
         average = self._of_average(images[: len(labels)])
         loss, parts = self._losses(self.network(images), average, labels, rows)
         self.optimiser.zero_grad(set_to_none=True)
@@ -210,6 +217,17 @@ class Learner:
             return None
         with torch.no_grad(), self.fabric.autocast():
             return self.team.gather(self.average(images).logits.float())
+
+    def search(self, epoch: int) -> dict[str, float]:
+        """What the history keeps of a search: its temperature, and how probable each candidate is."""
+        if not self.choices:
+            return {}
+        shares = {
+            f"{name.removeprefix('backbone.')}/{candidate}": share
+            for name, choice in self.choices.items()
+            for candidate, share in choice.shares().items()
+        }
+        return {"temperature": temperature(self.recipe, epoch), **shares}
 
     def end_epoch(self) -> None:
         """Let all processes have what a checkpoint keeps of the first."""

@@ -315,6 +315,7 @@ class _Run:
             "epoch": float(epoch + 1),
             **meter.means(),
             "lr": lr,
+            **self.learner.search(epoch),
             "seconds": seconds,
             "images": float(meter.images),
             "images_per_second": meter.images / seconds,

@@ -106,13 +106,15 @@ def fuse(network: Network, name: str) -> None:
     """Have a network learn by fused kernels.
 
     Raises:
-        ConfigError: it is no OSNet.
+        ConfigError: it is no OSNet, or one that is searched.
     """
     # It takes half a second to import.
     from omnireid.training.fused.network import fuse_training
 
     if not fuse_training(network, torch.get_num_threads()):
-        raise ConfigError(f"fused: {name} has no fused steps, an OSNet has: set fused to false")
+        raise ConfigError(
+            f"fused: {name} has no fused steps, an OSNet that is not searched has: set fused to false"
+        )
 
 
 def set_mode(network: IdentityClassifier, recipe: Recipe, epoch: int) -> None:

@@ -176,6 +176,17 @@ class ScheduleRecipe(ClosedModel):
     interval: Literal["epoch", "step"] = "epoch"
 
 
+class TemperatureRecipe(ClosedModel):
+    """Of a search (`model_options.instance_norm`): how even the candidates' parts in a step are. It is
+    `first`, times `factor` after every `every` epochs, and never below `last`.
+    """
+
+    first: float = Field(10.0, gt=0)
+    factor: float = Field(0.5, gt=0, le=1)
+    every: int = Field(20, gt=0)
+    last: float = Field(1.0, gt=0)
+
+
 class EvaluationRecipe(ClosedModel):
     distance: Literal["euclidean", "sq_euclidean", "cosine"] = "euclidean"
     normalise: bool = False
@@ -202,6 +213,7 @@ class Recipe(ClosedModel):
     loss: LossRecipe = LossRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()
     schedule: ScheduleRecipe = ScheduleRecipe()
+    temperature: TemperatureRecipe = TemperatureRecipe()
     epochs: int = Field(gt=0)
     frozen_epochs: int = Field(0, ge=0, description="first epochs in which only the classifier learns")
     frozen_stages: dict[str, int] = Field(

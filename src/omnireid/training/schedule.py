@@ -1,4 +1,4 @@
-"""Learning rate as a pure function of the epoch, so that a resumed run cannot drift."""
+"""Learning rate and temperature as pure functions of the epoch, so that a resumed run cannot drift."""
 
 from __future__ import annotations
 
@@ -26,3 +26,13 @@ def learning_rate(recipe: Recipe, epoch: float) -> float:
         share = done / schedule.warmup_epochs
         factor *= schedule.warmup_factor + (1.0 - schedule.warmup_factor) * share
     return recipe.optimiser.lr * factor
+
+
+def temperature(recipe: Recipe, epoch: int) -> float:
+    """Temperature of a search in an epoch, from 0.
+
+    Source: the schedule of OSNet-AIN's search (torchreid, projects/OSNet_AIN): 10, halved every 20 epochs,
+    at least 1.
+    """
+    how = recipe.temperature
+    return max(how.last, how.first * how.factor ** (epoch // how.every))

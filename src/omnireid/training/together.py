@@ -173,8 +173,10 @@ def _synchronised(norm: _BatchNorm, values: Tensor) -> Tensor:
     mean = means.mean(0)
     variance = (variances + (means - mean).square()).mean(0)
     _update(norm, mean.detach(), variance.detach(), values.numel() // len(mean) * len(means))
-    scale = norm.weight * (variance + norm.eps).rsqrt()
-    shift = norm.bias - mean * scale
+    scale = (variance + norm.eps).rsqrt()
+    shift = -mean * scale
+    if norm.affine:
+        scale, shift = norm.weight * scale, norm.weight * shift + norm.bias
     by_channel = (len(mean), *(1 for _ in axes[1:]))
     return (values * scale.view(by_channel) + shift.view(by_channel)).to(values.dtype)
 

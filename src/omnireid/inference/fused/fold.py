@@ -108,8 +108,8 @@ def check_foldable(config: NetworkConfig) -> OSNetConfig:
         The same configuration.
 
     Raises:
-        ConfigError: no OSNet, no Lite 3×3, no unified gate, two instance norms in a block, or another stem or
-            pool.
+        ConfigError: no OSNet, no Lite 3×3, no unified gate, two instance norms in a block, a searched
+            block, or another stem or pool.
     """
     if not isinstance(config, OSNetConfig):
         raise ConfigError(f"family {config.family!r}: fast forms exist for OSNets only; run it in torch")
@@ -125,8 +125,11 @@ def check_foldable(config: NetworkConfig) -> OSNetConfig:
         )
     if config.pooling != "mean":
         raise ConfigError(f"pooling {config.pooling!r}: there is no fast form; run this network in torch")
-    if any("both" in stage for stage in config.instance_norm):
-        raise ConfigError("instance_norm 'both': there is no fast form; run this network in torch")
+    for placement in ("both", "searched"):
+        if any(placement in stage for stage in config.instance_norm):
+            raise ConfigError(
+                f"instance_norm {placement!r}: there is no fast form; run this network in torch"
+            )
     return config
 
 

@@ -24,13 +24,13 @@ def fuse_training(network: nn.Module, threads: int) -> int:
     on another device than the CPU go through the network as it is written.
 
     Args:
-        network: any network; of others than OSNet nothing is changed.
+        network: any network; of others than OSNet, and of one that is searched, nothing is changed.
         threads: how many work on a batch. The result does not depend on it.
 
     Returns:
         How many parts have fused steps.
     """
-    if not isinstance(network, OSNet):
+    if not isinstance(network, OSNet) or network.config.is_searched:
         return 0
     workers = Workers(threads)
     steps: list[tuple[nn.Module, str, _Step]] = [
