@@ -59,6 +59,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and t
     from omnireid.experiment.measure import evaluate as evaluate
     from omnireid.experiment.options import Corruptions as Corruptions
     from omnireid.experiment.options import EvaluationOptions as EvaluationOptions
+    from omnireid.experiment.options import Gates as Gates
     from omnireid.experiment.run import run as run
     from omnireid.experiment.searching import search_architecture as search_architecture
     from omnireid.experiment.training import train as train
@@ -124,7 +125,7 @@ _NAMES = {
     "experiment.comparison": "compare",
     "experiment.embedding": "embed",
     "experiment.measure": "evaluate",
-    "experiment.options": "Corruptions EvaluationOptions",
+    "experiment.options": "Corruptions EvaluationOptions Gates",
     "experiment.run": "run",
     "experiment.searching": "search_architecture",
     "experiment.training": "train",

@@ -15,7 +15,7 @@ collect_samples combine_all combine_sources compare complexity convert_checkpoin
 Corruptions
 CORRUPTIONS Dataset dataset_card decode Detections distance_matrix embed embed_tracklets Embedder
 Embeddings EmbeddingWriter Engine evaluate evaluate_embeddings EvaluationOptions export_model
-ExportForm Filter fit_calibration FrameSampling Gallery IdentityClassifier initialise_from InputSpec
+ExportForm Filter fit_calibration FrameSampling Gallery Gates IdentityClassifier initialise_from InputSpec
 Item list_datasets list_models load_recipe load_weights model_card ModelCard ModelRef OmniReIDError
 open_set_metrics Protocol QueryExpansion Question rank_metrics Ranking read_dataset read_datasets
 read_embeddings Reading Recipe render_dataset RenderOptions require_splits Reranking run RunOptions

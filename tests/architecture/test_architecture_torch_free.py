@@ -93,6 +93,7 @@ NEED_AN_EXTRA = (
     "omnireid.training.sanity",
     "omnireid.training.teacher",
     "omnireid.training.together",
+    "omnireid.experiment.gates",
     "omnireid.experiment.searching",
     "omnireid.experiment.sharing",
     "omnireid.experiment.teaching",

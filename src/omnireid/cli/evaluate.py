@@ -13,13 +13,13 @@ from omnireid.cli.run import print_overall
 from omnireid.core.errors import ConfigError
 from omnireid.data.options import FrameSampling, Pooling, Sampling
 from omnireid.evaluation.options import DistanceName, QueryExpansion, Ranking, Reranking, RerankingVariant
-from omnireid.experiment.options import Corruptions, EvaluationOptions
+from omnireid.experiment.options import Corruptions, EvaluationOptions, Gates
 from omnireid.inference.options import DEFAULT_MODEL, Engine
 from omnireid.synthetic.options import SwapOptions
 
 _OF_DATASETS = (
     "json", "distance", "normalise", "flip", "num_frames", "frame_sampling", "pooling", "reranking",
-    "expansion", "camera_means", "no_analysis", "corruptions", "split_id", "protocol",
+    "expansion", "camera_means", "gate_clusters", "no_analysis", "corruptions", "split_id", "protocol",
 )  # fmt: skip
 
 
@@ -90,6 +90,17 @@ def evaluate(
     camera_means: Annotated[
         bool, typer.Option("--camera-means", help="Subtract each camera's mean embedding first.")
     ] = False,
+    gate_clusters: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            max=99,
+            help="In the report: so many groups of pictures that the network's gates weigh alike.",
+        ),
+    ] = None,
+    gate_block: Annotated[
+        str | None, typer.Option(help="Block of these gates, e.g. conv3.0; by default the last.")
+    ] = None,
     no_analysis: Annotated[
         bool,
         typer.Option("--no-analysis", help="Leave out intervals, breakdowns and open-set metrics."),
@@ -152,6 +163,8 @@ def evaluate(
         options.refuse("without --reranking", "k1", "k2", "lambda_")
     if expansion is None:
         options.refuse("without --query-expansion", "expansion_alpha")
+    if gate_clusters is None:
+        options.refuse("without --gate-clusters", "gate_block")
     if not corruptions:
         alone = () if clothes_swap else ("workers",)
         options.refuse("without --corruptions", "rounds", "fresh_draw", "no_table", *alone)
@@ -197,6 +210,7 @@ def evaluate(
             else None,
             on_bad=on_bad,
             flip=flip,
+            gates=None if gate_clusters is None else Gates(gate_clusters, gate_block),
         ),
         engine=engine,
         console=stderr,

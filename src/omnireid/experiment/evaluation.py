@@ -46,6 +46,7 @@ from omnireid.inference.embedder import Embedder
 from omnireid.inference.tracklets import embed_tracklets
 from omnireid.report.activation import activation_map
 from omnireid.report.embeddings import embedding_map
+from omnireid.report.gates import GateClusters
 from omnireid.report.identities import identity_scores, identity_table
 from omnireid.report.page import Activation, Beside, ReportData, write_report
 
@@ -67,6 +68,7 @@ class Evaluation:
     gallery: Embeddings
     ranking: Ranking = Ranking()
     dataset: Dataset | None = None
+    gates: GateClusters | None = None
 
     __repr__ = short_repr
 
@@ -278,6 +280,7 @@ def write_results(
             query_paths=query.paths,
             gallery_paths=gallery.paths,
             activations=_activations(embedder, query.paths),
+            gates=evaluation.gates,
             title=title,
             identities=identities,
             embedding_map=embedding_map(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -99,6 +99,8 @@ def evaluate(
             )
         require_splits(dataset, "query", "gallery")
         ranking.check(len(dataset.query), len(dataset.gallery), normalised=normalise)
+    if options.gates is not None and out is None:
+        raise InputError("gates: their clusters are shown in a report; give out, a folder for it")
     embedder = (
         model
         if isinstance(model, Embedder)
@@ -106,6 +108,11 @@ def evaluate(
     )
     if options.flip:
         embedder = embedder.with_flip()
+    reader = None
+    if options.gates is not None:
+        from omnireid.experiment.gates import GateReader
+
+        reader = GateReader(embedder, options.gates)
     folders = [] if out is None else result_folders(datasets, Path(out))
     for folder in folders:
         check_replaceable(folder, embedder.sha256, corruptions=options.corruptions is not None)
@@ -114,6 +121,9 @@ def evaluate(
         evaluation = _evaluate(embedder, dataset, ranking, options, console)
         records.append(evaluation.record)
         if out is not None:
+            if reader is not None:
+                clusters = reader.clusters(dataset, seed=ranking.seed, on_bad=options.on_bad, console=console)
+                evaluation = replace(evaluation, gates=clusters)
             files.append(write_results(evaluation, embedder, folders[number]))
     if out is None:
         return Measured(tuple(records))

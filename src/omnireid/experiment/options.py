@@ -37,6 +37,28 @@ class Corruptions:
 
 
 @dataclass(frozen=True)
+class Gates:
+    """Clusters of test pictures that a block's gates weigh alike, for the report.
+
+    Attributes:
+        num_clusters: How many.
+        block: Such as "conv3.0"; None takes the last, as the OSNet paper does.
+        max_pictures: Larger datasets are sampled.
+
+    Raises:
+        InputError: Fewer than two clusters.
+    """
+
+    num_clusters: int = 8
+    block: str | None = None
+    max_pictures: int = 5000
+
+    def __post_init__(self) -> None:
+        if self.num_clusters < 2:
+            raise InputError(f"num_clusters: expected at least 2, got {self.num_clusters}")
+
+
+@dataclass(frozen=True)
 class EvaluationOptions:
     """What is measured besides the metrics of the ranking.
 
@@ -48,6 +70,7 @@ class EvaluationOptions:
         corruptions: The corruption benchmark; None leaves it out.
         on_bad: What is done with a picture that cannot be decoded.
         flip: Whether each picture is embedded together with its mirror image.
+        gates: Clusters of what an OSNet's gates tell apart; None leaves them out.
     """
 
     normalise: bool | None = None
@@ -56,3 +79,4 @@ class EvaluationOptions:
     corruptions: Corruptions | None = None
     on_bad: OnBad = "error"
     flip: bool = False
+    gates: Gates | None = None

@@ -29,6 +29,7 @@ from omnireid.report.analysis import (
 )
 from omnireid.report.embeddings import EmbeddingMap, map_chart
 from omnireid.report.figures import NARROW, Series, histogram_chart, line_chart
+from omnireid.report.gates import GateClusters
 from omnireid.report.identities import IdentityScore
 from omnireid.report.pictures import Album, data_address
 from omnireid.report.robustness import (
@@ -73,6 +74,7 @@ class ReportData:
         retrieval: the ranking behind them.
         query_paths, gallery_paths: picture files in the order of `retrieval`.
         activations: pictures with their maps; none leaves the section out.
+        gates: clusters of what a block's gates tell apart, from `cluster_gates`; None leaves them out.
         title: heading of the page; by default the dataset's and the model's name.
         identities: scores by person, the hardest first, from `identity_scores`; none leaves them out.
         embedding_map: the map from `embedding_map`; None leaves it out.
@@ -84,6 +86,7 @@ class ReportData:
     query_paths: Sequence[str]
     gallery_paths: Sequence[str]
     activations: Sequence[Activation | tuple[str, Float32]] = ()
+    gates: GateClusters | None = None
     title: str = ""
     identities: Sequence[IdentityScore] = ()
     embedding_map: EmbeddingMap | None = None
@@ -156,6 +159,7 @@ def render(data: ReportData, *, folder: Path | None = None) -> str:
             ),
         ],
         "activations": _activations(data, album),
+        "gates": None if data.gates is None else _gates(data.gates, album),
         "unreadable": album.unreadable,
     }
     return render_page("report.html.j2", page)
@@ -360,3 +364,17 @@ def _activations(data: ReportData, album: Album) -> list[dict[str, str]]:
                 {"picture": album.address(path), "overlay": over, "name": PurePath(path).name, "path": path}
             )
     return shown
+
+
+def _gates(gates: GateClusters, album: Album) -> dict[str, Any]:
+    return {
+        "block": gates.block,
+        "num_pictures": gates.num_pictures,
+        "clusters": [
+            {
+                "size": cluster.size,
+                "pictures": [(path, album.address(path)) for path in cluster.paths],
+            }
+            for cluster in gates.clusters
+        ],
+    }
