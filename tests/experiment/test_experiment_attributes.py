@@ -66,6 +66,7 @@ def test_run_trains_and_scores_attributes(
     report = (out / "report.html").read_text()
     assert "LongCoat" in report
     assert "Attribute by attribute" in report
+    assert '<th class="n">persons' not in report
 
 
 @pytest.mark.parametrize(

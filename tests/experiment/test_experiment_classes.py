@@ -94,6 +94,7 @@ def test_run_trains_and_scores_classes_and_resume_goes_on(
         assert len(record["training"]["history"]) == epochs
         report = (out / "report.html").read_text()
         assert "top-1 accuracy (class-folders, 24 pictures of 6 classes)" in report
+        assert '<th class="n">classes</th></tr>' in report
         if epochs == 2:
             done = trained(run, classes, out, 3, "--resume")
             assert done.code == 0, done.err
