@@ -92,3 +92,22 @@ def test_what_is_no_picture_is_said(tmp_path: Path) -> None:
     assert len(collect_samples(tmp_path, console=Console(file=stream, width=500))) == 1
     assert stream.getvalue().startswith("2 files were not taken, e.g. ")
     assert "b.heic: not a picture (suffix)" in stream.getvalue()
+
+
+def test_a_list_of_pictures(tree: Path) -> None:
+    """Parquet without splits: names, and what else is known."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"path": ["b/2.jpg", str(tree / "a.png")]}), tree / "bare.parquet")
+    paths = [str(tree / "b" / "2.jpg"), str(tree / "a.png")]
+    assert collect_samples(tree / "bare.parquet") == [Sample(path, -1, -1) for path in paths]
+    labels = {"pid": [3, None], "camid": [1, 2], "time": [None, 2.5]}
+    pq.write_table(pa.table({"path": paths, **labels}), tree / "labelled.parquet")
+    assert collect_samples(tree / "labelled.parquet") == [
+        Sample(paths[0], 3, 1),
+        Sample(paths[1], -1, 2, 2.5),
+    ]
+    pq.write_table(pa.table({"path": pa.array([], pa.string())}), tree / "empty.parquet")
+    with pytest.raises(InputError, match="no row with a column 'path'"):
+        collect_samples(tree / "empty.parquet")

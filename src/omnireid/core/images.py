@@ -12,7 +12,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +20,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from omnireid.core.arrays import Float32, UInt8
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import ImageError, InputError, OmniReIDWarning, ShapeError
+from omnireid.core.remote import read_file
 
 if TYPE_CHECKING:
     from omnireid.core.resampling import Resizer
@@ -97,7 +97,7 @@ def _open_rgb(
 ) -> Image.Image:
     name = "<bytes>" if isinstance(source, bytes) else os.fspath(source)
     try:
-        content = source if isinstance(source, bytes) else Path(source).read_bytes()
+        content = source if isinstance(source, bytes) else read_file(source)
     except FileNotFoundError as error:
         raise ImageError(name, "no such file") from error
     except IsADirectoryError as error:

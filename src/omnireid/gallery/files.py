@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from omnireid.core.cameras import camera_name
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import ImageError, InputError
 from omnireid.core.images import Crop, as_crop, decode, resize
+from omnireid.core.remote import read_file
 from omnireid.core.types import Embeddings, Sample
 from omnireid.data.loading import Loaded, Reading
 from omnireid.gallery.items import MAX_SOURCE, Item
@@ -165,7 +165,7 @@ def _load(seen: SeenFile, spec: InputSpec) -> Loaded:
         crop = as_crop(seen.crop, seen.path or "picture")
         return Loaded(resize(crop, spec), replace(seen.item, thumbnail=make_thumbnail(crop)))
     try:
-        content = Path(seen.path).read_bytes()
+        content = read_file(seen.path)
     except OSError as error:
         raise ImageError(seen.path, error.strerror or str(error)) from error
     try:

@@ -16,6 +16,7 @@ from typing import Any
 from omnireid.core.errors import DatasetError
 from omnireid.core.files import absolute, atomic_write
 from omnireid.core.options import Protocol
+from omnireid.core.remote import is_remote
 from omnireid.core.types import DISTRACTOR_PID, JUNK_PID, Dataset, Sample, SkippedFile
 from omnireid.data.datasets.card import SPLITS, DatasetCard, Reader, ReadOptions
 from omnireid.data.datasets.folders import JUNK
@@ -322,6 +323,8 @@ def _path(row: Mapping[str, Any], folder: str) -> str:
     value = row.get("path")
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise _BadCell("path", f"expected a file name, got {value!r}")
+    if is_remote(value):
+        return value
     path = os.path.join(folder, value)  # noqa: PTH118
     # pathlib writes one file in one way (without "./" and "//"), and takes three seconds for a million.
     is_plain = os.sep == "/" and "//" not in path and "/." not in path and path[-1] != "/"
