@@ -21,6 +21,7 @@ from omnireid.cli.settings import print_used
 from omnireid.core.errors import ConfigError
 from omnireid.core.options import OnBad, Protocol
 from omnireid.data.options import Sources
+from omnireid.experiment.options import Workers
 from omnireid.gallery.options import StoredPrecision
 from omnireid.inference.backends.table import BACKENDS
 from omnireid.inference.options import AUTO, BackendName, Engine, PrecisionName
@@ -175,6 +176,27 @@ class BatchEngineOptions(EngineOptions):
     """What runs a model on many pictures."""
 
     batch_size: Annotated[int, typer.Option(min=1, max=LARGEST)] = Engine.batch_size
+
+
+@dataclass(frozen=True)
+class WorkerOptions(Workers):
+    """Who does work that comes in parts."""
+
+    where: Annotated[
+        Literal["local", "ray"],
+        typer.Option("--engine", help="This process, or the workers of a Ray cluster."),
+    ] = Workers.where
+    address: Annotated[
+        str | None,
+        typer.Option(help="Of a running cluster: auto or HOST:PORT; by default Ray is started here."),
+    ] = Workers.address
+    count: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Of the cluster; by default as many as fit.")
+    ] = Workers.count
+    cpus: Annotated[
+        int | None, typer.Option("--worker-cpus", min=1, help="Cores of each; by default all of a machine.")
+    ] = Workers.cpus
+    gpus: Annotated[int, typer.Option("--worker-gpus", min=0, help="GPUs of each.")] = Workers.gpus
 
 
 @dataclass(frozen=True)

@@ -91,5 +91,9 @@ class TrainingError(OmniReIDError):
     """Training that cannot go on (a loss that is not finite, a checkpoint that does not fit)."""
 
 
+class WorkerError(OmniReIDError):
+    """What a worker on another machine could not do, in its words."""
+
+
 class OmniReIDWarning(UserWarning):
     """Something the user should know that does not stop the work."""

@@ -10,6 +10,7 @@ from omnireid.core.errors import MissingExtraError
 
 EXTRAS = {
     **dict.fromkeys(("lancedb", "pyarrow", "scipy"), "gallery"),
+    "ray": "ray",
     **dict.fromkeys(
         ("anyio", "fastapi", "httptools", "prometheus_client", "starlette", "uvicorn", "uvloop"), "serve"
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from omnireid.core.errors import InputError
 from omnireid.core.options import OnBad
@@ -79,4 +80,43 @@ class EvaluationOptions:
     corruptions: Corruptions | None = None
     on_bad: OnBad = "error"
     flip: bool = False
+<<<<<<< HEAD
     gates: Gates | None = None
+=======
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who does tasks that do not depend on each other.
+
+    Attributes:
+        where: "local" is this process; "ray" workers on a Ray cluster.
+        address: Of a running cluster, host:port, or "auto" for the one of this machine; None starts Ray here,
+            for as long as the work takes.
+        count: Workers; None takes as many as fit.
+        cpus: Cores of each; None takes all of a machine, or an equal part for each of its GPUs.
+        gpus: GPUs of each.
+    """
+
+    where: Literal["local", "ray"] = "local"
+    address: str | None = None
+    count: int | None = None
+    cpus: int | None = None
+    gpus: int = 0
+
+
+@dataclass(frozen=True)
+class Parts:
+    """How a folder of embeddings is made.
+
+    Attributes:
+        rows: Pictures of a part: what is lost of the work when somebody is killed.
+        workers: Who makes the parts.
+        gallery: Where the pictures are enrolled; the folder then holds what became of each part. None keeps
+            embeddings in the folder.
+    """
+
+    rows: int = 4096
+    workers: Workers = Workers()
+    gallery: str | None = None
+>>>>>>> b6fed3c (Embed in parts by a plan that is stored, and let a Ray cluster make them)

@@ -8,6 +8,9 @@ npz: arrays `embeddings` (N, D) float32, `pids`, `camids`, `dsetids` (N,) int64,
 where unknown, `paths` (N,) text, `frames` (F,) text of all tracklets with `num_frames` (N,) int64 of each,
 and `model`, `ref`, `normalised`, `card` as scalars. No pickle in either.
 
+A folder of parts holds such Parquet files of one run, and a plan (`PLAN`) whose metadata `omnireid.parts`
+names them in order. It is not read until all are there.
+
 Files of before version 0.2 have neither `time`, `dsetid`, `frames` nor `ref`. Their model is that of the
 card; where there is none, only its name and the first twelve digits of its hash are known.
 """
@@ -34,6 +37,8 @@ from omnireid.core.files import atomic_write
 from omnireid.core.types import Embeddings, SampleColumns, concatenate
 
 SUFFIXES = (".parquet", ".npz")
+PLAN = "_plan.parquet"
+"""Of a folder of parts: what it will hold. Parquet readers of others leave out what begins with `_`."""
 
 _ROW_GROUP = 4096
 _PREFIX = "omnireid."
@@ -121,20 +126,12 @@ class EmbeddingWriter:
 
         part = concatenate(self._waiting)
         self._waiting = []
-        columns = part.columns
         values = pa.array(np.ascontiguousarray(part.vectors, np.float32).reshape(-1))
-        frames = columns.frames or [()] * len(part)
-        table = pa.table(
-            {
-                "path": pa.array(columns.paths, pa.string()),
-                "pid": pa.array(columns.pids, pa.int64()),
-                "camid": pa.array(columns.camids, pa.int64()),
-                "time": pa.array(columns.times, pa.float64(), from_pandas=True),
-                "dsetid": pa.array(columns.dsetids, pa.int64()),
-                "frames": pa.array(frames, pa.list_(pa.string())),
-                "embedding": pa.FixedSizeListArray.from_arrays(values, part.dim),
-            }
-        ).replace_schema_metadata({_PREFIX + name: fact for name, fact in self._facts(part).items()})
+        table = (
+            sample_table(part.columns)
+            .append_column("embedding", pa.FixedSizeListArray.from_arrays(values, part.dim))
+            .replace_schema_metadata({_PREFIX + name: fact for name, fact in self._facts(part).items()})
+        )
         if self._parquet is None:
             # A dictionary and statistics cost time on embeddings and save nothing.
             self._parquet = pq.ParquetWriter(
@@ -188,12 +185,16 @@ def write_embeddings(
 
 
 def read_embeddings(path: str | os.PathLike[str]) -> Embeddings:
-    """Read what `EmbeddingWriter` or `write_embeddings` wrote.
+    """Read what `EmbeddingWriter` or `write_embeddings` wrote, or a folder of parts.
 
     Raises:
-        InputError: missing, another suffix, damaged, or a file of something else.
+        InputError: missing, another suffix, damaged, a file of something else, or a folder of which parts are
+            missing yet.
     """
-    return _read(Path(path))[0]
+    path = Path(path)
+    if path.is_dir():
+        return concatenate(_read(file)[0] for file in _whole(path))
+    return _read(path)[0]
 
 
 def read_card(path: str | os.PathLike[str]) -> ModelCard | None:
@@ -203,8 +204,57 @@ def read_card(path: str | os.PathLike[str]) -> ModelCard | None:
         InputError: as `read_embeddings`.
         WeightsError: the card in it cannot be read.
     """
-    text = _read(Path(path))[1]
+    path = Path(path)
+    text = _read(_whole(path)[0] if path.is_dir() else path)[1]
     return ModelCard.from_json(text, source=str(path)) if text else None
+
+
+def sample_table(columns: SampleColumns) -> Any:
+    """Samples as an Arrow table: what a file of embeddings holds besides these."""
+    with saying_the_extra():
+        import pyarrow as pa
+
+    return pa.table(
+        {
+            "path": pa.array(columns.paths, pa.string()),
+            "pid": pa.array(columns.pids, pa.int64()),
+            "camid": pa.array(columns.camids, pa.int64()),
+            "time": pa.array(columns.times, pa.float64(), from_pandas=True),
+            "dsetid": pa.array(columns.dsetids, pa.int64()),
+            "frames": pa.array(columns.frames or [()] * len(columns), pa.list_(pa.string())),
+        }
+    )
+
+
+def samples_of(table: Any) -> SampleColumns:
+    """The samples of an Arrow table that `sample_table` made, or version 0.1 with fewer columns."""
+    given = set(table.column_names)
+    frames = table.column("frames").to_pylist() if "frames" in given else []
+    return SampleColumns(
+        tuple(table.column("path").to_pylist()),
+        np.array(table.column("pid"), dtype=np.int64),
+        np.array(table.column("camid"), dtype=np.int64),
+        np.array(table.column("time"), np.float64) if "time" in given else np.full(len(table), np.nan),
+        np.array(table.column("dsetid"), np.int64) if "dsetid" in given else np.zeros(len(table), np.int64),
+        tuple(map(tuple, frames)) if any(frames) else (),
+    )
+
+
+def _whole(folder: Path) -> list[Path]:
+    """The parts of a folder, in their order."""
+    with saying_the_extra():
+        import pyarrow.parquet as pq
+
+    if not (folder / PLAN).is_file():
+        raise InputError(f"{folder}: no embeddings of OmniReID, its {PLAN} is missing")
+    files = [folder / name for name in json.loads(pq.read_schema(folder / PLAN).metadata[b"omnireid.parts"])]
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise InputError(
+            f"{folder}: {len(missing):,} of {len(files):,} parts are not there yet ({missing[0].name}); run "
+            "the same command again"
+        )
+    return files
 
 
 def _read(path: Path) -> tuple[Embeddings, str]:
@@ -240,18 +290,8 @@ def _read_parquet(path: Path) -> tuple[Embeddings, str]:
             f"{path}: column 'embedding' is {column.type}, expected a fixed-size list of float32"
         )
     values = pa.concat_arrays([chunk.flatten() for chunk in column.chunks] or [pa.array([], pa.float32())])
-    given = set(table.column_names)
-    frames = table.column("frames").to_pylist() if "frames" in given else []
-    columns = SampleColumns(
-        tuple(table.column("path").to_pylist()),
-        np.array(table.column("pid"), dtype=np.int64),
-        np.array(table.column("camid"), dtype=np.int64),
-        np.array(table.column("time"), np.float64) if "time" in given else np.full(len(table), np.nan),
-        np.array(table.column("dsetid"), np.int64) if "dsetid" in given else np.zeros(len(table), np.int64),
-        tuple(map(tuple, frames)) if any(frames) else (),
-    )
     vectors = np.array(values, dtype=np.float32).reshape(-1, column.type.list_size)
-    return _embeddings(path, vectors, columns, facts)
+    return _embeddings(path, vectors, samples_of(table), facts)
 
 
 def _read_npz(path: Path) -> tuple[Embeddings, str]:

@@ -1,0 +1,155 @@
+"""Embedding by a Ray cluster of two machines (both this one): a worker is killed, then the command itself.
+
+Two of the pictures are pipes at first: whoever reads one waits, and so is known to be at work when killed.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from omnireid.core.errors import InputError, WorkerError
+from omnireid.experiment.embedding import embed
+from omnireid.experiment.options import Parts, Workers
+from omnireid.inference.options import Engine
+from omnireid.inference.storage import read_embeddings
+from toy_people import stripes_onnx, write_toy_people
+
+pytest.importorskip("ray", reason="Ray is not installed (pip install 'omnireid[ray]')")
+
+ENGINE = Engine(batch_size=4, threads=1)
+ROWS = 4
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    from ray.cluster_utils import Cluster
+
+    machine = {"num_cpus": 1, "object_store_memory": 100 << 20}
+    started = Cluster()
+    try:
+        patiently(lambda: started.add_node(**machine, include_dashboard=False))
+        patiently(lambda: started.add_node(**machine))
+        yield started
+    finally:
+        started.shutdown()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return stripes_onnx(tmp_path_factory.mktemp("models") / "stripes.onnx", 1.0)
+
+
+def patiently(start: Callable[[], object]) -> None:
+    """Start a machine; Ray gives up after half a minute, which one that is busy with other tests may need."""
+    for _ in range(3):
+        try:
+            start()
+            return
+        except Exception as error:
+            if "timed out" not in str(error):
+                raise
+    start()
+
+
+def workers(cluster: Any) -> Parts:
+    return Parts(ROWS, Workers("ray", cluster.address, count=2))
+
+
+def until(what: Callable[[], object], command: subprocess.Popen[str], seconds: float = 240) -> None:
+    """Wait until something is so, while a command works at it."""
+    end = time.monotonic() + seconds
+    while not what():
+        assert command.poll() is None, command.communicate()
+        assert time.monotonic() < end, "it never came to it"
+        time.sleep(0.05)
+
+
+def processes_at_work(cluster: Any) -> list[int]:
+    """Workers of our kind that the machines of this cluster started."""
+    raylets = {info.process.pid for node in cluster.list_all_nodes() for info in node.all_processes["raylet"]}
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            is_ours = b"MapWorker" in (folder / "cmdline").read_bytes()
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, IndexError):
+            continue
+        if is_ours and parent in raylets:
+            found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for workers in /proc")
+def test_nothing_twice_and_nothing_lost_when_worker_and_command_are_killed(
+    tmp_path: Path, cluster: Any, model: Path
+) -> None:
+    pictures = sorted(write_toy_people(tmp_path / "people", num_train=2, num_test=2).rglob("*.jpg"))
+    manifest, out = tmp_path / "people.csv", tmp_path / "parts"
+    with manifest.open("w", newline="") as stream:
+        csv.writer(stream).writerows(
+            [("path", "pid", "camid", "split")] + [(path, 1, 0, "query") for path in pictures]
+        )
+    embed(str(manifest), model, tmp_path / "one.parquet", engine=ENGINE)
+    # Of the second and the fifth part.
+    waiting = {path: path.read_bytes() for path in (pictures[5], pictures[18])}
+    for path in waiting:
+        path.unlink()
+        os.mkfifo(path)
+
+    def come(path: Path) -> None:
+        path.rename(path.with_suffix(".pipe"))
+        path.write_bytes(waiting[path])
+
+    def parts() -> dict[str, int]:
+        return {path.name: path.stat().st_mtime_ns for path in out.glob("part-*")}
+
+    command = subprocess.Popen(
+        [sys.executable, "-m", "omnireid", "embed", str(manifest), "--model", str(model), "--out", str(out),
+         "--batch-size", "4", "--threads", "1", "--part-rows", str(ROWS), "--engine", "ray",
+         "--address", cluster.address, "--workers", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=tmp_path,
+    )  # fmt: skip
+    # Each worker waits in front of a pipe, or is about to; the last part waits for one of them.
+    until(lambda: len(parts()) == 3, command)
+    killed = processes_at_work(cluster)
+    come(pictures[5])
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: len(parts()) == 5, command)
+    assert not set(killed) & set(processes_at_work(cluster))
+    command.kill()
+    command.wait()
+    first = parts()
+    assert len(first) == 5
+    with pytest.raises(InputError, match="1 of 6 parts are not there yet"):
+        read_embeddings(out)
+
+    come(pictures[18])
+    done = embed(str(manifest), model, out, engine=ENGINE, parts=workers(cluster))
+    assert (done.count, done.before) == (4, 20)
+    assert parts().items() >= first.items()
+    whole, one = read_embeddings(out), read_embeddings(tmp_path / "one.parquet")
+    assert list(whole.of) == list(one.of)
+    assert np.array_equal(whole.vectors, one.vectors)
+    assert not [path for path in out.iterdir() if path.name not in {*parts(), "_plan.parquet"}]
+
+
+def test_what_a_worker_cannot_do_is_said_in_its_words(tmp_path: Path, cluster: Any, model: Path) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    with pytest.raises(WorkerError, match=r"bad\.jpg: not a picture that can be read"):
+        embed(str(tmp_path), model, tmp_path / "parts", engine=ENGINE, parts=workers(cluster))
