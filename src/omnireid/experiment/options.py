@@ -80,9 +80,7 @@ class EvaluationOptions:
     corruptions: Corruptions | None = None
     on_bad: OnBad = "error"
     flip: bool = False
-<<<<<<< HEAD
     gates: Gates | None = None
-=======
 
 
 @dataclass(frozen=True)
@@ -119,4 +117,3 @@ class Parts:
     rows: int = 4096
     workers: Workers = Workers()
     gallery: str | None = None
->>>>>>> b6fed3c (Embed in parts by a plan that is stored, and let a Ray cluster make them)
