@@ -22,7 +22,6 @@ from omnireid.report.identities import identity_scores, identity_table
 from omnireid.report.page import ReportData
 from report.test_report_page import picture, result_record, written
 
-CHROMIUM = Path("/usr/bin/chromium")
 NAMES = {2: "<b>Yard</b>"}
 
 
@@ -162,15 +161,16 @@ def test_the_page_has_people_and_map(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not CHROMIUM.exists(), reason="needs chromium")
 def test_the_page_fits_a_phone_and_shows_one_person_alone(tmp_path: Path, data: ReportData) -> None:
     from playwright.sync_api import sync_playwright
 
+    from server.page_browser import ARGUMENTS, CHROMIUM
+
+    if not CHROMIUM.exists():
+        pytest.skip("needs chromium")
     written(tmp_path, data)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"]
-        )
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(ARGUMENTS))
         page = browser.new_page(viewport={"width": 360, "height": 740})
         page.goto((tmp_path / "report.html").as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= 360

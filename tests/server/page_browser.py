@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from server.page_server import STRANGER, PageServer, picture
 
-CHROMIUM = Path("/usr/bin/chromium")
+# Without the browser around it Chromium takes half the time; both are real.
+CHROMIUM = Path(shutil.which("chromium-headless-shell") or "/usr/bin/chromium")
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -31,9 +33,12 @@ ARGUMENTS = (
 expect.set_options(timeout=10_000)
 REFUSED = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
 
-NEEDS_CHROMIUM = pytest.mark.skipif(
-    not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed: the page cannot be tested in a browser"
-)
+NEEDS_CHROMIUM = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed: the page cannot be tested in a browser"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

@@ -1,20 +1,28 @@
 """A server for the page's tests: rendered people in a gallery, and a model that compares colours.
 
 Runs as a process of its own, with everything that `omnireid serve` has but a network: what a browser shows
-does not depend on how good the embeddings are, and this one starts at once.
+does not depend on how good the embeddings are, and this one starts at once. Each is a fork of a process that
+has imported everything, which takes four seconds of a core.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import gc
 import io
+import json
 import os
+import select
 import shutil
+import signal
 import subprocess
 import sys
 import time
+import traceback
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import IO
 
 import httpx2
 import numpy as np
@@ -197,7 +205,7 @@ class PageServer:
         self.folder = folder
         self._arguments = arguments
         self._port = 0
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | None = None
 
     @property
     def url(self) -> str:
@@ -208,22 +216,10 @@ class PageServer:
         (self.folder / "port").unlink(missing_ok=True)
         # Rendering, embedding and calibrating are done once, by the first server of a session.
         kept = ["--kept", str(self.folder.parent / "kept")]
-        command = [
-            sys.executable,
-            __file__,
-            str(self.folder),
-            "--port",
-            str(self._port),
-            *kept,
-            *self._arguments,
-        ]
-        source = Path(__file__).parents[2] / "src"
-        self._process = subprocess.Popen(
-            command, env={**os.environ, "PYTHONPATH": str(source), "OMP_NUM_THREADS": "1"}
-        )
+        self._process = Forked([str(self.folder), "--port", str(self._port), *kept, *self._arguments])
         deadline = time.monotonic() + _START_S
         while not self._is_ready():
-            assert self._process.poll() is None, "the server ended"
+            assert not self._process.has_ended(), "the server ended"
             assert time.monotonic() < deadline, "the server did not start"
             time.sleep(0.05)
 
@@ -240,14 +236,72 @@ class PageServer:
     def kill(self) -> None:
         """As kill -9 does."""
         assert self._process is not None
-        self._process.kill()
-        self._process.wait()
+        self._process.end(signal.SIGKILL)
 
     def stop(self) -> None:
         """As an operator does."""
         assert self._process is not None
-        self._process.terminate()
-        self._process.wait(30)
+        self._process.end(signal.SIGTERM)
+
+
+class Forked:
+    """A process that `fork_servers` began with these arguments."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        asked, told = forking()
+        asked.write(json.dumps(arguments) + "\n")
+        asked.flush()
+        self._handle = os.pidfd_open(int(told.readline()))
+
+    def has_ended(self, within_s: float = 0) -> bool:
+        return bool(select.select([self._handle], [], [], within_s)[0])
+
+    def end(self, number: int) -> None:
+        """Send the signal, and wait for the end."""
+        signal.pidfd_send_signal(self._handle, number)
+        assert self.has_ended(30), "the server did not end"
+        os.close(self._handle)
+
+
+@functools.cache
+def forking() -> tuple[IO[str], IO[str]]:
+    """Ends of the pipes to the process that forks servers. It ends with this one."""
+    source = Path(__file__).parents[2] / "src"
+    process = subprocess.Popen(
+        # LanceDB warns of forks, which begin here before anything is open.
+        [sys.executable, "-W", "ignore", __file__],
+        env={**os.environ, "PYTHONPATH": str(source), "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    return process.stdin, process.stdout
+
+
+def fork_servers() -> None:
+    """For each line of arguments, as JSON, begin a server and say its process id."""
+    import lancedb  # noqa: F401
+
+    # Nobody waits here for those that have ended.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    gc.freeze()
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            # Neither this pipe nor that stays open with a server.
+            for number in (0, 1):
+                os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            try:
+                serve(json.loads(line))
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(0)
+        sys.stdout.write(f"{child}\n")
+        sys.stdout.flush()
 
 
 def prepare(folder: Path, kept: Path, embedder: Embedder) -> Calibration:
@@ -265,7 +319,7 @@ def prepare(folder: Path, kept: Path, embedder: Embedder) -> Calibration:
     return calibration
 
 
-def main() -> None:
+def serve(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kept", type=Path, required=True)
@@ -274,7 +328,7 @@ def main() -> None:
     parser.add_argument("--without-calibration", action="store_true")
     parser.add_argument("--detector", action="store_true")
     parser.add_argument("--camera", action="store_true")
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     embedder = Embedder(Colours())
     prepared = prepare(asked.folder, asked.kept, embedder)
     calibration = None if asked.without_calibration else prepared
@@ -301,4 +355,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    fork_servers()

@@ -8,14 +8,13 @@ import re
 from pathlib import Path
 
 import httpx2
-import pytest
 from playwright.sync_api import Page, Route, expect
 
 from omnireid.gallery.audit_export import verify_export
 from server.page_browser import NEEDS_CHROMIUM, Open, ask, button, settled, view
 from server.page_server import PageServer
 
-pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
+pytestmark = NEEDS_CHROMIUM
 
 
 def entries_of(server: PageServer, **query: str) -> list[int]:
