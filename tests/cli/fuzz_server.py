@@ -20,12 +20,17 @@ import time
 import traceback
 from pathlib import Path
 
+import numba
 import typer
 
 import omnireid
 from omnireid.core.errors import OmniReIDError
 
-PRELOADED = ("torch", "onnxruntime", "pyarrow.dataset", "lightning_fabric", "numba", "cv2", "lancedb")
+PRELOADED = (
+    "torch", "torch.profiler", "torch.utils.tensorboard", "lightning_fabric", "onnxruntime", "numba", "cv2",
+    "safetensors.numpy", "safetensors.torch", "sklearn.manifold", "PIL.JpegImagePlugin", "jinja2", "lancedb",
+    "pyarrow.acero", "pyarrow.dataset",
+)  # fmt: skip
 ANNOUNCED = b"serving on "
 PATIENCE_S = 10.0
 
@@ -43,6 +48,8 @@ def main() -> None:
         # What a machine lacks (Triton, TensorRT) is imported by whoever asks for it.
         with contextlib.suppress(ImportError, OmniReIDError):
             importlib.import_module(name)
+    # What numba loads for the first function that it compiles, or finds compiled.
+    numba.njit(lambda: 0)()
     # Children would pay for looking through all of this, and for the command tree, again and again.
     gc.collect()
     gc.freeze()
