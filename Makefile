@@ -29,7 +29,7 @@ track: $(VENV)/.installed
 	@echo $(TRACK)/site/report.html
 
 test: $(VENV)/.installed lint types
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 # The documentation as a site that is read from the folder; broken links and lost pages are errors.
 docs: $(VENV)/.installed

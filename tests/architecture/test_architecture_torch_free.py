@@ -168,6 +168,7 @@ def test_training_without_its_extra_says_what_to_install(tmp_path: Path, toy_roo
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="exporting a network needs torch")
 def test_embedding_and_evaluating_an_onnx_file_need_no_torch(tmp_path: Path, toy_root: Path) -> None:
     from omnireid.core.card import InputSpec

@@ -371,7 +371,7 @@ def server(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     server.close()
 
 
-# One test for each, so that workers that take files with many tests first begin with this one.
+@pytest.mark.slow
 @pytest.mark.parametrize("command", sorted(commands()))
 def test_no_command_line_ends_in_a_traceback_a_hang_or_an_unknown_code(server: Server, command: str) -> None:
     faults = []

@@ -59,6 +59,7 @@ def score(weights: Path, site: Path) -> float:
     return value
 
 
+@pytest.mark.slow
 def test_the_network_that_ships_gains_on_rendered_people_of_another_world(tmp_path: Path) -> None:
     options = RenderOptions(
         seed=77, num_train_pids=16, num_test_pids=16, num_cameras=3, crops_per_camera=3, num_distractors=0,

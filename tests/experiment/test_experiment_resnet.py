@@ -24,6 +24,7 @@ from omnireid.training.options import RunOptions  # noqa: E402
 from omnireid.training.recipe import load_recipe  # noqa: E402
 
 
+@pytest.mark.slow
 def test_resnet_50_trains_evaluates_embeds_exports_and_shows_where_it_looks(tmp_path: Path) -> None:
     torch.manual_seed(3)
     published = build_model("resnet50").state_dict()

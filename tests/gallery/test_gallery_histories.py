@@ -457,6 +457,7 @@ BEGINNINGS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("new_store", "examples"),
     [(lambda folder: MemoryStore(), 50), (lambda folder: open_store(str(folder)), 3)],

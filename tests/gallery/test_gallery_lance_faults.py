@@ -81,6 +81,7 @@ def python(code: str, folder: Path) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["add", "index", "forget", "drop"])
 def test_killed_at_random_nothing_is_lost_or_half_done(kind: str) -> None:
     done = subprocess.run(

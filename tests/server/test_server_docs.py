@@ -16,6 +16,7 @@ from server.live_server import live_server
 from server.toy_service import person
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_every_curl_example_answers_what_it_says(tmp_path: Path, model_file: Path) -> None:
     shown = blocks("guides/service/serving.md", language="bash")

@@ -51,6 +51,7 @@ def requests_only(app: ASGIApp) -> ASGIApp:
     return wrapped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.name)
 def test_answers_are_as_described(client: TestClient, mode: GenerationMode) -> None:
     described = schemathesis.openapi.from_asgi("/openapi.json", requests_only(client.app))

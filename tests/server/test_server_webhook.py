@@ -210,6 +210,7 @@ with Gallery.open(sys.argv[1]) as gallery:
 """
 
 
+@pytest.mark.slow
 def test_what_a_killed_server_did_not_deliver_is_delivered_by_the_next(
     receiver: Receiver, tmp_path: Path
 ) -> None:

@@ -45,6 +45,7 @@ def rank1(distance: Floats, query: tuple[Floats, Floats], gallery: tuple[Floats,
     return float(np.mean(hits))
 
 
+@pytest.mark.slow
 def test_colour_histograms_stay_under_half(hundred_people: Path) -> None:
     dataset = read_dataset("market-layout", hundred_people)
     ids = [(split.pids, split.camids) for split in (dataset.query, dataset.gallery)]

@@ -110,6 +110,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(samples: S
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -197,6 +198,7 @@ def test_views_that_do_not_differ_are_consistent(
     assert train(recipe, samples, tmp_path).record.history[0]["consistency"] == pytest.approx(0, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_kill_9_loses_at_most_the_epoch_it_interrupts(toy_root: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(epochs=4)
     (tmp_path / "recipe.yaml").write_text(json.dumps(recipe.model_dump(mode="json")))

@@ -80,6 +80,7 @@ def train_each(samples: Split, folder: Path, rank: Rank) -> None:
 
 
 # A neck leaves embeddings so near to each other at first that rounding decides which triplets are hardest.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:loss.triplet from scratch")
 def test_two_processes_equal_one_with_the_same_batches(toy_root: Path, tmp_path: Path) -> None:
     samples = read_dataset("market-layout", toy_root).train
@@ -96,6 +97,7 @@ def test_two_processes_equal_one_with_the_same_batches(toy_root: Path, tmp_path:
             assert other["loss"] == pytest.approx(row["loss"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_the_run_and_one_device_goes_on(toy_root: Path, tmp_path: Path) -> None:
     dataset = read_dataset("market-layout", toy_root)
     wanted = recipe(epochs=3, evaluation__every=1, augmentation=["flip"])

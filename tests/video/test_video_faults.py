@@ -121,6 +121,7 @@ def wait_for(process: subprocess.Popen[str], out: Path, what: str, least: int) -
     pytest.fail(f"no {least} {what}: {process.communicate()}")
 
 
+@pytest.mark.slow
 def test_killed_then_stopped_then_finished_is_as_if_nothing_had_happened(
     omnireid: Run, walkers: Walkers, model: Path, tmp_path: Path
 ) -> None:

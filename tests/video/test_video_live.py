@@ -67,6 +67,7 @@ def cameras(gallery: Gallery, *sources: tuple[str, str], **options: float) -> Li
     return LiveCameras(sources, Stripes(), Embedder(ToyBackend()), gallery, live)
 
 
+@pytest.mark.slow
 def test_people_are_enrolled_while_they_walk_and_known_when_they_come_again(
     gallery: Gallery, tmp_path: Path
 ) -> None:
@@ -111,6 +112,7 @@ def rtsp(folder: Path, port: int) -> Iterator[None]:
         process.stdout.close()
 
 
+@pytest.mark.slow
 def test_a_stream_that_dies_is_read_again_when_it_comes_back(gallery: Gallery, tmp_path: Path) -> None:
     pytest.importorskip("av")
     needed = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
