@@ -5,11 +5,14 @@ cd "$(dirname "$0")/.."
 
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-for workers in 1 4; do
+evaluate() {
     .venv/bin/omnireid evaluate --model runs/quickstart/model.safetensors --data market-layout \
-        --root runs/quickstart/data --corruptions --rounds 1 --no-table --no-analysis --workers "$workers" \
-        --out "$out/$workers" > "$out/$workers.txt" 2> /dev/null
-done
+        --root runs/quickstart/data --corruptions --rounds 1 --no-table --no-analysis --workers "$1" \
+        --out "$out/$1" > "$out/$1.txt" 2> /dev/null
+}
+evaluate 1 &
+evaluate 4
+wait $!
 .venv/bin/python - "$out" <<'PYTHON'
 import json
 import sys

@@ -9,4 +9,4 @@ cd "$(dirname "$0")/.."
 [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] || { echo "Triton's tests need Linux on x86-64"; exit 0; }
 folder=build/triton-3.8.0
 [ -d "$folder/triton" ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target "$folder" triton==3.8.0
-PYTHONPATH="$folder" .venv/bin/python -m pytest -q tests/inference/test_inference_triton.py tests/inference/test_inference_triton_lowering.py
+PYTHONPATH="$folder" .venv/bin/python -m pytest -q -n auto tests/inference/test_inference_triton.py tests/inference/test_inference_triton_lowering.py
