@@ -174,6 +174,7 @@ def build_tiny_imagenet(root: Path) -> None:
         write_picture(folder / "val" / "images" / f"val_{number}.JPEG")
         lines.append(f"val_{number}.JPEG\t{name}\t0\t0\t9\t9\n")
     (folder / "val" / "val_annotations.txt").write_text("".join(lines))
+    (folder / "train" / "ant" / "ant_boxes.txt").touch()
 
 
 ATTRIBUTES = ("Female", "Hat", "LongCoat")

@@ -48,6 +48,7 @@ def test_tiny_imagenets_list_labels_its_pictures(tmp_path: Path) -> None:
     root = Path(data.root)
     expected = {"val_0.JPEG": 2, "val_1.JPEG": 1, "val_2.JPEG": 3, "val_3.JPEG": 2}
     assert dict(relative(data.query, root / "val" / "images")) == expected
+    assert data.skipped == ()
     labels = root / "val" / "val_annotations.txt"
     labels.write_text(labels.read_text().replace("cat", "cow"))
     with pytest.raises(DatasetError, match=r"val_annotations.txt, line 3: cow is no class of train"):

@@ -21,6 +21,8 @@ from omnireid.data.datasets.folders import NO_PICTURE, is_picture_name, locate, 
 TRAIN = "train"
 TESTS = ("test", "val", "validation")
 LABELS = "val_annotations.txt"
+BOXES = "_boxes.txt"
+"""How tiny-ImageNet's lists of boxes end, which lie among its pictures."""
 
 _LAYOUT = (
     "train/<class>/**/*.png\n"
@@ -207,7 +209,7 @@ def _pictures(folder: Path, skipped: list[SkippedFile]) -> Iterator[str]:
             yield from _pictures(Path(entry.path), skipped)
         elif is_picture_name(entry.name):
             yield entry.path
-        else:
+        elif not entry.name.endswith(BOXES):
             skipped.append(SkippedFile(entry.path, NO_PICTURE))
 
 
