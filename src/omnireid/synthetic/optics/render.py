@@ -142,7 +142,7 @@ def visible(
         mesh.uvs,
         mesh.textures,
         bank.arrays(),
-        *_rays(camera, 1),
+        *camera.rays(),
         _lens(camera, 1),
         ids,
         nearest,
