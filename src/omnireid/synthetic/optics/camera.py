@@ -6,6 +6,7 @@ OpenCV's convention: x to the right, y down, z into the picture; the centre of t
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -110,27 +111,17 @@ class Pinhole:
             (N, 2) float64 pixels, NaN where no ray of the lens meets the point (behind the camera, or so far
             from the axis that the distortion's formula folds back); (N,) float64 depths along the axis.
         """
+        from omnireid.synthetic.optics.kernels import appear
+
         here = self.seen_from_here(points)
-        depth = here[:, 2]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            flat = here[:, :2] / depth[:, None]
-            sq_radius = (flat * flat).sum(axis=1)
-        k1, k2 = self.distortion
-        stretch = 1.0 + k1 * sq_radius + k2 * sq_radius * sq_radius
-        pixels = flat * stretch[:, None] * np.array(self.focal) + np.array(self.centre)
-        pixels[~((depth > 0) & (sq_radius < self.widest_ray**2))] = np.nan
-        return pixels, depth
+        pixels = np.empty((len(here), 2))
+        appear(here, self.focal, self.centre, *self.distortion, self.widest_ray, pixels)
+        return pixels, here[:, 2]
 
     @property
     def widest_ray(self) -> float:
         """Distance from the axis at depth 1 from which on the lens sees nothing: its formula folds back."""
-        k1, k2 = self.distortion
-        squares = [
-            root.real
-            for root in np.roots([5.0 * k2, 3.0 * k1, 1.0] if k2 else [3.0 * k1, 1.0] if k1 else [1.0])
-            if abs(root.imag) < 1e-12 and root.real > 0
-        ]
-        return float(np.sqrt(min(squares))) if squares else float("inf")
+        return _widest_ray(*self.distortion)
 
     def rays(self, samples: int = 1) -> tuple[Float64, Float64]:
         """Rays through the picture, each going to (x, y, 1) in the camera's frame.
@@ -191,3 +182,13 @@ class Pinhole:
             width=out_width,
             height=out_height,
         )
+
+
+@lru_cache(maxsize=64)
+def _widest_ray(k1: float, k2: float) -> float:
+    squares = [
+        root.real
+        for root in np.roots([5.0 * k2, 3.0 * k1, 1.0] if k2 else [3.0 * k1, 1.0] if k1 else [1.0])
+        if abs(root.imag) < 1e-12 and root.real > 0
+    ]
+    return float(np.sqrt(min(squares))) if squares else float("inf")

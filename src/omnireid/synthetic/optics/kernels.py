@@ -105,6 +105,21 @@ def turn(points, origin, rotation, turned):
 
 
 @compiled
+def appear(here, focal, centre, k1, k2, widest, pixels):
+    """Fill (V, 2) with where points (V, 3) of the camera's frame appear; NaN where no ray meets them."""
+    for point in range(len(here)):
+        depth = here[point, 2]
+        x, y = here[point, 0] / depth, here[point, 1] / depth
+        square = x * x + y * y
+        if not (depth > 0.0 and square < widest * widest):
+            pixels[point] = np.nan
+            continue
+        stretch = 1.0 + k1 * square + k2 * square * square
+        pixels[point, 0] = x * stretch * focal[0] + centre[0]
+        pixels[point, 1] = y * stretch * focal[1] + centre[1]
+
+
+@compiled
 def straight_share(bent, k1, k2, widest):
     """A straight ray's distance from the axis over the bent one's; NaN: no ray is bent so."""
     if bent == 0.0:
@@ -207,14 +222,17 @@ def draw_reach(places, corner, texel, faces, uvs, textures, bank, reach):
         reach: (R, C) float32, −inf where nothing is yet.
     """
     rows, columns = reach.shape
+    at = np.empty((len(places), 2))
+    for place in range(len(places)):
+        for axis in range(2):
+            at[place, axis] = (places[place, axis] - corner[axis]) / texel
     for face in range(len(faces)):
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        ax, ay = (places[a, 0] - corner[0]) / texel, (places[a, 1] - corner[1]) / texel
-        bx, by = (places[b, 0] - corner[0]) / texel, (places[b, 1] - corner[1]) / texel
-        cx, cy = (places[c, 0] - corner[0]) / texel, (places[c, 1] - corner[1]) / texel
+        ax, ay, bx, by, cx, cy = at[a, 0], at[a, 1], at[b, 0], at[b, 1], at[c, 0], at[c, 1]
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
         if area == 0.0:
             continue
+        side = 1.0 if area > 0.0 else -1.0
         row_holes = textures[face]
         holes = bank[5][row_holes]
         left = max(int(np.ceil(min(ax, bx, cx) - 0.5)), 0)
@@ -225,10 +243,15 @@ def draw_reach(places, corner, texel, faces, uvs, textures, bank, reach):
             y = row + 0.5
             for column in range(left, right + 1):
                 x = column + 0.5
-                share_a = ((bx - x) * (cy - y) - (cx - x) * (by - y)) / area
-                share_b = ((cx - x) * (ay - y) - (ax - x) * (cy - y)) / area
+                share_a = (bx - x) * (cy - y) - (cx - x) * (by - y)
+                if share_a * side < 0.0:
+                    continue
+                share_b = (cx - x) * (ay - y) - (ax - x) * (cy - y)
+                if share_b * side < 0.0:
+                    continue
+                share_a, share_b = share_a / area, share_b / area
                 share_c = 1.0 - share_a - share_b
-                if share_a < 0.0 or share_b < 0.0 or share_c < 0.0:
+                if share_c < 0.0:
                     continue
                 height = share_a * places[a, 2] + share_b * places[b, 2] + share_c * places[c, 2]
                 if height <= reach[row, column]:
@@ -338,7 +361,7 @@ def draw_faces(here, faces, uvs, textures, bank, x_of, y_of, lens, ids, depth):
                 ids[row, column] = face
 
 
-@compiled
+@inlined
 def lit_share(maps, x, y, z, nx, ny, nz):
     """Share of a light's rays that reach a point: 0 in shadow, 1 in the open; edges two texels wide.
 
@@ -460,6 +483,7 @@ def shade(
     towards, sun, sky, ground, backdrop, open_side, shadow, occlusion, focal = light
     sun_x, sun_y, sun_z = towards
     has_sun = sun[0] + sun[1] + sun[2] > 0.0
+    prepared = -1
     for row in range(height):
         for column in range(width):
             red, green, blue = 0.0, 0.0, 0.0
@@ -501,29 +525,38 @@ def shade(
                     most = count
                     owner_of[row, column] = owners[face]
                     depth[row, column] = depth_of[i, j]
-                a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-                ax, ay, az = here[a, 0], here[a, 1], here[a, 2]
-                bx, by, bz = here[b, 0], here[b, 1], here[b, 2]
-                cx, cy, cz = here[c, 0], here[c, 1], here[c, 2]
-                ux, uy, uz = by * cz - bz * cy, bz * cx - bx * cz, bx * cy - by * cx
-                vx, vy, vz = cy * az - cz * ay, cz * ax - cx * az, cx * ay - cy * ax
-                wx, wy, wz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
-                nx, ny, nz = ux + vx + wx, uy + vy + wy, uz + vz + wz
+                if face != prepared:
+                    # Neighbours see the same face more often than not.
+                    prepared = face
+                    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+                    ax, ay, az = here[a, 0], here[a, 1], here[a, 2]
+                    bx, by, bz = here[b, 0], here[b, 1], here[b, 2]
+                    cx, cy, cz = here[c, 0], here[c, 1], here[c, 2]
+                    ux, uy, uz = by * cz - bz * cy, bz * cx - bx * cz, bx * cy - by * cx
+                    vx, vy, vz = cy * az - cz * ay, cz * ax - cx * az, cx * ay - cy * ax
+                    wx, wy, wz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+                    fx, fy, fz = ux + vx + wx, uy + vy + wy, uz + vz + wz
+                    volume = ax * ux + ay * uy + az * uz
+                    sq_area = fx * fx + fy * fy + fz * fz
+                    face_length = np.sqrt(sq_area)
+                    # The face's own normal in the world.
+                    world_x = (r00 * fx + r10 * fy + r20 * fz) / face_length
+                    world_y = (r01 * fx + r11 * fy + r21 * fz) / face_length
+                    world_z = (r02 * fx + r12 * fy + r22 * fz) / face_length
+                    texture = textures[face]
+                    density = texels_per_metre(bank, texture, uvs, face, sq_area)
+                    glow, gloss = bank[6][texture], bank[7][texture]
                 share_a, share_b = ux * x + uy * y + uz, vx * x + vy * y + vz
                 share_c = wx * x + wy * y + wz
                 total = share_a + share_b + share_c
-                z = (ax * ux + ay * uy + az * uz) / total
+                z = volume / total
                 share_a, share_b, share_c = share_a / total, share_b / total, share_c / total
-                sq_area = nx * nx + ny * ny + nz * nz
-                length = np.sqrt(sq_area)
                 ray = np.sqrt(x * x + y * y + 1.0)
-                facing = -(nx * x + ny * y + nz) / (length * ray)
+                facing = -(fx * x + fy * y + fz) / (face_length * ray)
                 side = 1.0 if facing >= 0.0 else -1.0
                 facing = abs(facing)
-                # The face's own normal, in the world and on the side that is looked at.
-                gx = side * (r00 * nx + r10 * ny + r20 * nz) / length
-                gy = side * (r01 * nx + r11 * ny + r21 * nz) / length
-                gz = side * (r02 * nx + r12 * ny + r22 * nz) / length
+                # On the side that is looked at.
+                gx, gy, gz = side * world_x, side * world_y, side * world_z
                 nx = share_a * normals[a, 0] + share_b * normals[b, 0] + share_c * normals[c, 0]
                 ny = share_a * normals[a, 1] + share_b * normals[b, 1] + share_c * normals[c, 1]
                 nz = share_a * normals[a, 2] + share_b * normals[b, 2] + share_c * normals[c, 2]
@@ -532,8 +565,6 @@ def shade(
                 px = share_a * vertices[a, 0] + share_b * vertices[b, 0] + share_c * vertices[c, 0]
                 py = share_a * vertices[a, 1] + share_b * vertices[b, 1] + share_c * vertices[c, 1]
                 pz = share_a * vertices[a, 2] + share_b * vertices[b, 2] + share_c * vertices[c, 2]
-                texture = textures[face]
-                density = texels_per_metre(bank, texture, uvs, face, sq_area)
                 footprint = density * z / (focal * np.sqrt(max(facing, 0.1)))
                 base_red, base_green, base_blue = texture_colour(
                     bank,
@@ -542,7 +573,6 @@ def shade(
                     share_a * uvs[face, 0, 1] + share_b * uvs[face, 1, 1] + share_c * uvs[face, 2, 1],
                     np.log2(max(footprint, 1e-6)),
                 )
-                glow, gloss = bank[6][texture], bank[7][texture]
                 direct, shine = 0.0, 0.0
                 if has_sun:
                     direct = nx * sun_x + ny * sun_y + nz * sun_z

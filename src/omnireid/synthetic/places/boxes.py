@@ -21,7 +21,9 @@ class Box:
     @classmethod
     def round(cls, pixels: Float64) -> Box:
         """The smallest box round (N, 2) pixels; those that are NaN are left out."""
-        low, high = np.nanmin(pixels, axis=0), np.nanmax(pixels, axis=0)
+        # A row for each side: along short axes NumPy is slow.
+        sides = np.ascontiguousarray(pixels.T)
+        low, high = np.nanmin(sides, axis=1), np.nanmax(sides, axis=1)
         return cls(float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1]))
 
     def inside(self, width: int, height: int) -> Box:
