@@ -153,18 +153,28 @@ def expose(colour: Float32, settings: SensorSettings, generator: np.random.Gener
     if length * settings.resolution > 1.0:
         kernel = _motion_kernel(length * settings.resolution, angle)
         light = np.asarray(cv2.filter2D(light, -1, kernel), np.float32)
-    if settings.veil > 0.0:
-        light = (1.0 - settings.veil) * light + settings.veil * light.mean(axis=(0, 1))
-    if settings.vignette > 0.0:
-        light = light * _vignette(light.shape[0], light.shape[1], settings.vignette)
-    light = np.clip(light * np.float32(settings.exposure), 0.0, 4.0)
-    if settings.shot_noise > 0.0 or settings.read_noise > 0.0:
-        light += _noise(light, settings, generator)
-    light = light * np.array(settings.balance, np.float32)
-    if settings.saturation != 1.0:
-        grey = _luminance(light)[:, :, None]
-        light = grey + np.float32(settings.saturation) * (light - grey)
-    levels = _tone_curve(settings)[(np.sqrt(np.clip(light, 0.0, 1.0)) * (_STEPS - 1) + 0.5).astype(np.int32)]
+    from omnireid.synthetic.optics.developing import develop
+
+    levels = np.empty_like(light)
+    strengths = (
+        1.0 - settings.veil,
+        settings.veil,
+        0.5 * settings.vignette,
+        settings.exposure,
+        # Blurred noise is weaker: by the root of the sum of the kernel's squares.
+        max(1.0, 2.0 * np.sqrt(np.pi) * settings.grain),
+        settings.shot_noise**2,
+        settings.read_noise**2,
+        settings.saturation,
+    )
+    develop(
+        light,
+        _noise(light.shape, settings, generator),
+        np.array(settings.balance, np.float32),
+        tuple(np.float32(value) for value in strengths),
+        _tone_curve(settings),
+        levels,
+    )
     if settings.sharpening > 0.0:
         levels = levels + np.float32(settings.sharpening) * (levels - _blurred(levels, 1.0))
     if levels.shape[:2] != (height, width):
@@ -176,25 +186,17 @@ def _blurred(values: Float32, deviation: float) -> Float32:
     return np.asarray(cv2.GaussianBlur(values, (0, 0), deviation), np.float32)
 
 
-def _noise(light: Float32, settings: SensorSettings, generator: np.random.Generator) -> Float32:
-    noise = generator.standard_normal(light.shape, dtype=np.float32)
+def _noise(shape: tuple[int, ...], settings: SensorSettings, generator: np.random.Generator) -> Float32:
+    if not (settings.shot_noise > 0.0 or settings.read_noise > 0.0):
+        return np.zeros(shape, np.float32)
+    from omnireid.synthetic.optics.developing import mix_noise
+
+    noise = generator.standard_normal(shape, dtype=np.float32)
     if settings.colour_noise < 1.0:
         own, common = settings.colour_noise, np.sqrt(1.0 - settings.colour_noise**2)
         # The common part is made of the same draws, as strong as each of them.
-        mean = noise.mean(axis=2, keepdims=True)
-        noise = np.float32(common * np.sqrt(3.0)) * mean + np.float32(own * np.sqrt(1.5)) * (noise - mean)
-    if settings.grain > 0.0:
-        noise = _blurred(noise, settings.grain)
-        # Blurred noise is weaker: by the root of the sum of the kernel's squares.
-        noise *= np.float32(max(1.0, 2.0 * np.sqrt(np.pi) * settings.grain))
-    deviation = np.sqrt(np.float32(settings.shot_noise**2) * light + np.float32(settings.read_noise**2))
-    return np.asarray(noise * deviation)
-
-
-def _vignette(height: int, width: int, share: float) -> Float32:
-    y = np.linspace(-1.0, 1.0, height, dtype=np.float32)[:, None, None]
-    x = np.linspace(-1.0, 1.0, width, dtype=np.float32)[None, :, None]
-    return np.asarray(1.0 - np.float32(0.5 * share) * (x * x + y * y))
+        mix_noise(noise, np.float32(common * np.sqrt(3.0)), np.float32(own * np.sqrt(1.5)))
+    return _blurred(noise, settings.grain) if settings.grain > 0.0 else noise
 
 
 def _tone_curve(settings: SensorSettings) -> Float32:
