@@ -72,7 +72,11 @@ def paint(layer: Layer, colour: npt.ArrayLike, mask: npt.ArrayLike) -> None:
     share = np.asarray(mask, dtype=np.float32)
     if not share.any():
         return
-    layer += share[:, :, None] * (np.asarray(colour, dtype=np.float32) - layer)
+    laid = np.asarray(colour, dtype=np.float32)
+    # One colour after the other: NumPy is slow along an axis of three.
+    for c in range(3):
+        plane = layer[:, :, c]
+        plane += share * (laid[..., c] - plane)
 
 
 def shade(layer: Layer, factor: npt.ArrayLike) -> None:
