@@ -23,8 +23,8 @@ track: $(VENV)/.installed
 	@[ "$(TRACK_MODEL)" = "$(SHIPPED)" ] || [ -f "$(TRACK_MODEL)" ] \
 		|| { echo "$(TRACK_MODEL): no network to tell people apart by; make one: make run"; exit 1; }
 	$(BIN)/omnireid synth --video --out $(TRACK)/films --cameras 4 --places 2 --overlap --people 12 --minutes 1 \
-		--fps 4 --frame-width 640 --frame-height 360 --seed 17
-	$(BIN)/omnireid track --site $(TRACK)/films/site.yaml --model $(TRACK_MODEL) --out $(TRACK)/site
+		--fps 4 --seed 43
+	$(BIN)/omnireid track --site $(TRACK)/films/site.yaml --model $(TRACK_MODEL) --annotate --out $(TRACK)/site
 	$(BIN)/omnireid track-eval $(TRACK)/films $(TRACK)/site/identities
 	@echo $(TRACK)/site/report.html
 

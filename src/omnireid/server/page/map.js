@@ -15,7 +15,7 @@ const LATER_MS = 5000; // after an error
 const COLOURS = 8;
 const WIDTH = 640; // before it is shown
 const TALLEST = 0.7; // of the window
-const LONGEST_NAME = 20;
+const LETTER = 9; // of a name, at most
 const MARGIN = 28;
 const MOST_LINES = 12;
 const STEPS = [1, 2, 5, 10, 20, 50, 100];
@@ -153,10 +153,11 @@ function trace(person, colour, { width, x, y }) {
   const last = person.way.at(-1);
   const group = draw("g", { class: Date.now() - Date.parse(person.time) > PAST_MS ? "map-person is-past" : "map-person", "data-colour": colour });
   const toRight = x(last.x) > width / 2;
+  const letters = Math.floor(((toRight ? x(last.x) : width - x(last.x)) - 16) / LETTER);
   group.append(
     draw("polyline", { points: person.way.map((place) => `${x(place.x)},${y(place.y)}`).join(" ") }),
     draw("circle", { cx: x(last.x), cy: y(last.y), r: 9 }),
-    draw("text", { x: x(last.x) + (toRight ? -14 : 14), y: y(last.y) + 5, "text-anchor": toRight ? "end" : "start" }, who.length > LONGEST_NAME ? `${who.slice(0, LONGEST_NAME - 1)}…` : who),
+    draw("text", { x: x(last.x) + (toRight ? -14 : 14), y: y(last.y) + 5, "text-anchor": toRight ? "end" : "start" }, who.length > letters ? `${who.slice(0, letters - 1)}…` : who),
     draw("title", {}, who),
   );
   if (person.identity) {
