@@ -54,7 +54,7 @@ def test_people_are_named_where_they_stand(open_page: Open, yard: PageServer) ->
 def test_people_are_on_the_map_where_they_stand(
     open_page: Open, yard: PageServer, accessible: Accessible
 ) -> None:
-    page = open_page(yard, "map", viewport={"width": 360, "height": 740}).page
+    page = open_page(yard, "map", viewport={"width": 360, "height": 740}, reduced_motion="reduce").page
     expect(page.locator(".tab", has_text="Live")).to_have_attribute("aria-current", "page")
     floor = page.get_by_role("region", name="Floor yard", exact=True)
     expect(floor.locator(".map-person")).to_have_count(3, timeout=SOON_MS)

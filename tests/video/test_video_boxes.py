@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from omnireid.core.errors import InputError, ShapeError
-from omnireid.video.boxes import Boxes, containment, overlaps, suppress
+from omnireid.video.boxes import Boxes, containment, overlaps, suppress, within
 
 
 def random_boxes(seed: int, count: int) -> np.ndarray:
@@ -33,6 +33,21 @@ def test_overlap_and_containment_are_those_of_a_loop() -> None:
     np.testing.assert_allclose(overlaps(a, b), np.array(both) / np.array(union), rtol=1e-5)
     np.testing.assert_allclose(containment(a, b), np.array(both) / np.array(smaller), rtol=1e-5)
     assert overlaps(a, b[:0]).shape == (12, 0)
+
+
+def test_how_much_of_a_person_is_within_the_picture() -> None:
+    boxes = [
+        ([10, 10, 30, 70], 1.0),  # nowhere near the edge, whatever its shape
+        ([10, 10, 70, 30], 1.0),
+        ([80, 20, 120, 80], 0.5),  # half of the area lies beyond the right
+        ([-20, -30, 20, 90], 0.5 * 0.75),
+        ([10, 70, 50, 100], 30 / (2.5 * 40)),  # ends at the lower edge: legs are missing
+        ([0, 10, 12, 82], 3 * 12 / 72),  # half a shoulder at the left
+        ([10, 0, 40, 90], 1.0),  # whole, and touches the edge
+        ([150, 20, 180, 80], 0.02),  # outside
+    ]
+    shares = within(np.array([box for box, _ in boxes], np.float32), (100, 100))
+    np.testing.assert_allclose(shares, [share for _, share in boxes], rtol=1e-6)
 
 
 def test_suppression_is_that_of_a_loop() -> None:

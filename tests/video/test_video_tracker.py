@@ -120,6 +120,23 @@ def test_looks_are_taken_only_where_they_are_needed() -> None:
     assert 10 <= asked <= 25
 
 
+def test_looks_at_people_whom_the_edge_cuts_off_count_little() -> None:
+    def walk(size: tuple[int, int] | None) -> np.ndarray:
+        tracker = Tracker(Tracking(refresh_s=0.01))
+        for n in range(1, 21):
+            # Out of the picture to the right, where somebody else's look is all that is left.
+            where = box(100 + 8 * n)
+            seen = look(1) if where[2] <= 200 else look(2)
+            tracker.update(
+                n, n / 10, Boxes(where[None], np.array([0.9], np.float32)), lambda b, s=seen: s[None], size
+            )
+        (track,) = tracker.finish()
+        return np.asarray(track.embedding)
+
+    blind, sighted = walk(None), walk((1000, 200))
+    assert float(sighted @ look(1)) > 0.95 > float(blind @ look(1))
+
+
 def test_time_must_advance() -> None:
     tracker = Tracker()
     tracker.update(1, 1.0, Boxes.none())

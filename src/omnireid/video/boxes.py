@@ -10,6 +10,9 @@ from omnireid.core.arrays import Float32, Float64, Int64
 from omnireid.core.detection import Detections
 from omnireid.core.errors import InputError, ShapeError
 
+# Pixels within which a box ends at the edge of its picture.
+_EDGE = 3.0
+
 
 @dataclass(frozen=True, slots=True)
 class Boxes:
@@ -91,6 +94,34 @@ def _areas(boxes_a: Float32, boxes_b: Float32) -> tuple[Float64, Float64, Float6
     sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
     shared = np.clip(sides, 0.0, None).prod(axis=2)
     return shared, (a[:, 2:] - a[:, :2]).prod(axis=1), (b[:, 2:] - b[:, :2]).prod(axis=1)
+
+
+def within(boxes: Float32, size: tuple[int, int]) -> Float64:
+    """Share of each person that lies within the picture.
+
+    Of a box that reaches beyond the picture, that of its area. Many detectors end boxes at the picture's
+    edge: what lies beyond it is guessed from the shape of what is left, a person being at least 2.5 times as
+    tall as wide and at most three times.
+
+    Args:
+        boxes: (N, 4). size: Height and width of the picture.
+
+    Returns:
+        (N,) float64, 0.02 to 1.
+    """
+    height, width = size
+    box = np.asarray(boxes, np.float64)
+    most = np.array([width, height, width, height], np.float64)
+    left = np.clip(box, 0.0, most)
+    sides, whole = left[:, 2:] - left[:, :2], box[:, 2:] - box[:, :2]
+    inside = (sides / np.maximum(whole, 1e-12)).prod(axis=1)
+    wide, tall = np.maximum(sides, 1.0).T
+    at_edge = (left < _EDGE) | (left > most - _EDGE)
+    guessed = np.minimum(
+        np.where(at_edge[:, 1] | at_edge[:, 3], tall / (2.5 * wide), 1.0),
+        np.where(at_edge[:, 0] | at_edge[:, 2], 3.0 * wide / tall, 1.0),
+    )
+    return np.asarray(np.clip(np.minimum(inside, guessed), 0.02, 1.0))
 
 
 def suppress(detections: Boxes, overlap: float) -> Boxes:

@@ -130,7 +130,7 @@ def look(
     def embed(boxes: Float32) -> Float32:
         return unit_rows(np.asarray(embedder.embed([cut(picture, box) for box in boxes])))
 
-    weighed, owners = tracker.update(frame.number, frame.time, detections, embed)
+    weighed, owners = tracker.update(frame.number, frame.time, detections, embed, picture.shape[:2])
     covered = (overlaps(weighed.boxes, weighed.boxes) - np.eye(len(weighed))).max(axis=1, initial=0.0)
     for row, track in enumerate(owners):
         score = float(weighed.scores[row])

@@ -47,7 +47,8 @@ class Linking:
     """When tracklets are one person's.
 
     Attributes:
-        prior: Share of pairs of tracklets that are of one person, before anything is seen.
+        prior: Share of pairs of tracklets that are of one person, before anything is seen; more than there
+            are (a twentieth, of thirty people), since crops of films are worse than those of calibrations.
         overlapping: Whether all cameras see the same places, so that somebody may be in two at once; which
             do, a site's plan says better.
         least: Probability that a link must have.
@@ -58,7 +59,7 @@ class Linking:
             much as 1 / held of them.
     """
 
-    prior: float = 0.1
+    prior: float = 0.3
     overlapping: bool = False
     least: float = 0.5
     shared_s: float = 0.0

@@ -9,6 +9,7 @@ import numpy as np
 
 from omnireid.core.arrays import Float32, UInt8
 from omnireid.gallery.thumbnails import make_thumbnail
+from omnireid.video.boxes import within
 
 _TALL = 128.0
 _SHARP = 12.0
@@ -17,7 +18,7 @@ _SHARP = 12.0
 def quality(crop: UInt8, box: Float32, picture_size: tuple[int, int], score: float, covered: float) -> float:
     """How well somebody is seen: the product of five shares, each 1 where nothing is wrong.
 
-    The detector's score; the part that no other box covers; the part within the picture, which counts double;
+    The detector's score; the part that no other box covers; the part within the picture (`within`), squared;
     the height, up to 128 pixels, by its root; and sharpness, up to that of a picture in focus.
 
     Args:
@@ -26,10 +27,7 @@ def quality(crop: UInt8, box: Float32, picture_size: tuple[int, int], score: flo
         picture_size: Height and width of the picture.
         covered: Share of the box that others cover.
     """
-    height, width = picture_size
-    left, top, right, bottom = (float(side) for side in box)
-    inside = max(0.0, min(right, width) - max(left, 0.0)) * max(0.0, min(bottom, height) - max(top, 0.0))
-    whole = inside / max((right - left) * (bottom - top), 1e-6)
+    whole = float(within(box[None], picture_size)[0])
     tall = min(1.0, crop.shape[0] / _TALL) ** 0.5
     return float(np.clip(score * (1.0 - covered) * whole**2 * tall * _sharpness(crop), 0.0, 1.0))
 

@@ -19,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from omnireid.core.arrays import Float32, Float64, Int64
 from omnireid.core.errors import InputError
 from omnireid.core.vectors import unit_rows
-from omnireid.video.boxes import Boxes, containment, overlaps, suppress
+from omnireid.video.boxes import Boxes, containment, overlaps, suppress, within
 from omnireid.video.likeness import Likeness
 from omnireid.video.motion import Motion, centred
 from omnireid.video.quality import BestCrops
@@ -196,7 +196,12 @@ class Tracker:
         return self.take_finished()
 
     def update(
-        self, frame: int, time: float, detections: Boxes, embed: Embed | None = None
+        self,
+        frame: int,
+        time: float,
+        detections: Boxes,
+        embed: Embed | None = None,
+        size: tuple[int, int] | None = None,
     ) -> tuple[Boxes, list[Track | None]]:
         """Take in a frame.
 
@@ -204,6 +209,7 @@ class Tracker:
             frame: Its number. time: its time in seconds, later than the last one's.
             embed: Gives (n, D) L2-normalised embeddings of (n, 4) boxes of this frame; asked only for boxes
                 that motion alone does not decide, or whose track was not looked at for `refresh_s`.
+            size: Height and width of the picture; with it, looks at people whom its edge cuts off count less.
 
         Returns:
             The boxes that were weighed, and the track of each: None for a false alarm.
@@ -222,6 +228,9 @@ class Tracker:
         sure = np.flatnonzero(detections.scores >= options.sure)
         overlap_NN = overlaps(detections.boxes, detections.boxes) - np.eye(len(detections))
         covered = overlap_NN.max(axis=1, initial=0.0)
+        shown = 1.0 - covered
+        if size is not None:
+            shown *= within(detections.boxes, size) ** 2
 
         evidence, _ = self._evidence(self.active, seen[sure])
         looks = self._looks(evidence, detections, sure, covered, time, embed)
@@ -240,9 +249,9 @@ class Tracker:
             owners[unsure[column]] = rest[row]
 
         self._learn(owners, looks, sure)
-        self._correct(frame, time, detections, owners, looks, covered)
+        self._correct(frame, time, detections, owners, looks, shown)
         self._end(time)
-        self._begin(frame, time, detections, owners, looks, covered)
+        self._begin(frame, time, detections, owners, looks, shown)
         self._time = time
         return detections, owners
 
@@ -342,7 +351,7 @@ class Tracker:
         detections: Boxes,
         owners: list[Track | None],
         looks: dict[int, Float64],
-        covered: Float64,
+        shown: Float64,
     ) -> None:
         rows = [row for row, track in enumerate(owners) if track is not None]
         tracks = [track for track in owners if track is not None]
@@ -352,7 +361,7 @@ class Tracker:
         corrected = self.motion.correct(*self._stacked(tracks), centred(detections.boxes[rows]), doubtful)
         for row, track, state, covariance in zip(rows, tracks, *corrected, strict=True):
             track.state, track.covariance = state, covariance
-            self._note(track, frame, time, detections, row, looks, covered)
+            self._note(track, frame, time, detections, row, looks, shown)
 
     def _note(
         self,
@@ -362,7 +371,7 @@ class Tracker:
         detections: Boxes,
         row: int,
         looks: dict[int, Float64],
-        covered: Float64,
+        shown: Float64,
     ) -> None:
         track.frames.append(frame)
         track.times.append(time)
@@ -372,12 +381,12 @@ class Tracker:
         if look is None:
             return
         track.looked = time
-        weight = float(detections.scores[row]) ** 2 * (1.0 - float(covered[row]))
+        weight = (float(detections.scores[row]) * float(shown[row])) ** 2
         track.look = weight * look + (0.0 if track.look is None else track.look)
         track.weight += weight
         if track.recent is None:
             track.recent = look
-        elif covered[row] < 0.5:
+        elif shown[row] > 0.5:
             track.recent = self.tracking.memory * track.recent + (1.0 - self.tracking.memory) * look
 
     def _end(self, time: float) -> None:
@@ -397,7 +406,7 @@ class Tracker:
         detections: Boxes,
         owners: list[Track | None],
         looks: dict[int, Float64],
-        covered: Float64,
+        shown: Float64,
     ) -> None:
         followed = [row for row, track in enumerate(owners) if track is not None]
         shared = containment(detections.boxes, detections.boxes[followed]).max(axis=1, initial=0.0)
@@ -414,7 +423,7 @@ class Tracker:
         for row, state, covariance in zip(rows, *begun, strict=True):
             self._begun += 1
             track = Track(self._begun, state=state, covariance=covariance)
-            self._note(track, frame, time, detections, row, looks, covered)
+            self._note(track, frame, time, detections, row, looks, shown)
             self.active.append(track)
             owners[row] = track
 

@@ -34,7 +34,11 @@ export async function watchView() {
     if (!list.isConnected) stream.removeEventListener("alert", again);
     else show().catch(complain);
   };
-  await show();
+  let raised;
+  do {
+    raised = stream.raised;
+    await show();
+  } while (stream.raised !== raised);
   stream.addEventListener("alert", again);
   return h(
     "div.watch",

@@ -9,8 +9,8 @@ import { toast } from "./toasts.js";
 const AGAIN_MS = 2000;
 const SELDOM_MS = 20_000;
 
-/** Fires "count" and "alert". `count`: alerts that nobody has answered. */
-export const alerts = Object.assign(new EventTarget(), { count: 0 });
+/** Fires "count" and "alert". `count`: alerts that nobody has answered. `raised`: how often "alert" was fired. */
+export const alerts = Object.assign(new EventTarget(), { count: 0, raised: 0 });
 
 let running = null; // what ends the stream that is open
 let last = ""; // number of the last alert that was told
@@ -66,14 +66,21 @@ async function listen(signal) {
   }
 }
 
-function take({ id = "", event = "", data = "" }) {
+function raise() {
+  alerts.raised += 1;
+  alerts.dispatchEvent(new Event("alert"));
+}
+
+function take({ id = "", event = "", data = "", retry = "" }) {
+  // The stream begins: it does not tell of what was raised before.
+  if (retry) raise();
   if (!event) return;
   last = id;
   recount();
   if (event !== "alert") return;
   const { camera, time } = JSON.parse(data);
   toast(text.watch.toast(cameraName(camera), time ? clock(time) : text.noTime));
-  alerts.dispatchEvent(new Event("alert"));
+  raise();
 }
 
 /** Listen while the page is looked at: a browser keeps few connections to one server. */
