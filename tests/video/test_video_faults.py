@@ -87,7 +87,7 @@ from omnireid.video.site import Following
 from omnireid.cli.app import main
 see, defaults = Follower.see, Following.__init__.__defaults__
 def slowly(self, *words):
-    time.sleep(0.03)
+    time.sleep(0.08)
     see(self, *words)
 Follower.see = slowly
 Following.__init__.__defaults__ = (*defaults[:-1], 0.1)  # seconds between savings
