@@ -11,6 +11,7 @@ from omnireid.cli.app import app
 from omnireid.cli.serve import named_galleries
 from omnireid.core.errors import ConfigError, InputError
 from omnireid.server.tokens import TokenFile
+from toy_people import stripes_onnx
 
 
 def test_tokens_are_made_listed_and_revoked(tmp_path: Path) -> None:
@@ -42,6 +43,18 @@ def test_a_camera_without_a_name_is_refused_before_anything_is_opened(tmp_path: 
     refused = CliRunner().invoke(app, arguments)
     assert isinstance(refused.exception, ConfigError)
     assert "--camera 0: expected NAME=SOURCE" in str(refused.exception)
+
+
+@pytest.mark.parametrize("site", [False, True])
+def test_cameras_need_a_calibration_of_the_model(tmp_path: Path, site: bool) -> None:
+    model, plan, gallery = tmp_path / "model.onnx", tmp_path / "site.yaml", tmp_path / "g"
+    stripes_onnx(model, 1.0)
+    plan.write_text("cameras:\n  yard:\n    source: yard.mp4\n")
+    how = ["--site", str(plan)] if site else ["--camera", "yard=yard.mp4"]
+    refused = CliRunner().invoke(app, ["serve", "--model", str(model), "--gallery", str(gallery), *how])
+    assert isinstance(refused.exception, ConfigError)
+    assert "cameras (--camera, --site): the model needs a calibration" in str(refused.exception)
+    assert not gallery.exists()
 
 
 def test_galleries_are_named() -> None:

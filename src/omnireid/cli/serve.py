@@ -156,8 +156,8 @@ def serve(
     known = Calibration.load_beside(weights, embedder.sha256, calibration)
     if sources and known is None:
         raise ConfigError(
-            "--camera: needs a calibration of the model, which says whether two walks are one person's; make "
-            f"one: omnireid calibrate --model {model} …"
+            "cameras (--camera, --site): the model needs a calibration, which says whether two walks are one "
+            f"person's; make one: omnireid calibrate --model {model} …"
         )
     switch_threads_often()
     share_memory_among_threads()
