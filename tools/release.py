@@ -6,9 +6,10 @@
    deploy/, CHANGELOG.md, whose unreleased part must say something) and committed.
 2. Wheel and source archive are built twice, from two copies of the commit in different folders, with
    SOURCE_DATE_EPOCH of the commit. Every byte must be the same.
-3. The wheel is installed as `omnireid[serve]` into an empty environment with the versions of constraints.txt,
-   and asked for its version.
-4. dist/ gets both archives, an SBOM of that environment (CycloneDX), and the hashes of all.
+3. Both are installed with each supported Python that is found, and used (tools/try_archives.py).
+4. The wheel is installed as `omnireid[serve]` into an empty environment with the versions of constraints.txt,
+   and asked for its version. dist/ gets both archives, an SBOM of that environment (CycloneDX), and the
+   hashes of all.
 
 It tags and uploads nothing; what to do next is printed. Needs a package registry.
 """
@@ -110,7 +111,10 @@ def release(version: str) -> None:
         first, second = (_build(scratch / folder) for folder in ("a", "another/b"))
         if different := differing(first, second):
             raise ReleaseError(f"two builds of one commit differ: {', '.join(different)}")
-        (wheel,) = first.glob("*.whl")
+        (wheel,), (source,) = first.glob("*.whl"), first.glob("*.tar.gz")
+        tried = [sys.executable, ROOT / "tools" / "try_archives.py", wheel, source]
+        if subprocess.run(tried).returncode:
+            raise ReleaseError("an archive does not work with a Python that it is for; see above")
         constraints = ["--constraint", str(ROOT / "constraints.txt")]
         python = _install(scratch / "clean", *constraints, f"{wheel}[serve]")
         told = subprocess.run(

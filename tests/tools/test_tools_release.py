@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,18 @@ ROOT = Path(__file__).parents[2]
 FILES = ("src/omnireid/__init__.py", "CITATION.cff", "deploy/kubernetes.yaml", "CHANGELOG.md")
 
 
-@pytest.fixture(scope="module")
-def tool() -> Any:
-    spec = importlib.util.spec_from_file_location("release", ROOT / "tools" / "release.py")
+def load(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def tool() -> Any:
+    return load("release")
 
 
 @pytest.fixture
@@ -58,3 +64,23 @@ def test_builds_that_differ_are_named(tool: Any, tmp_path: Path) -> None:
     (tmp_path / "other" / "more").touch()
     assert tool.differing(tmp_path / "one", tmp_path / "other") == ["a.whl", "more"]
     assert tool.differing(tmp_path / "one", tmp_path / "one") == []
+
+
+def test_a_python_counts_that_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = load("try_archives")
+    (tmp_path / "python3.11").symlink_to(sys.executable)
+    # As pyenv leaves them.
+    shim = tmp_path / "python3.12"
+    shim.write_text("#!/bin/sh\nexit 127\n")
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert trial.found_pythons() == {"3.11": str(tmp_path / "python3.11")}
+    with pytest.raises(trial.TrialError, match="no such word"):
+        trial._do(sys.executable, "-c", "raise SystemExit('no such word')", cwd=tmp_path)
+
+
+def test_the_pythons_tried_are_those_that_the_package_is_for() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    named = tuple(map(int, re.findall(r"Programming Language :: Python :: 3\.(\d+)", text)))
+    assert named == load("try_archives").MINORS
+    assert f'requires-python = ">=3.{named[0]},<3.{named[-1] + 1}"' in text
