@@ -314,6 +314,8 @@ def test_bad_input_is_one_line_that_names_the_thing(
             "evaluate --rounds 3 --fresh-draw --no-table --workers 1",
             "--rounds, --fresh-draw, --no-table, --workers: no effect without --corruptions",
         ),
+        ("evaluate --engine ray", "--engine: no effect without --corruptions; leave it out"),
+        ("evaluate --corruptions --address auto", "--address: no effect without --engine ray"),
         ("evaluate --frame-sampling all --frames 3", "--frames: no effect with --frame-sampling all"),
         ("calibrate --frames 8", "--frames: no effect without --tracklets"),
         ("evaluate --clothes-groups 3", "--clothes-groups: no effect without --clothes-swap"),

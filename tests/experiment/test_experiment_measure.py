@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,9 @@ import omnireid as library
 from command_line import Run
 from omnireid.core.errors import ConfigError, InputError
 from omnireid.core.record import ResultRecord
+from omnireid.experiment import robustness
+from omnireid.experiment.options import Corruptions, Workers
+from omnireid.experiment.workers import Do
 from toy_people import stripes_onnx, write_toy_people
 
 
@@ -69,6 +75,53 @@ def test_defaults_are_the_same_and_nothing_is_written_unless_asked_for(
     assert sorted(tmp_path.rglob("*")) == before
     with pytest.raises(InputError, match="the folder of market-layout is needed"):
         library.evaluate(model, "market-layout")
+
+
+def test_a_worker_measures_what_this_process_would(
+    omnireid: Run, tmp_path: Path, toy_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each task by a worker that got no more than Ray would hand over."""
+    pytest.importorskip("cv2", reason="the extra robustness is not installed")
+    model, done = stripes_onnx(tmp_path / "stripes.onnx", 1.0), []
+
+    def do(open_worker: Callable[[], Do], tasks: Sequence[str], workers: Workers) -> Iterator[Any]:
+        assert (workers.where, workers.cpus) == ("ray", 1)
+        pickled = pickle.dumps(open_worker)
+        for task in tasks:
+            monkeypatch.chdir("/")
+            done.append(task)
+            yield json.loads(json.dumps(pickle.loads(pickled)()(task)))  # noqa: S301
+
+    monkeypatch.setattr(robustness, "do_on_ray", do)
+    monkeypatch.chdir(toy_root.parent)
+    command = [
+        "evaluate", "--model", model, "--data", "market-layout", "--root", toy_root.name, "--no-analysis",
+        "--flip", "--corruptions", "--rounds", 2, "--no-table",
+    ]  # fmt: skip
+    alone = omnireid(*command, "--out", tmp_path / "alone")
+    assert alone.code == 0, alone.err
+    kept = tmp_path / "shared" / "corrupted"
+    shared = omnireid(*command, "--out", tmp_path / "shared", "--engine", "ray", "--worker-cpus", 1)
+    assert shared.code == 0, shared.err
+    assert done == ["round-0", "round-1"]
+    one, other = (ResultRecord.load(tmp_path / name / "result.json") for name in ("alone", "shared"))
+    assert one.robustness == other.robustness
+    assert not kept.exists()
+
+
+def test_what_a_cluster_could_not_open_is_refused(tmp_path: Path, toy_root: Path) -> None:
+    model, data = (
+        stripes_onnx(tmp_path / "stripes.onnx", 1.0),
+        library.read_dataset("market-layout", toy_root),
+    )
+    options = library.EvaluationOptions(
+        analysis=False, corruptions=Corruptions(1, cells=False), workers=Workers("ray")
+    )
+    for opened, out in ((model, None), (library.Embedder.open(model), tmp_path / "out")):
+        with pytest.raises(InputError, match="need the model's file or name, and out"):
+            library.evaluate(opened, data, out=out, options=options)
+    with pytest.raises(InputError, match="read market-layout from an absolute path"):
+        library.evaluate(model, replace(data, root="toy"), out=tmp_path / "out", options=options)
 
 
 def test_python_calibrates_verifies_and_embeds_as_the_commands_do(omnireid: Run, tmp_path: Path) -> None:

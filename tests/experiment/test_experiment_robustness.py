@@ -15,6 +15,7 @@ from omnireid.core.card import InputSpec
 from omnireid.core.errors import InputError
 from omnireid.core.images import decode, resize
 from omnireid.core.options import Protocol
+from omnireid.core.record import RobustnessRecord
 from omnireid.core.types import Dataset, Sample, Split
 from omnireid.data.datasets import read_dataset
 from omnireid.experiment.evaluation import Evaluation, evaluate_model
@@ -127,9 +128,35 @@ def test_numbers_depend_on_neither_workers_nor_cache_nor_place(
     )
     assert again == first
     moved = read_dataset("market-layout", shutil.copytree(toy_root, tmp_path / "elsewhere"))
-    assert evaluate_corrupted(embedder, moved, clean, Corruptions(2, 3, cells=False)) == first
+    there = evaluate_model(embedder, moved)
+    assert evaluate_corrupted(embedder, moved, there, Corruptions(2, 3, cells=False)) == first
     other = evaluate_corrupted(embedder, dataset, clean, Corruptions(2, 4, cells=False))
     assert other.conditions["both"] != first.conditions["both"]
+
+
+def test_what_was_measured_is_not_measured_again(
+    embedder: Embedder, dataset: Dataset, clean: Evaluation, tmp_path: Path
+) -> None:
+    def times() -> dict[str, int]:
+        return {path.name.rpartition("-")[0]: path.stat().st_mtime_ns for path in tmp_path.glob("*-*")}
+
+    def measured(rounds: int, of: Evaluation = clean) -> RobustnessRecord:
+        return evaluate_corrupted(embedder, dataset, of, Corruptions(rounds, 3, cells=False), folder=tmp_path)
+
+    record, first = measured(2), times()
+    assert record == evaluate_corrupted(embedder, dataset, clean, Corruptions(2, 3, cells=False))
+    assert first.keys() == {"round-0", "round-1"}
+    next(tmp_path.glob("round-0-*")).unlink()
+    longer = measured(3)
+    assert times()["round-1"] == first["round-1"]
+    assert longer.conditions["both"].mAP.values[:2] == record.conditions["both"].mAP.values
+    # Of other embeddings nothing is taken.
+    half = replace(clean.query, vectors=clean.query.vectors[:, ::-1])
+    measured(1, replace(clean, query=half))
+    assert len(list(tmp_path.glob("round-0-*"))) == 2
+    next(tmp_path.glob("round-1-*")).write_text("{")
+    with pytest.raises(InputError, match=r"round-1-\w+\.json: cannot be read .* remove it"):
+        measured(3)
 
 
 def test_what_the_benchmark_does_not_define_is_refused(

@@ -136,13 +136,15 @@ def evaluate(
         typer.Option(
             min=1,
             max=options.MOST_THREADS,
-            help="Threads that decode and corrupt, or processes that render; by default one per core.",
+            help="Threads that decode and corrupt (in each worker of a cluster), or processes that "
+            "render; by default one per core.",
         ),
     ] = None,
     reading: options.ScoredDatasetOptions = options.ScoredDatasetOptions(),
     seed: options.Seed = Ranking.seed,
     engine: options.BatchEngineOptions = options.BatchEngineOptions(),
     on_bad: options.Bad = "error",
+    cluster: options.ClusterOptions = options.ClusterOptions(),
 ) -> None:
     """Rank a dataset's gallery for its queries; write the result record and the report.
 
@@ -153,6 +155,8 @@ def evaluate(
 
     --clothes-swap renders people who change clothes, and strangers in the same ones, and says how much of the
     judgement is clothes.
+
+    --corruptions measures for hours; stopped, the same command goes on. --engine ray shares it out.
     """
     from omnireid.experiment.measure import evaluate as measure
     from omnireid.report.analysis import rich_analysis
@@ -167,7 +171,9 @@ def evaluate(
         options.refuse("without --gate-clusters", "gate_block")
     if not corruptions:
         alone = () if clothes_swap else ("workers",)
-        options.refuse("without --corruptions", "rounds", "fresh_draw", "no_table", *alone)
+        options.refuse("without --corruptions", "rounds", "fresh_draw", "no_table", "where", *alone)
+    if cluster.where == "local":
+        options.refuse("without --engine ray", "address", "cpus", "gpus")
     if frame_sampling == "all":
         options.refuse("with --frame-sampling all", "num_frames")
     if not clothes_swap:
@@ -180,6 +186,8 @@ def evaluate(
         _measure_clothes(model, out, SwapOptions(num_groups=clothes_groups, seed=seed), engine, workers)
     if data is None or root is None:
         return
+    if cluster.where == "ray":  # its workers have another working folder
+        root = [path.absolute() for path in root]
     datasets = reading.read_all(data, root)
     if json is not None and len(datasets) > 1:
         raise ConfigError("--json takes one record, and there are several; find them below --out")
@@ -211,6 +219,7 @@ def evaluate(
             on_bad=on_bad,
             flip=flip,
             gates=None if gate_clusters is None else Gates(gate_clusters, gate_block),
+            workers=cluster,
         ),
         engine=engine,
         console=stderr,

@@ -179,8 +179,8 @@ class BatchEngineOptions(EngineOptions):
 
 
 @dataclass(frozen=True)
-class WorkerOptions(Workers):
-    """Who does work that comes in parts."""
+class ClusterOptions(Workers):
+    """Who does work that comes in parts; of a cluster as many as fit."""
 
     where: Annotated[
         Literal["local", "ray"],
@@ -190,13 +190,20 @@ class WorkerOptions(Workers):
         str | None,
         typer.Option(help="Of a running cluster: auto or HOST:PORT; by default Ray is started here."),
     ] = Workers.address
+    cpus: Annotated[
+        int | None,
+        typer.Option("--worker-cpus", min=1, help="Cores of each worker; by default all of a machine."),
+    ] = Workers.cpus
+    gpus: Annotated[int, typer.Option("--worker-gpus", min=0, help="GPUs of each worker.")] = Workers.gpus
+
+
+@dataclass(frozen=True)
+class WorkerOptions(ClusterOptions):
+    """Who does work that comes in parts."""
+
     count: Annotated[
         int | None, typer.Option("--workers", min=1, help="Of the cluster; by default as many as fit.")
     ] = Workers.count
-    cpus: Annotated[
-        int | None, typer.Option("--worker-cpus", min=1, help="Cores of each; by default all of a machine.")
-    ] = Workers.cpus
-    gpus: Annotated[int, typer.Option("--worker-gpus", min=0, help="GPUs of each.")] = Workers.gpus
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +20,14 @@ from omnireid.data.loading import Reading
 from omnireid.experiment.opening import open_model
 from omnireid.experiment.options import Parts
 from omnireid.experiment.plan import Plan, make_plan
-from omnireid.experiment.workers import Do, do_on_ray
+from omnireid.experiment.workers import (
+    Do,
+    another_model,
+    do_on_ray,
+    named_elsewhere,
+    not_there,
+    worker_threads,
+)
 from omnireid.inference.embedder import Embedder
 from omnireid.inference.options import Engine
 from omnireid.inference.sources import collect_samples
@@ -115,8 +121,8 @@ def _embed_parts(
     plan = make_plan(folder.absolute(), samples, facts, rows=rows, suffix=suffix)
     missing = plan.missing
     if parts.workers.where == "ray":
-        file = Path(model).absolute() if Path(model).exists() else model
-        opening = partial(_open_worker, plan.folder, str(file), normalise, engine, reading.on_bad)
+        name = named_elsewhere(model)
+        opening = partial(_open_worker, plan.folder, name, normalise, engine, reading.on_bad)
         outcomes = do_on_ray(opening, missing, parts.workers)
     else:
         outcomes = map(_maker(embedder, plan, replace(reading, console=None)), missing)
@@ -146,11 +152,11 @@ def _open_worker(folder: Path, model: str, normalise: bool, engine: Engine, on_b
     """
     plan = Plan.read(folder)
     if plan is None:
-        raise InputError(f"{folder}: not there on {platform.node()}; all machines of the cluster must see it")
+        raise not_there(folder)
     embedder = Embedder.open(model, **vars(engine), normalise=normalise)
     if list(embedder.ref) != plan.facts["model"]:
-        raise InputError(f"{model}: another model on {platform.node()} than where the command was given")
-    threads = engine.threads or int(os.environ.get("OMP_NUM_THREADS", "1"))
+        raise another_model(model)
+    threads = engine.threads or worker_threads()
     return _maker(embedder, plan, Reading(on_bad=on_bad, threads=threads))
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -27,8 +30,15 @@ from omnireid.experiment.evaluation import (
 from omnireid.experiment.opening import open_model
 from omnireid.experiment.options import EvaluationOptions
 from omnireid.experiment.several import Overall, result_folders, write_overall
+from omnireid.experiment.workers import named_elsewhere
 from omnireid.inference.embedder import Embedder
 from omnireid.inference.options import Engine
+
+if TYPE_CHECKING:
+    from omnireid.experiment.robustness import Cluster
+
+_KEPT = "corrupted"
+"""Folder beside the result that will be: what is measured already of its corruption benchmark."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,7 @@ def evaluate(
         InputError: A ranking, frames or corruptions that a dataset does not allow; no query with a match; a
             result in `out` that another one cannot stand for.
         DatasetError, WeightsError, ImageError, StorageError: As the steps do.
+        MissingExtraError, WorkerError: As `do_on_ray`.
     """
     datasets = _read(data, root, console)
     if options.corruptions is not None:
@@ -101,13 +112,7 @@ def evaluate(
         ranking.check(len(dataset.query), len(dataset.gallery), normalised=normalise)
     if options.gates is not None and out is None:
         raise InputError("gates: their clusters are shown in a report; give out, a folder for it")
-    embedder = (
-        model
-        if isinstance(model, Embedder)
-        else open_model(model, engine, normalise=normalise, console=console)
-    )
-    if options.flip:
-        embedder = embedder.with_flip()
+    embedder = _opened(model, engine, normalise, options.flip, console)
     reader = None
     if options.gates is not None:
         from omnireid.experiment.gates import GateReader
@@ -116,19 +121,63 @@ def evaluate(
     folders = [] if out is None else result_folders(datasets, Path(out))
     for folder in folders:
         check_replaceable(folder, embedder.sha256, corruptions=options.corruptions is not None)
+    cluster = None
+    if options.corruptions is not None and options.workers.where == "ray":
+        cluster = _cluster(model, datasets, out, options, engine, normalise)
     records, files = [], []
     for number, dataset in enumerate(datasets):
-        evaluation = _evaluate(embedder, dataset, ranking, options, console)
+        kept = folders[number].absolute() / _KEPT if folders else None
+        evaluation = _evaluate(embedder, dataset, ranking, options, kept, cluster, console)
         records.append(evaluation.record)
         if out is not None:
             if reader is not None:
                 clusters = reader.clusters(dataset, seed=ranking.seed, on_bad=options.on_bad, console=console)
                 evaluation = replace(evaluation, gates=clusters)
             files.append(write_results(evaluation, embedder, folders[number]))
+            shutil.rmtree(folders[number] / _KEPT, ignore_errors=True)
     if out is None:
         return Measured(tuple(records))
     reports = [(record, written.report) for record, written in zip(records, files, strict=True)]
     return Measured(tuple(records), tuple(files), write_overall(reports, Path(out)))
+
+
+def _opened(
+    model: str | os.PathLike[str] | Embedder,
+    engine: Engine,
+    normalise: bool,
+    flip: bool,
+    console: Console | None = None,
+) -> Embedder:
+    if not isinstance(model, Embedder):
+        model = open_model(model, engine, normalise=normalise, console=console)
+    return model.with_flip() if flip else model
+
+
+def _cluster(
+    model: str | os.PathLike[str] | Embedder,
+    datasets: Sequence[Dataset],
+    out: str | os.PathLike[str] | None,
+    options: EvaluationOptions,
+    engine: Engine,
+    normalise: bool,
+) -> Cluster:
+    """The cluster that measures corruptions.
+
+    Raises:
+        InputError: What its workers could not open.
+    """
+    from omnireid.experiment.robustness import Cluster
+
+    if isinstance(model, Embedder) or out is None:
+        raise InputError("workers of a cluster need the model's file or name, and out, a folder they all see")
+    for dataset in datasets:
+        if not Path(dataset.root).is_absolute():
+            raise InputError(
+                f"{dataset.root}: workers of a cluster have another working folder; read {dataset.name} from "
+                "an absolute path"
+            )
+    opening = partial(_opened, named_elsewhere(model), engine, normalise, options.flip)
+    return Cluster(options.workers, opening)
 
 
 def _evaluate(
@@ -136,6 +185,8 @@ def _evaluate(
     dataset: Dataset,
     ranking: Ranking,
     options: EvaluationOptions,
+    kept: Path | None,
+    cluster: Cluster | None,
     console: Console | None,
 ) -> Evaluation:
     evaluation = evaluate_model(
@@ -147,7 +198,14 @@ def _evaluate(
         from omnireid.experiment.robustness import evaluate_corrupted
 
         robustness = evaluate_corrupted(
-            embedder, dataset, evaluation, options.corruptions, on_bad=options.on_bad, console=console
+            embedder,
+            dataset,
+            evaluation,
+            options.corruptions,
+            on_bad=options.on_bad,
+            folder=kept,
+            cluster=cluster,
+            console=console,
         )
         evaluation = evaluation.with_robustness(robustness)
     return evaluation

@@ -60,30 +60,6 @@ class Gates:
 
 
 @dataclass(frozen=True)
-class EvaluationOptions:
-    """What is measured besides the metrics of the ranking.
-
-    Attributes:
-        normalise: Whether embeddings are L2-normalised. None takes them raw, as the published OSNet figures;
-            with `corruptions` normalised, as the published figures of these.
-        frames: How tracklets become embeddings; None takes torchreid's way.
-        analysis: Whether intervals, breakdowns and open-set metrics are measured.
-        corruptions: The corruption benchmark; None leaves it out.
-        on_bad: What is done with a picture that cannot be decoded.
-        flip: Whether each picture is embedded together with its mirror image.
-        gates: Clusters of what an OSNet's gates tell apart; None leaves them out.
-    """
-
-    normalise: bool | None = None
-    frames: FrameSampling | None = None
-    analysis: bool = True
-    corruptions: Corruptions | None = None
-    on_bad: OnBad = "error"
-    flip: bool = False
-    gates: Gates | None = None
-
-
-@dataclass(frozen=True)
 class Workers:
     """Who does tasks that do not depend on each other.
 
@@ -101,6 +77,32 @@ class Workers:
     count: int | None = None
     cpus: int | None = None
     gpus: int = 0
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """What is measured besides the metrics of the ranking.
+
+    Attributes:
+        normalise: Whether embeddings are L2-normalised. None takes them raw, as the published OSNet figures;
+            with `corruptions` normalised, as the published figures of these.
+        frames: How tracklets become embeddings; None takes torchreid's way.
+        analysis: Whether intervals, breakdowns and open-set metrics are measured.
+        corruptions: The corruption benchmark; None leaves it out.
+        on_bad: What is done with a picture that cannot be decoded.
+        flip: Whether each picture is embedded together with its mirror image.
+        gates: Clusters of what an OSNet's gates tell apart; None leaves them out.
+        workers: Who measures the corruption benchmark.
+    """
+
+    normalise: bool | None = None
+    frames: FrameSampling | None = None
+    analysis: bool = True
+    corruptions: Corruptions | None = None
+    on_bad: OnBad = "error"
+    flip: bool = False
+    gates: Gates | None = None
+    workers: Workers = Workers()
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import platform
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from omnireid.core.errors import InputError, OmniReIDError, WorkerError
@@ -20,6 +22,26 @@ Do = Callable[[str], Any]
 # Tasks are names, and what comes of them a few numbers: Ray asks for no less.
 _OBJECT_STORE_BYTES = 100 << 20
 _ANSWER_S = 10
+
+
+def not_there(path: Path) -> InputError:
+    """Of a worker: it does not see a file or folder of the command."""
+    return InputError(f"{path}: not there on {platform.node()}; all machines of the cluster must see it")
+
+
+def named_elsewhere(model: str | os.PathLike[str]) -> str:
+    """How workers, which have another working folder, call a model: a file by its whole path."""
+    return str(Path(model).absolute() if Path(model).exists() else model)
+
+
+def another_model(name: str) -> InputError:
+    """Of a worker: its model is not that of the command."""
+    return InputError(f"{name}: another model on {platform.node()} than where the command was given")
+
+
+def worker_threads() -> int:
+    """How many threads a worker has: Ray says it by this variable."""
+    return int(os.environ.get("OMP_NUM_THREADS", "1"))
 
 
 def do_on_ray(open_worker: Callable[[], Do], tasks: Sequence[str], workers: Workers) -> Iterator[Any]:
@@ -42,6 +64,8 @@ def do_on_ray(open_worker: Callable[[], Do], tasks: Sequence[str], workers: Work
         WorkerError: What a worker could not do, in its words.
     """
     require("ray")
+    if not tasks:
+        return
     # Nothing is reported to Ray's makers, and its own log goes to its own files.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
