@@ -85,6 +85,9 @@ def test_queries_survive_the_disk(tmp_path: Path) -> None:
     (tmp_path / "queries.csv").write_text(",".join(COLUMNS) + "\na.png,one,0,1.0,1.0,1\n")
     with pytest.raises(InputError, match="line 2 is not a row of path, pid"):
         read_queries(tmp_path / "queries.csv")
+    (tmp_path / "queries.csv").write_text("a" * 200_000)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_queries(tmp_path / "queries.csv")
 
 
 def test_a_better_model_is_better_on_the_same_queries(two: tuple[Path, Path]) -> None:

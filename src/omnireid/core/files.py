@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import glob
 import hashlib
+import io
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from omnireid.core.errors import DiskFullError, StorageError
 
@@ -116,6 +118,15 @@ def write_bytes(
 def write_text(path: str | os.PathLike[str], content: str) -> None:
     """Replace `path` by `content` (UTF-8; what is no Unicode in file names as escapes) atomically."""
     write_bytes(path, content.encode("utf-8", "backslashreplace"))
+
+
+def csv_text(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """A table as CSV with a header: floats in full precision, None as an empty cell, lines end in \\n."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(columns)
+    table.writerows(rows)
+    return text.getvalue()
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from omnireid.core.arrays import Int64
 from omnireid.core.errors import ConfigError, DatasetError, InputError
-from omnireid.core.files import write_bytes, write_text
+from omnireid.core.files import csv_text, write_bytes, write_text
 from omnireid.core.types import Dataset, Split
 from omnireid.data.combine import read_sources
 from omnireid.data.datasets import require_splits
@@ -225,11 +225,8 @@ def _train(
 
 
 def _write_labels(file: Path, train: Split, labels: Int64) -> None:
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(("path", "cluster"))
-    table.writerows(zip(train.paths, labels.tolist(), strict=True))
-    write_text(file, text.getvalue())
+    rows = zip(train.paths, labels.tolist(), strict=True)
+    write_text(file, csv_text(("path", "cluster"), rows))
 
 
 def _read_labels(file: Path, train: Split) -> Int64:

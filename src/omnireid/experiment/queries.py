@@ -13,7 +13,7 @@ import numpy as np
 from omnireid.core.arrays import Float64, Int64
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
-from omnireid.core.files import write_text
+from omnireid.core.files import csv_text, write_text
 from omnireid.core.types import Embeddings
 from omnireid.evaluation.result import RetrievalResult
 
@@ -49,22 +49,20 @@ def write_queries(path: Path, result: RetrievalResult, query: Embeddings, root: 
     Raises:
         StorageError: the file cannot be written.
     """
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
+    rows = []
     for row, name in enumerate(query.paths):
         picture = Path(name)
         relative = picture.relative_to(root) if picture.is_relative_to(root) else picture
         scores = (float(values[row]) for values in (result.ap, result.inp, result.first_match_rank))
-        table.writerow(
+        rows.append(
             (
                 relative.as_posix(),
                 int(query.pids[row]),
                 int(query.camids[row]),
-                *("" if math.isnan(score) else repr(score) for score in scores),
+                *(None if math.isnan(score) else score for score in scores),
             )
         )
-    write_text(path, text.getvalue())
+    write_text(path, csv_text(COLUMNS, rows))
 
 
 def read_queries(path: Path) -> QueryScores:
@@ -75,7 +73,7 @@ def read_queries(path: Path) -> QueryScores:
     """
     try:
         rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read ({error}); 'omnireid evaluate' writes it") from error
     paths, pids, scores = [], [], []
     for line, row in enumerate(rows, start=2):

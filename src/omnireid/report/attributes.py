@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Sequence
 
 import numpy as np
 
+from omnireid.core.files import csv_text
 from omnireid.core.record import ResultRecord
 from omnireid.evaluation.attributes import ATTRIBUTE_METRICS, AttributeScores
 from omnireid.report.page import short_commit, training_section
@@ -34,11 +33,7 @@ def attribute_rows(names: Sequence[str], scores: AttributeScores) -> list[Row]:
 
 def attribute_table(rows: Sequence[Row]) -> str:
     """All of them as CSV in full precision; a cell of what is not defined is empty."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
-    table.writerows(rows)
-    return text.getvalue()
+    return csv_text(COLUMNS, rows)
 
 
 def write_attribute_report(path: str | os.PathLike[str], record: ResultRecord, rows: Sequence[Row]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +12,7 @@ from omnireid.core.arrays import Int64
 from omnireid.core.cameras import camera_name
 from omnireid.core.display import short_repr
 from omnireid.core.errors import ShapeError
+from omnireid.core.files import csv_text
 from omnireid.evaluation.result import RetrievalResult
 
 COLUMNS = ("pid", "name", "queries", "valid_queries", "mAP", "rank1", "worst_rank", "query_cameras")
@@ -111,21 +110,17 @@ def _difficulty(score: IdentityScore) -> tuple[float, float, float, int]:
 
 def identity_table(scores: Sequence[IdentityScore]) -> str:
     """All of them as CSV in full precision; cells of what is not defined are empty."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
-    for score in scores:
-        measured = (
-            "" if value is None else repr(value) for value in (score.mAP, score.rank1, score.worst_rank)
+    rows = (
+        (
+            score.pid,
+            score.name,
+            score.num_queries,
+            score.num_valid_queries,
+            score.mAP,
+            score.rank1,
+            score.worst_rank,
+            " ".join(score.cameras),
         )
-        table.writerow(
-            (
-                score.pid,
-                score.name,
-                score.num_queries,
-                score.num_valid_queries,
-                *measured,
-                " ".join(score.cameras),
-            )
-        )
-    return text.getvalue()
+        for score in scores
+    )
+    return csv_text(COLUMNS, rows)

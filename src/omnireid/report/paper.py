@@ -7,14 +7,13 @@ fractions in full precision, with every field of the protocol.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
+from omnireid.core.files import csv_text
 from omnireid.core.record import MeansRecord, ProtocolRecord, ResultRecord, SpreadRecord
 from omnireid.evaluation.metrics import METRICS, labels
 from omnireid.report.options import TABLE_FORMATS, TableFormat
@@ -130,27 +129,21 @@ def _latex(rows: Sequence[PaperRow]) -> str:
 
 def _csv(rows: Sequence[PaperRow]) -> str:
     fields = [*METRICS]
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(
-        ["name", "dataset", "model", *fields, *(f"{field}_deviation" for field in fields)]
-        + ["repetitions", "seeds", "splits", "mAP_low", "mAP_high"]
-        + [f"protocol_{field}" for field in _PROTOCOL_FIELDS]
-        + ["model_sha256", "omnireid", "commit"]
-    )
+    columns = ["name", "dataset", "model", *fields, *(f"{field}_deviation" for field in fields)]
+    columns += ["repetitions", "seeds", "splits", "mAP_low", "mAP_high"]
+    columns += [f"protocol_{field}" for field in _PROTOCOL_FIELDS]
+    columns += ["model_sha256", "omnireid", "commit"]
+    cells = []
     for row in rows:
         record, metrics = row.record, [row.metric(field) for field in fields]
         if isinstance(record, MeansRecord):
             model, dataset, sha256 = record.model, record.dataset, None
         else:
             model, dataset, sha256 = record.model.name, record.dataset.name, record.model.sha256
-        table.writerow(
+        cells.append(
             [row.name, dataset, model]
-            + ["" if metric is None else repr(metric.mean) for metric in metrics]
-            + [
-                "" if metric is None or metric.deviation is None else repr(metric.deviation)
-                for metric in metrics
-            ]
+            + [None if metric is None else metric.mean for metric in metrics]
+            + [None if metric is None else metric.deviation for metric in metrics]
             + [
                 max(len(metric.values) for metric in metrics if metric is not None),
                 _seeds(record),
@@ -160,7 +153,7 @@ def _csv(rows: Sequence[PaperRow]) -> str:
             + [getattr(row.protocol, field) for field in _PROTOCOL_FIELDS]
             + [sha256 or "", record.environment.omnireid, record.environment.commit or ""]
         )
-    return text.getvalue()
+    return csv_text(columns, cells)
 
 
 def _cells(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 from collections.abc import Collection
@@ -14,7 +12,7 @@ from PIL import Image
 from rich.console import Console
 
 from omnireid.core.errors import DatasetError, InputError
-from omnireid.core.files import absolute, atomic_write, write_text
+from omnireid.core.files import absolute, atomic_write, csv_text, write_text
 from omnireid.core.images import Crop, decode
 from omnireid.core.types import Dataset, Split
 from omnireid.data.datasets.manifest import write_manifest
@@ -135,8 +133,5 @@ def _write_png(path: Path, crop: Crop) -> None:
 
 
 def _write_table(path: Path, done: dict[Path, Draw]) -> None:
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(("path", "corruption", "severity"))
-    table.writerows((picture.as_posix(), what.name, what.severity) for picture, what in done.items())
-    write_text(path, text.getvalue())
+    rows = ((picture.as_posix(), what.name, what.severity) for picture, what in done.items())
+    write_text(path, csv_text(("path", "corruption", "severity"), rows))
