@@ -69,5 +69,10 @@ def test_a_scheme_of_fsspec() -> None:
 
 
 def test_a_scheme_of_nobody() -> None:
-    with pytest.raises(InputError, match=r"nowhere://place: nothing installed reads such an address"):
-        list_files("nowhere://place/crops")
+    for address, said in (
+        ("nowhere://place/crops", "nowhere://place: nothing installed reads such an address"),
+        ("file:///crops", "file:///crops: give the path"),
+        ("s3:///crops", "s3:///crops: cannot be listed"),
+    ):
+        with pytest.raises(InputError, match=said):
+            list_files(address)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from command_line import Run
-from omnireid.core.errors import ImageError, InputError
+from omnireid.core.errors import ImageError, InputError, StorageError
 from omnireid.core.types import Sample
 from omnireid.data.loading import Reading
-from omnireid.experiment.embedding import Embedded, embed
+from omnireid.experiment.embedding import Embedded, _open_worker, embed
 from omnireid.experiment.options import Parts, Workers
 from omnireid.experiment.plan import Plan
+from omnireid.experiment.workers import Do, _shares
 from omnireid.inference.options import Engine
 from omnireid.inference.sources import collect_samples
 from omnireid.inference.storage import PLAN, read_card, read_embeddings
@@ -79,8 +84,10 @@ def test_a_lancedb_table_in_one_commit_and_embedded_again(tmp_path: Path, people
     table = lancedb.connect(tmp_path / "db").create_table("people", rows, schema=schema, mode="overwrite")
     assert (table.count_rows(), table.version) == (24, 1)
     assert collect_samples(tmp_path / "db" / "people.lance") == collect_samples(people)
-    with pytest.raises(InputError, match=r"absent\.lance: not a LanceDB table"):
-        collect_samples(tmp_path / "db" / "absent.lance")
+    assert len(collect_samples(f"{tmp_path}/db/people.lance/")) == 24
+    with pytest.raises(InputError, match=r"absent\.lance: no such LanceDB table"):
+        collect_samples(tmp_path / "absent" / "absent.lance")
+    assert not (tmp_path / "absent").exists()
 
 
 def test_what_is_there_stays_and_what_is_missing_is_made(tmp_path: Path, people: Path, model: Path) -> None:
@@ -96,6 +103,61 @@ def test_what_is_there_stays_and_what_is_missing_is_made(tmp_path: Path, people:
     assert times(out).keys() == first.keys()
     assert {part for part, time in times(out).items() if time != first[part]} == {name}
     assert np.array_equal(read_embeddings(out).vectors, whole.vectors)
+
+
+def test_a_worker_makes_no_part_twice_and_refuses_another_model_and_another_folder(
+    tmp_path: Path, people: Path, model: Path
+) -> None:
+    """A worker that is killed after its part was there is given that part once more."""
+    out = tmp_path / "parts"
+    into(out, people, model)
+    first, name = times(out), sorted(times(out))[0]
+    assert _open_worker(out, str(model), True, ENGINE, "error", Parts())(name) == {"count": 8, "skipped": []}
+    assert times(out) == first
+    other = stripes_onnx(tmp_path / "other.onnx", 2.0)
+    with pytest.raises(InputError, match=r"other\.onnx: another model on "):
+        _open_worker(out, str(other), True, ENGINE, "error", Parts())
+    with pytest.raises(InputError, match="all machines of the cluster must see it"):
+        _open_worker(tmp_path / "absent", str(model), True, ENGINE, "error", Parts())
+
+
+def test_less_than_a_batch_is_a_batch_and_names_of_pictures_are_absolute(
+    tmp_path: Path, people: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    embed("people", model, "parts", engine=ENGINE, parts=Parts(1))
+    plan = Plan.read(tmp_path / "parts")
+    assert plan is not None
+    assert list(plan.sizes.values()) == [4] * 6
+    assert list(plan.samples.paths) == sorted(map(str, people.rglob("*.jpg")))
+
+
+@pytest.mark.parametrize(
+    ("workers", "machines", "expected"),
+    [
+        (Workers("ray"), [{"CPU": 8.0}, {"CPU": 4.0}, {"memory": 1e9}], (3, 4)),
+        (Workers("ray", cpus=2), [{"CPU": 8.0}, {"CPU": 4.0}], (6, 2)),
+        (Workers("ray", count=5), [{"CPU": 8.0}], (5, 8)),
+        (Workers("ray", gpus=1), [{"CPU": 16.0, "GPU": 4.0}, {"CPU": 8.0}], (4, 4)),
+        (Workers("ray", gpus=2, cpus=3), [{"CPU": 16.0, "GPU": 4.0}, {"CPU": 8.0, "GPU": 3.0}], (3, 3)),
+        (Workers("ray", gpus=1), [{"CPU": 8.0}], "no machine of the cluster has a GPU"),
+        (Workers("ray"), [{"memory": 1e9}], "no machine with a processor"),
+    ],
+)
+def test_workers_fill_the_machines_of_a_cluster(
+    monkeypatch: pytest.MonkeyPatch,
+    workers: Workers,
+    machines: list[dict[str, float]],
+    expected: tuple[int, int] | str,
+) -> None:
+    nodes = [{"Alive": True, "Resources": machine} for machine in machines]
+    nodes.append({"Alive": False, "Resources": {"CPU": 1.0, "GPU": 8.0}})
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(nodes=lambda: nodes))
+    if isinstance(expected, str):
+        with pytest.raises(InputError, match=expected):
+            _shares(workers)
+    else:
+        assert _shares(workers) == expected
 
 
 def test_new_pictures_are_taken_up_and_lost_ones_stay(tmp_path: Path, people: Path, model: Path) -> None:
@@ -149,8 +211,9 @@ def test_other_options_another_folder(tmp_path: Path, people: Path, model: Path,
     with pytest.raises(InputError, match="holds something else"):
         into(tmp_path / "full", people, model)
     (out / PLAN).write_bytes(b"PAR1")
-    with pytest.raises(InputError, match="not a plan of OmniReID"):
-        into(out, people, model)
+    for use in (lambda: into(out, people, model), lambda: read_embeddings(out)):
+        with pytest.raises(InputError, match="not a plan of OmniReID"):
+            use()
     with pytest.raises(InputError, match=f"no embeddings of OmniReID, its {PLAN} is missing"):
         read_embeddings(people)
 
@@ -180,6 +243,54 @@ def test_a_gallery_takes_each_picture_once(tmp_path: Path, people: Path, model: 
     assert into(out, people, model, gallery=gallery).count == 8
     with Gallery.open(gallery) as opened:
         assert len(opened.items()) == 24
+    with pytest.raises(InputError, match="parts: its pictures were enrolled in a gallery"):
+        read_embeddings(out)
+
+
+def test_a_gallery_is_the_same_from_wherever_a_worker_sees_it_and_who_enrols_is_told(
+    tmp_path: Path, people: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from omnireid.gallery.gallery import Gallery
+
+    (tmp_path / "elsewhere").mkdir()
+    seen: list[Parts] = []
+
+    def on_ray(open_worker: Callable[[], Do], tasks: Sequence[str], workers: Workers) -> Iterator[Any]:
+        seen.append(open_worker.args[-1])  # type: ignore[attr-defined]
+        # Ray's workers have the working folder of whoever started the cluster.
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        return map(open_worker(), tasks)
+
+    monkeypatch.setattr("omnireid.experiment.embedding.do_on_ray", on_ray)
+    monkeypatch.chdir(tmp_path)
+    parts = Parts(8, Workers("ray"), "gallery", "alice")
+    done = embed("people", os.path.relpath(model), "parts", engine=ENGINE, parts=parts)
+    assert (done.count, done.where) == (24, str(tmp_path / "gallery"))
+    with Gallery.open(str(tmp_path / "gallery")) as opened:
+        assert len(opened.items()) == 24
+        assert {entry.actor for entry in opened.audit() if entry.action == "enrol"} == {"alice"}
+    # Where all is done, nobody asks for a cluster.
+    monkeypatch.chdir(tmp_path)
+    assert embed("people", model, "parts", engine=ENGINE, parts=parts).before == 24
+    assert len(seen) == 1
+
+
+def test_no_token_is_written_down(tmp_path: Path, people: Path, model: Path) -> None:
+    uri = "http://user:secret@127.0.0.1:1/site"
+    with pytest.raises(StorageError):
+        into(tmp_path / "parts", people, model, gallery=uri)
+    plan = Plan.read(tmp_path / "parts")
+    assert plan is not None
+    assert plan.facts["gallery"] == "http://127.0.0.1:1/site"
+    assert b"secret" not in (tmp_path / "parts" / PLAN).read_bytes()
+
+
+def test_a_plan_whose_writer_was_killed_does_not_stand_in_the_way(
+    tmp_path: Path, people: Path, model: Path
+) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "._plan.parquet.abcdefgh.tmp").write_bytes(b"PAR1")
+    assert into(tmp_path / "parts", people, model).count == 24
 
 
 def test_a_part_is_named_by_what_decides_it(tmp_path: Path) -> None:
@@ -219,6 +330,7 @@ def test_what_a_cluster_does_not_do_is_said(tmp_path: Path, people: Path, omnire
         (["--out", "one.parquet", "--engine", "ray"], "a folder of parts has no suffix"),
         (["--out", "one.parquet", "--part-rows", "5"], "a folder of parts has no suffix"),
         (["--out", "parts", "--workers", "2"], "no effect without --engine ray"),
+        (["--out", "parts", "--gallery", "g", "--raw"], "--raw: no effect with --gallery"),
     ):
         refused = omnireid("embed", people, *options)
         assert refused.code == 2

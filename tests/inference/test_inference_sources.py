@@ -108,6 +108,10 @@ def test_a_list_of_pictures(tree: Path) -> None:
         Sample(paths[0], 3, 1),
         Sample(paths[1], -1, 2, 2.5),
     ]
+    for column, cell in (("pid", "anna"), ("pid", 2.5), ("camid", -7), ("time", "noon"), ("path", 3)):
+        pq.write_table(pa.table({"path": paths[:1], column: [cell]}), tree / "bad.parquet")
+        with pytest.raises(InputError, match=rf"bad\.parquet, row 1: .*{column} {cell!r}"):
+            collect_samples(tree / "bad.parquet")
     pq.write_table(pa.table({"path": pa.array([], pa.string())}), tree / "empty.parquet")
     with pytest.raises(InputError, match="no row with a column 'path'"):
         collect_samples(tree / "empty.parquet")

@@ -9,6 +9,7 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import stderr, stdout
+from omnireid.cli.gallery_options import actor
 from omnireid.experiment.options import Parts
 from omnireid.inference.options import DEFAULT_MODEL
 
@@ -44,6 +45,8 @@ def embed(
 
     if out.suffix:
         options.refuse("with one file; a folder of parts has no suffix", "part_rows", "gallery", "where")
+    if gallery is not None:
+        options.refuse("with --gallery, which keeps directions only", "raw")
     if workers.where == "local":
         options.refuse("without --engine ray", "address", "count", "cpus", "gpus")
     done = embed_files(
@@ -53,7 +56,7 @@ def embed(
         normalise=not raw,
         engine=engine,
         reading=Reading(on_bad=on_bad, console=stderr, threads=engine.threads),
-        parts=Parts(part_rows, workers, gallery),
+        parts=Parts(part_rows, workers, gallery, actor()),
     )
     for file in done.skipped:
         stderr.print(f"skipped {file.path}: {file.reason}")
@@ -62,5 +65,5 @@ def embed(
         f"{done.count:,} embeddings of {done.model.dim} values, {kind}, by {done.model.short}"
         + (f"; {done.before:,} were there already" if done.before else "")
         + (f"; {len(done.skipped):,} pictures skipped" if done.skipped else "")
-        + f": {gallery or out}",
+        + f": {done.where}",
     )

@@ -44,15 +44,15 @@ def list_files(address: str) -> list[str]:
         InputError: nothing is there, or nobody answers.
         MissingExtraError: pyarrow is not installed.
     """
+    files, name = _located(address)
     from pyarrow import fs
 
-    files, name = _located(address)
     try:
         kind = files.get_file_info(name).type
         if kind == fs.FileType.File:
             return [address]
         infos = files.get_file_info(fs.FileSelector(name.rstrip("/"), recursive=True))
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{address}: cannot be listed ({error})") from error
     start = len(name.rstrip("/"))
     below = [info.path[start:] for info in infos if info.type == fs.FileType.File]
@@ -63,6 +63,8 @@ def _located(address: str) -> tuple[Any, str]:
     """The file system of an address, and its name there."""
     scheme, _, rest = address.partition("://")
     authority, _, key = rest.partition("/")
+    if scheme == "file":
+        raise InputError(f"{address}: give the path of a file or folder of this machine, without file://")
     files, root = _file_system(f"{scheme}://{authority}")
     # The key as it is: an address proper would escape blanks and the like.
     return files, f"{root.rstrip('/')}/{key}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -46,11 +47,13 @@ class Embedded:
         model: What made them.
         skipped: Pictures that could not be decoded.
         before: Pictures whose parts were there already, and stayed as they were.
+        where: What holds them: the file, the folder, or the gallery, without its token.
     """
 
     count: int
     model: ModelRef
     skipped: tuple[SkippedFile, ...]
+    where: str
     before: int = 0
 
 
@@ -78,7 +81,7 @@ def embed(
 
     Raises:
         InputError, ImageError, WeightsError, StorageError: As `collect_samples`, `Embedder`,
-            `EmbeddingWriter` and `make_plan`.
+            `EmbeddingWriter`, `make_plan` and `Gallery.open`.
         MissingExtraError, WorkerError: As `do_on_ray`.
     """
     out = Path(out)
@@ -92,7 +95,7 @@ def embed(
     with EmbeddingWriter(out, card=embedder.card) as writer:
         for part in embedder.embed_stream(samples, replace(reading, on_skip=skipped.append)):
             writer.write(part)
-    return Embedded(len(samples) - len(skipped), embedder.ref, tuple(skipped))
+    return Embedded(len(samples) - len(skipped), embedder.ref, tuple(skipped), str(out))
 
 
 def _embed_parts(
@@ -108,43 +111,49 @@ def _embed_parts(
     where = source if is_remote(source) else Path(source).absolute()
     samples = collect_samples(where, console=reading.console)
     embedder = open_model(model, engine, normalise=normalise, console=reading.console)
+    gallery = None
+    if parts.gallery is not None:
+        from omnireid.gallery.opening import shown_uri, whole_uri
+
+        gallery = shown_uri(parts.gallery)
+        parts = replace(parts, gallery=whole_uri(parts.gallery))
     facts = {
         "model": list(embedder.ref),
         "normalised": normalise,
         "backend": engine.backend,
         "precision": engine.precision,
-        "gallery": parts.gallery,
+        "gallery": gallery,
     }
     # Whole batches, so that each holds the pictures that it holds when one file is written.
     rows = max(1, parts.rows // engine.batch_size) * engine.batch_size
-    suffix = ".json" if parts.gallery else ".parquet"
+    suffix = ".parquet" if gallery is None else ".json"
     plan = make_plan(folder.absolute(), samples, facts, rows=rows, suffix=suffix)
     missing = plan.missing
+    before = len(plan.samples) - sum(plan.sizes[name] for name in missing)
+    nothing = Embedded(0, embedder.ref, (), gallery or str(folder), before)
+    if not missing:
+        return nothing
     if parts.workers.where == "ray":
         name = named_elsewhere(model)
-        opening = partial(_open_worker, plan.folder, name, normalise, engine, reading.on_bad)
-        outcomes = do_on_ray(opening, missing, parts.workers)
-    else:
-        outcomes = map(_maker(embedder, plan, replace(reading, console=None)), missing)
-    return _collected(outcomes, plan, missing, embedder.ref, reading)
+        opening = partial(_open_worker, plan.folder, name, normalise, engine, reading.on_bad, parts)
+        return _collected(do_on_ray(opening, missing, parts.workers), nothing, len(plan.samples), reading)
+    with _gallery_of(parts) as opened:
+        make = _maker(embedder, plan, replace(reading, console=None), opened)
+        return _collected(map(make, missing), nothing, len(plan.samples), reading)
 
 
-def _collected(
-    outcomes: Iterator[Any], plan: Plan, missing: list[str], model: ModelRef, reading: Reading
-) -> Embedded:
-    planned = sum(plan.sizes[name] for name in missing)
-    before = len(plan.samples) - planned
+def _collected(outcomes: Iterator[Any], nothing: Embedded, total: int, reading: Reading) -> Embedded:
     count, skipped = 0, []
     with progress_bar(reading.console) as progress:
-        task = progress.add_task("embedding", total=len(plan.samples), completed=before)
+        task = progress.add_task("embedding", total=total, completed=nothing.before)
         for outcome in outcomes:
             count += outcome["count"]
             skipped += [SkippedFile(*file) for file in outcome["skipped"]]
             progress.advance(task, outcome["count"] + len(outcome["skipped"]))
-    return Embedded(count, model, tuple(skipped), before)
+    return replace(nothing, count=count, skipped=tuple(skipped))
 
 
-def _open_worker(folder: Path, model: str, normalise: bool, engine: Engine, on_bad: Any) -> Do:
+def _open_worker(folder: Path, model: str, normalise: bool, engine: Engine, on_bad: Any, parts: Parts) -> Do:
     """What a worker needs, loaded once: the plan and the model.
 
     Raises:
@@ -157,18 +166,22 @@ def _open_worker(folder: Path, model: str, normalise: bool, engine: Engine, on_b
     if list(embedder.ref) != plan.facts["model"]:
         raise another_model(model)
     threads = engine.threads or worker_threads()
-    return _maker(embedder, plan, Reading(on_bad=on_bad, threads=threads))
+    # The gallery stays open for as long as the worker lives.
+    gallery = _gallery_of(parts).__enter__()
+    return _maker(embedder, plan, Reading(on_bad=on_bad, threads=threads), gallery)
 
 
-def _maker(embedder: Embedder, plan: Plan, reading: Reading) -> Do:
+def _gallery_of(parts: Parts) -> AbstractContextManager[Gallery | None]:
+    if parts.gallery is None:
+        return nullcontext()
+    from omnireid.gallery.gallery import Gallery
+
+    return Gallery.open(parts.gallery, actor=parts.actor)
+
+
+def _maker(embedder: Embedder, plan: Plan, reading: Reading, gallery: Gallery | None) -> Do:
     """What makes a part of a plan by its name, unless somebody has."""
-    uri = plan.facts["gallery"]
-    if uri is not None:
-        from omnireid.gallery.gallery import Gallery
-
-        make = partial(_enrol_part, Gallery.open(uri), embedder)
-    else:
-        make = partial(_write_part, embedder)
+    make = partial(_write_part, embedder) if gallery is None else partial(_enrol_part, gallery, embedder)
 
     def make_once(name: str) -> dict[str, Any]:
         path, samples, skipped = plan.folder / name, plan.part(name), list[SkippedFile]()

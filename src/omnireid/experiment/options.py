@@ -114,8 +114,10 @@ class Parts:
         workers: Who makes the parts.
         gallery: Where the pictures are enrolled; the folder then holds what became of each part. None keeps
             embeddings in the folder.
+        actor: Who enrols them, in the gallery's audit.
     """
 
     rows: int = 4096
     workers: Workers = Workers()
     gallery: str | None = None
+    actor: str = "local"

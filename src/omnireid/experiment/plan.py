@@ -19,9 +19,9 @@ from omnireid.core.errors import InputError
 from omnireid.core.extras import saying_the_extra
 from omnireid.core.files import atomic_write
 from omnireid.core.types import Sample, SampleColumns
-from omnireid.inference.storage import PLAN, sample_table, samples_of
+from omnireid.inference.storage import PARTS, PLAN, refusing_other_plans, sample_table, samples_of
 
-_PARTS, _FACTS = b"omnireid.parts", b"omnireid.facts"
+_FACTS = b"omnireid.facts"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,18 +48,15 @@ class Plan:
             InputError: It is damaged, or something else.
         """
         with saying_the_extra():
-            import pyarrow as pa
             import pyarrow.parquet as pq
 
         path = folder / PLAN
         if not path.exists():
             return None
-        try:
+        with refusing_other_plans(path):
             table = pq.read_table(path)
-            facts, sizes = (json.loads(table.schema.metadata[name]) for name in (_FACTS, _PARTS))
-        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path}: not a plan of OmniReID ({error})") from error
-        return cls(folder, facts, samples_of(table), sizes)
+            facts, sizes = (json.loads(table.schema.metadata[name]) for name in (_FACTS, PARTS))
+            return cls(folder, facts, samples_of(table), sizes)
 
     def part(self, name: str) -> SampleColumns:
         """The samples of one part."""
@@ -103,7 +100,7 @@ class Plan:
         """
         import pyarrow.parquet as pq
 
-        said = {_FACTS: json.dumps(self.facts), _PARTS: json.dumps(self.sizes)}
+        said = {_FACTS: json.dumps(self.facts), PARTS: json.dumps(self.sizes)}
         with atomic_write(self.folder / PLAN) as stream:
             pq.write_table(sample_table(self.samples).replace_schema_metadata(said), stream)
 
@@ -126,7 +123,8 @@ def make_plan(
     """
     old = Plan.read(folder)
     if old is None:
-        if folder.is_dir() and any(folder.iterdir()):
+        # What a writer that was killed has left of a plan begins with a dot.
+        if folder.is_dir() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
             raise InputError(f"{folder}: holds something else than parts of embeddings; take another folder")
         old = Plan(folder, facts)
     for name, value in facts.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,7 +51,8 @@ def collect_samples(source: Files | Sequence[Files], *, console: Console | None 
         return [sample for part in source for sample in collect_samples(part, console=console)]
     path = Path(source)
     if path.suffix == LANCE:
-        return _listed(_read_lance(str(source)), str(source))
+        address = str(source).rstrip("/")
+        return _listed(_read_lance(address), address)
     if is_remote(source):
         names = list_files(str(source))
     elif path.is_dir():
@@ -109,6 +111,8 @@ def _read_lance(address: str) -> Any:
         import lancedb
 
     folder, _, name = address.rpartition("/")
+    if not is_remote(address) and not Path(address).is_dir():
+        raise InputError(f"{address}: no such LanceDB table")  # LanceDB would make its folder
     try:
         table = lancedb.connect(folder or ".").open_table(name.removesuffix(LANCE))
         columns = [name for name in _LISTED if name in table.schema.names]
@@ -124,16 +128,31 @@ def _listed(table: Any, source: str) -> list[Sample]:
     folder = os.path.dirname(source)  # noqa: PTH120 (of an address, too)
     none = [None] * table.num_rows
     columns = [table.column(name).to_pylist() if name in table.column_names else none for name in _LISTED]
-    return [
-        Sample(
-            # As a manifest's, relative to the table.
-            path if is_remote(path) else os.path.join(folder, path),  # noqa: PTH118
-            -1 if pid is None else int(pid),
-            -1 if camid is None else int(camid),
-            None if time is None else float(time),
-        )
-        for path, pid, camid, time in zip(*columns, strict=True)
-    ]
+    samples = []
+    for number, cells in enumerate(zip(*columns, strict=True), start=1):
+        try:
+            samples.append(_sample(folder, *cells))
+        except (TypeError, ValueError) as error:
+            given = ", ".join(f"{name} {cell!r}" for name, cell in zip(_LISTED, cells, strict=True))
+            raise InputError(
+                f"{source}, row {number}: {given}; expected a text, whole numbers from −1 on (names are read "
+                "from manifests only) and a number"
+            ) from error
+    return samples
+
+
+def _sample(folder: str, path: Any, pid: Any, camid: Any, time: Any) -> Sample:
+    # As a manifest's, relative to the table.
+    place = path if is_remote(path) else os.path.join(folder, path)  # noqa: PTH118
+    is_unknown = time is None or math.isnan(time)
+    return Sample(place, _label(pid), _label(camid), None if is_unknown else float(time))
+
+
+def _label(cell: Any) -> int:
+    label = -1 if cell is None else int(cell)
+    if label < -1 or (cell is not None and label != cell):
+        raise ValueError
+    return label
 
 
 def _walk(folder: Path) -> list[str]:

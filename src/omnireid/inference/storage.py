@@ -39,6 +39,8 @@ from omnireid.core.types import Embeddings, SampleColumns, concatenate
 SUFFIXES = (".parquet", ".npz")
 PLAN = "_plan.parquet"
 """Of a folder of parts: what it will hold. Parquet readers of others leave out what begins with `_`."""
+PARTS = b"omnireid.parts"
+"""Of a plan's metadata: names of its parts, and how many rows each has, as JSON."""
 
 _ROW_GROUP = 4096
 _PREFIX = "omnireid."
@@ -245,9 +247,13 @@ def _whole(folder: Path) -> list[Path]:
     with saying_the_extra():
         import pyarrow.parquet as pq
 
-    if not (folder / PLAN).is_file():
+    plan = folder / PLAN
+    if not plan.is_file():
         raise InputError(f"{folder}: no embeddings of OmniReID, its {PLAN} is missing")
-    files = [folder / name for name in json.loads(pq.read_schema(folder / PLAN).metadata[b"omnireid.parts"])]
+    with refusing_other_plans(plan):
+        files = [folder / name for name in json.loads(pq.read_schema(plan).metadata[PARTS])]
+    if any(file.suffix != ".parquet" for file in files):
+        raise InputError(f"{folder}: its pictures were enrolled in a gallery, which keeps their embeddings")
     missing = [file for file in files if not file.is_file()]
     if missing:
         raise InputError(
@@ -255,6 +261,18 @@ def _whole(folder: Path) -> list[Path]:
             "the same command again"
         )
     return files
+
+
+@contextmanager
+def refusing_other_plans(path: Path) -> Iterator[None]:
+    """Turn what a plan raises that is damaged, or something else, into an `InputError`."""
+    with saying_the_extra():
+        import pyarrow as pa
+
+    try:
+        yield
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not a plan of OmniReID ({error})") from error
 
 
 def _read(path: Path) -> tuple[Embeddings, str]:
@@ -349,4 +367,7 @@ def _is_utf8(path: str) -> bool:
 
 def _check_suffix(path: Path) -> None:
     if path.suffix not in SUFFIXES:
-        raise InputError(f"{path}: embeddings are written as {' or '.join(SUFFIXES)}, chosen by the suffix")
+        raise InputError(
+            f"{path}: embeddings are written as {' or '.join(SUFFIXES)}, chosen by the suffix; a folder of "
+            "parts has a name without a dot"
+        )
