@@ -36,6 +36,16 @@ def test_classes_are_pids_and_the_gallery_has_one_item_for_each(tmp_path: Path) 
     assert [Path(file.path).name for file in data.skipped] == ["words.txt"]
 
 
+def test_a_class_may_be_a_link_but_a_link_to_a_folder_above_has_no_end(tmp_path: Path) -> None:
+    build_class_folders(tmp_path)
+    (tmp_path / "train" / "bee").rename(tmp_path / "elsewhere")
+    (tmp_path / "train" / "bee").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "train" / "ant" / "up").symlink_to(tmp_path / "train")
+    data = read_dataset("class-folders", tmp_path)
+    assert len(data.train) == 3 * len(CLASSES)
+    assert [Path(file.path).name for file in data.skipped] == ["up"]
+
+
 def test_the_first_folder_with_the_classes_is_scored(tmp_path: Path) -> None:
     build_class_folders(tmp_path, test="val")
     write_picture(tmp_path / "test" / "images" / "unlabelled.png")
@@ -107,6 +117,14 @@ def test_cifars_binary_version_becomes_folders(tmp_path: Path) -> None:
         assert np.array_equal(np.asarray(Image.open(path)), picture)
 
 
+def test_cifars_archive_may_lie_in_the_folder_of_the_dataset(tmp_path: Path) -> None:
+    write_cifar10(tmp_path / "cifar10")
+    for _ in range(2):
+        data = read_dataset("cifar10", tmp_path, check_counts=False, extract=True)
+        assert data.root == str(tmp_path / "cifar10" / "pictures")
+        assert len(data.train) == 10
+
+
 def test_cifar100_goes_by_its_fine_labels(tmp_path: Path) -> None:
     folder = tmp_path / "cifar-100-binary"
     folder.mkdir()
@@ -124,6 +142,8 @@ def test_cifar100_goes_by_its_fine_labels(tmp_path: Path) -> None:
         ("test_batch.bin", bytes(3072), "3,072 bytes are no whole rows of 3,073"),
         ("test_batch.bin", b"\x0a" + bytes(3072), "a label 10, where there are 10 classes"),
         ("data_batch_3.bin", None, "data_batch_3.bin: cannot be read"),
+        ("batches.meta.txt", b"../../ant\nbee", "batches.meta.txt: no list of classes"),
+        ("batches.meta.txt", b"ant\nbee\nant", "batches.meta.txt: no list of classes"),
     ],
 )
 def test_damaged_binaries_are_named_and_nothing_is_left(

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from scipy.io import loadmat, savemat
 
@@ -71,3 +73,7 @@ def test_a_manifest_takes_attributes_as_text(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("\n".join([*lines, "c.jpg,3,0,train,0.5"]))
     with pytest.raises(DatasetError, match=r"line 4, column 'attributes': expected a 1 or 0 for each"):
         read_dataset("manifest", tmp_path / "x.csv")
+    columns = {"path": ["a.jpg"], "pid": [1], "camid": [0], "split": ["query"]}
+    pq.write_table(pa.table({**columns, "attributes": [1]}), tmp_path / "x.parquet")
+    with pytest.raises(DatasetError, match=r"column 'attributes': .*, as text, got 1"):
+        read_dataset("manifest", tmp_path / "x.parquet")

@@ -6,6 +6,7 @@ red first. The names of the classes lie beside, in order. (The "python version" 
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +21,11 @@ from omnireid.core.files import write_failure
 from omnireid.core.progress import progress_bar
 from omnireid.data.datasets.card import DatasetCard
 
+PICTURES = "pictures"
+"""Folder of the written pictures, where the dataset's own folder is there already."""
+
 _PIXELS = 3 * 32 * 32
+_NAME = re.compile(r"\w+")
 
 
 class _Version(NamedTuple):
@@ -59,6 +64,9 @@ def write_pictures(binary: Path, folder: Path, *, console: Console | None = None
     version = _VERSIONS[binary.name]
     num_labels = version.num_labels
     names = _read(binary / version.names).decode("utf-8", "replace").split()
+    # They become folders.
+    if len(set(names)) < len(names) or not all(map(_NAME.fullmatch, names)):
+        raise DatasetError(f"{binary / version.names}: no list of classes; unpack it again")
     rows = {
         split: np.concatenate([_rows(binary / file, num_labels, len(names)) for file in files])
         for split, files in version.files.items()

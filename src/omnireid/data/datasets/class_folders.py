@@ -15,7 +15,7 @@ from omnireid.core.options import Protocol
 from omnireid.core.types import Dataset, Sample, SkippedFile
 from omnireid.data.archives import extract_archives
 from omnireid.data.datasets.card import DatasetCard, Reader, ReadOptions, SplitCounts
-from omnireid.data.datasets.cifar import find_binary, write_pictures
+from omnireid.data.datasets.cifar import PICTURES, find_binary, write_pictures
 from omnireid.data.datasets.folders import NO_PICTURE, is_picture_name, locate, scan
 
 TRAIN = "train"
@@ -52,7 +52,12 @@ def _cifar(num_classes: int, binary: str) -> DatasetCard:
             f"[cifar{num_classes}/]{{train,test}}/<class>/*.png\n"
             f"{binary}/*.bin: the official binary version, which --extract writes out as such folders."
         ),
-        places=(f"cifar{num_classes}", f"CIFAR-{num_classes}-dataset", ""),
+        places=(
+            f"cifar{num_classes}",
+            f"cifar{num_classes}/{PICTURES}",
+            f"CIFAR-{num_classes}-dataset",
+            "",
+        ),
         markers=(TRAIN, "test"),
         archives=(f"cifar-{num_classes}-binary.tar.gz",),
         protocol=Protocol.CLASSES,
@@ -159,7 +164,10 @@ def _read_cifar(card: DatasetCard, root: Path, options: ReadOptions) -> Dataset:
             extract_archives(root, card, console=options.console)
             binary = find_binary(root, card)
         if binary is not None:
-            write_pictures(binary, root / card.name, console=options.console)
+            folder = root / card.name
+            # Where the archive lies in there, beside it.
+            folder = folder / PICTURES if folder.exists() else folder
+            write_pictures(binary, folder, console=options.console)
     return read(card, root, options)
 
 
@@ -205,7 +213,8 @@ def _listed(folder: Path, pids: dict[str, int]) -> dict[str, list[str]]:
 
 def _pictures(folder: Path, skipped: list[SkippedFile]) -> Iterator[str]:
     for entry in scan(folder):
-        if entry.is_dir():
+        # A class may be a link; below it a link to a folder above would have no end.
+        if entry.is_dir(follow_symlinks=False):
             yield from _pictures(Path(entry.path), skipped)
         elif is_picture_name(entry.name):
             yield entry.path

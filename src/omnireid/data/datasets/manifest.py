@@ -371,7 +371,8 @@ def _tracklet(row: Mapping[str, Any]) -> str:
 def _attributes(row: Mapping[str, Any]) -> tuple[int, ...]:
     value = row.get("attributes")
     text = "" if _is_empty(value) else str(value).strip()
-    if text.strip("01"):
+    # A number has lost the zeros before its first one.
+    if text.strip("01") or not (text == "" or isinstance(value, str)):
         raise _BadCell("attributes", f"expected a 1 or 0 for each, as text, got {value!r}")
     return tuple(map(int, text))
 
