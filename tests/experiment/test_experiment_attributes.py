@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from omnireid.core.card import InputSpec
 from omnireid.core.errors import InputError
 from omnireid.core.images import load_crop, normalise
 from omnireid.data.datasets import read_dataset
+from omnireid.experiment.run import main_job
 from omnireid.experiment.training import train_on
 from omnireid.models.weights import load_weights
 from omnireid.training.recipe import load_recipe
@@ -67,6 +69,14 @@ def test_run_trains_and_scores_attributes(
     assert "LongCoat" in report
     assert "Attribute by attribute" in report
     assert '<th class="n">persons' not in report
+
+
+def test_a_classifier_is_asked_for_the_attributes_that_it_learned(tmp_path: Path) -> None:
+    build_pa100k(tmp_path)
+    learned = read_dataset("pa100k", tmp_path, check_counts=False)
+    other = replace(learned, attributes=learned.attributes[::-1])
+    with pytest.raises(InputError, match="not the attributes of pa100k"):
+        main_job(load_recipe("pa100k", TINY), learned, tmp_path / "run", targets=[other])
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,13 @@ from omnireid.core.errors import InputError
 from omnireid.core.images import load_crop, normalise
 from omnireid.core.options import Protocol
 from omnireid.core.types import Embeddings, Sample, Split
+from omnireid.data.combine import combine_sources
 from omnireid.data.datasets import read_dataset
 from omnireid.evaluation.ranking import evaluate_embeddings
 from omnireid.experiment.classes import class_items
+from omnireid.experiment.run import main_job
 from omnireid.models.weights import load_weights
+from omnireid.training.recipe import load_recipe
 
 NAMES = ("ant", "bee", "cat", "dog", "elk", "fox")
 TINY = {
@@ -104,6 +109,20 @@ def test_run_trains_and_scores_classes_and_resume_goes_on(
         InputError, match="class-folders: scored by a classifier, which only 'omnireid run' has"
     ):
         evaluate(out / "model.safetensors", "class-folders", classes)
+
+
+def test_a_classifier_is_asked_for_what_it_learned(classes: Path, tmp_path: Path) -> None:
+    """As many classes of other names, and several sources, would be scored without a meaning."""
+    shutil.copytree(classes, tmp_path / "data")
+    for split in ("train", "test"):
+        (tmp_path / "data" / split / "bee").rename(tmp_path / "data" / split / "bat")
+    learned, other = (read_dataset("class-folders", root) for root in (classes, tmp_path / "data"))
+    small = {"height": 16, "width": 16}
+    recipe = load_recipe("quickstart", {"epochs": 1, "input": small, "sampler.batch_size": 12})
+    for dataset, target in ((learned, other), (combine_sources([learned, other]), learned)):
+        with pytest.raises(InputError, match=f"not the classes of {re.escape(dataset.name)}"):
+            main_job(recipe, dataset, tmp_path / "run", targets=[target])
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_ranking_of_unit_vectors_is_the_order_of_logits() -> None:

@@ -150,21 +150,39 @@ def embed_splits(embedder: Embedder, dataset: Dataset, *, seed: int, on_bad: OnB
         embed_split(embedder, split, frames, seed, on_bad, [], None)
 
 
-def check_scorable(dataset: Dataset) -> None:
+def check_scorable(dataset: Dataset, trained_on: Dataset | None = None) -> None:
     """Refuse a dataset that no model can be scored on: pids and cameras say so before any picture is read.
+
+    Args:
+        trained_on: What the model is trained on, where it is known: a classifier knows no other classes.
 
     Raises:
         DatasetError: query or gallery is empty, or attributes are missing.
-        InputError: no query has a match that is not junk, or a camera that the protocol needs is not known.
+        InputError: no query has a match that is not junk, a camera that the protocol needs is not known, or
+            a classifier would be asked for other classes or attributes than it learns.
     """
     if dataset.protocol is Protocol.ATTRIBUTES:
         check_attributes(dataset)
-        return
-    require_splits(dataset, "query", "gallery")
-    query, gallery = dataset.query, dataset.gallery
-    pairs = Relevance.of(query, gallery, dataset.protocol)
-    if not pairs.has_valid_query():
-        raise InputError(f"{dataset.name} in {dataset.root}: {pairs.why_no_query_is_valid()}")
+    else:
+        require_splits(dataset, "query", "gallery")
+        pairs = Relevance.of(dataset.query, dataset.gallery, dataset.protocol)
+        if not pairs.has_valid_query():
+            raise InputError(f"{dataset.name} in {dataset.root}: {pairs.why_no_query_is_valid()}")
+    if trained_on is not None and dataset.protocol.is_of_classifier:
+        learned = _answers(trained_on, trained_on.train, dataset.protocol)
+        asked = dataset.query if dataset.protocol is Protocol.ATTRIBUTES else dataset.gallery
+        if learned != _answers(dataset, asked, dataset.protocol):
+            raise InputError(
+                f"{dataset.name} in {dataset.root}: not the {dataset.protocol.value} of {trained_on.name}; a "
+                "classifier can only be asked for what it learns: train on and score one dataset"
+            )
+
+
+def _answers(dataset: Dataset, split: Split, protocol: Protocol) -> tuple[object, object]:
+    """What a classifier of a split says: how many attributes or which classes, and what they are called."""
+    if protocol is Protocol.ATTRIBUTES:
+        return {len(sample.attributes) for sample in split.samples[:1]}, dataset.attributes
+    return {sample.pid for sample in split}, dict(dataset.pid_names)
 
 
 def check_attributes(dataset: Dataset) -> None:

@@ -212,7 +212,7 @@ def main_job(
     targets = targets or (dataset,)
     require_splits(dataset, "train")
     for target in targets:
-        check_scorable(target)
+        check_scorable(target, dataset)
     trained = train_on(
         recipe,
         dataset,

@@ -232,7 +232,7 @@ def train_on(
     if recipe.evaluation.every:
         try:
             for target in evaluated:
-                check_scorable(target)
+                check_scorable(target, dataset)
         except (DatasetError, InputError) as error:
             raise type(error)(
                 f"{error}. Known before the first batch, because the recipe evaluates every "
