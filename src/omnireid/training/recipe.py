@@ -6,7 +6,6 @@ what is written below it, key by key. Unknown keys fail and name the nearest kno
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from omnireid.core.card import InputSpec
@@ -25,6 +24,7 @@ from omnireid.core.errors import ConfigError, UnknownNameError
 from omnireid.data.samplers import SAMPLERS
 from omnireid.data.strengths import Appearance
 from omnireid.losses.table import LOSSES, LossSpec
+from omnireid.training.recipe_keys import explain
 
 AugmentationName = Literal[
     "flip",
@@ -42,7 +42,6 @@ AugmentationName = Literal[
     "random_erase",
 ]
 
-_LIKE = 0.6
 AVERAGE = "average"
 """The peer that is the running average of a network's own weights."""
 
@@ -330,52 +329,8 @@ def _validate(values: dict[str, Any], *, source: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        lines = [_explain(problem) for problem in error.errors()]
+        lines = [explain(problem, Recipe) for problem in error.errors()]
         raise ConfigError(f"recipe {source}: " + "; ".join(lines)) from error
-
-
-def _explain(problem: Any) -> str:
-    where = ".".join(map(str, (*problem["loc"], *filter(None, [problem.get("ctx", {}).get("key")]))))
-    if problem["type"] != "extra_forbidden":
-        return f"{where}: {problem['msg']}" if where else str(problem["msg"])
-    near = _nearest_keys(where)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(_keys())}"
-    return f"unknown key {where!r}, {hint}"
-
-
-def _keys(section: type[BaseModel] | None = None, prefix: str = "") -> list[str]:
-    """Every key of a recipe, at any depth, as `--set` takes it."""
-    keys = []
-    for name, item in (section or Recipe).model_fields.items():
-        keys.append(prefix + name)
-        if isinstance(item.annotation, type) and issubclass(item.annotation, BaseModel):
-            keys += _keys(item.annotation, f"{prefix}{name}.")
-    return keys
-
-
-def _nearest_keys(unknown: str) -> list[str]:
-    """Keys of the same last name wherever they stand, or of the same initials; else the one most alike."""
-    last = _last(unknown)
-    same = [key for key in _keys() if _last(key) == last]
-    same = same or [key for key in _keys() if _initials(last) == _last(key) or last == _initials(_last(key))]
-    if same:
-        return same
-
-    def likeness(key: str) -> float:
-        pairs = ((unknown, key), (last, _last(key)))
-        return max(difflib.SequenceMatcher(None, *pair).ratio() for pair in pairs)
-
-    nearest = max(_keys(), key=likeness)
-    return [nearest] if likeness(nearest) >= _LIKE else []
-
-
-def _last(key: str) -> str:
-    return key.rpartition(".")[2]
-
-
-def _initials(name: str) -> str:
-    """ "learning_rate" → "lr"."""
-    return "".join(word[:1] for word in name.split("_"))
 
 
 def _read_chain(name_or_path: str | Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
