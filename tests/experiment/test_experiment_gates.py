@@ -82,10 +82,13 @@ def test_a_report_shows_the_clusters(omnireid: Run, model: Path, toy_root: Path,
     assert "no effect without --gate-clusters" in done.err
 
 
-def test_what_cannot_be_shown_is_refused_before_anything_is_embedded(
-    model: Path, toy_root: Path, tmp_path: Path
+def test_what_cannot_be_shown_is_refused_before_anything_is_evaluated(
+    model: Path, toy_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("omnireid.experiment.measure.evaluate_model", None)
     dataset = read_dataset("market-layout", toy_root)
+    with pytest.raises(InputError, match="18 pictures have fewer than 99 different gate vectors"):
+        evaluate(str(model), dataset, out=tmp_path, options=EvaluationOptions(gates=Gates(99)))
     with pytest.raises(InputError, match="shown in a report"):
         evaluate(str(model), dataset, options=EvaluationOptions(gates=Gates()))
     with pytest.raises(UnknownNameError, match=r"conv4\.1"):

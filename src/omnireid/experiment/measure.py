@@ -126,13 +126,15 @@ def evaluate(
         cluster = _cluster(model, datasets, out, options, engine, normalise)
     records, files = [], []
     for number, dataset in enumerate(datasets):
+        gates = None
+        if reader is not None:
+            # Before what takes long: there may be too few pictures.
+            gates = reader.clusters(dataset, seed=ranking.seed, on_bad=options.on_bad, console=console)
         kept = folders[number].absolute() / _KEPT if folders else None
         evaluation = _evaluate(embedder, dataset, ranking, options, kept, cluster, console)
+        evaluation = replace(evaluation, gates=gates)
         records.append(evaluation.record)
         if out is not None:
-            if reader is not None:
-                clusters = reader.clusters(dataset, seed=ranking.seed, on_bad=options.on_bad, console=console)
-                evaluation = replace(evaluation, gates=clusters)
             files.append(write_results(evaluation, embedder, folders[number]))
             shutil.rmtree(folders[number] / _KEPT, ignore_errors=True)
     if out is None:
