@@ -93,16 +93,19 @@ def test_a_search_that_was_interrupted_ends_as_one_that_was_not(toy_root: Path, 
 
 
 def test_a_search_on_two_datasets_leaves_a_recipe_that_trains_what_it_found(
-    omnireid: Run, toy_root: Path, tmp_path: Path
+    omnireid: Run, toy_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     second = write_toy_people(tmp_path / "second", num_train=3, num_test=1)
     out = tmp_path / "search"
+    # Named from where the command runs, which is not where the recipe will lie; it starts from weights.
+    monkeypatch.chdir(tmp_path)
+    Path("own.yaml").write_text("extends: quickstart\ninitial_weights: others\nfrozen_epochs: 1\n")
     options = [
         "--set", f"model_options={json.dumps(SMALL['model_options'])}", "--set", "model=osnet_ain_x0_25",
         "--set", "input={height: 64, width: 32}", "--set", "sampler.batch_size=12", "--set", "epochs=2",
     ]  # fmt: skip
     data = ["--data", "market-layout+market-layout", "--root", toy_root, "--root", second]
-    done = omnireid("search-architecture", *data, "--out", out, *options, "--retrain", "quickstart")
+    done = omnireid("search-architecture", *data, "--out", out, *options, "--retrain", "own.yaml")
     assert done.code == 0, done.err
     network, card = load_weights(out / "model.safetensors")
     assert card.training_pids == 9
@@ -116,6 +119,7 @@ def test_a_search_on_two_datasets_leaves_a_recipe_that_trains_what_it_found(
     assert left.model_options["instance_norm"] == [*map(list, found)]
     assert (left.model, left.input.height, left.name) == ("osnet_ain_x0_25", 64, "found")
     assert (left.optimiser, left.epochs) == (load_recipe("quickstart").optimiser, 11)
+    assert (left.initial_weights, left.frozen_epochs) == (None, 0)
     assert "conv2.0 none 0." in left.source
     done = omnireid(
         "train", "--data", "market-layout", "--root", toy_root, "--recipe", out / "found.yaml",

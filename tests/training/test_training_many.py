@@ -57,6 +57,14 @@ RECIPES = {
         "peer_options": {"blocks": [1, 1, 1], "stream_depths": [1]},
         "loss.mutual": 1.0,
     },
+    "searched": {
+        "sync_batch_norm": True,
+        "model_options": {
+            "blocks": [1, 1, 1],
+            "stream_depths": [1],
+            "instance_norm": [["searched"], ["none"], ["none"]],
+        },
+    },
     "frozen": {"frozen_epochs": 1, "epochs": 2, "sync_batch_norm": True},
 }
 
