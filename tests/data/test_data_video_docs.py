@@ -21,4 +21,5 @@ def test_examples_on_the_page_about_video_run(tmp_path: Path, monkeypatch: pytes
     network.initialise(torch.Generator().manual_seed(5))
     export_onnx(network, card, tmp_path / "model.onnx")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    # This asserts: what each example gives is what the page shows.
     run_examples("guides/data/tracklets.md", known={"model": tmp_path / "model.onnx"}, at_least=15)

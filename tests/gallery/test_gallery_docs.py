@@ -35,6 +35,7 @@ def test_every_example_of_the_pages_runs(tmp_path: Path) -> None:
         "crop": people[0] + 0.3 * vectors(5, 1)[0],
         "somebody_else": people[10],
     }
+    # This asserts: what each example gives is what the page shows.
     run_examples(
         *(f"guides/gallery/{name}.md" for name in PAGES),
         known=known,
