@@ -11,13 +11,14 @@ from typing import Any
 import httpx2
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from omnireid.server.running import SHUTDOWN_S
 from server.page_browser import NEEDS_CHROMIUM, Accessible, Open, ask, button, view
 from server.page_server import PageServer, picture
 
 pytestmark = NEEDS_CHROMIUM
+WATCH_LIST = re.compile(r"/v1/watch(\?.*)?$")
 
 
 def again(pid: int, quality: int) -> bytes:
@@ -117,6 +118,30 @@ def test_nothing_hinders_on_a_phone_or_with_a_screen_reader(
     view(page, "person/p3")
     button(page, "Watch for").click()
     accessible(page, "watch for somebody")
+
+
+def test_an_alert_that_is_raised_while_the_view_is_on_its_way_is_in_it(
+    open_page: Open, server: PageServer
+) -> None:
+    ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 9e4))
+    body = {"identity": "p5", "reason": "lost child", "ends": ends}
+    httpx2.post(server.url + "v1/watch", json=body).raise_for_status()
+    page = open_page(server, "search").page
+    expect(page.locator("h1")).to_be_visible()
+
+    def late(route: Route) -> None:
+        answer = route.fetch()
+        time.sleep(0.5)  # the alerts have been answered meanwhile
+        enrol(server, again(5, 80), camera="Hall")
+        until = time.monotonic() + 20
+        while not ask(server, "v1/watch/alerts")["alerts"] and time.monotonic() < until:
+            time.sleep(0.1)
+        time.sleep(0.5)  # and the stream has told of it
+        route.fulfill(response=answer)
+
+    page.route(WATCH_LIST, late, times=1)
+    view(page, "watch")
+    expect(page.locator(".alert")).to_have_count(1, timeout=20_000)
 
 
 def test_streams_of_events_do_not_hold_up_the_end_of_the_server(server: PageServer) -> None:
