@@ -74,6 +74,15 @@ def test_independent_comparisons_follow_bayes_rule() -> None:
     np.testing.assert_allclose([found.nobody, *found.people], likelihoods / likelihoods.sum())
 
 
+def test_what_else_is_known_of_people_follows_bayes_rule() -> None:
+    found = model().posterior(np.array([0.82, 0.7, 0.3]), 9, prior=0.3)
+    ratios = np.array([-2.0, 3.0, 0.0])
+    more = found.given(ratios)
+    likelihoods = np.array([found.nobody, found.others, *(found.people * np.exp(ratios))])
+    np.testing.assert_allclose([more.nobody, more.others, *more.people], likelihoods / likelihoods.sum())
+    assert found.given(np.full(3, -1e9)).people.max() < 1e-9
+
+
 @given(SCORES, st.floats(0.01, 0.99))
 @settings(max_examples=50, deadline=None)
 def test_the_prior_moves_the_odds_of_nobody_and_nothing_else(scores: list[float], prior: float) -> None:

@@ -57,7 +57,9 @@ def test_options_change_a_question_by_name() -> None:
     assert len(gallery.search(EMBEDDINGS[0], question, model=MODEL).candidates) == 3
     found = gallery.search(EMBEDDINGS[0], question, model=MODEL, k=2, group=True)
     assert (len(found.candidates), len(found.groups)) == (2, 2)
-    with pytest.raises(InputError, match=r"limit: no option of a search; expected one of exact, .*, k, "):
+    with pytest.raises(
+        InputError, match=r"limit: no option of a search; expected one of evidence, exact, .*, k, "
+    ):
         gallery.search(EMBEDDINGS[0], model=MODEL, limit=2)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gallery.people import DIM, MODEL, calibration, crowd, memory_gallery, vectors
+from gallery.people import DIM, MODEL, calibration, crowd, items_of, memory_gallery, vectors
 from omnireid import Filter, Gallery, Item
 from omnireid.core.errors import InputError, ShapeError
 from omnireid.evaluation.calibration import Decision
@@ -80,6 +80,26 @@ def test_only_frames_that_meet_the_filter_count() -> None:
     wanted = expected(rows[kept], [items[n] for n in kept], unit(rows[0]))
     np.testing.assert_allclose([one.score for one in found.candidates], [one[0] for one in wanted], atol=1e-6)
     assert [one.frames for one in found.candidates] == [one[2] for one in wanted]
+
+
+def test_evidence_beside_looks_changes_who_it_is_and_finds_whom_few_pictures_show() -> None:
+    gallery = memory_gallery(calibration=calibration())
+    rows, pids = crowd(0, 40, 4)
+    gallery.enrol(items_of(pids), rows, model=MODEL)
+    plain = gallery.search(rows[0], model=MODEL, k=3)
+    assert plain.groups[0].identity == "p0"
+    # Of 160 pictures 64 are looked at; this person's are not among them.
+    last = gallery.search(rows[0], model=MODEL, k=40).groups[-1].identity
+    assert last is not None
+    gallery.merge(last, ["p1"])
+    found = gallery.search(rows[0], model=MODEL, k=3, evidence={last: 28.0})
+    assert found.groups[0].identity == last
+    assert [one.item.id for one in found.candidates] == [one.item.id for one in plain.candidates]
+    against = gallery.search(rows[0], model=MODEL, k=3, evidence={"p0": -28.0})
+    assert "p0" not in {group.identity for group in against.groups}
+    assert against.nobody is not None
+    assert plain.nobody is not None
+    assert against.nobody > plain.nobody
 
 
 def test_frames_and_people_that_are_ruled_out_do_not_count() -> None:

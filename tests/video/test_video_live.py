@@ -19,8 +19,10 @@ from omnireid.core.detection import Detections
 from omnireid.core.errors import InputError, StorageError
 from omnireid.gallery.retention import Retention
 from omnireid.video.detecting import detect_all
+from omnireid.video.ground import Ground
 from omnireid.video.live import Live, LiveCameras
 from omnireid.video.live_camera import LiveCamera
+from omnireid.video.plan import SitePlan
 from omnireid.video.reading import Frame, shown_source
 from server.toy_service import ToyBackend, toy_calibration
 from video.walks import street, write_video
@@ -203,16 +205,42 @@ def test_nobody_stays_in_view_of_a_camera_that_ended_and_a_clock_may_be_set_back
             live._put(follower.see(Frame(number, seconds, picture), detect_all(Stripes(), [picture])[0]))
 
     see(1_000 + np.arange(20) / 10)
-    assert live._going_on() == ["yard-1000.0-1"]
+    assert list(live._going_on()) == ["yard-1000.0-1"]
     waiting = live.waiting
     # An hour back: who was there is somebody else's walk from now on, and nothing is lost.
     see(-2_600 + np.arange(20) / 10)
-    assert live._going_on() == ["yard--2600.0-1"]
+    assert list(live._going_on()) == ["yard--2600.0-1"]
     assert live.waiting > waiting
     follower.camera._state = replace(follower.camera._state, state="ended")
     live._look()
     # Else this person could be in no other camera, for as long as this one is away.
-    assert live._going_on() == []
+    assert live._going_on() == {}
+
+
+def test_where_two_cameras_of_one_floor_see_somebody_reaches_who_decides(
+    gallery: Gallery, tmp_path: Path
+) -> None:
+    """The second camera looks from the other side, and sees other colours."""
+    corners = [(0, 0, 0, 0), (320, 0, 8, 0), (320, 240, 8, 6), (0, 240, 0, 6)]
+    mirrored = [(320 - x, y, *metres) for x, y, *metres in corners]
+    plan = SitePlan(
+        grounds={"yard": Ground.from_points(corners, "0"), "hall": Ground.from_points(mirrored, "0")}
+    )
+    film = str(write_video(tmp_path / "a.mp4", walk(1, 3)))
+    sources, live = [("yard", film), ("hall", film)], Live(fps=10.0, early_s=1.0, part_s=1.0)
+    followed = LiveCameras(sources, Stripes(), Embedder(ToyBackend()), gallery, live, plan=plan)
+    yard, hall = followed._followers
+    for number in range(1, 41):
+        x = 40.0 + 6 * number
+        for follower, place, person in ((yard, x, 1), (hall, 320 - x, 4)):
+            frame = Frame(number, 1_000 + number / 10, street([(place, person)]))
+            followed._put(follower.see(frame, detect_all(Stripes(), [frame.picture])[0]))
+    followed._stop.set()
+    followed._link()
+    assert (followed.enrolled, followed.lost, followed.failure) == (6, 0, "")
+    (one,), (other,) = ([one.walk for one in follower.view.people] for follower in (yard, hall))  # type: ignore[union-attr]
+    said = followed._linker._meetings.evidence({one})
+    assert said[other] > 5
 
 
 def test_what_is_no_camera_is_refused_before_anything_starts(gallery: Gallery, tmp_path: Path) -> None:

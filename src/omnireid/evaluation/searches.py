@@ -39,6 +39,7 @@ USUAL_RATE = 0.01
 LEAST_CERTAIN = 0.5
 """Nobody is called the same person, or new, below this probability."""
 
+_MOST_SAID = 30.0
 _USUAL_PEOPLE = 30
 _UNSEEN_STEPS = 128
 _UNSEEN_SPREADS = 8.0
@@ -176,6 +177,19 @@ class Posterior:
     people: Float64
     nobody: float
     others: float
+
+    def given(self, ratios: Float64) -> Posterior:
+        """These probabilities by Bayes' rule, once more is known of the people than how they look.
+
+        Args:
+            ratios: (M,) log-likelihood ratios of "this person" against "anybody else", independent of looks.
+        """
+        if not ratios.any():
+            return self
+        bounded = np.clip(ratios, -_MOST_SAID, _MOST_SAID)
+        people = self.people * np.exp(bounded)
+        total = float(people.sum()) + self.nobody + self.others
+        return Posterior(people / total, self.nobody / total, self.others / total)
 
 
 class SearchModel(ClosedModel):

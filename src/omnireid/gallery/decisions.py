@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from omnireid.core.arrays import AnyFloat, Bool, Float32
+from omnireid.core.arrays import AnyFloat, Bool, Float32, Float64
 from omnireid.core.card import ModelRef
 from omnireid.core.errors import InputError
 from omnireid.evaluation.calibration import EVEN, Calibration, Decision
@@ -239,18 +239,20 @@ class SearchJudge(_Scores):
         crowd: Crowd,
         unseen_below: float | None,
         ruled_out: npt.ArrayLike = (),
+        evidence: Float64 | None = None,
     ) -> Verdict | None:
         """Of the best scores of some people, the best first; None without a calibration of searches.
 
-        "Same" is said of the best person where the probability reaches the threshold of the wanted rate, at
-        the prior at hand and at one half: the rate was measured there, and a verdict never says more than the
-        number beside it.
+        "Same" is said of the likeliest person where the probability reaches the threshold of the wanted rate,
+        at the prior at hand and at one half: the rate was measured there, and a verdict never says more than
+        the number beside it.
 
         Args:
             scores: (M,), falling.
             crowd: everybody who was searched through.
             unseen_below: the scores of the others lie below; None where there are no others.
             ruled_out: scores of pictures of somebody who is known to be none of them.
+            evidence: (M,) what else speaks for each of them, as `Posterior.given` takes it.
         """
         if self.model is None:
             return None
@@ -258,7 +260,7 @@ class SearchJudge(_Scores):
 
         def at(prior: float) -> Posterior:
             assert self.model is not None
-            return self.model.posterior(
+            posterior = self.model.posterior(
                 scores,
                 num_people,
                 prior=prior,
@@ -266,6 +268,7 @@ class SearchJudge(_Scores):
                 unseen_below=unseen_below,
                 ruled_out=ruled_out,
             )
+            return posterior if evidence is None else posterior.given(evidence)
 
         posterior, neutral = at(self.prior), at(PRIOR)
         if self.wanted is None:
@@ -278,13 +281,15 @@ class SearchJudge(_Scores):
         assert rate is not None
         certain = np.minimum(posterior.people, neutral.people)
         nobody = min(posterior.nobody, neutral.nobody)
-        is_same = bool(certain[0] >= rate.threshold)
+        best = int(np.argmax(certain))
+        is_same = bool(certain[best] >= rate.threshold)
         decision = (
             Decision.SAME if is_same else Decision.NEW if nobody >= size.nobody_from else Decision.UNSURE
         )
-        others = [
+        decisions = [
             Decision.NEW if is_same or 1 - probability >= size.nobody_from else Decision.UNSURE
-            for probability in posterior.people.tolist()[1:]
+            for probability in posterior.people.tolist()
         ]
+        decisions[best] = decision
         is_extrapolated = num_people > self.model.num_people
-        return Verdict(posterior, (decision, *others), decision, rate, size.people, is_extrapolated)
+        return Verdict(posterior, tuple(decisions), decision, rate, size.people, is_extrapolated)

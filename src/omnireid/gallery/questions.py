@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from omnireid.core.errors import InputError
@@ -26,6 +26,9 @@ class Question:
         without: Ids of items that are no candidates, such as the one that is searched with.
         without_people: Identities that are no candidates, with all that was merged with them, such as
             people who were elsewhere at that moment.
+        evidence: By identity, what else than looks speaks for this person: the log-likelihood ratio against
+            anybody else, such as where they were at that moment. It changes probabilities and decisions; the
+            rate of false alarms was measured without it.
         false_alarm_rate: Wanted share of searches for strangers that end in "same" (FPIR), one that the
             calibration could measure. It holds at any number of people. None takes its usual one, 1 %.
         prior: That the person is in the gallery at all, before the picture is looked at. None takes the
@@ -42,6 +45,7 @@ class Question:
     rerank: bool = False
     without: frozenset[str] = frozenset()
     without_people: frozenset[str] = frozenset()
+    evidence: Mapping[str, float] = field(default_factory=dict)
     false_alarm_rate: float | None = None
     prior: float | None = None
 

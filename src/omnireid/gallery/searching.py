@@ -17,7 +17,7 @@ from omnireid.evaluation.whitening import unit_cosines
 from omnireid.gallery.decisions import Crowd, SearchJudge, Verdict
 from omnireid.gallery.generations import Generation
 from omnireid.gallery.identities import People
-from omnireid.gallery.items import Item
+from omnireid.gallery.items import Filter, Item
 from omnireid.gallery.questions import Question
 from omnireid.gallery.rejections import Rejected
 from omnireid.gallery.rows import ITEM_COLUMNS, embeddings_of, items_of
@@ -35,6 +35,9 @@ _LINKED = 16
 
 _HEEDED = 0.5
 """Rejected pictures this much less alike than the best candidate say nothing."""
+
+_CLEAR = np.log(10.0)
+"""Evidence from which somebody's pictures are looked at although others look more alike."""
 
 _WIDENING = 4
 RERANKING_NOTE = "The order is that of k-reciprocal re-ranking among the candidates; scores are similarities."
@@ -177,11 +180,22 @@ class Ranked:
     Attributes:
         scores: (R,).
         people: (R,) numbers of different people as far as known, in the order in which they first appear.
+        evidence: (P,) what else than looks speaks for each of them (`Question.evidence`).
+        unseen_below: Scores of all other items lie below; None where there are none.
     """
 
     rows: pa.Table
     scores: Float64
     people: Int64
+    evidence: Float64
+    unseen_below: float | None
+
+    @property
+    def best(self) -> Float64:
+        """(P,) the best score of each person."""
+        best = np.full(len(self.evidence), -np.inf)
+        np.maximum.at(best, self.people, self.scores)
+        return best
 
 
 @dataclass(frozen=True)
@@ -226,36 +240,53 @@ class Searcher:
             ranked,
             np.arange(min(asked.k, ranked.rows.num_rows)),
             groups,
-            has_all=has_all,
             is_exact=(asked.exact or not self.has_index) and (has_all or not self.judge.whitens),
             notes=[RERANKING_NOTE] if asked.rerank else [],
         )
 
     def _ranked(self, query: Float32, asked: Question, size: int) -> tuple[Ranked, bool]:
-        """The best items, and whether they are all."""
+        """The best items, with those of people for whom something else speaks; whether they are all."""
         needs_vectors = asked.rerank or self.judge.whitens
         size += len(asked.without)
-        rows = self.store.search(
-            self.generation.collection,
-            query,
-            k=size,
-            where=asked.where,
-            exact=asked.exact,
-            columns=(*ITEM_COLUMNS, "embedding") if needs_vectors else ITEM_COLUMNS,
-        )
+
+        def nearest(where: Filter) -> pa.Table:
+            return self.store.search(
+                self.generation.collection,
+                query,
+                k=size,
+                where=where,
+                exact=asked.exact,
+                columns=(*ITEM_COLUMNS, "embedding") if needs_vectors else ITEM_COLUMNS,
+            )
+
+        rows = nearest(asked.where)
         has_all = rows.num_rows < size
         rows = self.asked_for(rows, asked)
+        count, likely = rows.num_rows, self._likely(asked)
+        if likely and not has_all:
+            theirs = self.asked_for(nearest(dataclasses.replace(asked.where, identities=likely)), asked)
+            known = set(rows.column("id").to_pylist())
+            more = [item_id not in known for item_id in theirs.column("id").to_pylist()]
+            rows = pa.concat_tables([rows, theirs.take(np.flatnonzero(more))])
         scores = np.asarray(rows.column("score"), np.float64)
         if needs_vectors and rows.num_rows:
             vectors = self.judge.vectors(np.concatenate([query[None], embeddings_of(rows)]))
             if self.judge.whitens:
                 scores = unit_cosines(vectors[1:], vectors[0])
+        below = None if has_all or not count else float(scores[:count].min())
+        if needs_vectors and rows.num_rows:
             # Stable: what was equal stays in the order of the store, by id.
             order = np.argsort(-scores, kind="stable")
             if asked.rerank:
                 order[:RERANKED] = reranked(vectors[0], vectors[1:], order[:RERANKED])
             rows, scores = rows.take(order), scores[order]
-        return self.ranked(rows, scores), has_all
+        return self.ranked(rows, scores, asked, below), has_all
+
+    def _likely(self, asked: Question) -> frozenset[str]:
+        """Aliases of the people for whom more than looks speaks clearly, as far as they are asked for."""
+        likely = {identity for identity, ratio in asked.evidence.items() if ratio > _CLEAR}
+        aliases = frozenset(alias for identity in likely for alias in self.people.aliases(identity))
+        return aliases & (aliases if asked.where.identities is None else asked.where.identities)
 
     def asked_for(self, rows: pa.Table, asked: Question) -> pa.Table:
         """Rows without the items and people that are to be no candidates."""
@@ -268,7 +299,7 @@ class Searcher:
             rows = rows.take(np.flatnonzero([identity not in gone for identity in shown]))
         return rows
 
-    def ranked(self, rows: pa.Table, scores: Float64) -> Ranked:
+    def ranked(self, rows: pa.Table, scores: Float64, asked: Question, unseen_below: float | None) -> Ranked:
         """Rows in the order of the answer, with whose they are."""
         shown = [self.people.shown(identity) for identity in rows.column("identity").to_pylist()]
         tracklets = rows.column("tracklet").to_pylist()
@@ -285,7 +316,13 @@ class Searcher:
         joined = self._joined(rows, people, is_known)
         # Numbered anew, in the order in which they first appear.
         _, first, places = np.unique(joined[people], return_index=True, return_inverse=True)
-        return Ranked(rows, scores, np.argsort(np.argsort(first))[places])
+        order = np.argsort(first)
+        ratios = {self.people.root(identity): ratio for identity, ratio in asked.evidence.items()}
+        evidence = np.zeros(len(first))
+        for row, identity in enumerate(shown):
+            if identity in ratios:
+                evidence[places[row]] = ratios[identity]
+        return Ranked(rows, scores, np.argsort(order)[places], evidence[order], unseen_below)
 
     def _joined(self, rows: pa.Table, people: Int64, is_known: Bool) -> Int64:
         """For each of M people the one they are: what nobody has assigned joins whom it looks like.
@@ -317,8 +354,11 @@ class Searcher:
 
     def groups(self, ranked: Ranked, k: int) -> list[Int64]:
         """Places of each person's candidates, the best person first; at most k of at most k."""
-        count = int(ranked.people.max(initial=-1)) + 1
-        return [np.flatnonzero(ranked.people == person)[:k] for person in range(min(count, k))]
+        people = np.arange(len(ranked.evidence))
+        if ranked.evidence.any() and self.judge.model is not None:
+            looks = self.judge.model.fit(self.crowd.pictures).evidence(ranked.best)
+            people = np.argsort(-(looks + ranked.evidence), kind="stable")
+        return [np.flatnonzero(ranked.people == person)[:k] for person in people[:k]]
 
     def result(
         self,
@@ -327,7 +367,6 @@ class Searcher:
         candidates: Int64,
         groups: list[Int64],
         *,
-        has_all: bool,
         is_exact: bool,
         notes: list[str],
         frames: Int64 | None = None,
@@ -338,10 +377,9 @@ class Searcher:
             query: (D,) of unit norm, as stored.
             candidates: places of those that are listed.
             groups: places of those of each group.
-            has_all: whether there are no other items that meet the filter.
             frames: (R,) items behind each row; one, when None.
         """
-        judged = _Judged.of(self, ranked, has_all, self._ruled_out(query, ranked))
+        judged = _Judged.of(self, ranked, self._ruled_out(query, ranked))
         listed = self._candidates(ranked, candidates, frames, judged)
         grouped = tuple(_group(self._candidates(ranked, places, frames, judged)) for places in groups)
         verdict = judged.verdict
@@ -420,13 +458,12 @@ class _Judged:
     decisions: list[Decision | None]
 
     @classmethod
-    def of(cls, searcher: Searcher, ranked: Ranked, has_all: bool, ruled_out: Float64) -> _Judged:
-        count = int(ranked.people.max(initial=-1)) + 1
-        best = np.full(count, -np.inf)
-        np.maximum.at(best, ranked.people, ranked.scores)
+    def of(cls, searcher: Searcher, ranked: Ranked, ruled_out: Float64) -> _Judged:
+        count, best = len(ranked.evidence), ranked.best
         order = np.argsort(-best, kind="stable")
-        below = None if has_all or not len(ranked.scores) else float(ranked.scores.min())
-        verdict = searcher.judge.verdict(best[order], searcher.crowd, below, ruled_out)
+        verdict = searcher.judge.verdict(
+            best[order], searcher.crowd, ranked.unseen_below, ruled_out, ranked.evidence[order]
+        )
         if verdict is None:
             return cls(None, [None] * count, [None] * count)
         probabilities = np.empty(count)

@@ -106,17 +106,17 @@ def search_tracklets(
     order = np.lexsort((ids, -scores))
     if asked.rerank:
         order[:RERANKED] = reranked(query, vectors, order[:RERANKED])
-    ranked, frame_counts = searcher.ranked(rows.take(order), scores[order]), frame_counts[order]
+    below = None if has_all or not len(scores) else float(scores.min())
+    ranked = searcher.ranked(rows.take(order), scores[order], asked, below)
     notes = [TRACKLET_NOTE] if searcher.judge.model is not None else []
     return searcher.result(
         nearest_to,
         ranked,
         np.arange(min(asked.k, len(order))),
         searcher.groups(ranked, asked.k) if asked.group else [],
-        has_all=has_all,
         is_exact=has_all and (asked.exact or not searcher.has_index),
         notes=[*notes, *([RERANKING_NOTE] if asked.rerank else [])],
-        frames=frame_counts,
+        frames=frame_counts[order],
     )
 
 

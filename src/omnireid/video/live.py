@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -27,7 +27,9 @@ from omnireid.inference.embedder import Embedder
 from omnireid.video.boxes import Boxes
 from omnireid.video.detecting import detect_all
 from omnireid.video.follower import look
+from omnireid.video.ground import Ground
 from omnireid.video.live_camera import CameraState, LiveCamera
+from omnireid.video.meeting import Trail, trail
 from omnireid.video.online import Link, Online, OnlineLinker, Seen
 from omnireid.video.plan import SitePlan
 from omnireid.video.quality import BestCrops
@@ -117,7 +119,7 @@ class _Follower:
     live: Live
     embedder: Embedder
     tracker: Tracker
-    has_ground: bool = False
+    ground: Ground | None = None
     size: tuple[int, int] = (0, 0)
     walks: dict[int, _Walk] = field(default_factory=dict)
     view: View | None = None
@@ -150,7 +152,7 @@ class _Follower:
         return [part for track in self.tracker.finish() for part in self._part(track, is_over=True)]
 
     def _in_view(self, walk: _Walk, now: float, box: Float32) -> InView:
-        if self.has_ground:
+        if self.ground is not None:
             walk.lately.append((now, box))
             while walk.lately[0][0] < now - _LATELY_S:
                 walk.lately.popleft()
@@ -180,6 +182,7 @@ class _Follower:
             track.embedding.astype(np.float32),
             0.0 if best is None else best.quality,
             None if best is None else best.jpeg,
+            way(self.ground, walk.lately, self.size),
         )
         walk.begin, track.look, track.crops = now, None, BestCrops()
         track.take_away()
@@ -234,7 +237,7 @@ class LiveCameras:
                 live,
                 embedder,
                 Tracker(live.tracking),
-                name in plan.grounds,
+                plan.grounds.get(name),
             )
             for name, source in sources
         ]
@@ -360,14 +363,33 @@ class LiveCameras:
             if self._waiting and self._waiting[0] is seen:
                 self._waiting.popleft()
 
-    def _going_on(self) -> list[str]:
-        return [one.walk for follower in self._followers if follower.view for one in follower.view.people]
+    def _going_on(self) -> dict[str, Trail | None]:
+        views = [(follower.ground, view) for follower in self._followers if (view := follower.view)]
+        return {
+            one.walk: way(ground, one.lately, (view.picture.shape[0], view.picture.shape[1]))
+            for ground, view in views
+            for one in view.people
+        }
 
     def _fail(self, what: str, error: Exception) -> None:
         words = f"{what}: {error}"
         if words != self.failure:
             log.error("cameras: %s", words, exc_info=not isinstance(error, OmniReIDError))
         self.failure = words
+
+
+def way(
+    ground: Ground | None, lately: Collection[tuple[float, Float32]], size: tuple[int, int]
+) -> Trail | None:
+    """Where somebody was lately, on the floor; None where nobody knows.
+
+    Args:
+        lately: Unix seconds and boxes (4,). size: Height and width of the picture.
+    """
+    if ground is None or not lately:
+        return None
+    times, boxes = zip(*lately, strict=True)
+    return trail(ground, times, boxes, size)
 
 
 def _give_way() -> None:

@@ -9,8 +9,8 @@ import numpy as np
 
 from omnireid.core.arrays import Float64
 from omnireid.video.floors import averaged
-from omnireid.video.live import InView, View
-from omnireid.video.meeting import Meeting, Trail, trail
+from omnireid.video.live import InView, View, way
+from omnireid.video.meeting import Meeting, Trail
 from omnireid.video.plan import SitePlan
 
 
@@ -43,14 +43,13 @@ def on_floors(
     for camera, view in views.items():
         ground = plan.grounds.get(camera)
         for one in view.people:
-            if ground is not None and one.lately:
-                times, boxes = zip(*one.lately, strict=True)
-                size = (view.picture.shape[0], view.picture.shape[1])
-                key = (ground.floor, whose.get(one.walk, f"walk {one.walk}"))
-                groups.setdefault(key, []).append((camera, one, trail(ground, times, boxes, size)))
+            walked = way(ground, one.lately, (view.picture.shape[0], view.picture.shape[1]))
+            if walked is not None:
+                key = (walked.floor, whose.get(one.walk, f"walk {one.walk}"))
+                groups.setdefault(key, []).append((camera, one, walked))
     found = []
     for (floor, _), parts in groups.items():
-        ways = averaged([way for _, _, way in parts], step_s)
+        ways = averaged([walked for _, _, walked in parts], step_s)
         if ways:
             moments, places = ways[-1]
             seen = tuple((camera, one) for camera, one, _ in parts)

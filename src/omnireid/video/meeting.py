@@ -9,14 +9,18 @@ pairs at once (expectation maximisation), since calibrations are never as good a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 
 from omnireid.core.arrays import Float32, Float64, Int64
 from omnireid.video.ground import Ground
+
+_TRAILS, _PAIRS = 256, 500
+_LEARN_AFTER = 20  # so many pairs for each walk that has come since, so that a walk costs the same always
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,20 +118,75 @@ def meeting_evidence(
         (N, N) float64, symmetric; 0 where two were never seen at once, or on different floors.
     """
     evidence = np.zeros((len(trails), len(trails)))
-    pairs = _pairs(trails, cameras)
-    for floor in {trail.floor for trail in trails if trail is not None}:
-        mine = [pair for pair in pairs if pair.floor == floor]
-        known = [pair for pair in mine if pair.is_one_camera]
-        asked = [pair for pair in mine if not pair.is_one_camera]
-        if not asked:
-            continue
-        area = _area([trail.points for trail in trails if trail is not None and trail.floor == floor])
-        different = _different(known, area, meeting)
-        scale = _scale(asked, different, meeting)
-        for pair in asked:
-            said = pair.evidence(scale, different, meeting)
-            evidence[pair.row, pair.column] = evidence[pair.column, pair.row] = said
+    pairs = {
+        (row, column): pair
+        for row, a in enumerate(trails)
+        for column, b in enumerate(trails[:row])
+        if (pair := _pair(a, b, is_one_camera=cameras[row] == cameras[column])) is not None
+    }
+    for floor in {pair.floor for pair in pairs.values()}:
+        mine = {key: pair for key, pair in pairs.items() if pair.floor == floor}
+        points = [trail.points for trail in trails if trail is not None and trail.floor == floor]
+        fit = _fitted(list(mine.values()), points, meeting)
+        for (row, column), pair in mine.items():
+            if not pair.is_one_camera:
+                evidence[row, column] = evidence[column, row] = pair.evidence(fit, meeting)
     return evidence
+
+
+class Meetings:
+    """What floors say of walks that go on: of the last ones, in bounded memory and time.
+
+    How far apart different people are, and how well floors fit, is learned as walks come.
+    """
+
+    def __init__(self, meeting: Meeting = Meeting()) -> None:
+        self._meeting = meeting
+        self._trails: OrderedDict[str, tuple[str, Trail]] = OrderedDict()
+        self._pairs: OrderedDict[frozenset[str], _Pair] = OrderedDict()
+        self._fits: dict[str, _Fit] = {}
+        self._new = 0
+
+    def see(self, walk: str, present: Mapping[str, tuple[str, Trail]]) -> None:
+        """Compare where a walk was lately with all others that are remembered.
+
+        Args:
+            present: Camera and latest trail, by name, of this walk and of those that go on.
+        """
+        for name, latest in present.items():
+            self._trails[name] = latest
+            self._trails.move_to_end(name)
+        if walk not in present:
+            return
+        camera, trail = present[walk]
+        for other, (its_camera, its_trail) in self._trails.items():
+            pair = None if other == walk else _pair(trail, its_trail, is_one_camera=camera == its_camera)
+            if pair is not None:
+                self._pairs[frozenset((walk, other))] = pair
+        for kept, most in ((self._trails, _TRAILS), (self._pairs, _PAIRS)):
+            while len(kept) > most:
+                kept.popitem(last=False)
+        self._new += 1
+        floors = {pair.floor for pair in self._pairs.values()}
+        if self._new * _LEARN_AFTER >= len(self._pairs) or not self._fits.keys() >= floors:
+            self._learn()
+
+    def evidence(self, walks: Collection[str]) -> dict[str, float]:
+        """Log-likelihood ratio, by name of each other walk, that it is of the person of these."""
+        found: dict[str, float] = {}
+        for names, pair in self._pairs.items():
+            others = names.difference(walks)
+            if len(others) == 1 and not pair.is_one_camera:
+                (other,) = others
+                found[other] = found.get(other, 0.0) + pair.evidence(self._fits[pair.floor], self._meeting)
+        return found
+
+    def _learn(self) -> None:
+        self._new = 0
+        for floor in {pair.floor for pair in self._pairs.values()}:
+            pairs = [pair for pair in self._pairs.values() if pair.floor == floor]
+            points = [trail.points for _, trail in self._trails.values() if trail.floor == floor]
+            self._fits[floor] = _fitted(pairs, points, self._meeting)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,8 +195,6 @@ class _Pair:
     deviations, and the determinant of the covariance.
     """
 
-    row: int
-    column: int
     floor: str
     is_one_camera: bool
     metres: Float64
@@ -148,45 +205,46 @@ class _Pair:
     def looks(self) -> float:
         return float(len(self.metres))
 
-    def same(self, scale: float) -> Float64:
-        """Density of the distances of one person, 1/m², where deviations are `scale` times as large."""
-        spread = scale**2 * np.sqrt(self.determinants)
-        return np.asarray(np.exp(-0.5 * self.sq_deviations / scale**2) / (2 * np.pi * spread))
-
-    def evidence(self, scale: float, different: tuple[float, float], meeting: Meeting) -> float:
-        other = np.where(self.metres < meeting.companion_m, *different)
-        mixed = (1 - meeting.outlier) * self.same(scale) + meeting.outlier * other
+    def evidence(self, fit: _Fit, meeting: Meeting) -> float:
+        """Log-likelihood ratio of one person against two."""
+        other = np.where(self.metres < meeting.companion_m, fit.near, fit.far)
+        spread = fit.scale**2 * np.sqrt(self.determinants)
+        same = np.exp(-0.5 * self.sq_deviations / fit.scale**2) / (2 * np.pi * spread)
+        mixed = (1 - meeting.outlier) * same + meeting.outlier * other
         worth = self.looks / (1 + meeting.held * (self.looks - 1))
         return worth * float(np.log(mixed / other).mean())
 
 
-def _pairs(trails: Sequence[Trail | None], cameras: Sequence[str]) -> list[_Pair]:
-    pairs = []
-    for row, a in enumerate(trails):
-        for column in range(row + 1, len(trails)):
-            b = trails[column]
-            if a is None or b is None or a.floor != b.floor or not (len(a.moments) and len(b.moments)):
-                continue
-            if a.moments[0] > b.moments[-1] or b.moments[0] > a.moments[-1]:
-                continue
-            _, at_a, at_b = np.intersect1d(a.moments, b.moments, assume_unique=True, return_indices=True)
-            if not len(at_a):
-                continue
-            gaps = a.points[at_a] - b.points[at_b]
-            covariances = a.covariances[at_a] + b.covariances[at_b]
-            solved = np.linalg.solve(covariances, gaps[:, :, None])[:, :, 0]
-            pairs.append(
-                _Pair(
-                    row,
-                    column,
-                    a.floor,
-                    cameras[row] == cameras[column],
-                    np.hypot(*gaps.T),
-                    (gaps * solved).sum(axis=1),
-                    np.linalg.det(covariances),
-                )
-            )
-    return pairs
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """What a floor's pairs teach: densities (1/m²) of where somebody else is, near and farther away, and by
+    how much all deviations are larger than they were taken for.
+    """
+
+    near: float
+    far: float
+    scale: float = 1.0
+
+
+def _pair(a: Trail | None, b: Trail | None, *, is_one_camera: bool) -> _Pair | None:
+    if a is None or b is None or a.floor != b.floor or not (len(a.moments) and len(b.moments)):
+        return None
+    if a.moments[0] > b.moments[-1] or b.moments[0] > a.moments[-1]:
+        return None
+    _, at_a, at_b = np.intersect1d(a.moments, b.moments, assume_unique=True, return_indices=True)
+    if not len(at_a):
+        return None
+    gaps = a.points[at_a] - b.points[at_b]
+    covariances = a.covariances[at_a] + b.covariances[at_b]
+    solved = np.linalg.solve(covariances, gaps[:, :, None])[:, :, 0]
+    metres, determinants = np.hypot(*gaps.T), np.linalg.det(covariances)
+    return _Pair(a.floor, is_one_camera, metres, (gaps * solved).sum(axis=1), determinants)
+
+
+def _fitted(pairs: Sequence[_Pair], points: Sequence[Float64], meeting: Meeting) -> _Fit:
+    """What the pairs of one floor teach."""
+    fit = _different([pair for pair in pairs if pair.is_one_camera], _area(points), meeting)
+    return _scaled([pair for pair in pairs if not pair.is_one_camera], fit, meeting)
 
 
 def _area(points: Sequence[Float64]) -> float:
@@ -197,27 +255,25 @@ def _area(points: Sequence[Float64]) -> float:
         return 9.0
 
 
-def _different(known: Sequence[_Pair], area: float, meeting: Meeting) -> tuple[float, float]:
-    """Densities (1/m²) of where somebody else is: near, and farther away."""
+def _different(known: Sequence[_Pair], area: float, meeting: Meeting) -> _Fit:
     disc = np.pi * meeting.companion_m**2
     looks = meeting.belief + sum(pair.looks for pair in known)
     chance = min(disc / (area + disc), 0.5)
     near = chance * meeting.belief + sum(float((p.metres < meeting.companion_m).sum()) for p in known)
     share = near / looks
-    return share / disc, (1 - share) / max(area, disc)
+    return _Fit(share / disc, (1 - share) / max(area, disc))
 
 
-def _scale(asked: Sequence[_Pair], different: tuple[float, float], meeting: Meeting) -> float:
-    """By how much all deviations are larger than they were taken for; 1 without any pair."""
-    scale, share = 1.0, 0.3
-    for _ in range(10):
-        odds = np.array([pair.evidence(scale, different, meeting) for pair in asked])
+def _scaled(asked: Sequence[_Pair], fit: _Fit, meeting: Meeting) -> _Fit:
+    share = 0.3
+    # The median of a squared distance in two dimensions is 2 log 2 squared deviations.
+    medians = np.array([np.median(pair.sq_deviations) for pair in asked]) / (2 * np.log(2))
+    for _ in range(10 if asked else 0):
+        odds = np.array([pair.evidence(fit, meeting) for pair in asked])
         same = share / (share + (1 - share) * np.exp(-np.clip(odds, -30, 30)))
         share = float(np.clip(same.mean(), 0.02, 0.9))
-        # The median of a squared distance in two dimensions is 2 log 2 squared deviations.
-        medians = np.array([np.median(pair.sq_deviations) for pair in asked]) / (2 * np.log(2))
-        capped = np.minimum(medians, 9.0 * scale**2)
+        capped = np.minimum(medians, 9.0 * fit.scale**2)
         total = meeting.belief + float(same.sum())
         scale = float(np.sqrt((meeting.belief + float((same * capped).sum())) / total))
-        scale = float(np.clip(scale, 0.5, 4.0))
-    return scale
+        fit = replace(fit, scale=float(np.clip(scale, 0.5, 4.0)))
+    return fit

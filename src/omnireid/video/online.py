@@ -1,18 +1,20 @@
 """Who a walk is, decided while it goes on: against the people whom a gallery has seen so far.
 
 A walk is *same*, *new* or *unsure*, as a search says; nobody counts who was before another camera at that
-moment. What comes later may show more: a walk that was unsure is assigned, and two people who turn out to be
-one are merged. Both are operations of the gallery, as if an operator had done them: they stand in its history
-and its audit under `ACTOR`, and are undone there. A merge that somebody has undone is not made again.
+moment. Where cameras see one floor, the search also weighs where people were at once (`meeting`). What comes
+later may show more: a walk that was unsure is assigned, and two people who turn out to be one are merged.
+Both are operations of the gallery, as if an operator had done them: they stand in its history and its audit
+under `ACTOR`, and are undone there. A merge that somebody has undone is not made again.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections import OrderedDict, deque
-from collections.abc import Collection, Sequence
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -29,6 +31,8 @@ from omnireid.gallery.identities import new_identity
 from omnireid.gallery.items import Filter, Item
 from omnireid.gallery.questions import Question
 from omnireid.gallery.searching import SearchResult
+from omnireid.video.lately import REMEMBERED, Lately, end_of
+from omnireid.video.meeting import Meetings, Trail
 from omnireid.video.plan import SitePlan
 
 ACTOR = "tracking"
@@ -36,7 +40,7 @@ ACTOR = "tracking"
 
 _PEOPLE = 4
 _PICTURES = 8
-_REMEMBERED = 1000
+_APART = 6.0  # so likely two that nothing else makes them one: 400 to 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ class Seen:
         begin, end: Unix seconds.
         embedding: (D,) L2-normalised, of this part.
         quality: That of the best crop, 0 to 1. thumbnail: the crop as JPEG; None where it is not kept.
+        trail: Where the walk was lately; None where its camera has no ground plane.
     """
 
     camera: str
@@ -83,6 +88,7 @@ class Seen:
     embedding: Float32
     quality: float
     thumbnail: bytes | None
+    trail: Trail | None = None
 
     def item(self, **decided: object) -> Item:
         """As the gallery keeps it. Enrolled again, it stays as it was."""
@@ -139,7 +145,7 @@ class OnlineLinker:
     """Decides for one gallery, in one thread.
 
     Args:
-        plan: Which cameras may see one person at once.
+        plan: Which cameras may see one person at once, and which floors they see.
 
     Raises:
         InputError: The gallery has no calibration of searches for this model, or cannot be written.
@@ -156,25 +162,28 @@ class OnlineLinker:
         if gallery.read_only is not None:
             raise InputError(f"{gallery.uri}: can only be read ({gallery.read_only})")
         self._gallery, self._model, self._online = gallery.acting_as(ACTOR), model, online
-        self._plan = plan
+        self._plan, self._meetings = plan, Meetings()
         # Without pictures: of who is forgotten, none stays in memory.
         self._walks: OrderedDict[str, _Walk] = OrderedDict()
-        latest = self._gallery.items(Filter(has_identity=True), limit=_REMEMBERED)
-        self._lately = deque(reversed(latest.entries), maxlen=_REMEMBERED)
+        latest = self._gallery.items(Filter(has_identity=True), limit=REMEMBERED)
+        self._lately = Lately(latest.entries, self._overlap, online.travel_s)
 
-    def add(self, seen: Seen, going_on: Collection[str] = ()) -> Link:
+    def add(self, seen: Seen, going_on: Mapping[str, Trail | None] = MappingProxyType({})) -> Link:
         """Enrol a part of a walk, and say who it is.
 
         Args:
-            going_on: Names of the walks that cameras see at this moment.
+            going_on: By name, the walks that cameras see at this moment, and where each was lately; None
+                where its camera has no ground plane.
 
         Raises:
             StorageError: The gallery cannot be read or written now; the same part may be added again.
         """
         walk = self._walk(seen)
+        self._meetings.see(seen.walk, self._present(seen, going_on))
         known = self._identity_of(walk)
         answer = self._search(seen, walk, going_on)
-        merged = self._joined([known, *self._alike(answer)])
+        beside = [identity for identity, ratio in self._beside(seen.walk).items() if ratio > 0]
+        merged = self._joined([known, *self._alike(answer), *beside])
         if known is None:
             link = self._decided(self._search(seen, walk, going_on) if merged else answer)
         else:
@@ -201,7 +210,7 @@ class OnlineLinker:
     def _walk(self, seen: Seen) -> _Walk:
         walk = self._walks.setdefault(seen.walk, _Walk(seen.camera))
         self._walks.move_to_end(seen.walk)
-        while len(self._walks) > _REMEMBERED:
+        while len(self._walks) > REMEMBERED:
             self._walks.popitem(last=False)
         return walk
 
@@ -213,38 +222,57 @@ class OnlineLinker:
             walk.items, walk.open, walk.link = [], {}, None
             return None
 
+    def _present(self, seen: Seen, going_on: Mapping[str, Trail | None]) -> dict[str, tuple[str, Trail]]:
+        """Camera and latest trail of the walks of which parts are known."""
+        trails = {**going_on, seen.walk: going_on.get(seen.walk) or seen.trail}
+        return {
+            name: (self._walks[name].camera, trail)
+            for name, trail in trails.items()
+            if trail is not None and name in self._walks
+        }
+
     def _search(self, seen: Seen, walk: _Walk, going_on: Collection[str]) -> SearchResult:
+        beside = self._beside(seen.walk)
+        apart = {identity for identity, ratio in beside.items() if ratio < -_APART}
+        # Of who was there at once, no journey is to be told.
+        came = self._lately.journeys(seen.camera, seen.begin, self._gallery.people().root)
         question = Question(
             k=_PEOPLE,
             where=Filter(has_identity=True),
             without=frozenset(walk.items),
-            without_people=self._elsewhere(seen, going_on),
+            without_people=self._elsewhere(seen, going_on) | apart,
+            evidence={**came, **beside},
         )
         return self._gallery.search(seen.embedding, question, model=self._model)
 
+    def _beside(self, walk: str) -> dict[str, float]:
+        """Log-likelihood ratios, by identity, of where people were at once with a walk."""
+        met = self._meetings.evidence({walk})
+        found: dict[str, float] = {}
+        for name, identity in self._whose(met).items():
+            found[identity] = found.get(identity, 0.0) + met[name]
+        return found
+
+    def _whose(self, walks: Collection[str]) -> dict[str, str]:
+        """By name, whose each of these walks is now: operators may have said otherwise."""
+        known = [(name, self._walks.get(name)) for name in walks]
+        last = {walk.items[-1]: name for name, walk in known if walk is not None and walk.items}
+        items = self._gallery.items(Filter(ids=frozenset(last)), limit=len(last)) if last else ()
+        return {last[item.id]: item.identity for item in items if item.identity is not None}
+
     def _elsewhere(self, seen: Seen, going_on: Collection[str]) -> frozenset[str]:
         """People who were in another place at that moment: they are somebody else."""
-        there = [
-            item.identity
-            for item in self._lately
-            if item.tracklet != seen.walk and self._cannot_be_one(item, seen.camera, seen.begin, seen.end)
-        ]
+        there = self._lately.elsewhere(seen.walk, seen.camera, seen.begin, seen.end)
         for name in going_on:
             walk = self._walks.get(name)
             if walk is None or walk.link is None or name == seen.walk:
                 continue
             if walk.camera == seen.camera or not self._overlap(walk.camera, seen.camera):
-                there.append(walk.link.identity)
-        return frozenset(identity for identity in there if identity is not None)
+                there += [walk.link.identity] if walk.link.identity is not None else []
+        return frozenset(there)
 
     def _overlap(self, camera: str, other: str) -> bool:
         return self._online.overlapping or self._plan.overlap(camera, other)
-
-    def _cannot_be_one(self, item: Item, camera: str, begin: float, end: float) -> bool:
-        if item.time is None or (item.camera != camera and self._overlap(item.camera, camera)):
-            return False
-        between = max(begin - _end(item), item.time - end)
-        return between < (0.0 if item.camera == camera else self._online.travel_s)
 
     def _alike(self, answer: SearchResult) -> list[str | None]:
         """People whom a picture, taken by itself, would more likely show than not."""
@@ -268,9 +296,9 @@ class OnlineLinker:
         walk.link = replace(link, name=self._gallery.people().name(link.identity))
         walk.items.append(link.item)
         if link.identity is None:
-            walk.open[link.item] = replace(seen, thumbnail=None)
+            walk.open[link.item] = replace(seen, thumbnail=None, trail=None)
         else:
-            self._lately.append(replace(item, thumbnail=None))
+            self._lately.extend([replace(item, thumbnail=None)])
             self._settle(walk, link.identity)
             self._look_again(seen)
         return walk.link
@@ -279,12 +307,13 @@ class OnlineLinker:
         """Ask once more of walks that nobody could name, and that look like this one."""
         calibration = self._gallery.calibration
         assert calibration is not None
-        for walk in [walk for walk in self._walks.values() if walk.open]:
+        met = self._meetings.evidence({seen.walk})
+        for name, walk in [(name, walk) for name, walk in self._walks.items() if walk.open]:
             item_id, last = next(reversed(walk.open.items()))
             score = unit_cosines(
                 calibration.transform(last.embedding[None]), calibration.transform(seen.embedding[None])[0]
             )
-            if calibration.probability(score)[0] < 0.5:
+            if calibration.probability(score)[0] < 0.5 and met.get(name, 0.0) <= 0:
                 continue
             found = self._decided(self._search(last, walk, ()))
             if (
@@ -292,8 +321,8 @@ class OnlineLinker:
                 and found.identity is not None
                 and self._settle(walk, found.identity)
             ):
-                name = self._gallery.people().name(found.identity)
-                walk.link = replace(found, item=item_id, name=name)
+                called = self._gallery.people().name(found.identity)
+                walk.link = replace(found, item=item_id, name=called)
 
     def _settle(self, walk: _Walk, identity: str) -> bool:
         """Give the parts that nobody could name an identity; those that an operator assigned keep theirs.
@@ -337,12 +366,26 @@ class OnlineLinker:
             return False
         pictures = [self._pictures(one), self._pictures(two)]
         for item, other in itertools.product(*pictures):
-            if other.time is not None and self._cannot_be_one(item, other.camera, other.time, _end(other)):
+            if other.time is not None and self._lately.cannot_be_one(
+                item, other.camera, other.time, end_of(other)
+            ):
                 return False
+        place = self._met(one, two)
+        if place < -_APART:
+            return False
         means = np.stack([self._mean(items) for items in pictures])
         vectors = calibration.transform(unit_rows(means).astype(np.float32))
-        probability = calibration.probability(float(vectors[0] @ vectors[1]), prior=self._online.prior)
-        return bool(probability >= self._online.join)
+        looks = float(calibration.probability(float(vectors[0] @ vectors[1]), prior=self._online.prior))
+        return bool(looks * np.exp(place) * (1 - self._online.join) >= (1 - looks) * self._online.join)
+
+    def _met(self, one: str, two: str) -> float:
+        """Log-likelihood ratio that two people are one, of where they were at once."""
+        whose = self._whose(self._walks)
+        names = {
+            person: {name for name, identity in whose.items() if identity == person} for person in (one, two)
+        }
+        met = self._meetings.evidence(names[one])
+        return sum(ratio for name, ratio in met.items() if name in names[two])
 
     def _pictures(self, identity: str) -> list[Item]:
         cameras = self._gallery.timeline(identity).cameras
@@ -352,8 +395,3 @@ class OnlineLinker:
         best = sorted(items, key=lambda item: (-item.quality, item.id))[:_PICTURES]
         vectors = np.stack([self._gallery.embedding(item.id) for item in best])
         return np.asarray(np.array([max(item.quality, 1e-3) for item in best]) @ vectors, np.float32)
-
-
-def _end(item: Item) -> float:
-    assert item.time is not None
-    return item.time if item.end_time is None else item.end_time

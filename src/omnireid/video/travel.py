@@ -8,12 +8,14 @@ against every journey, or strangers are joined whose walks fill each other's gap
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from omnireid.core.arrays import Float64
+from omnireid.core.arrays import Float64, Int64
 from omnireid.video.linking import Identity, Tracklet
 
 
@@ -35,10 +37,75 @@ class Travelling:
     limit: float = 4.0
 
 
+class Journeys:
+    """What links that are sure teach of who goes where, and how long that takes.
+
+    Args:
+        tracklets: What was seen; the background is anybody's walk among them.
+        identities: As linked without journeys; those that are not sure teach nothing.
+    """
+
+    def __init__(
+        self,
+        tracklets: Sequence[Tracklet],
+        identities: Sequence[Identity],
+        travelling: Travelling = Travelling(),
+    ) -> None:
+        begin, end = (
+            np.array([getattr(tracklet, side) for tracklet in tracklets]) for side in ("begin", "end")
+        )
+        self._travelling = travelling
+        sure = [identity.members for identity in identities if identity.sure >= travelling.sure]
+        self.rows = [
+            (first, second)
+            for members in sure
+            for first, second in pairwise(members)
+            if begin[second] >= end[first]
+        ]
+        self._cameras = [(tracklets[a].camera, tracklets[b].camera) for a, b in self.rows]
+        self._took = np.array([begin[b] - end[a] for a, b in self.rows])
+        self._seen = Counter(tracklet.camera for tracklet in tracklets)
+        if not self.rows:
+            return
+        self._whole = max(float(end.max() - begin.min()), 1.0)
+        later = sum(float((begin[None, list(m)] >= end[list(m), None]).sum()) for m in sure)
+        self._next_of_later = np.log(len(self.rows) / later)
+
+    def evidence(self, source: str, target: str, gaps: Float64, own: Int64 | None = None) -> Float64:
+        """Log-likelihood ratios of "this is where somebody went next" against "somebody else".
+
+        Args:
+            source, target: Cameras. gaps: Seconds between the walks, of any shape; below 0 says nothing.
+            own: Of each, the number of the journey that is asked about, which says nothing about itself; −1
+                where it is none.
+
+        Returns:
+            float64 of the shape of `gaps`; 0 where nothing is known.
+        """
+        if not self.rows or not self._seen[target]:
+            return np.zeros(np.shape(gaps))
+        travelling, belief = self._travelling, self._travelling.belief
+        left = sum(source == camera for camera, _ in self._cameras)
+        took = [n for n, cameras in enumerate(self._cameras) if cameras == (source, target)]
+        is_own = np.zeros((*np.shape(gaps), len(took))) if own is None else own[..., None] == took
+        middles = self._took[took]
+        widths = travelling.least_s + travelling.width * middles
+        kernels = np.exp(-0.5 * ((gaps[..., None] - middles) / widths) ** 2) / (widths * np.sqrt(2 * np.pi))
+        weights = np.where(is_own, 0.0, kernels).sum(axis=-1)
+        # Without the journey that is asked about, if it is one.
+        mine = is_own.sum(axis=-1)
+        all_left, all_took = left - mine, len(took) - mine
+        rate = self._seen[target] / self._seen.total()
+        share = (all_took + belief * rate) / (all_left + belief)
+        density = (weights + belief / self._whole) / (all_took + belief)
+        ratio = np.log(share * density * self._whole / rate) + self._next_of_later
+        return np.where(gaps >= 0, np.clip(ratio, -travelling.limit, travelling.limit), 0.0)
+
+
 def travel_evidence(
     tracklets: Sequence[Tracklet], identities: Sequence[Identity], travelling: Travelling = Travelling()
 ) -> Float64:
-    """Log-likelihood ratio of "the column is where the row's person went next" against "somebody else".
+    """What the journeys of a site say of each pair of its tracklets.
 
     Args:
         identities: As linked without it; a journey says nothing about itself.
@@ -46,51 +113,16 @@ def travel_evidence(
     Returns:
         (N, N) float64; 0 where the column begins before the row ends, and where nothing is known.
     """
-    count = len(tracklets)
-    names = sorted({tracklet.camera for tracklet in tracklets})
-    camera = np.array([names.index(tracklet.camera) for tracklet in tracklets])
+    journeys = Journeys(tracklets, identities, travelling)
+    ratio = np.zeros((len(tracklets), len(tracklets)))
+    own = np.full(ratio.shape, -1)
+    for number, rows in enumerate(journeys.rows):
+        own[rows] = number
+    camera = np.array([tracklet.camera for tracklet in tracklets])
     begin, end = (np.array([getattr(tracklet, side) for tracklet in tracklets]) for side in ("begin", "end"))
-    ratio = np.zeros((count, count))
     gap = begin[None] - end[:, None]
-    journeys = [
-        (first, second)
-        for identity in identities
-        if identity.sure >= travelling.sure
-        for first, second in zip(identity.members, identity.members[1:], strict=False)
-        if gap[first, second] >= 0
-    ]
-    if not journeys:
-        return ratio
-    later = sum(
-        float((gap[np.ix_(identity.members, identity.members)] >= 0).sum())
-        for identity in identities
-        if identity.sure >= travelling.sure
-    )
-    next_of_later = np.log(len(journeys) / later)
-    starts, ends = np.array(journeys).T
-    rate = np.bincount(camera, minlength=len(names)) / count
-    whole = max(float(end.max() - begin.min()), 1.0)
-    belief = travelling.belief
-    for source in range(len(names)):
-        left = camera[starts] == source
-        rows = np.flatnonzero(camera == source)
-        for target in range(len(names)):
-            columns = np.flatnonzero(camera == target)
-            took = left & (camera[ends] == target)
-            asked = gap[np.ix_(rows, columns)]
-            weights = np.zeros((len(rows), len(columns)))
-            own = np.zeros((len(rows), len(columns)))
-            for first, second in zip(starts[took], ends[took], strict=True):
-                middle = gap[first, second]
-                width = travelling.least_s + travelling.width * middle
-                kernel = np.exp(-0.5 * ((asked - middle) / width) ** 2) / (width * np.sqrt(2 * np.pi))
-                row, column = np.searchsorted(rows, first), np.searchsorted(columns, second)
-                own[row, column] = 1.0
-                kernel[row, column] = 0.0
-                weights += kernel
-            # Without the journey that is asked about, if it is one.
-            all_left, all_took = left.sum() - own, took.sum() - own
-            share = (all_took + belief * rate[target]) / (all_left + belief)
-            density = (weights + belief / whole) / (all_took + belief)
-            ratio[np.ix_(rows, columns)] = np.log(share * density * whole / rate[target]) + next_of_later
-    return np.where(gap >= 0, np.clip(ratio, -travelling.limit, travelling.limit), 0.0)
+    for source in set(camera.tolist()):
+        for target in set(camera.tolist()):
+            block = np.ix_(camera == source, camera == target)
+            ratio[block] = journeys.evidence(source, target, gap[block], own[block])
+    return ratio
