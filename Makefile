@@ -13,7 +13,7 @@ TRACK_MODEL ?= $(if $(wildcard src/omnireid/weights/$(SHIPPED).safetensors),$(SH
 .PHONY: run demo track test docs install lint types release clean
 
 run: $(VENV)/.installed
-	$(BIN)/omnireid run --out $(OUT) --overwrite
+	$(BIN)/omnireid run --out $(OUT) --overwrite --set fused=true
 
 demo: $(VENV)/.installed
 	$(BIN)/omnireid demo --run $(OUT) --out $(DEMO)

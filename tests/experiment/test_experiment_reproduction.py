@@ -15,7 +15,7 @@ from omnireid.core.types import Dataset
 from omnireid.data.datasets import read_dataset
 from omnireid.evaluation.calibration import Calibration
 from omnireid.experiment import reproduction
-from omnireid.experiment.reproduction import reproduce, scaled_people, scaled_recipe
+from omnireid.experiment.reproduction import reproduce, scaled_people, scaled_recipe, stage_recipe
 from omnireid.models import shipped
 from omnireid.models.shipped import Rendering
 from omnireid.models.weight_file import read_card
@@ -29,7 +29,6 @@ PEOPLE = {"num_cameras": 2, "crops_per_camera": 2, "height": 64, "width": 32}
 TINY = {
     "input": {"height": 64, "width": 32},
     "sampler.batch_size": 12,
-    "epochs": 1,
     "schedule.warmup_epochs": 0,
 }
 
@@ -43,7 +42,12 @@ def described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "title": "for a test",
         "recipe": "rendered_x0_25",
         "changes": TINY,
-        "training": {"options": {**PEOPLE, "seed": 3, "num_train_pids": 12, "num_test_pids": 0}},
+        "training": [
+            {"people": {"options": {**PEOPLE, "seed": 3, "num_train_pids": 12, "num_test_pids": 0}}}
+            | {"changes": {"epochs": 1}},
+            {"people": {"options": {**PEOPLE, "seed": 5, "num_train_pids": 16, "num_test_pids": 0}}}
+            | {"changes": {"epochs": 2}},
+        ],
         "calibration": {"options": {**PEOPLE, "seed": 4, "num_train_pids": 0, "num_test_pids": 24}},
         "training_data": "rendered people",
         "intended_use": "none",
@@ -77,7 +81,7 @@ def test_what_is_made_can_be_dropped_in_and_ships(described: str, tmp_path: Path
     assert str(tmp_path) not in made.calibration.read_text()
     # Half precision stores what training left, to within its rounding.
     trained, stored = (
-        load_weights(path)[0].state_dict() for path in (tmp_path / "made/run/model.safetensors", made.weights)
+        load_weights(path)[0].state_dict() for path in (tmp_path / "made/run2/model.safetensors", made.weights)
     )
     for key, value in trained.items():
         np.testing.assert_allclose(stored[key], value, rtol=1e-3, atol=1e-6)
@@ -88,14 +92,18 @@ def test_what_is_made_can_be_dropped_in_and_ships(described: str, tmp_path: Path
     # Run again, nothing is made anew.
     again = reproduce(described, tmp_path / "made", options, workers=1)
     assert sha256_file(again.weights) == made.card.sha256
-    history = (tmp_path / "made" / "run" / "history.jsonl").read_text().splitlines()
-    assert len(history) == 1
+    runs = [tmp_path / "made" / f"run{number}" for number in (1, 2)]
+    assert [len((run / "history.jsonl").read_text().splitlines()) for run in runs] == [1, 2]
+    # Each training but the first goes on from the weights of the one before, on other people.
+    recipes = [json.loads((run / "recipe.json").read_text()) for run in runs]
+    assert [recipe["initial_weights"] for recipe in recipes] == [None, str(runs[0] / "model.safetensors")]
+    assert [read_card(run / "model.safetensors").training_pids for run in runs] == [12, 16]
     # And of weights that were trained elsewhere the same comes out.
     other = reproduce(
-        described, tmp_path / "other", options, trained=tmp_path / "made/run/model.safetensors", workers=1
+        described, tmp_path / "other", options, trained=tmp_path / "made/run2/model.safetensors", workers=1
     )
     assert sha256_file(other.weights) == made.card.sha256
-    assert not (tmp_path / "other" / "run").exists()
+    assert not list((tmp_path / "other").glob("run*"))
 
 
 def test_a_scaled_making_says_that_it_is_of_no_use() -> None:
@@ -114,9 +122,12 @@ def test_a_scaled_making_says_that_it_is_of_no_use() -> None:
 def test_every_description_has_options_that_its_renderer_knows() -> None:
     for name in shipped.list_makings():
         making = shipped.read_making(name)
-        learned, calibrated = (scaled_people(part, 1) for part in (making.training, making.calibration))
-        assert learned.seed != calibrated.seed, f"{name}: calibrated on the world that it was trained in"
-        assert (calibrated.height, calibrated.width) == (learned.height, learned.width)
+        calibrated = scaled_people(making.calibration, 1)
+        for stage in making.training:
+            stage_recipe(making, stage)
+            learned = scaled_people(stage.people, 1)
+            assert learned.seed != calibrated.seed, f"{name}: calibrated on the world that it was trained in"
+            assert (calibrated.height, calibrated.width) == (learned.height, learned.width)
         assert json.dumps(making.model_dump(mode="json"))
 
 

@@ -144,7 +144,7 @@ def reproduce(
     trained: Annotated[
         Path | None,
         typer.Option(
-            "--trained", help="Weights that its recipe trained already, instead of training.", dir_okay=False
+            "--trained", help="Weights that its trainings made already, instead of training.", dir_okay=False
         ),
     ] = None,
     data: Annotated[

@@ -24,7 +24,7 @@ from omnireid.evaluation.options import Ranking
 from omnireid.experiment.calibration import calibrate_labelled
 from omnireid.experiment.evaluation import evaluate_model
 from omnireid.inference.embedder import Embedder
-from omnireid.models.shipped import Making, Rendering, read_making
+from omnireid.models.shipped import Making, Rendering, Stage, read_making
 from omnireid.synthetic.dataset import render_dataset
 from omnireid.synthetic.options import RenderOptions
 from omnireid.training.options import RunOptions
@@ -70,7 +70,7 @@ def reproduce(
             `NAME.safetensors.calibration.json`, and `NAME.yaml`: what goes into `omnireid/weights`.
         options: how the training goes about it; it goes on from what is there.
         scale: share of the people, and its root of the epochs: a small one tries the way, not the result.
-        trained: weights that the stated recipe trained already; they are taken instead of training.
+        trained: weights that its trainings made already; they are taken instead of training.
         targets: datasets to measure on besides the people who are calibrated on; none was trained on.
         workers: processes that render.
 
@@ -82,13 +82,19 @@ def reproduce(
     if not 0 < scale <= 1:
         raise InputError(f"scale: more than 0, at most 1, got {scale}")
     making = read_making(name)
-    recipe = scaled_recipe(load_recipe(making.recipe, making.changes), scale)
     source = trained
     if source is None:
-        people = render_dataset(
-            out / TRAINING, scaled_people(making.training, scale), workers=workers, console=console
-        )
-        source = _train(recipe, people, out / RUN, options, console)
+        for number, stage in enumerate(making.training, start=1):
+            people = render_dataset(
+                out / f"{TRAINING}{number}",
+                scaled_people(stage.people, scale),
+                workers=workers,
+                console=console,
+            )
+            recipe = scaled_recipe(stage_recipe(making, stage, source), scale)
+            source = _train(recipe, people, out / f"{RUN}{number}", options, console)
+    assert source is not None  # A making has at least one training.
+    recipe = stage_recipe(making, making.training[-1])
     weights = out / f"{name}.safetensors"
     card = _card(name, making, recipe, source, scale)
     _store(source, weights, card)
@@ -110,6 +116,12 @@ def reproduce(
         write_text(description, text)
     card = card.model_copy(update={"metrics": tuple(metrics), "sha256": sha256_file(weights)})
     return Reproduced(weights, calibration, description, card)
+
+
+def stage_recipe(making: Making, stage: Stage, weights: Path | None = None) -> Recipe:
+    """The recipe of one training of a making, from weights or from scratch."""
+    start = {} if weights is None else {"initial_weights": str(weights)}
+    return load_recipe(making.recipe, {**making.changes, **stage.changes, **start})
 
 
 def scaled_people(rendering: Rendering, scale: float) -> RenderOptions:

@@ -34,13 +34,26 @@ class Rendering(ClosedModel):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class Stage(ClosedModel):
+    """One training of a network that ships: from scratch the first, each other from the weights of the one before.
+
+    Attributes:
+        people: whom to render and learn from.
+        changes: made to the recipe, by dotted key, after those that the making makes to all its trainings.
+    """
+
+    people: Rendering
+    changes: dict[str, Any] = Field(default_factory=dict)
+
+
 class Making(ClosedModel):
     """How a network that ships was made; `omnireid models reproduce` makes it again.
 
     Attributes:
         title: what it is, in one sentence, for its card.
         recipe: recipe by which it was trained; `changes` are made to it, by dotted key.
-        training, calibration: whom it was trained, and whom it was measured and calibrated on; others.
+        training: its trainings, in turn.
+        calibration: whom it was measured and calibrated on; others than it learned from.
         licence: of the weights.
         training_data: what they were trained on, and under which terms that is.
         intended_use: what the weights are for, and what not.
@@ -50,7 +63,7 @@ class Making(ClosedModel):
     title: str
     recipe: str
     changes: dict[str, Any] = Field(default_factory=dict)
-    training: Rendering
+    training: tuple[Stage, ...] = Field(min_length=1)
     calibration: Rendering
     licence: str = "Apache-2.0"
     training_data: str
