@@ -68,6 +68,7 @@ def described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_what_is_made_can_be_dropped_in_and_ships(described: str, tmp_path: Path) -> None:
     options = RunOptions(device="cpu", threads=1)
     made = reproduce(described, tmp_path / "made", options, workers=1)
+    runs = [tmp_path / "made" / f"run{number}" for number in (1, 2)]
     assert made.description is not None
     stated = yaml.safe_load(made.description.read_text())
     assert stated["sha256"] == sha256_file(made.weights) == made.card.sha256
@@ -81,7 +82,7 @@ def test_what_is_made_can_be_dropped_in_and_ships(described: str, tmp_path: Path
     assert str(tmp_path) not in made.calibration.read_text()
     # Half precision stores what training left, to within its rounding.
     trained, stored = (
-        load_weights(path)[0].state_dict() for path in (tmp_path / "made/run2/model.safetensors", made.weights)
+        load_weights(path)[0].state_dict() for path in (runs[1] / "model.safetensors", made.weights)
     )
     for key, value in trained.items():
         np.testing.assert_allclose(stored[key], value, rtol=1e-3, atol=1e-6)
@@ -92,7 +93,6 @@ def test_what_is_made_can_be_dropped_in_and_ships(described: str, tmp_path: Path
     # Run again, nothing is made anew.
     again = reproduce(described, tmp_path / "made", options, workers=1)
     assert sha256_file(again.weights) == made.card.sha256
-    runs = [tmp_path / "made" / f"run{number}" for number in (1, 2)]
     assert [len((run / "history.jsonl").read_text().splitlines()) for run in runs] == [1, 2]
     # Each training but the first goes on from the weights of the one before, on other people.
     recipes = [json.loads((run / "recipe.json").read_text()) for run in runs]

@@ -35,7 +35,7 @@ class Rendering(ClosedModel):
 
 
 class Stage(ClosedModel):
-    """One training of a network that ships: from scratch the first, each other from the weights of the one before.
+    """One training of a network that ships; each but the first goes on from the weights of the one before.
 
     Attributes:
         people: whom to render and learn from.

@@ -18,6 +18,9 @@ import numpy as np
 from omnireid.core.arrays import Float64, Int64
 from omnireid.video.linking import Identity, Tracklet
 
+_AT_ONCE = 1_000_000
+"""Pairs of a gap and a journey: all of a long day do not fit into memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Travelling:
@@ -86,14 +89,18 @@ class Journeys:
             return np.zeros(np.shape(gaps))
         travelling, belief = self._travelling, self._travelling.belief
         left = sum(source == camera for camera, _ in self._cameras)
-        took = [n for n, cameras in enumerate(self._cameras) if cameras == (source, target)]
-        is_own = np.zeros((*np.shape(gaps), len(took))) if own is None else own[..., None] == took
-        middles = self._took[took]
-        widths = travelling.least_s + travelling.width * middles
-        kernels = np.exp(-0.5 * ((gaps[..., None] - middles) / widths) ** 2) / (widths * np.sqrt(2 * np.pi))
-        weights = np.where(is_own, 0.0, kernels).sum(axis=-1)
+        took = np.flatnonzero([cameras == (source, target) for cameras in self._cameras])
+        weights, mine = np.zeros(np.shape(gaps)), np.zeros(np.shape(gaps))
+        for some in np.array_split(took, 1 + weights.size * len(took) // _AT_ONCE):
+            middles = self._took[some]
+            widths = travelling.least_s + travelling.width * middles
+            kernels = np.exp(-0.5 * ((gaps[..., None] - middles) / widths) ** 2) / (
+                widths * np.sqrt(2 * np.pi)
+            )
+            is_own = np.zeros(kernels.shape, bool) if own is None else own[..., None] == some
+            weights += np.where(is_own, 0.0, kernels).sum(axis=-1)
+            mine += is_own.sum(axis=-1)
         # Without the journey that is asked about, if it is one.
-        mine = is_own.sum(axis=-1)
         all_left, all_took = left - mine, len(took) - mine
         rate = self._seen[target] / self._seen.total()
         share = (all_took + belief * rate) / (all_left + belief)
