@@ -4,8 +4,9 @@
 
 Reading and detecting alone, and the same with tracking, embedding, crops and saving, take turns of 50 frames
 over the same film in one process; what is compared is the processor time of each turn (all threads), so that
-others on the machine change little. Then four streams of the film at once, and one camera that sees it again
-and again.
+others on the machine change little. With `pip install trackers` its ByteTrack and BoT-SORT take turns, too:
+its reading (OpenCV), the same detector, its `update`; they do not look at who people are. Then four streams
+of the film at once, and one camera that sees it again and again.
 Prints the figures and writes benchmarks/results/video.json.
 """
 
@@ -25,6 +26,7 @@ import numpy as np
 from omnireid import Embedder
 from omnireid.core.record import EnvironmentRecord
 from omnireid.inference.lookup import find_weights
+from omnireid.video.boxes import Boxes
 from omnireid.video.detecting import detect_all
 from omnireid.video.detector import NanoDet
 from omnireid.video.follower import Camera, Follower
@@ -66,7 +68,9 @@ class Followed:
             self.saved = frame.time
 
 
-def costs(frames: Iterator[Frame], detector: NanoDet, see: Callable[[Frame, Any], None], turns: int) -> float:
+def costs(
+    frames: Iterator[Frame], detector: NanoDet, see: Callable[[Frame, Any], object], turns: int
+) -> float:
     """Processor seconds of so many turns, a frame."""
     began = time.process_time()
     for frame in itertools.islice(frames, turns * TURN):
@@ -80,21 +84,50 @@ def resident() -> float:
     return pages * 4096 / 2**20
 
 
-def beside_detecting(path: str, detector: NanoDet, embedder: Embedder, frames: int) -> dict[str, float]:
-    alone, whole = looped(path), looped(path)
-    camera = Followed(0, "a", path, embedder, Ledger())
-    kinds: list[tuple[Iterator[Frame], Callable[[Frame, Any], None]]] = [
-        (alone, lambda frame, found: None),
-        (whole, camera.see),
-    ]
-    seconds = np.array(
-        [[costs(source, detector, see, 1) for source, see in kinds] for _ in range(frames // TURN)]
-    )
-    median_alone, median_whole = (float(value) for value in np.median(seconds, axis=0))
+Way = tuple[Iterator[Frame], Callable[[Frame, Any], object]]
+
+
+def peers(path: str) -> dict[str, Way]:
+    """Loops of `trackers` with its defaults, where it is installed."""
+    try:
+        import supervision
+        import trackers
+    except ImportError:
+        return {}
+
+    def frames() -> Iterator[Frame]:
+        while True:
+            for number, picture in trackers.frames_from_source(path):
+                yield Frame(number, 0.0, np.ascontiguousarray(picture[..., ::-1]))
+
+    def way(tracker: Any) -> Way:
+        def see(frame: Frame, found: Boxes) -> object:
+            return tracker.update(supervision.Detections(found.boxes, confidence=found.scores), frame.picture)
+
+        return frames(), see
+
     return {
-        "alone_ms": 1000 * median_alone,
-        "whole_ms": 1000 * median_whole,
-        "ratio": float(np.median(seconds[:, 0] / seconds[:, 1])),
+        "trackers, ByteTrack": way(trackers.ByteTrackTracker()),
+        "trackers, BoT-SORT": way(trackers.BoTSORTTracker()),
+    }
+
+
+def in_turn(path: str, detector: NanoDet, embedder: Embedder, frames: int) -> dict[str, dict[str, float]]:
+    """Milliseconds a frame of each way, and the share that detecting alone is of them: medians of turns."""
+    ways: dict[str, Way] = {
+        "alone": (looped(path), lambda frame, found: None),
+        "followed": (looped(path), Followed(0, "a", path, embedder, Ledger()).see),
+        **peers(path),
+    }
+    seconds = np.array(
+        [[costs(source, detector, see, 1) for source, see in ways.values()] for _ in range(frames // TURN)]
+    )
+    return {
+        name: {
+            "ms": 1000 * float(np.median(seconds[:, column])),
+            "ratio": float(np.median(seconds[:, 0] / seconds[:, column])),
+        }
+        for column, name in enumerate(ways)
     }
 
 
@@ -131,11 +164,9 @@ def main() -> None:
     options = parser.parse_args()
     path, detector = str(options.video), NanoDet(threads=1)
     embedder = Embedder.open(find_weights(options.model))
-    figures = beside_detecting(path, detector, embedder, options.frames)
-    print(
-        f"a frame: {figures['alone_ms']:.1f} ms of processor time for reading and detecting alone, "
-        f"{figures['whole_ms']:.1f} ms with following; ratio {figures['ratio']:.3f} (goal 0.85)"
-    )
+    figures = in_turn(path, detector, embedder, options.frames)
+    for name, way in figures.items():
+        print(f"{name}: {way['ms']:.1f} ms of processor time a frame, ratio {way['ratio']:.3f} (goal 0.85)")
     together = four_at_once(path, detector, embedder, options.frames)
     print(f"four streams at once: {together['most_mib']:,.0f} MiB at most (goal 1,024)")
     parts = over_time(path, detector, embedder, options.long)
@@ -145,7 +176,7 @@ def main() -> None:
         "environment": EnvironmentRecord.capture().model_dump(),
         "model": embedder.ref.short,
         "frames": options.frames,
-        "beside_detecting": figures,
+        "in_turn": figures,
         "four_at_once": together,
         "over_time": parts,
     }

@@ -1,12 +1,15 @@
-"""Embedding by a Ray cluster of two machines (both this one): a worker is killed, then the command itself.
+"""Work by a Ray cluster of two machines (both this one): a worker is killed, then the command itself.
 
-Two of the pictures are pipes at first: whoever reads one waits, and so is known to be at work when killed.
+Where pictures are embedded, two of them are pipes at first: whoever reads one waits, and so is known to be at
+work when killed.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,8 +22,10 @@ import numpy as np
 import pytest
 
 from omnireid.core.errors import InputError, WorkerError
+from omnireid.data.datasets import read_dataset
 from omnireid.experiment.embedding import embed
-from omnireid.experiment.options import Parts, Workers
+from omnireid.experiment.measure import evaluate
+from omnireid.experiment.options import Corruptions, EvaluationOptions, Parts, Workers
 from omnireid.inference.options import Engine
 from omnireid.inference.storage import read_embeddings
 from toy_people import stripes_onnx, write_toy_people
@@ -147,6 +152,58 @@ def test_nothing_twice_and_nothing_lost_when_worker_and_command_are_killed(
     assert list(whole.of) == list(one.of)
     assert np.array_equal(whole.vectors, one.vectors)
     assert not [path for path in out.iterdir() if path.name not in {*parts(), "_plan.parquet"}]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for workers in /proc")
+def test_corruptions_are_measured_once_when_worker_and_command_are_killed(
+    tmp_path: Path, cluster: Any, model: Path
+) -> None:
+    pytest.importorskip("cv2", reason="the extra robustness is not installed")
+    people, out = write_toy_people(tmp_path / "people", num_train=0, num_test=3), tmp_path / "result"
+    # Relative names, which mean nothing to a worker.
+    shutil.copy(model, tmp_path)
+    data = ("--data", "market-layout", "--root", people.name)
+
+    def kept() -> list[Path]:
+        return sorted((out / "corrupted").glob("round-*.json"))
+
+    command = subprocess.Popen(
+        [sys.executable, "-m", "omnireid", "evaluate", *data, "--model", model.name, "--out", out.name,
+         "--corruptions", "--rounds", "300", "--no-table", "--no-analysis", "--threads", "1",
+         "--engine", "ray", "--address", cluster.address],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=tmp_path,
+    )  # fmt: skip
+    until(lambda: len(kept()) > 2, command)
+    killed, before = processes_at_work(cluster), len(kept())
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: len(kept()) > before + 2, command)
+    assert not set(killed) & set(processes_at_work(cluster))
+    command.kill()
+    command.wait()
+    # What is there is taken as it is, whatever it says.
+    marked = kept()[0]
+    values = json.loads(marked.read_text())
+    values["both"]["mAP"] = 0.125
+    marked.write_text(json.dumps(values))
+    numbers = [int(path.name.split("-")[1]) for path in kept()]
+
+    def measured(out: Path | None, workers: Workers) -> list[float]:
+        corruptions = Corruptions(max(numbers) + 3, cells=False)
+        options = EvaluationOptions(analysis=False, corruptions=corruptions, workers=workers)
+        data = read_dataset("market-layout", people)
+        (record,) = evaluate(model, data, out=out, options=options, engine=Engine(threads=1)).records
+        assert record.robustness is not None
+        return list(record.robustness.conditions["both"].mAP.values)
+
+    alone = measured(None, Workers())
+    assert alone[int(marked.name.split("-")[1])] != 0.125
+    alone[int(marked.name.split("-")[1])] = 0.125
+    assert measured(out, Workers("ray", cluster.address)) == alone
+    assert not (out / "corrupted").exists()
 
 
 def test_what_a_worker_cannot_do_is_said_in_its_words(tmp_path: Path, cluster: Any, model: Path) -> None:
