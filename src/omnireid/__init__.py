@@ -99,7 +99,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this list and t
     from omnireid.video.options import TrackOptions as TrackOptions
     from omnireid.video.track import track as track
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 _NAMES = {
     "core.card": "InputSpec ModelCard ModelRef",
