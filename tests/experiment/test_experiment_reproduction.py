@@ -98,6 +98,7 @@ def test_what_is_made_can_be_dropped_in_and_ships(described: str, tmp_path: Path
     recipes = [json.loads((run / "recipe.json").read_text()) for run in runs]
     assert [recipe["initial_weights"] for recipe in recipes] == [None, str(runs[0] / "model.safetensors")]
     assert [read_card(run / "model.safetensors").training_pids for run in runs] == [12, 16]
+    assert card.training_pids == 28
     # And of weights that were trained elsewhere the same comes out.
     other = reproduce(
         described, tmp_path / "other", options, trained=tmp_path / "made/run2/model.safetensors", workers=1

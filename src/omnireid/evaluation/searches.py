@@ -40,6 +40,8 @@ LEAST_CERTAIN = 0.5
 """Nobody is called the same person, or new, below this probability."""
 
 _MOST_SAID = 30.0
+"""Of a log-likelihood ratio: its exponential stays a number."""
+
 _USUAL_PEOPLE = 30
 _UNSEEN_STEPS = 128
 _UNSEEN_SPREADS = 8.0

@@ -171,6 +171,10 @@ def _card(name: str, making: Making, recipe: Recipe, source: Path, scale: float)
             "licence": making.licence,
             "origin": f"omnireid models reproduce {name}",
             "training_data": making.training_data,
+            # Of all trainings; the last one's file counts its own only.
+            "training_pids": sum(
+                scaled_people(stage.people, scale).num_train_pids for stage in making.training
+            ),
             "recipe": f"{making.recipe}, seed {recipe.seed}",
             "notes": notes,
             "metrics": (),
