@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ from omnireid.core.types import Sample
 from omnireid.data.loading import Reading
 from omnireid.experiment.embedding import Embedded, _open_worker, embed
 from omnireid.experiment.options import Parts, Workers
-from omnireid.experiment.plan import Plan
+from omnireid.experiment.plan import Plan, make_plan
 from omnireid.experiment.workers import Do, _shares
 from omnireid.inference.options import Engine
 from omnireid.inference.sources import collect_samples
@@ -245,6 +246,28 @@ def test_a_gallery_takes_each_picture_once(tmp_path: Path, people: Path, model: 
         assert len(opened.items()) == 24
     with pytest.raises(InputError, match="parts: its pictures were enrolled in a gallery"):
         read_embeddings(out)
+
+
+def test_an_empty_gallery_is_not_taken_for_one_that_holds_the_parts(
+    tmp_path: Path, people: Path, model: Path
+) -> None:
+    out, gallery = tmp_path / "parts", tmp_path / "gallery"
+    into(out, people, model, gallery=str(gallery))
+    shutil.rmtree(gallery)
+    with pytest.raises(InputError, match="24 of these pictures are enrolled"):
+        into(out, people, model, gallery=str(gallery))
+
+
+def test_commands_that_begin_at_once_lose_nothing_of_each_other_s_plan(tmp_path: Path) -> None:
+    def begin(number: int) -> Plan:
+        return make_plan(tmp_path / "parts", [Sample(f"{number}.jpg", -1, -1)], {}, rows=1)
+
+    with ThreadPoolExecutor(8) as pool:
+        plans = list(pool.map(begin, range(24)))
+    whole = Plan.read(tmp_path / "parts")
+    assert whole is not None
+    assert sorted(whole.samples.paths) == sorted(f"{number}.jpg" for number in range(24))
+    assert whole.sizes.keys() == {name for plan in plans for name in plan.sizes}
 
 
 def test_a_gallery_is_the_same_from_wherever_a_worker_sees_it_and_who_enrols_is_told(

@@ -15,6 +15,7 @@ from omnireid.core.errors import InputError
 from omnireid.evaluation.calibration import Decision
 from omnireid.gallery.items import Filter
 from omnireid.video.ground import Ground
+from omnireid.video.lately import Lately
 from omnireid.video.meeting import Meetings, Trail
 from omnireid.video.online import ACTOR, Online, OnlineLinker, Seen
 from omnireid.video.plan import SitePlan
@@ -334,3 +335,33 @@ def test_a_gallery_that_cannot_decide_is_refused() -> None:
         OnlineLinker(memory_gallery(), MODEL)
     with pytest.raises(InputError, match="join"):
         Online(join=1.0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_two_people_were_apart_where_any_two_sightings_cannot_be_one(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+
+    def walks(number: int) -> list[Item]:
+        begins = rng.integers(0, 60, number).astype(float)
+        ends = [None if rng.random() < 0.2 else begin + float(rng.integers(0, 4)) for begin in begins]
+        cameras = rng.choice(["yard", "hall", "porch"], number)
+        return [
+            Item(camera=str(camera), time=None if rng.random() < 0.1 else begin, end_time=end)
+            for camera, begin, end in zip(cameras, begins, ends, strict=True)
+        ]
+
+    lately = Lately((), lambda one, other: {one, other} == {"yard", "hall"}, travel_s=3.0)
+    answers = set()
+    for _ in range(100):
+        ones, others = walks(int(rng.integers(0, 8))), walks(int(rng.integers(0, 8)))
+        expected = any(
+            other.time is not None
+            and lately.cannot_be_one(
+                one, other.camera, other.time, other.time if other.end_time is None else other.end_time
+            )
+            for one in ones
+            for other in others
+        )
+        assert lately.were_apart(ones, others) == expected
+        answers.add(expected)
+    assert answers == {False, True}

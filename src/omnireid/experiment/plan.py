@@ -15,13 +15,16 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from omnireid.core.errors import InputError
+from filelock import FileLock
+
+from omnireid.core.errors import InputError, StorageError
 from omnireid.core.extras import saying_the_extra
-from omnireid.core.files import atomic_write
+from omnireid.core.files import atomic_write, write_failure
 from omnireid.core.types import Sample, SampleColumns
 from omnireid.inference.storage import PARTS, PLAN, refusing_other_plans, sample_table, samples_of
 
 _FACTS = b"omnireid.facts"
+_LOCK = ".plan.lock"
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +113,8 @@ def make_plan(
 ) -> Plan:
     """The plan of a folder: the one that is there, with what is new, or a new one.
 
-    Samples that were planned and are not among `samples` any more stay planned.
+    Samples that were planned and are not among `samples` any more stay planned. Commands that begin at once
+    plan one after the other, so that neither loses what the other has planned.
 
     Args:
         rows: Of a new part, at most.
@@ -121,22 +125,26 @@ def make_plan(
             picture.
         StorageError: The plan cannot be written.
     """
-    old = Plan.read(folder)
-    if old is None:
-        # What a writer that was killed has left of a plan begins with a dot.
-        if folder.is_dir() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
-            raise InputError(f"{folder}: holds something else than parts of embeddings; take another folder")
-        old = Plan(folder, facts)
-    for name, value in facts.items():
-        if old.facts.get(name) != value:
-            raise InputError(
-                f"{folder}: was begun with {name} {_shown(old.facts.get(name))}, not {_shown(value)}; take "
-                "another folder for --out, or go on with the same"
-            )
-    plan = old.with_more(samples, rows, suffix)
-    if plan.sizes != old.sizes:
-        plan.write()
-    return plan
+    # What a writer that was killed has left of a plan begins with a dot.
+    others = [entry for entry in folder.glob("*") if not entry.name.startswith(".")]
+    if others and Plan.read(folder) is None:
+        raise InputError(f"{folder}: holds something else than parts of embeddings; take another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / _LOCK):
+            old = Plan.read(folder) or Plan(folder, facts)
+            for name, value in facts.items():
+                if old.facts.get(name) != value:
+                    raise InputError(
+                        f"{folder}: was begun with {name} {_shown(old.facts.get(name))}, not "
+                        f"{_shown(value)}; take another folder for --out, or go on with the same"
+                    )
+            plan = old.with_more(samples, rows, suffix)
+            if plan.sizes != old.sizes:
+                plan.write()
+            return plan
+    except OSError as error:
+        raise StorageError(f"cannot write {folder}: {write_failure(error)}") from error
 
 
 def _shown(value: Any) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from omnireid.core.arrays import Float64
 from omnireid.evaluation.calibration import Decision
 from omnireid.gallery.items import Item
 from omnireid.video.linking import Identity, Tracklet
@@ -57,6 +59,21 @@ class Lately:
         between = max(begin - end_of(item), item.time - end)
         return between < (0.0 if item.camera == camera else self._travel_s)
 
+    def were_apart(self, ones: Iterable[Item], others: Iterable[Item]) -> bool:
+        """Whether the people of these items were ever where one person cannot be."""
+        first, second = _by_camera(ones), _by_camera(others)
+        for (camera, spans), (other, meanwhile) in itertools.product(first.items(), second.items()):
+            if camera != other and self._overlap(camera, other):
+                continue
+            between = 0.0 if camera == other else self._travel_s
+            begins, ends = spans[np.argsort(spans[:, 0])].T
+            # How long, at the latest, anybody was seen of those who had come before the other left.
+            before = np.searchsorted(begins, meanwhile[:, 1] + between)
+            latest = np.concatenate([[-np.inf], np.maximum.accumulate(ends)])[before]
+            if (latest > meanwhile[:, 0] - between).any():
+                return True
+        return False
+
     def journeys(self, camera: str, begin: float, root: Callable[[str], str]) -> dict[str, float]:
         """Log-likelihood ratios, by identity, of coming to a camera now from where they were seen last.
 
@@ -90,6 +107,15 @@ class Lately:
                 people.setdefault(person, []).append(number)
         groups = [Identity(number, tuple(rows), 1.0) for number, rows in enumerate(people.values(), 1)]
         return Journeys(tracklets, groups)
+
+
+def _by_camera(items: Iterable[Item]) -> dict[str, Float64]:
+    """Begin and end (n, 2) of the items that have a time."""
+    spans: dict[str, list[tuple[float, float]]] = {}
+    for item in items:
+        if item.time is not None:
+            spans.setdefault(item.camera, []).append((item.time, end_of(item)))
+    return {camera: np.array(times) for camera, times in spans.items()}
 
 
 def end_of(item: Item) -> float:

@@ -9,7 +9,6 @@ under `ACTOR`, and are undone there. A merge that somebody has undone is not mad
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
@@ -31,7 +30,7 @@ from omnireid.gallery.identities import new_identity
 from omnireid.gallery.items import Filter, Item
 from omnireid.gallery.questions import Question
 from omnireid.gallery.searching import SearchResult
-from omnireid.video.lately import REMEMBERED, Lately, end_of
+from omnireid.video.lately import REMEMBERED, Lately
 from omnireid.video.meeting import Meetings, Trail
 from omnireid.video.plan import SitePlan
 
@@ -365,11 +364,8 @@ class OnlineLinker:
         if any({people.root(identity) for identity in pair} == {one, two} for pair in parted):
             return False
         pictures = [self._pictures(one), self._pictures(two)]
-        for item, other in itertools.product(*pictures):
-            if other.time is not None and self._lately.cannot_be_one(
-                item, other.camera, other.time, end_of(other)
-            ):
-                return False
+        if self._lately.were_apart(*pictures):
+            return False
         place = self._met(one, two)
         if place < -_APART:
             return False
