@@ -35,6 +35,7 @@ from omnireid.inference.backends.native import NativeBackend
 from omnireid.inference.backends.onnx_runtime import OnnxBackend
 from omnireid.inference.backends.openvino import OpenVinoBackend, import_openvino
 from omnireid.inference.export.deployed import choose_form, deployed
+from omnireid.inference.export.native import measure_ranges
 from omnireid.inference.export.onnx import onnx_graph
 from omnireid.inference.export.parity import generated_crops
 from omnireid.inference.export.quantise import quantise
@@ -138,9 +139,10 @@ def our_forms(network: OSNet, name: str, quantised: bytes, threads: int) -> dict
     """Our engine in every precision of this processor, and our int8 file in our two runtime backends."""
     folded, card = fold_module(network), model_card(name)
     forms: dict[str, tuple[str, Embed]] = {}
-    for precision, counts_as in (("fp32", "fp32"), ("bf16x3", "fp32"), ("bf16", "bf16")):
+    ranges = measure_ranges(folded, SPEC, generated_crops(64, SPEC, seed=1))
+    for precision, counts_as in (("fp32", "fp32"), ("bf16x3", "fp32"), ("bf16", "bf16"), ("int8", "int8")):
         if not missing_for(precision):
-            backend = NativeBackend(folded, card, threads=threads, precision=precision)
+            backend = NativeBackend(folded, card, threads=threads, precision=precision, ranges=ranges)
             forms[f"ours, {precision}"] = (counts_as, backend.embed)
     for backend_type in (OnnxBackend, OpenVinoBackend):
         backend = backend_type(quantised, threads=threads, label="int8")

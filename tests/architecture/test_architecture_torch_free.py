@@ -68,6 +68,7 @@ NEED_AN_EXTRA = (
     "omnireid.inference.export.executorch",
     "omnireid.inference.export.exporter",
     "omnireid.inference.export.half",
+    "omnireid.inference.export.native",
     "omnireid.inference.export.onnx",
     "omnireid.inference.export.torchscript",
     "omnireid.inference.fused.gpu",

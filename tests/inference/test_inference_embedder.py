@@ -320,7 +320,7 @@ def test_precisions_are_asked_for_by_name(exported: Callable[[str], Any]) -> Non
         if not missing_for(precision):
             embedder = Embedder.open(model.safetensors, device="cpu", precision=precision)
             assert embedder.backend.precision == precision  # type: ignore[attr-defined]
-    with pytest.raises(InputError, match="'native' has fp32, bf16x3, bf16"):
+    with pytest.raises(InputError, match="'native' has fp32, bf16x3, bf16, int8"):
         Embedder.open(model.safetensors, backend="native", precision="fp16")
     with pytest.raises(InputError, match="computes as its file says"):
         Embedder.open(model.onnx, precision="bf16")

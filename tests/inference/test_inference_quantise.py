@@ -18,7 +18,7 @@ from omnireid.core.errors import (
     WeightsError,
 )
 from omnireid.inference.backends.onnx_runtime import OnnxBackend
-from omnireid.inference.export.quantise import _half_in_other_light, quantise
+from omnireid.inference.export.quantise import half_in_other_light, quantise
 from toy_people import add_card
 
 onnx = pytest.importorskip("onnx")
@@ -151,7 +151,7 @@ def chain(*, length: int = 3, opset: int = 17, spoil: float = 1.0, fixed: int | 
 
 def test_layers_that_lose_most_are_left_in_float_until_the_limit_holds() -> None:
     original, crops = chain(length=7), soft_crops(48, 64, 32)
-    held_out = _half_in_other_light(crops[3::4])
+    held_out = half_in_other_light(crops[3::4])
     expected = OnnxBackend(original).embed(held_out)
     everything = quantise(original, crops, limit=0.5)
     lost = 1 - cosines(OnnxBackend(everything.bytes).embed(held_out), expected).min()
@@ -175,7 +175,7 @@ def test_layers_that_lose_most_are_left_in_float_until_the_limit_holds() -> None
 
 def test_half_of_the_crops_are_seen_in_another_light() -> None:
     crops = np.full((20, 8, 8, 3), 160, np.uint8)
-    varied = _half_in_other_light(crops)
+    varied = half_in_other_light(crops)
     assert (varied[::2] == 160).all()
     levels = np.sort(varied[1::2].reshape(10, -1).max(axis=1))
     assert (levels[0], levels[-1]) == (80, 240)

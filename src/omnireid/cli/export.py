@@ -71,6 +71,7 @@ def export(
     from omnireid.inference.export.parity import Comparison
     from omnireid.inference.formats import FORMATS, identify
     from omnireid.inference.lookup import find_weights
+    from omnireid.models.weight_file import read_header
     from omnireid.models.weights import load_weights
 
     if (weights is None) == (model is None):
@@ -91,7 +92,11 @@ def export(
     target = Path(f"{named}{suffix}") if out is None else out
     calibrates = precision == "int8"
     check_options(target, format, precision)
-    if target.is_file() and read_metadata(target) is None:
+    if (
+        target.is_file()
+        and read_metadata(target) is None
+        and not (format == "safetensors" and read_header(target).ranges)
+    ):
         raise ConfigError(f"{target}: lies there already and is no export of ours; choose another --out")
     chosen = None
     if crops is not None:

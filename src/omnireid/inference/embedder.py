@@ -103,8 +103,8 @@ class Embedder:
             device: "auto", "cpu", "cuda", "cuda:1", "mps", as far as the backend has it.
             threads: number of threads of one run in ONNX Runtime, OpenVINO and native; `compute_threads` when
                 None. torch has one number of threads for the whole process, which is not ours to change.
-            precision: "fp32", "bf16x3" or "bf16" of native, "fp32" or "bf16" of openvino, "bf16", "fp16" or
-                "fp32" of gpu; their first when None, for openvino that of the file.
+            precision: "fp32", "bf16x3", "bf16" or "int8" of native, "fp32" or "bf16" of openvino, "bf16",
+                "fp16" or "fp32" of gpu; their first when None, for openvino that of the file.
             batch_size: crops in one run of the network.
             normalise: L2-normalise embeddings. The published OSNet figures use raw ones.
             card: what an ONNX or OpenVINO file of others takes and gives, or the YAML file that says so; the

@@ -12,8 +12,8 @@ DEFAULT_MODEL = "osnet_x0_25_rendered"
 AUTO = "auto"
 BackendName = str
 """AUTO, or a name of `BACKENDS`."""
-PrecisionName = Literal["fp32", "bf16x3", "bf16", "fp16"]
-ExportFormat = Literal["onnx", "openvino", "torchscript", "tensorrt", "executorch"]
+PrecisionName = Literal["fp32", "bf16x3", "bf16", "fp16", "int8"]
+ExportFormat = Literal["onnx", "openvino", "torchscript", "tensorrt", "executorch", "safetensors"]
 ExportPrecision = Literal["fp32", "fp16", "bf16", "int8"]
 """What convolutions of an exported file are computed in."""
 

@@ -103,6 +103,7 @@ def _parse(text: str, *, source: str) -> WeightHeader:
             card=ModelCard.from_json(json.dumps(card), source=source),
             config=FAMILIES.get(str(family)).default.with_overrides(config),
             tensors_sha256=str(digest),
+            ranges=content.get("ranges"),
         )
     except (WeightsError, PluginError):
         raise

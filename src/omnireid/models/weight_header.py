@@ -32,20 +32,25 @@ class WeightHeader:
         card: the model card.
         config: the network the weights belong to.
         tensors_sha256: hash of the weights, see `arrays_sha256`.
+        ranges: what int8 of our engine needs to know of the network's maps: name → largest values and means,
+            by channel; None where nobody measured them.
     """
 
     card: ModelCard
     config: NetworkConfig
     tensors_sha256: str
+    ranges: dict[str, tuple[list[float], list[float]]] | None = None
 
     def to_metadata(self) -> dict[str, str]:
         """The safetensors metadata."""
-        content = {
+        content: dict[str, Any] = {
             "card": self.card.model_dump(mode="json", exclude_none=True),
             "family": self.config.family,
             "config": self.config.to_dict(),
             "tensors_sha256": self.tensors_sha256,
         }
+        if self.ranges is not None:
+            content["ranges"] = self.ranges
         return {METADATA_KEY: json.dumps(content, sort_keys=True)}
 
 

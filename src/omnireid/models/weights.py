@@ -27,6 +27,7 @@ def save_weights(
     card: ModelCard,
     *,
     half: bool = False,
+    ranges: dict[str, tuple[list[float], list[float]]] | None = None,
 ) -> None:
     """Write the network's weights with their card, atomically. The same input gives the same bytes.
 
@@ -36,6 +37,7 @@ def save_weights(
         half: store matrices and kernels in float16, which makes the file half as large; vectors (biases and
             the statistics of batch norms, some of which float16 cannot hold) stay float32. The network
             computes in float32 either way.
+        ranges: of the network's maps, see `WeightHeader`.
 
     Raises:
         WeightsError: the card states another embedding size than the network has, or a weight is too large
@@ -59,6 +61,7 @@ def save_weights(
         card=card.model_copy(update={"num_parameters": num_parameters}),
         config=network.config,
         tensors_sha256=tensors_sha256(state),
+        ranges=ranges,
     )
     write_bytes(path, save(state, metadata=header.to_metadata()))
 

@@ -14,6 +14,7 @@ from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps,
 from omnireid.inference.backends.table import Opening
 from omnireid.inference.fused.fold import FoldedOSNet, fold
 from omnireid.inference.native.precision import NativePrecision, missing_for
+from omnireid.inference.native.ranges import Ranges, from_header
 from omnireid.models.weight_file import read_arrays
 
 
@@ -22,7 +23,8 @@ class NativeBackend:
 
     Attributes:
         precision: "fp32"; "bf16x3", float32 as three bfloat16 products on matrix tiles (AMX), nearly as exact
-            and faster; or "bf16", bfloat16 activations and weights.
+            and faster; "bf16", bfloat16 activations and weights; or "int8", bytes, for weights whose ranges
+            were measured (`omnireid export --format safetensors --precision int8`).
         threads: how many threads one call uses.
     """
 
@@ -36,12 +38,17 @@ class NativeBackend:
         *,
         threads: int | None = None,
         precision: NativePrecision = "fp32",
+        ranges: Ranges | None = None,
     ) -> None:
         """Lay folded weights out for the card's input size.
 
+        Args:
+            ranges: of the network's maps, which int8 takes.
+
         Raises:
-            InputError: a precision that this processor does not have, a number of threads below 1 or above
-                the cores, or an input below 16×16.
+            InputError: int8 without ranges, or of a network with instance norms; a precision that this
+                processor does not have, a number of threads below 1 or above the cores, or an input below
+                16×16.
         """
         if precision not in get_args(NativePrecision):
             raise UnknownNameError("precision", str(precision), get_args(NativePrecision))
@@ -55,13 +62,20 @@ class NativeBackend:
                 f"precision {precision!r}: this processor has no {missing}; "
                 f"use {another}ONNX Runtime (omnireid export)"
             )
+        if precision == "int8" and ranges is None:
+            raise InputError(
+                "precision 'int8': the ranges of this network's maps were not measured, and int8 needs them; "
+                "run omnireid export MODEL --format safetensors --precision int8, and open what it writes"
+            )
         from omnireid.inference.native.engine import NativeEngine
 
         self.card = card
         self.precision = precision
         self.threads = compute_threads() if threads is None else threads
         self.calls_side_by_side = self.threads
-        self._engine = NativeEngine(network, card.input, precision=precision, threads=self.threads)
+        self._engine = NativeEngine(
+            network, card.input, precision=precision, threads=self.threads, ranges=ranges
+        )
 
     @classmethod
     def open(
@@ -81,7 +95,8 @@ class NativeBackend:
         except KeyError as error:
             raise WeightsError(f"{path} does not fit the network: {error.args[0]} is missing") from error
         card = header.card.model_copy(update={"sha256": sha256_file(path)})
-        return cls(network, card, threads=threads, precision=precision)
+        ranges = None if header.ranges is None else from_header(header.ranges)
+        return cls(network, card, threads=threads, precision=precision, ranges=ranges)
 
     def embed(self, crops: Crops, *, threads: int | None = None) -> Embeddings:
         """(N, H, W, 3) uint8 RGB → (N, D) float32, not normalised.

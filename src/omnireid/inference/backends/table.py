@@ -71,7 +71,13 @@ BACKENDS = Socket(
     (
         BackendSpec("onnx", _home("onnx_runtime"), ("onnx",)),
         BackendSpec("openvino", _home("openvino"), ("openvino", "onnx"), ("fp32", "bf16"), is_on_cpu=True),
-        BackendSpec("native", _home("native"), ("safetensors",), ("fp32", "bf16x3", "bf16"), is_on_cpu=True),
+        BackendSpec(
+            "native",
+            _home("native"),
+            ("safetensors",),
+            ("fp32", "bf16x3", "bf16", "int8"),
+            is_on_cpu=True,
+        ),
         BackendSpec("torch", _home("torch_eager"), ("safetensors",), has_process_threads=True),
         BackendSpec(
             "gpu", _home("gpu"), ("safetensors",), ("bf16", "fp16", "fp32"), has_process_threads=True

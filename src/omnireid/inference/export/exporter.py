@@ -38,7 +38,7 @@ from omnireid.inference.export.parity import (
     parity_path,
 )
 from omnireid.inference.formats import FORMATS
-from omnireid.inference.options import OPSET, ExportForm, ExportPrecision
+from omnireid.inference.options import AUTO, OPSET, ExportForm, ExportPrecision
 
 try:
     import torch
@@ -60,6 +60,7 @@ PRECISIONS: dict[str, tuple[ExportPrecision, ...]] = {
     "torchscript": ("fp32", "fp16", "bf16"),
     "tensorrt": ("fp32", "fp16", "int8"),
     "executorch": ("fp32",),
+    "safetensors": ("int8",),
 }
 """What each format can be exported in."""
 
@@ -81,7 +82,8 @@ def export_model(
     The file takes `images`, (N, H, W, 3) uint8 RGB of the card's size with N free, normalises inside as
     `core.images.normalise` does, and gives `embedding`, (N, D) float32, and `feature_maps`, (N, C, h, w)
     float32. Its metadata holds the card, precision and hashes, see `ExportMetadata`. Batch norms are folded
-    into convolutions. Nothing is written unless the file, opened by its own engine, passes the gate.
+    into convolutions. The format "safetensors" is for our own engine: the same weights, and in their header
+    what its int8 needs. Nothing is written unless the file, opened by its own engine, passes the gate.
 
     Args:
         model: the network; neither moved nor changed, and left in the mode it was in.
@@ -103,6 +105,8 @@ def export_model(
     """
     target = Path(path)
     check_options(target, form.format, form.precision)
+    if form.format == "safetensors" and form.normalised:
+        raise InputError("safetensors: holds weights, whose embeddings are raw; leave --embedding out")
     if form.opset < OPSET:
         raise InputError(f"opset: expected at least {OPSET}, got {form.opset}")
     if comparison.num_crops < MIN_CROPS:
@@ -131,13 +135,17 @@ def export_model(
         content_sha256="",
         max_batch=built.max_batch,
     )
-    files = {
-        target.with_suffix(suffix).name: content for suffix, content in attach(built.files, metadata).items()
-    }
+    contents = built.files if form.format == "safetensors" else attach(built.files, metadata)
+    files = {target.with_suffix(suffix).name: content for suffix, content in contents.items()}
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             write_bytes(Path(folder) / name, content, durable=False)
-        exported = Embedder.open(Path(folder) / target.name, threads=threads)
+        exported = Embedder.open(
+            Path(folder) / target.name,
+            threads=threads,
+            backend="native" if form.format == "safetensors" else AUTO,
+            precision="int8" if form.format == "safetensors" else None,
+        )
         reference = Embedder(TorchBackend(frozen, card, device="cpu"))
         if form.format == "onnx":
             check_plain_onnx(files[target.name], crops, card)
@@ -221,6 +229,7 @@ class _Job:
             "torchscript": self._torchscript,
             "tensorrt": self._tensorrt,
             "executorch": self._executorch,
+            "safetensors": self._safetensors,
         }
         return makers[self.form.format]()
 
@@ -271,6 +280,12 @@ class _Job:
 
         program = executorch_program(self._deployed(), self.card.input)
         return _Built({".pte": program}, is_from_onnx=False, max_batch=MAX_BATCH)
+
+    def _safetensors(self) -> _Built:
+        from omnireid.inference.export.native import with_ranges
+
+        content = with_ranges(self.model, self.card, self.calibration)
+        return _Built({".safetensors": content}, is_from_onnx=False)
 
 
 def _divide(crops: Crops, *, calibrates: bool) -> tuple[Crops, Crops]:

@@ -142,8 +142,8 @@ def quantise(
     check_crops(crops, reference.card)
     if len(crops) < MIN_CROPS:
         raise InputError(f"crops: quantising needs at least {MIN_CROPS}, got {len(crops)}")
-    held_out = _half_in_other_light(crops[3::4])
-    calibration = _half_in_other_light(_spread(np.delete(crops, np.s_[3::4], axis=0), MAX_CALIBRATION))
+    held_out = half_in_other_light(crops[3::4])
+    calibration = half_in_other_light(spread(np.delete(crops, np.s_[3::4], axis=0), MAX_CALIBRATION))
     network = _Network(graph)
     if not network.groups:
         raise WeightsError("the graph holds no convolution that can be quantised")
@@ -285,8 +285,8 @@ class _Search:
     def _worst_first(self) -> list[int]:
         """Every group's index, by what it alone loses."""
         held_out, expected = (
-            _spread(self._held_out, MAX_SENSITIVITY),
-            _spread(self._expected, MAX_SENSITIVITY),
+            spread(self._held_out, MAX_SENSITIVITY),
+            spread(self._expected, MAX_SENSITIVITY),
         )
         groups = self._network.groups
         losses = np.zeros(len(groups))
@@ -371,7 +371,7 @@ def _cosines(actual: Embeddings, expected: Embeddings) -> Float64:
     return np.asarray(np.divide((a * b).sum(1), norms, out=np.zeros(len(a)), where=norms > 0))
 
 
-def _half_in_other_light(crops: Crops) -> Crops:
+def half_in_other_light(crops: Crops) -> Crops:
     """Every second crop made darker or brighter, by half to one and a half, in no order."""
     varied = crops.copy()
     count = len(crops[1::2])
@@ -380,6 +380,6 @@ def _half_in_other_light(crops: Crops) -> Crops:
     return varied
 
 
-def _spread(rows: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
+def spread(rows: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
     """At most `count` of the rows, evenly spread."""
     return np.asarray(rows[np.unique(np.linspace(0, len(rows) - 1, count).round().astype(int))])

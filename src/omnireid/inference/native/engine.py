@@ -18,6 +18,7 @@ from omnireid.inference.native.kernels import Memory, Network, Part, Pictures
 from omnireid.inference.native.precision import NativePrecision
 from omnireid.inference.native.products import product_address
 from omnireid.inference.native.program import Program, compile_program, to_bfloat16
+from omnireid.inference.native.ranges import Ranges
 from omnireid.inference.native.steps import embed_means, run
 from omnireid.models.network_config import SMALLEST_POOLED
 
@@ -42,7 +43,7 @@ class _Workspace:
         place, height, width = program.image
         colours = len(program.padding)
         padding = program.padding
-        values = padding if self.activations.dtype == np.float32 else to_bfloat16(padding)
+        values = to_bfloat16(padding) if self.activations.dtype == np.uint16 else padding
         around = self.activations[place : place + height * width * colours]
         around.reshape(height, width, colours)[:] = values
 
@@ -53,14 +54,21 @@ class NativeEngine:
     Args:
         network: folded weights.
         spec: size and normalisation of the crops.
-        precision: precision of activations and pointwise weights; sums are float32 in any case.
+        precision: precision of activations and pointwise weights; sums are float32, of int8 int32.
         threads: how many threads one call uses.
+        ranges: of the network's maps, for int8.
     """
 
     def __init__(
-        self, network: FoldedOSNet, spec: InputSpec, *, precision: NativePrecision, threads: int
+        self,
+        network: FoldedOSNet,
+        spec: InputSpec,
+        *,
+        precision: NativePrecision,
+        threads: int,
+        ranges: Ranges | None = None,
     ) -> None:
-        program = compile_program(network, spec, precision)
+        program = compile_program(network, spec, precision, ranges)
         self._program = replace(
             program,
             panels=_aligned_copy(program.panels.view(np.uint8)),
@@ -72,7 +80,8 @@ class NativeEngine:
         self._idle: list[_Workspace] = []
         self._all_idle()
         in_every_child(self._all_idle)
-        self._tiles = _tile_configuration() if precision != "fp32" else np.zeros(0, np.uint8)
+        has_tiles = precision in ("bf16", "bf16x3")
+        self._tiles = _tile_configuration() if has_tiles else np.zeros(0, np.uint8)
         self._num_map_channels = len(network.head.bias)
 
     def _all_idle(self) -> None:

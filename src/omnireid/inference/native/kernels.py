@@ -1,6 +1,7 @@
 """The steps of OSNet on one picture, as compiled loops over channels-last activations.
 
-Activations are flat arrays: float32, or uint16 that holds bfloat16. Positions count elements. Channels come
+Activations are flat arrays: float32, uint16 that holds bfloat16, or uint8: whole numbers of a channel's unit,
+which constants and weights know of, and the steps do not. Positions count elements. Channels come
 in multiples of 16, the surplus ones zero. Sums are always made in float32. A step may be shared by several
 threads: each is a part, works on its own pixels, streams or channels, and meets the others at a barrier
 before the next step. What a step is about stands in its row of the program's table.
@@ -260,12 +261,15 @@ def gates(step: Array, network: Network, memory: Memory) -> None:
     """The shared gate for all streams: sums of rows → weights (streams, channels) in the room.
 
     Rows are added in their order, whoever made them: (streams, height, channels). GATE is the place of
-    (hidden, channels) weights, hidden biases, (hidden, channels) weights back, channels biases.
+    (hidden, channels) weights, hidden biases, (hidden, channels) weights back, channels biases, then twice
+    (streams, channels): units of the streams, and of the streams in those of the sum.
     """
     sums, room, constants = memory.sums, memory.room, network.constants
     height, channels, hidden, gate_at = step[HEIGHT], step[INPUTS], step[HIDDEN], step[GATE]
     streams = len(network.depths)
     back_at = gate_at + hidden * channels + hidden
+    units_at = back_at + hidden * channels + channels
+    shares_at = units_at + streams * channels
     share_of_mean = splat(np.float32(1) / np.float32(height * step[WIDTH]))
     for stream in range(streams):
         mine = memory.gates_at + stream * channels
@@ -274,7 +278,8 @@ def gates(step: Array, network: Network, memory: Memory) -> None:
             total = splat(np.float32(0))
             for row in range(height):
                 total = add(total, load(sums, (stream * height + row) * channels + channel))
-            store(room, mean_at + channel, multiply(total, share_of_mean))
+            unit = load(constants, units_at + stream * channels + channel)
+            store(room, mean_at + channel, multiply(multiply(total, share_of_mean), unit))
         for channel in range(channels):
             room[mine + channel] = constants[back_at + hidden * channels + channel]
         for unit in range(hidden):
@@ -285,7 +290,8 @@ def gates(step: Array, network: Network, memory: Memory) -> None:
                 for channel in range(channels):
                     room[mine + channel] += value * constants[back_at + unit * channels + channel]
         for channel in range(channels):
-            room[mine + channel] = np.float32(1) / (np.float32(1) + np.exp(-room[mine + channel]))
+            share = constants[shares_at + stream * channels + channel]
+            room[mine + channel] = share / (np.float32(1) + np.exp(-room[mine + channel]))
 
 
 @compiled
@@ -379,8 +385,8 @@ def normalise_instance(step: Array, constants: Array, activations: Array, part: 
 
 
 @compiled
-def means(step: Array, activations: Array, features: Array, part: Part) -> None:
-    """(C,) means over all pixels, of a part's channels."""
+def means(step: Array, constants: Array, activations: Array, features: Array, part: Part) -> None:
+    """(C,) means over all pixels, of a part's channels, in units of 1."""
     source_at, channels, pixels = step[SOURCE], step[INPUTS], step[HEIGHT] * step[WIDTH]
     first, end = share(channels, 16, part)
     weight = splat(np.float32(1) / np.float32(pixels))
@@ -388,4 +394,5 @@ def means(step: Array, activations: Array, features: Array, part: Part) -> None:
         total = splat(np.float32(0))
         for pixel in range(pixels):
             total = add(total, load(activations, source_at + pixel * channels + channel))
-        store(features, channel, multiply(total, weight))
+        unit = load(constants, step[CONSTANT] + channel)
+        store(features, channel, multiply(multiply(total, weight), unit))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-NativePrecision = Literal["fp32", "bf16x3", "bf16"]
+NativePrecision = Literal["fp32", "bf16x3", "bf16", "int8"]
 
 MIN_SIZE = 16
 """Height and width of the smallest pictures."""
@@ -14,6 +14,7 @@ def missing_for(precision: NativePrecision) -> str:
     """What this processor lacks for a precision, in words; empty where it has everything."""
     from omnireid.inference.native.vectors import (
         HAS_BFLOAT16_DOT,
+        HAS_BYTE_DOT,
         HAS_FAST_FLOAT32,
         HAS_MATRIX_TILES,
         matrix_tiles_are_allowed,
@@ -21,6 +22,8 @@ def missing_for(precision: NativePrecision) -> str:
 
     if not HAS_FAST_FLOAT32:
         return "AVX2 with FMA, AVX-512 or NEON"
+    if precision == "int8":
+        return "" if HAS_BYTE_DOT else "products of bytes (AVX-512 VNNI)"
     if precision != "fp32" and HAS_MATRIX_TILES and not matrix_tiles_are_allowed():
         return "permission from the system to use its AMX tiles"
     if precision == "bf16x3" and not HAS_MATRIX_TILES:

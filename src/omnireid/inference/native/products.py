@@ -1,8 +1,8 @@
 """Matrix products of activations with weights: what a 1×1 convolution is, and the 7×7 too.
 
-Three ways: float32, bfloat16, and float32 split into two bfloat16. Each is compiled once, as a function that
-the steps call by its address: tiles in registers are large code, which would be compiled again with every
-step otherwise.
+Four ways: float32, bfloat16, float32 split into two bfloat16, and bytes. Each is compiled once, as a function
+that the steps call by its address: tiles in registers are large code, which would be compiled again with
+every step otherwise.
 """
 
 from __future__ import annotations
@@ -22,11 +22,14 @@ from omnireid.inference.native.vectors import (
     add,
     call_address,
     load_bfloat16,
+    load_byte,
     load_float32,
     matrix_product,
     maximum,
+    multiply_add,
     splat,
     store_bfloat16,
+    store_byte,
     store_float32,
     subtract,
     tile_product,
@@ -43,18 +46,20 @@ _RAW, _AS_BFLOAT16, _AS_FLOAT32 = 0, 2, 4
 
 # Tiles by their width in channels. Processors with short vectors have one width only.
 _tile_16, _row_16 = tile_product(TILES[16], 16), tile_product(1, 16)
-_dot_16 = tile_product(TILES[16], 16, bfloat16=True)
+_dot_16 = tile_product(TILES[16], 16, "bf16")
+_bytes_16 = tile_product(TILES[16], 16, "int8")
 _PIXELS_16 = TILES[16]
 if len(TILES) > 1:
     _tile_64, _row_64 = tile_product(TILES[64], 64), tile_product(1, 64)
     _tile_48, _row_48 = tile_product(TILES[48], 48), tile_product(1, 48)
     _tile_32, _row_32 = tile_product(TILES[32], 32), tile_product(1, 32)
-    _dot_32 = tile_product(TILES[32], 32, bfloat16=True)
+    _dot_32 = tile_product(TILES[32], 32, "bf16")
+    _bytes_32 = tile_product(TILES[32], 32, "int8")
     _PIXELS_64, _PIXELS_48, _PIXELS_32 = TILES[64], TILES[48], TILES[32]
 else:
     _tile_64 = _tile_48 = _tile_32 = _tile_16
     _row_64 = _row_48 = _row_32 = _row_16
-    _dot_32 = _dot_16
+    _dot_32, _bytes_32 = _dot_16, _bytes_16
     _PIXELS_64 = _PIXELS_48 = _PIXELS_32 = _PIXELS_16
 _WIDE = len(TILES) > 1
 
@@ -78,7 +83,11 @@ class Source(NamedTuple):
 
 
 class Target(NamedTuple):
-    """Where a product goes and what happens on the way; addresses and strides in bytes, 0 for what is not."""
+    """Where a product goes and what happens on the way; addresses and strides in bytes, 0 for what is not.
+
+    Of bytes, `bias` is three rows of float32: what a sum is multiplied by, the bias, and what the residual is
+    multiplied by; and ReLU is always there.
+    """
 
     address: int
     stride: int
@@ -94,7 +103,7 @@ class Product(NamedTuple):
     Attributes:
         panels: address of the weights. Of float32, for each tile [run · length][width]; of bfloat16, for
             each tile of AMX [run · step][column][16 pairs][16][2], without AMX [run · pair][width][2]; of
-            split float32 the same, each run three times: w₁, w₁, w₂.
+            split float32 the same, each run three times: w₁, w₁, w₂; of bytes [run · four][width][4].
         channels: channels of the target.
         room: address of TILE_FLOATS float32, for the sums of one tile; then room for split pixels.
         raw: 1 for a target of float32 without bias, residual and ReLU, of at least 16 pixels; else it is of
@@ -336,6 +345,50 @@ def _finish(room: int, width: int, pixels: int, channel: int, target: Target, si
                 store_float32(target.address + pixel * target.stride + here, value)
 
 
+def _multiply_bytes(product: Product) -> None:
+    """Rows of unsigned bytes times weights of signed ones; sums are int32, and exact."""
+    source, target, panels = product.source, product.target, product.panels
+    channels, pixels = product.channels, product.pixels
+    fours = source.length // 4
+    done = 0
+    while done < channels:
+        width = 32 if channels - done >= 32 else 16
+        height = _PIXELS_32 if width == 32 else _PIXELS_16
+        pixel = 0
+        while pixel < pixels:
+            first = max(min(pixel, pixels - height), 0)
+            if product.raw:
+                sums = Target(target.address + 4 * done + first * target.stride, target.stride, 0, 0, 0, 0)
+            else:
+                sums = Target(product.room, 4 * width, 0, 0, 0, 0)
+            if width == 32:
+                _bytes_32(_source_from(source, first, fours), panels, sums)
+            else:
+                _bytes_16(_source_from(source, first, fours), panels, sums)
+            if not product.raw:
+                count = min(height, pixels - first)
+                _finish_bytes(product.room, width, count, done, channels, _target_from(target, first))
+            pixel = first + height
+        panels += source.runs * fours * width * 4
+        done += width
+
+
+@compiled
+def _finish_bytes(room: int, width: int, pixels: int, channel: int, channels: int, target: Target) -> None:
+    """Sums of one tile → bytes of the target, from one of its `channels` on."""
+    zero = splat(np.float32(0))
+    for column in range(0, width, LANES):
+        here = channel + column
+        factor, bias = load_float32(target.bias + 4 * here), load_float32(target.bias + 4 * (channels + here))
+        share = load_float32(target.bias + 4 * (2 * channels + here))
+        for pixel in range(pixels):
+            value = multiply_add(load_float32(room + 4 * (pixel * width + column)), factor, bias)
+            if target.residual:
+                before = load_byte(target.residual + pixel * target.residual_stride + here)
+                value = multiply_add(before, share, value)
+            store_byte(target.address + pixel * target.stride + here, maximum(value, zero))
+
+
 @compiled
 def multiply_pixels(function: int, product: Product) -> None:
     """A product by the way of the program's precision, which lies at an address."""
@@ -344,11 +397,16 @@ def multiply_pixels(function: int, product: Product) -> None:
 
 @cache
 def _entry(precision: NativePrecision) -> Any:
-    function = {"fp32": _multiply_float32, "bf16x3": _multiply_split, "bf16": _multiply_bfloat16}[precision]
+    functions = {
+        "fp32": _multiply_float32,
+        "bf16x3": _multiply_split,
+        "bf16": _multiply_bfloat16,
+        "int8": _multiply_bytes,
+    }
     number, kinds = types.int64, cast(Any, types)  # numba's types of tuples have none that checkers know
     source, target = kinds.NamedUniTuple(number, 5, Source), kinds.NamedUniTuple(number, 6, Target)
     product = kinds.NamedTuple((source, number, number, target, number, number, number), Product)
-    return compiled_entry(types.void(product), function)
+    return compiled_entry(types.void(product), functions[precision])
 
 
 def product_address(precision: NativePrecision) -> int:

@@ -21,6 +21,7 @@ from omnireid.inference.native.products import (
     tile_height,
     tile_width,
 )
+from omnireid.inference.native.ranges import Ranges, Scale, scale_of, to_bytes
 from omnireid.inference.native.vectors import CHANNELS, HAS_MATRIX_TILES, TILES
 
 # Kinds of steps.
@@ -64,13 +65,13 @@ class Program:
 
     Attributes:
         steps: (S, 21) int64.
-        panels: pointwise weights, float32 or bfloat16 (uint16).
+        panels: pointwise weights, float32, bfloat16 (uint16) or int8.
         constants: biases, depthwise weights, gates and norms, float32.
         embedding: the last layer's weights, float32, and `embedding_bias` the place of its bias; a ReLU
             follows where `embedding_relu` is 1.
         pooling_power: of the generalised mean that the last layer takes.
         depths: depths of the streams.
-        activations: their dtype; uint16 holds bfloat16.
+        activations: their dtype; uint16 holds bfloat16, uint8 whole numbers of each channel's unit.
         num_activations: elements that a picture needs besides those of its parts, which begin at `parts_at`.
         part_size, room_size: what each part needs for itself, of activations and of float32.
         streams_at: place of a part's streams behind its chunk.
@@ -108,17 +109,46 @@ class Program:
         return padded(self.num_embeddings)
 
 
-def compile_program(network: FoldedOSNet, spec: InputSpec, precision: NativePrecision) -> Program:
+@dataclass(frozen=True)
+class _Panel:
+    """Weights of a product.
+
+    Attributes:
+        place: where they lie.
+        factor: (O,) what 1 of its sums stands for.
+        shift: (O,) what its sums lack, on average.
+    """
+
+    place: int
+    factor: Float64
+    shift: Float64
+
+
+_ACTIVATIONS = {"fp32": np.float32, "bf16x3": np.float32, "bf16": np.uint16, "int8": np.uint8}
+
+
+def compile_program(
+    network: FoldedOSNet, spec: InputSpec, precision: NativePrecision, ranges: Ranges | None = None
+) -> Program:
     """Lay a network out for pictures of `spec`.
 
+    Args:
+        ranges: of the network's maps; for int8, and for nothing else.
+
     Raises:
-        InputError: pictures smaller than 16×16.
+        InputError: pictures smaller than 16×16, or int8 of a network with instance norms.
     """
     if min(spec.height, spec.width) < MIN_SIZE:
         raise InputError(
             f"input {spec.height}×{spec.width}: this engine takes pictures from {MIN_SIZE}×{MIN_SIZE} on"
         )
-    return _Compiler(network, spec, precision).program()
+    compiler = _Compiler(network, spec, precision, ranges)
+    if precision == "int8" and compiler.has_instance_norms():
+        raise InputError(
+            "precision 'int8': this network has instance norms, which int8 has no kernels for; "
+            "use 'bf16' or 'fp32'"
+        )
+    return compiler.program()
 
 
 def to_bfloat16(values: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
@@ -138,11 +168,14 @@ def padded(channels: int) -> int:
 
 
 class _Compiler:
-    def __init__(self, network: FoldedOSNet, spec: InputSpec, precision: NativePrecision) -> None:
+    def __init__(
+        self, network: FoldedOSNet, spec: InputSpec, precision: NativePrecision, ranges: Ranges | None
+    ) -> None:
         self._network = network
         self._spec = spec
         self._precision = precision
-        self._halves = precision == "bf16"
+        self._ranges = ranges if precision == "int8" else None
+        self._colours = 3 if _ACTIVATIONS[precision] is np.float32 else 4
         self._split = 0
         self._steps: list[list[int]] = []
         self._panels: list[npt.NDArray[Any]] = []
@@ -172,24 +205,34 @@ class _Compiler:
             + [h * w * channels for (h, w), channels in zip(sizes, outputs, strict=True)]
         )
         here, there = self._place(largest), self._place(largest)
-        raw = self._place(largest) if self._has_instance_norms() else -1
+        raw = self._place(largest) if self.has_instance_norms() else -1
         self._stem(image, here, raw, height, width)
         bottleneck = max(
             h * w * padded(stage[0].reduce.weight.shape[0])
             for (h, w), stage in zip(sizes, network.stages, strict=True)
         )
         reduced = self._place(bottleneck)
+        name = "stem"
         for stage, blocks in enumerate(network.stages):
-            for block in blocks:
-                self._block(block, here, there, raw, reduced, *sizes[stage])
+            for index, block in enumerate(blocks):
+                before, name = name, f"stages.{stage}.{index}"
+                self._block(block, (before, name), here, there, raw, reduced, *sizes[stage])
                 here, there = there, here
             if stage < 2:
+                before, name = name, f"transitions.{stage}"
                 halves = sizes[stage + 1] != sizes[stage]
                 join = self._transition if halves else self._pointwise
-                join(network.transitions[stage], here, there, *sizes[stage])
+                join(network.transitions[stage], (before, name), here, there, *sizes[stage])
                 here, there = there, here
-        channels = self._pointwise(network.head, here, there, *sizes[2])
-        self._step(kind=MEANS, source=there, height=sizes[2][0], width=sizes[2][1], inputs=channels)
+        channels = self._pointwise(network.head, (name, "conv5"), here, there, *sizes[2])
+        self._step(
+            kind=MEANS,
+            source=there,
+            height=sizes[2][0],
+            width=sizes[2][1],
+            inputs=channels,
+            constant=self._constant(self._map_scale("conv5", channels).unit),
+        )
         embedding, embedding_bias = self._embedding(channels)
         ring_at = TILE_FLOATS + self._split + self._line
         gates_at = ring_at + self._ring + _MIN_PIXELS * self._widest
@@ -206,7 +249,7 @@ class _Compiler:
             embedding_relu=int(not network.config.neck),
             pooling_power=network.config.pooling_power,
             depths=np.array(network.config.stream_depths, np.int64),
-            activations=np.dtype(np.uint16 if self._halves else np.float32),
+            activations=np.dtype(_ACTIVATIONS[self._precision]),
             num_activations=self._num_activations,
             parts_at=self._num_activations,
             part_size=_aligned(chunk_size + self._streams_size + _MIN_PIXELS * self._widest),
@@ -230,7 +273,7 @@ class _Compiler:
             if by_rows and following[KIND] == POINTWISE and following[HEIGHT] == rows:
                 step[MEET] = 0
 
-    def _has_instance_norms(self) -> bool:
+    def has_instance_norms(self) -> bool:
         blocks = [block for stage in self._network.stages for block in stage]
         return self._network.stem_norm is not None or any(block.inside or block.after for block in blocks)
 
@@ -252,12 +295,22 @@ class _Compiler:
         self._num_constants += surplus
         return place
 
-    def _panel(self, weight: Float64) -> int:
-        """Store (O, runs, length) weights in the order a product reads them."""
+    def _map_scale(self, name: str, channels: int) -> Scale:
+        """Of a map; outside int8, maps hold values as they are."""
+        if self._ranges is None:
+            return Scale(np.ones(channels), np.zeros(channels))
+        return scale_of(self._ranges[name], channels)
+
+    def _panel(self, weight: Float64, scale: Scale) -> _Panel:
+        """Store (O, runs, length) weights for inputs of a scale, in the order a product reads them."""
         place = self._num_panels
         weight = _without_tiny(weight)
-        if self._precision == "fp32":
-            packed: npt.NDArray[Any] = pack_float32(weight)
+        factor, shift = np.ones(len(weight)), np.zeros(len(weight))
+        if self._precision == "int8":
+            whole, factor, shift = to_bytes(weight, scale)
+            packed: npt.NDArray[Any] = pack_bytes(whole)
+        elif self._precision == "fp32":
+            packed = pack_float32(weight)
         elif self._precision == "bf16":
             packed = pack_bfloat16(weight)
         else:
@@ -268,7 +321,18 @@ class _Compiler:
         surplus = _aligned(len(packed)) - len(packed)
         self._panels += [packed, np.zeros(surplus, packed.dtype)]
         self._num_panels += len(packed) + surplus
-        return place * packed.itemsize
+        return _Panel(place * packed.itemsize, factor, shift)
+
+    def _finish(self, panel: _Panel, bias: Float64, target: Scale, residual: Float64 | float = 0.0) -> int:
+        """Place of what turns a product's sums into a map: see `products.Target`.
+
+        Args:
+            residual: (O,) units of the map that is added.
+        """
+        bias = _padded_to(bias, len(panel.shift)) + panel.shift
+        if self._precision != "int8":
+            return self._constant(bias)
+        return self._constant(panel.factor / target.unit, bias / target.unit, residual / target.unit)
 
     def _step(self, **columns: int) -> None:
         row = [0] * NUM_COLUMNS
@@ -282,13 +346,15 @@ class _Compiler:
     # Steps
 
     def _prepare(self) -> tuple[tuple[int, int, int], Float32]:
-        """Bytes as numbers around their mean: small, so that bfloat16 holds them exactly."""
+        """Bytes as numbers around their mean: small, so that bfloat16 holds them exactly. int8 takes them as
+        they are, and what lies around the picture to half a step.
+        """
         spec = self._spec
         mean = -self._shift / self._scale
-        self._centre = np.rint(mean)
-        colours = 4 if self._halves else 3
+        self._centre = np.zeros(3) if self._precision == "int8" else np.rint(mean)
+        colours = self._colours
         padding = np.zeros(colours, np.float32)
-        padding[:3] = mean - self._centre
+        padding[:3] = np.rint(mean) if self._precision == "int8" else mean - self._centre
         height, width = spec.height + 6, spec.width + 6
         image = self._place(height * width * colours)
         self._step(
@@ -303,19 +369,22 @@ class _Compiler:
 
     def _stem(self, image: tuple[int, int, int], target: int, raw: int, height: int, width: int) -> None:
         stem, norm = self._network.stem, self._network.stem_norm
-        colours = 4 if self._halves else 3
+        colours = self._colours
         mean = -self._shift / self._scale
         # The picture is there as x − centre; the network wants (x − mean) · scale.
         weight = stem.weight * self._scale[None, :, None, None]
         bias = stem.bias - np.einsum("ochw,c->o", weight, mean - self._centre)
         channels = padded(len(bias))
-        panel = np.zeros((channels, 7, 7, colours))
-        panel[: len(bias), :, :, :3] = weight.transpose(0, 2, 3, 1)
+        values = np.zeros((channels, 7, 7, colours))
+        values[: len(bias), :, :, :3] = weight.transpose(0, 2, 3, 1)
+        pixel = Scale(np.ones(colours), _padded_to(mean, colours))
+        run = Scale(np.tile(pixel.unit, 7), np.tile(pixel.mean, 7))
+        panel = self._panel(values.reshape(channels, 7, 7 * colours), run)
         columns = {
             "source": image[0],
             "row_size": image[2] * colours,
-            "panel": self._panel(panel.reshape(channels, 7, 7 * colours)),
-            "constant": self._constant(_padded_to(bias, channels)),
+            "panel": panel.place,
+            "constant": self._finish(panel, bias, self._map_scale("stem", channels)),
             "height": height,
             "width": width,
             "inputs": colours,
@@ -348,15 +417,24 @@ class _Compiler:
         )
 
     def _pointwise(
-        self, convolution: Convolution, source: int, target: int, height: int, width: int, relu: int = 1
+        self,
+        convolution: Convolution,
+        names: tuple[str, str],
+        source: int,
+        target: int,
+        height: int,
+        width: int,
+        relu: int = 1,
     ) -> int:
+        """A 1×1 convolution from the map of one name to that of the other."""
         weight = _pointwise_weight(convolution)
+        panel = self._panel(weight[:, None], self._map_scale(names[0], weight.shape[1]))
         self._step(
             kind=POINTWISE,
             source=source,
             target=target,
-            panel=self._panel(weight[:, None]),
-            constant=self._constant(_padded_to(convolution.bias, len(weight))),
+            panel=panel.place,
+            constant=self._finish(panel, convolution.bias, self._map_scale(names[1], len(weight))),
             height=height,
             width=width,
             inputs=weight.shape[1],
@@ -366,17 +444,24 @@ class _Compiler:
         return len(weight)
 
     def _transition(
-        self, convolution: Convolution, source: int, target: int, height: int, width: int
+        self,
+        convolution: Convolution,
+        names: tuple[str, str],
+        source: int,
+        target: int,
+        height: int,
+        width: int,
     ) -> None:
         weight = _pointwise_weight(convolution)
         rows = max(1, _CHUNK_PIXELS // width)
         self._chunk = max(self._chunk, 2 * rows * width * len(weight))
+        panel = self._panel(weight[:, None], self._map_scale(names[0], weight.shape[1]))
         self._step(
             kind=TRANSITION,
             source=source,
             target=target,
-            panel=self._panel(weight[:, None]),
-            constant=self._constant(_padded_to(convolution.bias, len(weight))),
+            panel=panel.place,
+            constant=self._finish(panel, convolution.bias, self._map_scale(names[1], len(weight))),
             height=height,
             width=width,
             inputs=weight.shape[1],
@@ -388,6 +473,7 @@ class _Compiler:
     def _block(
         self,
         block: Block,
+        names: tuple[str, str],
         here: int,
         there: int,
         raw: int,
@@ -395,17 +481,22 @@ class _Compiler:
         height: int,
         width: int,
     ) -> None:
-        channels = self._pointwise(block.reduce, here, reduced, height, width)
+        before, name = names
+        channels = self._pointwise(block.reduce, (before, f"{name}.reduce"), here, reduced, height, width)
         stream_size = _aligned(height * width * channels)
-        self._streams(block, reduced, stream_size, height, width, channels)
+        ends = self._streams(block, name, reduced, stream_size, height, width, channels)
         restored = raw if block.inside or block.after else there
         outside = block.shortcut is None or block.inside is not None
         residual = here if block.shortcut is None and block.inside is None else -1
         weight = _pointwise_weight(block.restore)
         bias = block.restore.bias
+        total = source_scale = self._map_scale(f"{name}.gate", channels)
         if not outside and block.shortcut is not None:
             weight = np.concatenate([weight, _pointwise_weight(block.shortcut)], axis=1)
             bias = bias + block.shortcut.bias
+            source_scale = total.and_then(self._map_scale(before, weight.shape[1] - channels))
+        panel = self._panel(weight[:, None], source_scale)
+        target_scale = self._map_scale(name, len(weight))
         gate = block.gate
         hidden = len(gate.reduce_bias)
         self._chunk = max(self._chunk, _CHUNK_PIXELS * weight.shape[1])
@@ -416,13 +507,17 @@ class _Compiler:
             extra=residual,
             shortcut=here if not outside else -1,
             shortcut_inputs=weight.shape[1] - channels,
-            panel=self._panel(weight[:, None]),
-            constant=self._constant(_padded_to(bias, len(weight))),
+            panel=panel.place,
+            constant=self._finish(
+                panel, bias, target_scale, self._map_scale(before, len(weight)).unit if residual >= 0 else 0.0
+            ),
             gate=self._constant(
                 _padded_columns(gate.reduce, channels),
                 gate.reduce_bias,
                 _padded_columns(gate.restore.T, channels),
                 _padded_to(gate.restore_bias, channels),
+                np.concatenate([end.unit for end in ends]),
+                np.concatenate([end.unit / total.unit for end in ends]),
             ),
             hidden=hidden,
             height=height,
@@ -435,15 +530,23 @@ class _Compiler:
         if block.inside:
             shortcut = here
             if block.shortcut is not None:
-                self._pointwise(block.shortcut, here, there, height, width, relu=0)
+                self._pointwise(block.shortcut, names, here, there, height, width, relu=0)
                 shortcut = there
             self._norm(block.inside, raw, shortcut, there, height, width)
         elif block.after:
             self._norm(block.after, raw, -1, there, height, width)
 
     def _streams(
-        self, block: Block, source: int, stream_size: int, height: int, width: int, channels: int
-    ) -> None:
+        self,
+        block: Block,
+        name: str,
+        source: int,
+        stream_size: int,
+        height: int,
+        width: int,
+        channels: int,
+    ) -> list[Scale]:
+        """All streams of a block; what they end with."""
         line = width * channels
         rows = _rows_of_a_block(height, width, channels, self._precision)
         self._line = max(self._line, _aligned(line))
@@ -451,18 +554,25 @@ class _Compiler:
         self._widest = max(self._widest, channels)
         self._streams_size = max(self._streams_size, len(block.streams) * stream_size)
         self._num_sums = max(self._num_sums, len(block.streams) * height * channels)
-        layers = [layer for stream in block.streams for layer in stream]
-        panels, constants = [], []
-        for layer in layers:
-            weight = np.zeros((channels, channels))
-            weight[: len(layer.bias), : len(layer.bias)] = layer.pointwise
-            panels.append(self._panel(weight[:, None]))
-            depthwise = np.zeros((10, channels))
-            depthwise[:9, : len(layer.bias)] = layer.depthwise.reshape(-1, 9).T
-            depthwise[9, : len(layer.bias)] = layer.bias
-            self._constants.append(_without_tiny(depthwise).astype(np.float32).ravel())
-            constants.append(self._num_constants)
-            self._num_constants += depthwise.size
+        panels, constants, ends = [], [], []
+        for number, stream in enumerate(block.streams):
+            scale = self._map_scale(f"{name}.reduce", channels)
+            for level, layer in enumerate(stream):
+                weight = np.zeros((channels, channels))
+                weight[: len(layer.bias), : len(layer.bias)] = layer.pointwise
+                panel = self._panel(weight[:, None], scale)
+                panels.append(panel.place)
+                scale = self._map_scale(f"{name}.streams.{number}.levels.{level}", channels)
+                depthwise = np.zeros((10, channels))
+                depthwise[:9, : len(layer.bias)] = layer.depthwise.reshape(-1, 9).T
+                depthwise[9, : len(layer.bias)] = layer.bias
+                depthwise[9] += panel.shift * depthwise[:9].sum(axis=0)
+                depthwise[:9] *= panel.factor
+                depthwise /= scale.unit
+                self._constants.append(_without_tiny(depthwise).astype(np.float32).ravel())
+                constants.append(self._num_constants)
+                self._num_constants += depthwise.size
+            ends.append(scale)
         self._constant()
         self._step(
             kind=STREAMS,
@@ -476,6 +586,7 @@ class _Compiler:
             inputs=channels,
             rows=rows,
         )
+        return ends
 
     def _embedding(self, channels: int) -> tuple[Float32, int]:
         last = self._network.embedding
@@ -519,6 +630,18 @@ def pack_bfloat16(weight: Float64, *, matrix_tiles: bool = HAS_MATRIX_TILES) -> 
     return to_bfloat16(np.concatenate(parts))
 
 
+def pack_bytes(weight: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    """(O, runs, length) → for each tile [runs][fours][width][4]."""
+    count, runs, length = weight.shape
+    parts, done = [], 0
+    while done < count:
+        width = 32 if count - done >= 32 else 16
+        tile = weight[done : done + width].reshape(width, runs, length // 4, 4)
+        parts.append(tile.transpose(1, 2, 0, 3).ravel())
+        done += width
+    return np.concatenate(parts)
+
+
 def split_weights(weight: Float64) -> Float64:
     """(O, runs, length) → (O, 3 · runs, length): of each run w₁, w₁ and w₂, see `products`."""
     large = from_bfloat16(to_bfloat16(weight))
@@ -550,7 +673,11 @@ def _pointwise_weight(convolution: Convolution) -> Float64:
 
 def _rows_of_a_block(height: int, width: int, channels: int, precision: NativePrecision) -> int:
     """How many rows of the 1×1 are made at once: such that tiles do little twice, in the first cache."""
-    tall = tile_height(tile_width(channels)) if precision == "fp32" else 2 * _MIN_PIXELS
+    tall = 2 * _MIN_PIXELS
+    if precision == "fp32":
+        tall = tile_height(tile_width(channels))
+    elif precision == "int8":
+        tall = tile_height(32 if channels >= 32 else 16)
 
     def work(rows: int) -> int:
         """Pixels that the tiles of all blocks take together."""

@@ -135,9 +135,9 @@ def _run_step(
     elif kind == TRANSITION:
         _transition(step, network, memory, part)
     else:
-        means(step, memory.activations, pictures.features[picture], part)
+        means(step, network.constants, memory.activations, pictures.features[picture], part)
         if len(pictures.maps):
-            _copy_map(step, memory.activations, pictures.maps[picture], part)
+            _copy_map(step, network.constants, memory.activations, pictures.maps[picture], part)
 
 
 @compiled
@@ -251,13 +251,14 @@ def _transition(step: Array, network: Network, memory: Memory, part: Part) -> No
 
 
 @compiled
-def _copy_map(step: Array, activations: Array, feature_map: Array, part: Part) -> None:
-    """(h · w, C) conv5, of a part's channels."""
+def _copy_map(step: Array, constants: Array, activations: Array, feature_map: Array, part: Part) -> None:
+    """(h · w, C) conv5, of a part's channels, in units of 1."""
     channels = step[INPUTS]
     first, end = share(channels, 16, part)
     for pixel in range(step[HEIGHT] * step[WIDTH]):
         for channel in range(first, end):
-            feature_map[pixel, channel] = get_float(activations, step[SOURCE] + pixel * channels + channel)
+            value = get_float(activations, step[SOURCE] + pixel * channels + channel)
+            feature_map[pixel, channel] = value * constants[step[CONSTANT] + channel]
 
 
 @compiled

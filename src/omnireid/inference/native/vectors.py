@@ -13,7 +13,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from llvmlite import ir
 from numba import config, types
@@ -36,6 +36,7 @@ LANES = 16 if "avx512f" in FEATURES else 8 if {"avx2", "fma"} <= FEATURES else 4
 
 HAS_FAST_FLOAT32 = LANES > 4 or platform.machine().lower() in ("aarch64", "arm64")
 HAS_BFLOAT16_DOT = LANES == 16 and "avx512bf16" in FEATURES
+HAS_BYTE_DOT = LANES == 16 and "avx512vnni" in FEATURES
 _HAS_AMX = LANES == 16 and {"amx-tile", "amx-bf16"} <= FEATURES
 
 CHANNELS = 16
@@ -48,10 +49,12 @@ cgutils: Any = numba_cgutils  # numba's parts have no types that checkers unders
 _operation: Callable[[Any], Any] = intrinsic
 
 _F32 = ir.FloatType()
-_I16, _I32, _I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
+_I8, _I16, _I32, _I64 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 _BYTES = ir.PointerType(ir.IntType(8))
 _VECTOR = ir.VectorType(_F32, LANES)
+_WORDS = ir.VectorType(_I32, LANES)
 _ZERO = ir.Constant(_VECTOR, [0.0] * LANES)
+_ROUND_TO_WHOLE = 2.0**23  # added to a float32 of 0 to 255: its last byte is that number, rounded to even
 
 
 class _BFloat16(ir.Type):  # type: ignore[misc]
@@ -88,59 +91,69 @@ def _element(context: Any, builder: Any, array_type: Any, array: Any, index: Any
     return builder.gep(data, [index])
 
 
-def _load(builder: Any, where: Any, *, halves: bool) -> Any:
-    if not halves:
+def _load(builder: Any, where: Any, size: int) -> Any:
+    """LANES elements of `size` bytes: float32, bfloat16 or whole numbers from 0 to 255."""
+    if size == 4:
         return builder.load(builder.bitcast(where, ir.PointerType(_VECTOR)), align=4)
-    words = ir.VectorType(_I32, LANES)
-    value = builder.load(builder.bitcast(where, ir.PointerType(ir.VectorType(_I16, LANES))), align=2)
-    return builder.bitcast(builder.shl(builder.zext(value, words), ir.Constant(words, [16] * LANES)), _VECTOR)
+    kind = ir.VectorType(ir.IntType(8 * size), LANES)
+    value = builder.zext(builder.load(builder.bitcast(where, ir.PointerType(kind)), align=size), _WORDS)
+    if size == 1:
+        return builder.sitofp(value, _VECTOR)
+    return builder.bitcast(builder.shl(value, ir.Constant(_WORDS, [16] * LANES)), _VECTOR)
 
 
-def _store(builder: Any, where: Any, value: Any, *, halves: bool) -> None:
-    if halves:
+def _store(builder: Any, where: Any, value: Any, size: int) -> None:
+    """The opposite; bytes take what is not negative, and 255 for what is above."""
+    if size == 2:
         value = builder.fptrunc(value, ir.VectorType(_BFloat16(), LANES))
-    builder.store(value, builder.bitcast(where, ir.PointerType(value.type)), align=2 if halves else 4)
+    elif size == 1:
+        most = ir.Constant(_VECTOR, [255.0] * LANES)
+        value = builder.select(builder.fcmp_ordered("<", value, most), value, most)
+        value = builder.fadd(value, ir.Constant(_VECTOR, [_ROUND_TO_WHOLE] * LANES))
+        value = builder.trunc(builder.bitcast(value, _WORDS), ir.VectorType(_I8, LANES))
+    builder.store(value, builder.bitcast(where, ir.PointerType(value.type)), align=size)
 
 
 @_operation
 def load(typing: Any, array: Any, index: Any) -> Any:
-    """LANES consecutive elements; those of a uint16 array are bfloat16."""
+    """LANES consecutive elements; those of a uint16 array are bfloat16, of a uint8 array whole numbers."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         where = _element(context, builder, signature.args[0], *arguments)
-        return _load(builder, where, halves=signature.args[0].dtype != types.float32)
+        return _load(builder, where, signature.args[0].dtype.bitwidth // 8)
 
     return vector(array, types.int64), generate
 
 
 @_operation
 def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
-    """Write LANES elements; into a uint16 array as bfloat16, rounded to the nearest."""
+    """Write LANES elements; into a uint16 array as bfloat16, into a uint8 array as whole numbers from 0 to
+    255; rounded to the nearest."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         where = _element(context, builder, signature.args[0], *arguments[:2])
-        _store(builder, where, arguments[2], halves=signature.args[0].dtype != types.float32)
+        _store(builder, where, arguments[2], signature.args[0].dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.void(array, types.int64, vector), generate
 
 
-def _load_at(*, halves: bool) -> Any:
+def _load_at(size: int) -> Any:
     @_operation
     def operation(typing: Any, where: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return _load(builder, builder.inttoptr(arguments[0], _BYTES), halves=halves)
+            return _load(builder, builder.inttoptr(arguments[0], _BYTES), size)
 
         return vector(types.int64), generate
 
     return operation
 
 
-def _store_at(*, halves: bool) -> Any:
+def _store_at(size: int) -> Any:
     @_operation
     def operation(typing: Any, where: Any, value: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            _store(builder, builder.inttoptr(arguments[0], _BYTES), arguments[1], halves=halves)
+            _store(builder, builder.inttoptr(arguments[0], _BYTES), arguments[1], size)
             return context.get_dummy_value()
 
         return types.void(types.int64, vector), generate
@@ -148,19 +161,21 @@ def _store_at(*, halves: bool) -> Any:
     return operation
 
 
-# LANES values at an address; stored bfloat16 are rounded to the nearest.
-load_float32, load_bfloat16 = _load_at(halves=False), _load_at(halves=True)
-store_float32, store_bfloat16 = _store_at(halves=False), _store_at(halves=True)
+# LANES values at an address; stored bfloat16 and bytes are rounded to the nearest.
+load_float32, load_bfloat16, load_byte = _load_at(4), _load_at(2), _load_at(1)
+store_float32, store_bfloat16, store_byte = _store_at(4), _store_at(2), _store_at(1)
 
 
 @_operation
 def get_float(typing: Any, array: Any, index: Any) -> Any:
-    """One element as float32; that of a uint16 array is bfloat16."""
+    """One element as float32; that of a uint16 array is bfloat16, of a uint8 array a whole number."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         value = builder.load(_element(context, builder, signature.args[0], *arguments))
         if signature.args[0].dtype == types.float32:
             return value
+        if signature.args[0].dtype == types.uint8:
+            return builder.uitofp(value, _F32)
         return builder.bitcast(builder.shl(builder.zext(value, _I32), _I32(16)), _F32)
 
     return types.float32(array, types.int64), generate
@@ -168,12 +183,15 @@ def get_float(typing: Any, array: Any, index: Any) -> Any:
 
 @_operation
 def set_float(typing: Any, array: Any, index: Any, value: Any) -> Any:
-    """Write one float32; into a uint16 array as bfloat16, rounded to the nearest."""
+    """Write one float32; into a uint16 array as bfloat16, rounded to the nearest; a whole number of 0 to 255
+    into a uint8 array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         where = _element(context, builder, signature.args[0], *arguments[:2])
         value = arguments[2]
-        if signature.args[0].dtype != types.float32:
+        if signature.args[0].dtype == types.uint8:
+            value = builder.fptoui(value, _I8)
+        elif signature.args[0].dtype != types.float32:
             value = builder.fptrunc(value, _BFloat16())
         builder.store(value, builder.bitcast(where, ir.PointerType(value.type)))
         return context.get_dummy_value()
@@ -272,6 +290,20 @@ def _dot_bfloat16(builder: Any, pairs: Any, weights: Any, sums: Any) -> Any:
     return builder.call(function, [sums, builder.bitcast(pairs, halves), builder.bitcast(weights, halves)])
 
 
+def _dot_bytes(builder: Any, quads: Any, weights: Any, sums: Any) -> Any:
+    """Four unsigned bytes by four signed ones in each lane, added to int32."""
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(_WORDS, [_WORDS] * 3), f"llvm.x86.avx512.vpdpbusd.{32 * LANES}"
+    )
+    arguments = [builder.bitcast(value, _WORDS) for value in (sums, quads, weights)]
+    return builder.bitcast(builder.call(function, arguments), _VECTOR)
+
+
+Numbers = Literal["fp32", "bf16", "int8"]
+_DOTS = {"fp32": _multiply_add, "bf16": _dot_bfloat16, "int8": _dot_bytes}
+_HAS = {"fp32": True, "bf16": HAS_BFLOAT16_DOT, "int8": HAS_BYTE_DOT}
+
+
 @_operation
 def address(typing: Any, array: Any, index: Any) -> Any:
     """Where an element lies in memory."""
@@ -291,7 +323,7 @@ def _column_at(builder: Any, line: Any, column: int) -> Any:
     return _at(builder, builder.add(line, _I64(4 * LANES * column)), _VECTOR)
 
 
-def tile_product(pixels: int, channels: int, *, bfloat16: bool = False, transposed: bool = False) -> Any:
+def tile_product(pixels: int, channels: int, numbers: Numbers = "fp32", *, transposed: bool = False) -> Any:
     """A product of `pixels` rows with `channels` columns of weights that stays in registers.
 
     The compiled function takes (`Source`, address of the weights, `Target`), see `products`. It writes, for
@@ -312,7 +344,7 @@ def tile_product(pixels: int, channels: int, *, bfloat16: bool = False, transpos
             source, weights, target = arguments
             a, stride, runs, run_stride, length = cgutils.unpack_tuple(builder, source)
             out, out_stride, bias, residual, residual_stride, relu = cgutils.unpack_tuple(builder, target)
-            if bfloat16 and not HAS_BFLOAT16_DOT:
+            if not _HAS[numbers]:
                 return context.get_dummy_value()
             sums = [[cgutils.alloca_once_value(builder, _ZERO) for _ in range(count)] for _ in range(pixels)]
             with builder.if_then(builder.icmp_signed("!=", bias, _I64(0))):
@@ -341,12 +373,13 @@ def tile_product(pixels: int, channels: int, *, bfloat16: bool = False, transpos
                         value = _splat(builder, builder.load(scalar, align=4))
                         for column in range(count):
                             old = builder.load(sums[row][column])
-                            if bfloat16:
-                                new = _dot_bfloat16(builder, value, columns[column], old)
-                            else:
-                                new = _multiply_add(builder, value, columns[column], old)
+                            new = _DOTS[numbers](builder, value, columns[column], old)
                             builder.store(new, sums[row][column])
                 builder.store(builder.add(first, builder.mul(length, _I64(4 * channels))), panel)
+            if numbers == "int8":
+                for total in (total for row in sums for total in row):
+                    whole = builder.bitcast(builder.load(total), _WORDS)
+                    builder.store(builder.sitofp(whole, _VECTOR), total)
             with builder.if_then(builder.icmp_signed("!=", residual, _I64(0))):
                 for row in range(pixels):
                     line = builder.add(residual, builder.mul(residual_stride, _I64(row)))
