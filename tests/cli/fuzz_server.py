@@ -22,13 +22,14 @@ from pathlib import Path
 
 import numba
 import typer
+from sklearn.manifold import TSNE
 
 import omnireid
 from omnireid.core.errors import OmniReIDError
 
 PRELOADED = (
     "torch", "torch.profiler", "torch.utils.tensorboard", "lightning_fabric", "onnxruntime", "numba", "cv2",
-    "safetensors.numpy", "safetensors.torch", "sklearn.manifold", "PIL.JpegImagePlugin", "jinja2", "lancedb",
+    "safetensors.numpy", "safetensors.torch", "PIL.JpegImagePlugin", "jinja2", "lancedb",
     "pyarrow.acero", "pyarrow.dataset",
 )  # fmt: skip
 ANNOUNCED = b"serving on "
@@ -48,6 +49,8 @@ def main() -> None:
         # What a machine lacks (Triton, TensorRT) is imported by whoever asks for it.
         with contextlib.suppress(ImportError, OmniReIDError):
             importlib.import_module(name)
+    # A quarter of the steps: a report's map takes half of what an evaluation of this little world takes.
+    TSNE.__init__.__kwdefaults__["max_iter"] = 250
     # What numba loads for the first function that it compiles, or finds compiled.
     numba.njit(lambda: 0)()
     # Children would pay for looking through all of this, and for the command tree, again and again.
