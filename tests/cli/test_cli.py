@@ -320,6 +320,11 @@ def test_bad_input_is_one_line_that_names_the_thing(
         ("calibrate --frames 8", "--frames: no effect without --tracklets"),
         ("evaluate --clothes-groups 3", "--clothes-groups: no effect without --clothes-swap"),
         ("train --recipe quickstart --out x --frames 2", "--frames: no effect on pictures"),
+        ("train --recipe quickstart --out x --workers 2", "--workers: no effect without --engine ray"),
+        (
+            "train --recipe quickstart --out x --engine ray --devices 2",
+            "--devices: no effect with --engine ray, which has --workers",
+        ),
         ("train --recipe quickstart --out x --target market-layout", "evaluates nothing in between"),
     ],
 )

@@ -21,7 +21,7 @@ from omnireid.data.loading import Reading
 from omnireid.experiment.embedding import Embedded, _open_worker, embed
 from omnireid.experiment.options import Parts, Workers
 from omnireid.experiment.plan import Plan, make_plan
-from omnireid.experiment.workers import Do, _shares
+from omnireid.experiment.workers import Do, _shares, shares_at_once
 from omnireid.inference.options import Engine
 from omnireid.inference.sources import collect_samples
 from omnireid.inference.storage import PLAN, read_card, read_embeddings
@@ -151,14 +151,43 @@ def test_workers_fill_the_machines_of_a_cluster(
     machines: list[dict[str, float]],
     expected: tuple[int, int] | str,
 ) -> None:
-    nodes = [{"Alive": True, "Resources": machine} for machine in machines]
-    nodes.append({"Alive": False, "Resources": {"CPU": 1.0, "GPU": 8.0}})
-    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(nodes=lambda: nodes))
+    machines_are(monkeypatch, machines)
     if isinstance(expected, str):
         with pytest.raises(InputError, match=expected):
             _shares(workers)
     else:
         assert _shares(workers) == expected
+
+
+def machines_are(monkeypatch: pytest.MonkeyPatch, machines: list[dict[str, float]]) -> None:
+    """Let a cluster have these machines, and one that has gone."""
+    nodes = [{"Alive": True, "Resources": machine} for machine in machines]
+    nodes.append({"Alive": False, "Resources": {"CPU": 1.0, "GPU": 8.0}})
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(nodes=lambda: nodes))
+
+
+@pytest.mark.parametrize(
+    ("workers", "expected"),
+    [
+        (Workers("ray"), (3, 4)),
+        (Workers("ray", count=2), (2, 4)),
+        (Workers("ray", count=5), (5, 2)),
+        (Workers("ray", gpus=1), (4, 2)),
+        (Workers("ray", gpus=1, count=2, cpus=4), (2, 4)),
+        (Workers("ray", count=13), "room for 12 at once"),
+        (Workers("ray", count=4, cpus=4), "room for 3 at once"),
+        (Workers("ray", gpus=1, count=5), "room for 4 at once"),
+    ],
+)
+def test_workers_that_wait_for_each_other_have_room_all_at_once(
+    monkeypatch: pytest.MonkeyPatch, workers: Workers, expected: tuple[int, int] | str
+) -> None:
+    machines_are(monkeypatch, [{"CPU": 8.0, "GPU": 4.0}, {"CPU": 4.0}])
+    if isinstance(expected, str):
+        with pytest.raises(InputError, match=expected):
+            shares_at_once(workers)
+    else:
+        assert shares_at_once(workers) == expected
 
 
 def test_new_pictures_are_taken_up_and_lost_ones_stay(tmp_path: Path, people: Path, model: Path) -> None:

@@ -9,25 +9,33 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from omnireid.core.errors import InputError, WorkerError
+from omnireid.core.errors import InputError, TrainingError, WorkerError
 from omnireid.data.datasets import read_dataset
+from omnireid.data.options import Sources
 from omnireid.experiment.embedding import embed
 from omnireid.experiment.measure import evaluate
 from omnireid.experiment.options import Corruptions, EvaluationOptions, Parts, Workers
+from omnireid.experiment.training import Trained, train
+from omnireid.experiment.training_on_ray import _result, train_on_ray
 from omnireid.inference.options import Engine
 from omnireid.inference.storage import read_embeddings
+from omnireid.training.options import RunOptions
 from toy_people import stripes_onnx, write_toy_people
 
 pytest.importorskip("ray", reason="Ray is not installed (pip install 'omnireid[ray]')")
@@ -81,13 +89,13 @@ def until(what: Callable[[], object], command: subprocess.Popen[str], seconds: f
         time.sleep(0.05)
 
 
-def processes_at_work(cluster: Any) -> list[int]:
-    """Workers of our kind that the machines of this cluster started."""
+def processes_at_work(cluster: Any, kind: bytes = b"MapWorker") -> list[int]:
+    """Workers of a kind that the machines of this cluster started."""
     raylets = {info.process.pid for node in cluster.list_all_nodes() for info in node.all_processes["raylet"]}
     found = []
     for folder in Path("/proc").iterdir():
         try:
-            is_ours = b"MapWorker" in (folder / "cmdline").read_bytes()
+            is_ours = kind in (folder / "cmdline").read_bytes()
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except (OSError, IndexError):
             continue
@@ -204,6 +212,82 @@ def test_corruptions_are_measured_once_when_worker_and_command_are_killed(
     alone[int(marked.name.split("-")[1])] = 0.125
     assert measured(out, Workers("ray", cluster.address)) == alone
     assert not (out / "corrupted").exists()
+
+
+@pytest.mark.skipif(
+    not os.environ.get("OMNIREID_WHOLE_CONTRACT"),
+    reason="two minutes of two cores: OMNIREID_WHOLE_CONTRACT=1",
+)
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for workers in /proc")
+def test_two_workers_train_what_one_process_trains_also_when_one_is_killed(
+    tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_toy_people(tmp_path / "people")
+    # As names are relative in a command.
+    monkeypatch.chdir(tmp_path)
+    changes = {
+        "epochs": 12, "sampler.batch_size": 12, "input": {"height": 64, "width": 32}, "augmentation": [],
+        "model_options": {"blocks": [1, 1, 1], "stream_depths": [1]}, "sync_batch_norm": True,
+        # Low: training makes more of what rounding makes different.
+        "optimiser.name": "sgd", "optimiser.lr": 0.000005, "schedule.warmup_epochs": 0,
+    }  # fmt: skip
+    command = subprocess.Popen(
+        [sys.executable, "-m", "omnireid", "train", "--data", "market-layout", "--root", "people",
+         "--recipe", "quickstart", "--device", "cpu", "--out", "two",
+         *(word for key, value in changes.items() for word in ("--set", f"{key}={json.dumps(value)}")),
+         "--engine", "ray", "--address", cluster.address, "--workers", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )  # fmt: skip
+    until(Path("two", "checkpoint.pt").is_file, command)
+    killed = processes_at_work(cluster, b"RayTrainWorker")
+    assert len(killed) == 2
+    os.kill(killed[1], signal.SIGKILL)
+    said, _ = command.communicate(timeout=240)
+    assert command.returncode == 2
+    assert re.search(
+        r"a worker failed or was killed \(.*the same\s+command\s+with\s+--resume", said, re.DOTALL
+    )
+
+    def work(out: str, **options: Any) -> Callable[..., Trained]:
+        sources = Sources("market-layout", ["people"])
+        return partial(train, out, sources, "quickstart", RunOptions("cpu", **options), changes=changes)
+
+    resumed = train_on_ray(work("two", resume=True), Workers("ray", cluster.address, count=2))
+    (two,), (one,) = resumed.models, work("one")().models
+    assert [row["epoch"] for row in two.record.history] == list(range(1, 13))
+    for row, other in zip(one.record.history, two.record.history, strict=True):
+        assert other["loss"] == pytest.approx(row["loss"], rel=1e-3)
+    for key, values in one.model.state_dict().items():
+        torch.testing.assert_close(two.model.state_dict()[key], values, rtol=1e-3, atol=1e-3)
+    # Ray leaves nothing of its own there.
+    assert {path.name for path in Path("two").iterdir()} == {path.name for path in Path("one").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("failures", "kind", "words"),
+    [
+        ({1: WorkerError("people: not there")}, WorkerError, "^people: not there$"),
+        (
+            {0: RuntimeError("connection closed"), 1: WorkerError("a.jpg: no picture")},
+            WorkerError,
+            r"^a\.jpg",
+        ),
+        ({0: RuntimeError("connection closed")}, TrainingError, r"\(connection closed\).*--resume goes on"),
+    ],
+)
+def test_what_ended_a_training_is_said(
+    failures: dict[int, Exception], kind: type[Exception], words: str
+) -> None:
+    from ray.train import WorkerGroupError
+
+    def fit() -> None:
+        raise WorkerGroupError("Traceback:\nconnection closed\n", failures)
+
+    with pytest.raises(kind, match=words):
+        _result(SimpleNamespace(fit=fit))
 
 
 def test_what_a_worker_cannot_do_is_said_in_its_words(tmp_path: Path, cluster: Any, model: Path) -> None:

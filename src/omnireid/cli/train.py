@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -105,13 +106,18 @@ class RunningOptions(RunOptions):
     ] = RunOptions.devices
 
 
+@dataclass(frozen=True)
+class SharedOptions(RunningOptions, options.WorkerOptions):
+    """How a run goes about its work, and who does it."""
+
+
 def train(
     data: Annotated[str, options.SEVERAL_DATA],
     root: Annotated[list[Path], options.ROOTS],
     recipe: Recipe,
     out: Annotated[Path, typer.Option(help="Folder for weights, checkpoint and history.", file_okay=False)],
     changes: RecipeChanges = RecipeChanges(),
-    running: RunningOptions = RunningOptions(),
+    running: SharedOptions = SharedOptions(),
     num_frames: Annotated[
         int | None,
         typer.Option(
@@ -129,22 +135,31 @@ def train(
     --seeds trains once with each seed, into a folder of its own, and reports mean and deviation.
     """
     from omnireid.experiment.training import train as train_networks
+    from omnireid.experiment.training_on_ray import train_on_ray
     from omnireid.report.table import rich_means
 
+    if running.where == "local":
+        options.refuse("without --engine ray", "address", "count", "cpus", "gpus")
+    else:
+        options.refuse("with --engine ray, which has --workers", "devices")
     keep_freed_memory()
     leads = Rank.of_torchrun().leads
     values = changes.values()
+    work = partial(
+        train_networks,
+        out,
+        reading.sources(data, root),
+        recipe,
+        running,
+        changes=values,
+        seeds=options.seeds(changes.seeds, values),
+        frames_per_tracklet=num_frames,
+    )
     try:
-        trained = train_networks(
-            out,
-            reading.sources(data, root),
-            recipe,
-            running,
-            changes=values,
-            seeds=options.seeds(changes.seeds, values),
-            frames_per_tracklet=num_frames,
-            console=stderr if leads else None,
-        )
+        if running.where == "ray":
+            trained = train_on_ray(work, running)
+        else:
+            trained = work(console=stderr if leads else None)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     if not leads:

@@ -8,6 +8,7 @@ import os
 import platform
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,21 +65,36 @@ def do_on_ray(open_worker: Callable[[], Do], tasks: Sequence[str], workers: Work
         WorkerError: What a worker could not do, in its words.
     """
     require("ray")
-    if not tasks:
-        return
+    if tasks:
+        with connected(workers.address):
+            yield from _done(open_worker, tasks, workers)
+
+
+@contextmanager
+def connected(address: str | None, *, shows_output: bool = False) -> Iterator[None]:
+    """Be part of a Ray cluster, or start one here, while the block lasts.
+
+    Args:
+        shows_output: Whether what workers print is printed here.
+
+    Raises:
+        MissingExtraError, InputError, WorkerError: As `do_on_ray`.
+    """
+    require("ray")
     # Nothing is reported to Ray's makers, and its own log goes to its own files.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    if not shows_output:  # Its processes say aloud that they were told to be quiet.
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
 
-    _connect(workers.address)
+    _connect(address, shows_output)
     try:
-        yield from _done(open_worker, tasks, workers)
+        yield
     finally:
         ray.shutdown()
 
 
-def _connect(address: str | None) -> None:
+def _connect(address: str | None, shows_output: bool) -> None:
     import ray
 
     own: dict[str, Any] = {
@@ -93,8 +109,10 @@ def _connect(address: str | None) -> None:
             socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
         ray.init(
             address=address or "local",
-            log_to_driver=False,
+            log_to_driver=shows_output,
             logging_level=logging.ERROR,
+            # Ray's own warnings would come between what workers print.
+            logging_config=ray.LoggingConfig(log_level="ERROR") if shows_output else None,
             **({} if address else own),
         )
     except Exception as error:  # Ray raises bare ones, too
@@ -134,7 +152,45 @@ def _done(open_worker: Callable[[], Do], tasks: Sequence[str], workers: Workers)
 
 
 def _shares(workers: Workers) -> tuple[int, int]:
-    """How many workers there are, and cores for each: all of a machine, or an equal part for each GPU."""
+    """How many workers there are, and cores for each: all of a machine, or an equal part for each GPU.
+
+    Raises:
+        InputError: The cluster has no machine for one.
+    """
+    pairs = _fitting(workers)
+    cpus = workers.cpus or max(1, min(int(machine["CPU"] // fits) for machine, fits in pairs))
+    if workers.count is not None:
+        return workers.count, cpus
+    if workers.gpus:
+        return sum(fits for _, fits in pairs), cpus
+    return max(1, sum(int(machine["CPU"] // cpus) for machine, _ in pairs)), cpus
+
+
+def shares_at_once(workers: Workers) -> tuple[int, int]:
+    """As `shares`, of workers that wait for each other, and so must have room all at once: with fewer cores.
+
+    Raises:
+        InputError: As `shares`; there is no room for so many.
+    """
+    count, cpus = _shares(workers)
+    pairs = _fitting(workers)
+
+    def room(cpus: int) -> int:
+        by_cpu = ((int(machine["CPU"] // cpus), fits) for machine, fits in pairs)
+        return sum(min(cores, fits) if workers.gpus else cores for cores, fits in by_cpu)
+
+    while workers.cpus is None and cpus > 1 and room(cpus) < count:
+        cpus -= 1
+    if room(cpus) < count:
+        raise InputError(
+            f"--workers {count}: the cluster has room for {room(cpus)} at once; give fewer, or fewer "
+            "--worker-cpus or --worker-gpus"
+        )
+    return count, cpus
+
+
+def _fitting(workers: Workers) -> list[tuple[dict[str, Any], int]]:
+    """Resources of the machines that have room for a worker, and for how many: one, or one for each GPU."""
     import ray
 
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
@@ -144,13 +200,7 @@ def _shares(workers: Workers) -> tuple[int, int]:
     fitting = [int(machine.get("GPU", 0) // workers.gpus) if workers.gpus else 1 for machine in machines]
     if not any(fitting):
         raise InputError("--engine ray: no machine of the cluster has a GPU; give --device cpu")
-    pairs = [(machine, fits) for machine, fits in zip(machines, fitting, strict=True) if fits]
-    cpus = workers.cpus or max(1, min(int(machine["CPU"] // fits) for machine, fits in pairs))
-    if workers.count is not None:
-        return workers.count, cpus
-    if workers.gpus:
-        return sum(fitting), cpus
-    return max(1, sum(int(machine["CPU"] // cpus) for machine in machines)), cpus
+    return [(machine, fits) for machine, fits in zip(machines, fitting, strict=True) if fits]
 
 
 class _Worker:

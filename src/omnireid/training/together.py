@@ -23,7 +23,7 @@ from omnireid.training.recipe import Recipe
 _Value = TypeVar("_Value")
 
 # While the first process ranks a large gallery the others wait; a process that dies is noticed at once.
-_LONGEST_WAIT = timedelta(hours=6)
+LONGEST_WAIT = timedelta(hours=6)
 
 
 class Team:
@@ -59,7 +59,7 @@ class Team:
                 torch.cuda.set_device(where)
             if not dist.is_initialized():
                 backend = "nccl" if where.type == "cuda" else "gloo"
-                dist.init_process_group(backend, timeout=_LONGEST_WAIT)
+                dist.init_process_group(backend, timeout=LONGEST_WAIT)
         devices = 1 if where.index is None else [where.index]
         return Fabric(accelerator=where.type, devices=devices, precision=self._recipe.precision)
 
