@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from omnireid.core.card import InputSpec
-from omnireid.core.errors import InputError
+from omnireid.core.errors import InputError, WeightsError
 from omnireid.inference.backends.native import NativeBackend
 from omnireid.inference.embedder import Embedder
 from omnireid.inference.native.precision import missing_for
@@ -198,6 +198,10 @@ def test_what_int8_cannot_do_is_said(
         with pytest.raises(InputError, match="--format safetensors --precision int8"):
             Embedder.open(model.safetensors, backend="native", precision="int8")
         folded = fold_module(model.network)
+        measured = ranges_of(folded, model.card.input)
+        for lacking in ({}, {**measured, "stem": measured[max(measured)]}):
+            with pytest.raises(WeightsError, match=r"'stem'.*omnireid export"):
+                NativeBackend(folded, model.card, precision="int8", ranges=lacking)
         norm = InstanceNorm(folded.stem.bias, folded.stem.bias)
         with pytest.raises(InputError, match="instance norms"):
             NativeBackend(replace(folded, stem_norm=norm), model.card, precision="int8", ranges={})

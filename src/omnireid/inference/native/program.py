@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from omnireid.core.arrays import Float32, Float64, Int64
 from omnireid.core.card import InputSpec
-from omnireid.core.errors import InputError
+from omnireid.core.errors import InputError, WeightsError
 from omnireid.inference.backends.tiny_weights import TINY
 from omnireid.inference.fused.fold import Block, Convolution, FoldedOSNet, InstanceNorm
 from omnireid.inference.native.precision import MIN_SIZE, NativePrecision
@@ -137,6 +137,7 @@ def compile_program(
 
     Raises:
         InputError: pictures smaller than 16×16, or int8 of a network with instance norms.
+        WeightsError: ranges of another network.
     """
     if min(spec.height, spec.width) < MIN_SIZE:
         raise InputError(
@@ -299,7 +300,13 @@ class _Compiler:
         """Of a map; outside int8, maps hold values as they are."""
         if self._ranges is None:
             return Scale(np.ones(channels), np.zeros(channels))
-        return scale_of(self._ranges[name], channels)
+        seen = self._ranges.get(name)
+        if seen is None or len(seen.high) > channels or seen.high.shape != seen.mean.shape:
+            raise WeightsError(
+                f"the ranges in this file's header do not fit its network (map {name!r}); write it again: "
+                "omnireid export --format safetensors --precision int8"
+            )
+        return scale_of(seen, channels)
 
     def _panel(self, weight: Float64, scale: Scale) -> _Panel:
         """Store (O, runs, length) weights for inputs of a scale, in the order a product reads them."""
