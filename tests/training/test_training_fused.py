@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ from omnireid.models.registry import build_model
 from omnireid.training.fused.block import FusedBlock
 from omnireid.training.fused.network import fuse_training
 from omnireid.training.fused.stem import FusedPointwise, FusedPool
+from omnireid.training.fused.workers import Workers
 from omnireid.training.loop import train
 from omnireid.training.parts import fuse
 from omnireid.training.recipe import load_recipe
@@ -163,3 +167,55 @@ def test_a_network_of_another_family_has_no_fused_steps():
 def test_fused_steps_are_float32():
     with pytest.raises(ConfigError, match="set precision to 32-true"):
         load_recipe("quickstart", {"fused": True, "precision": "bf16-mixed"})
+
+
+def helpers() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "omnireid-fused"}
+
+
+def test_each_thread_has_its_share_errors_are_raised_and_threads_end_with_their_workers():
+    before, workers, shares = helpers(), Workers(3), []
+
+    def kernel(task, fails):
+        shares.append((task.first, task.end))
+        # Now sooner than the others look, now later.
+        time.sleep(0.002 * (task.first % 2))
+        if fails and task.first:
+            raise ValueError(f"group {task.first}")
+
+    for _ in range(20):
+        workers.run(kernel, (6, 1, 1), False)
+        assert sorted(shares) == [(0, 2), (2, 4), (4, 6)]
+        shares.clear()
+    with pytest.raises(ValueError, match="group 2"):
+        workers.run(kernel, (6, 1, 1), True)
+    shares.clear()
+    workers.run(kernel, (6, 1, 1), False)
+    assert len(shares) == 3
+    started = helpers() - before
+    assert len(started) == 2
+    del workers
+    gc.collect()
+    for thread in started:
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+def test_after_ctrl_c_no_old_answer_is_taken_for_a_new_one(monkeypatch: pytest.MonkeyPatch):
+    workers, done = Workers(2), []
+
+    def interrupted(task):
+        if task.first == 0:
+            raise KeyboardInterrupt
+        time.sleep(0.1)
+
+    def slow(task):
+        time.sleep(0.05 * bool(task.first))
+        done.append(task.first)
+
+    for helper in workers._helpers:
+        monkeypatch.setattr(helper, "wait", lambda: (_ for _ in ()).throw(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        workers.run(interrupted, (4, 1, 1))
+    workers.run(slow, (4, 1, 1))
+    assert sorted(done) == [0, 2]

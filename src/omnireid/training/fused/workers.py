@@ -61,9 +61,9 @@ class Workers:
             kernel(task, *arguments, *room)
 
         helpers = self._helpers[: threads - 1]
-        for thread, helper in enumerate(helpers, 1):
-            helper.begin(work, thread)
         try:
+            for thread, helper in enumerate(helpers, 1):
+                helper.begin(work, thread)
             try:
                 work(0)
             finally:
