@@ -130,33 +130,29 @@ def _embed_parts(
     plan = make_plan(folder.absolute(), samples, facts, rows=rows, suffix=suffix)
     missing = plan.missing
     before = len(plan.samples) - sum(plan.sizes[name] for name in missing)
-    if gallery is not None:
-        _check_enrolled(plan, parts)
     nothing = Embedded(0, embedder.ref, (), gallery or str(folder), before)
-    if not missing:
-        return nothing
-    if parts.workers.where == "ray":
-        name = named_elsewhere(model)
-        opening = partial(_open_worker, plan.folder, name, normalise, engine, reading.on_bad, parts)
-        return _collected(do_on_ray(opening, missing, parts.workers), nothing, len(plan.samples), reading)
     with _gallery_of(parts) as opened:
+        if opened is not None:
+            _check_enrolled(plan, opened)
+        if not missing:
+            return nothing
+        if parts.workers.where == "ray":
+            name = named_elsewhere(model)
+            opening = partial(_open_worker, plan.folder, name, normalise, engine, reading.on_bad, parts)
+            return _collected(do_on_ray(opening, missing, parts.workers), nothing, len(plan.samples), reading)
         make = _maker(embedder, plan, replace(reading, console=None), opened)
         return _collected(map(make, missing), nothing, len(plan.samples), reading)
 
 
-def _check_enrolled(plan: Plan, parts: Parts) -> None:
+def _check_enrolled(plan: Plan, gallery: Gallery) -> None:
     """What parts say is enrolled is not enrolled again: an empty gallery is another one, or was emptied."""
     done = [plan.folder / name for name in plan.sizes if (plan.folder / name).exists()]
     count = sum(json.loads(path.read_text(encoding="utf-8"))["enrolled"] for path in done)
-    if not count:
-        return
-    with _gallery_of(parts) as gallery:
-        assert gallery is not None
-        if not gallery.items(limit=1).entries:
-            raise InputError(
-                f"{plan.folder}: its parts say that {count} of these pictures are enrolled in {gallery.uri}, "
-                "which is empty; to enrol them again, take another folder for --out"
-            )
+    if count and not gallery.items(limit=1).entries:
+        raise InputError(
+            f"{plan.folder}: its parts say that {count} of these pictures are enrolled in {gallery.uri}, "
+            "which is empty; to enrol them again, take another folder for --out"
+        )
 
 
 def _collected(outcomes: Iterator[Any], nothing: Embedded, total: int, reading: Reading) -> Embedded:

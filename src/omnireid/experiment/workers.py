@@ -167,10 +167,10 @@ def _shares(workers: Workers) -> tuple[int, int]:
 
 
 def shares_at_once(workers: Workers) -> tuple[int, int]:
-    """As `shares`, of workers that wait for each other, and so must have room all at once: with fewer cores.
+    """As `_shares`, of workers that wait for each other, and so must have room all at once: with fewer cores.
 
     Raises:
-        InputError: As `shares`; there is no room for so many.
+        InputError: As `_shares`; there is no room for so many.
     """
     count, cpus = _shares(workers)
     pairs = _fitting(workers)
