@@ -215,3 +215,13 @@ def test_what_int8_cannot_do_is_said(
     monkeypatch.setattr("omnireid.inference.native.vectors.HAS_BYTE_DOT", False)
     with pytest.raises(InputError, match="AVX-512 VNNI"):
         Embedder.open(model.safetensors, backend="native", precision="int8")
+
+
+@pytest.mark.parametrize(
+    "stored", [["stem"], {"stem": [1.0]}, {"stem": [[1.0], [1.0, 2.0]]}, {"stem": [["a"], ["b"]]}]
+)
+def test_damaged_ranges_are_said_with_their_file(stored: Any) -> None:
+    from omnireid.inference.native.ranges import from_header
+
+    with pytest.raises(WeightsError, match=r"m\.safetensors: the ranges in its header are damaged"):
+        from_header(stored, source="m.safetensors")

@@ -95,7 +95,7 @@ class NativeBackend:
         except KeyError as error:
             raise WeightsError(f"{path} does not fit the network: {error.args[0]} is missing") from error
         card = header.card.model_copy(update={"sha256": sha256_file(path)})
-        ranges = None if header.ranges is None else from_header(header.ranges)
+        ranges = None if header.ranges is None else from_header(header.ranges, source=path)
         return cls(network, card, threads=threads, precision=precision, ranges=ranges)
 
     def embed(self, crops: Crops, *, threads: int | None = None) -> Embeddings:

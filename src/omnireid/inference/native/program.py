@@ -301,7 +301,7 @@ class _Compiler:
         if self._ranges is None:
             return Scale(np.ones(channels), np.zeros(channels))
         seen = self._ranges.get(name)
-        if seen is None or len(seen.high) > channels or seen.high.shape != seen.mean.shape:
+        if seen is None or len(seen.high) > channels:
             raise WeightsError(
                 f"the ranges in this file's header do not fit its network (map {name!r}); write it again: "
                 "omnireid export --format safetensors --precision int8"

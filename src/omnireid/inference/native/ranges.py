@@ -15,11 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from omnireid.core.arrays import Float64
+from omnireid.core.errors import WeightsError
 
 _MOST = 255
 _MOST_OF_A_WEIGHT = 127
 _SMALLEST_SHARE = 0.4  # of the largest channel's unit: few crops do not show all that a quiet channel may do
 _HEADROOM = 1.2  # above what was seen: what is cut off costs far more than coarser steps
+
+_EXPORT = "omnireid export --format safetensors --precision int8"
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,23 @@ Ranges = Mapping[str, Range]
 after the 7×7 is "stem", the sum of a block's gated streams "….gate"."""
 
 
-def from_header(stored: Mapping[str, tuple[list[float], list[float]]]) -> dict[str, Range]:
-    """Ranges as the header of a weight file holds them."""
-    return {name: Range(np.array(high), np.array(mean)) for name, (high, mean) in stored.items()}
+def from_header(stored: Mapping[str, tuple[list[float], list[float]]], *, source: object) -> dict[str, Range]:
+    """Ranges as the header of a weight file holds them.
+
+    Raises:
+        WeightsError: They are something else; names the source.
+    """
+    try:
+        ranges = {name: Range(*np.array(seen, np.float64)) for name, seen in stored.items()}
+        if all(seen.high.ndim == 1 and seen.high.size and _is_usable(seen) for seen in ranges.values()):
+            return ranges
+    except (AttributeError, TypeError, ValueError):
+        pass
+    raise WeightsError(f"{source}: the ranges in its header are damaged; write it again: {_EXPORT}")
+
+
+def _is_usable(seen: Range) -> bool:
+    return bool(np.isfinite(seen.high).all() and np.isfinite(seen.mean).all() and (seen.high >= 0).all())
 
 
 @dataclass(frozen=True)
