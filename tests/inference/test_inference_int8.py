@@ -40,8 +40,8 @@ def ranges_of(folded: Any, spec: InputSpec) -> Any:
 @pytest.mark.parametrize("channels", [16, 48, 80])
 @pytest.mark.parametrize("pixels", [16, 37])
 def test_sums_are_those_of_whole_numbers(channels: int, pixels: int) -> None:
+    from omnireid.inference.native.packing import pack_bytes
     from omnireid.inference.native.products import Product, Source, Target, multiply_pixels, product_address
-    from omnireid.inference.native.program import pack_bytes
 
     generator = np.random.default_rng(channels + pixels)
     inputs = generator.integers(0, 256, (pixels, 64), dtype=np.uint8)

@@ -254,11 +254,11 @@ def test_ctrl_c_before_the_first_part_leaves_nobody_waiting(monkeypatch: pytest.
 
 
 def test_a_sandbox_without_amx_still_has_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    from omnireid.inference.native import vectors
+    from omnireid.inference.native import matrix_tiles
 
-    if not vectors.HAS_MATRIX_TILES:
+    if not matrix_tiles.HAS_MATRIX_TILES:
         pytest.skip("this processor has no AMX")
-    monkeypatch.setattr(vectors, "matrix_tiles_are_allowed", lambda: False)
+    monkeypatch.setattr(matrix_tiles, "matrix_tiles_are_allowed", lambda: False)
     network, size = uneven("osnet_x0_25"), (48, 32)
     assert len(native(network, size)._engine._tiles) == 0
     with pytest.raises(InputError, match="permission from the system"):

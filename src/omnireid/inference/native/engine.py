@@ -14,10 +14,12 @@ from omnireid.core.card import InputSpec
 from omnireid.core.forking import ThreadPool, in_every_child
 from omnireid.inference.backends.protocol import Crops, Embeddings, FeatureMaps
 from omnireid.inference.fused.fold import FoldedOSNet
+from omnireid.inference.native.compiler import compile_program
 from omnireid.inference.native.kernels import Memory, Network, Part, Pictures
+from omnireid.inference.native.packing import to_bfloat16
 from omnireid.inference.native.precision import NativePrecision
 from omnireid.inference.native.products import product_address
-from omnireid.inference.native.program import Program, compile_program, to_bfloat16
+from omnireid.inference.native.program import Program
 from omnireid.inference.native.ranges import Ranges
 from omnireid.inference.native.steps import embed_means, run
 from omnireid.models.network_config import SMALLEST_POOLED

@@ -12,12 +12,12 @@ MIN_SIZE = 16
 
 def missing_for(precision: NativePrecision) -> str:
     """What this processor lacks for a precision, in words; empty where it has everything."""
+    from omnireid.inference.native.matrix_tiles import matrix_tiles_are_allowed
     from omnireid.inference.native.vectors import (
         HAS_BFLOAT16_DOT,
         HAS_BYTE_DOT,
         HAS_FAST_FLOAT32,
         HAS_MATRIX_TILES,
-        matrix_tiles_are_allowed,
     )
 
     if not HAS_FAST_FLOAT32:

@@ -14,17 +14,17 @@ import numpy as np
 from numba import types
 
 from omnireid.core.compiled import compiled, compiled_entry
+from omnireid.inference.native.matrix_tiles import matrix_product
 from omnireid.inference.native.precision import NativePrecision
+from omnireid.inference.native.sharing import call_address
 from omnireid.inference.native.vectors import (
     HAS_MATRIX_TILES,
     LANES,
     TILES,
     add,
-    call_address,
     load_bfloat16,
     load_byte,
     load_float32,
-    matrix_product,
     maximum,
     multiply_add,
     splat,

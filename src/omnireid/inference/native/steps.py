@@ -23,6 +23,7 @@ from omnireid.inference.native.kernels import (
     pointwise,
     share,
 )
+from omnireid.inference.native.matrix_tiles import configure_matrix_tiles, release_matrix_tiles
 from omnireid.inference.native.products import Product, Source, Target, multiply_pixels
 from omnireid.inference.native.program import (
     CONSTANT,
@@ -51,18 +52,8 @@ from omnireid.inference.native.program import (
     TRANSITION,
     WIDTH,
 )
-from omnireid.inference.native.vectors import (
-    HAS_MATRIX_TILES,
-    address,
-    configure_matrix_tiles,
-    count_up,
-    get_float,
-    give_way,
-    pause,
-    read_shared,
-    release_matrix_tiles,
-    set_float,
-)
+from omnireid.inference.native.sharing import count_up, give_way, pause, read_shared
+from omnireid.inference.native.vectors import HAS_MATRIX_TILES, address, get_float, set_float
 
 Array = Any
 

@@ -1,4 +1,4 @@
-"""Vector registers, tile products and atomics for compiled functions.
+"""Vector registers and products in them, for compiled functions.
 
 numba vectorises loops on its own, but not so that a tile of a matrix product stays in registers. Here are
 the few operations that it needs for that, as LLVM instructions: they exist for every processor with vectors
@@ -8,8 +8,6 @@ Import it inside functions: numba takes half a second.
 
 from __future__ import annotations
 
-import ctypes
-import os
 import platform
 import sys
 from collections.abc import Callable
@@ -37,7 +35,8 @@ LANES = 16 if "avx512f" in FEATURES else 8 if {"avx2", "fma"} <= FEATURES else 4
 HAS_FAST_FLOAT32 = LANES > 4 or platform.machine().lower() in ("aarch64", "arm64")
 HAS_BFLOAT16_DOT = LANES == 16 and "avx512bf16" in FEATURES
 HAS_BYTE_DOT = LANES == 16 and "avx512vnni" in FEATURES
-_HAS_AMX = LANES == 16 and {"amx-tile", "amx-bf16"} <= FEATURES
+HAS_MATRIX_TILES = sys.platform == "linux" and LANES == 16 and {"amx-tile", "amx-bf16"} <= FEATURES
+"""AMX: products of 16×32 by 32×16 bfloat16 in one instruction. Kept code is compiled with it or without."""
 
 CHANNELS = 16
 """Channels are padded to a multiple of this, whatever the vectors' size."""
@@ -46,13 +45,13 @@ CHANNELS = 16
 TILES = {64: 6, 48: 8, 32: 12, 16: 16} if LANES == 16 else {16: 6}
 
 cgutils: Any = numba_cgutils  # numba's parts have no types that checkers understand
-_operation: Callable[[Any], Any] = intrinsic
+operation: Callable[[Any], Any] = intrinsic
 
 _F32 = ir.FloatType()
-_I8, _I16, _I32, _I64 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
-_BYTES = ir.PointerType(ir.IntType(8))
+_I8, _I16, I32, I64 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
+BYTES = ir.PointerType(ir.IntType(8))
 _VECTOR = ir.VectorType(_F32, LANES)
-_WORDS = ir.VectorType(_I32, LANES)
+_WORDS = ir.VectorType(I32, LANES)
 _ZERO = ir.Constant(_VECTOR, [0.0] * LANES)
 _ROUND_TO_WHOLE = 2.0**23  # added to a float32 of 0 to 255: its last byte is that number, rounded to even
 
@@ -86,7 +85,7 @@ class _VectorModel(models.PrimitiveModel):
 vector = _Vector()
 
 
-def _element(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+def element_at(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
     data = context.make_array(array_type)(context, builder, array).data
     return builder.gep(data, [index])
 
@@ -114,24 +113,24 @@ def _store(builder: Any, where: Any, value: Any, size: int) -> None:
     builder.store(value, builder.bitcast(where, ir.PointerType(value.type)), align=size)
 
 
-@_operation
+@operation
 def load(typing: Any, array: Any, index: Any) -> Any:
     """LANES consecutive elements; those of a uint16 array are bfloat16, of a uint8 array whole numbers."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        where = _element(context, builder, signature.args[0], *arguments)
+        where = element_at(context, builder, signature.args[0], *arguments)
         return _load(builder, where, signature.args[0].dtype.bitwidth // 8)
 
     return vector(array, types.int64), generate
 
 
-@_operation
+@operation
 def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
     """Write LANES elements; into a uint16 array as bfloat16, into a uint8 array as whole numbers from 0 to
     255; rounded to the nearest."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        where = _element(context, builder, signature.args[0], *arguments[:2])
+        where = element_at(context, builder, signature.args[0], *arguments[:2])
         _store(builder, where, arguments[2], signature.args[0].dtype.bitwidth // 8)
         return context.get_dummy_value()
 
@@ -139,26 +138,26 @@ def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
 
 
 def _load_at(size: int) -> Any:
-    @_operation
-    def operation(typing: Any, where: Any) -> Any:
+    @operation
+    def instruction_at(typing: Any, where: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return _load(builder, builder.inttoptr(arguments[0], _BYTES), size)
+            return _load(builder, builder.inttoptr(arguments[0], BYTES), size)
 
         return vector(types.int64), generate
 
-    return operation
+    return instruction_at
 
 
 def _store_at(size: int) -> Any:
-    @_operation
-    def operation(typing: Any, where: Any, value: Any) -> Any:
+    @operation
+    def instruction_at(typing: Any, where: Any, value: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            _store(builder, builder.inttoptr(arguments[0], _BYTES), arguments[1], size)
+            _store(builder, builder.inttoptr(arguments[0], BYTES), arguments[1], size)
             return context.get_dummy_value()
 
         return types.void(types.int64, vector), generate
 
-    return operation
+    return instruction_at
 
 
 # LANES values at an address; stored bfloat16 and bytes are rounded to the nearest.
@@ -166,28 +165,28 @@ load_float32, load_bfloat16, load_byte = _load_at(4), _load_at(2), _load_at(1)
 store_float32, store_bfloat16, store_byte = _store_at(4), _store_at(2), _store_at(1)
 
 
-@_operation
+@operation
 def get_float(typing: Any, array: Any, index: Any) -> Any:
     """One element as float32; that of a uint16 array is bfloat16, of a uint8 array a whole number."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        value = builder.load(_element(context, builder, signature.args[0], *arguments))
+        value = builder.load(element_at(context, builder, signature.args[0], *arguments))
         if signature.args[0].dtype == types.float32:
             return value
         if signature.args[0].dtype == types.uint8:
             return builder.uitofp(value, _F32)
-        return builder.bitcast(builder.shl(builder.zext(value, _I32), _I32(16)), _F32)
+        return builder.bitcast(builder.shl(builder.zext(value, I32), I32(16)), _F32)
 
     return types.float32(array, types.int64), generate
 
 
-@_operation
+@operation
 def set_float(typing: Any, array: Any, index: Any, value: Any) -> Any:
     """Write one float32; into a uint16 array as bfloat16, rounded to the nearest; a whole number of 0 to 255
     into a uint8 array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        where = _element(context, builder, signature.args[0], *arguments[:2])
+        where = element_at(context, builder, signature.args[0], *arguments[:2])
         value = arguments[2]
         if signature.args[0].dtype == types.uint8:
             value = builder.fptoui(value, _I8)
@@ -199,7 +198,7 @@ def set_float(typing: Any, array: Any, index: Any, value: Any) -> Any:
     return types.void(array, types.int64, types.float32), generate
 
 
-@_operation
+@operation
 def splat(typing: Any, value: Any) -> Any:
     """One float32 in every lane."""
 
@@ -209,7 +208,7 @@ def splat(typing: Any, value: Any) -> Any:
     return vector(types.float32), generate
 
 
-@_operation
+@operation
 def multiply_add(typing: Any, a: Any, b: Any, c: Any) -> Any:
     """a · b + c, rounded once."""
 
@@ -220,14 +219,14 @@ def multiply_add(typing: Any, a: Any, b: Any, c: Any) -> Any:
 
 
 def _of_two(instruction: Callable[[Any, Any, Any], Any]) -> Any:
-    @_operation
-    def operation(typing: Any, a: Any, b: Any) -> Any:
+    @operation
+    def instruction_of_two(typing: Any, a: Any, b: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return instruction(builder, *arguments)
 
         return vector(vector, vector), generate
 
-    return operation
+    return instruction_of_two
 
 
 add = _of_two(lambda builder, a, b: builder.fadd(a, b))
@@ -237,7 +236,7 @@ divide = _of_two(lambda builder, a, b: builder.fdiv(a, b))
 maximum = _of_two(lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
 
 
-@_operation
+@operation
 def where_positive(typing: Any, condition: Any, value: Any) -> Any:
     """A value where the condition is above 0, and 0 elsewhere."""
 
@@ -247,7 +246,7 @@ def where_positive(typing: Any, condition: Any, value: Any) -> Any:
     return vector(vector, vector), generate
 
 
-@_operation
+@operation
 def where_equal(typing: Any, a: Any, b: Any, value: Any) -> Any:
     """A value where a is b, and 0 elsewhere."""
 
@@ -258,7 +257,7 @@ def where_equal(typing: Any, a: Any, b: Any, value: Any) -> Any:
     return vector(vector, vector, vector), generate
 
 
-@_operation
+@operation
 def square_root(typing: Any, a: Any) -> Any:
     """Of each lane."""
 
@@ -270,10 +269,15 @@ def square_root(typing: Any, a: Any) -> Any:
     return vector(vector), generate
 
 
+def call(builder: Any, name: str, *arguments: Any) -> None:
+    signature = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
+    builder.call(cgutils.get_or_insert_function(builder.module, signature, name), arguments)
+
+
 def _splat(builder: Any, value: Any) -> Any:
     undefined = ir.Constant(_VECTOR, ir.Undefined)
-    first = builder.insert_element(undefined, value, _I32(0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES))
+    first = builder.insert_element(undefined, value, I32(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, LANES), [0] * LANES))
 
 
 def _multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
@@ -304,12 +308,12 @@ _DOTS = {"fp32": _multiply_add, "bf16": _dot_bfloat16, "int8": _dot_bytes}
 _HAS = {"fp32": True, "bf16": HAS_BFLOAT16_DOT, "int8": HAS_BYTE_DOT}
 
 
-@_operation
+@operation
 def address(typing: Any, array: Any, index: Any) -> Any:
     """Where an element lies in memory."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.ptrtoint(_element(context, builder, signature.args[0], *arguments), _I64)
+        return builder.ptrtoint(element_at(context, builder, signature.args[0], *arguments), I64)
 
     return types.int64(array, types.int64), generate
 
@@ -320,7 +324,7 @@ def _at(builder: Any, where: Any, kind: Any) -> Any:
 
 def _column_at(builder: Any, line: Any, column: int) -> Any:
     """Pointer to a vector of a line of float32."""
-    return _at(builder, builder.add(line, _I64(4 * LANES * column)), _VECTOR)
+    return _at(builder, builder.add(line, I64(4 * LANES * column)), _VECTOR)
 
 
 def tile_product(pixels: int, channels: int, numbers: Numbers = "fp32", *, transposed: bool = False) -> Any:
@@ -338,7 +342,7 @@ def tile_product(pixels: int, channels: int, numbers: Numbers = "fp32", *, trans
     """
     count = channels // LANES
 
-    @_operation
+    @operation
     def product(typing: Any, source: Any, weights: Any, target: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             source, weights, target = arguments
@@ -347,21 +351,21 @@ def tile_product(pixels: int, channels: int, numbers: Numbers = "fp32", *, trans
             if not _HAS[numbers]:
                 return context.get_dummy_value()
             sums = [[cgutils.alloca_once_value(builder, _ZERO) for _ in range(count)] for _ in range(pixels)]
-            with builder.if_then(builder.icmp_signed("!=", bias, _I64(0))):
+            with builder.if_then(builder.icmp_signed("!=", bias, I64(0))):
                 for column in range(count):
                     value = builder.load(_column_at(builder, bias, column), align=4)
                     for row in range(pixels):
                         builder.store(value, sums[row][column])
             panel = cgutils.alloca_once_value(builder, weights)
-            row_stride, step_stride, line_stride = stride, _I64(4), _I64(4 * channels)
+            row_stride, step_stride, line_stride = stride, I64(4), I64(4 * channels)
             if transposed:
                 row_stride, step_stride, line_stride = step_stride, stride, run_stride
-            rows = [builder.add(a, builder.mul(row_stride, _I64(row))) for row in range(pixels)]
-            with cgutils.for_range(builder, runs, intp=_I64) as run:
+            rows = [builder.add(a, builder.mul(row_stride, I64(row))) for row in range(pixels)]
+            with cgutils.for_range(builder, runs, intp=I64) as run:
                 start = builder.mul(run.index, run_stride)
                 starts = [builder.add(row, start) for row in rows]
                 first = builder.load(panel)
-                with cgutils.for_range(builder, length, intp=_I64) as step:
+                with cgutils.for_range(builder, length, intp=I64) as step:
                     here = builder.add(first, builder.mul(step.index, line_stride))
                     columns = [
                         builder.load(_column_at(builder, here, column), align=4) for column in range(count)
@@ -375,25 +379,25 @@ def tile_product(pixels: int, channels: int, numbers: Numbers = "fp32", *, trans
                             old = builder.load(sums[row][column])
                             new = _DOTS[numbers](builder, value, columns[column], old)
                             builder.store(new, sums[row][column])
-                builder.store(builder.add(first, builder.mul(length, _I64(4 * channels))), panel)
+                builder.store(builder.add(first, builder.mul(length, I64(4 * channels))), panel)
             if numbers == "int8":
                 for total in (total for row in sums for total in row):
                     whole = builder.bitcast(builder.load(total), _WORDS)
                     builder.store(builder.sitofp(whole, _VECTOR), total)
-            with builder.if_then(builder.icmp_signed("!=", residual, _I64(0))):
+            with builder.if_then(builder.icmp_signed("!=", residual, I64(0))):
                 for row in range(pixels):
-                    line = builder.add(residual, builder.mul(residual_stride, _I64(row)))
+                    line = builder.add(residual, builder.mul(residual_stride, I64(row)))
                     for column in range(count):
                         value = builder.load(_column_at(builder, line, column), align=4)
                         builder.store(builder.fadd(builder.load(sums[row][column]), value), sums[row][column])
-            with builder.if_then(builder.icmp_signed("!=", relu, _I64(0))):
+            with builder.if_then(builder.icmp_signed("!=", relu, I64(0))):
                 for row in range(pixels):
                     for column in range(count):
                         value = builder.load(sums[row][column])
                         positive = builder.select(builder.fcmp_ordered(">", value, _ZERO), value, _ZERO)
                         builder.store(positive, sums[row][column])
             for row in range(pixels):
-                line = builder.add(out, builder.mul(out_stride, _I64(row)))
+                line = builder.add(out, builder.mul(out_stride, I64(row)))
                 for column in range(count):
                     where = _column_at(builder, line, column)
                     builder.store(builder.load(sums[row][column]), where, align=4)
@@ -402,163 +406,3 @@ def tile_product(pixels: int, channels: int, numbers: Numbers = "fp32", *, trans
         return types.void(source, types.int64, target), generate
 
     return product
-
-
-def _call(builder: Any, name: str, *arguments: Any) -> None:
-    signature = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
-    builder.call(cgutils.get_or_insert_function(builder.module, signature, name), arguments)
-
-
-HAS_MATRIX_TILES = _HAS_AMX and sys.platform == "linux"
-"""AMX: products of 16×32 by 32×16 bfloat16 in one instruction. Kept code is compiled with it or without."""
-
-
-def matrix_tiles_are_allowed() -> bool:
-    """Ask Linux for the registers of AMX, once in a process; a sandbox may refuse them."""
-    arch_prctl, request_permission, tile_data = 158, 0x1023, 18
-    try:
-        return bool(ctypes.CDLL(None).syscall(arch_prctl, request_permission, tile_data) == 0)
-    except (OSError, AttributeError):
-        return False
-
-
-def _matrix_instruction(generate_tiles: Callable[[Any, Any], None], *arguments: Any) -> Any:
-    """A compiled function of these types of arguments; an empty one where there is no AMX."""
-
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        if HAS_MATRIX_TILES:
-            generate_tiles(builder, values)
-        return context.get_dummy_value()
-
-    return types.void(*arguments), generate
-
-
-@_operation
-def configure_matrix_tiles(typing: Any, configuration: Any) -> Any:
-    """Start using AMX in this thread, by the 64 bytes at an address."""
-    return _matrix_instruction(
-        lambda builder, arguments: _call(
-            builder, "llvm.x86.ldtilecfg", builder.inttoptr(arguments[0], _BYTES)
-        ),
-        types.int64,
-    )
-
-
-@_operation
-def release_matrix_tiles(typing: Any) -> Any:
-    """Stop using AMX in this thread."""
-    return _matrix_instruction(lambda builder, arguments: _call(builder, "llvm.x86.tilerelease"))
-
-
-def matrix_product(rows: int, columns: int) -> Any:
-    """A bfloat16 product of 16 or 32 pixels with 16 or 32 channels in AMX tiles; rows and columns are 1 or 2.
-
-    The compiled function takes (`Source`, address of the weights, `Target`), as `tile_product`: the length of
-    a run counts steps of 32 elements, weights lie [run · step][column][16 pairs][16][2], and float32 sums are
-    written to the target, without what else it says.
-    """
-    tile, tile_bytes = ir.IntType(8), 1024
-    first_a, first_b = 4, 6
-
-    def generate(builder: Any, arguments: Any) -> None:
-        source, weights, target = arguments
-        a, stride, runs, run_stride, steps = cgutils.unpack_tuple(builder, source)
-        out, out_stride, *_ = cgutils.unpack_tuple(builder, target)
-        sums = [[tile(2 * row + column) for column in range(columns)] for row in range(rows)]
-        for line in sums:
-            for number in line:
-                _call(builder, "llvm.x86.tilezero", number)
-        panel = cgutils.alloca_once_value(builder, weights)
-        with cgutils.for_range(builder, runs, intp=_I64) as run:
-            start = builder.add(a, builder.mul(run.index, run_stride))
-            with cgutils.for_range(builder, steps, intp=_I64) as step:
-                here = builder.add(start, builder.mul(step.index, _I64(64)))
-                for row in range(rows):
-                    line = builder.add(here, builder.mul(stride, _I64(16 * row)))
-                    rows_at = builder.inttoptr(line, _BYTES)
-                    _call(builder, "llvm.x86.tileloadd64", tile(first_a + row), rows_at, stride)
-                next_panel = builder.load(panel)
-                for column in range(columns):
-                    part = builder.inttoptr(builder.add(next_panel, _I64(tile_bytes * column)), _BYTES)
-                    _call(builder, "llvm.x86.tileloadd64", tile(first_b + column), part, _I64(64))
-                for row in range(rows):
-                    for column in range(columns):
-                        _call(
-                            builder,
-                            "llvm.x86.tdpbf16ps",
-                            sums[row][column],
-                            tile(first_a + row),
-                            tile(first_b + column),
-                        )
-                builder.store(builder.add(next_panel, _I64(tile_bytes * columns)), panel)
-        for row in range(rows):
-            line = builder.add(out, builder.mul(out_stride, _I64(16 * row)))
-            for column in range(columns):
-                where = builder.inttoptr(builder.add(line, _I64(64 * column)), _BYTES)
-                _call(builder, "llvm.x86.tilestored64", sums[row][column], where, out_stride)
-
-    @_operation
-    def product(typing: Any, source: Any, weights: Any, target: Any) -> Any:
-        return _matrix_instruction(generate, source, types.int64, target)
-
-    return product
-
-
-@_operation
-def count_up(typing: Any, array: Any, index: Any) -> Any:
-    """Add 1 to an int64 that threads share; gives what it was before."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        where = _element(context, builder, signature.args[0], *arguments)
-        return builder.atomic_rmw("add", where, _I64(1), "seq_cst")
-
-    return types.int64(array, types.int64), generate
-
-
-@_operation
-def read_shared(typing: Any, array: Any, index: Any) -> Any:
-    """An int64 that threads share, as it is in memory now."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        where = _element(context, builder, signature.args[0], *arguments)
-        return builder.load_atomic(where, "seq_cst", 8)
-
-    return types.int64(array, types.int64), generate
-
-
-@_operation
-def pause(typing: Any) -> Any:
-    """Let the other thread of this core have it for a moment."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        if platform.machine().lower() in ("x86_64", "amd64"):
-            _call(builder, "llvm.x86.sse2.pause")
-        return context.get_dummy_value()
-
-    return types.void(), generate
-
-
-@_operation
-def give_way(typing: Any) -> Any:
-    """Let another thread have this core, where the system has a call for that."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        if os.name == "posix":
-            kind = ir.FunctionType(_I32, [])
-            builder.call(cgutils.get_or_insert_function(builder.module, kind, "sched_yield"), [])
-        return context.get_dummy_value()
-
-    return types.void(), generate
-
-
-@_operation
-def call_address(typing: Any, function: Any, argument: Any) -> Any:
-    """Call a compiled function that takes one value, a tuple of int64, and gives nothing, by its address."""
-
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        pointer, value = values
-        kind = ir.FunctionType(ir.VoidType(), [value.type])
-        builder.call(builder.inttoptr(pointer, ir.PointerType(kind)), [value])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, argument), generate

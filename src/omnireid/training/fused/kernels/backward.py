@@ -5,14 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from omnireid.core.compiled import compiled
-from omnireid.inference.native.vectors import (
-    LANES,
-    address,
-    load,
-    multiply_add,
-    store,
-    where_positive,
-)
+from omnireid.inference.native.vectors import LANES, address, load, multiply_add, store, where_positive
 from omnireid.training.fused.kernels.forward import Streams, rows_at_once
 from omnireid.training.fused.kernels.rows import (
     CHUNK,

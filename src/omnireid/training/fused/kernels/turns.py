@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from omnireid.core.compiled import compiled
-from omnireid.inference.native.vectors import pause, read_shared
+from omnireid.inference.native.sharing import pause, read_shared
 
 
 @compiled
