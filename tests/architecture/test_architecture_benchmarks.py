@@ -6,6 +6,7 @@ import ast
 import importlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageFilter
 
 import omnireid
 from omnireid.core.card import InputSpec
@@ -68,7 +70,7 @@ def test_what_cannot_be_used_is_named(
 def main(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """`run` for scripts that would import torch again in every process: call one here."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    for module in ("options", "transfer", "transfer_curves", "recipes"):
+    for module in ("options", "transfer", "transfer_curves", "recipes", "rendered_or_real"):
         monkeypatch.delitem(sys.modules, module, raising=False)
 
     def call(script: str, *arguments: str) -> int:
@@ -130,6 +132,28 @@ def test_curves_are_made_once_and_go_on(
     assert sorted(row["name"] for row in rows.values()) == ["pictures/six", "pictures/twelve"]
     last = capsys.readouterr().out.rpartition("| pictures |")[2]
     assert re.findall(r"^\| (\w[\w ]+) \|", last, re.MULTILINE) == ["twelve", "the same", "six"]
+
+
+def test_what_separates_rendered_from_real_is_named(
+    tmp_path: Path, toy_root: Path, main: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same pictures without their grain: only sharpness tells, and people are kept apart by fold."""
+    shutil.copytree(toy_root, tmp_path / "smooth")
+    for path in (tmp_path / "smooth" / "bounding_box_train").iterdir():
+        Image.open(path).filter(ImageFilter.GaussianBlur(1)).save(path, quality=95)
+    where = ["--data", "market-layout", "--real", str(toy_root), "--rendered", str(tmp_path / "smooth")]
+    out = tmp_path / "told.json"
+    assert main("rendered_or_real", *where, "--out", str(out)) == 0
+    told = json.loads(out.read_text())
+    assert told["pictures"] == [36, 36]
+    assert told["separation"]["sharpness"] > 0.95
+    assert told["separation"]["colour"] < 0.75
+    more = {row["name"]: row["more"] for row in told["statistics"]}
+    assert more["grain (its median size)"] > 0.95
+    assert 0.3 < more["brightness"] < 0.7
+    assert "| sharpness | " in capsys.readouterr().out
+    assert main("rendered_or_real", *where, "--out", str(out), "--recipe", "rendered_x0_25") == 0
+    assert json.loads(out.read_text())["statistics"] != told["statistics"]
 
 
 def test_an_ablation_is_made_once_compares_in_pairs_and_goes_on(

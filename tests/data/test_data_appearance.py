@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,6 +17,7 @@ from omnireid.data.augmentation import Augmentation
 from omnireid.data.strengths import Appearance
 
 SPEC = InputSpec(height=64, width=32)
+ALL = ("color_shift", "grey", "coarsen", "levels", "sharpen")
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -96,6 +98,32 @@ def test_a_coarsened_picture_is_pillows_shrunk_and_enlarged_again(scale: float) 
         assert np.abs(ours.numpy() - expected).max() <= 2
 
 
+def test_levels_are_those_of_a_plain_loop_and_clipped() -> None:
+    batch = crops(5)
+    stretched = batch.clone()
+    blacks, whites = torch.tensor([0.0, 0.2, -0.1, 0.1, 0.2]), torch.tensor([1.0, 0.8, 1.1, 0.5, 0.8])
+    appearance.set_levels_(stretched, [True] * 4 + [False], blacks, whites)
+    for ours, picture, black, white in zip(stretched[:4], batch, blacks, whites, strict=False):
+        expected = np.clip((picture.numpy() / 255.0 - black.item()) / (white.item() - black.item()), 0, 1)
+        assert np.abs(ours.numpy() - 255 * expected).max() < 0.51
+    assert torch.equal(stretched[0], batch[0])
+    assert torch.equal(stretched[4], batch[4])
+
+
+def test_sharpening_is_unsharp_masking_by_opencv() -> None:
+    batch = crops(4)
+    sharp = batch.clone()
+    appearance.sharpen_(sharp, [True, True, True, False], torch.tensor([0.0, 0.7, 2.5, 1.0]))
+    kernel = np.array([1, 4, 6, 4, 1]) / 16
+    for ours, picture, amount in zip(sharp[:3], batch, (0.0, 0.7, 2.5), strict=False):
+        levels = picture.numpy().astype(np.float32)
+        blurred = cv2.sepFilter2D(levels, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
+        expected = np.clip(levels + amount * (levels - blurred), 0, 255)
+        assert np.abs(ours.numpy() - expected).max() < 0.51
+    assert torch.equal(sharp[0], batch[0])
+    assert torch.equal(sharp[3], batch[3])
+
+
 def test_about_a_tenth_becomes_grey_and_the_input_is_left_alone() -> None:
     batch = crops(400)
     before = batch.clone()
@@ -110,10 +138,17 @@ def test_strengths_scale_what_is_drawn() -> None:
     weak, usual = (appearance.draw_color_shift(50, generator(), strength) for strength in (0.25, 1.0))
     torch.testing.assert_close(weak.exponents.log(), 0.25 * usual.exponents.log(), atol=1e-6, rtol=1e-4)
     torch.testing.assert_close(weak.gains.log(), 0.25 * usual.gains.log(), atol=1e-6, rtol=1e-4)
+    for weak_levels, levels, neutral in zip(
+        appearance.draw_levels(50, generator(), 0.25),
+        appearance.draw_levels(50, generator()),
+        (0, 1),
+        strict=True,
+    ):
+        torch.testing.assert_close(weak_levels - neutral, 0.25 * (levels - neutral), atol=1e-6, rtol=1e-4)
     batch = crops(40)
     plain = torch.from_numpy(normalise(batch.numpy(), SPEC))
-    nothing = Appearance(color_shift=0, grey=0, coarsen=1)
-    out = Augmentation(("color_shift", "grey", "coarsen"), SPEC, appearance=nothing)(batch, generator())
+    nothing = Appearance(color_shift=0, grey=0, coarsen=1, levels=0, sharpen=0)
+    out = Augmentation(ALL, SPEC, appearance=nothing)(batch, generator())
     torch.testing.assert_close(out, plain, atol=1e-5, rtol=0)
     everything = Augmentation(("grey",), SPEC, appearance=Appearance(grey=1))(batch, generator())
     spread = (
@@ -124,7 +159,7 @@ def test_strengths_scale_what_is_drawn() -> None:
 
 def test_together_they_are_a_function_of_the_generator_alone() -> None:
     batch = crops(8)
-    augmentation = Augmentation(("color_shift", "grey", "coarsen"), SPEC)
+    augmentation = Augmentation(ALL, SPEC)
     first, again = (augmentation(batch, generator(3)) for _ in range(2))
     assert torch.equal(first, again)
     assert not torch.equal(first, augmentation(batch, generator(4)))

@@ -159,7 +159,7 @@ def test_an_unknown_recipe_names_the_nearest_known_one() -> None:
         ),
         ({"loss.consistency": -1.0}, "loss.consistency"),
         ({"augmentation": ["random_erase", "soft_erase"]}, "choose one"),
-        ({"augmentation": ["augmixx"]}, "'grey', 'coarsen', 'trivial_augment', 'augmix'"),
+        ({"augmentation": ["augmixx"]}, "'coarsen', 'levels', 'sharpen', 'trivial_augment', 'augmix'"),
         ({"sampler": {"name": "pk", "batch_size": 10, "num_instances": 4}}, "no multiple"),
         ({"optimiser.lr": -1}, "optimiser.lr"),
         ({"name.x": 1}, "'name' has no keys below it"),

@@ -1,8 +1,10 @@
 """Colours and sharpness as other cameras would have them, batched: what a network is not to rely on.
 
 A network that learned a few cameras, or rendered ones, meets colours and sharpness that none of them had.
-Three augmentations spread both far beyond the training data: `shift_colors_` is a camera with another tone
-curve, white balance, saturation and hue; `grey_` one without colours; `coarsen_` a person farther away.
+Five augmentations spread both far beyond the training data: `shift_colors_` is a camera with another tone
+curve, white balance, saturation and hue; `grey_` one without colours; `coarsen_` a person farther away;
+`set_levels_` a camera that crushes shadows and burns lights out, or one in haze; `sharpen_` one that
+exaggerates edges.
 """
 
 from __future__ import annotations
@@ -21,6 +23,11 @@ EXPOSURE = 0.35
 WHITE_BALANCE = 0.2  # gain of each channel
 SATURATION = 0.7
 HUE = 0.06  # of a turn about the grey axis
+
+# What becomes black and white, of 1, is drawn from these at strength 1: more contrast, seldom less.
+BLACK = (-0.1, 0.25)
+WHITE = (0.7, 1.1)
+SHARPENING = 2.5  # the most
 
 _LUMA = (0.299, 0.587, 0.114)
 # Pictures per pass over floats on a CPU.
@@ -104,3 +111,45 @@ def coarsen_(crops: Tensor, chosen: list[bool], scales: Tensor) -> None:
         shrunk = F.interpolate(picture, shrunk_size, mode="bilinear", antialias=True, align_corners=False)
         enlarged = F.interpolate(shrunk, size, mode="bilinear", align_corners=False)
         crop.copy_(enlarged[0].permute(1, 2, 0).round_())
+
+
+def draw_levels(n: int, generator: torch.Generator, strength: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Chance for `set_levels_`, (n,) each; `strength` scales the way of `BLACK` and `WHITE` from 0 and 1."""
+    draws = torch.rand(n, 2, generator=generator)
+    blacks = BLACK[0] + (BLACK[1] - BLACK[0]) * draws[:, 0]
+    whites = WHITE[0] + (WHITE[1] - WHITE[0]) * draws[:, 1]
+    return strength * blacks, 1 + strength * (whites - 1)
+
+
+def set_levels_(crops: Tensor, chosen: list[bool], blacks: Tensor, whites: Tensor) -> None:
+    """Stretch or squeeze the levels of the chosen crops (N, H, W, 3) uint8, in place.
+
+    Args:
+        blacks, whites: (N,) levels, of 1, that become black and white; what lies beyond is clipped.
+    """
+    for crop, is_chosen, black, white in zip(crops, chosen, blacks.tolist(), whites.tolist(), strict=True):
+        if is_chosen:
+            levels = crop.float().sub_(255 * black).mul_(1 / (white - black))
+            crop.copy_(levels.clamp_(0, 255).round_())
+
+
+def sharpen_(crops: Tensor, chosen: list[bool], amounts: Tensor) -> None:
+    """Exaggerate the edges of the chosen crops (N, H, W, 3) uint8 as surveillance cameras do, in place.
+
+    Unsharp masking: to a picture comes `amounts` (N,) times what a binomial blur of 5×5 pixels (standard
+    deviation 1) takes from it.
+    """
+    for crop, is_chosen, amount in zip(crops, chosen, amounts.tolist(), strict=True):
+        if is_chosen:
+            picture = crop.float()
+            sharp = picture.lerp(_blurred(_blurred(picture).transpose(0, 1)).transpose(0, 1), -amount)
+            crop.copy_(sharp.clamp_(0, 255).round_())
+
+
+def _blurred(picture: Tensor) -> Tensor:
+    """Along the first axis, by the binomial kernel of five values; the borders are repeated."""
+    length = len(picture)
+    rows = torch.arange(-2, length + 2, device=picture.device).clamp_(0, length - 1)
+    padded = picture[rows]
+    first, second, middle, fourth, fifth = (padded[start : start + length] for start in range(5))
+    return (first + fifth).add_(second + fourth, alpha=4).add_(middle, alpha=6).mul_(1 / 16)

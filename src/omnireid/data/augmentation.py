@@ -3,10 +3,10 @@
 Five augmentations with the constants and the order of the reference implementation (torchreid's
 transforms): flip, random crop, random patch, colour jitter, then normalisation, then erasing. Three
 more against corruption, as CIL trains (Chen et al., NeurIPS 2021 Datasets and Benchmarks), come before the
-jitter: soft erasing, patch mixing, then AugMix. Before AugMix come three for cameras that were never seen
-(`appearance`): colours shifted or taken away, pictures coarsened; then, beside AugMix, one of its operations
-alone (`trivial_augment`). And `translate`, as pictures of classes are moved. All chance comes from one
-generator on the CPU, so that every device takes the same decisions.
+jitter: soft erasing, patch mixing, then AugMix. Before AugMix come five for cameras that were never seen
+(`appearance`): colours shifted or taken away, pictures coarsened, with other levels, sharpened; then, beside
+AugMix, one of its operations alone (`trivial_augment`). And `translate`, as pictures of classes are moved.
+All chance comes from one generator on the CPU, so that every device takes the same decisions.
 
 Pictures stay uint8 with channels last until they are normalised: a quarter of the bytes to move,
 and the network gets channels-last memory for nothing. docs/decisions/0002 measures the choice.
@@ -23,7 +23,16 @@ from torch import Tensor
 
 from omnireid.core.card import InputSpec
 from omnireid.core.errors import InputError, ShapeError, UnknownNameError
-from omnireid.data.appearance import coarsen_, draw_color_shift, grey_, shift_colors_
+from omnireid.data.appearance import (
+    SHARPENING,
+    coarsen_,
+    draw_color_shift,
+    draw_levels,
+    grey_,
+    set_levels_,
+    sharpen_,
+    shift_colors_,
+)
 from omnireid.data.augmix import augmix, draw_mixture, trivial_augment
 from omnireid.data.erasing import (
     ERASED_AREA,
@@ -50,6 +59,8 @@ AUGMENTATIONS = (
     "color_shift",
     "grey",
     "coarsen",
+    "levels",
+    "sharpen",
     "trivial_augment",
     "augmix",
     "color_jitter",
@@ -166,6 +177,12 @@ class Augmentation:
             least = self.appearance.coarsen
             scales = least + (1 - least) * torch.rand(n, generator=generator)
             coarsen_(crops, _chosen(n, generator), scales)
+        if "levels" in self.names:
+            blacks, whites = draw_levels(n, generator, self.appearance.levels)
+            set_levels_(crops, _chosen(n, generator), blacks, whites)
+        if "sharpen" in self.names:
+            amounts = self.appearance.sharpen * SHARPENING * torch.rand(n, generator=generator)
+            sharpen_(crops, _chosen(n, generator), amounts)
         if "trivial_augment" in self.names:
             crops = trivial_augment(crops, generator)
         if "augmix" in self.names:

@@ -14,8 +14,12 @@ class Appearance(ClosedModel):
         color_shift: factor of all ranges that colours are shifted by (`appearance.draw_color_shift`).
         grey: share of the pictures that lose their colours.
         coarsen: the least size, of height and width, that a picture is shrunk to.
+        levels: factor of how far black and white are moved (`appearance.draw_levels`).
+        sharpen: factor of how much edges are exaggerated at most (`appearance.SHARPENING`).
     """
 
     color_shift: float = Field(1.0, ge=0, le=2)
     grey: float = Field(0.1, ge=0, le=1)
     coarsen: float = Field(0.4, ge=0.05, le=1)
+    levels: float = Field(1.0, ge=0, le=2)
+    sharpen: float = Field(1.0, ge=0, le=4)

@@ -36,6 +36,8 @@ AugmentationName = Literal[
     "color_shift",
     "grey",
     "coarsen",
+    "levels",
+    "sharpen",
     "trivial_augment",
     "augmix",
     "color_jitter",
