@@ -10,7 +10,7 @@ TRACK ?= runs/track
 SHIPPED := osnet_x0_25_rendered
 TRACK_MODEL ?= $(if $(wildcard src/omnireid/weights/$(SHIPPED).safetensors),$(SHIPPED),$(OUT)/model.safetensors)
 
-.PHONY: run demo track test docs install lint types release clean
+.PHONY: run demo track test unit docs install lint types release clean
 
 run: $(VENV)/.installed
 	$(BIN)/omnireid run --out $(OUT) --overwrite --set fused=true
@@ -28,8 +28,12 @@ track: $(VENV)/.installed
 	$(BIN)/omnireid track-eval $(TRACK)/films $(TRACK)/site/identities
 	@echo $(TRACK)/site/report.html
 
-test: $(VENV)/.installed lint types
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+test: lint types unit
+
+# Each worker stays on one core, but not all the time: many tests wait, for a server or for a page. One more fills that.
+unit: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(( $$($(BIN)/python -c 'import os; print(os.cpu_count())') + 1 )) \
+		--dist loadfile --no-loadscope-reorder
 
 # The documentation as a site that is read from the folder; broken links and lost pages are errors.
 docs: $(VENV)/.installed
