@@ -74,11 +74,11 @@ def test_the_network_that_ships_gains_on_rendered_people_of_another_world(tmp_pa
         Sources("market-layout", [tmp_path / "site"]),
         init,
         how=Adaptation(2, Clustering(min_pictures=3, neighbours=Reranking(k1=8, k2=3))),
-        changes={**CHANGES, "sampler.batch_size": 32, "optimiser.lr": 0.001, "epochs": 6},
+        changes={**CHANGES, "sampler.batch_size": 32, "optimiser.lr": 0.001, "epochs": 12},
         options=RunOptions(threads=1),
     )
-    # 0.497 to 0.525; the weights of fewer epochs that shipped before began at 0.39 and gained more.
-    assert score(out / "model.safetensors", tmp_path / "site") > score(init, tmp_path / "site") + 0.015
+    # 0.493 to 0.581; half the epochs reach 0.554 in the first round and fall to 0.505 in the second.
+    assert score(out / "model.safetensors", tmp_path / "site") > score(init, tmp_path / "site") + 0.03
     assert [done.weights for done in rounds] == [out / f"round-0{n}" / "model.safetensors" for n in (1, 2)]
     _, card = load_weights(out / "model.safetensors")
     assert (card.input.height, card.training_pids) == (64, rounds[-1].num_clusters)
