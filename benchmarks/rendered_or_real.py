@@ -33,6 +33,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from omnireid.core.card import InputSpec
+from omnireid.core.errors import InputError
 from omnireid.core.record import EnvironmentRecord
 from omnireid.core.types import Sample
 from omnireid.data.augmentation import Augmentation
@@ -41,6 +42,7 @@ from omnireid.data.loading import load_sample
 from omnireid.training.recipe import load_recipe
 from options import existing, new_file, run
 
+FOLDS = 5
 RESULTS = Path(__file__).parent / "results"
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 SIZE = InputSpec(height=128, width=64)
@@ -129,6 +131,8 @@ def measure(crops: npt.NDArray[np.uint8]) -> dict[str, dict[str, npt.NDArray[Any
 def draw(samples: Iterable[Sample], number: int, seed: int) -> tuple[list[Sample], npt.NDArray[np.uint8]]:
     """So many samples at random, fewer where there are fewer, and their crops."""
     there = list(samples)
+    if number < 1 or len({sample.pid for sample in there}) < FOLDS:
+        raise InputError(f"expected at least one picture, and {FOLDS} people to train on, of each of the two")
     chosen = random.Random(seed).sample(there, min(number, len(there)))
     return chosen, np.stack([load_sample(sample, SIZE) for sample in chosen])
 
@@ -160,7 +164,7 @@ def separation(
     return {
         kind: float(
             cross_val_score(
-                model, values, is_real, groups=people, cv=GroupKFold(5), scoring="balanced_accuracy"
+                model, values, is_real, groups=people, cv=GroupKFold(FOLDS), scoring="balanced_accuracy"
             ).mean()
         )
         for kind, values in columns.items()
@@ -178,6 +182,12 @@ def table(record: dict[str, Any]) -> str:
     lines += ["", "| told apart by | rightly |", "|---|---:|"]
     lines += [f"| {kind} | {share:.1%} |" for kind, share in record["separation"].items()]
     return "\n".join(lines)
+
+
+def rendered_options(folder: Path) -> dict[str, Any] | None:
+    """What a rendered folder says of itself; None of another one."""
+    card = folder / "card.json"
+    return json.loads(card.read_text())["options"] if card.is_file() else None
 
 
 def main() -> None:
@@ -221,6 +231,7 @@ def main() -> None:
     record = {
         "environment": EnvironmentRecord.capture().model_dump(),
         "data": arguments.data,
+        "rendered": rendered_options(arguments.rendered),
         "recipe": arguments.recipe,
         "pictures": [len(real_crops), len(rendered_crops)],
         "seed": arguments.seed,

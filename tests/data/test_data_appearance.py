@@ -145,6 +145,9 @@ def test_strengths_scale_what_is_drawn() -> None:
         strict=True,
     ):
         torch.testing.assert_close(weak_levels - neutral, 0.25 * (levels - neutral), atol=1e-6, rtol=1e-4)
+    (most,) = (limit.le for limit in Appearance.model_fields["levels"].metadata if hasattr(limit, "le"))
+    blacks, whites = appearance.draw_levels(10_000, generator(), most)
+    assert (whites - blacks).min() > 0.1
     batch = crops(40)
     plain = torch.from_numpy(normalise(batch.numpy(), SPEC))
     nothing = Appearance(color_shift=0, grey=0, coarsen=1, levels=0, sharpen=0)

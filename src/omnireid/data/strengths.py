@@ -21,5 +21,5 @@ class Appearance(ClosedModel):
     color_shift: float = Field(1.0, ge=0, le=2)
     grey: float = Field(0.1, ge=0, le=1)
     coarsen: float = Field(0.4, ge=0.05, le=1)
-    levels: float = Field(1.0, ge=0, le=2)
+    levels: float = Field(1.0, ge=0, le=1.5)
     sharpen: float = Field(1.0, ge=0, le=4)
