@@ -2,10 +2,11 @@
 
     python benchmarks/transfer_curves.py [--runs transfer_curves.yaml] [--only people/750 …] [--scratch DIR]
 
-A YAML file lists short runs: each renders its people, trains by a recipe on a fixed number of pictures, and
-is ranked on the target's *training* people (see transfer.py). Runs that are equal in everything are made
-once. What was rendered and trained stays in `--scratch`, so that an interrupted run goes on where it was;
-what was measured is in benchmarks/results/transfer_curves.json, and is not measured again.
+A YAML file lists short runs: each takes a part of its rendered people, trains by a recipe on a fixed number
+of pictures, and is ranked on the target's *training* people (see transfer.py). Runs that are equal in
+everything are made once. What was rendered and trained stays in `--scratch`, so that an interrupted run goes
+on where it was; what was measured is in benchmarks/results/transfer_curves.json, and is not measured again.
+Once the people are there, several processes can share the runs out by `--only`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from dataclasses import asdict
+from collections import Counter
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from rich.console import Console
 
 from omnireid import Embedder
@@ -26,7 +28,7 @@ from omnireid.core.closed import ClosedModel
 from omnireid.core.errors import ConfigError, UnknownNameError
 from omnireid.core.files import write_text
 from omnireid.core.record import EnvironmentRecord
-from omnireid.core.types import Dataset
+from omnireid.core.types import Dataset, Split
 from omnireid.experiment.training import train_on
 from omnireid.synthetic.dataset import render_dataset
 from omnireid.synthetic.options import RenderOptions
@@ -39,18 +41,53 @@ HERE = Path(__file__).parent
 CONSOLE = Console(stderr=True)
 
 
+class Part(ClosedModel):
+    """Of what was rendered: the first people and cameras, and the first pictures of each by each."""
+
+    people: PositiveInt | None = None
+    cameras: PositiveInt | None = None
+    pictures: PositiveInt | None = None
+
+    def of(self, split: Split) -> Split:
+        """The samples of this part.
+
+        Raises:
+            ConfigError: There are fewer people, cameras or pictures than are asked for.
+        """
+        pids, camids = ({sample.pid for sample in split}, {sample.camid for sample in split})
+        pids = set(sorted(pids)[: self.people])
+        camids = set(sorted(camids)[: self.cameras])
+        seen: Counter[tuple[int, int]] = Counter()
+        samples = []
+        for sample in split:
+            group = (sample.pid, sample.camid)
+            if sample.pid in pids and sample.camid in camids and seen[group] < (self.pictures or len(split)):
+                seen[group] += 1
+                samples.append(sample)
+        for name, wanted, there in (
+            ("people", self.people, len(pids)),
+            ("cameras", self.cameras, len(camids)),
+            ("pictures", self.pictures, max(seen.values(), default=0)),
+        ):
+            if wanted is not None and there < wanted:
+                raise ConfigError(f"take: {name}: {wanted} are asked for, {there} were rendered")
+        return replace(split, samples=tuple(samples))
+
+
 class ShortRun(ClosedModel):
     """One run, complete."""
 
     recipe: str
-    pictures: int
+    pictures: PositiveInt
     render: dict[str, Any] = Field(default_factory=dict)
+    take: Part = Field(default_factory=Part)
     set: dict[str, Any] = Field(default_factory=dict)
 
     def digest(self) -> str:
         """Of everything that decides the result."""
         recipe = load_recipe(self.recipe, self.set).model_dump(mode="json")
-        decided = {"recipe": recipe, "pictures": self.pictures, "render": asdict(self.options())}
+        render, take = asdict(self.options()), self.take.model_dump()
+        decided = {"recipe": recipe, "pictures": self.pictures, "render": render, "take": take}
         return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()[:16]
 
     def options(self) -> RenderOptions:
@@ -73,7 +110,7 @@ def read_runs(path: Path) -> dict[str, ShortRun]:
         for curve, points in content["curves"].items():
             for point, change in points.items():
                 values = {**common, **change}
-                for section in ("render", "set"):
+                for section in ("render", "take", "set"):
                     values[section] = {**common.get(section, {}), **change.get(section, {})}
                 runs[f"{curve}/{point}"] = ShortRun.model_validate(values)
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
@@ -92,6 +129,7 @@ def measure(
 ) -> dict[str, Any]:
     """Render, train and rank one run."""
     dataset = people(short.options(), scratch, workers)
+    dataset = replace(dataset, train=short.take.of(dataset.train))
     num_epochs = max(1, round(short.pictures / len(dataset.train)))
     # A tenth of every run, so that few epochs are not all warm-up.
     length = {"epochs": num_epochs, "schedule.warmup_epochs": num_epochs / 10}
@@ -111,6 +149,12 @@ def measure(
         "target": real.name,
         **score(embedder, real, threads),
     }
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """What was measured so far, by digest."""
+    record: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"measured": {}}
+    return record
 
 
 def table(measured: dict[str, dict[str, Any]], runs: dict[str, ShortRun]) -> str:
@@ -147,14 +191,13 @@ def main() -> None:
         if name not in runs:
             raise UnknownNameError("run", name, runs)
     real = target(arguments.data, arguments.root or REAL, "train")
-    record: dict[str, Any] = {"measured": {}}
-    if arguments.out.is_file():
-        record = json.loads(arguments.out.read_text())
+    record = read_record(arguments.out)
     for name, short in runs.items():
         if (arguments.only and name not in arguments.only) or short.digest() in record["measured"]:
             continue
         CONSOLE.print(f"{name}:", markup=False)
         row = measure(short, real, arguments.scratch, arguments.workers, arguments.threads)
+        record = read_record(arguments.out)  # Another process may have added to it.
         record["environment"] = EnvironmentRecord.capture().model_dump()
         record["measured"][short.digest()] = {"name": name, **row}
         write_text(arguments.out, json.dumps(record, indent=2, ensure_ascii=False) + "\n")

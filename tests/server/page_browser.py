@@ -30,7 +30,9 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-expect.set_options(timeout=10_000)
+PATIENCE_MS = 30_000
+"""A busy machine may stand still for ten seconds. What waits in vain fails all the same."""
+expect.set_options(timeout=PATIENCE_MS)
 REFUSED = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
 
 NEEDS_CHROMIUM = [
@@ -62,7 +64,7 @@ class Watched:
         self.page = page
         self.errors: list[str] = []
         self.requests: list[str] = []
-        page.set_default_timeout(8_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self.requests.append(request.url))
