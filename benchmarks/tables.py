@@ -20,7 +20,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 PROCESSORS = ("inference", "inference_zen4")
 BEGIN, END = "<!-- {name}: made by benchmarks/tables.py -->", "<!-- end of {name} -->"
 
-_TITLES = {"osnet_x1_0": "×1.0", "osnet_x0_25": "×0.25"}
+_TITLES = {"osnet_x1_0": "×1.0", "osnet_x0_25": "×0.25", "osnet_ain_x0_25": "AIN ×0.25"}
 
 
 def short_table(record: dict[str, Any]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +56,12 @@ def test_sums_are_those_of_whole_numbers(channels: int, pixels: int) -> None:
     assert sums[0, 0] == 64 * 255 * 127
 
 
+def rounded_to_bfloat16(x: np.ndarray) -> np.ndarray:
+    return torch.from_numpy(x).bfloat16().double().numpy()
+
+
 class Walk:
-    """A folded network on whole numbers: maps of bytes and weights of bytes by the ranges, rest float64."""
+    """A folded network on whole numbers: maps and weights of bytes by the ranges, rest float64."""
 
     def __init__(self, folded: Any, ranges: Any, spec: InputSpec) -> None:
         self.folded, self.ranges = folded, ranges
@@ -74,6 +77,13 @@ class Walk:
         unit = self.unit(name)[:, None, None]
         # Halves, which means of four bytes are often, must stay halves: to the even one.
         return np.clip(np.rint(np.round(x / unit, 6)), 0, 255) * unit
+
+    def norm(self, norm: Any, x: np.ndarray) -> np.ndarray:
+        """Instance norm of a map, which is bfloat16 before it."""
+        x = rounded_to_bfloat16(x)
+        x = x - x.mean(axis=(1, 2), keepdims=True)
+        x = x / np.sqrt((x**2).mean(axis=(1, 2), keepdims=True) + 1e-5)
+        return x * norm.weight[:, None, None] + norm.bias[:, None, None]
 
     def weights(self, weight: np.ndarray, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Weights (O, C), as their bytes stand for them, and what they lose on average."""
@@ -107,15 +117,26 @@ class Walk:
             gate = block.gate
             hidden = relu(gate.reduce @ exact.mean(axis=(1, 2)) + gate.reduce_bias)
             total = total + y / (1 + np.exp(-gate.restore @ hidden - gate.restore_bias))[:, None, None]
-        total, names, weight = self.kept(f"{name}.gate", total), [f"{name}.gate"], block.restore.weight
-        if block.shortcut is None:
-            out = self.pointwise(block.restore, total, names) + x
+        total, names = self.kept(f"{name}.gate", total), [f"{name}.gate"]
+        weight, bias = block.restore.weight, block.restore.bias
+        if block.inside is not None or block.after is not None:
+            bias = 0 * bias  # The norm takes it away.
+        restore = type(block.restore)(weight, bias)
+        if block.inside is not None:
+            out = self.norm(block.inside, self.pointwise(restore, total, names))
+            if block.shortcut is not None:
+                x = rounded_to_bfloat16(self.pointwise(block.shortcut, x, [before]))
+            out = out + x
+        elif block.shortcut is None:
+            out = self.pointwise(restore, total, names) + x
         else:
             both = type(block.restore)(
                 np.concatenate([weight, block.shortcut.weight], axis=1),
-                block.restore.bias + block.shortcut.bias,
+                bias + block.shortcut.bias * (block.after is None),
             )
             out = self.pointwise(both, np.concatenate([total, x]), [*names, before])
+        if block.after is not None:
+            out = self.norm(block.after, out)
         return self.kept(name, relu(out))
 
     def __call__(self, crop: np.ndarray) -> np.ndarray:
@@ -125,8 +146,11 @@ class Walk:
         weight = np.rint(weight / step) * step
         around = np.rint(self.mean)[:, None, None] * np.ones((crop.shape[0] + 6, crop.shape[1] + 6))
         around[:, 3:-3, 3:-3] = crop.transpose(2, 0, 1)
-        bias = stem.bias - np.einsum("ochw,c->o", weight, self.mean)
+        norm = self.folded.stem_norm
+        bias = stem.bias * (norm is None) - np.einsum("ochw,c->o", weight, self.mean)
         whole = F.conv2d(torch.from_numpy(around)[None], torch.from_numpy(weight), torch.from_numpy(bias), 2)
+        if norm is not None:
+            whole = torch.from_numpy(self.norm(norm, whole[0].numpy()))[None]
         x = self.kept("stem", F.max_pool2d(whole, 3, 2, 1)[0].numpy())
         name = "stem"
         for stage, blocks in enumerate(self.folded.stages):
@@ -144,7 +168,7 @@ class Walk:
 
 
 @needs_bytes
-@pytest.mark.parametrize("name", ["osnet_x0_25", "osnet_x1_0"])
+@pytest.mark.parametrize("name", ["osnet_x0_25", "osnet_x1_0", "osnet_ain_x0_25", "osnet_ibn_x0_25"])
 def test_the_network_is_that_of_its_whole_numbers(exported: Callable[[str], Any], name: str) -> None:
     from omnireid.inference.fused.module import fold_module
 
@@ -190,7 +214,6 @@ def test_what_int8_cannot_do_is_said(
     exported: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from omnireid import ExportForm, export_model
-    from omnireid.inference.fused.fold import InstanceNorm
     from omnireid.inference.fused.module import fold_module
 
     model = exported("osnet_x0_25")
@@ -202,9 +225,6 @@ def test_what_int8_cannot_do_is_said(
         for lacking in ({}, {**measured, "stem": measured[max(measured)]}):
             with pytest.raises(WeightsError, match=r"'stem'.*omnireid export"):
                 NativeBackend(folded, model.card, precision="int8", ranges=lacking)
-        norm = InstanceNorm(folded.stem.bias, folded.stem.bias)
-        with pytest.raises(InputError, match="instance norms"):
-            NativeBackend(replace(folded, stem_norm=norm), model.card, precision="int8", ranges={})
     with pytest.raises(InputError, match="whose embeddings are raw"):
         export_model(
             model.network,

@@ -46,9 +46,8 @@ class NativeBackend:
             ranges: of the network's maps, which int8 takes.
 
         Raises:
-            InputError: int8 without ranges, or of a network with instance norms; a precision that this
-                processor does not have, a number of threads below 1 or above the cores, or an input below
-                16×16.
+            InputError: int8 without ranges, a precision that this processor does not have, a number of
+                threads below 1 or above the cores, or an input below 16×16.
         """
         if precision not in get_args(NativePrecision):
             raise UnknownNameError("precision", str(precision), get_args(NativePrecision))

@@ -13,7 +13,7 @@ import torch
 from omnireid.core.card import InputSpec, ModelCard
 from omnireid.core.images import normalise
 from omnireid.inference.backends.protocol import Crops
-from omnireid.inference.export.quantise import MAX_CALIBRATION, half_in_other_light, spread
+from omnireid.inference.export.quantise import half_in_other_light, spread
 from omnireid.inference.fused.fold import FoldedOSNet
 from omnireid.inference.fused.module import FusedBlock, FusedOSNet, fold_module
 from omnireid.inference.native.ranges import Range
@@ -22,6 +22,7 @@ from omnireid.models.weights import save_weights
 if TYPE_CHECKING:
     from omnireid.models.network import Network
 
+MAX_CROPS = 256
 _AT_ONCE = 8
 _DIGITS = 5
 
@@ -30,12 +31,13 @@ def with_ranges(model: Network, card: ModelCard, crops: Crops) -> bytes:
     """A weight file whose header holds the ranges of the network's maps.
 
     Args:
-        crops: (N, H, W, 3) uint8 RGB of the card's size; up to 64 of them, half in other light, are measured.
+        crops: (N, H, W, 3) uint8 RGB of the card's size; up to 256 of them, half in other light, are
+            measured. After 64, a few in a thousand others go far beyond what was seen, and lose by it.
 
     Raises:
         ConfigError: the network has no fast form.
     """
-    calibration = half_in_other_light(spread(crops, MAX_CALIBRATION))
+    calibration = half_in_other_light(spread(crops, MAX_CROPS))
     measured = measure_ranges(fold_module(model), card.input, calibration)
     ranges = {name: (_rounded(seen.high), _rounded(seen.mean)) for name, seen in sorted(measured.items())}
     with tempfile.TemporaryDirectory() as folder:

@@ -84,20 +84,14 @@ def compile_program(
         ranges: of the network's maps; for int8, and for nothing else.
 
     Raises:
-        InputError: pictures smaller than 16×16, or int8 of a network with instance norms.
+        InputError: pictures smaller than 16×16.
         WeightsError: ranges of another network.
     """
     if min(spec.height, spec.width) < MIN_SIZE:
         raise InputError(
             f"input {spec.height}×{spec.width}: this engine takes pictures from {MIN_SIZE}×{MIN_SIZE} on"
         )
-    compiler = _Compiler(network, spec, precision, ranges)
-    if precision == "int8" and compiler.has_instance_norms():
-        raise InputError(
-            "precision 'int8': this network has instance norms, which int8 has no kernels for; "
-            "use 'bf16' or 'fp32'"
-        )
-    return compiler.program()
+    return _Compiler(network, spec, precision, ranges).program()
 
 
 class _Compiler:
@@ -122,6 +116,7 @@ class _Compiler:
         self._widest = 0
         self._streams_size = 0
         self._num_sums = 0
+        self._added = -1
         self._scale, self._shift = (np.asarray(value, np.float64) for value in spec.scale_shift())
 
     def program(self) -> Program:
@@ -138,7 +133,9 @@ class _Compiler:
             + [h * w * channels for (h, w), channels in zip(sizes, outputs, strict=True)]
         )
         here, there = self._place(largest), self._place(largest)
-        raw = self._place(largest) if self.has_instance_norms() else -1
+        raw = self._raw_place(largest) if self._has_instance_norms() else -1
+        if self._precision == "int8" and self._has_instance_norms():
+            self._added = self._raw_place(largest)
         self._stem(image, here, raw, height, width)
         bottleneck = max(
             h * w * padded(stage[0].reduce.weight.shape[0])
@@ -206,7 +203,7 @@ class _Compiler:
             if by_rows and following[KIND] == POINTWISE and following[HEIGHT] == rows:
                 step[MEET] = 0
 
-    def has_instance_norms(self) -> bool:
+    def _has_instance_norms(self) -> bool:
         blocks = [block for stage in self._network.stages for block in stage]
         return self._network.stem_norm is not None or any(block.inside or block.after for block in blocks)
 
@@ -217,6 +214,10 @@ class _Compiler:
         place = self._num_activations
         self._num_activations += _aligned(size + _MIN_PIXELS * 64)
         return place
+
+    def _raw_place(self, size: int) -> int:
+        """A place for a map that no ReLU makes: in int8 it is bfloat16."""
+        return self._place(2 * size if self._precision == "int8" else size)
 
     def _constant(self, *arrays: npt.NDArray[Any]) -> int:
         place = self._num_constants
@@ -231,7 +232,7 @@ class _Compiler:
     def _map_scale(self, name: str, channels: int) -> Scale:
         """Of a map; outside int8, maps hold values as they are."""
         if self._ranges is None:
-            return Scale(np.ones(channels), np.zeros(channels))
+            return _values(channels)
         seen = self._ranges.get(name)
         if seen is None or len(seen.high) > channels:
             raise WeightsError(
@@ -312,18 +313,20 @@ class _Compiler:
         mean = -self._shift / self._scale
         # The picture is there as x − centre; the network wants (x − mean) · scale.
         weight = stem.weight * self._scale[None, :, None, None]
-        bias = stem.bias - np.einsum("ochw,c->o", weight, mean - self._centre)
+        bias = np.zeros(len(stem.bias)) if norm else stem.bias  # A norm takes it away.
+        bias = bias - np.einsum("ochw,c->o", weight, mean - self._centre)
         channels = padded(len(bias))
         values = np.zeros((channels, 7, 7, colours))
         values[: len(bias), :, :, :3] = weight.transpose(0, 2, 3, 1)
         pixel = Scale(np.ones(colours), _padded_to(mean, colours))
         run = Scale(np.tile(pixel.unit, 7), np.tile(pixel.mean, 7))
         panel = self._panel(values.reshape(channels, 7, 7 * colours), run)
+        scale = self._map_scale("stem", channels)
         columns = {
             "source": image[0],
             "row_size": image[2] * colours,
             "panel": panel.place,
-            "constant": self._finish(panel, bias, self._map_scale("stem", channels)),
+            "constant": self._finish(panel, bias, _values(channels) if norm else scale),
             "height": height,
             "width": width,
             "inputs": colours,
@@ -333,52 +336,71 @@ class _Compiler:
             self._chunk = max(self._chunk, 4 * width * channels)
             self._step(kind=STEM, target=target, extra=1, relu=1, rows=-(-height // 2), **columns)
             return
-        whole = self._place(height * width * channels)
+        whole = self._raw_place(height * width * channels)
+        normed = self._place(height * width * channels) if self._precision == "int8" else whole
         self._step(kind=STEM, target=whole, extra=0, relu=0, rows=height, **columns)
-        self._norm(norm, whole, -1, whole, height, width)
-        self._step(kind=POOL, source=whole, target=target, height=height, width=width, inputs=channels)
+        self._norm(norm, whole, normed, scale, height, width)
+        self._step(kind=POOL, source=normed, target=target, height=height, width=width, inputs=channels)
 
     def _norm(
-        self, norm: InstanceNorm, source: int, shortcut: int, target: int, height: int, width: int
+        self,
+        norm: InstanceNorm,
+        source: int,
+        target: int,
+        scale: Scale,
+        height: int,
+        width: int,
+        added: Float64 | float = 1.0,
+        **shortcut: int,
     ) -> None:
+        """An instance norm, what is added after it, and ReLU.
+
+        Args:
+            scale: of the target.
+            added: (O,) units of the shortcut, which is EXTRA, or SHORTCUT if no ReLU made it.
+        """
         channels = padded(len(norm.bias))
-        constant = self._constant(_padded_to(norm.weight, channels), _padded_to(norm.bias, channels))
+        constant = self._constant(
+            _padded_to(norm.weight, channels) / scale.unit,
+            _padded_to(norm.bias, channels) / scale.unit,
+            added / scale.unit,
+        )
         self._step(
             kind=NORM,
             source=source,
-            extra=shortcut,
             target=target,
             constant=constant,
             height=height,
             width=width,
             inputs=channels,
             relu=1,
+            **shortcut,
         )
 
     def _pointwise(
         self,
         convolution: Convolution,
-        names: tuple[str, str],
+        names: tuple[str, str | None],
         source: int,
         target: int,
         height: int,
         width: int,
-        relu: int = 1,
     ) -> int:
-        """A 1×1 convolution from the map of one name to that of the other."""
+        """A 1×1 convolution from the map of one name to that of the other; one without has no ReLU."""
         weight = _pointwise_weight(convolution)
         panel = self._panel(weight[:, None], self._map_scale(names[0], weight.shape[1]))
+        scale = self._map_scale(names[1], len(weight)) if names[1] else _values(len(weight))
         self._step(
             kind=POINTWISE,
             source=source,
             target=target,
             panel=panel.place,
-            constant=self._finish(panel, convolution.bias, self._map_scale(names[1], len(weight))),
+            constant=self._finish(panel, convolution.bias, scale),
             height=height,
             width=width,
             inputs=weight.shape[1],
             outputs=len(weight),
-            relu=relu,
+            relu=1 if names[1] else 0,
         )
         return len(weight)
 
@@ -424,32 +446,31 @@ class _Compiler:
         channels = self._pointwise(block.reduce, (before, f"{name}.reduce"), here, reduced, height, width)
         stream_size = _aligned(height * width * channels)
         ends = self._streams(block, name, reduced, stream_size, height, width, channels)
-        restored = raw if block.inside or block.after else there
+        norm = block.inside or block.after
         outside = block.shortcut is None or block.inside is not None
         residual = here if block.shortcut is None and block.inside is None else -1
         weight = _pointwise_weight(block.restore)
-        bias = block.restore.bias
+        bias = np.zeros(len(weight)) if norm else block.restore.bias  # A norm takes it away.
         total = source_scale = self._map_scale(f"{name}.gate", channels)
         if not outside and block.shortcut is not None:
             weight = np.concatenate([weight, _pointwise_weight(block.shortcut)], axis=1)
-            bias = bias + block.shortcut.bias
+            bias = bias if norm else bias + block.shortcut.bias
             source_scale = total.and_then(self._map_scale(before, weight.shape[1] - channels))
         panel = self._panel(weight[:, None], source_scale)
-        target_scale = self._map_scale(name, len(weight))
+        scale = self._map_scale(name, len(weight))
+        added = self._map_scale(before, len(weight)).unit if block.shortcut is None else 1.0
         gate = block.gate
         hidden = len(gate.reduce_bias)
         self._chunk = max(self._chunk, _CHUNK_PIXELS * weight.shape[1])
         self._step(
             kind=RESTORE,
             stream_size=stream_size,
-            target=restored,
+            target=raw if norm else there,
             extra=residual,
             shortcut=here if not outside else -1,
             shortcut_inputs=weight.shape[1] - channels,
             panel=panel.place,
-            constant=self._finish(
-                panel, bias, target_scale, self._map_scale(before, len(weight)).unit if residual >= 0 else 0.0
-            ),
+            constant=self._finish(panel, bias, _values(len(weight)) if norm else scale, added),
             gate=self._constant(
                 _padded_columns(gate.reduce, channels),
                 gate.reduce_bias,
@@ -464,16 +485,16 @@ class _Compiler:
             inputs=channels,
             outputs=len(weight),
             rows=_CHUNK_PIXELS,
-            relu=0 if block.inside or block.after else 1,
+            relu=0 if norm else 1,
         )
-        if block.inside:
-            shortcut = here
-            if block.shortcut is not None:
-                self._pointwise(block.shortcut, names, here, there, height, width, relu=0)
-                shortcut = there
-            self._norm(block.inside, raw, shortcut, there, height, width)
+        if block.inside and block.shortcut is None:
+            self._norm(block.inside, raw, there, scale, height, width, added, extra=here)
+        elif block.inside and block.shortcut:
+            place = self._added if self._precision == "int8" else there
+            self._pointwise(block.shortcut, (before, None), here, place, height, width)
+            self._norm(block.inside, raw, there, scale, height, width, shortcut=place)
         elif block.after:
-            self._norm(block.after, raw, -1, there, height, width)
+            self._norm(block.after, raw, there, scale, height, width)
 
     def _streams(
         self,
@@ -551,6 +572,11 @@ def _padded_to(values: Float64, size: int) -> Float64:
 
 def _padded_columns(matrix: Float64, size: int) -> Float64:
     return np.pad(matrix, ((0, 0), (0, size - matrix.shape[1])))
+
+
+def _values(channels: int) -> Scale:
+    """Of a map that holds values as they are."""
+    return Scale(np.ones(channels), np.zeros(channels))
 
 
 def _pointwise_weight(convolution: Convolution) -> Float64:

@@ -1,7 +1,8 @@
 """The steps of OSNet on one picture, as compiled loops over channels-last activations.
 
 Activations are flat arrays: float32, uint16 that holds bfloat16, or uint8: whole numbers of a channel's unit,
-which constants and weights know of, and the steps do not. Positions count elements. Channels come
+which constants and weights know of, and the steps do not. Among the latter, maps that no ReLU makes are
+bfloat16, with both signs. Positions count elements. Channels come
 in multiples of 16, the surplus ones zero. Sums are always made in float32. A step may be shared by several
 threads: each is a part, works on its own pixels, streams or channels, and meets the others at a barrier
 before the next step. What a step is about stands in its row of the program's table.
@@ -28,6 +29,7 @@ from omnireid.inference.native.program import (
     PRODUCT,
     RELU,
     ROWS,
+    SHORTCUT,
     SHORTCUT_INPUTS,
     SOURCE,
     STREAM_SIZE,
@@ -40,6 +42,7 @@ from omnireid.inference.native.vectors import (
     address,
     divide,
     load,
+    load_bfloat16,
     maximum,
     multiply,
     multiply_add,
@@ -110,15 +113,30 @@ def _pixels(array: Array, at: int, channels: int) -> Source:
 
 
 @compiled
+def target_size(step: Array, activations: Array) -> int:
+    """Bytes of an element of the map that a product makes."""
+    return 2 if activations.itemsize == 1 and not step[RELU] else activations.itemsize
+
+
+@compiled
+def _load_raw(activations: Array, place: int, index: int) -> Any:
+    """LANES values from one on of a map that no ReLU makes."""
+    if activations.itemsize == 1:
+        return load_bfloat16(address(activations, place) + 2 * index)
+    return load(activations, place + index)
+
+
+@compiled
 def pointwise(
     step: Array, network: Network, memory: Memory, source_at: int, target_at: int, pixels: int
 ) -> None:
     """1×1 convolution of `pixels` pixels; EXTRA is where a map lies that is added to it, −1 for none."""
     activations, outputs = memory.activations, step[OUTPUTS]
-    line = outputs * activations.itemsize
+    size = target_size(step, activations)
     residual = 0
     if step[EXTRA] >= 0:
         residual = address(activations, step[EXTRA] + target_at - step[TARGET])
+    target = address(activations, step[TARGET]) + (target_at - step[TARGET]) * size
     bias = address(network.constants, step[CONSTANT])
     multiply_pixels(
         step[PRODUCT],
@@ -126,7 +144,7 @@ def pointwise(
             _pixels(activations, source_at, step[INPUTS] + step[SHORTCUT_INPUTS]),
             address(network.panels, step[PANEL]),
             outputs,
-            Target(address(activations, target_at), line, bias, residual, line, step[RELU]),
+            Target(target, outputs * size, bias, residual, outputs * activations.itemsize, step[RELU]),
             pixels,
             address(memory.room, memory.room_at),
             0,
@@ -354,10 +372,12 @@ def mean_pool_row(
 
 @compiled
 def normalise_instance(step: Array, constants: Array, activations: Array, part: Part) -> None:
-    """Instance norm of a part's channels, then the shortcut (EXTRA, −1 for none) and ReLU."""
-    source_at, shortcut_at, target_at = step[SOURCE], step[EXTRA], step[TARGET]
+    """Instance norm of a part's channels, then what is added (EXTRA, or SHORTCUT if no ReLU made it), ReLU.
+
+    Constants are rows of C: weights, biases, and what 1 of the added map stands for.
+    """
+    source_at, extra_at, shortcut_at, target_at = step[SOURCE], step[EXTRA], step[SHORTCUT], step[TARGET]
     norm_at, channels, pixels = step[CONSTANT], step[INPUTS], step[HEIGHT] * step[WIDTH]
-    relu = step[RELU]
     first, end = share(channels, 16, part)
     zero = splat(np.float32(0))
     weight = splat(np.float32(1) / np.float32(pixels))
@@ -365,23 +385,24 @@ def normalise_instance(step: Array, constants: Array, activations: Array, part: 
     for channel in range(first, end, LANES):
         total = zero
         for pixel in range(pixels):
-            total = add(total, load(activations, source_at + pixel * channels + channel))
+            total = add(total, _load_raw(activations, source_at, pixel * channels + channel))
         mean = multiply(total, weight)
         squares = zero
         for pixel in range(pixels):
-            difference = subtract(load(activations, source_at + pixel * channels + channel), mean)
+            difference = subtract(_load_raw(activations, source_at, pixel * channels + channel), mean)
             squares = multiply_add(difference, difference, squares)
         variance = multiply_add(squares, weight, splat(np.float32(1e-5)))
         scale = multiply(load(constants, norm_at + channel), divide(one, square_root(variance)))
         shift = subtract(load(constants, norm_at + channels + channel), multiply(mean, scale))
+        unit = load(constants, norm_at + 2 * channels + channel)
         for pixel in range(pixels):
             at = pixel * channels + channel
-            value = multiply_add(load(activations, source_at + at), scale, shift)
-            if shortcut_at >= 0:
-                value = add(value, load(activations, shortcut_at + at))
-            if relu:
-                value = maximum(value, zero)
-            store(activations, target_at + at, value)
+            value = multiply_add(_load_raw(activations, source_at, at), scale, shift)
+            if extra_at >= 0:
+                value = multiply_add(load(activations, extra_at + at), unit, value)
+            elif shortcut_at >= 0:
+                value = multiply_add(_load_raw(activations, shortcut_at, at), unit, value)
+            store(activations, target_at + at, maximum(value, zero))
 
 
 @compiled

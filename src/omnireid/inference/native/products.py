@@ -86,7 +86,7 @@ class Target(NamedTuple):
     """Where a product goes and what happens on the way; addresses and strides in bytes, 0 for what is not.
 
     Of bytes, `bias` is three rows of float32: what a sum is multiplied by, the bias, and what the residual is
-    multiplied by; and ReLU is always there.
+    multiplied by; without ReLU the target is bfloat16.
     """
 
     address: int
@@ -375,7 +375,7 @@ def _multiply_bytes(product: Product) -> None:
 
 @compiled
 def _finish_bytes(room: int, width: int, pixels: int, channel: int, channels: int, target: Target) -> None:
-    """Sums of one tile → bytes of the target, from one of its `channels` on."""
+    """Sums of one tile → elements of the target, from one of its `channels` on."""
     zero = splat(np.float32(0))
     for column in range(0, width, LANES):
         here = channel + column
@@ -386,7 +386,10 @@ def _finish_bytes(room: int, width: int, pixels: int, channel: int, channels: in
             if target.residual:
                 before = load_byte(target.residual + pixel * target.residual_stride + here)
                 value = multiply_add(before, share, value)
-            store_byte(target.address + pixel * target.stride + here, maximum(value, zero))
+            if target.relu:
+                store_byte(target.address + pixel * target.stride + here, maximum(value, zero))
+            else:
+                store_bfloat16(target.address + pixel * target.stride + 2 * here, value)
 
 
 @compiled

@@ -22,6 +22,7 @@ from omnireid.inference.native.kernels import (
     normalise_instance,
     pointwise,
     share,
+    target_size,
 )
 from omnireid.inference.native.matrix_tiles import configure_matrix_tiles, release_matrix_tiles
 from omnireid.inference.native.products import Product, Source, Target, multiply_pixels
@@ -184,10 +185,11 @@ def _stem(step: Array, network: Network, memory: Memory, part: Part) -> None:
 @compiled
 def _stem_row(step: Array, network: Network, memory: Memory, row: int, target_at: int) -> None:
     activations = memory.activations
-    size = activations.itemsize
+    size, out_size = activations.itemsize, target_size(step, activations)
     colours, channels = step[INPUTS], step[OUTPUTS]
     line = step[ROW_SIZE]
     bias = address(network.constants, step[CONSTANT])
+    target = address(activations, step[TARGET]) + (target_at - step[TARGET]) * out_size
     multiply_pixels(
         step[PRODUCT],
         Product(
@@ -200,7 +202,7 @@ def _stem_row(step: Array, network: Network, memory: Memory, row: int, target_at
             ),
             address(network.panels, step[PANEL]),
             channels,
-            Target(address(activations, target_at), channels * size, bias, 0, 0, step[RELU]),
+            Target(target, channels * out_size, bias, 0, 0, step[RELU]),
             step[WIDTH],
             address(memory.room, memory.room_at),
             0,
