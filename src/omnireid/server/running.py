@@ -139,11 +139,17 @@ def run_server(
         SystemExit: always at the end, so that blocks around this call are left in order.
     """
     server = server_of(app, limits=limits, tls=tls, drain_s=drain_s)
+
+    def leave(*_: object) -> None:
+        # uvicorn puts this back when it ends, and raises the signal again while its loop still runs.
+        if not server.should_exit:
+            raise SystemExit(0)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn puts these back when it ends and raises the signal again: by default that would kill us.
-        signal.signal(number, _leave)
+        signal.signal(number, leave)
     on_start()
     server.run(sockets=[listener])
+    raise SystemExit(0)
 
 
 def server_of(app: FastAPI, *, limits: Limits, tls: Tls | None = None, drain_s: float = 0.0) -> DrainedServer:
@@ -174,7 +180,3 @@ def server_of(app: FastAPI, *, limits: Limits, tls: Tls | None = None, drain_s: 
     app.state.service.is_stopping = lambda: server.should_exit
     app.state.service.is_draining = lambda: server.is_draining or server.should_exit
     return server
-
-
-def _leave(*_: object) -> None:
-    raise SystemExit(0)
