@@ -146,6 +146,14 @@ def button(place: Page | Locator, name: str) -> Locator:
     return place.get_by_role("button", name=name, exact=True)
 
 
+def choose_person(page: Page, words: str, shown: str) -> None:
+    """In the open dialog, once its list is the answer: a click on a row that is replaced then is lost."""
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill(words)
+    expect(dialog.locator(".choice")).to_have_count(1)
+    dialog.locator(".choice", has_text=shown).click()
+
+
 def search_for(page: Page, content: bytes) -> None:
     choose(page, content)
     button(page, "Search").click()

@@ -33,6 +33,7 @@ from server.page_browser import (
     ask,
     button,
     choose,
+    choose_person,
     file_of,
     search_for,
     settled,
@@ -187,8 +188,7 @@ def test_filters_reach_the_server(page: Page, server: PageServer) -> None:
     page.get_by_label("Wanted false-alarm rate").select_option("0.1")
     page.get_by_label("Exact: compare with every picture").check()
     page.get_by_label("Person", exact=True).get_by_role("button").click()
-    page.get_by_label("Name", exact=True).fill("ada")
-    page.locator(".choice", has_text="Ada").click()
+    choose_person(page, "ada", "Ada")
     with page.expect_request("**/v1/search*") as request:
         button(page, "Search again").click()
     asked = request.value.post_data_json

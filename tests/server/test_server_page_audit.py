@@ -11,7 +11,7 @@ import httpx2
 from playwright.sync_api import Page, Route, expect
 
 from omnireid.gallery.audit_export import verify_export
-from server.page_browser import NEEDS_CHROMIUM, Open, ask, button, settled, view
+from server.page_browser import NEEDS_CHROMIUM, Open, ask, button, choose_person, settled, view
 from server.page_server import PageServer
 
 pytestmark = NEEDS_CHROMIUM
@@ -45,9 +45,7 @@ def test_the_audit_in_words_by_action_person_and_time(open_page: Open, server: P
     expect(first).to_contain_text("as hashes")
     assert shown(page) == entries_of(server)[:50]
     button(page, "Any person").click()
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Name").fill("p3")
-    dialog.locator(".choice", has_text="p3").click()
+    choose_person(page, "p3", "p3")
     expect(page).to_have_url(re.compile("person=p3"))
     expect(rows.filter(has_text="compared two pictures")).to_have_count(1)
     assert shown(page) == entries_of(server, subject="p3")
@@ -128,9 +126,7 @@ def test_the_history_by_kind_and_person(open_page: Open, server: PageServer) -> 
     rows = page.locator(".log-row")
     expect(rows.first).to_contain_text("Somebody without a token named p8 “Cy”")
     button(page, "Any person").click()
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Name").fill("Bo")
-    dialog.locator(".choice", has_text="Bo").click()
+    choose_person(page, "Bo", "Bo")
     expect(rows).to_have_count(1)
     expect(rows).to_contain_text("named p7 “Bo”")
     page.get_by_label("Action").select_option("merge")

@@ -22,6 +22,7 @@ from server.page_browser import (
     ask,
     button,
     choose,
+    choose_person,
     file_of,
     search_for,
     settled,
@@ -309,8 +310,7 @@ def test_step_through_candidates_and_copy_an_id(open_page: Open, server: PageSer
     page.keyboard.press("Escape")
     # An id that was copied finds a person without a name.
     button(page.locator(".filters"), "Anybody").click()
-    page.get_by_role("dialog").get_by_label("Name").fill("p4")
-    page.locator(".choice", has_text="p4").click()
+    choose_person(page, "p4", "p4")
     assert searched(page)["identities"] == ["p4"]
     # The arrow keys go on in a list of pictures too.
     view(page, "person/p3")

