@@ -60,6 +60,7 @@ def test_a_person_of_29_pixels_is_boxed_in_a_large_frame(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     window = rectangle(dialog.locator(".window"))
     assert window["width"] > 0.9 * width
+    expect(dialog.locator(".suggestion")).to_have_count(len(PLACES))
     x, y, wide, tall = PLACES[3]
     # The wheel zooms to where the pointer is.
     page.mouse.move(*on_screen(dialog, x + wide / 2, y + tall / 2))
@@ -70,7 +71,8 @@ def test_a_person_of_29_pixels_is_boxed_in_a_large_frame(
     corners = [on_screen(dialog, x, y), on_screen(dialog, x + wide, y + tall)]
     page.mouse.move(*corners[0])
     page.mouse.down()
-    page.mouse.move(*corners[1], steps=3)
+    # A quick hand: the browser tells of one move, from a box that was found by itself.
+    page.mouse.move(*corners[1])
     page.mouse.up()
     box = dialog.locator(".box")
     inside = rectangle(box)

@@ -10,10 +10,11 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from omnireid.core.errors import ConfigError, InputError
 from omnireid.server.app import create_app
 from omnireid.server.client import Client, EnrolItem, ServerError, picture_base64
 from omnireid.server.limits import Limits
-from omnireid.server.running import DrainedServer, Tls, check_tls, listen, server_of
+from omnireid.server.running import DrainedServer, Tls, check_tls, listen, run_server, server_of
 from omnireid.server.tokens import TokenFile
 from server.certificates import made_certificate
 from server.live_server import live_server
@@ -96,6 +97,106 @@ def nginx(folder: Path, tls: Tls, ports: list[int]) -> Iterator[str]:
     finally:
         process.terminate()
         process.communicate()
+
+
+def test_a_signal_ends_the_loop_before_the_program(tmp_path: Path) -> None:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    listener = listen("127.0.0.1", 0)
+
+    def stop_when_ready() -> None:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/readyz"
+        while httpx2.get(url, trust_env=False).status_code != 200:
+            time.sleep(0.01)
+        signal.raise_signal(signal.SIGTERM)
+
+    stopping = threading.Thread(target=stop_when_ready)
+    try:
+        with Gallery.open(str(tmp_path / "gallery")) as gallery:
+            app = create_app(Embedder(ToyBackend()), {"site": gallery}, tokens=None)
+            with pytest.raises(SystemExit) as ended:
+                run_server(app, listener, limits=Limits(), on_start=stopping.start)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    stopping.join()
+    assert ended.value.code == 0
+    # Raised within the loop, it reaches uvloop while that still runs.
+    assert not any("uvicorn" in str(entry.path) for entry in ended.traceback)
+
+
+ASKING = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+def stopping_server(
+    tmp_path: Path, moment: Callable[[DrainedServer, int], list[socket.socket]]
+) -> list[bytes]:
+    """What connections that are made at some moment of a server hear, when it is told to stop after it."""
+    listener = listen("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    with Gallery.open(str(tmp_path / "gallery")) as gallery:
+        app = create_app(Embedder(ToyBackend()), {"site": gallery}, tokens=None)
+        server = server_of(app, limits=Limits())
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        connections = moment(server, port)
+        server.handle_exit(signal.SIGTERM, None)
+        answers = []
+        for connection in connections:
+            time.sleep(0.3)
+            with connection:
+                connection.sendall(ASKING)
+                answers.append(connection.makefile("rb").read())
+        thread.join()
+    with pytest.raises(ConnectionRefusedError):
+        connected(port)
+    return answers
+
+
+def connected(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=10)
+
+
+def test_who_has_just_connected_is_answered_by_a_server_that_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def accepted(server: DrainedServer, port: int) -> list[socket.socket]:
+        one = connected(port)
+        while not server.server_state.connections:
+            time.sleep(0.01)
+        return [one]
+
+    def waiting(server: DrainedServer, port: int) -> list[socket.socket]:
+        async def last_tick(_: int) -> bool:
+            # The system makes the connection; the loop, which leaves, has yet to accept it.
+            made.append(connected(port))
+            return True
+
+        made: list[socket.socket] = []
+        monkeypatch.setattr(server, "on_tick", last_tick)
+        while not made:
+            time.sleep(0.01)
+        return made
+
+    for moment in (accepted, waiting):
+        (answer,) = stopping_server(tmp_path, moment)
+        assert answer.startswith(b"HTTP/1.1 200"), moment
+        assert b"connection: close" in answer, (moment, answer)
+
+
+def test_who_connects_and_says_nothing_does_not_hold_a_server_that_stops(tmp_path: Path) -> None:
+    def silent(server: DrainedServer, port: int) -> list[socket.socket]:
+        kept.append(connected(port))
+        while not server.server_state.connections:
+            time.sleep(0.01)
+        return []
+
+    kept: list[socket.socket] = []
+    before = time.monotonic()
+    assert stopping_server(tmp_path, silent) == []
+    assert time.monotonic() - before < 10
+    kept[0].close()
 
 
 @pytest.fixture

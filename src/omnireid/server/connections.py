@@ -18,6 +18,7 @@ _AROUND_HEADER = len(b": \r\n")
 # Chunks of one byte take six; trailers come after the body.
 _MOST_OVERHEAD = 2
 _TAKE_ANSWER_S = 30.0
+_LAST_HEAD_S = 2.0
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -27,6 +28,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().__init__(**uvicorns)
         self._limits = limits
         self._is_in_head = True
+        self._is_last = False
         self._received = 0
         self._newest = 0
         self._head_size = 0
@@ -76,11 +78,22 @@ class BoundedConnection(HttpToolsProtocol):
         _cancel(self._head_timer)
         self._head_timer = None
         super().on_headers_complete()
+        self.cycle.keep_alive &= not self._is_last
 
     def on_response_complete(self) -> None:
         self._is_in_head = True
         self._received = 0
         super().on_response_complete()
+
+    def shutdown(self) -> None:
+        """Close what is idle; a connection whose request is on its way gets its answer first."""
+        if self.cycle is None or (self._is_in_head and self._received):
+            # Whoever has just connected, as a proxy for somebody, cannot know whether it may ask elsewhere.
+            self._is_last = True
+            _cancel(self._head_timer)
+            self._head_timer = self.loop.call_later(_LAST_HEAD_S, self._give_up)
+        else:
+            super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
         response = Problem(400, msg).response()

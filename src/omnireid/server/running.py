@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import ctypes
 import functools
 import ipaddress
 import signal
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +28,13 @@ from omnireid.server.tokens import TokenFile
 KEEP_ALIVE_S = 30
 SHUTDOWN_S = 30
 _BACKLOG = 2048
+_SO_ATTACH_FILTER = 26
+# For Linux's packet filter: load the flags of TCP; where SYN is among them keep 0 bytes, else all.
+_NO_SYN = b"".join(
+    struct.pack("HBBI", *step)
+    for step in ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
+)
+_SHAKE_HANDS_S = 0.01
 
 
 class Tls(NamedTuple):
@@ -118,6 +129,25 @@ class DrainedServer(uvicorn.Server):
         self._timer = threading.Timer(self._drain_s, super().handle_exit, (sig, None))
         self._timer.daemon = True
         self._timer.start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening only when all were accepted to whom the system said that they are connected."""
+        for listener in sockets or []:
+            _let_nobody_in(listener)
+        await asyncio.sleep(_SHAKE_HANDS_S)
+        await super().shutdown(sockets)
+
+
+def _let_nobody_in(listener: socket.socket) -> None:
+    """Have the system ignore who asks to connect from now on; who asks again is refused, once it is closed.
+
+    Closing alone resets connections that the system made and nobody accepted yet: their requests are lost,
+    and a proxy cannot know whether it may ask elsewhere. Where there is no such filter, that moment remains.
+    """
+    steps = ctypes.create_string_buffer(_NO_SYN, len(_NO_SYN))
+    with contextlib.suppress(OSError):
+        program = struct.pack("HP", len(_NO_SYN) // 8, ctypes.addressof(steps))
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
 def run_server(

@@ -62,15 +62,19 @@ export function boxEditor(picture, onchange, { mayDraw = byMouse } = {}) {
     stage.setPointerCapture(event.pointerId);
     const before = picture.region;
     const move = (next) => next.pointerId === event.pointerId && place(follow(pointOf(next)));
+    const drop = (last) => {
+      move(last); // a quick pointer is lifted where no event of moving told of
+      end();
+    };
     const end = () => {
       tracking = null;
       stage.removeEventListener("pointermove", move);
-      stage.removeEventListener("pointerup", end);
+      stage.removeEventListener("pointerup", drop);
       stage.removeEventListener("pointercancel", end);
       if (picture.region) box.focus({ preventScroll: true });
     };
     stage.addEventListener("pointermove", move);
-    stage.addEventListener("pointerup", end);
+    stage.addEventListener("pointerup", drop);
     stage.addEventListener("pointercancel", end);
     tracking = () => {
       place(before);
