@@ -14,8 +14,8 @@ that the detector in the package finds. Every row of a network links the same tr
   threshold; of all thresholds the one with the best result, by the truth.
 
 IDF1, HOTA: trackeval on the cameras laid one after another. Prints a table and writes
-benchmarks/results/networks.json; with --out, films of 15, 30 and 60 people (--minutes 2, seed 1701) made the
-curve over crowding, networks_crowding.json.
+benchmarks/results/networks.json. The curve over crowding is networks_crowding.json (--out), of films of 15,
+30, 60 and 120 people (synth --video --seed 1701 --cameras 4 --places 4 --fps 5 --minutes 2 --people …).
 """
 
 from __future__ import annotations

@@ -63,10 +63,12 @@ def step(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
 def steps_of_torch(network: nn.Module, images: Tensor) -> Iterator[dict[str, Tensor]]:
     """The same step in sums of other orders: rounding decides ReLUs and maxima, on each processor others."""
     before = torch.get_num_threads()
-    for threads, layout in itertools.product((1, 2), (torch.channels_last, torch.contiguous_format)):
-        torch.set_num_threads(threads)
-        yield step(copy.deepcopy(network).to(memory_format=layout), images.to(memory_format=layout))
-    torch.set_num_threads(before)
+    try:
+        for threads, layout in itertools.product((1, 2), (torch.channels_last, torch.contiguous_format)):
+            torch.set_num_threads(threads)
+            yield step(copy.deepcopy(network).to(memory_format=layout), images.to(memory_format=layout))
+    finally:
+        torch.set_num_threads(before)
 
 
 def worst(values: dict[str, Tensor], exact: dict[str, Tensor]) -> float:

@@ -22,7 +22,7 @@ from omnireid.models.weights import save_weights
 if TYPE_CHECKING:
     from omnireid.models.network import Network
 
-MAX_CROPS = 256
+_MAX_CROPS = 256
 _AT_ONCE = 8
 _DIGITS = 5
 
@@ -37,7 +37,7 @@ def with_ranges(model: Network, card: ModelCard, crops: Crops) -> bytes:
     Raises:
         ConfigError: the network has no fast form.
     """
-    calibration = half_in_other_light(spread(crops, MAX_CROPS))
+    calibration = half_in_other_light(spread(crops, _MAX_CROPS))
     measured = measure_ranges(fold_module(model), card.input, calibration)
     ranges = {name: (_rounded(seen.high), _rounded(seen.mean)) for name, seen in sorted(measured.items())}
     with tempfile.TemporaryDirectory() as folder:

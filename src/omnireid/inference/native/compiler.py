@@ -133,9 +133,10 @@ class _Compiler:
             + [h * w * channels for (h, w), channels in zip(sizes, outputs, strict=True)]
         )
         here, there = self._place(largest), self._place(largest)
-        raw = self._raw_place(largest) if self._has_instance_norms() else -1
-        if self._precision == "int8" and self._has_instance_norms():
-            self._added = self._raw_place(largest)
+        raw = -1
+        if self._has_instance_norms():
+            raw = self._raw_place(largest)
+            self._added = self._raw_place(largest) if self._precision == "int8" else -1
         self._stem(image, here, raw, height, width)
         bottleneck = max(
             h * w * padded(stage[0].reduce.weight.shape[0])
@@ -373,7 +374,6 @@ class _Compiler:
             height=height,
             width=width,
             inputs=channels,
-            relu=1,
             **shortcut,
         )
 
@@ -487,12 +487,13 @@ class _Compiler:
             rows=_CHUNK_PIXELS,
             relu=0 if norm else 1,
         )
-        if block.inside and block.shortcut is None:
-            self._norm(block.inside, raw, there, scale, height, width, added, extra=here)
-        elif block.inside and block.shortcut:
+        if block.inside and block.shortcut:
+            # In place, but for bytes, which a norm cannot write over the bfloat16 that it reads.
             place = self._added if self._precision == "int8" else there
             self._pointwise(block.shortcut, (before, None), here, place, height, width)
             self._norm(block.inside, raw, there, scale, height, width, shortcut=place)
+        elif block.inside:
+            self._norm(block.inside, raw, there, scale, height, width, added, extra=here)
         elif block.after:
             self._norm(block.after, raw, there, scale, height, width)
 
