@@ -12,7 +12,7 @@ import httpx2
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from server.page_browser import (
     NEEDS_CHROMIUM,
@@ -316,6 +316,24 @@ def test_step_through_candidates_and_copy_an_id(open_page: Open, server: PageSer
     view(page, "person/p3")
     page.locator(".sighting .bare").first.click()
     expect(dialog.locator(".steps")).to_have_text(re.compile("^1 of "))
+
+
+def test_an_answer_that_comes_late_does_not_replace_a_later_one(open_page: Open, server: PageServer) -> None:
+    page = open_page(server).page
+    held: list[Route] = []
+    page.route(
+        re.compile("/v1/identities"),
+        lambda route: route.continue_() if "text=" in route.request.url else held.append(route),
+    )
+    button(page.locator(".filters"), "Anybody").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("p4")
+    expect(dialog.locator(".choice")).to_have_count(1)
+    with page.expect_response(lambda answer: answer.request == held[0].request) as late:
+        held[0].continue_()
+    late.value.finished()
+    page.wait_for_timeout(200)
+    expect(dialog.locator(".choice")).to_have_count(1)
 
 
 def test_a_search_on_paper(page: Page) -> None:

@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ from omnireid.core.errors import ConfigError, InputError
 from omnireid.server.app import create_app
 from omnireid.server.client import Client, EnrolItem, ServerError, picture_base64
 from omnireid.server.limits import Limits
-from omnireid.server.running import DrainedServer, Tls, check_tls, listen, run_server, server_of
+from omnireid.server.running import DrainedServer, Tls, check_tls, listen, server_of
 from omnireid.server.tokens import TokenFile
 from server.certificates import made_certificate
 from server.live_server import live_server
@@ -99,29 +100,44 @@ def nginx(folder: Path, tls: Tls, ports: list[int]) -> Iterator[str]:
         process.communicate()
 
 
-def test_a_signal_ends_the_loop_before_the_program(tmp_path: Path) -> None:
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    listener = listen("127.0.0.1", 0)
+SERVED = """
+import signal, sys, threading, time, traceback
+import httpx2
+from omnireid import Embedder, Gallery
+from omnireid.server.app import create_app
+from omnireid.server.limits import Limits
+from omnireid.server.running import listen, run_server
+from server.toy_service import ToyBackend
 
-    def stop_when_ready() -> None:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/readyz"
-        while httpx2.get(url, trust_env=False).status_code != 200:
-            time.sleep(0.01)
-        signal.raise_signal(signal.SIGTERM)
+listener = listen("127.0.0.1", 0)
 
-    stopping = threading.Thread(target=stop_when_ready)
+def stop_when_ready():
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/readyz"
+    while httpx2.get(url, trust_env=False).status_code != 200:
+        time.sleep(0.01)
+    signal.raise_signal(signal.SIGTERM)
+
+with Gallery.open(sys.argv[1]) as gallery:
+    app = create_app(Embedder(ToyBackend()), {"site": gallery}, tokens=None)
     try:
-        with Gallery.open(str(tmp_path / "gallery")) as gallery:
-            app = create_app(Embedder(ToyBackend()), {"site": gallery}, tokens=None)
-            with pytest.raises(SystemExit) as ended:
-                run_server(app, listener, limits=Limits(), on_start=stopping.start)
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    stopping.join()
-    assert ended.value.code == 0
+        run_server(app, listener, limits=Limits(), on_start=threading.Thread(target=stop_when_ready).start)
+    except SystemExit as ended:
+        print(ended.code, *{frame.filename for frame in traceback.extract_tb(ended.__traceback__)})
+"""
+
+
+def test_a_signal_ends_the_loop_before_the_program(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SERVED, str(tmp_path / "gallery")]
+    path = os.pathsep.join(sys.path)
+    said = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, env=os.environ | {"PYTHONPATH": path}
+    )
+    assert (said.returncode, said.stderr) == (0, "")
+    code, *files = said.stdout.split()
+    assert code == "0"
     # Raised within the loop, it reaches uvloop while that still runs.
-    assert not any("uvicorn" in str(entry.path) for entry in ended.traceback)
+    assert [file for file in files if file.endswith("running.py")]
+    assert not [file for file in files if "uvicorn" in file]
 
 
 ASKING = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"

@@ -22,17 +22,24 @@ export function failed(error, retry) {
   );
 }
 
-/** Show `load`'s element in `place`: waiting first, an error with "Try again" where it fails. */
+const latest = new WeakMap();
+
+/**
+ * Show `load`'s element in `place`: waiting first, an error with "Try again" where it fails. Where it was called
+ * again meanwhile, what an earlier call loaded is dropped, for answers come in any order.
+ */
 export async function loadInto(place, load, words) {
+  const isLatest = () => latest.get(place) === load;
+  latest.set(place, load);
   place.setAttribute("aria-busy", "true");
   fill(place, loading(words));
   try {
-    fill(place, await load());
+    const content = await load();
+    if (isLatest()) fill(place, content);
   } catch (error) {
-    if (error.name === "AbortError") return;
-    fill(place, failed(error, () => loadInto(place, load, words)));
+    if (error.name !== "AbortError" && isLatest()) fill(place, failed(error, () => loadInto(place, load, words)));
   } finally {
-    place.removeAttribute("aria-busy");
+    if (isLatest()) place.removeAttribute("aria-busy");
   }
 }
 
