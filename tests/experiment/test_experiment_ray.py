@@ -6,6 +6,7 @@ work when killed.
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 import os
@@ -14,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -25,9 +27,11 @@ import numpy as np
 import pytest
 import torch
 
+from omnireid import TrackOptions, track
 from omnireid.core.errors import InputError, TrainingError, WorkerError
 from omnireid.data.datasets import read_dataset
 from omnireid.data.options import Sources
+from omnireid.experiment.calibration import calibrate
 from omnireid.experiment.embedding import embed
 from omnireid.experiment.measure import evaluate
 from omnireid.experiment.options import Corruptions, EvaluationOptions, Parts, Workers
@@ -36,7 +40,9 @@ from omnireid.experiment.training_on_ray import _result, train_on_ray
 from omnireid.inference.options import Engine
 from omnireid.inference.storage import read_embeddings
 from omnireid.training.options import RunOptions
+from omnireid.video.detector import NanoDet
 from toy_people import stripes_onnx, write_toy_people
+from video.walks import write_walk
 
 pytest.importorskip("ray", reason="Ray is not installed (pip install 'omnireid[ray]')")
 
@@ -212,6 +218,91 @@ def test_corruptions_are_measured_once_when_worker_and_command_are_killed(
     alone[int(marked.name.split("-")[1])] = 0.125
     assert measured(out, Workers("ray", cluster.address)) == alone
     assert not (out / "corrupted").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for workers in /proc")
+def test_cameras_are_followed_once_when_worker_and_command_are_killed(
+    tmp_path: Path, cluster: Any, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("av")
+    shutil.copy(model, tmp_path / "model.onnx")
+    people = write_toy_people(tmp_path / "people", num_train=1, num_test=60)
+    calibrate(tmp_path / "model.onnx", read_dataset("market1501", people, check_counts=False))
+    # As names are relative in a command.
+    monkeypatch.chdir(tmp_path)
+    names = ("door", "yard", "hall")
+    boxes = [write_walk(Path(f"{name}.mkv"), [row, row + 1, row + 2]) for row, name in enumerate(names)]
+    Path("broken.mkv").write_bytes(b"no video")
+    boxes.append(boxes[0])
+    sources, alone = [(name, f"{name}.mkv") for name in (*names, "broken")], Path("alone")
+    track(sources, "model.onnx", alone, TrackOptions(detections=boxes, started=0.0))
+
+    # The second camera cannot be read on until somebody writes its boxes.
+    lines = boxes[1].read_bytes()
+    command = [
+        sys.executable, "-m", "omnireid", "track", *(f"{name}={file}" for name, file in sources), "--model",
+        "model.onnx", "--out", "out", "--started", "1970-01-01T00:00:00+00:00", "--prior", "0.3",
+        *(word for path in boxes for word in ("--detections", str(path))),
+        "--engine", "ray", "--address", cluster.address, "--workers", "2", "--threads", "1",
+    ]  # fmt: skip
+
+    def followed() -> dict[str, int]:
+        return {path.name[:3]: path.stat().st_mtime_ns for path in Path("out", "followed").glob("*.sqlite")}
+
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    until(Path("out", "progress.sqlite").is_file, running)
+    boxes[1].unlink()
+    os.mkfifo(boxes[1])
+    until(lambda: set(followed()) == {"000", "002"}, running)
+    killed = processes_at_work(cluster)
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: bool(processes_at_work(cluster)), running)
+    assert not set(killed) & set(processes_at_work(cluster))
+    running.kill()
+    running.wait()
+    first = followed()
+    assert set(first) == {"000", "002"}
+
+    boxes[1].unlink()
+    boxes[1].write_bytes(lines)
+    done = subprocess.run([*command, "--resume"], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done
+    assert "broken: 0 frames, 0 tracks, stopped: broken.mkv: cannot be read" in done.stdout
+    assert not Path("out", "followed").exists()
+    for file in (f"{kind}/{name}.txt" for kind in ("cameras", "identities") for name in names):
+        assert Path("out", file).read_bytes() == (alone / file).read_bytes()
+        assert Path("out", file).read_bytes()
+    records = [json.loads((folder / "identities.json").read_text()) for folder in (Path("out"), alone)]
+    assert records[0] == records[1]
+    # What workers saw is part of the run: it is finished, and read again from what is on disk.
+    again = subprocess.run([*command, "--resume"], capture_output=True, text=True, timeout=240)
+    assert again.returncode == 0, again
+    assert again.stdout == done.stdout
+
+
+def test_what_a_cluster_cannot_follow_is_refused_before_it_starts(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(model, tmp_path / "model.onnx")
+    people = write_toy_people(tmp_path / "people", num_train=1, num_test=60)
+    calibrate(tmp_path / "model.onnx", read_dataset("market1501", people, check_counts=False))
+    nowhere = Workers("ray", "127.0.0.1:9")
+
+    def tracked(source: str, detector: Any) -> None:
+        track([("door", source)], tmp_path / "model.onnx", tmp_path / "out", TrackOptions(detector=detector),
+              workers=nowhere)  # fmt: skip
+
+    with pytest.raises(InputError, match="'door' is live, and a cluster follows files"):
+        tracked("rtsp://127.0.0.1/door", None)
+    lock = threading.Lock()
+    with pytest.raises(InputError, match=r"FunctionDetector: cannot be given to workers .*lock"):
+        tracked("door.mkv", lambda picture: lock)
+    detector = NanoDet(least_score=0.3)
+    opened = copy.copy(detector)  # as pickle does
+    assert (opened.name, opened.least_score) == (detector.name, 0.3)
+    with pytest.raises(InputError, match="no Ray cluster answers there"):
+        tracked("door.mkv", detector)
 
 
 @pytest.mark.skipif(

@@ -32,7 +32,7 @@ from omnireid.video.mot import write_lines
 from omnireid.video.reading import FrameReading, Mark, Video
 from omnireid.video.site import Following
 from toy_people import stripes_onnx, write_toy_people
-from video.walks import street, write_video
+from video.walks import street, write_video, write_walk
 
 pytest.importorskip("av")
 
@@ -52,15 +52,8 @@ class Walkers:
     """A film of people who pass one after another, and the boxes of a perfect detector."""
 
     def __init__(self, folder: Path, people: int = 4) -> None:
-        pictures, lines = [], []
-        for n in range(30 * people):
-            x, who = 20 + 10 * (n % 30), n // 30 + 1
-            pictures.append(street([(x, who)]))
-            left, right = max(0, x - 16), min(320, x + 16)
-            if right - left > 20:
-                lines.append((n + 1, who, np.array([left, 80, right, 160], np.float32), 1.0))
-        self.video, self.boxes = write_video(folder / "walk.mkv", pictures), folder / "boxes.txt"
-        write_lines(self.boxes, lines)
+        self.video = folder / "walk.mkv"
+        self.boxes = write_walk(self.video, range(1, people + 1))
         self.people = people
 
 

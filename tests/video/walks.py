@@ -10,6 +10,7 @@ import pytest
 
 from omnireid.core.arrays import Float32, UInt8
 from omnireid.video.boxes import Boxes
+from omnireid.video.mot import write_lines
 from omnireid.video.tracker import Track, Tracker
 
 DIM = 16
@@ -88,6 +89,20 @@ def write_video(path: Path, pictures: Sequence[UInt8], fps: int = 10) -> Path:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
     return path
+
+
+def write_walk(path: Path, people: Sequence[int]) -> Path:
+    """A film of people who pass one after another; beside it, as MOT text, a perfect detector's boxes."""
+    pictures, lines = [], []
+    for n in range(30 * len(people)):
+        x, who = 20 + 10 * (n % 30), people[n // 30]
+        pictures.append(street([(x, who)]))
+        left, right = max(0, x - 16), min(320, x + 16)
+        if right - left > 20:
+            lines.append((n + 1, who, np.array([left, 80, right, 160], np.float32), 1.0))
+    write_video(path, pictures)
+    write_lines(path.with_suffix(".txt"), lines)
+    return path.with_suffix(".txt")
 
 
 def street(people: Sequence[tuple[float, int]], height: int = 240, width: int = 320) -> UInt8:

@@ -98,6 +98,7 @@ def track(
     ] = None,
     asked: Options = Options(),
     engine: options.EngineOptions = options.EngineOptions(),
+    workers: options.WorkerOptions = options.WorkerOptions(),
 ) -> None:
     """Follow people through cameras: tracks, tracklets with their best crops, and who is who.
 
@@ -111,6 +112,8 @@ def track(
     from omnireid.video.track import track as track_site
     from omnireid.video.tracker import Tracking
 
+    if workers.where == "local":
+        options.refuse("without --engine ray", "address", "count", "cpus", "gpus")
     plan = SitePlan() if site is None else read_plan(site)
     done = track_site(
         plan.read_from([_named(source) for source in sources or []]),
@@ -132,6 +135,7 @@ def track(
             plan=plan,
         ),
         engine=engine,
+        workers=workers,
         console=stderr,
     )
     for camera in done.site.cameras:

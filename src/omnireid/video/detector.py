@@ -13,6 +13,7 @@ from PIL import Image
 from omnireid.core.arrays import Float32, UInt8
 from omnireid.core.detection import Detections
 from omnireid.core.errors import UnknownNameError, WeightsError
+from omnireid.core.machine import compute_threads
 from omnireid.models.shipped import FOLDER
 from omnireid.video.boxes import Boxes, suppress
 from omnireid.video.heads import HEADS, Head
@@ -59,8 +60,10 @@ class NetworkDetector:
             raise UnknownNameError("head", head, HEADS)
         self.name, self.least_score, self.overlap = path.stem, least_score, overlap
         self._head, self._path = _DECODED if head is None else HEADS[head], path
+        # Opened anew where it is unpickled.
+        self._given = path.absolute(), head, threads, least_score, overlap
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
+        options.intra_op_num_threads = threads or compute_threads()
         try:
             self._session = onnxruntime.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"]
@@ -73,6 +76,9 @@ class NetworkDetector:
         height, width = (side if isinstance(side, int) else _DEFAULT_SIDE for side in sides)
         self.size = height, width
         self._one_by_one = frames.shape[0] == 1
+
+    def __reduce__(self) -> Any:
+        return _opened, self._given
 
     def detect(self, picture: UInt8) -> Detections:
         """As `core.detection.PersonDetector` says."""
@@ -113,6 +119,12 @@ class NetworkDetector:
             (scores >= self.least_score) & (boxes[:, 2:] - boxes[:, :2] >= _SMALLEST).all(axis=1)
         )
         return suppress(Boxes(boxes[rows], scores[rows]), self.overlap)
+
+
+def _opened(
+    path: Path, head: str | None, threads: int | None, least_score: float, overlap: float
+) -> NetworkDetector:
+    return NetworkDetector(path, head, threads=threads, least_score=least_score, overlap=overlap)
 
 
 class NanoDet(NetworkDetector):

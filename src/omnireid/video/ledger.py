@@ -169,6 +169,20 @@ class Ledger:
                 "INSERT OR REPLACE INTO cameras VALUES (?, ?, ?)", [camera, name, json.dumps(state)]
             )
 
+    def take(self, camera: int, path: Path) -> None:
+        """Take over the ledger of one camera alone, as that of a camera that nothing is known of yet."""
+        with (
+            self._told(),
+            contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as other,
+        ):
+            for table in ("cameras", "tracks", "boxes", "crops"):
+                rows = other.execute(f"SELECT * FROM {table}")
+                marks = ", ".join("?" * len(rows.description))
+                self._db.executemany(
+                    f"INSERT INTO {table} VALUES ({marks})", ((camera, *row[1:]) for row in rows)
+                )
+            self._db.commit()
+
     def _drop(self, camera: int, known: set[int]) -> None:
         """Forget tracks that went on at the last saving and were nobody: false alarms."""
         rows = self._db.execute("SELECT track FROM tracks WHERE camera = ? AND going NOT NULL", [camera])

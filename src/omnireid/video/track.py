@@ -16,11 +16,14 @@ from omnireid.core.display import short_repr
 from omnireid.core.errors import InputError
 from omnireid.evaluation.calibration import Calibration, calibration_path
 from omnireid.experiment.opening import open_model
+from omnireid.experiment.options import Workers
+from omnireid.experiment.workers import named_elsewhere
 from omnireid.gallery.enrolling import Enrolment
 from omnireid.gallery.gallery import Gallery
 from omnireid.inference.lookup import find_weights
 from omnireid.inference.options import Engine
 from omnireid.video.annotating import Films
+from omnireid.video.cluster import Shared, elsewhere, follow_on_ray, key_of
 from omnireid.video.coco import read_boxes
 from omnireid.video.detecting import as_detector
 from omnireid.video.detector import NanoDet
@@ -58,6 +61,7 @@ def track(
     *,
     following: Following = Following(),
     engine: Engine = Engine(),
+    workers: Workers = Workers(),
     console: Console | None = None,
 ) -> Tracked:
     """Follow people through cameras, and write what was seen.
@@ -69,11 +73,15 @@ def track(
         options: What is done besides, and with which boxes.
         following: How people are followed, from frame to identity.
         engine: What runs the model.
+        workers: Who follows people through each camera. Those of a cluster take files only, see them, the
+            folder and the model by the same names, and can unpickle a detector that is given.
         console: Where progress is shown.
 
     Raises:
         InputError: The model has no calibration; cameras, files of boxes or times do not belong together;
-            the folder holds a run that was stopped, or another one than is to go on.
+            the folder holds a run that was stopped, or another one than is to go on; a live camera, or a
+            detector of this process alone, for a cluster.
+        MissingExtraError, WorkerError: As `do_on_ray`.
         VideoError: No camera gave a picture.
         StorageError: The folder or the gallery cannot be written, which is said before the first frame; or
             the disk is full.
@@ -98,6 +106,7 @@ def track(
     if options.detector is not None:
         finds = as_detector(options.detector)
     cameras, began = _on_one_clock(sources, options.started)
+    by_workers = elsewhere(cameras) if workers.where == "ray" else ()
     run = {
         # No password in the folder of results.
         "sources": [camera._replace(address=shown_source(camera.address)) for camera in cameras],
@@ -115,6 +124,20 @@ def track(
         opened = None
         if options.gallery is not None:
             opened = stack.enter_context(Gallery.open(options.gallery, calibration=known))
+        if by_workers:
+            shared = Shared(
+                folder.absolute(),
+                key_of(run),
+                by_workers,
+                named_elsewhere(weights),
+                embedder.ref,
+                engine,
+                known,
+                following,
+                None if options.detector is None else finds,
+                tuple(Path(file).absolute() for file in files),
+            )
+            follow_on_ray(shared, ledger, workers, console)
         site = follow(cameras, finds, embedder, known, following, given=given, ledger=ledger, console=console)
         films = Films(following.reading, options.blur) if options.annotate else None
         record = write_site(site, folder, embedder.ref, gap_s=following.stitching.gap_s, films=films)
