@@ -257,8 +257,7 @@ def test_cameras_are_followed_once_when_worker_and_command_are_killed(
     killed = processes_at_work(cluster)
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
-    until(lambda: bool(processes_at_work(cluster)), running)
-    assert not set(killed) & set(processes_at_work(cluster))
+    until(lambda: bool(set(processes_at_work(cluster)) - set(killed)), running)
     running.kill()
     running.wait()
     first = followed()
