@@ -41,6 +41,7 @@ from omnireid.inference.options import Engine
 from omnireid.inference.storage import read_embeddings
 from omnireid.training.options import RunOptions
 from omnireid.video.detector import NanoDet
+from omnireid.video.ledger import open_ledger
 from toy_people import stripes_onnx, write_toy_people
 from video.walks import write_walk
 
@@ -265,6 +266,9 @@ def test_cameras_are_followed_once_when_worker_and_command_are_killed(
 
     boxes[1].unlink()
     boxes[1].write_bytes(lines)
+    # Begun anew, what workers saw would be lost, or be of other files.
+    with pytest.raises(InputError, match=r"out: holds a run that was stopped; --resume goes on"):
+        open_ledger(Path("out"), {}, resume=False)
     done = subprocess.run([*command, "--resume"], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done
     assert "broken: 0 frames, 0 tracks, stopped: broken.mkv: cannot be read" in done.stdout

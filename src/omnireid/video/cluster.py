@@ -1,6 +1,6 @@
 """Cameras followed by a Ray cluster, one by each worker (docs/decisions/0039-ray.md).
 
-A worker follows a camera into a ledger on its own disk. At the end that comes into the run's folder, by a
+A worker follows a camera into a ledger of its own. At the end that comes into the run's folder, by a
 rename, under a name that says which camera of which run it is of. The command takes all of them into its own
 ledger, and goes on as if the run had been stopped behind the last frame of each camera.
 """
@@ -39,12 +39,10 @@ from omnireid.experiment.workers import (
 from omnireid.inference.options import Engine
 from omnireid.video.coco import read_boxes
 from omnireid.video.detector import NanoDet
-from omnireid.video.ledger import FILE, Ledger
+from omnireid.video.ledger import FILE, FOLLOWED, Ledger
 from omnireid.video.plan import SitePlan, Source
 from omnireid.video.reading import Video, VideoError
 from omnireid.video.site import Following, follow
-
-_FOLDER = "followed"
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class Shared:
 
     def path(self, row: int) -> Path:
         """What a worker saw of a camera."""
-        return self.folder / _FOLDER / f"{row:03d}-{self.key}.sqlite"
+        return self.folder / FOLLOWED / f"{row:03d}-{self.key}.sqlite"
 
 
 def key_of(run: Mapping[str, Any]) -> str:
@@ -128,7 +126,7 @@ def follow_on_ray(shared: Shared, ledger: Ledger, workers: Workers, console: Con
     for row in rows:
         if shared.path(row).exists():
             ledger.take(row, shared.path(row))
-    shutil.rmtree(shared.folder / _FOLDER, ignore_errors=True)
+    shutil.rmtree(shared.folder / FOLLOWED, ignore_errors=True)
 
 
 def _open_worker(shared: Shared) -> Do:
@@ -156,19 +154,17 @@ def _open_worker(shared: Shared) -> Do:
         given = {}
         if shared.detections:
             given = {camera.name: read_boxes(shared.detections[int(task)])}
+        # A file without a name: crops of people do not stay where a worker is killed.
+        ledger = Ledger()
+        try:
+            follow([camera], detector, embedder, shared.calibration, following, given=given, ledger=ledger)
+        except VideoError:
+            return
         # SQLite's locks do not hold on every network drive.
         with TemporaryDirectory() as folder:
-            ledger = Ledger(Path(folder) / FILE)
-            try:
-                follow(
-                    [camera], detector, embedder, shared.calibration, following, given=given, ledger=ledger
-                )
-                ledger.commit()
-            except VideoError:
-                return
-            finally:
-                ledger.close()
-            with (Path(folder) / FILE).open("rb") as seen, atomic_write(path) as file:
+            whole = Path(folder) / FILE
+            ledger.copy_to(whole)
+            with whole.open("rb") as seen, atomic_write(path) as file:
                 shutil.copyfileobj(seen, file)
 
     return follow_one

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sqlite3
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +33,8 @@ from omnireid.video.stitching import joined
 from omnireid.video.tracker import Earlier, Track
 
 FILE = "progress.sqlite"
+FOLLOWED = "followed"
+"""Folder of cameras that a cluster has followed, and that the run's ledger has yet to take."""
 
 _TABLES = """
 CREATE TABLE run (value TEXT NOT NULL, is_finished INTEGER NOT NULL);
@@ -183,6 +186,12 @@ class Ledger:
                 )
             self._db.commit()
 
+    def copy_to(self, path: Path) -> None:
+        """Write all of it into a new file."""
+        with self._told(), contextlib.closing(sqlite3.connect(path)) as other:
+            self._db.commit()
+            self._db.backup(other)
+
     def _drop(self, camera: int, known: set[int]) -> None:
         """Forget tracks that went on at the last saving and were nobody: false alarms."""
         rows = self._db.execute("SELECT track FROM tracks WHERE camera = ? AND going NOT NULL", [camera])
@@ -294,13 +303,13 @@ def open_ledger(folder: Path, run: Mapping[str, Any], *, resume: bool) -> Ledger
             nobody said what is to become of it.
         StorageError: It cannot be read or written, or another process writes it.
     """
-    path = folder / FILE
+    path, followed = folder / FILE, folder / FOLLOWED
     if resume and not path.is_file():
         raise InputError(f"{folder}: holds no run to go on with ({FILE}); leave --resume out")
     if path.is_file() and not resume:
         with contextlib.suppress(StorageError):  # no ledger: nothing is lost with it
             before = Ledger(path)
-            is_unfinished = before.is_unfinished
+            is_unfinished = before.is_unfinished or followed.is_dir()
             before.close()
             if is_unfinished:
                 raise InputError(
@@ -308,6 +317,8 @@ def open_ledger(folder: Path, run: Mapping[str, Any], *, resume: bool) -> Ledger
                     f"remove {path} or choose another folder"
                 )
         path.unlink()
+    if not resume:
+        shutil.rmtree(followed, ignore_errors=True)
     ledger = Ledger(path)
     ledger.begin(run)
     return ledger

@@ -126,16 +126,16 @@ def track(
             opened = stack.enter_context(Gallery.open(options.gallery, calibration=known))
         if by_workers:
             shared = Shared(
-                folder.absolute(),
-                key_of(run),
-                by_workers,
-                named_elsewhere(weights),
-                embedder.ref,
-                engine,
-                known,
-                following,
-                None if options.detector is None else finds,
-                tuple(Path(file).absolute() for file in files),
+                folder=folder.absolute(),
+                key=key_of(run),
+                cameras=by_workers,
+                model=named_elsewhere(weights),
+                ref=embedder.ref,
+                engine=engine,
+                calibration=known,
+                following=following,
+                detector=None if options.detector is None else finds,
+                detections=tuple(Path(file).absolute() for file in files),
             )
             follow_on_ray(shared, ledger, workers, console)
         site = follow(cameras, finds, embedder, known, following, given=given, ledger=ledger, console=console)
