@@ -11,11 +11,13 @@ import pytest
 
 from command_line import Run
 from omnireid.cli.track import _named
+from omnireid.core.errors import InputError
 from omnireid.data.datasets import read_dataset
 from omnireid.experiment.calibration import calibrate
 from omnireid.gallery.gallery import Gallery
 from omnireid.gallery.items import Filter
 from omnireid.video.mot import read_mot
+from omnireid.video.site import Following
 from toy_people import stripes_onnx, write_toy_people
 from video.walks import street, write_video
 
@@ -188,6 +190,20 @@ def test_a_camera_that_cannot_be_read_does_not_stop_the_others(
 def test_no_camera_is_said_before_a_model_is_looked_for(omnireid: Run, tmp_path: Path) -> None:
     done = omnireid("track", "-m", tmp_path / "absent", "-o", tmp_path / "out")
     assert (done.code, done.err) == (2, "error: no camera: expected at least one video\n")
+
+
+def test_without_options_the_command_follows_as_python_does(
+    omnireid: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Following] = []
+
+    def track(*_: object, following: Following, **__: object) -> None:
+        asked.append(following)
+        raise InputError("seen enough")
+
+    monkeypatch.setattr("omnireid.video.track.track", track)
+    assert omnireid("track", "yard.mp4", "-o", tmp_path / "out").err == "error: seen enough\n"
+    assert asked == [Following()]
 
 
 def test_a_stream_that_names_itself_does_so_without_its_password() -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from omnireid.core.errors import InputError
 from omnireid.video.likeness import Likeness
-from omnireid.video.linking import Linking, Tracklet, impossible, link
+from omnireid.video.linking import Tracklet, impossible, link
+from omnireid.video.options import Linking
 from omnireid.video.stitching import Stitching, joined, stitch
 from video.walks import look, track
 

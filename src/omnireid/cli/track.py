@@ -14,7 +14,7 @@ from omnireid.cli import options
 from omnireid.cli.console import print_json, stderr, stdout
 from omnireid.core.errors import ConfigError, InputError
 from omnireid.inference.options import DEFAULT_MODEL
-from omnireid.video.options import TrackOptions
+from omnireid.video.options import Linking, TrackOptions
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def track(
     prior: Annotated[
         float,
         typer.Option("--prior", min=1e-6, max=0.999999, help="Share of pairs of tracklets of one person."),
-    ] = 0.1,
+    ] = Linking.prior,
     detections: Annotated[
         list[Path] | None,
         typer.Option(
@@ -105,7 +105,6 @@ def track(
     Without a calibration beside the model, links between tracklets cannot be weighed: make one first.
     """
     from omnireid.video.detecting import open_detector
-    from omnireid.video.linking import Linking
     from omnireid.video.plan import SitePlan, read_plan
     from omnireid.video.reading import FrameReading
     from omnireid.video.site import Following

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import accumulate
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from omnireid.inference.storage import PARTS, PLAN, refusing_other_plans, sample
 
 _FACTS = b"omnireid.facts"
 _LOCK = ".plan.lock"
+# `astuple` would copy each value: four seconds for 200,000 samples.
+_all_of = attrgetter(*(column.name for column in fields(Sample)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +93,7 @@ class Plan:
         sizes = dict(self.sizes)
         for start in range(0, len(new), rows):
             part = new[start : start + rows]
-            content = json.dumps([self.facts, [astuple(sample) for sample in part]], sort_keys=True)
+            content = json.dumps([self.facts, [_all_of(sample) for sample in part]], sort_keys=True)
             digest = hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:12]
             sizes[f"part-{len(sizes):05}-{digest}{suffix}"] = len(part)
         return Plan(self.folder, self.facts, SampleColumns.of([*self.samples, *new]), sizes)

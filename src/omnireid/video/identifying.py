@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from omnireid.video.linking import Circumstances, Evidence, Identity, Linking, Tracklet, link
+from omnireid.video.linking import Circumstances, Evidence, Identity, Tracklet, link
 from omnireid.video.meeting import Trail, meeting_evidence
+from omnireid.video.options import Linking
 from omnireid.video.plan import SitePlan
 from omnireid.video.travel import travel_evidence
 

@@ -41,3 +41,33 @@ class TrackOptions:
     def __post_init__(self) -> None:
         if self.blur is not None and not self.annotate:
             raise InputError("blur: is of annotated videos; ask for them, too (--annotate)")
+
+
+@dataclass(frozen=True)
+class Linking:
+    """When tracklets are one person's.
+
+    Attributes:
+        prior: Share of pairs of tracklets that are of one person, before anything is seen; more than there
+            are (a twentieth, of thirty people), since crops of films are worse than those of calibrations.
+        overlapping: Whether all cameras see the same places, so that somebody may be in two at once; which
+            do, a site's plan says better.
+        least: Probability that a link must have.
+        shared_s: Seconds that two tracklets of one camera may overlap: a track's end is often somebody else's
+            box.
+        travel_s: Least time from one camera to another, where cameras do not overlap.
+        held: Correlation of what two pairs of tracklets say of the same two groups; many pairs are worth as
+            much as 1 / held of them.
+    """
+
+    prior: float = 0.3
+    overlapping: bool = False
+    least: float = 0.5
+    shared_s: float = 0.0
+    travel_s: float = 0.0
+    held: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("prior", "least"):
+            if not 0.0 < getattr(self, name) < 1.0:
+                raise InputError(f"{name}: expected a number between 0 and 1, got {getattr(self, name)}")

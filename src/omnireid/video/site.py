@@ -28,9 +28,10 @@ from omnireid.video.follower import Camera, Follower
 from omnireid.video.identifying import identify
 from omnireid.video.ledger import Ledger, Walks
 from omnireid.video.likeness import Likeness
-from omnireid.video.linking import Identity, Linking, Tracklet
+from omnireid.video.linking import Identity, Tracklet
 from omnireid.video.meeting import Trail, trail
 from omnireid.video.motion import Motion
+from omnireid.video.options import Linking
 from omnireid.video.plan import SitePlan, Source
 from omnireid.video.reading import FrameReading, Video
 from omnireid.video.stitching import Stitching
