@@ -25,7 +25,6 @@ from omnireid.core.errors import InputError, MissingExtraError, OmniReIDError
 from omnireid.core.images import decode
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-VIDEOS = (".mp4", ".mkv", ".avi", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".ts")
 _STREAM = re.compile(r"(rtsp|rtsps|rtmp|http|https|udp|tcp)://", re.IGNORECASE)
 _WEBCAM = re.compile(r"(webcam:)?(\d{1,2}|/dev/video\d+)")
 

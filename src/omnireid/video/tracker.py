@@ -26,8 +26,6 @@ from omnireid.video.quality import BestCrops
 
 Embed = Callable[[Float32], Float32]
 
-NOBODY = -1
-
 
 @dataclass(frozen=True, slots=True)
 class Tracking:
@@ -158,6 +156,16 @@ class Track:
         return length / max(self.weight, 1e-12)
 
 
+class _View(NamedTuple):
+    """A frame: its boxes, embeddings by row of those that were looked at, and what share of each is seen."""
+
+    frame: int
+    time: float
+    detections: Boxes
+    looks: dict[int, Float64]
+    shown: Float64
+
+
 class Tracker:
     """Follows the people of one camera."""
 
@@ -232,8 +240,9 @@ class Tracker:
         if size is not None:
             shown *= within(detections.boxes, size) ** 2
 
-        evidence, _ = self._evidence(self.active, seen[sure])
+        evidence = self._evidence(self.active, seen[sure])
         looks = self._looks(evidence, detections, sure, covered, time, embed)
+        view = _View(frame, time, detections, looks, shown)
         if looks:
             evidence = evidence + self._appearance(looks, sure, covered)
         for row, column in _pairs(evidence):
@@ -245,13 +254,13 @@ class Tracker:
             if id(track) not in taken and self.is_confirmed(track) and time - track.end <= options.low_s
         ]
         unsure = np.flatnonzero(detections.scores < options.sure)
-        for row, column in _pairs(self._evidence(rest, seen[unsure])[0]):
+        for row, column in _pairs(self._evidence(rest, seen[unsure])):
             owners[unsure[column]] = rest[row]
 
         self._learn(owners, looks, sure)
-        self._correct(frame, time, detections, owners, looks, shown)
+        self._correct(view, owners)
         self._end(time)
-        self._begin(frame, time, detections, owners, looks, shown)
+        self._begin(view, owners)
         self._time = time
         return detections, owners
 
@@ -268,14 +277,12 @@ class Tracker:
     def _stacked(tracks: list[Track]) -> tuple[Float64, Float64]:
         return np.stack([track.state for track in tracks]), np.stack([track.covariance for track in tracks])
 
-    def _evidence(self, tracks: list[Track], seen: Float64) -> tuple[Float64, Float64]:
+    def _evidence(self, tracks: list[Track], seen: Float64) -> Float64:
         """Of motion, (tracks, boxes); −inf beyond the gate."""
         if not tracks or not len(seen):
-            empty = np.zeros((len(tracks), len(seen)))
-            return empty, empty
+            return np.zeros((len(tracks), len(seen)))
         density, sq_dist = self.motion.evidence(*self._stacked(tracks), seen)
-        evidence = np.where(sq_dist <= self.tracking.gate**2, density - self.tracking.newcomer, -np.inf)
-        return evidence, sq_dist
+        return np.where(sq_dist <= self.tracking.gate**2, density - self.tracking.newcomer, -np.inf)
 
     def _looks(
         self,
@@ -344,49 +351,34 @@ class Tracker:
         if same:
             self.likeness.learn(np.array(same), same=True)
 
-    def _correct(
-        self,
-        frame: int,
-        time: float,
-        detections: Boxes,
-        owners: list[Track | None],
-        looks: dict[int, Float64],
-        shown: Float64,
-    ) -> None:
+    def _correct(self, view: _View, owners: list[Track | None]) -> None:
         rows = [row for row, track in enumerate(owners) if track is not None]
         tracks = [track for track in owners if track is not None]
         if not tracks:
             return
-        doubtful = detections.scores[rows] < self.tracking.sure
-        corrected = self.motion.correct(*self._stacked(tracks), centred(detections.boxes[rows]), doubtful)
+        doubtful = view.detections.scores[rows] < self.tracking.sure
+        seen = centred(view.detections.boxes[rows])
+        corrected = self.motion.correct(*self._stacked(tracks), seen, doubtful)
         for row, track, state, covariance in zip(rows, tracks, *corrected, strict=True):
             track.state, track.covariance = state, covariance
-            self._note(track, frame, time, detections, row, looks, shown)
+            self._note(track, view, row)
 
-    def _note(
-        self,
-        track: Track,
-        frame: int,
-        time: float,
-        detections: Boxes,
-        row: int,
-        looks: dict[int, Float64],
-        shown: Float64,
-    ) -> None:
-        track.frames.append(frame)
-        track.times.append(time)
-        track.boxes.append(detections.boxes[row])
-        track.scores.append(float(detections.scores[row]))
-        look = looks.get(row)
+    def _note(self, track: Track, view: _View, row: int) -> None:
+        score = float(view.detections.scores[row])
+        track.frames.append(view.frame)
+        track.times.append(view.time)
+        track.boxes.append(view.detections.boxes[row])
+        track.scores.append(score)
+        look = view.looks.get(row)
         if look is None:
             return
-        track.looked = time
-        weight = (float(detections.scores[row]) * float(shown[row])) ** 2
+        track.looked = view.time
+        weight = (score * float(view.shown[row])) ** 2
         track.look = weight * look + (0.0 if track.look is None else track.look)
         track.weight += weight
         if track.recent is None:
             track.recent = look
-        elif shown[row] > 0.5:
+        elif view.shown[row] > 0.5:
             track.recent = self.tracking.memory * track.recent + (1.0 - self.tracking.memory) * look
 
     def _end(self, time: float) -> None:
@@ -399,15 +391,8 @@ class Tracker:
                 self._finished.append(track)
         self.active = going
 
-    def _begin(
-        self,
-        frame: int,
-        time: float,
-        detections: Boxes,
-        owners: list[Track | None],
-        looks: dict[int, Float64],
-        shown: Float64,
-    ) -> None:
+    def _begin(self, view: _View, owners: list[Track | None]) -> None:
+        detections = view.detections
         followed = [row for row, track in enumerate(owners) if track is not None]
         shared = containment(detections.boxes, detections.boxes[followed]).max(axis=1, initial=0.0)
         rows = [
@@ -423,7 +408,7 @@ class Tracker:
         for row, state, covariance in zip(rows, *begun, strict=True):
             self._begun += 1
             track = Track(self._begun, state=state, covariance=covariance)
-            self._note(track, frame, time, detections, row, looks, shown)
+            self._note(track, view, row)
             self.active.append(track)
             owners[row] = track
 
