@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,9 @@ class NetworkDetector:
         self.name, self.least_score, self.overlap = path.stem, least_score, overlap
         self._head, self._path = _DECODED if head is None else HEADS[head], path
         # Opened anew where it is unpickled.
-        self._given = path.absolute(), head, threads, least_score, overlap
+        self._again = partial(
+            NetworkDetector, path.absolute(), head, threads=threads, least_score=least_score, overlap=overlap
+        )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or compute_threads()
         try:
@@ -78,7 +81,7 @@ class NetworkDetector:
         self._one_by_one = frames.shape[0] == 1
 
     def __reduce__(self) -> Any:
-        return _opened, self._given
+        return self._again, ()
 
     def detect(self, picture: UInt8) -> Detections:
         """As `core.detection.PersonDetector` says."""
@@ -119,12 +122,6 @@ class NetworkDetector:
             (scores >= self.least_score) & (boxes[:, 2:] - boxes[:, :2] >= _SMALLEST).all(axis=1)
         )
         return suppress(Boxes(boxes[rows], scores[rows]), self.overlap)
-
-
-def _opened(
-    path: Path, head: str | None, threads: int | None, least_score: float, overlap: float
-) -> NetworkDetector:
-    return NetworkDetector(path, head, threads=threads, least_score=least_score, overlap=overlap)
 
 
 class NanoDet(NetworkDetector):

@@ -64,8 +64,7 @@ def _nanodet(outputs: Outputs, height: int, width: int) -> tuple[Float32, Float3
     (four strides, cells' corners).
     """
     (rows,) = outputs
-    strides = _STRIDES
-    points, sizes = _cells(strides, height, width, 0.5)
+    points, sizes = _cells(_STRIDES, height, width, 0.5)
     if rows.shape[1] != len(points):
         points, sizes = _cells((*_STRIDES, 64), height, width, 0.0)
     _count(rows.shape[1], len(points), "nanodet")

@@ -81,6 +81,10 @@ class Ledger:
                 ) from error
             raise StorageError(f"{name}: {error}") from error
 
+    def _rows(self, query: str, *values: Any) -> list[Any]:
+        with self._told():
+            return self._db.execute(query, values).fetchall()
+
     def begin(self, run: Mapping[str, Any]) -> None:
         """Note what this run is, or that it goes on.
 
@@ -107,17 +111,14 @@ class Ledger:
     @property
     def run(self) -> dict[str, Any]:
         """What `begin` noted first."""
-        with self._told():
-            (value,) = self._db.execute("SELECT value FROM run").fetchone()
+        ((value,),) = self._rows("SELECT value FROM run")
         run: dict[str, Any] = json.loads(value)
         return run
 
     @property
     def is_unfinished(self) -> bool:
         """Whether something was saved of a run that did not come to its end."""
-        with self._told():
-            rows = self._db.execute("SELECT 1 FROM run, cameras WHERE NOT is_finished LIMIT 1")
-            return rows.fetchone() is not None
+        return bool(self._rows("SELECT 1 FROM run, cameras WHERE NOT is_finished LIMIT 1"))
 
     def finish(self) -> None:
         """Make everything that was saved last, and note that the run came to its end."""
@@ -127,9 +128,8 @@ class Ledger:
 
     def state(self, camera: int) -> dict[str, Any] | None:
         """What `save` was given last."""
-        with self._told():
-            row = self._db.execute("SELECT state FROM cameras WHERE camera = ?", [camera]).fetchone()
-        return None if row is None else json.loads(row[0])
+        rows = self._rows("SELECT state FROM cameras WHERE camera = ?", camera)
+        return json.loads(rows[0][0]) if rows else None
 
     def save(
         self,
@@ -206,30 +206,26 @@ class Ledger:
 
     def active(self, camera: int) -> list[Track]:
         """Tracks that had not ended, as a tracker goes on with them."""
-        return [self._light(camera, *row) for row in self._rows(camera, "going NOT NULL")]
+        return [self._light(camera, *row) for row in self._tracks(camera, "going NOT NULL")]
 
     def ended(self, camera: int) -> list[Track]:
         """Tracks that ended, each with its last box only, and without crops."""
-        return [self._light(camera, *row) for row in self._rows(camera, "going IS NULL")]
+        return [self._light(camera, *row) for row in self._tracks(camera, "going IS NULL")]
 
-    def _rows(self, camera: int, which: str) -> list[tuple[int, bytes | None, float, bytes | None]]:
-        with self._told():
-            return self._db.execute(
-                f"SELECT track, look, weight, going FROM tracks WHERE camera = ? AND {which} ORDER BY track",
-                [camera],
-            ).fetchall()
+    def _tracks(self, camera: int, which: str) -> list[tuple[int, bytes | None, float, bytes | None]]:
+        return self._rows(
+            f"SELECT track, look, weight, going FROM tracks WHERE camera = ? AND {which} ORDER BY track",
+            camera,
+        )
 
     def _light(
         self, camera: int, number: int, look: bytes | None, weight: float, going: bytes | None
     ) -> Track:
         where = "FROM boxes WHERE camera = ? AND track = ?"
-        with self._told():
-            count, first, last = self._db.execute(
-                f"SELECT COUNT(*), MIN(frame), MAX(frame) {where}", [camera, number]
-            ).fetchone()
-            begin, *box = self._db.execute(
-                f"SELECT time, left, top, right, bottom {where} AND frame = ?", [camera, number, first]
-            ).fetchone()
+        ((count, last),) = self._rows(f"SELECT COUNT(*), MAX(frame) {where}", camera, number)
+        ((begin, *box),) = self._rows(
+            f"SELECT time, left, top, right, bottom {where} ORDER BY frame LIMIT 1", camera, number
+        )
         track = self._filled(camera, number, look, weight, f"AND frame = {last}")
         track.earlier = Earlier(count - 1, begin, np.array(box, np.float32))
         if going is not None:
@@ -242,29 +238,29 @@ class Ledger:
         return track
 
     def _filled(self, camera: int, number: int, look: bytes | None, weight: float, which: str = "") -> Track:
-        with self._told():
-            rows = self._db.execute(
-                "SELECT frame, time, score, left, top, right, bottom FROM boxes "
-                f"WHERE camera = ? AND track = ? {which} ORDER BY frame",
-                [camera, number],
-            ).fetchall()
+        rows = self._rows(
+            "SELECT frame, time, score, left, top, right, bottom FROM boxes "
+            f"WHERE camera = ? AND track = ? {which} ORDER BY frame",
+            camera,
+            number,
+        )
         frames, times, scores = (list(column) for column in list(zip(*rows, strict=True))[:3])
         boxes: list[Float32] = list(np.array([row[3:] for row in rows], np.float32))
         looks = None if look is None else np.frombuffer(look)
         return Track(number, frames, times, boxes, scores, look=looks, weight=weight)
 
     def _shots(self, camera: int, number: int) -> list[Shot]:
-        with self._told():
-            rows = self._db.execute(
-                "SELECT quality, time, jpeg FROM crops WHERE camera = ? AND track = ? "
-                "ORDER BY quality DESC, time",
-                [camera, number],
-            )
-            return [Shot(*row) for row in rows]
+        rows = self._rows(
+            "SELECT quality, time, jpeg FROM crops WHERE camera = ? AND track = ? "
+            "ORDER BY quality DESC, time",
+            camera,
+            number,
+        )
+        return [Shot(*row) for row in rows]
 
     def track(self, camera: int, number: int) -> Track:
         """A track with all its boxes and its crops."""
-        ((_, look, weight, _),) = self._rows(camera, f"track = {number}")
+        ((_, look, weight, _),) = self._tracks(camera, f"track = {number}")
         track = self._filled(camera, number, look, weight)
         track.crops = BestCrops(kept=self._shots(camera, number))
         return track
