@@ -10,7 +10,8 @@ from PIL import ImageColor
 
 from omnireid.core.arrays import UInt8
 from omnireid.core.errors import StorageError
-from omnireid.video.annotating import COLOURS, TOGETHER, Film, Films, annotate
+from omnireid.video.annotating import COLOURS, TOGETHER, Films, annotate
+from omnireid.video.film import Film
 from omnireid.video.follower import Camera
 from omnireid.video.mot import write_lines
 from omnireid.video.reading import Video
@@ -85,8 +86,8 @@ def test_films_end_where_following_was_stopped(cameras: dict[str, Camera], tmp_p
 
 def test_a_film_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="cannot write"), Film(tmp_path / "file" / "a.mp4", (20, 20)):
+    with pytest.raises(StorageError, match="cannot be written"), Film(tmp_path / "file" / "a.mp4"):
         pass
-    with pytest.raises(IndexError), Film(tmp_path / "a.mp4", (21, 31)) as film:
+    with pytest.raises(IndexError), Film(tmp_path / "a.mp4") as film:
         film.add(0.0, GREY[0, 0, 0, 0])
     assert list(tmp_path.glob("a.*")) == []

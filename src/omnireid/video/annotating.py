@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,10 +15,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from omnireid.core.arrays import UInt8
-from omnireid.core.files import storage_error
+from omnireid.video.film import Film
 from omnireid.video.follower import Camera
 from omnireid.video.hiding import LEAST_SCORE, Seen, others_hidden
-from omnireid.video.reading import Frame, FrameReading, Video, pyav
+from omnireid.video.reading import Frame, FrameReading, Video
 
 FILMS, TOGETHER = "videos", "side_by_side.mp4"
 
@@ -28,7 +27,11 @@ COLOURS = (
     *("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9"),
     *("#d55e00", "#7a5195", "#8a8a8a", "#b5a400", "#3b3b98"),
 )
-_TICKS = 90_000
+_ENCODING: dict[str, Any] = {
+    "ticks": 90_000,
+    "container": {"movflags": "faststart"},
+    "encoder": {"crf": "26", "preset": "veryfast"},
+}
 _TILE_WIDTH = 640
 _TOGETHER_S = 0.1
 
@@ -75,63 +78,12 @@ def annotate(
         for row, (name, camera) in enumerate(again.items())
     ]
     with ExitStack() as stack:
-        films = [
-            stack.enter_context(Film(out / FILMS / f"{name}.mp4", camera.size))
-            for name, camera in again.items()
-        ]
+        films = [stack.enter_context(Film(out / FILMS / f"{name}.mp4", **_ENCODING)) for name in again]
         together = stack.enter_context(_Together(out / TOGETHER, again)) if len(again) > 1 else None
         for shown in heapq.merge(*sources, key=lambda shown: shown.time):
             films[shown.row].add(shown.time, shown.picture)
             if together is not None:
                 together.show(shown)
-
-
-class Film:
-    """An MP4 (H.264) that appears under its name once it is whole."""
-
-    def __init__(self, path: Path, size: tuple[int, int]) -> None:
-        self.path = path
-        self._size, self._last, self._part = size, -1, path.with_suffix(".part")
-
-    def __enter__(self) -> Any:
-        av = pyav()
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._container = av.open(str(self._part), "w", format="mp4", options={"movflags": "faststart"})
-        except OSError as error:
-            raise storage_error(f"cannot write {self.path}", error) from error
-        options = {"crf": "26", "preset": "veryfast"}
-        self._stream = self._container.add_stream("libx264", rate=30, options=options)
-        # Sides of H.264's usual pictures are even.
-        self._stream.height, self._stream.width = (max(2, side // 2 * 2) for side in self._size)
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.codec_context.time_base = Fraction(1, _TICKS)
-        return self
-
-    def add(self, time: float, picture: UInt8) -> None:
-        """Add a frame at its time in seconds."""
-        height, width = self._stream.height, self._stream.width
-        frame = pyav().VideoFrame.from_ndarray(np.ascontiguousarray(picture[:height, :width]), format="rgb24")
-        self._last = max(round(time * _TICKS), self._last + 1)
-        frame.pts, frame.time_base = self._last, Fraction(1, _TICKS)
-        self._write(frame)
-
-    def _write(self, frame: Any) -> None:
-        try:
-            self._container.mux(self._stream.encode(frame))
-        except OSError as error:
-            raise storage_error(f"cannot write {self.path}", error) from error
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        try:
-            if kind is None:
-                self._write(None)
-                self._container.close()
-                self._part.replace(self.path)
-        except OSError as failure:
-            raise storage_error(f"cannot write {self.path}", failure) from failure
-        finally:
-            self._part.unlink(missing_ok=True)
 
 
 class _Together(Film):
@@ -143,7 +95,7 @@ class _Together(Film):
         # As tall as the tallest of them, and no taller than wide.
         tallest = max(camera.size[0] / camera.size[1] for camera in cameras.values())
         self._tile = round(_TILE_WIDTH * min(tallest, 1.0) / 2) * 2, _TILE_WIDTH
-        super().__init__(path, (rows * self._tile[0], self._columns * self._tile[1]))
+        super().__init__(path, **_ENCODING)
         self._grid = Image.new("RGB", (self._columns * self._tile[1], rows * self._tile[0]), "#202020")
         self._names, self._shown = list(cameras), 0
 

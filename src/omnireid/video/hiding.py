@@ -11,7 +11,6 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,11 +19,12 @@ from PIL import Image
 
 from omnireid.core.arrays import Float32, UInt8
 from omnireid.core.detection import PersonDetector
-from omnireid.core.errors import InputError, StorageError
+from omnireid.core.errors import InputError
 from omnireid.video.boxes import overlaps
 from omnireid.video.detecting import detect_all
+from omnireid.video.film import Film
 from omnireid.video.mot import Lines
-from omnireid.video.reading import Frame, Video, pyav
+from omnireid.video.reading import Frame, Video
 
 LEAST_SCORE = 0.2
 """From which a detector finds whoever is to be hidden: better too many than too few."""
@@ -89,9 +89,9 @@ def hide_others(
             is_person = people.ids[mine] == person
             yield Seen(frame, people.boxes[mine[is_person]], people.boxes[mine[~is_person]])
 
-    with _Writer(Path(out)) as writer:
+    with Film(Path(out)) as film:
         for frame, own, hidden in others_hidden(seen(), detector):
-            writer.write(frame)
+            film.add(frame.time, frame.picture)
             for index, count in enumerate((1, bool(len(own)), hidden)):
                 counts[index] += count
     return Hidden(*counts)
@@ -145,46 +145,3 @@ def covered(picture: UInt8, boxes: Float32) -> UInt8:
             cells = np.asarray(small.resize(size, Image.Resampling.NEAREST))
             done[top : top + size[1], left : left + size[0]] = cells
     return done
-
-
-class _Writer:
-    """A video file; what was begun and not finished is removed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._part = path.with_name(f"{path.stem}.part{path.suffix or '.mp4'}")
-
-    def __enter__(self) -> _Writer:
-        av = pyav()
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._container = av.open(str(self._part), "w")
-            self._stream = self._container.add_stream("libx264", rate=30)
-        except (OSError, ValueError) as error:
-            raise StorageError(f"{self._path}: cannot be written: {error}") from error
-        self._is_begun = False
-        return self
-
-    def write(self, frame: Frame) -> None:
-        av, picture = pyav(), frame.picture
-        height, width = (side - side % 2 for side in picture.shape[:2])
-        if not self._is_begun:
-            self._is_begun = True
-            self._stream.width, self._stream.height = width, height
-            self._stream.pix_fmt = "yuv420p"
-            self._stream.time_base = self._stream.codec_context.time_base = Fraction(1, 1000)
-        shown = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture[:height, :width]), format="rgb24")
-        shown.pts, shown.time_base = round(1000 * frame.time), Fraction(1, 1000)
-        self._container.mux(self._stream.encode(shown))
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if self._is_begun and kind is None:
-                self._container.mux(self._stream.encode())
-            self._container.close()
-            if kind is None:
-                self._part.replace(self._path)
-        except OSError as error:
-            raise StorageError(f"{self._path}: cannot be written: {error}") from error
-        finally:
-            self._part.unlink(missing_ok=True)
