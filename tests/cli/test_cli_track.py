@@ -153,7 +153,7 @@ def test_the_detector_that_ships_runs_where_no_boxes_are_given(
         (["{0}"], ["--detections", "absent.txt"], "absent.txt"),
         (["a b={0}", "a_b={0}"], [], "would both write a_b.txt"),
         (["{0}"], ["--gallery", "{1}"], "boxes.txt"),
-        (["{0}"], ["--started", "noon"], "--started 'noon': expected a time"),
+        (["{0}"], ["--started", "noon"], "--started 'noon': expected a date or a time"),
         (["{1}"], [], "cannot be read as a video"),
         (["{0}"], ["--head", "yolox"], "--detector and --head belong together"),
     ],

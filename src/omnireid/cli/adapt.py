@@ -69,17 +69,14 @@ def adapt(
         check_counts=not reading.no_check_counts,
         extract=reading.extract,
     )
-    try:
-        adapt_network(
-            out,
-            sources,
-            init,
-            rounds.recipe,
-            running,
-            how=Adaptation(rounds.rounds, clustering),
-            changes=rounds.values(),
-            console=stderr,
-        )
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    adapt_network(
+        out,
+        sources,
+        init,
+        rounds.recipe,
+        running,
+        how=Adaptation(rounds.rounds, clustering),
+        changes=rounds.values(),
+        console=stderr,
+    )
     stdout.print(f"weights: {out / 'model.safetensors'}")

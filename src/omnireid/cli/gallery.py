@@ -452,9 +452,7 @@ def _instant(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        seconds = moment(text, "--fields")
-        assert seconds is not None
-        return seconds
+        return moment(text, "--fields")
 
 
 def _print_done(operation: Operation) -> None:

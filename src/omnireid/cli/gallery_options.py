@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, overload
 
 import typer
 
@@ -95,6 +95,10 @@ def confirm(question: str) -> None:
         raise typer.Exit(130)
 
 
+@overload
+def moment(text: str, option: str) -> float: ...
+@overload
+def moment(text: str | None, option: str) -> float | None: ...
 def moment(text: str | None, option: str) -> float | None:
     """Unix seconds of an ISO 8601 date or time; without an offset it is local time.
 

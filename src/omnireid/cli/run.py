@@ -49,18 +49,15 @@ def run(
     keep_freed_memory()
     values = changes.values()
     seeds = options.seeds(changes.seeds, values, split_id=options.split_id(reading.split_id))
-    try:
-        result = run_job(
-            out,
-            None if data is None or root is None else reading.sources(data, root),
-            recipe,
-            running,
-            changes=values,
-            seeds=seeds,
-            console=stderr,
-        )
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    result = run_job(
+        out,
+        None if data is None or root is None else reading.sources(data, root),
+        recipe,
+        running,
+        changes=values,
+        seeds=seeds,
+        console=stderr,
+    )
     print_run(result)
 
 

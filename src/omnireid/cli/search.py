@@ -34,18 +34,15 @@ def search_architecture(
 
     keep_freed_memory()
     leads = Rank.of_torchrun().leads
-    try:
-        found = search(
-            out,
-            reading.sources(data, root),
-            recipe,
-            running,
-            retrain=retrain,
-            changes=changes.values(),
-            console=stderr if leads else None,
-        )
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    found = search(
+        out,
+        reading.sources(data, root),
+        recipe,
+        running,
+        retrain=retrain,
+        changes=changes.values(),
+        console=stderr if leads else None,
+    )
     if not leads:
         return
     candidates = list(next(iter(found.shares.values())))

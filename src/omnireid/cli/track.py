@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import print_json, stderr, stdout
+from omnireid.cli.gallery_options import moment
 from omnireid.core.errors import ConfigError, InputError
 from omnireid.inference.options import DEFAULT_MODEL
 from omnireid.video.options import Linking, TrackOptions
@@ -158,22 +158,14 @@ def track(
 def _times(texts: list[str]) -> float | dict[str, float] | None:
     """Unix seconds of ISO times, one for all cameras or NAME=TIME for each."""
     if len(texts) == 1 and "=" not in texts[0]:
-        return _seconds(texts[0])
+        return moment(texts[0], "--started")
     times = {}
     for text in texts:
         name, _, when = text.rpartition("=")
         if not name:
             raise ConfigError(f"--started {text!r}: expected NAME=TIME where there is more than one")
-        times[name] = _seconds(when)
+        times[name] = moment(when, "--started")
     return times or None
-
-
-def _seconds(text: str) -> float:
-    """Unix seconds of an ISO time; without an offset it is this machine's."""
-    try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
-    except (ValueError, OverflowError, OSError) as error:
-        raise ConfigError(f"--started {text!r}: expected a time as 2026-05-01T09:00:00+02:00") from error
 
 
 def _named(source: str) -> tuple[str, str]:

@@ -155,13 +155,10 @@ def train(
         seeds=options.seeds(changes.seeds, values),
         frames_per_tracklet=num_frames,
     )
-    try:
-        if running.where == "ray":
-            trained = train_on_ray(work, running)
-        else:
-            trained = work(console=stderr if leads else None)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    if running.where == "ray":
+        trained = train_on_ray(work, running)
+    else:
+        trained = work(console=stderr if leads else None)
     if not leads:
         return
     for model in trained.models:
