@@ -5,8 +5,7 @@ import { download } from "./download.js";
 import { action, facts as listed, fill, h, titled } from "./dom.js";
 import { day, when } from "./format.js";
 import { logRows } from "./log.js";
-import { bounds, fromAddress, isNarrowed, logFilter, noLogFilter, toAddress } from "./logfilter.js";
-import { remember } from "./router.js";
+import { bounds, fromAddress, isNarrowed, logFilter, noLogFilter } from "./logfilter.js";
 import { may } from "./session.js";
 import { empty } from "./states.js";
 import { text } from "./text.js";
@@ -32,12 +31,7 @@ export async function auditView({ query, isCurrent }) {
     if (last.next === null || !isNarrowed(chosen)) return text.browse.shown(count);
     return text.audit.backTo(count, pages.reduce((sum, { looked }) => sum + looked, 0), day(last.looked_to));
   };
-  const { list, foot, begin } = logRows("audit", text.audit, chosen, load, said);
-
-  function choose() {
-    remember("audit", toAddress(chosen));
-    return begin();
-  }
+  const { list, foot, begin, choose } = logRows("audit", text.audit, chosen, load, said);
 
   await begin();
   return titled(text.audit.title, text.audit.lead, filters, list, foot, exporting(asked));

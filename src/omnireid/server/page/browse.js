@@ -6,11 +6,11 @@ import { cameraPicker } from "./cameras.js";
 import { named } from "./conditions.js";
 import { choosePerson } from "./dialogs.js";
 import { field, fill, h, icon, select, titled, typedText } from "./dom.js";
-import { moment } from "./filters.js";
 import { cameraName, days, fromLocal, personName, whenShort } from "./format.js";
 import { virtualGrid } from "./grid.js";
 import { showItem } from "./itemdialog.js";
-import { go, link, remember } from "./router.js";
+import { moment } from "./moment.js";
+import { go, link, pairsOf, remember } from "./router.js";
 import { may } from "./session.js";
 import { empty } from "./states.js";
 import { cameras as cameraCount, pictures, text } from "./text.js";
@@ -36,10 +36,7 @@ async function follow(view, { query, isCurrent }) {
   say(view);
 }
 
-const say = (view) => {
-  const said = Object.entries(chosen[view]).flatMap(([name, value]) => [value].flat().map((one) => [name, one?.id ?? one]));
-  remember(view, said.filter(([, value]) => value));
-};
+const say = (view) => remember(view, pairsOf(chosen[view]));
 
 export async function peopleView(here) {
   await follow("people", here);

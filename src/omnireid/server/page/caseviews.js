@@ -8,7 +8,7 @@ import { askConfirm, askForm } from "./dialogs.js";
 import { action, field, fileInput, fill, h, icon, select, takesDrops } from "./dom.js";
 import { save } from "./download.js";
 import { bytes, cameraName, day, percent, personName, score, span, when } from "./format.js";
-import { go, link, refresh, remember } from "./router.js";
+import { go, link, pairsOf, refresh, remember } from "./router.js";
 import { may, session } from "./session.js";
 import { complaint, empty, loading } from "./states.js";
 import { text } from "./text.js";
@@ -32,7 +32,7 @@ export async function casesView({ query }) {
     const shown = cases.filter(({ title, reason, closed }) => (!state || (state === "closed") === Boolean(closed)) && `${title}\n${reason}`.toLowerCase().includes(words));
     fill(list, shown.map(row));
     fill(foot, shown.length ? h("p.hint", text.browse.shown(shown.length)) : empty("cases", cases.length ? text.cases.noneFound : text.cases.none, cases.length ? "" : text.cases.noneHint));
-    remember("cases", { ...(state ? { state } : {}), ...(wanted ? { text: wanted } : {}) });
+    remember("cases", pairsOf({ state, text: wanted }));
   };
   const find = h("input", { type: "search", value: wanted, autocomplete: "off", oninput: () => { wanted = find.value; show(); } });
   const states = select([["", text.cases.allStates], ...Object.entries(text.cases.states)], state, (value) => { state = value; show(); });

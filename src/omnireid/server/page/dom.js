@@ -48,16 +48,16 @@ export function keepFocus(place, change) {
   focusOn([...place.querySelectorAll(CONTROLS)].find((control) => wordsOf(control) === words && control.checkVisibility()) ?? place);
 }
 
-/** A picture from our sprite; decorative, so whatever it says must also be in words. */
-export function icon(name) {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("class", "icon");
-  svg.setAttribute("aria-hidden", "true");
-  const use = document.createElementNS(SVG, "use");
-  use.setAttribute("href", `assets/icons.svg#${name}`);
-  svg.append(use);
-  return svg;
+/** An element of SVG with attributes and children. */
+export function draw(name, attributes, ...children) {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
 }
+
+/** A picture from our sprite; decorative, so whatever it says must also be in words. */
+export const icon = (name) => draw("svg", { class: "icon", "aria-hidden": "true" }, draw("use", { href: `assets/icons.svg#${name}` }));
 
 /** A button with a picture and words. `style`: its classes; `more`: further properties. */
 export const action = (style, symbol, words, onclick, more = {}) => h(`button${style}`, { type: "button", onclick, ...more }, icon(symbol), words);

@@ -10,8 +10,6 @@ import { personName } from "./format.js";
 import { moment, presets } from "./moment.js";
 import { text } from "./text.js";
 
-export { moment };
-
 const NUMBERS = [5, 10, 20, 50];
 
 /** { element, show() }: a form part that keeps `chosen` (conditions.js) up to date. `show` after it was changed. */

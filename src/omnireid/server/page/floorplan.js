@@ -2,12 +2,11 @@
 
 import { api } from "./api.js";
 import { ask } from "./dialogs.js";
-import { action, fill, h, icon } from "./dom.js";
+import { action, draw, fill, h, icon } from "./dom.js";
 import { cameraName, whenShort } from "./format.js";
 import { text } from "./text.js";
 import { ARROWS, clamp, zoomable } from "./zoom.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const STEP = 0.01;
 const MANY = 12; // more pins say their names only when they are pointed at
 const MOST_STEPS = 20;
@@ -83,13 +82,9 @@ export function wayOn(plan, lanes, onchoose) {
 
 /** Through the places, stretched over the whole plan. */
 function line(places) {
-  const svg = document.createElementNS(SVG, "svg");
-  for (const [name, value] of [["viewBox", "0 0 100 100"], ["preserveAspectRatio", "none"], ["class", "way-line"], ["aria-hidden", "true"]]) svg.setAttribute(name, value);
-  const points = document.createElementNS(SVG, "polyline");
-  points.setAttribute("points", places.map(({ x, y }) => `${100 * x},${100 * y}`).join(" "));
-  points.setAttribute("vector-effect", "non-scaling-stroke");
-  svg.append(points);
-  return svg;
+  const points = places.map(({ x, y }) => `${100 * x},${100 * y}`).join(" ");
+  const way = draw("polyline", { points, "vector-effect": "non-scaling-stroke" });
+  return draw("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", class: "way-line", "aria-hidden": "true" }, way);
 }
 
 /** Drag pins, or move them by arrow keys; resolves to all pins, or null where the dialog was left. */

@@ -4,8 +4,8 @@ import { api } from "./api.js";
 import { action, h, titled } from "./dom.js";
 import { when } from "./format.js";
 import { logRows } from "./log.js";
-import { bounds, fromAddress, logFilter, noLogFilter, toAddress } from "./logfilter.js";
-import { link, remember } from "./router.js";
+import { bounds, fromAddress, logFilter, noLogFilter } from "./logfilter.js";
+import { link } from "./router.js";
 import { may } from "./session.js";
 import { text } from "./text.js";
 import { undo } from "./toasts.js";
@@ -21,11 +21,7 @@ export async function historyView({ query, isCurrent }) {
     const rest = operations.slice(SHOWN);
     return { rows: operations.slice(0, SHOWN).map(row), next: rest.length ? rest : null };
   };
-  const { list, foot, begin } = logRows("history", text.history, chosen, load, text.browse.shown);
-  const choose = () => {
-    remember("history", toAddress(chosen));
-    return begin();
-  };
+  const { list, foot, begin, choose } = logRows("history", text.history, chosen, load, text.browse.shown);
   await begin();
   return titled(
     text.history.title,

@@ -24,17 +24,6 @@ export async function liveView({ isCurrent }) {
     note,
     panels.size ? h("div.live", [...panels.values()].map(({ element }) => element)) : empty("camera", text.live.none, text.live.noneHint),
   );
-  const look = async () => {
-    if (!isCurrent()) return;
-    let pause = LOOK_MS;
-    try {
-      if (document.visibilityState === "visible") show(await api.cameras());
-    } catch (error) {
-      pause = LATER_MS;
-      complain(error);
-    }
-    setTimeout(look, pause);
-  };
   const show = (now) => {
     const words = [now.failure, now.waiting > 5 ? text.live.waiting(now.waiting) : "", now.lost ? text.live.lost(now.lost) : ""].filter(Boolean);
     if (note.textContent !== words.join(" ")) fill(note, words.length ? h("p.warning", icon("alert"), h("span", words.join(" "))) : null);
@@ -42,9 +31,25 @@ export async function liveView({ isCurrent }) {
   };
   if (panels.size) {
     show(state);
-    setTimeout(look, LOOK_MS);
+    keepAsking(isCurrent, api.cameras, show);
   }
   return view;
+}
+
+/** `show` what `ask` gives, again and again as long as the view is there; only asked while somebody looks at the page. */
+export function keepAsking(isCurrent, ask, show) {
+  const look = async () => {
+    if (!isCurrent()) return;
+    let pause = LOOK_MS;
+    try {
+      if (document.visibilityState === "visible") show(await ask());
+    } catch (error) {
+      pause = LATER_MS;
+      complain(error);
+    }
+    setTimeout(look, pause);
+  };
+  setTimeout(look, LOOK_MS);
 }
 
 /** One camera: { element, show(state) }. */

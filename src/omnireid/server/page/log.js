@@ -1,13 +1,13 @@
 // The rows of a log, the latest first, a page at a time.
 
 import { fill, focusOn, h } from "./dom.js";
-import { isNarrowed } from "./logfilter.js";
-import { go } from "./router.js";
+import { isNarrowed, toAddress } from "./logfilter.js";
+import { go, remember } from "./router.js";
 import { empty, failed, loading } from "./states.js";
 import { text } from "./text.js";
 
 /**
- * { list, foot, begin() }: `begin` shows the log anew. `name`: the view; `words`: its part of text.js; `chosen`: what
+ * { list, foot, begin(), choose() }: `begin` shows the log anew, `choose` says before in the address what is chosen. `name`: the view; `words`: its part of text.js; `chosen`: what
  * it is limited to (logfilter.js). `load(after)` gives a page { rows, next }: elements, and what the next page comes
  * after, null where none does; `said(count, pages)`: how many are shown, in words.
  */
@@ -45,5 +45,9 @@ export function logRows(name, words, chosen, load, said) {
     fill(list);
     return more();
   };
-  return { list, foot, begin };
+  const choose = () => {
+    remember(name, toAddress(chosen));
+    return begin();
+  };
+  return { list, foot, begin, choose };
 }

@@ -3,8 +3,9 @@
 import { named } from "./conditions.js";
 import { choosePerson } from "./dialogs.js";
 import { field, fill, h, icon, removable, select, typedText } from "./dom.js";
-import { moment } from "./filters.js";
 import { fromLocal, personName } from "./format.js";
+import { moment } from "./moment.js";
+import { pairsOf } from "./router.js";
 import { text } from "./text.js";
 
 const HOUR_MS = 3_600_000;
@@ -26,7 +27,7 @@ export async function fromAddress(query) {
 
 export function toAddress({ action, who, person, when, since, until }) {
   const own = when === "own" ? { since, until } : {};
-  return Object.fromEntries(Object.entries({ action, who, person: person?.id, when, ...own }).filter(([, value]) => value));
+  return pairsOf({ action, who, person, when, ...own });
 }
 
 /** { since, until } as the server takes them; undefined where open. */

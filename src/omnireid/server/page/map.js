@@ -1,17 +1,13 @@
 // Where people are now on the floors that cameras see, and where they were in the last minute.
 
 import { api } from "./api.js";
-import { fill, h, icon, keepFocus, titled } from "./dom.js";
+import { draw, fill, h, icon, keepFocus, titled } from "./dom.js";
 import { cameraName } from "./format.js";
-import { rowOf, whoIs } from "./live.js";
+import { keepAsking, rowOf, whoIs } from "./live.js";
 import { go, link } from "./router.js";
 import { empty } from "./states.js";
 import { text } from "./text.js";
-import { complain } from "./toasts.js";
 
-const SVG = "http://www.w3.org/2000/svg";
-const LOOK_MS = 1000;
-const LATER_MS = 5000; // after an error
 const COLOURS = 8;
 const WIDTH = 640; // before it is shown
 const TALLEST = 0.7; // of the window
@@ -43,20 +39,9 @@ export async function mapView({ isCurrent }) {
       panels.get(floor.name).show(floor);
     }
   };
-  const look = async () => {
-    if (!isCurrent()) return;
-    let pause = LOOK_MS;
-    try {
-      if (document.visibilityState === "visible") show(await api.cameraMap());
-    } catch (error) {
-      pause = LATER_MS;
-      complain(error);
-    }
-    setTimeout(look, pause);
-  };
   if (state.floors.length) {
     requestAnimationFrame(() => show(state)); // once it is known how wide it is
-    setTimeout(look, LOOK_MS);
+    keepAsking(isCurrent, api.cameraMap, show);
   }
   return view;
 }
@@ -96,13 +81,6 @@ function rowWith(person, colour) {
   row.prepend(h("span.swatch", { dataset: { colour } }));
   row.append(h("span.hint", text.map.seenBy(person.cameras.map(cameraName))));
   return row;
-}
-
-function draw(name, attributes, ...children) {
-  const element = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  element.append(...children);
-  return element;
 }
 
 function grown(bounds, places) {

@@ -39,6 +39,10 @@ export function link(name, id = "", query = {}) {
   return `#/${name}${id ? `/${encodeURIComponent(id)}` : ""}${search.size ? `?${search}` : ""}`;
 }
 
+/** Pairs for the address of what a view looks for: lists one by one, people by their ids; nothing of what is empty. */
+export const pairsOf = (chosen) =>
+  Object.entries(chosen).flatMap(([name, value]) => [value].flat().map((one) => [name, one?.id ?? one])).filter(([, value]) => value);
+
 export function go(name, id, query) {
   const target = link(name, id, query);
   if (location.hash === target) refresh();

@@ -5,11 +5,10 @@ import { cameraPicker } from "./cameras.js";
 import { named } from "./conditions.js";
 import { choosePerson } from "./dialogs.js";
 import { action, field, fill, h, icon, removable, titled } from "./dom.js";
-import { moment } from "./filters.js";
 import { cameraName, fromLocal, personName, toLocal } from "./format.js";
 import { showItem } from "./itemdialog.js";
-import { presets } from "./moment.js";
-import { link, remember } from "./router.js";
+import { moment, presets } from "./moment.js";
+import { link, pairsOf, remember } from "./router.js";
 import { empty, loadInto } from "./states.js";
 import { text } from "./text.js";
 import { timeline } from "./timeline.js";
@@ -29,9 +28,8 @@ export async function timelineView({ query }) {
   };
   const place = h("section.card.lanes", { "aria-label": text.timeline.title });
   const who = h("div.row");
-  const say = () => remember("timeline", Object.entries(chosen).flatMap(([name, value]) => [value].flat().map((one) => [name, one?.id ?? one])).filter(([, value]) => value));
   const load = () => {
-    say();
+    remember("timeline", pairsOf(chosen));
     loadInto(place, () => lanes(chosen));
   };
   const set = (name) => (value) => {

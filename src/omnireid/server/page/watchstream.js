@@ -87,14 +87,17 @@ function take({ id = "", event = "", data = "", retry = "" }) {
 export function listenToAlerts() {
   const turn = () => {
     const wants = document.visibilityState === "visible" && session.info;
-    if (wants && !running) {
-      running = new AbortController();
-      listen(running.signal);
-      recount();
-    } else if (!wants) stop();
+    if (wants && !running) begin();
+    else if (!wants) stop();
   };
   document.addEventListener("visibilitychange", turn);
   turn();
+}
+
+function begin() {
+  running = new AbortController();
+  listen(running.signal);
+  recount();
 }
 
 function stop() {
@@ -107,7 +110,5 @@ export function restartAlerts() {
   stop();
   last = "";
   alerts.count = 0;
-  running = new AbortController();
-  listen(running.signal);
-  recount();
+  begin();
 }
