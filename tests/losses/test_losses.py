@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnireid.core.errors import ConfigError, ShapeError
-from omnireid.losses.cross_entropy import CrossEntropyLabelSmooth
-from omnireid.losses.triplet import HardTripletLoss
+from omnireid.losses import cross_entropy, triplet
+from omnireid.losses.cross_entropy import smoothed_cross_entropy
+from omnireid.losses.triplet import hard_triplet_loss
 
 
 def _triplet_by_loops(embeddings: np.ndarray, labels: list[int], margin: float) -> float:
@@ -34,7 +35,7 @@ def _triplet_by_loops(embeddings: np.ndarray, labels: list[int], margin: float) 
 )
 def test_triplet_equals_plain_loops(labels: list[int], seed: int, margin: float):
     embeddings = np.random.default_rng(seed).standard_normal((len(labels), 5)).astype(np.float32)
-    loss = HardTripletLoss(margin)(torch.from_numpy(embeddings), torch.tensor(labels))
+    loss = hard_triplet_loss(torch.from_numpy(embeddings), torch.tensor(labels), margin)
     assert loss.item() == pytest.approx(_triplet_by_loops(embeddings, labels, margin), abs=1e-5)
 
 
@@ -43,7 +44,7 @@ def test_triplet_with_a_common_offset_gives_the_float64_answer():
     embeddings = (np.random.default_rng(7).standard_normal((16, 512)) * 0.02 + 50).astype(np.float32)
     labels = [index // 4 for index in range(16)]
     expected = _triplet_by_loops(embeddings, labels, 0.3)
-    loss = HardTripletLoss(0.3)(torch.from_numpy(embeddings), torch.tensor(labels))
+    loss = hard_triplet_loss(torch.from_numpy(embeddings), torch.tensor(labels), 0.3)
     assert loss.item() == pytest.approx(expected, abs=1e-6)
 
     x = torch.from_numpy(embeddings)
@@ -57,13 +58,13 @@ def test_triplet_gradient():
     generator = torch.Generator().manual_seed(2)
     embeddings = torch.randn(8, 6, generator=generator, dtype=torch.float64, requires_grad=True)
     labels = torch.tensor([0, 0, 1, 1, 2, 2, 2, 3])
-    assert torch.autograd.gradcheck(lambda x: HardTripletLoss(1.0)(x, labels), embeddings)
+    assert torch.autograd.gradcheck(lambda x: hard_triplet_loss(x, labels, 1.0), embeddings)
 
 
 @pytest.mark.parametrize("labels", [[5], [5, 5], [5, 5, 5]])
 def test_triplet_of_one_identity_is_zero_and_moves_nothing(labels: list[int]):
     embeddings = torch.randn(len(labels), 4, requires_grad=True)
-    loss = HardTripletLoss()(embeddings, torch.tensor(labels))
+    loss = hard_triplet_loss(embeddings, torch.tensor(labels), 0.3)
     loss.backward()
     assert loss.item() == 0
     assert torch.equal(embeddings.grad, torch.zeros_like(embeddings))
@@ -71,7 +72,7 @@ def test_triplet_of_one_identity_is_zero_and_moves_nothing(labels: list[int]):
 
 def test_triplet_of_identical_embeddings_has_finite_gradients():
     embeddings = torch.ones(4, 3, requires_grad=True)
-    loss = HardTripletLoss(0.3)(embeddings, torch.tensor([0, 0, 1, 1]))
+    loss = hard_triplet_loss(embeddings, torch.tensor([0, 0, 1, 1]), 0.3)
     loss.backward()
     assert loss.item() == pytest.approx(0.3)
     assert torch.isfinite(embeddings.grad).all()
@@ -79,7 +80,7 @@ def test_triplet_of_identical_embeddings_has_finite_gradients():
 
 def test_triplet_of_single_crops_takes_zero_as_positive():
     embeddings = torch.tensor([[0.0, 0.0], [0.1, 0.0]], requires_grad=True)
-    loss = HardTripletLoss(0.3)(embeddings, torch.tensor([0, 1]))
+    loss = hard_triplet_loss(embeddings, torch.tensor([0, 1]), 0.3)
     loss.backward()
     assert loss.item() == pytest.approx(0.2)
     assert torch.isfinite(embeddings.grad).all()
@@ -89,19 +90,20 @@ def test_inputs_that_are_not_contiguous():
     generator = torch.Generator().manual_seed(1)
     wide = torch.randn(6, 16, generator=generator)
     labels = torch.tensor([0, 9, 0, 9, 1, 9, 1, 9, 2, 9, 2, 9])[::2]
-    loss = HardTripletLoss()
-    assert loss(wide.T[:6, :], labels) == loss(wide.T[:6, :].contiguous(), labels.contiguous())
-    cross_entropy = CrossEntropyLabelSmooth(6)
     logits = torch.randn(6, 6, generator=generator).T
-    assert cross_entropy(logits, labels) == cross_entropy(logits.contiguous(), labels.contiguous())
+    for loss, values, option in (
+        (hard_triplet_loss, wide.T[:6, :], 0.3),
+        (smoothed_cross_entropy, logits, 0.1),
+    ):
+        assert loss(values, labels, option) == loss(values.contiguous(), labels.contiguous(), option)
 
 
 def test_half_precision_is_compared_in_float32():
     embeddings = torch.randn(6, 32).bfloat16()
     labels = torch.tensor([0, 0, 1, 1, 2, 2])
-    loss = HardTripletLoss()(embeddings, labels)
+    loss = hard_triplet_loss(embeddings, labels, 0.3)
     assert loss.dtype == torch.float32
-    assert loss == HardTripletLoss()(embeddings.float(), labels)
+    assert loss == hard_triplet_loss(embeddings.float(), labels, 0.3)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
@@ -114,20 +116,20 @@ def test_cross_entropy_equals_plain_loops(smoothing: float):
         for k, value in enumerate(row):
             target = (1 - smoothing) * (k == label) + smoothing / 7
             total -= target * (value - normaliser)
-    loss = CrossEntropyLabelSmooth(7, smoothing)(torch.from_numpy(logits), torch.tensor(labels))
+    loss = smoothed_cross_entropy(torch.from_numpy(logits), torch.tensor(labels), smoothing)
     assert loss.item() == pytest.approx(total / 5, abs=1e-12)
 
 
 def test_shapes_and_settings_are_checked():
     with pytest.raises(ShapeError, match="logits"):
-        CrossEntropyLabelSmooth(7)(torch.zeros(2, 8), torch.tensor([0, 1]))
+        smoothed_cross_entropy(torch.zeros(2), torch.tensor([0, 1]), 0.1)
     with pytest.raises(ShapeError, match="labels"):
-        CrossEntropyLabelSmooth(7)(torch.zeros(2, 7), torch.tensor([0, 1, 2]))
+        smoothed_cross_entropy(torch.zeros(2, 7), torch.tensor([0, 1, 2]), 0.1)
     with pytest.raises(ShapeError, match="embeddings"):
-        HardTripletLoss()(torch.zeros(4), torch.tensor([0, 1]))
+        hard_triplet_loss(torch.zeros(4), torch.tensor([0, 1]), 0.3)
     with pytest.raises(ShapeError, match="labels"):
-        HardTripletLoss()(torch.zeros(4, 2), torch.tensor([0, 1]))
+        hard_triplet_loss(torch.zeros(4, 2), torch.tensor([0, 1]), 0.3)
     with pytest.raises(ConfigError, match="smoothing"):
-        CrossEntropyLabelSmooth(7, 1.0)
+        cross_entropy.make(7, label_smoothing=1.0)
     with pytest.raises(ConfigError, match="margin"):
-        HardTripletLoss(float("nan"))
+        triplet.make(7, margin=float("nan"))

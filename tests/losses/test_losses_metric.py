@@ -14,10 +14,10 @@ from torch import Tensor
 
 from omnireid.core.errors import ConfigError, ShapeError
 from omnireid.losses.centre import CentreLoss
-from omnireid.losses.circle import CircleLoss
+from omnireid.losses.circle import circle_loss
 from omnireid.losses.cosine import arcface_logits, cosface_logits
 from omnireid.losses.table import LOSSES, LossBatch
-from omnireid.losses.triplet import HardTripletLoss
+from omnireid.losses.triplet import hard_triplet_loss
 
 NEW = ("soft_triplet", "circle", "centre", "cosface", "arcface")
 
@@ -48,7 +48,7 @@ def test_soft_triplet_equals_plain_loops(labels: list[int], seed: int) -> None:
         positive = max(d for d, label in zip(away, labels, strict=True) if label == mine)
         negative = min(d for d, label in zip(away, labels, strict=True) if label != mine)
         terms.append(math.log1p(math.exp(positive - negative)))
-    loss = HardTripletLoss(None)(torch.from_numpy(rows), torch.tensor(labels))
+    loss = hard_triplet_loss(torch.from_numpy(rows), torch.tensor(labels), None)
     assert loss.item() == pytest.approx(sum(terms) / len(terms), rel=1e-9)
 
 
@@ -67,14 +67,15 @@ def test_circle_equals_plain_loops(labels: list[int], seed: int, margin: float, 
             elif i != j:
                 positive += math.exp(-scale * max(0, 1 + margin - s) * (s - 1 + margin))
         terms.append(math.log1p(negative * positive))
-    loss = CircleLoss(margin, scale)(torch.from_numpy(rows), torch.tensor(labels))
+    loss = circle_loss(torch.from_numpy(rows), torch.tensor(labels), margin=margin, scale=scale)
     assert loss.item() == pytest.approx(sum(terms) / len(terms), rel=1e-7, abs=1e-12)
 
 
 def test_circle_pulls_hardest_what_is_farthest_from_its_goal() -> None:
     """Figure 1: of two pairs with the same sum, the one with the worse positive has the larger pull on it."""
     angles = torch.tensor([0.0, 1.2, 1.0], requires_grad=True)
-    loss = CircleLoss(scale=8.0)(torch.stack([angles.cos(), angles.sin()], 1), torch.tensor([0, 0, 1]))
+    rows = torch.stack([angles.cos(), angles.sin()], 1)
+    loss = circle_loss(rows, torch.tensor([0, 0, 1]), margin=0.25, scale=8.0)
     loss.backward()
     assert angles.grad is not None
     # A step against the gradient brings the positive nearer and the negative farther.
@@ -84,7 +85,7 @@ def test_circle_pulls_hardest_what_is_farthest_from_its_goal() -> None:
 def test_centres_move_and_pull_as_in_the_paper() -> None:
     rows = np.random.default_rng(3).standard_normal((5, 3))
     labels = [2, 0, 2, 2, 0]
-    loss = CentreLoss(4, 3, rate=0.5).double()
+    loss = CentreLoss(4, embedding_size=3, rate=0.5).double()
     start = np.random.default_rng(4).standard_normal((4, 3))
     loss.centres.copy_(torch.from_numpy(start))
     embeddings = torch.from_numpy(rows).requires_grad_()

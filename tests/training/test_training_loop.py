@@ -37,7 +37,7 @@ from omnireid.data import augmentation
 from omnireid.data.datasets import read_dataset
 from omnireid.losses import consistency, cross_entropy
 from omnireid.losses.consistency import jensen_shannon
-from omnireid.losses.cross_entropy import CrossEntropyLabelSmooth
+from omnireid.losses.cross_entropy import smoothed_cross_entropy
 from omnireid.models.classifier import IdentityClassifier
 from omnireid.models.weights import load_weights
 from omnireid.training import loop
@@ -170,16 +170,15 @@ def test_identities_are_learned_from_the_crops_and_consistency_from_all_views(
     learned: list[torch.Tensor] = []
     compared: list[torch.Tensor] = []
 
-    class Watching(CrossEntropyLabelSmooth):
-        def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-            learned.append(logits)
-            return super().forward(logits, labels)
+    def learning(logits: torch.Tensor, labels: torch.Tensor, smoothing: float) -> torch.Tensor:
+        learned.append(logits)
+        return smoothed_cross_entropy(logits, labels, smoothing)
 
     def watching(logits: torch.Tensor) -> torch.Tensor:
         compared.append(logits)
         return jensen_shannon(logits)
 
-    monkeypatch.setattr(cross_entropy, "CrossEntropyLabelSmooth", Watching)
+    monkeypatch.setattr(cross_entropy, "smoothed_cross_entropy", learning)
     monkeypatch.setattr(consistency, "jensen_shannon", watching)
     recipe = tiny_recipe(epochs=1, augmentation=["augmix"], loss__consistency=12.0)
     train(recipe, samples, tmp_path)
@@ -260,15 +259,11 @@ def test_a_loss_that_is_not_finite_stops_with_the_batch_named(
 ) -> None:
     calls = []
 
-    class Poisoned(nn.Module):
-        def __init__(self, *_: object, **__: object) -> None:
-            super().__init__()
+    def poisoned(logits: torch.Tensor, labels: torch.Tensor, _: float) -> torch.Tensor:
+        calls.append(labels)
+        return logits.sum() * (float("nan") if len(calls) == 5 else 0.0)
 
-        def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-            calls.append(labels)
-            return logits.sum() * (float("nan") if len(calls) == 5 else 0.0)
-
-    monkeypatch.setattr(cross_entropy, "CrossEntropyLabelSmooth", Poisoned)
+    monkeypatch.setattr(cross_entropy, "smoothed_cross_entropy", poisoned)
     with pytest.raises(TrainingError, match=r"nan in epoch 2, step 2, on a batch that begins with .*\.jpg"):
         train(tiny_recipe(), samples, tmp_path)
     report = json.loads((tmp_path / "bad_batch.json").read_text())

@@ -18,7 +18,7 @@ class CentreLoss(nn.Module):
 
     Args:
         num_pids: identities; their centres begin at 0.
-        size: D, of an embedding.
+        embedding_size: D.
         rate: in (0, 1].
 
     Source: Wen et al., "A Discriminative Feature Learning Approach for Deep Face Recognition", ECCV 2016,
@@ -27,12 +27,12 @@ class CentreLoss(nn.Module):
 
     centres: Tensor
 
-    def __init__(self, num_pids: int, size: int, rate: float = 0.5) -> None:
+    def __init__(self, num_pids: int, *, embedding_size: int, rate: float) -> None:
         super().__init__()
         if not 0 < rate <= 1:
             raise ConfigError(f"centre: rate in (0, 1], got {rate}")
         self.rate = rate
-        self.register_buffer("centres", torch.zeros(num_pids, size))
+        self.register_buffer("centres", torch.zeros(num_pids, embedding_size))
 
     def forward(self, batch: LossBatch) -> Tensor:
         """Loss of one batch, () float32.
@@ -53,8 +53,3 @@ class CentreLoss(nn.Module):
         total = torch.zeros_like(self.centres).index_add_(0, labels, away.to(self.centres.dtype))
         count = torch.bincount(labels, minlength=len(self.centres))[:, None]
         self.centres += self.rate * total / (1 + count)
-
-
-def make(num_pids: int, *, embedding_size: int, rate: float) -> CentreLoss:
-    """`CentreLoss`, as the table of losses makes it."""
-    return CentreLoss(num_pids, embedding_size, rate=rate)

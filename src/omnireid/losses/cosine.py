@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -54,17 +56,22 @@ def _check(cosines: Tensor, labels: Tensor) -> None:
         raise ShapeError("labels", expected=(len(cosines),), actual=tuple(labels.shape))
 
 
-_LOGITS = {"cosface": cosface_logits, "arcface": arcface_logits}
-
-
-def _make(name: str, scale: float, margin: float, label_smoothing: float) -> Loss:
+def _make(
+    name: str,
+    logits: Callable[..., Tensor],
+    num_pids: int,
+    *,
+    scale: float,
+    margin: float,
+    label_smoothing: float,
+) -> Loss:
+    """Cross entropy over such logits of embeddings and class weights, as the table of losses makes it."""
     if not scale > 0:
         raise ConfigError(f"{name}: scale above 0, got {scale}")
     if not 0 <= margin < math.pi / 2:
         raise ConfigError(f"{name}: margin in [0, π/2), got {margin}")
     if not 0 <= label_smoothing < 1:
         raise ConfigError(f"{name}: label_smoothing in [0, 1), got {label_smoothing}")
-    logits = _LOGITS[name]
 
     def loss(batch: LossBatch) -> Tensor:
         cosines = F.linear(F.normalize(batch.necked.float()), F.normalize(batch.class_weights.float()))
@@ -74,11 +81,5 @@ def _make(name: str, scale: float, margin: float, label_smoothing: float) -> Los
     return loss
 
 
-def make_cosface(num_pids: int, *, scale: float, margin: float, label_smoothing: float) -> Loss:
-    """CosFace of embeddings and class weights, as the table of losses makes it."""
-    return _make("cosface", scale, margin, label_smoothing)
-
-
-def make_arcface(num_pids: int, *, scale: float, margin: float, label_smoothing: float) -> Loss:
-    """ArcFace of embeddings and class weights, as the table of losses makes it."""
-    return _make("arcface", scale, margin, label_smoothing)
+make_cosface = partial(_make, "cosface", cosface_logits)
+make_arcface = partial(_make, "arcface", arcface_logits)

@@ -140,7 +140,7 @@ LOSSES = Socket(
         ),
         LossSpec(
             "centre",
-            later("omnireid.losses.centre:make"),
+            later("omnireid.losses.centre:CentreLoss"),
             {"rate": 0.5},
             teaches=False,
             takes_embedding_size=True,

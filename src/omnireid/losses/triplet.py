@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from omnireid.core.errors import ConfigError
@@ -11,7 +11,7 @@ from omnireid.losses.pairs import check_labelled
 from omnireid.losses.table import Loss
 
 
-class HardTripletLoss(nn.Module):
+def hard_triplet_loss(embeddings: Tensor, labels: Tensor, margin: float | None) -> Tensor:
     """Batch-hard triplet loss: mean over anchors of max(0, margin + d(a, p) − d(a, n)).
 
     With a soft margin log(1 + exp(d(a, p) − d(a, n))), which goes on pulling where a margin has been reached.
@@ -23,40 +23,28 @@ class HardTripletLoss(nn.Module):
     embeddings share a large offset. Half-precision embeddings are compared in float32.
 
     Args:
+        embeddings: (N, D) float.
+        labels: (N,) integers; equal means the same identity.
         margin: at least 0; None is the soft margin.
+
+    Returns:
+        () float32, or float64 for float64 embeddings.
+
+    Raises:
+        ShapeError: embeddings or labels of another shape.
 
     Source: Hermans et al., "In Defense of the Triplet Loss for Person Re-Identification", 2017.
     """
-
-    def __init__(self, margin: float | None = 0.3) -> None:
-        super().__init__()
-        if margin is not None and not margin >= 0:
-            raise ConfigError(f"margin: at least 0, got {margin}")
-        self.margin = margin
-
-    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """Loss of one batch.
-
-        Args:
-            embeddings: (N, D) float.
-            labels: (N,) integers; equal means the same identity.
-
-        Returns:
-            () float32, or float64 for float64 embeddings.
-
-        Raises:
-            ShapeError: embeddings or labels of another shape.
-        """
-        embeddings = check_labelled(embeddings, labels)
-        same_NN = labels[:, None] == labels[None, :]
-        if same_NN.all():
-            return embeddings.sum() * 0.0
-        positive, negative = _hardest(embeddings.detach(), same_NN)
-        dist_positive = torch.linalg.vector_norm(embeddings - embeddings[positive], dim=1)
-        dist_negative = torch.linalg.vector_norm(embeddings - embeddings[negative], dim=1)
-        if self.margin is None:
-            return F.softplus(dist_positive - dist_negative).mean()
-        return torch.relu(self.margin + dist_positive - dist_negative).mean()
+    embeddings = check_labelled(embeddings, labels)
+    same_NN = labels[:, None] == labels[None, :]
+    if same_NN.all():
+        return embeddings.sum() * 0.0
+    positive, negative = _hardest(embeddings.detach(), same_NN)
+    dist_positive = torch.linalg.vector_norm(embeddings - embeddings[positive], dim=1)
+    dist_negative = torch.linalg.vector_norm(embeddings - embeddings[negative], dim=1)
+    if margin is None:
+        return F.softplus(dist_positive - dist_negative).mean()
+    return torch.relu(margin + dist_positive - dist_negative).mean()
 
 
 def _hardest(embeddings: Tensor, same_NN: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,12 +56,12 @@ def _hardest(embeddings: Tensor, same_NN: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def make(num_pids: int, *, margin: float) -> Loss:
-    """`HardTripletLoss`, as the table of losses makes it."""
-    loss = HardTripletLoss(margin=margin)
-    return lambda batch: loss(batch.embeddings, batch.labels)
+    """`hard_triplet_loss`, as the table of losses makes it."""
+    if not margin >= 0:
+        raise ConfigError(f"margin: at least 0, got {margin}")
+    return lambda batch: hard_triplet_loss(batch.embeddings, batch.labels, margin)
 
 
 def make_soft(num_pids: int) -> Loss:
-    """`HardTripletLoss` with a soft margin, as the table of losses makes it."""
-    loss = HardTripletLoss(margin=None)
-    return lambda batch: loss(batch.embeddings, batch.labels)
+    """`hard_triplet_loss` with a soft margin, as the table of losses makes it."""
+    return lambda batch: hard_triplet_loss(batch.embeddings, batch.labels, None)
