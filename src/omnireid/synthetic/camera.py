@@ -67,8 +67,8 @@ def make_cameras(seed: int, num_cameras: int) -> tuple[Camera, ...]:
         Camera(
             view=View(
                 elevation=float(elevation[i]),
-                perspective=float(generator.uniform(0.08, 0.20)),
-                roll=float(generator.normal(0.0, 0.02)),
+                perspective=generator.uniform(0.08, 0.20),
+                roll=generator.normal(0.0, 0.02),
             ),
             scene=make_scene(
                 numpy_generator(derive_seed(seed, "scene", i)),
@@ -81,12 +81,10 @@ def make_cameras(seed: int, num_cameras: int) -> tuple[Camera, ...]:
             diffuse=float(0.16 + 0.50 * contrast[i]),
             exposure_spread=float(0.05 + 0.05 * contrast[i]),
             colour=_colour_response(float(gain[i]), float(warmth[i]), float(tint[i]), float(saturation[i])),
-            curve=_tone_curve(
-                float(gamma[i]), float(generator.uniform(0, 14)), float(generator.uniform(236, 255))
-            ),
+            curve=_tone_curve(float(gamma[i]), generator.uniform(0, 14), generator.uniform(236, 255)),
             resolution=(float(resolution[i]) * 0.8, float(resolution[i]) * 1.2),
             defocus=float(defocus[i]),
-            motion=float(generator.uniform(0.8, 2.5)),
+            motion=generator.uniform(0.8, 2.5),
             noise=float(noise[i]),
             quality=(int(quality[i]) - 6, int(quality[i]) + 6),
             occlusion=float(occlusion[i]),
@@ -116,7 +114,7 @@ def expose(camera: Camera, canvas: Float32, generator: np.random.Generator) -> U
         (H, W, 3) uint8 RGB: sampled at the sensor's resolution, then enlarged again as a detector's crop is.
     """
     height, width = canvas.shape[:2]
-    on_sensor = float(generator.uniform(*camera.resolution))
+    on_sensor = generator.uniform(*camera.resolution)
     sensor_height = min(round(on_sensor), height)
     sensor_width = max(8, round(sensor_height * width / height))
     # A picture smaller than the sensor's averages its pixels: less blur and noise in each.
@@ -124,10 +122,10 @@ def expose(camera: Camera, canvas: Float32, generator: np.random.Generator) -> U
     cast = (1.0 + generator.normal(0.0, 0.025, 3)) * np.exp(generator.normal(0.0, camera.exposure_spread))
     small = cv2.resize(canvas, (sensor_width, sensor_height), interpolation=cv2.INTER_AREA)
     small = cv2.transform(small, camera.colour * cast[:, None].astype(np.float32))
-    small = cv2.GaussianBlur(small, (0, 0), share * camera.defocus * float(generator.uniform(0.7, 1.4)))
-    length = share * float(generator.uniform(0.0, camera.motion))
+    small = cv2.GaussianBlur(small, (0, 0), share * camera.defocus * generator.uniform(0.7, 1.4))
+    length = share * generator.uniform(0.0, camera.motion)
     if length > 1.5:
-        small = cv2.filter2D(small, -1, _motion_kernel(length, float(generator.uniform(-0.5, 0.5))))
+        small = cv2.filter2D(small, -1, _motion_kernel(length, generator.uniform(-0.5, 0.5)))
     noise = generator.standard_normal(small.shape, dtype=np.float32)
     small = small + noise * np.float32(share * camera.noise * generator.uniform(0.6, 1.4))
     levels = cv2.LUT(np.clip(small, 0, 255).astype(np.uint8), camera.curve)

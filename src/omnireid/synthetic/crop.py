@@ -70,9 +70,9 @@ def _picture(
     # What surrounds the person draws from a stream of its own: nothing in it depends on who is shown.
     around = numpy_generator(world.seed, "around", pid, camid, index)
     canvas = camera.scene.window(
-        x=float(around.uniform(0, SCENE_WIDTH)),
+        x=around.uniform(0, SCENE_WIDTH),
         y=float(WALK_ROW + around.normal(0, 14)),
-        scale=float(around.uniform(0.75, 1.25)) * 256 / world.height,
+        scale=around.uniform(0.75, 1.25) * 256 / world.height,
         height=world.height,
         width=world.width,
     )
@@ -105,7 +105,7 @@ class _Box:
         top, bottom = generator.normal(0.035, 0.025), generator.normal(0.035, 0.025)
         shift, stretch = generator.normal(0.0, 0.05), generator.normal(1.0, 0.05)
         cut = generator.random()
-        amount = float(generator.uniform(0.08, 0.25))
+        amount = generator.uniform(0.08, 0.25)
         if cut < 0.05:
             bottom = -amount
         elif cut < 0.065:
@@ -127,7 +127,7 @@ def _light(world: World, camera: Camera, generator: np.random.Generator) -> Ligh
     rows = np.arange(y, y + world.height) % _FOLD_BANK
     columns = np.arange(x, x + world.width) % _FOLD_BANK
     return make_light(
-        camera.light_azimuth + float(generator.normal(0.0, 0.35)),
+        camera.light_azimuth + generator.normal(0.0, 0.35),
         camera.ambient,
         camera.diffuse,
         folds[rows[:, None], columns[None, :]],
@@ -186,7 +186,7 @@ def _occlude(
     height, width = world.height, world.width
     what = generator.random()
     colour = np.float32(generator.uniform(50, 170)) + generator.normal(0, 16, 3).astype(np.float32)
-    position, size = float(generator.uniform(0.12, 0.88)), float(generator.uniform(0.0, 1.0))
+    position, size = generator.uniform(0.12, 0.88), generator.uniform(0.0, 1.0)
     if what < 0.5:
         _draw_passer(world, camera, canvas, light, generator, nearer=True)
     elif what < 0.75:

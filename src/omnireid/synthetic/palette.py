@@ -63,5 +63,5 @@ def pick(generator: np.random.Generator, shares: dict[str, int]) -> Colour:
     names = list(shares)
     weights = np.array([shares[name] for name in names], dtype=np.float64)
     red, green, blue = CLOTHES[names[int(generator.choice(len(names), p=weights / weights.sum()))]]
-    wear = float(generator.normal(1.0, 0.06))
+    wear = generator.normal(1.0, 0.06)
     return (min(red * wear, 255.0), min(green * wear, 255.0), min(blue * wear, 255.0))

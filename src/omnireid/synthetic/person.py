@@ -111,7 +111,7 @@ class Person:
 
 def draw_person(generator: np.random.Generator) -> Person:
     """Draw one identity."""
-    build = float(generator.normal(0.0, 1.0))
+    build = generator.normal(0.0, 1.0)
     female = bool(generator.random() < 0.5)
     body = Body(
         leg=float(np.clip(generator.normal(0.515, 0.018), 0.47, 0.56)),
@@ -150,7 +150,7 @@ def _draw_fabric(
         pattern=_choose(generator, patterns),
         base=palette.pick(generator, colours),
         accent=palette.pick(generator, palette.ACCENT_SHARES),
-        scale=float(generator.uniform(2.5, 6.5)),
+        scale=generator.uniform(2.5, 6.5),
         noise_seed=int(generator.integers(1 << 31)),
     )
 
@@ -181,9 +181,9 @@ def _draw_upper(generator: np.random.Generator, female: bool) -> Upper:
         sleeve = 1.25  # rolled up
     skirt = 0.0
     if kind == "coat":
-        skirt = float(generator.uniform(0.16, 0.34))
+        skirt = generator.uniform(0.16, 0.34)
     elif kind == "dress":
-        skirt = float(generator.uniform(0.20, 0.38))
+        skirt = generator.uniform(0.20, 0.38)
     logos = tuple(_draw_logos(generator, front=kind != "jacket"))
     striped = generator.random() < (0.28 if kind in ("jacket", "hoodie", "long-sleeve") else 0.08)
     return Upper(
@@ -191,10 +191,9 @@ def _draw_upper(generator: np.random.Generator, female: bool) -> Upper:
         fabric=fabric,
         inner=inner,
         sleeve=sleeve,
-        hem=float(generator.uniform(0.80, 1.0)),
+        hem=generator.uniform(0.80, 1.0),
         skirt=skirt,
-        looseness=float(generator.uniform(0.98, 1.16))
-        * (1.06 if kind in ("coat", "hoodie", "jacket") else 1.0),
+        looseness=generator.uniform(0.98, 1.16) * (1.06 if kind in ("coat", "hoodie", "jacket") else 1.0),
         logos=logos,
         sleeve_stripe=palette.pick(generator, palette.ACCENT_SHARES) if striped else None,
         sleeve_stripes=int(generator.integers(1, 4)),
@@ -208,9 +207,9 @@ def _draw_logos(generator: np.random.Generator, front: bool) -> list[Logo]:
     colour = palette.pick(generator, palette.ACCENT_SHARES)
     for side, share in places:
         shape = str(generator.choice(shapes))
-        size = float(generator.uniform(0.22, 0.46))
+        size = generator.uniform(0.22, 0.46)
         offset = float(generator.choice([-0.45, 0.0, 0.0, 0.45]))
-        height = float(generator.uniform(0.26, 0.42))
+        height = generator.uniform(0.26, 0.42)
         if generator.random() < share:
             if offset:
                 size *= 0.65
@@ -231,8 +230,8 @@ def _draw_lower(generator: np.random.Generator, female: bool, dress: bool) -> Lo
     )
     cover = {
         "trousers": 2.0 if generator.random() < 0.85 else 1.7,
-        "shorts": float(generator.uniform(0.6, 1.0)),
-        "skirt": float(generator.uniform(0.55, 1.5)),
+        "shorts": generator.uniform(0.6, 1.0),
+        "skirt": generator.uniform(0.55, 1.5),
         "tights": 2.0,
         "bare": 0.0,
     }[kind]
@@ -241,7 +240,7 @@ def _draw_lower(generator: np.random.Generator, female: bool, dress: bool) -> Lo
         kind=kind,
         fabric=fabric,
         cover=cover,
-        width=float(generator.uniform(0.92, 1.40)) if kind != "tights" else 0.95,
+        width=generator.uniform(0.92, 1.40) if kind != "tights" else 0.95,
         side_stripe=palette.pick(generator, palette.ACCENT_SHARES) if stripe else None,
     )
 
@@ -273,5 +272,5 @@ def _draw_bag(generator: np.random.Generator) -> Bag:
         colour=palette.pick(generator, palette.BAG_SHARES),
         accent=palette.pick(generator, palette.ACCENT_SHARES),
         side=int(generator.choice([-1, 1])),
-        size=float(generator.uniform(0.8, 1.25)),
+        size=generator.uniform(0.8, 1.25),
     )

@@ -39,13 +39,13 @@ def draw_pose(generator: np.random.Generator, heading: float) -> Pose:
     walks = generator.random() < 0.8
     return Pose(
         heading=heading,
-        phase=float(generator.uniform(0, 2 * np.pi)),
-        stride=float(generator.uniform(0.25, 0.48)) if walks else float(generator.uniform(0.0, 0.10)),
-        lean=float(generator.normal(0.03, 0.02)),
-        arm_swing=float(generator.uniform(0.15, 0.5)) if walks else float(generator.uniform(0.0, 0.1)),
-        elbow=float(generator.uniform(0.12, 0.55)),
+        phase=generator.uniform(0, 2 * np.pi),
+        stride=generator.uniform(0.25, 0.48) if walks else generator.uniform(0.0, 0.10),
+        lean=generator.normal(0.03, 0.02),
+        arm_swing=generator.uniform(0.15, 0.5) if walks else generator.uniform(0.0, 0.1),
+        elbow=generator.uniform(0.12, 0.55),
         raised=int(generator.choice([-1, 0, 1], p=[0.04, 0.92, 0.04])),
-        head_turn=float(generator.normal(0.0, 0.25)),
+        head_turn=generator.normal(0.0, 0.25),
     )
 
 

@@ -111,7 +111,7 @@ def draw_dress_code(generator: np.random.Generator, place: str | None = None) ->
         hats=float(code.hats * jitter[5]),
         rain=code.rain,
         # In most places nobody, in some everybody.
-        masks=float(generator.beta(0.4, 1.0)) if generator.random() < 0.25 else 0.02,
+        masks=generator.beta(0.4, 1.0) if generator.random() < 0.25 else 0.02,
     )
 
 

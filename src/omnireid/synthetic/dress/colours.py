@@ -153,7 +153,7 @@ def colour_difference(first: Colour, second: Colour) -> float:
 
 def pick_name(generator: np.random.Generator, shares: Shares) -> str:
     """Draw a name by its share (shares need not sum to one)."""
-    point = float(generator.random()) * sum(shares.values())
+    point = generator.random() * sum(shares.values())
     name = ""
     for name, share in shares.items():
         point -= share

@@ -17,29 +17,27 @@ def draw_complexion(generator: np.random.Generator, wearer: Wearer) -> Complexio
     african, asian, caucasian = wearer.ancestry
     feminine, age = wearer.gender, wearer.age
     total = african + asian + caucasian
-    lightness = (african * 40 + asian * 68 + caucasian * 69) / total + float(generator.normal(0.0, 6.0))
+    lightness = (african * 40 + asian * 68 + caucasian * 69) / total + generator.normal(0.0, 6.0)
     lightness = float(np.clip(lightness, 22, 80))
-    hue = (african * 57 + asian * 64 + caucasian * 56) / total + float(generator.normal(0.0, 5.0))
+    hue = (african * 57 + asian * 64 + caucasian * 56) / total + generator.normal(0.0, 5.0)
     chroma = (
-        19.0
-        + 4.5 * float(np.sin(np.clip((lightness - 25) / 45, 0, 1) * np.pi))
-        + float(generator.normal(0, 2.5))
+        19.0 + 4.5 * float(np.sin(np.clip((lightness - 25) / 45, 0, 1) * np.pi)) + generator.normal(0, 2.5)
     )
     skin = colours.lch_to_srgb(lightness, max(chroma, 8.0), hue)
     hair, highlights = _hair_colours(generator, caucasian / total, feminine, age)
     lip_light, _, _ = colours.srgb_to_lch(skin)
     make_up = float(generator.random() ** 2) if generator.random() < 0.7 * feminine else 0.0
-    lips = colours.lch_to_srgb(lip_light * 0.78, 26 + 22 * make_up, 24 + float(generator.normal(0, 6)))
+    lips = colours.lch_to_srgb(lip_light * 0.78, 26 + 22 * make_up, 24 + generator.normal(0, 6))
     iris_shares = {"brown": 4, "blue": 2 * caucasian / total, "olive": caucasian / total, "black": 2}
     return Complexion(
         skin=skin,
         hair=hair,
         highlights=highlights,
         streaks=float(generator.random() ** 2 * (0.25 + 0.75 * feminine)),
-        parting=float(generator.uniform(-1, 1)),
+        parting=generator.uniform(-1, 1),
         lips=lips,
         iris=colours.pick(generator, iris_shares),
-        blush=float(generator.random()),
+        blush=generator.random(),
         brow=float(np.clip(generator.normal(1.0 - 0.25 * feminine, 0.3), 0.3, 1.8)),
         mouth=float(np.clip(generator.normal(1.0, 0.18), 0.5, 1.5)),
         eyes=float(np.clip(generator.normal(1.0, 0.2), 0.5, 1.6)),
@@ -47,7 +45,7 @@ def draw_complexion(generator: np.random.Generator, wearer: Wearer) -> Complexio
         make_up=make_up,
         age_lines=float(np.clip((age - 30) / 50 + generator.normal(0, 0.12), 0, 1)),
         stubble=float(generator.random() * (1 - feminine)) if age > 17 else 0.0,
-        tattoo=float(generator.uniform(0.1, 0.9)) if age > 17 and generator.random() < 0.06 else 0.0,
+        tattoo=generator.uniform(0.1, 0.9) if age > 17 and generator.random() < 0.06 else 0.0,
         seed=int(generator.integers(1 << 31)),
     )
 
@@ -92,25 +90,25 @@ def _hair_colours(
     generator: np.random.Generator, caucasian: float, feminine: float, age: float
 ) -> tuple[Colour, Colour]:
     """Natural colours by their pigment, grey with age, sometimes dyed; and the lighter strands' colour."""
-    darkness = 1.0 - float(generator.beta(1.3, 2.6)) * caucasian
-    lightness = 11 + 46 * (1 - darkness) + abs(float(generator.normal(0, 3)))
-    chroma = 3 + 26 * (1 - darkness) + float(generator.normal(0, 2))
-    hue = 62 + 18 * (1 - darkness) + float(generator.normal(0, 6))
+    darkness = 1.0 - generator.beta(1.3, 2.6) * caucasian
+    lightness = 11 + 46 * (1 - darkness) + abs(generator.normal(0, 3))
+    chroma = 3 + 26 * (1 - darkness) + generator.normal(0, 2)
+    hue = 62 + 18 * (1 - darkness) + generator.normal(0, 6)
     if generator.random() < 0.06 * caucasian:  # red
-        lightness, chroma, hue = 36 + float(generator.normal(0, 6)), 38, 52
+        lightness, chroma, hue = 36 + generator.normal(0, 6), 38, 52
     dyed = generator.random() < 0.08 + 0.22 * feminine
     if dyed:
         if generator.random() < 0.06:
             lightness, chroma, hue = (
-                float(generator.uniform(30, 70)),
-                float(generator.uniform(20, 60)),
-                float(generator.uniform(0, 360)),
+                generator.uniform(30, 70),
+                generator.uniform(20, 60),
+                generator.uniform(0, 360),
             )
         else:
             lightness, chroma, hue = (
-                float(generator.uniform(18, 62)),
-                float(generator.uniform(10, 32)),
-                float(generator.normal(64, 9)),
+                generator.uniform(18, 62),
+                generator.uniform(10, 32),
+                generator.normal(64, 9),
             )
     grey = float(np.clip((age - 56) / 26 + generator.normal(0, 0.2), 0, 1)) if not dyed else 0.0
     lightness, chroma = lightness * (1 - grey) + 68 * grey, max(chroma, 0.5) * (1 - 0.85 * grey)

@@ -147,7 +147,7 @@ def _tartan(fabric: Fabric, patch: Patch, generator: np.random.Generator) -> Lay
         (fabric.colours[1], 0.22, 0.45, 0.62), (fabric.colours[2], 0.05, 0.14, 0.7), (fabric.colours[3],
         0.03, 0.08, 0.8),
     ):  # fmt: skip
-        duty, shift = float(generator.uniform(low, high)), float(generator.random())
+        duty, shift = generator.uniform(low, high), generator.random()
         paint(layer, colour, _horizontal(patch, period, duty, shift) * np.float32(cover))
         paint(layer, colour, _vertical(patch, period, duty, shift) * np.float32(cover))
     return layer
@@ -316,7 +316,7 @@ def _cells(fabric: Fabric, patch: Patch, generator: np.random.Generator) -> Laye
 def _clouds(fabric: Fabric, patch: Patch, generator: np.random.Generator) -> Layer:
     """Fractal noise, coloured along the four colours."""
     cells = (max(patch.length / (fabric.period * 5), 1.5), max(patch.girth / (fabric.period * 5), 2))
-    field = octaves(generator, patch.rows, patch.columns, cells, 5, float(generator.uniform(0.45, 0.8)))
+    field = octaves(generator, patch.rows, patch.columns, cells, 5, generator.uniform(0.45, 0.8))
     return ramp(np.float32(0.5) + np.float32(0.27) * field, fabric.colours)
 
 
@@ -370,11 +370,11 @@ def _photograph(fabric: Fabric, patch: Patch, generator: np.random.Generator) ->
         np.float32(0.5) + np.float32(0.3) * octaves(generator, rows, columns, (5, 7), 4, 0.75),
         (fabric.colours[2], fabric.colours[1], fabric.colours[3]),
     )
-    mask = edge(octaves(generator, rows, columns, (2, 3), 4, 0.45), float(generator.normal(0.0, 0.5)), 0.12)
+    mask = edge(octaves(generator, rows, columns, (2, 3), 4, 0.45), generator.normal(0.0, 0.5), 0.12)
     paint(layer, other, mask)
     horizon = edge(
         patch.down() + np.float32(0.04) * noise(generator, rows, columns, (3, 6)),
-        float(generator.uniform(0.3, 0.9)),
+        generator.uniform(0.3, 0.9),
         0.06,
     )
     paint(

@@ -130,7 +130,7 @@ def _hairline(outfit: Outfit, patch: Patch) -> Layer:
     """Where hair grows: from the forehead over the temples down to the nape."""
     generator = numpy_generator(outfit.complexion.seed, "hairline")
     v = patch.down()
-    limit = np.interp(patch.from_front(), _BORDER_AT, _BORDER_V) + 0.015 * float(generator.normal())
+    limit = np.interp(patch.from_front(), _BORDER_AT, _BORDER_V) + 0.015 * generator.normal()
     limit = limit + np.float32(0.015) * noise(generator, 1, patch.columns, (1, 20))
     return np.asarray(np.clip((limit - v) * 30 + np.float32(0.5), 0, 1), dtype=np.float32)
 
@@ -181,9 +181,9 @@ def glasses(outfit: Outfit) -> Layer:
     extras = outfit.extras
     generator = numpy_generator(outfit.complexion.seed, "glasses")
     u, v = patch.around(), patch.down()
-    rim = float(generator.uniform(0.1, 0.28))
-    corners = float(generator.uniform(1.8, 5.0))
-    wide, high = float(generator.uniform(0.16, 0.2)), float(generator.uniform(0.24, 0.38))
+    rim = generator.uniform(0.1, 0.28)
+    corners = generator.uniform(1.8, 5.0)
+    wide, high = generator.uniform(0.16, 0.2), generator.uniform(0.24, 0.38)
     across = np.abs(np.abs(u - np.float32(0.5)) - np.float32(0.225)) / np.float32(wide)
     down = np.abs(v - np.float32(0.5)) / np.float32(high)
     radius = (across**corners + down**corners) ** (1 / corners)

@@ -86,15 +86,14 @@ def _star(printed: Print, height: int, width: int, generator: np.random.Generato
 
 def _cross(printed: Print, height: int, width: int, generator: np.random.Generator) -> Drawn:
     x, y = _grid(height, width)
-    arm = float(generator.uniform(0.15, 0.4))
+    arm = generator.uniform(0.15, 0.4)
     return _flat(printed, _inside(np.minimum(np.abs(x), np.abs(y)) - arm, height))
 
 
 def _bar(printed: Print, height: int, width: int, generator: np.random.Generator) -> Drawn:
     _, y = _grid(height, width)
     return _flat(
-        printed,
-        np.broadcast_to(_inside(np.abs(y) - float(generator.uniform(0.3, 1)), height), (height, width)),
+        printed, np.broadcast_to(_inside(np.abs(y) - generator.uniform(0.3, 1), height), (height, width))
     )
 
 
@@ -123,8 +122,8 @@ def _glyphs(
 ) -> None:
     """A row of strokes that look like letters."""
     slant = float(generator.choice([0.0, 0.0, 0.25]))
-    stroke = max(1, round(height * float(generator.uniform(0.12, 0.3))))
-    advance = height * float(generator.uniform(0.55, 0.95))
+    stroke = max(1, round(height * generator.uniform(0.12, 0.3)))
+    advance = height * generator.uniform(0.55, 0.95)
     x = left
     while x + advance * 0.8 <= right:
         strokes = int(generator.integers(1, 4))
@@ -155,7 +154,7 @@ def _lines(printed: Print, height: int, width: int, generator: np.random.Generat
     rows, columns = canvas.shape
     count = int(generator.integers(3, 8))
     for row in range(count):
-        indent = columns * 0.2 * float(generator.random())
+        indent = columns * 0.2 * generator.random()
         _glyphs(canvas, row * rows / count, rows / count * 0.8, generator, indent, columns - indent)
     return _flat(printed, _averaged(canvas))
 
@@ -184,7 +183,7 @@ def _picture(printed: Print, height: int, width: int, generator: np.random.Gener
     """A rectangle or a disc of a rich pattern."""
     pattern = RICH[int(generator.integers(len(RICH)))]
     inks = (*printed.colours, printed.colours[int(generator.integers(3))])
-    fabric = Fabric(pattern, inks, float(generator.uniform(0.02, 0.06)), seed=printed.seed)
+    fabric = Fabric(pattern, inks, generator.uniform(0.02, 0.06), seed=printed.seed)
     picture = weave(fabric, Patch(height, width, printed.width, printed.height))
     x, y = _grid(height, width)
     round_one = generator.random() < 0.3

@@ -255,11 +255,11 @@ def _neck(layer: Layer, patch: Patch, outfit: Outfit, front: Float32, v: Float32
     top, cut = outfit.top, outfit.cut
     generator = numpy_generator(outfit.seed, "neck")
     if cut.collar == "none" and cut.hood == "none" and not cut.open_front:
-        deep = float(generator.uniform(0.03, 0.07))
+        deep = generator.uniform(0.03, 0.07)
         if top.kind in ("tank", "dress", "blouse", "tunic"):
-            deep = float(generator.uniform(0.06, 0.17))
+            deep = generator.uniform(0.06, 0.17)
         pointed = generator.random() < 0.25
-        width = float(generator.uniform(0.22, 0.4))
+        width = generator.uniform(0.22, 0.4)
         shape = np.abs(front / np.float32(width)) if pointed else (front / np.float32(width)) ** 2
         # The neckline is cut in front only: on the shoulders v is 0 all the way to the arm.
         depth = np.float32(deep) * (1 - shape)
@@ -270,7 +270,7 @@ def _neck(layer: Layer, patch: Patch, outfit: Outfit, front: Float32, v: Float32
             np.clip((depth - v) * 60 + np.float32(0.5), 0, 1) * (shape < 1),
         )
     elif cut.collar == "shirt" and not cut.open_front:
-        unbuttoned = 0.0 if top.tie is not None else float(generator.uniform(0.0, 0.14))
+        unbuttoned = 0.0 if top.tie is not None else generator.uniform(0.0, 0.14)
         opening = np.clip((np.float32(unbuttoned) - v - front * np.float32(1.2)) * 50, 0, 1)
         seen = top.kind in ("blazer", "coat", "jacket", "denim-jacket", "leather-jacket")
         paint(layer, top.inner.base if seen else outfit.complexion.skin, opening)

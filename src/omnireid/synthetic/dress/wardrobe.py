@@ -73,7 +73,7 @@ class _Occasion:
         return bool(self.generator.random() < share)
 
     def between(self, least: float, most: float) -> float:
-        return float(self.generator.uniform(least, most))
+        return self.generator.uniform(least, most)
 
     def pick(self, shares: Shares) -> Colour:
         return colours.pick(self.generator, shares)

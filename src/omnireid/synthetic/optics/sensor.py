@@ -236,25 +236,25 @@ def draw_sensor(generator: np.random.Generator) -> SensorSettings:
     """
     warmth, tint = generator.normal(0.0, 0.06), generator.normal(0.0, 0.03)
     quality = int(generator.integers(45, 92))
-    sharpening, contrast = float(3.0 * generator.random() ** 2), float(generator.uniform(-0.2, 1.6))
+    sharpening, contrast = float(3.0 * generator.random() ** 2), generator.uniform(-0.2, 1.6)
     # What exaggerates edges and contrast exaggerates noise, too.
     noise = generator.random() ** 2 / (1.0 + 0.5 * sharpening + 0.3 * contrast)
     return SensorSettings(
         balance=(float(np.exp(warmth)), float(np.exp(tint)), float(np.exp(-warmth))),
-        saturation=float(generator.uniform(0.4, 1.1)),
+        saturation=generator.uniform(0.4, 1.1),
         veil=float(0.3 * generator.random() ** 3),
-        vignette=float(generator.uniform(0.0, 0.35)),
+        vignette=generator.uniform(0.0, 0.35),
         gamma=float(np.exp(generator.normal(-0.08, 0.12))),
         contrast=contrast,
         black=float(25.0 * generator.random() ** 2),
-        white=float(generator.uniform(232.0, 255.0)),
+        white=generator.uniform(232.0, 255.0),
         shot_noise=float(0.006 + 0.05 * noise),
         read_noise=float(0.0003 + 0.002 * noise),
-        colour_noise=float(generator.uniform(0.1, 0.7)),
-        grain=float(generator.uniform(0.0, 0.9)),
-        defocus=float(generator.uniform(0.2, 0.9)),
-        motion=float(generator.uniform(0.5, 3.0)),
+        colour_noise=generator.uniform(0.1, 0.7),
+        grain=generator.uniform(0.0, 0.9),
+        defocus=generator.uniform(0.2, 0.9),
+        motion=generator.uniform(0.5, 3.0),
         sharpening=sharpening,
-        resolution=float(generator.uniform(0.5, 1.0)),
+        resolution=generator.uniform(0.5, 1.0),
         quality=(quality, min(95, quality + 10)),
     )

@@ -308,17 +308,17 @@ def draw_style(generator: np.random.Generator, cut: OutfitCut | None = None) -> 
     """A way to move, drawn; arms fit the things of `cut`."""
     arms = arms_for(cut or OutfitCut(), generator)
     return Style(
-        swing=float(generator.uniform(0.4, 1.35)),
-        bounce=float(generator.uniform(0.6, 1.2)),
-        sway=float(generator.uniform(0.5, 1.5)),
-        lean=float(generator.normal(0.04, 0.04)),
+        swing=generator.uniform(0.4, 1.35),
+        bounce=generator.uniform(0.6, 1.2),
+        sway=generator.uniform(0.5, 1.5),
+        lean=generator.normal(0.04, 0.04),
         slouch=float(np.clip(generator.normal(0.1, 0.12), -0.1, 0.5)),
         toes=float(np.clip(generator.normal(0.12, 0.08), -0.1, 0.4)),
-        stance=float(generator.uniform(0.0, 0.05)),
+        stance=generator.uniform(0.0, 0.05),
         arms=arms,
         head_turn=float(np.clip(generator.normal(0, 0.3), -0.9, 0.9)),
         head_nod=float(np.clip(generator.normal(0.08, 0.14), -0.3, 0.6)),
-        elbow=float(generator.uniform(0.1, 0.5)),
+        elbow=generator.uniform(0.1, 0.5),
         beside=cut is not None and cut.pushed == "bicycle",
     )
 
@@ -359,10 +359,10 @@ def draw_pose(
     elif kind == "wait" and len(free) == 2 and generator.random() < 0.3:
         arms = ["cross", "cross"]
     elif kind == "lean":
-        style = dataclasses.replace(style, lean=float(generator.uniform(0.25, 0.7)))
+        style = dataclasses.replace(style, lean=generator.uniform(0.25, 0.7))
     style = dataclasses.replace(style, arms=(arms[0], arms[1]))
     if kind in ("walk", "carry", "push") or (kind == "phone" and generator.random() < 0.6):
         speed = float(np.clip(generator.normal(1.3, 0.25), 0.5, 2.0))
-        return walking(float(generator.uniform(0, 2 * np.pi)), speed, style)
-    shift = float(generator.uniform(-1, 1)) if kind != "stand" else float(generator.normal(0, 0.25))
+        return walking(generator.uniform(0, 2 * np.pi), speed, style)
+    shift = generator.uniform(-1, 1) if kind != "stand" else generator.normal(0, 0.25)
     return standing(style, float(np.clip(shift, -1, 1)))

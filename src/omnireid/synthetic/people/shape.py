@@ -70,11 +70,11 @@ def draw_shape(generator: np.random.Generator) -> Shape:
     """A build as people in the street have it: mostly adults, children and the old among them."""
     kind = generator.random()
     if kind < 0.07:
-        age = float(generator.uniform(4, 16))
+        age = generator.uniform(4, 16)
     elif kind < 0.88:
-        age = float(generator.uniform(17, 60))
+        age = generator.uniform(17, 60)
     else:
-        age = float(generator.uniform(60, 88))
+        age = generator.uniform(60, 88)
     female = generator.random() < 0.5
     gender = float(np.clip(generator.normal(0.92 if female else 0.08, 0.07), 0, 1))
     main = int(generator.choice(3, p=[0.22, 0.36, 0.42]))

@@ -56,7 +56,7 @@ class Detector:
         top, bottom = normal(0.03, 0.03), normal(0.03, 0.03)
         side, shift = normal(0.08, 0.10), normal(0.0, 0.025)
         cut, amount = generator.random(), generator.uniform(0.06, 0.28)
-        shape = float(generator.uniform(0.36, 0.52)) if generator.random() < 0.65 else 0.0
+        shape = generator.uniform(0.36, 0.52) if generator.random() < 0.65 else 0.0
         if cut < 0.06:
             bottom = -amount
         elif cut < 0.08:

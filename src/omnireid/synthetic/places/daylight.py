@@ -106,7 +106,7 @@ def _hung(
                 float(width * generator.uniform(0.2, 0.8)),
                 float(height),
             ),
-            _colour(level * float(generator.uniform(0.5, 1.4)), warmth),
+            _colour(level * generator.uniform(0.5, 1.4), warmth),
         )
         for k in range(4)
     )

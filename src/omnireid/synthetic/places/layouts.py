@@ -35,7 +35,7 @@ def _houses(builder: Builder, start: Point, end: Point, *, shops: float = 0.6) -
     way = (b - a) / length
     at = 0.0
     while at < length:
-        wide = min(float(draw.uniform(5, 13)), length - at + 0.01)
+        wide = min(draw.uniform(5, 13), length - at + 0.01)
         p, q = a + way * at, a + way * min(at + wide, length)
         storeys = int(draw.integers(1, 5))
         wall = builder.texture(str(draw.choice(["bricks", "plaster", "panels", "concrete"])), among=3)
@@ -51,28 +51,18 @@ def _houses(builder: Builder, start: Point, end: Point, *, shops: float = 0.6) -
             base=_GROUND_FLOOR,
         )
         inward = 0.03 * np.array([-way[1], way[0]])
-        spot = float(draw.uniform(0.2, 1.2))
+        spot = draw.uniform(0.2, 1.2)
         while spot < wide - 1.5:
             kind = draw.random()
             if kind < shops:
-                span, low, high, name = (
-                    min(float(draw.uniform(2.0, 4.5)), wide - spot),
-                    0.0,
-                    3.1,
-                    "shop_window",
-                )
+                span, low, high, name = (min(draw.uniform(2.0, 4.5), wide - spot), 0.0, 3.1, "shop_window")
             elif kind < shops + 0.25:
                 span, low, high, name = 1.1, 0.0, 2.2, "door"
             else:
-                span, low, high, name = (
-                    float(draw.uniform(0.7, 1.4)),
-                    0.9,
-                    float(draw.uniform(2.0, 2.8)),
-                    "poster",
-                )
+                span, low, high, name = (draw.uniform(0.7, 1.4), 0.9, draw.uniform(2.0, 2.8), "poster")
             s, e = p + way * spot + inward, p + way * min(spot + span, wide) + inward
             builder.wall(tuple(s), tuple(e), high - low, builder.texture(name, among=5), base=low)
-            spot += span + float(draw.uniform(0.2, 2.0))
+            spot += span + draw.uniform(0.2, 2.0)
         at += wide
 
 
@@ -92,35 +82,31 @@ def _walls(
     )
     builder.wall(start, end, height, builder.texture(kind, among=2), (length / 3, height / 3))
     if draw.random() < 0.5:
-        low, tall = (
-            (0.0, float(draw.uniform(0.1, 0.3)))
-            if draw.random() < 0.5
-            else (0.9, float(draw.uniform(0.1, 0.4)))
-        )
+        low, tall = (0.0, draw.uniform(0.1, 0.3)) if draw.random() < 0.5 else (0.9, draw.uniform(0.1, 0.4))
         kind = str(draw.choice(["paint", "wood", "metal"]))
         builder.wall(
             tuple(a + inward / 2), tuple(b + inward / 2), tall, builder.texture(kind), (length, 1), base=low
         )
-    at = float(draw.uniform(0.3, 2.0))
+    at = draw.uniform(0.3, 2.0)
     while at < length - 1.0:
         pick = draw.random()
         if pick < doors:
             wide, low, high, name, glow = float(draw.choice([0.9, 1.0, 1.8])), 0.0, 2.1, "door", 0.0
         elif pick < doors + 0.2:
             wide, low, high, name, glow = (
-                float(draw.uniform(0.7, 1.4)),
+                draw.uniform(0.7, 1.4),
                 0.8,
-                float(draw.uniform(1.8, 2.5)),
+                draw.uniform(1.8, 2.5),
                 "poster",
                 float(draw.choice([0.0, 0.3])),
             )
         elif pick < doors + 0.3:
-            wide, low, high, name, glow = float(draw.uniform(0.8, 2.0)), 2.1, 2.5, "sign", 0.3
+            wide, low, high, name, glow = draw.uniform(0.8, 2.0), 2.1, 2.5, "sign", 0.3
         else:
             wide, low, high, name, glow = (
-                float(draw.uniform(2, 5)),
+                draw.uniform(2, 5),
                 0.1,
-                float(draw.uniform(2.3, 2.9)),
+                draw.uniform(2.3, 2.9),
                 "shop_window",
                 0.15,
             )
@@ -133,7 +119,7 @@ def _walls(
             builder.texture(name, glow=glow, among=5),
             base=low,
         )
-        at += wide + float(draw.uniform(0.3, 4.0))
+        at += wide + draw.uniform(0.3, 4.0)
 
 
 def _room(builder: Builder, size: Point, height: float, *, doors: float = 0.4, bright: bool = False) -> None:
@@ -141,8 +127,8 @@ def _room(builder: Builder, size: Point, height: float, *, doors: float = 0.4, b
     draw = builder.generator
     length, width = size
     floor = builder.texture(str(draw.choice(["slabs", "slabs", "slabs", "concrete", "wood", "asphalt"])))
-    builder.ground(0, 0, length, width, floor, float(draw.uniform(1.2, 3.2)))
-    cover = builder.texture("ceiling", glow=float(draw.uniform(0.1, 0.45)))
+    builder.ground(0, 0, length, width, floor, draw.uniform(1.2, 3.2))
+    cover = builder.texture("ceiling", glow=draw.uniform(0.1, 0.45))
     corners = [(0, 0, height), (length, 0, height), (length, width, height), (0, width, height)]
     builder.sheet(corners, cover, (length / 2.4, width / 2.4), parts=4)
     for start, end in (
@@ -155,7 +141,7 @@ def _room(builder: Builder, size: Point, height: float, *, doors: float = 0.4, b
 
 
 def _inside(draw: np.random.Generator, size: Point, margin: float = 1.0) -> Point:
-    return (float(draw.uniform(margin, size[0] - margin)), float(draw.uniform(margin, size[1] - margin)))
+    return (draw.uniform(margin, size[0] - margin), draw.uniform(margin, size[1] - margin))
 
 
 def _scatter(
@@ -171,30 +157,28 @@ def _scatter(
             spot = (spot[0], near + 0.5 if draw.random() < 0.5 else far - 0.5)
         if any(footprint.covers(np.array([spot]), 0.9)[0] for footprint in builder.footprints):
             continue
-        heading = float(draw.choice([0.0, np.pi / 2, np.pi, -np.pi / 2])) + float(draw.normal(0, 0.1))
+        heading = float(draw.choice([0.0, np.pi / 2, np.pi, -np.pi / 2])) + draw.normal(0, 0.1)
         name = names[int(draw.choice(len(names), p=shares / shares.sum()))]
         if name in ("bench", "stand", "car"):
             getattr(builder, name)(spot, heading)
         elif name == "rail":
             along = np.array([np.cos(heading), np.sin(heading)]) * draw.uniform(1.0, 3.0)
-            builder.rail(spot, tuple(np.asarray(spot) + along), float(draw.uniform(0.8, 1.2)))
+            builder.rail(spot, tuple(np.asarray(spot) + along), draw.uniform(0.8, 1.2))
         elif name == "lamp":
             builder.post(spot, lamp=True)
         elif name == "planter":
-            length = float(draw.uniform(0.8, 2.0))
+            length = draw.uniform(0.8, 2.0)
             builder.box(spot, (length, 0.8, 0.5), builder.texture("concrete"), heading=heading)
             builder.cross(
-                spot, length, float(draw.uniform(0.5, 1.4)), 0.4, builder.texture("foliage"), builder.thing()
+                spot, length, draw.uniform(0.5, 1.4), 0.4, builder.texture("foliage"), builder.thing()
             )
         elif name == "kiosk":
-            wide, deep = float(draw.uniform(1.8, 3.5)), float(draw.uniform(1.4, 2.5))
+            wide, deep = draw.uniform(1.8, 3.5), draw.uniform(1.4, 2.5)
             builder.box(spot, (wide, deep, 2.5), builder.texture("shop_window"), heading=heading)
         elif name == "counter":
-            builder.box(
-                spot, (float(draw.uniform(1.2, 3.0)), 0.7, 1.05), builder.texture("panels"), heading=heading
-            )
+            builder.box(spot, (draw.uniform(1.2, 3.0), 0.7, 1.05), builder.texture("panels"), heading=heading)
         elif name == "column":
-            radius, height = float(draw.uniform(0.2, 0.5)), float(draw.uniform(3.0, 5.0))
+            radius, height = draw.uniform(0.2, 0.5), draw.uniform(3.0, 5.0)
             builder.pillar(
                 spot, radius, height, builder.texture(str(draw.choice(["concrete", "slabs", "poster"])))
             )
@@ -204,18 +188,14 @@ def _scatter(
 
 def street(builder: Builder) -> Ground:
     draw = builder.generator
-    length, near, road = (
-        float(draw.uniform(28, 44)),
-        float(draw.uniform(2.6, 5.0)),
-        float(draw.uniform(5.5, 9.0)),
-    )
-    far = float(draw.uniform(2.6, 5.0))
+    length, near, road = (draw.uniform(28, 44), draw.uniform(2.6, 5.0), draw.uniform(5.5, 9.0))
+    far = draw.uniform(2.6, 5.0)
     width = near + road + far
     paving = str(draw.choice(["slabs", "slabs", "concrete", "asphalt"]))
-    builder.ground(-20, -0.3, length + 20, near, builder.texture(paving), float(draw.uniform(1.2, 2.4)))
+    builder.ground(-20, -0.3, length + 20, near, builder.texture(paving), draw.uniform(1.2, 2.4))
     builder.ground(-20, near, length + 20, near + road, builder.texture("asphalt"), 4.0, z=-0.03)
     builder.ground(
-        -20, near + road, length + 20, width + 0.3, builder.texture(paving), float(draw.uniform(1.2, 2.4))
+        -20, near + road, length + 20, width + 0.3, builder.texture(paving), draw.uniform(1.2, 2.4)
     )
     kerb = builder.texture("concrete")
     builder.wall((-20, near), (length + 20, near), 0.03, kerb, (length, 1), base=-0.03)
@@ -226,11 +206,11 @@ def street(builder: Builder) -> Ground:
     _houses(builder, (length + 20, -8), (length + 20, width + 8))
     _houses(builder, (-20, width + 8), (-20, -8))
     for y in (near + 1.1, near + road - 1.1):
-        x = float(draw.uniform(-4, 6))
+        x = draw.uniform(-4, 6)
         while x < length:
             if draw.random() < 0.6:
                 builder.car((x, y), 0.0 if draw.random() < 0.8 else np.pi)
-            x += float(draw.uniform(5.2, 7.5))
+            x += draw.uniform(5.2, 7.5)
     strips = ((0.5, near), (near + road, width - 0.5))
     edges = ((near - 0.9, near), (near + road, near + road + 0.9))
     _scatter(
@@ -241,21 +221,21 @@ def street(builder: Builder) -> Ground:
         edges,
     )
     crossing = builder.add(np.repeat(np.array([[[225] * 3], [[70] * 3]], np.uint8), 4, axis=1))
-    x = float(draw.uniform(8, length - 8))
+    x = draw.uniform(8, length - 8)
     builder.ground(x, near + 0.1, x + 3.2, near + road - 0.1, crossing, 1.1, z=-0.02)
     return Ground((length, width), strips=(*strips, (0.5, width - 0.5)) if draw.random() < 0.3 else strips)
 
 
 def plaza(builder: Builder) -> Ground:
     draw = builder.generator
-    size = (float(draw.uniform(22, 36)), float(draw.uniform(18, 30)))
+    size = (draw.uniform(22, 36), draw.uniform(18, 30))
     length, width = size
     paving = builder.texture(str(draw.choice(["slabs", "slabs", "concrete", "gravel"])))
-    builder.ground(-8, -8, length + 8, width + 8, paving, float(draw.uniform(1.5, 3.5)))
+    builder.ground(-8, -8, length + 8, width + 8, paving, draw.uniform(1.5, 3.5))
     band = builder.texture("slabs")
     for _ in range(int(draw.integers(0, 3))):
-        y = float(draw.uniform(2, width - 3))
-        builder.ground(-8, y, length + 8, y + float(draw.uniform(0.6, 2.5)), band, 1.8, z=0.005)
+        y = draw.uniform(2, width - 3)
+        builder.ground(-8, y, length + 8, y + draw.uniform(0.6, 2.5), band, 1.8, z=0.005)
     sides = [
         ((-8, -3), (length + 8, -3)),
         ((length + 3, -8), (length + 3, width + 8)),
@@ -263,7 +243,7 @@ def plaza(builder: Builder) -> Ground:
         ((-3, width + 8), (-3, -8)),
     ]
     for start, end in sides:
-        _houses(builder, start, end, shops=float(draw.uniform(0.1, 0.8)))
+        _houses(builder, start, end, shops=draw.uniform(0.1, 0.8))
     _scatter(
         builder,
         size,
@@ -285,17 +265,17 @@ def plaza(builder: Builder) -> Ground:
 
 def park(builder: Builder) -> Ground:
     draw = builder.generator
-    size = (float(draw.uniform(26, 40)), float(draw.uniform(16, 26)))
+    size = (draw.uniform(26, 40), draw.uniform(16, 26))
     length, width = size
     builder.ground(-30, -30, length + 30, width + 30, builder.texture("grass", among=1), 5.0)
     path = builder.texture(str(draw.choice(["gravel", "asphalt", "slabs"])))
-    y = float(draw.uniform(0.3, 0.6)) * width
-    half = float(draw.uniform(1.2, 2.4))
+    y = draw.uniform(0.3, 0.6) * width
+    half = draw.uniform(1.2, 2.4)
     builder.ground(-30, y - half, length + 30, y + half, path, 2.5, z=0.006)
-    x = float(draw.uniform(0.3, 0.7)) * length
+    x = draw.uniform(0.3, 0.7) * length
     builder.ground(x - half, -30, x + half, width + 30, path, 2.5, z=0.008)
     hedge = builder.texture("hedge", among=2)
-    high = float(draw.uniform(4, 9))
+    high = draw.uniform(4, 9)
     for start, end in (
         ((-30, -14), (length + 30, -14)),
         ((length + 22, -30), (length + 22, width + 30)),
@@ -304,7 +284,7 @@ def park(builder: Builder) -> Ground:
     ):
         builder.wall(start, end, high, hedge, (9, max(1, round(high / 4))))
     for _ in range(int(draw.integers(8, 20))):
-        spot = (float(draw.uniform(-8, length + 8)), float(draw.uniform(-8, width + 8)))
+        spot = (draw.uniform(-8, length + 8), draw.uniform(-8, width + 8))
         if abs(spot[1] - y) > half + 0.6 and abs(spot[0] - x) > half + 0.6:
             builder.tree(spot) if draw.random() < 0.6 else builder.bush(spot)
     edges = ((y - half - 0.6, y + half + 0.6),)
@@ -314,7 +294,7 @@ def park(builder: Builder) -> Ground:
 
 def car_park(builder: Builder) -> Ground:
     draw = builder.generator
-    size = (float(draw.uniform(26, 40)), float(draw.uniform(16, 24)))
+    size = (draw.uniform(26, 40), draw.uniform(16, 24))
     length, width = size
     builder.ground(-12, -12, length + 12, width + 12, builder.texture("asphalt"), 4.0)
     white = builder.add(np.full((4, 4, 3), (214, 214, 206), np.uint8))
@@ -322,9 +302,7 @@ def car_park(builder: Builder) -> Ground:
         for x in np.arange(1.5, length - 2, 2.6):
             builder.ground(x - 1.35, y - 2.4, x - 1.25, y + 2.4, white, 1.0, z=0.006)
             if draw.random() < 0.6:
-                builder.car(
-                    (float(x), y + float(draw.normal(0, 0.15))), turn + float(draw.choice([0.0, np.pi]))
-                )
+                builder.car((float(x), y + draw.normal(0, 0.15)), turn + float(draw.choice([0.0, np.pi])))
     for start, end in (
         ((-12, -6), (length + 12, -6)),
         ((length + 8, -12), (length + 8, width + 12)),
@@ -337,7 +315,7 @@ def car_park(builder: Builder) -> Ground:
             builder.wall(
                 start,
                 end,
-                float(draw.uniform(2, 5)),
+                draw.uniform(2, 5),
                 builder.texture(str(draw.choice(["hedge", "bricks", "concrete", "panels"]))),
                 (12, 1.5),
             )
@@ -347,7 +325,7 @@ def car_park(builder: Builder) -> Ground:
 
 def garage(builder: Builder) -> Ground:
     draw = builder.generator
-    size, height = (float(draw.uniform(24, 34)), float(draw.uniform(15, 20))), float(draw.uniform(2.5, 3.2))
+    size, height = (draw.uniform(24, 34), draw.uniform(15, 20)), draw.uniform(2.5, 3.2)
     length, width = size
     _room(builder, size, height, doors=0.3)
     stripe = builder.add(np.full((4, 4, 3), (210, 196, 90), np.uint8))
@@ -370,11 +348,11 @@ def garage(builder: Builder) -> Ground:
 def hall(builder: Builder) -> Ground:
     """A concourse of a station or an airport: pillars, shops, machines, benches, gates."""
     draw = builder.generator
-    size, height = (float(draw.uniform(22, 36)), float(draw.uniform(12, 22))), float(draw.uniform(3.4, 7.0))
+    size, height = (draw.uniform(22, 36), draw.uniform(12, 22)), draw.uniform(3.4, 7.0)
     length, width = size
     _room(builder, size, height, doors=0.15)
     kind = builder.texture(str(draw.choice(["concrete", "slabs", "metal", "plaster", "panels"])))
-    step, radius = float(draw.uniform(5, 8)), float(draw.uniform(0.2, 0.55))
+    step, radius = draw.uniform(5, 8), draw.uniform(0.2, 0.55)
     round_ones = draw.random() < 0.5
     for x in np.arange(step, length - 2, step):
         for y in (0.27 * width, 0.73 * width):
@@ -386,12 +364,7 @@ def hall(builder: Builder) -> Ground:
         x, y = _inside(draw, size, 3.0)
         board = builder.texture("sign", glow=0.4)
         builder.double_sheet(
-            (x, y),
-            float(draw.uniform(2, 4)),
-            0.6,
-            min(height - 0.7, 3.2),
-            board,
-            float(draw.choice([0, np.pi / 2])),
+            (x, y), draw.uniform(2, 4), 0.6, min(height - 0.7, 3.2), board, float(draw.choice([0, np.pi / 2]))
         )
     _scatter(
         builder,
@@ -405,9 +378,9 @@ def hall(builder: Builder) -> Ground:
 def platform(builder: Builder) -> Ground:
     """A platform of a railway with a train at its edge, open or under ground."""
     draw = builder.generator
-    length, width = float(draw.uniform(30, 44)), float(draw.uniform(5, 9))
+    length, width = draw.uniform(30, 44), draw.uniform(5, 9)
     under_ground = draw.random() < 0.5
-    height = float(draw.uniform(3.0, 4.5)) if under_ground else float("inf")
+    height = draw.uniform(3.0, 4.5) if under_ground else float("inf")
     builder.ground(
         -15, 0, length + 15, width, builder.texture(str(draw.choice(["slabs", "concrete", "asphalt"]))), 2.0
     )
@@ -427,7 +400,7 @@ def platform(builder: Builder) -> Ground:
     far = (length + 15, width + 7), (-15, width + 7)
     if under_ground:
         builder.wall(*far, height + 1, builder.texture("slabs"), (20, 2), base=-1.0)
-        cover = builder.texture("ceiling", glow=float(draw.uniform(0.15, 0.4)))
+        cover = builder.texture("ceiling", glow=draw.uniform(0.15, 0.4))
         builder.sheet(
             [
                 (-15, 0, height),
@@ -445,22 +418,22 @@ def platform(builder: Builder) -> Ground:
     else:
         builder.wall(
             *far,
-            float(draw.uniform(2, 7)),
+            draw.uniform(2, 7),
             builder.texture(str(draw.choice(["hedge", "bricks", "facade"]))),
             (12, 2),
             base=-1.0,
         )
     post = builder.texture(str(draw.choice(["metal", "concrete", "paint"])))
-    for x in np.arange(3, length, float(draw.uniform(4, 7))):
-        builder.pillar((float(x), 0.5 * width), float(draw.uniform(0.12, 0.3)), min(height, 3.6), post)
+    for x in np.arange(3, length, draw.uniform(4, 7)):
+        builder.pillar((float(x), 0.5 * width), draw.uniform(0.12, 0.3), min(height, 3.6), post)
     _scatter(builder, (length, width - 1.2), {"bench": 4, "bin": 2, "stand": 3, "post": 2}, 8)
     return Ground((length, width - 0.8), height)
 
 
 def corridor(builder: Builder) -> Ground:
     draw = builder.generator
-    size, height = (float(draw.uniform(18, 30)), float(draw.uniform(2.4, 6.0))), float(draw.uniform(2.5, 3.4))
-    _room(builder, size, height, doors=float(draw.uniform(0.2, 0.7)))
+    size, height = (draw.uniform(18, 30), draw.uniform(2.4, 6.0)), draw.uniform(2.5, 3.4)
+    _room(builder, size, height, doors=draw.uniform(0.2, 0.7))
     _scatter(
         builder, size, {"bench": 2, "bin": 2, "stand": 2, "planter": 1, "rail": 1}, int(draw.integers(0, 4))
     )
@@ -469,24 +442,24 @@ def corridor(builder: Builder) -> Ground:
 
 def shop(builder: Builder) -> Ground:
     draw = builder.generator
-    size, height = (float(draw.uniform(14, 24)), float(draw.uniform(10, 16))), float(draw.uniform(2.8, 4.2))
+    size, height = (draw.uniform(14, 24), draw.uniform(10, 16)), draw.uniform(2.8, 4.2)
     length, width = size
     _room(builder, size, height, doors=0.1, bright=True)
     goods = builder.texture("shelf")
-    tall = float(draw.uniform(1.3, 2.2))
+    tall = draw.uniform(1.3, 2.2)
     builder.wall((0, 0.05), (length, 0.05), tall, goods, (length / 3, 1))
-    gap = float(draw.uniform(2.2, 3.4))
+    gap = draw.uniform(2.2, 3.4)
     for y in np.arange(gap, width - 1.5, gap):
-        x = float(draw.uniform(2, 4))
+        x = draw.uniform(2, 4)
         while x < length - 4:
-            span = float(draw.uniform(2.5, 5.5))
+            span = draw.uniform(2.5, 5.5)
             builder.box(
                 (x + span / 2, float(y)),
                 (span, 0.8, float(draw.choice([0.9, tall]))),
                 builder.texture("shelf"),
                 repeats=(span / 3, 1),
             )
-            x += span + float(draw.uniform(1.4, 2.4))
+            x += span + draw.uniform(1.4, 2.4)
     _scatter(builder, size, {"counter": 3, "stand": 2, "bin": 1}, 5)
     return Ground(size, height)
 
@@ -494,7 +467,7 @@ def shop(builder: Builder) -> Ground:
 def lobby(builder: Builder) -> Ground:
     """An entrance hall with a front of glass, gates and a desk."""
     draw = builder.generator
-    size, height = (float(draw.uniform(12, 20)), float(draw.uniform(9, 15))), float(draw.uniform(3.0, 5.5))
+    size, height = (draw.uniform(12, 20), draw.uniform(9, 15)), draw.uniform(3.0, 5.5)
     length, width = size
     _room(builder, size, height, doors=0.35)
     builder.wall(

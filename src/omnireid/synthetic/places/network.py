@@ -158,7 +158,7 @@ def _hang(
             field_of_view=wide,
             width=pixels[0],
             height=pixels[1],
-            roll=float(generator.normal(0.0, 0.02)),
+            roll=generator.normal(0.0, 0.02),
             distortion=(barrel, 0.0),
         )
         spots = visible_spots(place, pinhole, points, headings)

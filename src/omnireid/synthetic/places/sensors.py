@@ -84,12 +84,12 @@ def draw_sensors(generator: np.random.Generator, num: int) -> tuple[Sensor, ...]
             # How small people are on the sensor follows from where the camera hangs.
             settings=replace(
                 draw_sensor(generator),
-                resolution=float(generator.uniform(0.7, 1.0)),
-                defocus=float(generator.uniform(0.15, 0.7)),
+                resolution=generator.uniform(0.7, 1.0),
+                defocus=generator.uniform(0.15, 0.7),
             ),
-            grey=float(generator.uniform(0.15, 0.36)),
-            white=float(generator.uniform(0.3, 0.95)),
-            unsteadiness=float(generator.uniform(0.05, 0.2)),
+            grey=generator.uniform(0.15, 0.36),
+            white=generator.uniform(0.3, 0.95),
+            unsteadiness=generator.uniform(0.05, 0.2),
             crf=int(generator.integers(22, 33)),
         )
         for _ in range(num)

@@ -224,7 +224,7 @@ def poster(generator: np.random.Generator) -> UInt8:
         centre = (int(generator.integers(0, 96)), int(generator.integers(0, _SIZE)))
         axes = (int(generator.integers(4, 40)), int(generator.integers(4, 44)))
         colour = tuple((vivid(generator) if generator.random() < 0.7 else tint(generator, 10, 250)).tolist())
-        cv2.ellipse(picture, centre, axes, float(generator.uniform(0, 180)), 0, 360, colour, -1, cv2.LINE_AA)
+        cv2.ellipse(picture, centre, axes, generator.uniform(0, 180), 0, 360, colour, -1, cv2.LINE_AA)
     first = int(generator.integers(0, 90))
     _letters(picture[first : first + 34], generator, rows=int(generator.integers(1, 4)))
     cv2.rectangle(picture, (0, 0), (95, _SIZE - 1), tuple(tint(generator, 20, 235).tolist()), 4)

@@ -176,11 +176,7 @@ def _itinerary(
         length = float(np.hypot(*np.diff(way, axis=0).T).sum())
         stops = draw.random() < 0.25
         visit = _Visit(
-            place,
-            step,
-            way,
-            float(draw.uniform(0.2, 0.8)) * length if stops else np.inf,
-            int(draw.uniform(30, 250)),
+            place, step, way, draw.uniform(0.2, 0.8) * length if stops else np.inf, int(draw.uniform(30, 250))
         )
         visits.append(visit)
         step += int(length / speed / STEP_S) + (visit.stop_steps if stops else 0)
