@@ -38,10 +38,10 @@ def arm(outfit: Outfit, wearer: Wearer) -> Layer:
         where = edge(
             noise(generator, patch.rows, patch.columns, (3, 2)), 1.2 - 2 * outfit.complexion.tattoo, 0.3
         )
-        paint(layer, scaled(outfit.complexion.skin, 0.42), edge(drawn, 0.1, 0.3) * where * np.float32(0.7))
+        paint(layer, scaled(outfit.complexion.skin, 0.42), edge(drawn, 0.1, 0.3) * where * 0.7)
     if outfit.extras.watch is not None:
         paint(layer, outfit.extras.watch, line(patch.down(), 0.95, 0.022, 0.012))
-    shade(layer, 1 - np.float32(0.22) * hollow(patch.down(), outfit.cut.sleeve_length + 0.01, 0.02))
+    shade(layer, 1 - 0.22 * hollow(patch.down(), outfit.cut.sleeve_length + 0.01, 0.02))
     return layer
 
 
@@ -52,11 +52,7 @@ def hand(outfit: Outfit) -> Layer:
         return plain(patch, outfit.extras.gloves)
     layer = skin(outfit, patch, "hand")
     v, u = patch.down(), patch.around()
-    paint(
-        layer,
-        scaled(outfit.complexion.skin, 0.72),
-        band(u * 8, 0.2, 0.3) * edge(v, 0.55, 0.06) * np.float32(0.5),
-    )
+    paint(layer, scaled(outfit.complexion.skin, 0.72), band(u * 8, 0.2, 0.3) * edge(v, 0.55, 0.06) * 0.5)
     return layer
 
 
@@ -70,7 +66,7 @@ def bare_legs(outfit: Outfit, patch: Patch) -> Layer:
     layer = skin(outfit, patch, "leg")
     v, u = patch.down(), patch.around()
     knee = hollow(v, 0.5, 0.05) * hollow(u, 0.5, 0.14)
-    shade(layer, 1 - np.float32(0.1) * knee - np.float32(0.08) * hollow(v, 0.0, 0.2))
+    shade(layer, 1 - 0.1 * knee - 0.08 * hollow(v, 0.0, 0.2))
     lower = outfit.lower
     if lower.hosiery == "tights":
         return hosed(outfit, layer, np.ones((1, 1), dtype=np.float32))
@@ -86,7 +82,7 @@ def bare_legs(outfit: Outfit, patch: Patch) -> Layer:
 
 def hosed(outfit: Outfit, layer: Layer, mask: Mask) -> Layer:
     if outfit.lower.hosiery == "tights":
-        paint(layer, outfit.lower.hosiery_colour, mask * np.float32(outfit.lower.opacity))
+        paint(layer, outfit.lower.hosiery_colour, mask * outfit.lower.opacity)
     return layer
 
 
@@ -94,5 +90,5 @@ def skin(outfit: Outfit, patch: Patch, name: str) -> Layer:
     """Skin with its uneven tone, warmer at joints."""
     layer = plain(patch, outfit.complexion.skin)
     generator = numpy_generator(outfit.complexion.seed, "skin", name)
-    shade(layer, 1 + np.float32(0.03) * noise(generator, patch.rows, patch.columns, (5, 4)))
+    shade(layer, 1 + 0.03 * noise(generator, patch.rows, patch.columns, (5, 4)))
     return layer

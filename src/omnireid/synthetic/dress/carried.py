@@ -30,7 +30,7 @@ def scarf(outfit: Outfit) -> Layer:
     patch = Patch(24, 96, 0.7, 0.17)
     layer = weave(outfit.scarf, patch)
     generator = numpy_generator(outfit.seed, "folds", "scarf")
-    shade(layer, 1 + np.float32(0.14) * noise(generator, 24, 96, (6, 8)))
+    shade(layer, 1 + 0.14 * noise(generator, 24, 96, (6, 8)))
     return layer
 
 
@@ -48,11 +48,9 @@ def bag(outfit: Outfit, item: Bag, seed_name: str, width: float, height: float) 
         )
         for pocket in range(item.pockets):
             paint(
-                layer,
-                base * np.float32(0.5),
-                line(v, 0.2 + 0.3 * pocket / item.pockets, 0.008, 0.012) * (across < 0.34),
+                layer, base * 0.5, line(v, 0.2 + 0.3 * pocket / item.pockets, 0.008, 0.012) * (across < 0.34)
             )
-        paint(layer, base * np.float32(0.45), line(v, 0.5, 0.01, 0.012) * (across < 0.3))
+        paint(layer, base * 0.45, line(v, 0.5, 0.01, 0.012) * (across < 0.3))
     else:
         paint(layer, item.second, 1 - edge(v, 0.3, 0.02))
         paint(layer, outfit.top.hardware, line(v, 0.32, 0.02, 0.02) * (across < 0.04))
@@ -60,16 +58,9 @@ def bag(outfit: Outfit, item: Bag, seed_name: str, width: float, height: float) 
         stamp(layer, patch, replace(item.print, u=0.0))
         stamp(layer, patch, replace(item.print, u=0.5))
     generator = numpy_generator(outfit.seed, "folds", seed_name)
-    shade(
-        layer,
-        1 + np.float32(0.08) * noise(generator, 80, 112, (7, 9)) - np.float32(0.15) * hollow(v, 0.88, 0.05),
-    )
+    shade(layer, 1 + 0.08 * noise(generator, 80, 112, (7, 9)) - 0.15 * hollow(v, 0.88, 0.05))
     paint(layer, item.strap, edge(v, 0.9, 0.01))
-    paint(
-        layer,
-        np.asarray(item.strap, dtype=np.float32) * np.float32(0.7),
-        edge(v, 0.9, 0.01) * band(u * 6, 0.15, 0.1),
-    )
+    paint(layer, np.asarray(item.strap, dtype=np.float32) * 0.7, edge(v, 0.9, 0.01) * band(u * 6, 0.15, 0.1))
     return layer
 
 
@@ -78,7 +69,7 @@ def umbrella(outfit: Outfit) -> Layer:
     patch = Patch(64, 96, 3.0, 0.6)
     layer = weave(replace(outfit.umbrella, period=outfit.umbrella.period * 3), patch)
     u, v = patch.around(), patch.down()
-    shade(layer, 1 + np.float32(0.14) * (((u * 8) % 1) - np.float32(0.5)))
+    shade(layer, 1 + 0.14 * (((u * 8) % 1) - 0.5))
     paint(layer, (58, 56, 56), edge(v, 0.9, 0.01))
     return layer
 

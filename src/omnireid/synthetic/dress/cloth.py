@@ -43,11 +43,11 @@ class Patch:
 
     def from_front(self) -> Float32:
         """(1, columns) distance from the front, 0 to 1 at the back."""
-        return np.asarray(np.abs(self.around() - np.float32(0.5)) * 2, dtype=np.float32)
+        return np.asarray(np.abs(self.around() - 0.5) * 2, dtype=np.float32)
 
     def metres_down(self) -> Float32:
         """(rows, 1) metres below the garment's top."""
-        return self.down() * np.float32(self.length) + np.float32(self.top)
+        return self.down() * self.length + self.top
 
     def turns(self, period: float) -> int:
         """How often a pattern of `period` metres goes around, a whole number so that its ends meet."""
@@ -90,7 +90,7 @@ def band(phase: npt.ArrayLike, duty: float, texel: float) -> Mask:
     Its edges are as soft as a texel is wide (`texel`, in periods); what is finer than the texture can show
     is its mean.
     """
-    distance = np.abs((np.asarray(phase, dtype=np.float32) % 1) - np.float32(0.5))
+    distance = np.abs((np.asarray(phase, dtype=np.float32) % 1) - 0.5)
     if texel > 0.6:
         return np.full(distance.shape, duty, dtype=np.float32)
     return _cover((duty * 0.5 - distance) / max(texel, 1e-3) + 0.5)
@@ -151,9 +151,7 @@ def octaves(
     field = np.zeros((rows, columns), dtype=np.float32)
     weight, total = 1.0, 0.0
     for octave in range(count):
-        field += np.float32(weight) * noise(
-            generator, rows, columns, (cells[0] * 2**octave, cells[1] * 2**octave)
-        )
+        field += weight * noise(generator, rows, columns, (cells[0] * 2**octave, cells[1] * 2**octave))
         total += weight * weight
         weight *= fall
     return field * np.float32(total**-0.5)
@@ -167,7 +165,7 @@ def ramp(field: Mask, colours: Sequence[Colour]) -> Layer:
         [np.interp(np.linspace(0, 1, steps), at, [colour[c] for colour in colours]) for c in range(3)],
         axis=-1,
     ).astype(np.float32)
-    index = np.clip(field * np.float32(steps - 1), 0, steps - 1).astype(np.intp)
+    index = np.clip(field * (steps - 1), 0, steps - 1).astype(np.intp)
     return np.asarray(table[index], dtype=np.float32)
 
 
@@ -228,4 +226,4 @@ def _bytes(colour: Colour) -> tuple[int, int, int]:
 
 def finish(layer: Layer) -> UInt8:
     """A layer as the texture that leaves: uint8 sRGB."""
-    return np.asarray(np.clip(layer + np.float32(0.5), 0, 255), dtype=np.uint8)
+    return np.asarray(np.clip(layer + 0.5, 0, 255), dtype=np.uint8)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from omnireid.core.seeds import numpy_generator
 from omnireid.synthetic.dress.cloth import (
@@ -77,26 +78,22 @@ def finish_cloth(layer: Layer, fabric: Fabric, patch: Patch, generator: np.rando
     if fabric.heather:
         grain = cv2.GaussianBlur(generator.standard_normal((rows, columns), dtype=np.float32), (0, 0), 0.7)
         streaks = noise(generator, rows, columns, (rows / 1.5, columns / 5))
-        shade(layer, 1.0 + np.float32(0.16 * fabric.heather) * (grain * np.float32(1.6) + streaks))
+        shade(layer, 1.0 + (0.16 * fabric.heather) * (grain * 1.6 + streaks))
     if fabric.knit:
-        ribs = np.cos(patch.around() * np.float32(2 * np.pi * patch.turns(0.022)))
-        rows_of = np.cos(patch.metres_down() * np.float32(2 * np.pi / 0.03)) * np.float32(0.3)
-        shade(layer, 1.0 + np.float32(0.11 * fabric.knit) * (ribs + rows_of))
+        ribs = np.cos(patch.around() * (2 * np.pi * patch.turns(0.022)))
+        rows_of = np.cos(patch.metres_down() * (2 * np.pi / 0.03)) * 0.3
+        shade(layer, 1.0 + (0.11 * fabric.knit) * (ribs + rows_of))
     if fabric.wash:
         worn = octaves(generator, rows, columns, (rows * patch.texel / 0.14, patch.girth / 0.12), 3, 0.6)
-        light = np.asarray(scaled(fabric.base, 1.0), dtype=np.float32) * np.float32(0.45) + np.float32(112.0)
-        paint(layer, light, np.clip(np.float32(0.20 * fabric.wash) * (worn + np.float32(0.6)), 0, 0.65))
+        light = np.asarray(scaled(fabric.base, 1.0), dtype=np.float32) * 0.45 + 112.0
+        paint(layer, light, np.clip((0.20 * fabric.wash) * (worn + 0.6), 0, 0.65))
     if fabric.sheen:
         gleam = octaves(generator, rows, columns, (rows * patch.texel / 0.07, patch.girth / 0.16), 2, 0.7)
-        paint(
-            layer,
-            (236, 238, 240),
-            np.clip(np.float32(0.14 * fabric.sheen) * (gleam - np.float32(0.35)), 0, 0.5),
-        )
+        paint(layer, (236, 238, 240), np.clip((0.14 * fabric.sheen) * (gleam - 0.35), 0, 0.5))
     return layer
 
 
-def _on(patch: Patch, colour: Colour, *covers: tuple[Colour, Mask]) -> Layer:
+def _on(patch: Patch, colour: Colour, *covers: tuple[Colour, npt.ArrayLike]) -> Layer:
     layer = plain(patch, colour)
     for over, mask in covers:
         paint(layer, over, mask)
@@ -105,11 +102,11 @@ def _on(patch: Patch, colour: Colour, *covers: tuple[Colour, Mask]) -> Layer:
 
 def _vertical(patch: Patch, period: float, duty: float, shift: float = 0.0) -> Mask:
     turns = patch.turns(period)
-    return band(patch.around() * turns + np.float32(shift), duty, turns / patch.columns)
+    return band(patch.around() * turns + shift, duty, turns / patch.columns)
 
 
 def _horizontal(patch: Patch, period: float, duty: float, shift: float = 0.0) -> Mask:
-    return band(patch.metres_down() / np.float32(period) + np.float32(shift), duty, patch.texel / period)
+    return band(patch.metres_down() / period + shift, duty, patch.texel / period)
 
 
 def _plain(fabric: Fabric, patch: Patch, generator: np.random.Generator) -> Layer:
@@ -131,12 +128,12 @@ def _stripes_down(fabric: Fabric, patch: Patch, generator: np.random.Generator) 
 
 
 def _pinstripes(fabric: Fabric, patch: Patch, generator: np.random.Generator) -> Layer:
-    return _on(patch, fabric.base, (fabric.colours[1], _vertical(patch, 0.028, 0.16) * np.float32(0.7)))
+    return _on(patch, fabric.base, (fabric.colours[1], _vertical(patch, 0.028, 0.16) * 0.7))
 
 
 def _gingham(fabric: Fabric, patch: Patch, generator: np.random.Generator) -> Layer:
     down, across = _vertical(patch, fabric.period, 0.5), _horizontal(patch, fabric.period, 0.5)
-    return _on(patch, fabric.base, (fabric.colours[1], (down + across) * np.float32(0.5)))
+    return _on(patch, fabric.base, (fabric.colours[1], (down + across) * 0.5))
 
 
 def _tartan(fabric: Fabric, patch: Patch, generator: np.random.Generator) -> Layer:
@@ -148,62 +145,58 @@ def _tartan(fabric: Fabric, patch: Patch, generator: np.random.Generator) -> Lay
         0.03, 0.08, 0.8),
     ):  # fmt: skip
         duty, shift = generator.uniform(low, high), generator.random()
-        paint(layer, colour, _horizontal(patch, period, duty, shift) * np.float32(cover))
-        paint(layer, colour, _vertical(patch, period, duty, shift) * np.float32(cover))
+        paint(layer, colour, _horizontal(patch, period, duty, shift) * cover)
+        paint(layer, colour, _vertical(patch, period, duty, shift) * cover)
     return layer
 
 
 def _windowpane(fabric: Fabric, patch: Patch, generator: np.random.Generator) -> Layer:
     lines = np.maximum(_vertical(patch, fabric.period, 0.1), _horizontal(patch, fabric.period, 0.1))
-    return _on(patch, fabric.base, (fabric.colours[1], lines * np.float32(0.8)))
+    return _on(patch, fabric.base, (fabric.colours[1], lines * 0.8))
 
 
 def _argyle(fabric: Fabric, patch: Patch, generator: np.random.Generator) -> Layer:
     period = max(fabric.period, 0.06) * 1.3
     turns = patch.turns(period)
-    x, y = patch.around() * turns, patch.metres_down() / np.float32(period * 1.5)
-    inside = edge(
-        np.float32(0.5) - np.abs(x % 1 - np.float32(0.5)) - np.abs(y % 1 - np.float32(0.5)), 0.0, 0.08
-    )
+    x, y = patch.around() * turns, patch.metres_down() / (period * 1.5)
+    inside = edge(0.5 - np.abs(x % 1 - 0.5) - np.abs(y % 1 - 0.5), 0.0, 0.08)
     crossing = np.maximum(band(x + y, 0.05, 0.05), band(x - y, 0.05, 0.05))
-    return _on(
-        patch, fabric.base, (fabric.colours[1], inside), (fabric.colours[2], crossing * np.float32(0.7))
-    )
+    return _on(patch, fabric.base, (fabric.colours[1], inside), (fabric.colours[2], crossing * 0.7))
 
 
 def _dots(fabric: Fabric, patch: Patch, generator: np.random.Generator) -> Layer:
     turns = patch.turns(fabric.period)
-    y = patch.metres_down() / np.float32(fabric.period)
-    x = patch.around() * turns + (np.floor(y) % 2) * np.float32(0.5)
-    radius = np.hypot(x % 1 - np.float32(0.5), y % 1 - np.float32(0.5))
+    y = patch.metres_down() / fabric.period
+    x = patch.around() * turns + (np.floor(y) % 2) * 0.5
+    radius = np.hypot(x % 1 - 0.5, y % 1 - 0.5)
     dots = spot(radius, 0.12 + 0.3 * fabric.duty, max(patch.texel / fabric.period, 0.05))
     return _on(patch, fabric.base, (fabric.colours[1], dots))
 
 
 def _herringbone(fabric: Fabric, patch: Patch, generator: np.random.Generator) -> Layer:
     turns = patch.turns(0.05)
-    x, y = patch.around() * turns, patch.metres_down() / np.float32(0.035)
-    slant = band(y + np.abs(x % 1 - np.float32(0.5)) * np.float32(1.6), 0.5, patch.texel / 0.035)
-    return _on(patch, fabric.base, (fabric.colours[1], slant * np.float32(0.45)))
+    x, y = patch.around() * turns, patch.metres_down() / 0.035
+    slant = band(y + np.abs(x % 1 - 0.5) * 1.6, 0.5, patch.texel / 0.035)
+    return _on(patch, fabric.base, (fabric.colours[1], slant * 0.45))
 
 
 def _houndstooth(fabric: Fabric, patch: Patch, generator: np.random.Generator) -> Layer:
     period = max(0.03, fabric.period * 0.6)
     turns = patch.turns(period)
-    x, y = (patch.around() * turns) % 1, (patch.metres_down() / np.float32(period)) % 1
+    x, y = (patch.around() * turns) % 1, (patch.metres_down() / period) % 1
     square = (x < 0.5) & (y < 0.5)
-    fringe = ((x + y) % np.float32(0.5) < 0.25) & ((x < 0.5) ^ (y < 0.5))
+    fringe = ((x + y) % 0.5 < 0.25) & ((x < 0.5) ^ (y < 0.5))
     teeth = cv2.GaussianBlur((square | fringe).astype(np.float32), (3, 3), 0)
     return _on(patch, fabric.base, (fabric.colours[1], np.asarray(teeth, dtype=np.float32)))
 
 
 def _zigzag(fabric: Fabric, patch: Patch, generator: np.random.Generator) -> Layer:
     period = max(fabric.period, 0.05)
-    x, y = patch.around() * patch.turns(period * 1.4), patch.metres_down() / np.float32(period)
-    wave = np.abs(x % 1 - np.float32(0.5)) * np.float32(1.2)
+    x, y = patch.around() * patch.turns(period * 1.4), patch.metres_down() / period
+    wave = np.abs(x % 1 - 0.5) * 1.2
     first, second = (
         band(y + wave, fabric.duty, patch.texel / period),
-        band(y + wave + np.float32(0.5), 0.15, patch.texel / period),
+        band(y + wave + 0.5, 0.15, patch.texel / period),
     )
     return _on(patch, fabric.base, (fabric.colours[1], first), (fabric.colours[2], second))
 
@@ -215,12 +208,10 @@ def _gradient(fabric: Fabric, patch: Patch, generator: np.random.Generator) -> L
 
 def _tie_dye(fabric: Fabric, patch: Patch, generator: np.random.Generator) -> Layer:
     warp = octaves(generator, patch.rows, patch.columns, (4, 5), 3, 0.6)
-    x = (patch.around() - np.float32(generator.uniform(0.4, 0.6))) * np.float32(patch.girth)
-    y = patch.metres_down() - np.float32(0.3)
+    x = (patch.around() - generator.uniform(0.4, 0.6)) * patch.girth
+    y = patch.metres_down() - 0.3
     radius = np.hypot(x, y)
-    swirl = np.float32(0.5) + np.float32(0.5) * np.sin(
-        radius * np.float32(26) + np.arctan2(y, x) + warp * np.float32(0.9)
-    )
+    swirl = 0.5 + 0.5 * np.sin(radius * 26 + np.arctan2(y, x) + warp * 0.9)
     return ramp(np.asarray(swirl, dtype=np.float32), fabric.colours)
 
 
@@ -237,7 +228,7 @@ def _denim(fabric: Fabric, patch: Patch, generator: np.random.Generator) -> Laye
     twill = cv2.GaussianBlur(
         generator.standard_normal((patch.rows, patch.columns), dtype=np.float32), (0, 0), 0.8
     )
-    shade(layer, 1.0 + np.float32(0.08) * twill)
+    shade(layer, 1.0 + 0.08 * twill)
     return layer
 
 
@@ -309,7 +300,7 @@ def _cells(fabric: Fabric, patch: Patch, generator: np.random.Generator) -> Laye
     table = (np.asarray(fabric.colours)[choice] * tone).astype(np.float32)
     layer = table[np.minimum(labels, count)]
     if fabric.duty > 0.45:  # ridges between the cells
-        shade(layer, np.clip(1.15 - distance / np.float32(distance.max() + 1e-3) * 0.6, 0.4, 1.2))
+        shade(layer, np.clip(1.15 - distance / (distance.max() + 1e-3) * 0.6, 0.4, 1.2))
     return np.asarray(np.clip(layer, 0, 255), dtype=np.float32)
 
 
@@ -317,18 +308,16 @@ def _clouds(fabric: Fabric, patch: Patch, generator: np.random.Generator) -> Lay
     """Fractal noise, coloured along the four colours."""
     cells = (max(patch.length / (fabric.period * 5), 1.5), max(patch.girth / (fabric.period * 5), 2))
     field = octaves(generator, patch.rows, patch.columns, cells, 5, generator.uniform(0.45, 0.8))
-    return ramp(np.float32(0.5) + np.float32(0.27) * field, fabric.colours)
+    return ramp(0.5 + 0.27 * field, fabric.colours)
 
 
 def _marble(fabric: Fabric, patch: Patch, generator: np.random.Generator) -> Layer:
     field = octaves(generator, patch.rows, patch.columns, (4, 5), 4, 0.55)
     turns = patch.turns(max(fabric.period * 3, 0.15))
     angle = generator.uniform(-3, 3)
-    y = patch.metres_down() * np.float32(6.28 / max(fabric.period * 3, 0.15) * angle / 3)
-    wave = np.sin(
-        patch.around() * np.float32(2 * np.pi * turns) + y + field * np.float32(generator.uniform(1, 4))
-    )
-    return ramp(np.asarray(np.float32(0.5) + np.float32(0.5) * wave, dtype=np.float32), fabric.colours)
+    y = patch.metres_down() * (6.28 / max(fabric.period * 3, 0.15) * angle / 3)
+    wave = np.sin(patch.around() * (2 * np.pi * turns) + y + field * generator.uniform(1, 4))
+    return ramp(np.asarray(0.5 + 0.5 * wave, dtype=np.float32), fabric.colours)
 
 
 def _collage(fabric: Fabric, patch: Patch, generator: np.random.Generator) -> Layer:
@@ -365,24 +354,18 @@ def _photograph(fabric: Fabric, patch: Patch, generator: np.random.Generator) ->
     them."""
     rows, columns = patch.rows, patch.columns
     soft = octaves(generator, rows, columns, (2, 3), 3, 0.55)
-    layer = ramp(np.float32(0.5) + np.float32(0.3) * soft, fabric.colours)
+    layer = ramp(0.5 + 0.3 * soft, fabric.colours)
     other = ramp(
-        np.float32(0.5) + np.float32(0.3) * octaves(generator, rows, columns, (5, 7), 4, 0.75),
+        0.5 + 0.3 * octaves(generator, rows, columns, (5, 7), 4, 0.75),
         (fabric.colours[2], fabric.colours[1], fabric.colours[3]),
     )
     mask = edge(octaves(generator, rows, columns, (2, 3), 4, 0.45), generator.normal(0.0, 0.5), 0.12)
     paint(layer, other, mask)
     horizon = edge(
-        patch.down() + np.float32(0.04) * noise(generator, rows, columns, (3, 6)),
-        generator.uniform(0.3, 0.9),
-        0.06,
+        patch.down() + 0.04 * noise(generator, rows, columns, (3, 6)), generator.uniform(0.3, 0.9), 0.06
     )
-    paint(
-        layer,
-        np.asarray(fabric.colours[int(generator.integers(4))], dtype=np.float32),
-        horizon * np.float32(0.6),
-    )
-    shade(layer, 1.0 + np.float32(0.15) * noise(generator, rows, columns, (2, 2)))
+    paint(layer, np.asarray(fabric.colours[int(generator.integers(4))], dtype=np.float32), horizon * 0.6)
+    shade(layer, 1.0 + 0.15 * noise(generator, rows, columns, (2, 2)))
     return layer
 
 

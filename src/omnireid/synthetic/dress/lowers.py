@@ -41,27 +41,21 @@ def hip(outfit: Outfit, wearer: Wearer) -> Layer:
     patch = Patch(48, 144, girth(wearer) * 1.02, wearer.stature * WAIST_TO_CROTCH)
     layer = weave(lower.fabric, patch)
     u, v = patch.around(), patch.down()
-    side = np.abs(np.abs(u - np.float32(0.5)) - np.float32(0.25))
-    dark = np.asarray(lower.fabric.base, dtype=np.float32) * np.float32(0.6)
+    side = np.abs(np.abs(u - 0.5) - 0.25)
+    dark = np.asarray(lower.fabric.base, dtype=np.float32) * 0.6
     fade = lower.fabric.wash * 0.25
     if lower.pockets:
-        slant = line(side + (v - np.float32(0.35)) * np.float32(0.06), 0.035, 0.004, 0.008) * line(
-            v, 0.4, 0.25, 0.05
-        )
-        paint(layer, dark, slant * np.float32(0.7))
-        back = np.abs(np.abs(u - np.float32(0.5)) - np.float32(0.42))
+        slant = line(side + (v - 0.35) * 0.06, 0.035, 0.004, 0.008) * line(v, 0.4, 0.25, 0.05)
+        paint(layer, dark, slant * 0.7)
+        back = np.abs(np.abs(u - 0.5) - 0.42)
         rim = np.maximum(
             line(back, 0.05, 0.003, 0.007) * line(v, 0.6, 0.22, 0.04),
             line(v, 0.4, 0.012, 0.02) * (back < 0.05),
         )
-        paint(layer, dark, rim * np.float32(0.6))
-        paint(layer, dark, line(u, 0.5, 0.004, 0.008) * np.float32(0.5))
+        paint(layer, dark, rim * 0.6)
+        paint(layer, dark, line(u, 0.5, 0.004, 0.008) * 0.5)
     if fade:
-        paint(
-            layer,
-            (176, 184, 194),
-            hollow(v, 1.0, 0.5) * np.float32(fade) * hollow(np.abs(u - np.float32(0.5)), 0.12, 0.14),
-        )
+        paint(layer, (176, 184, 194), hollow(v, 1.0, 0.5) * fade * hollow(np.abs(u - 0.5), 0.12, 0.14))
     if lower.lines:
         _side_lines(layer, patch, side, outfit)
     waistband = lower.belt if lower.belt is not None else scaled(lower.fabric.base, 0.85)
@@ -69,9 +63,9 @@ def hip(outfit: Outfit, wearer: Wearer) -> Layer:
     if lower.belt is not None:
         paint(layer, outfit.top.hardware, (1 - edge(v, 0.15, 0.03)) * line(u, 0.5, 0.017, 0.01))
     else:
-        shade(layer, 1 - np.float32(0.2) * hollow(v, 0.16, 0.03))
+        shade(layer, 1 - 0.2 * hollow(v, 0.16, 0.03))
     creases = limb_folds(numpy_generator(outfit.seed, "folds", "hip"), patch, 0.95, 0.07, 0.95)
-    shade(layer, creases * (1 - np.float32(0.2) * hollow(v, 1.0, 0.35) * hollow(u, 0.5, 0.08)))
+    shade(layer, creases * (1 - 0.2 * hollow(v, 1.0, 0.35) * hollow(u, 0.5, 0.08)))
     return layer
 
 
@@ -86,14 +80,14 @@ def leg(outfit: Outfit, wearer: Wearer, left: bool) -> Layer:
     u, v = patch.around(), patch.down()
     # `lower_length` counts from the waist; a leg begins at the crotch.
     end = float(np.clip((cut.lower_length - 0.24) / 0.76, 0.0, 1.0))
-    outside = np.abs(u - np.float32(0.75 if left else 0.25))
+    outside = np.abs(u - (0.75 if left else 0.25))
     base = np.asarray(lower.fabric.base, dtype=np.float32)
     if lower.pockets:
-        paint(layer, base * np.float32(0.62), line(outside, 0.0, 0.012, 0.014) * np.float32(0.5))
+        paint(layer, base * 0.62, line(outside, 0.0, 0.012, 0.014) * 0.5)
     if lower.fabric.wash:
-        thigh = hollow(v, 0.25, 0.22) + np.float32(0.7) * hollow(v, 0.62, 0.14)
-        worn = thigh * hollow(np.abs(u - np.float32(0.5)), 0.0, 0.16) * np.float32(0.5 * lower.fabric.wash)
-        paint(layer, base * np.float32(0.4) + np.float32(120), worn)
+        thigh = hollow(v, 0.25, 0.22) + 0.7 * hollow(v, 0.62, 0.14)
+        worn = thigh * hollow(np.abs(u - 0.5), 0.0, 0.16) * (0.5 * lower.fabric.wash)
+        paint(layer, base * 0.4 + 120, worn)
     if lower.torn:
         generator = numpy_generator(lower.fabric.seed, "torn", name)
         tear = edge(noise(generator, patch.rows, patch.columns, (24, 6)), 1.5 - lower.torn, 0.2)
@@ -104,29 +98,25 @@ def leg(outfit: Outfit, wearer: Wearer, left: bool) -> Layer:
             line(v, 0.32, 0.006, 0.01) * (outside < 0.16),
             line(outside, 0.16, 0.008, 0.012) * line(v, 0.42, 0.1, 0.02),
         )
-        paint(layer, base * np.float32(0.55), rim * np.float32(0.8))
-        shade(layer, 1 - np.float32(0.12) * (outside < 0.16) * line(v, 0.34, 0.02, 0.02))
+        paint(layer, base * 0.55, rim * 0.8)
+        shade(layer, 1 - 0.12 * line(v, 0.34, 0.02, 0.02) * (outside < 0.16))
     if lower.lines:
         _side_lines(layer, patch, outside, outfit)
     if lower.print is not None and left:
         stamp(layer, patch, replace(lower.print, u=0.62, v=0.12))
     if lower.turn_up:
-        paint(
-            layer,
-            base * np.float32(0.5) + np.float32(100),
-            edge(v, end - lower.turn_up / (wearer.stature * LEG), 0.012) * np.float32(0.7),
-        )
+        paint(layer, base * 0.5 + 100, edge(v, end - lower.turn_up / (wearer.stature * LEG), 0.012) * 0.7)
     elif lower.kind in ("joggers", "track-trousers"):
-        shade(layer, 1 - np.float32(0.2) * edge(v, end - 0.05, 0.01))
+        shade(layer, 1 - 0.2 * edge(v, end - 0.05, 0.01))
     if outfit.top.reflectors and outfit.style == "work":
         paint(layer, SILVER, line(v, 0.72, 0.03, 0.012))
     if lower.kind == "suit-trousers":  # the crease
-        shade(layer, 1 + np.float32(0.1) * hollow(u, 0.5, 0.02))
+        shade(layer, 1 + 0.1 * hollow(u, 0.5, 0.02))
     tight = cut.lower_width < 0.1
     amount = 0.04 if tight else 0.07 + 0.07 * cut.lower_width
     shade(layer, limb_folds(numpy_generator(outfit.seed, "folds", name), patch, 0.5, amount, end))
-    inside = np.abs(u - np.float32(0.25 if left else 0.75))
-    shade(layer, 1 - np.float32(0.22) * hollow(inside, 0.0, 0.16) * hollow(v, 0.0, 0.3))
+    inside = np.abs(u - (0.25 if left else 0.75))
+    shade(layer, 1 - 0.22 * hollow(inside, 0.0, 0.16) * hollow(v, 0.0, 0.3))
     return layer
 
 
@@ -153,7 +143,7 @@ def skirt(outfit: Outfit, wearer: Wearer) -> Layer:
         paint(layer, colour, 1 - edge(v, 0.03 / patch.length, 0.015))
     amount = 0.06 + 0.1 * outfit.cut.lower_width
     shade(layer, drape(numpy_generator(outfit.seed, "folds", "skirt"), patch, lower.pleats, amount))
-    shade(layer, 1 - np.float32(0.1) * hollow(v, 1.0, 0.02))
+    shade(layer, 1 - 0.1 * hollow(v, 1.0, 0.02))
     return layer
 
 
@@ -168,7 +158,7 @@ def shoe(outfit: Outfit) -> Layer:
     if item.style == "trainer":
         kind = int(generator.integers(4))
         if kind == 0:  # a sweep along the side
-            side = np.abs(np.abs(u - np.float32(0.5)) - np.float32(0.25))
+            side = np.abs(np.abs(u - 0.5) - 0.25)
             paint(layer, second, line(v, 0.55 - side * 1.5, 0.06, 0.05) * (side < 0.16))
         elif kind == 1:
             paint(
@@ -191,7 +181,7 @@ def shoe(outfit: Outfit) -> Layer:
             band(v * 9, 0.4, 0.3) * (1 - edge(front, 0.12, 0.04)) * (1 - edge(v, 0.6, 0.05)),
         )
     elif item.style in ("leather", "boot"):
-        shade(layer, 1 + np.float32(0.2) * hollow(v, 0.55, 0.2) * hollow(front, 0.1, 0.25))
+        shade(layer, 1 + 0.2 * hollow(v, 0.55, 0.2) * hollow(front, 0.1, 0.25))
         if generator.random() < 0.5:
             paint(
                 layer,
@@ -201,7 +191,7 @@ def shoe(outfit: Outfit) -> Layer:
     elif item.style == "sandal":
         straps = np.maximum(line(front, 0.25, 0.09, 0.05), line(v, 0.3, 0.12, 0.06) * edge(front, 0.4, 0.1))
         foot = plain(patch, outfit.complexion.skin)
-        shade(foot, 1 - np.float32(0.12) * hollow(v, 0.8, 0.2))
+        shade(foot, 1 - 0.12 * hollow(v, 0.8, 0.2))
         if outfit.lower.hosiery in ("socks", "tights") and generator.random() < 0.3:
             foot[:] = np.asarray(outfit.lower.hosiery_colour, dtype=np.float32)
         paint(foot, item.upper, straps)
@@ -209,17 +199,17 @@ def shoe(outfit: Outfit) -> Layer:
     elif item.style == "heel":
         skin = hosed(outfit, plain(patch, outfit.complexion.skin), np.ones((1, 1), dtype=np.float32))
         paint(layer, skin, (1 - edge(v, 0.45, 0.06)) * (1 - edge(front, 0.75, 0.1)))
-    shade(layer, 1 - np.float32(0.25) * hollow(v, 0.84, 0.05))
+    shade(layer, 1 - 0.25 * hollow(v, 0.84, 0.05))
     paint(layer, item.sole, edge(v, 0.85, 0.03))
     return layer
 
 
 def _side_lines(layer: Layer, patch: Patch, side: Float32, outfit: Outfit) -> None:
     lower = outfit.lower
-    metres = side * np.float32(patch.girth)
+    metres = side * patch.girth
     if lower.lines == 1:
         mask = line(metres, 0.0, 0.014, 0.006)
     else:
-        phase = metres / np.float32(0.022) + np.float32(0.5 if lower.lines % 2 else 0.0)
+        phase = metres / 0.022 + (0.5 if lower.lines % 2 else 0.0)
         mask = band(phase, 0.5, 0.3) * (metres < 0.011 * lower.lines)
     paint(layer, lower.line_colour, mask)

@@ -43,8 +43,8 @@ def _flat(printed: Print, mask: Mask) -> Drawn:
 
 
 def _grid(height: int, width: int) -> tuple[Mask, Mask]:
-    y = (np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)) * np.float32(2 / height) - 1
-    x = (np.arange(width, dtype=np.float32)[None, :] + np.float32(0.5)) * np.float32(2 / width) - 1
+    y = (np.arange(height, dtype=np.float32)[:, None] + 0.5) * (2 / height) - 1
+    x = (np.arange(width, dtype=np.float32)[None, :] + 0.5) * (2 / width) - 1
     return np.asarray(x, dtype=np.float32), np.asarray(y, dtype=np.float32)
 
 
@@ -99,7 +99,7 @@ def _bar(printed: Print, height: int, width: int, generator: np.random.Generator
 
 def _blot(printed: Print, height: int, width: int, generator: np.random.Generator) -> Drawn:
     x, y = _grid(height, width)
-    field = noise(generator, height, width, (4, 4)) * np.float32(0.3)
+    field = noise(generator, height, width, (4, 4)) * 0.3
     mask = _inside(np.hypot(x, y) - 0.7 + field, height)
     picture = np.broadcast_to(np.asarray(printed.colours[0], dtype=np.float32), (height, width, 3)).copy()
     paint(picture, printed.colours[1], edge(noise(generator, height, width, (5, 5)), 0.3, 0.2))
@@ -114,7 +114,7 @@ def _averaged(canvas: UInt8) -> Mask:
     small = cv2.resize(
         canvas, (canvas.shape[1] // _SUPER, canvas.shape[0] // _SUPER), interpolation=cv2.INTER_AREA
     )
-    return np.asarray(small, dtype=np.float32) * np.float32(1 / 255)
+    return np.asarray(small, dtype=np.float32) * (1 / 255)
 
 
 def _glyphs(
@@ -201,7 +201,7 @@ def _figure(printed: Print, height: int, width: int, generator: np.random.Genera
         axes = ((0.06 + 0.26 * wide) * width, (0.06 + 0.26 * high) * height)
         sheet.ellipse(centre, axes, 360 * turn, printed.colours[int(ink * 3)])
         cover.ellipse(centre, axes, 360 * turn, (255, 255, 255))
-    return sheet.picture.astype(np.float32), cover.picture[:, :, 0].astype(np.float32) * np.float32(1 / 255)
+    return sheet.picture.astype(np.float32), cover.picture[:, :, 0].astype(np.float32) * (1 / 255)
 
 
 PRINTS: dict[str, Drawer] = {
