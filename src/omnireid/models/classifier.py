@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from omnireid.core.errors import ConfigError
 from omnireid.models.network import Network
-from omnireid.models.state_dict import CLASSIFIER_PREFIX, check_state_dict, without_classifier
+from omnireid.models.state_dict import check_state_dict
 
 
 class ClassifierOutput(NamedTuple):
@@ -97,8 +97,7 @@ class IdentityClassifier(nn.Module):
 
     def published_state_dict(self) -> dict[str, Tensor]:
         """The state dict as torchreid's checkpoints hold it: the backbone's keys and `classifier.*`."""
-        classifier = {CLASSIFIER_PREFIX + key: value for key, value in self.classifier.state_dict().items()}
-        return {**self.backbone.state_dict(), **classifier}
+        return {**self.backbone.state_dict(), **self.classifier.state_dict(prefix="classifier.")}
 
     def load_published_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take what `published_state_dict` gave, strictly.
@@ -106,12 +105,8 @@ class IdentityClassifier(nn.Module):
         Raises:
             WeightsError: keys or shapes differ; names them.
         """
-        check_state_dict(self.published_state_dict(), state, source="the state dict")
-        self.backbone.load_state_dict(without_classifier(state))
-        self.classifier.load_state_dict(
-            {
-                key.removeprefix(CLASSIFIER_PREFIX): value
-                for key, value in state.items()
-                if key.startswith(CLASSIFIER_PREFIX)
-            }
-        )
+        own = self.published_state_dict()
+        check_state_dict(own, state, source="the state dict")
+        with torch.no_grad():
+            for key, value in own.items():
+                value.copy_(state[key])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -50,14 +51,14 @@ def complexity(model: Network, height: int = 256, width: int = 128) -> Complexit
     probe = blank_network(model.config).eval()
     mult_adds = dict.fromkeys(probe.stages(), 0)
 
+    def count(stage: str, per_value: int, _layer: nn.Module, _input: object, output: Tensor) -> None:
+        mult_adds[stage] += output.numel() * per_value
+
     for stage, module in probe.stages().items():
         for layer in module.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
-
-                def count(layer: nn.Module, _: object, output: Tensor, stage: str = stage) -> None:
-                    mult_adds[stage] += _layer_mult_adds(layer, output)
-
-                layer.register_forward_hook(count)
+                per_value = math.prod(layer.weight.shape[1:]) + (layer.bias is not None)
+                layer.register_forward_hook(partial(count, stage, per_value))
     with torch.no_grad():
         probe(torch.zeros(1, 3, height, width))
 
@@ -70,9 +71,3 @@ def complexity(model: Network, height: int = 256, width: int = 128) -> Complexit
         mult_adds=sum(mult_adds.values()),
         stages=stages,
     )
-
-
-def _layer_mult_adds(layer: nn.Module, output: Tensor) -> int:
-    assert isinstance(layer, nn.Conv2d | nn.Linear)
-    per_value = math.prod(layer.weight.shape[1:]) + (layer.bias is not None)
-    return output.numel() * per_value

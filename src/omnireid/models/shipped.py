@@ -114,9 +114,9 @@ def shipped_file(name: str, folder: Path | None = None) -> Path | None:
     return path
 
 
-def shipped_cards(folder: Path | None = None) -> tuple[ModelCard, ...]:
+def shipped_cards() -> tuple[ModelCard, ...]:
     """Cards of the networks that ship, as their files state them, with the hash of the file."""
-    return _cards(folder or FOLDER)
+    return _cards(FOLDER)
 
 
 @cache

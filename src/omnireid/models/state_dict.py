@@ -1,4 +1,4 @@
-"""Checking and cutting state dicts."""
+"""Checking state dicts."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping
 from torch import Tensor
 
 from omnireid.core.errors import WeightsError
-
-CLASSIFIER_PREFIX = "classifier."
 
 _MAX_NAMED = 5
 
@@ -45,8 +43,3 @@ def name_some(names: Iterable[str]) -> str:
     names = list(names)
     rest = len(names) - _MAX_NAMED
     return ", ".join(names[:_MAX_NAMED]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def without_classifier(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The backbone's part of a published state dict."""
-    return {key: value for key, value in state.items() if not key.startswith(CLASSIFIER_PREFIX)}
