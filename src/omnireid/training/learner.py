@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,13 +19,17 @@ from omnireid.models.choice import choices
 from omnireid.models.classifier import ClassifierOutput, IdentityClassifier
 from omnireid.models.network import Network
 from omnireid.models.registry import build_model
-from omnireid.training.averaging import weight_average
 from omnireid.training.checkpoint import Checkpoint
-from omnireid.training.optimisers import build_optimiser
-from omnireid.training.parts import build_losses, check_stages, fuse
+from omnireid.training.parts import (
+    build_losses,
+    build_optimiser,
+    check_stages,
+    fuse,
+    taught_by,
+    weight_average,
+)
 from omnireid.training.recipe import AVERAGE, Recipe
 from omnireid.training.schedule import temperature
-from omnireid.training.teacher import Teacher
 from omnireid.training.together import Team
 
 
@@ -78,7 +83,7 @@ class Learner:
         optimiser = build_optimiser(network, recipe.optimiser)
         self.network, self.optimiser = self.fabric.setup(network, optimiser)
         self.average = weight_average(self.classifier, recipe.average_decay) if recipe.average_decay else None
-        self.teacher = None if teacher is None else Teacher(teacher, labels, self.fabric.device)
+        self.teacher = None if teacher is None else taught_by(teacher, labels, self.fabric.device)
 
     @property
     def classifier(self) -> IdentityClassifier:
@@ -183,7 +188,8 @@ class Learner:
             beside = [member.logits[: len(labels)].detach() for member in reversed(members)]
         taught = None
         if self.teacher is not None:
-            taught = self.teacher.taught(self.team.gather(self.teacher.rows(rows)))
+            said = self.teacher.embeddings[rows].to(self.fabric.device, non_blocking=True)
+            taught = replace(self.teacher, embeddings=self.team.gather(said))
         loss = labels.new_zeros((), dtype=torch.float32)
         parts: dict[str, Tensor] = {}
         for number, (all_views, peer_logits) in enumerate(zip(members, beside, strict=True)):

@@ -48,7 +48,7 @@ from omnireid.training.learner import Learner
 from omnireid.training.options import LoopOptions
 from omnireid.training.parts import set_mode, training_labels, warn_of_collapse
 from omnireid.training.recipe import Recipe, with_defaults
-from omnireid.training.sanity import BadBatch, check_sane
+from omnireid.training.sanity import check_sane, refuse_batch
 from omnireid.training.schedule import learning_rate
 from omnireid.training.together import Team
 
@@ -329,8 +329,8 @@ class _Run:
             numbers = {name: float(value) for name, value in values.items()}
             if not math.isfinite(numbers["loss"]):
                 indices = batch.indices if self.team.size == 1 else self.sampler.batches(epoch)[step]
-                named = BadBatch(epoch, step, numbers, [self.paths[index] for index in indices])
-                named.stop(self.recipe, self.run_dir, writes=self.team.rank.leads)
+                files = [self.paths[index] for index in indices]
+                refuse_batch(self.learner, epoch, step, numbers, files, self.run_dir)
             meter.add(numbers, len(batch.indices) * self.team.size)
         pending.clear()
 

@@ -92,7 +92,8 @@ def launch(work: Callable[[Rank], _Result], devices: int) -> _Result:
             for process in processes:
                 process.start()
             _watch(processes)
-            killed = {index: -code for index, code in _codes(processes) if code < 0}
+            codes = enumerate(process.exitcode for process in processes)
+            killed = {index: -code for index, code in codes if code is not None and code < 0}
         finally:
             _end(processes)
         result: _Result = _outcome(outcomes, killed)
@@ -155,12 +156,6 @@ def _end(processes: Sequence[BaseProcess]) -> None:
         process.join(_LAST_WORDS_S)
         process.kill()
         process.join()
-
-
-def _codes(processes: Sequence[BaseProcess]) -> list[tuple[int, int]]:
-    """Index and exit code of those that have ended."""
-    codes = ((index, process.exitcode) for index, process in enumerate(processes))
-    return [(index, code) for index, code in codes if code is not None]
 
 
 def _outcome(outcomes: Sequence[Path], killed: dict[int, int]) -> Any:

@@ -324,15 +324,11 @@ def load_recipe(name_or_path: str | Path, overrides: dict[str, Any] | None = Non
     values = _read_chain(name_or_path, seen=())
     for dotted, value in (overrides or {}).items():
         _assign(values, dotted, value)
-    return _validate(values, source=str(name_or_path))
-
-
-def _validate(values: dict[str, Any], *, source: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
         lines = [explain(problem, Recipe) for problem in error.errors()]
-        raise ConfigError(f"recipe {source}: " + "; ".join(lines)) from error
+        raise ConfigError(f"recipe {name_or_path}: " + "; ".join(lines)) from error
 
 
 def _read_chain(name_or_path: str | Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
@@ -348,11 +344,10 @@ def _read_chain(name_or_path: str | Path, *, seen: tuple[Path, ...]) -> dict[str
 def _find(name_or_path: str | Path, *, beside: Path | None) -> Path:
     text = str(name_or_path)
     if Path(text).suffix in (".yaml", ".yml"):
-        candidates = [Path(text)] if beside is None else [beside / text]
-        for candidate in candidates:
-            if candidate.is_file():
-                return candidate.resolve()
-        raise ConfigError(f"recipe {text}: no such file")
+        path = Path(text) if beside is None else beside / text
+        if not path.is_file():
+            raise ConfigError(f"recipe {text}: no such file")
+        return path.resolve()
     path = recipe_folder() / f"{text}.yaml"
     if not path.is_file():
         raise UnknownNameError("recipe", text, list_recipes())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -59,35 +58,30 @@ def check_sane(learner: Learner, batch: Batch, epoch: int, run_dir: Path) -> Non
         )
 
 
-@dataclass(frozen=True)
-class BadBatch:
-    """A batch whose loss is not finite; epoch and step count from 0."""
+def refuse_batch(
+    learner: Learner, epoch: int, step: int, values: dict[str, float], files: list[str], run_dir: Path
+) -> NoReturn:
+    """End training on a batch whose loss is not finite, with its files named, in a report beside the run.
 
-    epoch: int
-    step: int
-    values: dict[str, float]
-    files: list[str]
+    Args:
+        epoch, step: from 0.
 
-    def stop(self, recipe: Recipe, run_dir: Path, *, writes: bool) -> NoReturn:
-        """End training with its files named, in a report beside the run if this process writes.
-
-        Raises:
-            TrainingError: always.
-        """
-        report = run_dir / "bad_batch.json"
-        content = {
-            "epoch": self.epoch + 1,
-            "step": self.step + 1,
-            "values": {name: str(value) for name, value in self.values.items()},
-            "files": self.files,
-        }
-        if writes:
-            write_text(report, json.dumps(content, indent=2) + "\n")
-        raise TrainingError(
-            f"the loss became {self.values['loss']} in epoch {self.epoch + 1}, step {self.step + 1}, on a "
-            f"batch that begins with {self.files[0]} (all {len(self.files)} files: {report}). "
-            f"{_way_out(recipe, self.epoch, run_dir)}"
-        )
+    Raises:
+        TrainingError: always.
+    """
+    report = run_dir / "bad_batch.json"
+    content = {
+        "epoch": epoch + 1,
+        "step": step + 1,
+        "values": {name: str(value) for name, value in values.items()},
+        "files": files,
+    }
+    if learner.team.rank.leads:
+        write_text(report, json.dumps(content, indent=2) + "\n")
+    raise TrainingError(
+        f"the loss became {values['loss']} in epoch {epoch + 1}, step {step + 1}, on a batch that begins "
+        f"with {files[0]} (all {len(files)} files: {report}). {_way_out(learner.recipe, epoch, run_dir)}"
+    )
 
 
 def _way_out(recipe: Recipe, epoch: int, run_dir: Path) -> str:

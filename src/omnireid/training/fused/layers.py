@@ -41,15 +41,14 @@ def empty_map(pictures: int, channels: int, height: int, width: int) -> Tensor:
     return torch.empty((pictures, height, width, channels)).permute(0, 3, 1, 2)
 
 
-def panel(weight: Tensor, *, transposed: bool = False, into: Float32 | None = None) -> Float32:
+def panel(weight: Tensor, *, transposed: bool = False) -> Float32:
     """1×1 weights (outputs, inputs, 1, 1) → tiles, channels padded; transposed, for the way back."""
     outputs, inputs = weight.shape[:2]
     values = weight.detach().reshape(outputs, inputs).contiguous().numpy().reshape(-1)
     strides = (1, inputs)
     if transposed:
         inputs, outputs, strides = outputs, inputs, (strides[1], strides[0])
-    if into is None:
-        into = np.empty(padded(inputs) * padded(outputs), np.float32)
+    into = np.empty(padded(inputs) * padded(outputs), np.float32)
     pack(values, strides, inputs, outputs, into, padded(outputs))
     return into
 
