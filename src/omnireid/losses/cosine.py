@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -57,15 +56,8 @@ def _check(cosines: Tensor, labels: Tensor) -> None:
 
 
 def _make(
-    name: str,
-    logits: Callable[..., Tensor],
-    num_pids: int,
-    *,
-    scale: float,
-    margin: float,
-    label_smoothing: float,
+    name: str, logits: Callable[..., Tensor], *, scale: float, margin: float, label_smoothing: float
 ) -> Loss:
-    """Cross entropy over such logits of embeddings and class weights, as the table of losses makes it."""
     if not scale > 0:
         raise ConfigError(f"{name}: scale above 0, got {scale}")
     if not 0 <= margin < math.pi / 2:
@@ -81,5 +73,11 @@ def _make(
     return loss
 
 
-make_cosface = partial(_make, "cosface", cosface_logits)
-make_arcface = partial(_make, "arcface", arcface_logits)
+def make_cosface(num_pids: int, **options: float) -> Loss:
+    """CosFace of embeddings and class weights, as the table of losses makes it."""
+    return _make("cosface", cosface_logits, **options)
+
+
+def make_arcface(num_pids: int, **options: float) -> Loss:
+    """ArcFace of embeddings and class weights, as the table of losses makes it."""
+    return _make("arcface", arcface_logits, **options)
