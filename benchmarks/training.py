@@ -36,8 +36,8 @@ from omnireid.models.classifier import IdentityClassifier
 from omnireid.models.registry import build_model
 from omnireid.training.fused.network import fuse_training
 from omnireid.training.loop import train
+from omnireid.training.optimisers import build_optimiser
 from omnireid.training.options import LoopOptions
-from omnireid.training.parts import build_optimiser
 from omnireid.training.recipe import OptimiserRecipe, load_recipe
 from options import existing, run
 

@@ -88,6 +88,8 @@ NEED_AN_EXTRA = (
     "omnireid.training.learner",
     "omnireid.training.loop",
     "omnireid.training.checkpoint",
+    "omnireid.training.averaging",
+    "omnireid.training.optimisers",
     "omnireid.training.parts",
     "omnireid.training.sanity",
     "omnireid.training.together",

@@ -17,7 +17,8 @@ from command_line import Run
 from gallery.lifecycle import refuse_writes
 from omnireid import Gallery
 from omnireid.cli.app import main
-from omnireid.cli.gallery_options import duration, moment, printed_duration
+from omnireid.cli.gallery_options import duration, printed_duration
+from omnireid.cli.options import moment
 from omnireid.core.errors import ConfigError
 from toy_people import write_toy_people
 

@@ -16,11 +16,11 @@ from omnireid.data.datasets import read_dataset
 from omnireid.models.classifier import IdentityClassifier
 from omnireid.models.weights import load_weights
 from omnireid.training import learner
+from omnireid.training.averaging import weight_average
 from omnireid.training.checkpoint import load_checkpoint
 from omnireid.training.learner import Learner
 from omnireid.training.loop import train
 from omnireid.training.options import LoopOptions
-from omnireid.training.parts import weight_average
 from omnireid.training.recipe import Recipe, load_recipe
 
 # Everything that has a state, or changes what learns, at once.

@@ -15,7 +15,6 @@ from omnireid.cli.gallery_options import (
     GalleryUri,
     Yes,
     confirm,
-    moment,
     open_gallery,
     printed_time,
 )
@@ -105,7 +104,7 @@ def enrol(
         samples,
         camera=camera,
         camera_names=camera_names,
-        first_s=moment(first_time, "--first-time"),
+        first_s=options.moment(first_time, "--first-time"),
         with_identities=with_identities,
     )
     if fields is not None:
@@ -452,7 +451,7 @@ def _instant(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        return moment(text, "--fields")
+        return options.moment(text, "--fields")
 
 
 def _print_done(operation: Operation) -> None:

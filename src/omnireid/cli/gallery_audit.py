@@ -10,7 +10,7 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import print_json, print_rows, stderr, stdout
-from omnireid.cli.gallery_options import GalleryUri, moment, open_gallery, printed_time
+from omnireid.cli.gallery_options import GalleryUri, open_gallery, printed_time
 from omnireid.core.errors import ConfigError
 from omnireid.core.files import atomic_write
 
@@ -55,8 +55,8 @@ def audit(
             _verify(opened, as_json)
         where = opened.audit_filter(
             person,
-            since=moment(since, "--since"),
-            until=moment(until, "--until"),
+            since=options.moment(since, "--since"),
+            until=options.moment(until, "--until"),
             action=action,
             actor=by,
         )

@@ -10,7 +10,7 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import print_json, print_rows, stderr, stdout
-from omnireid.cli.gallery_options import GalleryUri, moment, open_gallery, printed_time
+from omnireid.cli.gallery_options import GalleryUri, open_gallery, printed_time
 from omnireid.core.errors import ConfigError
 from omnireid.gallery.items import SHOWN, Filter, texts
 from omnireid.gallery.questions import USUAL, Question
@@ -41,8 +41,8 @@ class WhereOptions:
         return Filter(
             cameras=texts(self.camera),
             identities=texts(self.identity),
-            since=moment(self.since, "--since"),
-            until=moment(self.until, "--until"),
+            since=options.moment(self.since, "--since"),
+            until=options.moment(self.until, "--until"),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, overload
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -93,27 +93,6 @@ def confirm(question: str) -> None:
         raise ConfigError("nobody answered; --yes goes on without asking") from None
     if not agreed:
         raise typer.Exit(130)
-
-
-@overload
-def moment(text: str, option: str) -> float: ...
-@overload
-def moment(text: str | None, option: str) -> float | None: ...
-def moment(text: str | None, option: str) -> float | None:
-    """Unix seconds of an ISO 8601 date or time; without an offset it is local time.
-
-    Raises:
-        ConfigError: something else; names the option.
-    """
-    if text is None:
-        return None
-    try:
-        # Python 3.10 reads no "Z".
-        return datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text)).timestamp()
-    except (ValueError, OverflowError, OSError) as error:
-        raise ConfigError(
-            f"{option} {text!r}: expected a date or a time such as 2026-11-22 or 2026-11-22T08:00:00+01:00"
-        ) from error
 
 
 def printed_time(seconds: float | None) -> str:

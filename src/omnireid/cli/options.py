@@ -10,9 +10,10 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints, overload
 
 import typer
 
@@ -377,3 +378,24 @@ def seeds(text: str | None, changes: Mapping[str, object], *, split_id: object =
     if len(set(chosen)) != count:
         raise ConfigError(f"--seeds {text!r}: a seed is there twice")
     return chosen
+
+
+@overload
+def moment(text: str, option: str) -> float: ...
+@overload
+def moment(text: str | None, option: str) -> float | None: ...
+def moment(text: str | None, option: str) -> float | None:
+    """Unix seconds of an ISO 8601 date or time; without an offset it is local time.
+
+    Raises:
+        ConfigError: something else; names the option.
+    """
+    if text is None:
+        return None
+    try:
+        # Python 3.10 reads no "Z".
+        return datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text)).timestamp()
+    except (ValueError, OverflowError, OSError) as error:
+        raise ConfigError(
+            f"{option} {text!r}: expected a date or a time such as 2026-11-22 or 2026-11-22T08:00:00+01:00"
+        ) from error

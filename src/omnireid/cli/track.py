@@ -11,7 +11,6 @@ import typer
 
 from omnireid.cli import options
 from omnireid.cli.console import print_json, stderr, stdout
-from omnireid.cli.gallery_options import moment
 from omnireid.core.errors import ConfigError, InputError
 from omnireid.inference.options import DEFAULT_MODEL
 from omnireid.video.options import Linking, TrackOptions
@@ -158,13 +157,13 @@ def track(
 def _times(texts: list[str]) -> float | dict[str, float] | None:
     """Unix seconds of ISO times, one for all cameras or NAME=TIME for each."""
     if len(texts) == 1 and "=" not in texts[0]:
-        return moment(texts[0], "--started")
+        return options.moment(texts[0], "--started")
     times = {}
     for text in texts:
         name, _, when = text.rpartition("=")
         if not name:
             raise ConfigError(f"--started {text!r}: expected NAME=TIME where there is more than one")
-        times[name] = moment(when, "--started")
+        times[name] = options.moment(when, "--started")
     return times or None
 
 

@@ -19,15 +19,10 @@ from omnireid.models.choice import choices
 from omnireid.models.classifier import ClassifierOutput, IdentityClassifier
 from omnireid.models.network import Network
 from omnireid.models.registry import build_model
+from omnireid.training.averaging import weight_average
 from omnireid.training.checkpoint import Checkpoint
-from omnireid.training.parts import (
-    build_losses,
-    build_optimiser,
-    check_stages,
-    fuse,
-    taught_by,
-    weight_average,
-)
+from omnireid.training.optimisers import build_optimiser
+from omnireid.training.parts import build_losses, check_stages, fuse, taught_by
 from omnireid.training.recipe import AVERAGE, Recipe
 from omnireid.training.schedule import temperature
 from omnireid.training.together import Team
@@ -188,8 +183,8 @@ class Learner:
             beside = [member.logits[: len(labels)].detach() for member in reversed(members)]
         taught = None
         if self.teacher is not None:
-            said = self.teacher.embeddings[rows].to(self.fabric.device, non_blocking=True)
-            taught = replace(self.teacher, embeddings=self.team.gather(said))
+            own = self.teacher.embeddings[rows].to(self.fabric.device, non_blocking=True)
+            taught = replace(self.teacher, embeddings=self.team.gather(own))
         loss = labels.new_zeros((), dtype=torch.float32)
         parts: dict[str, Tensor] = {}
         for number, (all_views, peer_logits) in enumerate(zip(members, beside, strict=True)):

@@ -1,4 +1,4 @@
-"""What a recipe says of a network in training: labels, losses, optimiser, average, and which stages learn."""
+"""What a recipe says of a network in training: its labels, losses and teacher, and which stages learn."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from omnireid.core.arrays import Float32
 from omnireid.core.errors import (
@@ -24,7 +23,7 @@ from omnireid.core.types import Sample, label_map
 from omnireid.losses.table import Loss, Taught
 from omnireid.models.classifier import IdentityClassifier
 from omnireid.models.network import Network
-from omnireid.training.recipe import LossRecipe, OptimiserRecipe, Recipe
+from omnireid.training.recipe import LossRecipe, Recipe
 
 
 def training_labels(split: str, kept: Sequence[Sample]) -> torch.Tensor:
@@ -106,45 +105,6 @@ def taught_by(embeddings: Float32, labels: Tensor, device: torch.device) -> Taug
     rows = torch.from_numpy(embeddings)
     sums = torch.zeros(int(labels.max()) + 1, rows.shape[1]).index_add_(0, labels, rows)
     return Taught(rows, F.normalize(sums, dim=1).to(device))
-
-
-def build_optimiser(model: nn.Module, recipe: OptimiserRecipe) -> torch.optim.Optimizer:
-    """SGD with momentum, or AMSGrad (Reddi et al., 2018); weight decay is added to the gradient (L2).
-
-    AMSGrad runs as one fused kernel: with some two hundred small tensors, the plain form takes 8 % of a
-    training step of OSNet ×0.25 on a CPU core, at batch 32 and 128×64. torch's fused SGD is not used: it
-    leaves momentum undefined for parameters that join after frozen epochs (torch 2.13; the resume test
-    shows it).
-    """
-    parameters = model.parameters()
-    lr, decay = recipe.lr, recipe.weight_decay
-    if recipe.name == "sgd":
-        return torch.optim.SGD(parameters, lr=lr, momentum=recipe.momentum, weight_decay=decay)
-    return torch.optim.Adam(
-        parameters, lr=lr, betas=recipe.betas, weight_decay=decay, amsgrad=True, fused=True
-    )
-
-
-def weight_average(network: nn.Module, decay: float) -> AveragedModel:
-    """An exponential moving average of a network: weights, and the statistics of its norms.
-
-    After each step its `update_parameters(network)` makes it decay · average + (1 − decay) · weights. In the
-    first steps the decay is (1 + n) / (10 + n), n being the updates so far, where that is smaller: weights
-    that were drawn at random are forgotten soon.
-
-    Args:
-        network: copied, on the device that it lies on.
-        decay: in (0, 1).
-
-    Source: Polyak and Juditsky, 1992; the decay of the first steps as TensorFlow's ExponentialMovingAverage.
-    """
-
-    def update(averages: Any, values: Any, count: Tensor | int) -> None:
-        done = int(count)
-        now = min(decay, (1 + done) / (10 + done))
-        get_ema_multi_avg_fn(now)(averages, values, count)  # type: ignore[no-untyped-call]  # torch has no stub
-
-    return AveragedModel(network, multi_avg_fn=update, use_buffers=True).requires_grad_(False).eval()
 
 
 def warn_of_collapse(recipe: LossRecipe, network: Network) -> None:

@@ -73,11 +73,11 @@ class Film:
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         try:
-            if kind is None:
-                if self._last >= 0:
-                    self._write(None)
-                with self._told():
-                    self._container.close()
+            if kind is None and self._last >= 0:
+                self._write(None)
+            with self._told():
+                self._container.close()
+                if kind is None:
                     self._part.replace(self.path)
         finally:
             self._part.unlink(missing_ok=True)

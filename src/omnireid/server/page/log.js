@@ -7,9 +7,10 @@ import { empty, failed, loading } from "./states.js";
 import { text } from "./text.js";
 
 /**
- * { list, foot, begin(), choose() }: `begin` shows the log anew, `choose` says before in the address what is chosen. `name`: the view; `words`: its part of text.js; `chosen`: what
- * it is limited to (logfilter.js). `load(after)` gives a page { rows, next }: elements, and what the next page comes
- * after, null where none does; `said(count, pages)`: how many are shown, in words.
+ * { list, foot, begin(), choose() }: `begin` shows the log anew; `choose` does, too, and says in the address what is
+ * chosen. `name`: the view; `words`: its part of text.js; `chosen`: what the log is limited to (logfilter.js).
+ * `load(after)` gives a page { rows, next }: elements, and what the next page comes after, null where none does;
+ * `said(count, pages)`: how many are shown, in words.
  */
 export function logRows(name, words, chosen, load, said) {
   const list = h("ol.log", { "aria-label": words.title });
